@@ -1,0 +1,41 @@
+# Two commands: `make demo` shows what this is, `make test` proves it. Each sets up its own .venv.
+PYTHON ?= python3
+VENV   := .venv
+LEAN   := build/lean-venv
+PIP    := -m pip --disable-pip-version-check install --quiet --constraint tests/constraints.txt
+SOURCES := pyproject.toml CMakeLists.txt $(wildcard kernels/*) tests/constraints.txt
+
+.PHONY: demo test lint clean
+demo: $(VENV)/.demo
+	$(VENV)/bin/edgevision demo
+
+test: $(VENV)/.dev $(LEAN)/.done lint
+	$(LEAN)/bin/python -m pytest tests/lean
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(VENV)/bin/python $(SOURCES)
+	@echo "Installing into $(VENV) (about two minutes, most of it PyTorch)…"
+	$(VENV)/bin/python $(PIP) --editable '.[openvino,compile]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python $(SOURCES)
+	@echo "Installing into $(VENV) (about two minutes, most of it PyTorch)…"
+	$(VENV)/bin/python $(PIP) --editable '.[all,dev]'
+	@touch $@ $(VENV)/.demo
+
+# An environment that never had torch or onnx: what a kiosk has.
+$(LEAN)/.done: $(SOURCES)
+	$(PYTHON) -m venv $(LEAN)
+	$(LEAN)/bin/python $(PIP) --editable . pytest pytest-timeout
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

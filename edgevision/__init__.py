@@ -1,0 +1,1 @@
+"""EdgeVision: recognise products at the edge."""

@@ -1,0 +1,1 @@
+"""The ``.edge`` file: manifest, read, write, verify."""

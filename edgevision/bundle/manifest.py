@@ -1,0 +1,121 @@
+"""The manifest of a bundle: everything about it that is not a tensor or a graph."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from edgevision.preprocess.spec import PreprocessSpec
+from edgevision.tasks.results import Label
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class GraphEntry:
+    """An ONNX graph in the bundle. ``dialect``: ``float``, or which Q/DQ form it has (``x86-vnni``, …)."""
+
+    entry: str  # name in the archive, "graphs/<id>.onnx"
+    precision: str  # "float32", "int8"
+    dialect: str
+    float_parts: tuple[str, ...] = ()  # nodes kept in float for accuracy's sake
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Engine latency in milliseconds: prepared batch-1 tensor in the slot → outputs readable."""
+
+    threads: int
+    batch: int
+    p50_ms: float
+    p90_ms: float
+
+
+@dataclass(frozen=True)
+class VariantEntry:
+    """One way to run the model: graph × engine × precision. Its temperature and threshold belong to it."""
+
+    id: str  # "openvino-int8"
+    graph: str  # id of the graph: key of Manifest.graphs
+    engine: str
+    precision: str  # EngineOptions.precision
+    temperature: float
+    threshold: float
+    golden: str  # entry with its own outputs on the golden frames, "golden/<id>.npy"
+    latency: tuple[Latency, ...] = ()
+    layer_precisions: dict[str, int] = field(default_factory=dict)
+    metric: float | None = None  # on the judge photos, where it was a finalist
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the judge photos said of the chosen variant against float."""
+
+    metric: str  # "top1" with labels, "agreement" without
+    n: int
+    reference: float  # float's metric, in points (percent)
+    value: float  # the chosen variant's
+    drop: float  # points lost; negative = gained
+    interval: tuple[float, float]  # of the drop, in points
+    confidence: float  # 0.95
+    lost: int  # float right, variant wrong
+    gained: int  # float wrong, variant right
+    max_drop: float
+    passed: bool
+    proven: bool
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The machine that measured. ``features`` are instruction sets that decide int8 results and speed."""
+
+    cpu: str
+    architecture: str  # "x86_64", "aarch64"
+    features: tuple[str, ...]
+    cores: int
+    system: str
+    versions: dict[str, str]  # package → version
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the manifest knows of each other entry of the archive."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """See the module's docstring. ``proven`` is the verdict's, False without one."""
+
+    name: str
+    created: str  # ISO 8601, UTC
+    edgevision: str  # version that wrote it
+    task: str
+    labels: tuple[Label, ...]
+    output: str  # "logits" or "probabilities"
+    preprocess: PreprocessSpec
+    graphs: dict[str, GraphEntry]
+    variants: tuple[VariantEntry, ...]  # fastest first
+    chosen: str  # id of a variant
+    source: dict[str, Any]  # file name, sha256, kind, arch
+    data: dict[str, Any]  # calibration and judge photos: counts and hashes
+    environment: Environment
+    verdict: Verdict | None
+    golden_frames: tuple[str, ...]  # entries, PNG
+    golden_reference: str  # entry with the float model's outputs, .npy
+    entries: dict[str, Entry] = field(default_factory=dict)  # filled by the writer
+    schema: int = SCHEMA_VERSION
+
+    @property
+    def proven(self) -> bool:
+        return self.verdict is not None and self.verdict.proven
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; ``parse_manifest`` gives the manifest back."""
+        data = asdict(self)
+        data["preprocess"] = self.preprocess.to_dict()
+        data["proven"] = self.proven
+        return data

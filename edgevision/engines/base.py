@@ -1,0 +1,82 @@
+"""The engine contract: something that runs tensors through a network, in memory that it owns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from edgevision.frames import MemoryKind
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Name, element type (NumPy's name) and shape of a graph's input or output; None = dynamic."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """``threads``: intra-op threads, at least 1. ``precision``: ``float32`` (run the graph as it is written; int8 lives
+    in its Q/DQ nodes) or ``bfloat16`` (let the engine round float layers)."""
+
+    threads: int = 1
+    precision: str = "float32"
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """Buffers of one batch in flight, owned by the engine: write ``inputs``, submit, read ``outputs``.
+
+    Arrays have ``batch`` as their first axis. A slot serves one submission at a time: it is the caller's from the
+    future's completion until the next submit.
+    """
+
+    batch: int
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+    memory: MemoryKind = MemoryKind.HOST
+
+
+class Engine(ABC):
+    """One graph, loaded. Thread-safe: different slots may be submitted from different threads at once."""
+
+    name: str  # "onnxruntime", "openvino", …
+    version: str
+    options: EngineOptions
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+
+    @abstractmethod
+    def slots(self, batch: int, count: int = 1) -> tuple[Slot, ...]:
+        """``count`` new slots for up to ``batch`` items each; their inputs are zeroed."""
+
+    @abstractmethod
+    def submit(self, slot: Slot, n_valid: int | None = None) -> Future[None]:
+        """Run the first ``n_valid`` (default: all) items of the slot. Outputs past them are undefined."""
+
+    def run(self, slot: Slot, n_valid: int | None = None) -> None:
+        """Submit and wait. Raises EngineError when the engine fails."""
+        self.submit(slot, n_valid).result()
+
+    @abstractmethod
+    def layer_precisions(self) -> dict[str, int]:
+        """How many layers that do arithmetic run in which precision, read back from the optimised graph.
+
+        Keys are ``int8``, ``float32``, ``bfloat16``, ``float16``; layers that only move data do not count.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the memory back. Further calls raise EngineError; closing twice is allowed."""
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,75 @@
+"""Errors a user can act on.
+
+Each message says what was expected, what came, and what to do, in one or two lines. The command line prints it
+without a traceback and leaves with ``exit_status``: 1 failed, 2 bad usage or input, 3 budget or self-test not met.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EdgeVisionError(Exception):
+    """Base of every error that EdgeVision raises on purpose."""
+
+    exit_status: ClassVar[int] = 1
+
+
+class InputError(EdgeVisionError, ValueError):
+    """The caller's argument, file or photo is not what was expected."""
+
+    exit_status = 2
+
+
+class ImageError(InputError):
+    """A picture that cannot be decoded, or is larger than the bounds allow."""
+
+
+class BundleError(InputError):
+    """A ``.edge`` file that is damaged, altered, hostile, or of another schema."""
+
+
+class ModelFileError(InputError):
+    """A ``.pt``, ``.pt2`` or ``.onnx`` file that cannot be used, or not safely."""
+
+
+class DataError(InputError):
+    """Photos or labels that do not make up a usable data set."""
+
+
+class MissingExtraError(EdgeVisionError, ImportError):
+    """An optional package is needed and not installed."""
+
+    exit_status = 2
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package '{package}', which is not installed. "
+            f"Install it with: pip install 'edgevision[{extra}]'"
+        )
+        self.package = package
+        self.extra = extra
+
+
+class EngineError(EdgeVisionError):
+    """An engine refused a graph or failed while running it."""
+
+
+class BudgetError(EdgeVisionError):
+    """No variant stays within the accuracy budget; nothing was written."""
+
+    exit_status = 3
+
+
+class SelfTestError(EdgeVisionError):
+    """Golden frames do not give the stored results on this machine."""
+
+    exit_status = 3
+
+
+class UnprovenWarning(UserWarning):
+    """The bundle was made, or is being run, without proof of its accuracy."""
+
+
+class DeviceWarning(UserWarning):
+    """Something about this machine makes the model slower, or less certain, than where it was compiled."""

@@ -1,0 +1,115 @@
+"""Frames: planes of pixels and what is known about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevision.errors import InputError
+
+ImageArray = npt.NDArray[np.uint8]
+
+
+class PixelFormat(Enum):
+    """How pixels lie in memory; every sample is uint8.
+
+    ``BGR RGB`` one plane H×W×3, ``BGRA`` one plane H×W×4 (alpha ignored), ``GRAY`` one plane H×W, ``NV12`` planes
+    Y H×W and UV H/2×W/2×2, ``I420`` planes Y H×W, U and V H/2×W/2, ``YUYV`` one plane H×W×2 (Y0 U Y1 V).
+    H and W are even for NV12 and I420, W is even for YUYV.
+    """
+
+    BGR = "bgr"
+    RGB = "rgb"
+    BGRA = "bgra"
+    GRAY = "gray"
+    NV12 = "nv12"
+    I420 = "i420"
+    YUYV = "yuyv"
+
+    @property
+    def is_yuv(self) -> bool:
+        return self in (PixelFormat.NV12, PixelFormat.I420, PixelFormat.YUYV)
+
+
+class ColorEncoding(Enum):
+    """Matrix and range of YUV samples; without meaning for the other formats. Cameras default to BT.601 limited."""
+
+    BT601_LIMITED = "bt601-limited"
+    BT601_FULL = "bt601-full"
+    BT709_LIMITED = "bt709-limited"
+    BT709_FULL = "bt709-full"
+
+
+class MemoryKind(Enum):
+    """Where planes live, and so which array protocol they speak: ``HOST`` = NumPy, ``CUDA`` = DLPack on the device."""
+
+    HOST = "host"
+    CUDA = "cuda"
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture from a camera or file.
+
+    ``planes`` are arrays (they carry pointer, strides and owner; strides may be larger than the row). A frame never
+    copies its planes: whoever made them must not write to them while the frame is in use.
+    ``sequence`` counts frames of one camera; ``captured_ns`` is wall-clock time in nanoseconds since 1970, or None.
+    """
+
+    planes: tuple[Any, ...]
+    height: int
+    width: int
+    format: PixelFormat = PixelFormat.BGR
+    encoding: ColorEncoding = ColorEncoding.BT601_LIMITED
+    memory: MemoryKind = MemoryKind.HOST
+    camera: str | None = None
+    sequence: int | None = None
+    captured_ns: int | None = None
+
+    def __post_init__(self) -> None:
+        expected = plane_shapes(self.format, self.height, self.width)
+        got = tuple(tuple(plane.shape) for plane in self.planes)
+        if got != expected:
+            raise InputError(
+                f"a {self.format.name} frame of {self.height}×{self.width} pixels has planes of shape {expected}, "
+                f"got {got}"
+            )
+        for plane in self.planes:
+            if str(plane.dtype).removeprefix("torch.") != "uint8":
+                raise InputError(f"a frame holds uint8 samples, got {plane.dtype}; scale to 0…255 and convert first")
+
+    @classmethod
+    def from_array(cls, image: ImageArray, *, format: PixelFormat = PixelFormat.BGR, **known: Any) -> Frame:
+        """Wrap one packed array: BGR, RGB (H×W×3), BGRA (H×W×4), GRAY (H×W) or YUYV (H×W×2), uint8.
+
+        >>> Frame.from_array(np.zeros((480, 640, 3), np.uint8), camera="till-3").width
+        640
+        """
+        if not isinstance(image, np.ndarray) or image.ndim < 2:
+            what = f"array of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise InputError(f"expected an H×W×3 uint8 BGR array, got {what}")
+        return cls((image,), int(image.shape[0]), int(image.shape[1]), format, **known)
+
+
+def plane_shapes(format: PixelFormat, height: int, width: int) -> tuple[tuple[int, ...], ...]:
+    """Shapes of the planes of a ``height``×``width`` frame. Raises InputError for sizes the format cannot have."""
+    if height < 1 or width < 1:
+        raise InputError(f"a frame is at least 1×1 pixels, got {height}×{width}")
+    if format in (PixelFormat.NV12, PixelFormat.I420) and (height % 2 or width % 2):
+        raise InputError(f"{format.name} needs an even height and width, got {height}×{width}")
+    if format is PixelFormat.YUYV and width % 2:
+        raise InputError(f"YUYV needs an even width, got {width}")
+    full, half = (height, width), (height // 2, width // 2)
+    return {
+        PixelFormat.BGR: ((*full, 3),),
+        PixelFormat.RGB: ((*full, 3),),
+        PixelFormat.BGRA: ((*full, 4),),
+        PixelFormat.GRAY: (full,),
+        PixelFormat.NV12: (full, (*half, 2)),
+        PixelFormat.I420: (full, half, half),
+        PixelFormat.YUYV: ((*full, 2),),
+    }[format]

@@ -1,0 +1,1 @@
+"""Tasks: how output tensors become results."""

@@ -1,0 +1,61 @@
+"""The words results are made of: labels, and what ``predict`` returns."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Label:
+    """A class the model knows. ``id`` is the user's number for it; its place in the list is the output's index."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class FrameId:
+    """Which frame a result belongs to: what the source knew of it."""
+
+    camera: str | None = None
+    sequence: int | None = None
+    captured_ns: int | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds spent on the batch this frame ran in; ``batch`` frames shared it."""
+
+    preprocess_ms: float
+    infer_ms: float
+    decode_ms: float
+    batch: int = 1
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class. ``score`` is the softmax probability after the stored temperature, 0…1."""
+
+    id: int
+    name: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What a frame shows: the best classes, best first. ``known`` is False for what the model does not recognise
+    (best score under the stored threshold): an empty tray, a product that is not listed."""
+
+    top: tuple[Prediction, ...]
+    known: bool
+    timing: Timing
+    frame: FrameId = FrameId()
+
+    @property
+    def best(self) -> Prediction:
+        return self.top[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)

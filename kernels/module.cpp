@@ -1,0 +1,14 @@
+// edgevision._native: what Python is too slow for, or cannot see.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "cpu_features.h"
+
+NB_MODULE(_native, m) {
+  m.doc() = "Native part of EdgeVision";
+  m.attr("__version__") = EDGEVISION_VERSION;
+  m.def("cpu_features", &edgevision::cpu_features,
+        "Instruction sets of this CPU that matter for int8 and preprocessing, sorted names.");
+}
