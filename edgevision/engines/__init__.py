@@ -1,1 +1,59 @@
 """Engines: what runs tensors through a network."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from importlib import metadata
+from pathlib import Path
+
+from edgevision.engines.base import Engine, EngineOptions, Slot, TensorInfo
+from edgevision.errors import EngineError, MissingExtraError
+
+__all__ = ["ENGINES", "Engine", "EngineOptions", "Slot", "TensorInfo", "available_engines", "open_engine"]
+
+# Engine → the extra that installs it; None = a base dependency.
+ENGINES: dict[str, str | None] = {"onnxruntime": None, "openvino": "openvino"}
+
+
+def available_engines() -> dict[str, str]:
+    """Engines installed here, with their versions. Imports none of them."""
+    return {name: _version(name) for name in ENGINES if importlib.util.find_spec(name) is not None}
+
+
+def open_engine(name: str, graph: bytes | Path, options: EngineOptions | None = None) -> Engine:
+    """Load an ONNX graph, given as bytes or as the path of a file, into an engine.
+
+    Raises MissingExtraError when the engine is not installed, EngineError when the engine is unknown, or refuses the
+    graph or the options.
+
+    >>> with open_engine("onnxruntime", Path("model.onnx"), EngineOptions(threads=2)) as engine:  # doctest: +SKIP
+    ...     (slot,) = engine.slots(batch=1)
+    ...     slot.inputs["input"][:] = 0.5
+    ...     engine.run(slot)
+    ...     slot.outputs["output"].argmax()
+    """
+    options = options or EngineOptions()
+    if name not in ENGINES:
+        raise EngineError(f"engines are {list(ENGINES)}, got {name!r}")
+    if options.threads < 1:
+        raise EngineError(f"an engine needs at least 1 thread, got {options.threads}")
+    if isinstance(graph, Path) and not graph.is_file():
+        raise EngineError(f"there is no graph file {graph}")
+    version = available_engines().get(name)
+    if version is None:
+        raise MissingExtraError(name, ENGINES[name] or "", f"running on {name}")
+    if name == "onnxruntime":
+        from edgevision.engines.onnxruntime import OnnxRuntimeEngine
+
+        return OnnxRuntimeEngine(graph, options, version)
+    from edgevision.engines.openvino import OpenVinoEngine
+
+    return OpenVinoEngine(graph, options, version)
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # the same module from another distribution, such as onnxruntime-gpu
+        return str(getattr(importlib.import_module(package), "__version__", "unknown"))

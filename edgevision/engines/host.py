@@ -1,0 +1,189 @@
+"""What engines that compute in host memory share: slots of NumPy arrays, submission, closing."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevision.engines.base import Engine, EngineOptions, Slot, TensorInfo
+from edgevision.errors import EngineError
+
+HostArray = npt.NDArray[Any]
+Launch = Callable[[], object]  # runs prepared items once, in the calling thread
+
+ALIGNMENT_BYTES = 64  # a cache line, and the widest vector load; engines adopt such memory without a copy
+
+# Operators that only move or convert data: they do not count as layers that do arithmetic.
+MOVES = {
+    "Cast", "Concat", "ConstantOfShape", "Convert", "DequantizeLinear", "Expand", "Flatten", "Gather",
+    "GatherElements", "GatherND", "Identity", "Pad", "QuantizeLinear", "ReorderInput", "ReorderOutput", "Reshape",
+    "Resize", "ScatterND", "Shape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze", "Upsample",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class HostSlot(Slot):
+    """A slot that knows its engine and keeps what the engine prepared, by number of items."""
+
+    owner: HostEngine | None = None
+    prepared: dict[int, Launch] = field(default_factory=dict)
+
+
+class HostEngine(Engine):
+    """Base of engines whose tensors are NumPy arrays. Subclasses say how to run the first ``n`` items of a slot.
+
+    ``run`` works in the calling thread, so that it costs nothing on top of the engine; ``submit`` uses one worker
+    thread, which keeps submissions in order and the CPU at ``options.threads``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        options: EngineOptions,
+        inputs: Sequence[TensorInfo],
+        outputs: Sequence[TensorInfo],
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.options = options
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self._fixed_batch = _fixed_batch(self.inputs + self.outputs)
+        self._closed = False
+        self._lock = threading.Lock()
+        self._worker: ThreadPoolExecutor | None = None
+        self._slots: weakref.WeakSet[HostSlot] = weakref.WeakSet()
+
+    @abstractmethod
+    def _prepare(self, slot: HostSlot, n_valid: int) -> Launch:
+        """Bind the slot's memory once; the result runs its first ``n_valid`` items each time it is called."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Drop everything of the engine's own. Called once."""
+
+    def slots(self, batch: int, count: int = 1) -> tuple[HostSlot, ...]:
+        """New slots, zeroed. Raises EngineError where the graph has another, fixed batch."""
+        self._check_open()
+        if batch < 1 or count < 1:
+            raise EngineError(f"slots need a batch and a count of at least 1, got batch {batch}, count {count}")
+        if self._fixed_batch is not None and batch != self._fixed_batch:
+            raise EngineError(
+                f"the graph was exported for batches of exactly {self._fixed_batch}, asked for {batch}; "
+                "export it with a dynamic batch axis"
+            )
+        made = tuple(
+            HostSlot(batch, _arrays(self.inputs, batch), _arrays(self.outputs, batch), owner=self) for _ in range(count)
+        )
+        self._slots.update(made)
+        return made
+
+    def submit(self, slot: Slot, n_valid: int | None = None) -> Future[None]:
+        """Run on the worker thread, after what was submitted before. The future raises EngineError."""
+        launch = self._launch(slot, n_valid)
+        with self._lock:
+            self._check_open()
+            if self._worker is None:
+                self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"edgevision-{self.name}")
+            return self._worker.submit(self._call, launch)
+
+    def run(self, slot: Slot, n_valid: int | None = None) -> None:
+        """Run in the calling thread. Raises EngineError when the engine fails."""
+        self._call(self._launch(slot, n_valid))
+
+    def close(self) -> None:
+        """Finish what was submitted, then give the memory back. Slots keep their arrays, and cannot run."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.shutdown(wait=True)  # what was submitted is finished, never lost
+        for slot in list(self._slots):
+            slot.prepared.clear()
+        self._release()
+
+    def _launch(self, slot: Slot, n_valid: int | None) -> Launch:
+        self._check_open()
+        if not isinstance(slot, HostSlot) or slot.owner is not self:
+            raise EngineError("expected a slot of this engine, got another's; take it from engine.slots()")
+        n = slot.batch if n_valid is None else n_valid
+        if not 1 <= n <= slot.batch:
+            raise EngineError(f"n_valid is within 1…{slot.batch} for this slot, got {n}")
+        launch = slot.prepared.get(n)
+        if launch is None:
+            launch = slot.prepared[n] = self._prepare(slot, n)
+        return launch
+
+    def _call(self, launch: Launch) -> None:
+        try:
+            launch()
+        except Exception as error:
+            raise EngineError(f"{self.name} failed while running the graph: {one_line(error)}") from error
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineError("the engine is closed; open it again to run more")
+
+
+def aligned_zeros(shape: Sequence[int], dtype: str) -> HostArray:
+    """A C-contiguous array of zeros whose first byte lies at a multiple of ``ALIGNMENT_BYTES``."""
+    kind = np.dtype(dtype)
+    size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+    raw = np.zeros(size + ALIGNMENT_BYTES, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT_BYTES
+    return raw[start : start + size].view(kind).reshape(shape)
+
+
+def check_static(info: TensorInfo) -> TensorInfo:
+    """The tensor, if only its first axis (the batch) is dynamic. Raises EngineError otherwise."""
+    if not info.shape or any(side is None for side in info.shape[1:]):
+        shape = ["?" if side is None else side for side in info.shape]
+        raise EngineError(
+            f"tensor '{info.name}' has shape {shape}; only the first axis, the batch, may be dynamic. "
+            "Export the graph with fixed sizes"
+        )
+    return info
+
+
+def load_error(engine: str, error: BaseException) -> EngineError:
+    """What to raise when ``engine`` refuses a graph: its own words on one line, and what to do where that is clear."""
+    cause = one_line(error)
+    if "external data" in cause.lower():
+        remedy = "; its weights lie in a file that is missing: save the graph with its weights in one file"
+    elif "not a registered" in cause or "No conversion rule" in cause:
+        remedy = "; export the model with standard ONNX operators only"
+    else:
+        remedy = ""
+    return EngineError(f"{engine} cannot load the graph: {cause}{remedy}")
+
+
+def one_line(error: BaseException, limit: int = 240) -> str:
+    """An engine's message without its own stack, on one line."""
+    lines = [line.strip(" -") for line in str(error).splitlines()]
+    noise = ("Exception from ", "Check '", "Summary:", "FrontEnd API failed", "To facilitate ")
+    text = " ".join(line for line in lines if line and not line.startswith(noise)) or type(error).__name__
+    if text.startswith("[ONNXRuntimeError]"):  # "[ONNXRuntimeError] : 1 : FAIL : what happened"
+        text = text.split(" : ", 3)[-1]
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _arrays(infos: Sequence[TensorInfo], batch: int) -> Mapping[str, HostArray]:
+    return {
+        info.name: aligned_zeros((batch, *(int(side or 0) for side in info.shape[1:])), info.dtype) for info in infos
+    }
+
+
+def _fixed_batch(infos: Sequence[TensorInfo]) -> int | None:
+    sizes = {info.shape[0] for info in infos}
+    return None if None in sizes else max((size for size in sizes if size is not None), default=None)
