@@ -1,0 +1,314 @@
+"""The checkpoint: a network and everything needed to use, judge and compile it, in one ``.pt`` file.
+
+The file is a plain dict of tensors, numbers, text and lists, so ``torch.load(weights_only=True)`` reads it and no code
+in it can run. Keys: ``edgevision_checkpoint`` (format version), ``arch``, ``arch_options``, ``state_dict``,
+``preprocess``, ``labels`` ([id, name] in the order of the outputs), ``output``, ``training``, ``photos``, ``channels``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgevision.errors import EdgeVisionError, InputError, ModelFileError
+from edgevision.files import atomic_write
+from edgevision.preprocess.spec import PreprocessSpec
+from edgevision.tasks.results import Label
+from edgevision.train import backbones
+
+FORMAT_KEY = "edgevision_checkpoint"
+FORMAT_VERSION = 1
+MAX_BYTES = 4 << 30  # larger files are refused before anything is read
+MAX_PHOTOS = 100_000
+OUTPUTS = ("logits", "probabilities")
+
+
+@dataclass(frozen=True)
+class PackedPhoto:
+    """An encoded picture (JPEG or PNG) with its class: an index into the labels, or None.
+
+    ``seen``: the network was trained on it, so its accuracy here flatters.
+    """
+
+    data: bytes
+    label: int | None
+    seen: bool
+
+
+@dataclass(frozen=True)
+class PhotoPack:
+    """Photos that travel with the checkpoint: some to calibrate on, others to judge by."""
+
+    calibration: tuple[PackedPhoto, ...]
+    judge: tuple[PackedPhoto, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all photos together."""
+        return sum(len(photo.data) for photo in (*self.calibration, *self.judge))
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """See the module. ``training`` is a record for people: options, metrics, data digest, versions, seconds.
+
+    ``channels`` describes a pruned network's layer widths; None = as the arch says.
+    """
+
+    arch: str
+    state_dict: Mapping[str, Tensor]
+    preprocess: PreprocessSpec
+    labels: tuple[Label, ...]
+    arch_options: Mapping[str, Any] = field(default_factory=dict)
+    output: str = "logits"
+    photos: PhotoPack | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    channels: None = None
+
+
+def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Write the file, whole or not at all, after checking that it reads back.
+
+    Raises InputError or EdgeVisionError when it cannot be written, ModelFileError when it is not a valid checkpoint.
+    """
+    data = to_plain(checkpoint)
+    atomic_write(path, lambda file: torch.save(data, file), check=load_checkpoint)
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read and check a file that ``save_checkpoint`` wrote.
+
+    Raises ModelFileError for whatever is not a whole, valid checkpoint; code in the file is never run.
+
+    >>> load_checkpoint("model.pt").arch
+    'lite0'
+    """
+    return from_plain(read_plain(path), str(path))
+
+
+def is_checkpoint(obj: object) -> bool:
+    """Whether an object that ``torch.load`` gave is a checkpoint of ours, of any version."""
+    return isinstance(obj, dict) and FORMAT_KEY in obj
+
+
+def model_from_checkpoint(checkpoint: Checkpoint) -> nn.Module:
+    """The network in eval mode, float32, with plain layers (convolution and batch norm apart)."""
+    model = backbones.build(checkpoint.arch, len(checkpoint.labels), **checkpoint.arch_options)
+    model.load_state_dict(dict(checkpoint.state_dict))
+    return model.eval()
+
+
+def state_digest(state_dict: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values: the same weights give the same digest in any file."""
+    digest = hashlib.sha256()
+    for name in sorted(state_dict):
+        value = state_dict[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+# ---- file ↔ plain dict ----
+
+
+def read_plain(path: str | Path) -> object:
+    """What a ``.pt`` file holds, read with ``weights_only=True``. Raises ModelFileError."""
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if path.is_dir():
+            raise ModelFileError(f"{path} is a folder; give a .pt file made by 'edgevision train'")
+        if size == 0:
+            raise ModelFileError(f"{path} is empty; it was not written completely, train again or copy it anew")
+        if size > MAX_BYTES:
+            raise ModelFileError(
+                f"{path} has {size >> 20} MiB; checkpoints of more than {MAX_BYTES >> 20} MiB are refused"
+            )
+        _check_archive(path, size)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ModelFileError(f"{path} does not exist; give a .pt file made by 'edgevision train'") from None
+    except pickle.UnpicklingError as error:
+        raise ModelFileError(
+            f"{path} holds Python objects that could run code when opened, so it was not opened "
+            f"({_gist(error)}). A checkpoint holds only tensors and plain values: get it from a source you trust"
+        ) from None
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        if isinstance(error, EdgeVisionError):
+            raise
+        raise ModelFileError(
+            f"{path} is damaged or not a PyTorch file ({_gist(error)}); copy or make it anew"
+        ) from None
+
+
+def _gist(error: BaseException) -> str:
+    """The point of a message of torch's, which runs over many lines."""
+    text = str(error)
+    if refused := re.search(r"GLOBAL (\S+)", text):
+        return f"it asks for {refused[1]}"
+    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    return first if len(first) <= 160 else f"{first[:157]}…"
+
+
+def _check_archive(path: Path, size: int) -> None:
+    """A zip whose entries are stored as they are, as torch writes them: nothing can unfold to more than the file."""
+    if not zipfile.is_zipfile(path):
+        raise ModelFileError(f"{path} is not a whole PyTorch file (a zip archive); it is truncated or something else")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise ModelFileError(f"{path} is damaged ({error}); copy or make it anew") from None
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or sum(e.file_size for e in entries) > size:
+        raise ModelFileError(f"{path} has compressed or overlapping entries, which torch.save never writes; refused")
+
+
+def to_plain(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The dict that goes into the file. Tensors are detached and on the CPU; photos are uint8 tensors."""
+    photos = checkpoint.photos
+    return {
+        FORMAT_KEY: FORMAT_VERSION,
+        "arch": checkpoint.arch,
+        "arch_options": dict(checkpoint.arch_options),
+        "state_dict": {k: v.detach().cpu().contiguous().clone() for k, v in checkpoint.state_dict.items()},
+        "preprocess": checkpoint.preprocess.to_dict(),
+        "labels": [[label.id, label.name] for label in checkpoint.labels],
+        "output": checkpoint.output,
+        "training": dict(checkpoint.training),
+        "photos": photos and {"calibration": _plain_photos(photos.calibration), "judge": _plain_photos(photos.judge)},
+        "channels": checkpoint.channels,
+    }
+
+
+def _plain_photos(photos: tuple[PackedPhoto, ...]) -> list[dict[str, Any]]:
+    return [
+        {"data": torch.frombuffer(bytearray(p.data), dtype=torch.uint8), "label": p.label, "seen": p.seen}
+        for p in photos
+    ]
+
+
+# ---- plain dict → checked value ----
+
+_KEYS: dict[str, type | tuple[type, ...]] = {
+    "arch": str,
+    "arch_options": dict,
+    "state_dict": dict,
+    "preprocess": dict,
+    "labels": list,
+    "output": str,
+    "training": dict,
+    "photos": (dict, type(None)),
+    "channels": type(None),
+}
+
+
+def from_plain(obj: object, name: str) -> Checkpoint:
+    """Check the dict that ``torch.load`` gave; ``name`` is the file's, for messages. Raises ModelFileError."""
+    if not isinstance(obj, dict) or FORMAT_KEY not in obj:
+        raise ModelFileError(f"{name} is not an EdgeVision checkpoint; one is made by 'edgevision train'")
+    version = obj[FORMAT_KEY]
+    if type(version) is not int or version != FORMAT_VERSION:
+        raise ModelFileError(
+            f"{name} is a checkpoint of version {version!r}, this EdgeVision reads version {FORMAT_VERSION}; "
+            f"install the EdgeVision that wrote it, or train again"
+        )
+    for key, kind in _KEYS.items():
+        if key not in obj or not isinstance(obj[key], kind):
+            got = type(obj[key]).__name__ if key in obj else "nothing"
+            raise ModelFileError(f"{name}: {key!r} of a checkpoint is {_kind_name(kind)}, got {got}; make it anew")
+    try:
+        labels = _labels(obj["labels"])
+        checkpoint = Checkpoint(
+            arch=obj["arch"],
+            arch_options=obj["arch_options"],
+            state_dict=obj["state_dict"],
+            preprocess=PreprocessSpec.from_dict(obj["preprocess"]),
+            labels=labels,
+            output=obj["output"],
+            photos=None if obj["photos"] is None else _photo_pack(obj["photos"], len(labels)),
+            training=obj["training"],
+        )
+        if checkpoint.output not in OUTPUTS:
+            raise InputError(f"output is one of {list(OUTPUTS)}, got {checkpoint.output!r}")
+        _check_state(checkpoint)
+    except InputError as error:
+        raise ModelFileError(f"{name}: {error}") from None
+    return checkpoint
+
+
+def _kind_name(kind: type | tuple[type, ...]) -> str:
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return " or ".join("None" if k is type(None) else k.__name__ for k in kinds)
+
+
+def _labels(rows: list[Any]) -> tuple[Label, ...]:
+    for row in rows:
+        if (
+            not isinstance(row, (list, tuple))
+            or len(row) != 2
+            or type(row[0]) is not int
+            or not isinstance(row[1], str)
+        ):
+            raise InputError(f"a label is [id, name], a whole number and a text, got {row!r}")
+    labels = tuple(Label(row[0], row[1]) for row in rows)
+    if not labels or len({label.id for label in labels}) != len(labels):
+        raise InputError(f"labels have different ids, at least one; got {len(labels)} labels")
+    return labels
+
+
+def _photo_pack(data: dict[str, Any], classes: int) -> PhotoPack:
+    halves = []
+    for half in ("calibration", "judge"):
+        photos = data.get(half)
+        if not isinstance(photos, list) or len(photos) > MAX_PHOTOS:
+            raise InputError(f"photos have a list {half!r} of at most {MAX_PHOTOS} photos, got {type(photos).__name__}")
+        halves.append(tuple(_photo(photo, classes) for photo in photos))
+    return PhotoPack(*halves)
+
+
+def _photo(photo: object, classes: int) -> PackedPhoto:
+    if not isinstance(photo, dict):
+        raise InputError(f"a packed photo is a dict, got {type(photo).__name__}")
+    data, label, seen = photo.get("data"), photo.get("label"), photo.get("seen")
+    if not isinstance(data, Tensor) or data.dtype != torch.uint8 or data.ndim != 1 or not _own_storage(data):
+        raise InputError("the data of a packed photo is a flat uint8 tensor")
+    if label is not None and (type(label) is not int or not 0 <= label < classes):
+        raise InputError(f"the label of a packed photo is None or 0…{classes - 1}, got {label!r}")
+    if not isinstance(seen, bool):
+        raise InputError(f"'seen' of a packed photo is true or false, got {seen!r}")
+    return PackedPhoto(data.numpy().tobytes(), label, seen)
+
+
+def _own_storage(tensor: Tensor) -> bool:
+    """Whether every element has its own place in memory: no strides that make little data look like much."""
+    return tensor.is_contiguous() and tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
+
+
+def _check_state(checkpoint: Checkpoint) -> None:
+    """The state dict has exactly the names, shapes and kinds of the network; nothing is allocated for it."""
+    with torch.device("meta"):
+        expected = backbones.build(checkpoint.arch, len(checkpoint.labels), **checkpoint.arch_options).state_dict()
+    state = checkpoint.state_dict
+    what = f"the weights do not fit {checkpoint.arch} with {len(checkpoint.labels)} classes"
+    if missing := [key for key in expected if key not in state]:
+        raise InputError(f"{what}: {len(missing)} are missing, {missing[0]!r} first")
+    if unknown := [key for key in state if key not in expected]:
+        raise InputError(f"{what}: {len(unknown)} are unknown, {unknown[0]!r} first")
+    for key, want in expected.items():
+        got = state[key]
+        if not isinstance(got, Tensor) or got.shape != want.shape or not _own_storage(got):
+            shape = tuple(got.shape) if isinstance(got, Tensor) else type(got).__name__
+            raise InputError(f"{what}: {key} has shape {tuple(want.shape)}, got {shape}")
+        if got.is_floating_point() != want.is_floating_point():
+            raise InputError(f"{what}: {key} is {want.dtype}, got {got.dtype}")
+        if got.is_floating_point() and not bool(torch.isfinite(got).all()):
+            raise InputError(f"the weights hold NaN or infinity in {key}; train again with a lower --lr")
