@@ -324,9 +324,9 @@ def _read_list(path: Path, known: tuple[Label, ...] | None) -> Dataset:
         rows.append((number, path.parent / cells[0], cells[1] if len(cells) > 1 and cells[1] else None))
     if not rows:
         raise DataError(f"expected 'path, label' on each line of {path}, got no lines")
-    _refuse(
-        path, "do not name a photo that exists", [(n, str(photo)) for n, photo, _ in rows if not os.path.isfile(photo)]
-    )  # noqa: PTH113 - unlike Path's, False for any bad name
+    # os.path.isfile, unlike Path.is_file, is False for a name no file can have.
+    missing = [(n, str(photo)) for n, photo, _ in rows if not os.path.isfile(photo)]  # noqa: PTH113
+    _refuse(path, "do not name a photo that exists", missing)
     texts = [text for _, _, text in rows if text is not None]
     if not texts:
         return Dataset(tuple(Photo(photo) for _, photo, _ in rows), None, str(path))
