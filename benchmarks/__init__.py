@@ -1,0 +1,1 @@
+"""Runnable comparisons; each writes JSON and says what it compared."""

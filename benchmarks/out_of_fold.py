@@ -1,0 +1,75 @@
+"""What int8 costs, out of fold: train on one half of train.txt, compile, judge the other; pool all photos of both.
+
+    .venv/bin/python -m benchmarks.out_of_fold [lite0]
+
+The rule: over all at most 0.5 points; each class with at least 20 photos loses at most max(2 photos, 3 points) net.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+import numpy as np
+
+import edgevision as ev
+from benchmarks.common import GROCERY, RUNS, edgevision, write_list, write_result
+from benchmarks.recipes import RECIPES
+from edgevision.compiler.float_model import FloatModel
+from edgevision.compiler.source import SourceOptions
+from edgevision.evaluate.dataset import Dataset, read_dataset, stratified_folds
+from edgevision.evaluate.evaluation import Evaluation, evaluate
+from edgevision.evaluate.paired import class_losses, exceeds, paired_comparison
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("arch", nargs="?", default="lite0", choices=sorted(RECIPES))
+    p.add_argument("--epochs", type=int, help="default: the recipe's")
+    arguments = p.parse_args()
+    dataset = read_dataset(GROCERY / "train.txt", GROCERY / "classes.csv")
+    assert dataset.labels is not None
+    folds = stratified_folds(dataset, 2, seed=0)
+    pooled: list[tuple[Evaluation, Evaluation]] = []
+    for place, judged in enumerate(folds):
+        pooled.append(_fold(arguments.arch, arguments.epochs, place, dataset, judged))
+    floats = np.concatenate([f.right for f, _ in pooled])
+    int8s = np.concatenate([i.right for _, i in pooled])
+    truth = np.concatenate([f.truth for f, _ in pooled])
+    paired = paired_comparison(floats, int8s)
+    losses = class_losses(floats, int8s, truth)
+    broken = [row for row in losses if exceeds(row.n, row.lost, row.gained)]
+    figures = {
+        "arch": arguments.arch,
+        "paired": asdict(paired),
+        "worst_classes": [{**asdict(row), "name": dataset.labels[row.index].name, "net": row.net} for row in losses[:5]],
+        "classes_over_the_rule": [dataset.labels[row.index].name for row in broken],
+        "within_rule": paired.drop <= 0.5 and not broken,
+        "folds": [{"float": f.metrics.top1, "int8": i.metrics.top1, "photos": f.metrics.n} for f, i in pooled],
+    }
+    write_result(f"out-of-fold-{arguments.arch}", figures, f".venv/bin/python -m benchmarks.out_of_fold {arguments.arch}")
+    print(f"{arguments.arch}, {paired.n} photos out of fold: float {paired.a:.2f} %, int8 {paired.b:.2f} %, drop {paired.drop:+.2f} "
+          f"points, 95 % interval {paired.interval[0]:+.2f}…{paired.interval[1]:+.2f}; {paired.lost} lost, {paired.gained} gained; "
+          f"classes over the rule: {[row.index for row in broken] or 'none'}")  # fmt: skip
+
+
+def _fold(
+    arch: str, epochs: int | None, place: int, dataset: Dataset, judged: np.ndarray
+) -> tuple[Evaluation, Evaluation]:
+    rest = np.setdiff1d(np.arange(len(dataset)), judged)
+    train = write_list(RUNS / f"oof-{arch}-{place}-train.txt", dataset, dataset.select(rest).photos)
+    test = write_list(RUNS / f"oof-{arch}-{place}-test.txt", dataset, dataset.select(judged).photos)
+    labels = ("--labels", GROCERY / "classes.csv")
+    checkpoint, bundle = train.with_suffix(".pt"), train.with_suffix(".edge")
+    more = ("--epochs", epochs) if epochs else ()
+    edgevision("train", "--data", train, *labels, "--arch", arch, *RECIPES[arch], *more, "-o", checkpoint)
+    edgevision("compile", checkpoint, "--int8", "-o", bundle)  # calibrated on its own photos: the other half is unseen
+    photos = read_dataset(test, GROCERY / "classes.csv")
+    with FloatModel(checkpoint, SourceOptions()) as model:
+        floating = evaluate("float", model, photos)
+    with ev.load(bundle) as loaded:
+        return floating, evaluate("int8", loaded, photos)
+
+
+if __name__ == "__main__":
+    main()

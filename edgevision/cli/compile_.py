@@ -1,0 +1,83 @@
+"""``edgevision compile``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from edgevision.cli import output
+from edgevision.errors import InputError
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    p: argparse.ArgumentParser = commands.add_parser(
+        "compile",
+        help="quantize, export, measure and prove a model; write one .edge file",
+        description="From a model file to one bundle: quantized, measured on this machine, and within an accuracy budget.",
+    )
+    p.add_argument("model", type=Path, help="our checkpoint, TorchScript, .pt2, a state dict with --arch, or .onnx")
+    p.add_argument("-o", dest="target", type=Path, metavar="FILE", help="the bundle (default: MODEL with the suffix .edge)")
+    p.add_argument("--int8", action="store_true", help="pack the quickest int8 variant")
+    p.add_argument("--precision", choices=("auto", "int8", "float"), help="auto (default): the quickest of any within the budget")
+    p.add_argument("--data", type=Path, metavar="SRC", help="calibration photos: folder or list file")
+    p.add_argument("--val", type=Path, metavar="SRC", help="judge photos (default: half of --data)")
+    p.add_argument("--labels", type=Path, metavar="FILE", help="class names: one a line, or CSV with name and id")
+    p.add_argument("--preprocess", metavar="FILE|imagenet|lite", help="how a frame becomes the input tensor")
+    p.add_argument("--output", choices=("logits", "probabilities"), help="what the model's output is")
+    p.add_argument("--arch", metavar="NAME", help="for a state dict: torchvision:NAME or package.module:callable")
+    p.add_argument("--trust", action="store_true", help="allow pickles that can run code; only for files you made")
+    p.add_argument("--unproven", action="store_true", help="write a bundle without judging it")
+    p.add_argument("--max-drop", type=float, default=0.5, metavar="POINTS", help="accuracy budget (default 0.5)")
+    p.add_argument("--threads", type=int, default=0, help="threads to choose for (default: all cores)")
+    p.add_argument("--objective", choices=("latency", "throughput"), default="latency")
+    p.add_argument("--batch", type=int, default=1, help="items per run for the choice")
+    p.add_argument("--keep", type=float, default=0.95, help='share of right answers that stay "known"')
+    p.add_argument("--golden", type=Path, metavar="DIR", help="pictures to store as golden frames")
+    p.add_argument("--report", type=Path, metavar="DIR", help="also write report.json and report.html there")
+    p.add_argument("--seed", type=int, default=0)
+    return p
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from edgevision.cli.extras import need_compile
+
+    need_compile()
+    from edgevision.compiler.options import CompileOptions, Objective, Precision
+    from edgevision.compiler.pipeline import compile_model
+
+    if arguments.int8 and arguments.precision not in (None, "int8"):
+        raise InputError(f"--int8 and --precision {arguments.precision} contradict each other; give one of them")
+    precision = Precision.INT8 if arguments.int8 else Precision(arguments.precision or "auto")
+    target = arguments.target or arguments.model.with_suffix(".edge")
+    options = CompileOptions(
+        precision=precision, data=arguments.data, val=arguments.val, labels=arguments.labels,
+        preprocess=arguments.preprocess, output=arguments.output, arch=arguments.arch, trust=arguments.trust,
+        unproven=arguments.unproven, max_drop=arguments.max_drop, threads=arguments.threads,
+        objective=Objective(arguments.objective), batch=arguments.batch, keep=arguments.keep, golden=arguments.golden,
+        seed=arguments.seed,
+    )  # fmt: skip
+    with output.progress(not arguments.json) as progress:
+        result = compile_model(arguments.model, target, options, progress)
+    if arguments.report is not None:
+        from edgevision.bundle.reader import open_bundle
+        from edgevision.cli.extras import write_report
+
+        with open_bundle(result.path) as bundle:
+            write_report(bundle, arguments.report)
+    report = result.report
+    size_bytes = target.stat().st_size
+    if arguments.json:
+        output.show_json({"bundle": str(target), "id": result.bundle_id, "size_bytes": size_bytes, **report.to_dict()})
+        return 0
+    header, lines = report.table()
+    output.table("Variants on this machine", header, lines, bold=0)
+    say = output.console().print
+    for name, reason in report.missing.items():
+        say(f"[dim]{name}: {reason}[/dim]")
+    say(f"\n[bold]{report.why}[/bold]")
+    say(report.verdict_line())
+    for note in report.notes:
+        say(f"Note: {note}")
+    say(f"\nWrote {target} ({size_bytes / 1e6:.2f} MB, id {result.bundle_id[:12]}). Next: edgevision predict {target} PHOTO")
+    return 0

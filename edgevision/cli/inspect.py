@@ -1,0 +1,67 @@
+"""``edgevision inspect``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from edgevision.cli import output
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    p: argparse.ArgumentParser = commands.add_parser("inspect", help="what a bundle holds, and what was proven of it")
+    p.add_argument("bundle", type=Path)
+    p.add_argument("--report", type=Path, metavar="DIR", help="also write the bundle's report.json and report.html there")
+    p.add_argument("--labels", action="store_true", help="list every label")
+    return p
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from edgevision.bundle.reader import open_bundle
+    from edgevision.cli.extras import write_report
+    from edgevision.model import proof_gaps
+
+    with open_bundle(arguments.bundle) as bundle:
+        manifest = bundle.manifest
+        gaps = proof_gaps(manifest)
+        written = write_report(bundle, arguments.report) if arguments.report else []
+        if arguments.json:
+            output.show_json({"id": bundle.id, "not_proven_here": list(gaps), **manifest.to_dict()})
+            return 0
+        facts = [
+            ["id", bundle.id],
+            ["made", f"{manifest.created} by edgevision {manifest.edgevision} from {manifest.source.get('name', '?')}"],
+            ["task", f"{manifest.task}, {len(manifest.labels)} labels, output {manifest.output}"],
+            ["input", _input(manifest.preprocess)],
+            ["graphs", ", ".join(f"{k} ({g.precision}, {g.dialect})" for k, g in manifest.graphs.items())],
+            ["made on", f"{manifest.environment.cpu}, {manifest.environment.cores} cores"],
+            ["proven", "yes" if manifest.proven else "NO"],
+        ]
+    output.table(manifest.name, ["what", "value"], facts)
+    lines = [
+        [v.id + (" *" if v.id == manifest.chosen else ""), v.engine, f"{v.layer_precisions}", f"{v.temperature:.3f}",
+         f"{v.threshold:.3f}", "; ".join(f"{x.p50_ms:.2f} ms ({x.threads} threads, batch {x.batch})" for x in v.latency)]
+        for v in manifest.variants
+    ]  # fmt: skip
+    header = ["variant (* chosen)", "engine", "layers", "temperature", "unknown below", "p50 latency where it was made"]
+    output.table("Variants", header, lines)
+    say = output.console().print
+    if manifest.verdict is not None:
+        v = manifest.verdict
+        say(f"Judged on {v.n} photos: {v.metric} {v.value:.2f} % against {v.reference:.2f} % for float; drop {v.drop:+.2f}, "
+            f"95 % interval {v.interval[0]:+.2f}…{v.interval[1]:+.2f}, budget {v.max_drop:g} points. {v.note}")  # fmt: skip
+    for gap in gaps:
+        say(f"Not proven here: {gap}")
+    if arguments.labels:
+        output.table("Labels", ["id", "name"], [[str(label.id), label.name] for label in manifest.labels])
+    for path in written:
+        say(f"Wrote {path}")
+    return 0
+
+
+def _input(spec: Any) -> str:
+    return (
+        f"{spec.height}×{spec.width} {spec.color.value}, {spec.fit.value}, {spec.filter.value}, mean {list(spec.mean)}, "
+        f"std {list(spec.std)}"
+    )

@@ -1,0 +1,55 @@
+"""Which variant wins, by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgevision.compiler.options import Objective, Precision, Row
+
+TIE = 0.03  # within this share of the quickest, other things decide
+
+# How many packages beyond the base runtime an engine needs.
+_EXTRA_PACKAGES = {"onnxruntime": 0, "openvino": 1}
+
+
+def cost_ms(row: Row, objective: Objective, threads: int, batch: int) -> float:
+    """What the objective minimises: p50 engine latency, per item for throughput. Milliseconds."""
+    p50_ms = row.latency[threads, batch][0]
+    return p50_ms / batch if objective is Objective.THROUGHPUT else p50_ms
+
+
+def allowed(row: Row, precision: Precision) -> bool:
+    """Whether ``--precision`` admits the variant; int8 is what runs in int8, not what is called so."""
+    if precision is Precision.INT8:
+        return row.is_int8
+    return precision is Precision.AUTO or not row.is_int8
+
+
+def ranked(
+    rows: Sequence[Row], precision: Precision, objective: Objective, threads: int, batch: int
+) -> tuple[Row, ...]:
+    """The admitted variants, best first: quickest; within 3 % of the quickest left, fewer packages, then smaller."""
+    left = [row for row in rows if allowed(row, precision)]
+    order: list[Row] = []
+    while left:
+        quickest = min(cost_ms(row, objective, threads, batch) for row in left)
+        tied = [row for row in left if cost_ms(row, objective, threads, batch) <= quickest * (1 + TIE)]
+        best = min(tied, key=lambda row: (_EXTRA_PACKAGES.get(row.engine, 9), row.size_bytes, row.id))
+        order.append(best)
+        left.remove(best)
+    return tuple(order)
+
+
+def faster_elsewhere(
+    chosen: Row, rows: Sequence[Row], objective: Objective, threads: int, batch: int
+) -> str | None:
+    """What to say when another precision would have been quicker by more than a tie, or None."""
+    own = cost_ms(chosen, objective, threads, batch)
+    others = [row for row in rows if row.is_int8 != chosen.is_int8]
+    if not others:
+        return None
+    best = min(others, key=lambda row: cost_ms(row, objective, threads, batch))
+    ms = cost_ms(best, objective, threads, batch)
+    if ms * (1 + TIE) >= own:
+        return None
+    return f"{best.id} would have been quicker here: {ms:.2f} ms against {own:.2f} ms"

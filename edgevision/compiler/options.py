@@ -1,0 +1,114 @@
+"""What `compile` is asked for, and the values its steps hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from edgevision.errors import InputError
+
+# (step, done, total): called often; total 0 = not known.
+ProgressFn = Callable[[str, int, int], None]
+
+
+def silent(step: str, done: int, total: int) -> None:
+    """Show no progress."""
+
+
+class Precision(Enum):
+    """``AUTO``: the fastest of any precision within the budget. ``INT8``, ``FLOAT``: the fastest of that kind."""
+
+    AUTO = "auto"
+    INT8 = "int8"
+    FLOAT = "float"
+
+
+class Objective(Enum):
+    """``LATENCY``: p50 of one item. ``THROUGHPUT``: p50 of a batch, per item."""
+
+    LATENCY = "latency"
+    THROUGHPUT = "throughput"
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """What to compile for. ``max_drop`` is in points of the task's metric; ``threads`` 0 = the cores of this machine.
+
+    ``data``: calibration photos; ``val``: judge photos; without ``val``, half of ``data`` by content is kept for
+    judging; without either, the photos that the checkpoint carries. ``keep``: share of right answers that stay above
+    the unknown-threshold. ``golden``: folder of pictures to store as golden frames.
+    """
+
+    precision: Precision = Precision.AUTO
+    data: Path | None = None
+    val: Path | None = None
+    labels: Path | None = None
+    preprocess: str | None = None
+    output: str | None = None
+    arch: str | None = None
+    trust: bool = False
+    unproven: bool = False
+    max_drop: float = 0.5
+    threads: int = 0
+    objective: Objective = Objective.LATENCY
+    batch: int = 1
+    keep: float = 0.95
+    golden: Path | None = None
+    calibration_limit: int = 512
+    rounds: int = 40
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_drop <= 100:
+            raise InputError(f"--max-drop is in points, 0…100, got {self.max_drop}")
+        if not 0.5 <= self.keep < 1:
+            raise InputError(f"--keep is a share of right answers, 0.5…1, got {self.keep}")
+        if self.threads < 0 or self.threads > 256:
+            raise InputError(f"--threads is 1…256 (0 = all cores), got {self.threads}")
+        if not 1 <= self.batch <= 256:
+            raise InputError(f"--batch is 1…256, got {self.batch}")
+        if self.calibration_limit < 16:
+            raise InputError(f"at least 16 calibration photos are needed, the limit given is {self.calibration_limit}")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A graph that variants can be made of. ``key`` is its name in the bundle (``float``, ``int8``)."""
+
+    key: str
+    graph: bytes
+    precision: str  # "float32" or "int8"
+    dialect: str  # "float" or the Q/DQ dialect's name
+    estimator: str = ""  # how the ranges were estimated
+    float_parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured variant: a line of the table. Times in milliseconds, sizes in bytes.
+
+    ``latency`` maps (threads, batch) to (p50, p90) of engine latency for the whole batch. ``rss_bytes`` is what
+    loading and one run add to the resident memory of a fresh process, ``load_ms`` how long that loading takes.
+    """
+
+    id: str
+    candidate: str
+    engine: str
+    precision: str  # EngineOptions.precision
+    latency: dict[tuple[int, int], tuple[float, float]]
+    size_bytes: int
+    load_ms: float
+    rss_bytes: int
+    layers: dict[str, int]
+    temperature: float = 1.0
+    threshold: float = 0.0
+    metric: float | None = None  # on the judge photos; only finalists have one
+    agreement: float | None = None  # with float, on the calibration photos, percent
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether any arithmetic layer really runs in int8."""
+        return self.layers.get("int8", 0) > 0

@@ -1,0 +1,158 @@
+"""Which photos calibrate and which judge; the two never mix."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevision.compiler.options import CompileOptions
+from edgevision.decode import read_image
+from edgevision.errors import DataError, InputError
+from edgevision.evaluate.dataset import Dataset, read_dataset, split_by_content
+from edgevision.frames import Frame, ImageArray
+from edgevision.preprocess import Preprocessor, PreprocessSpec
+from edgevision.tasks.results import Label
+from edgevision.train.checkpoint import PackedPhoto, PhotoPack
+
+MIN_CALIBRATION = 16
+
+
+@dataclass(frozen=True)
+class CompilePhoto:
+    """A photo to read when it is needed. ``label`` is an index into the model's labels, or None.
+
+    ``seen``: whether the model was trained on it, None = not known.
+    """
+
+    source: Path | bytes
+    label: int | None
+    sha256: str
+    seen: bool | None = None
+
+    def read(self) -> ImageArray:
+        """Decode to H×W×3 uint8 BGR. Raises ImageError."""
+        return read_image(self.source)
+
+
+@dataclass(frozen=True)
+class PhotoSets:
+    """Calibration and judge photos; they share no content. ``origin`` says in words where they come from."""
+
+    calibration: tuple[CompilePhoto, ...]
+    judge: tuple[CompilePhoto, ...]
+    origin: str
+    notes: tuple[str, ...] = ()
+
+    def describe(self) -> dict[str, Any]:
+        """For the manifest: counts and hashes."""
+        return {"origin": self.origin, "calibration": _describe(self.calibration), "judge": _describe(self.judge)}
+
+
+def gather(options: CompileOptions, labels: Sequence[Label], pack: PhotoPack | None) -> PhotoSets:
+    """Choose the photos as ``CompileOptions`` says.
+
+    Raises DataError when there are too few, when labels do not match, or, without ``unproven``, when there is nothing
+    to judge with.
+    """
+    calibration: tuple[CompilePhoto, ...] = ()
+    judge: tuple[CompilePhoto, ...] = ()
+    origin: list[str] = []
+    if options.data is not None:
+        data = _read(options.data, options.labels, labels)
+        if options.val is None:
+            data, rest = split_by_content(data, 0.5)
+            judge = _photos(rest)
+            origin.append(f"{options.data}: half calibrates, half judges")
+        else:
+            origin.append(f"{options.data} calibrates")
+        calibration = _photos(data)
+    elif pack is not None:
+        calibration, judge = _unpack(pack.calibration), _unpack(pack.judge)
+        origin.append("photos that the checkpoint carries")
+    if options.val is not None:
+        judge = _photos(_read(options.val, options.labels, labels))
+        origin.append(f"{options.val} judges")
+    notes = []
+    calibrated = {photo.sha256 for photo in calibration}
+    kept = tuple(photo for photo in judge if photo.sha256 not in calibrated)
+    if len(kept) < len(judge):
+        notes.append(f"{len(judge) - len(kept)} judge photos are calibration photos too and were left out of judging")
+    judge = kept
+    if any(photo.seen for photo in judge):
+        notes.append("the judge photos were trained on: the verdict says little about new photos; give --val")
+    if len(calibration) < MIN_CALIBRATION and (options.precision.value != "float" or not options.unproven):
+        raise DataError(
+            f"calibration needs at least {MIN_CALIBRATION} photos, got {len(calibration)}. Give --data FOLDER_OR_LIST "
+            "with photos of what the camera will see"
+        )
+    if not judge and not options.unproven:
+        raise DataError(
+            "there are no photos to judge the result with. Give --val FOLDER_OR_LIST (labelled photos), or --unproven "
+            "to write a bundle that says it was not proven"
+        )
+    return PhotoSets(calibration, judge, "; ".join(origin) or "none", tuple(notes))
+
+
+def prepared(photos: Sequence[CompilePhoto], spec: PreprocessSpec, batch: int = 8) -> Iterator[npt.NDArray[Any]]:
+    """The photos as input tensors, ``batch`` at a time: [n, *spec.tensor_shape] of the spec's dtype."""
+    preprocessor = Preprocessor(spec)
+    for start in range(0, len(photos), batch):
+        group = photos[start : start + batch]
+        tensor = np.empty((len(group), *spec.tensor_shape), spec.dtype.value)
+        for item, photo in zip(tensor, group, strict=True):
+            preprocessor.run(Frame.from_array(photo.read()), item)
+        yield tensor
+
+
+def labels_of(photos: Sequence[CompilePhoto]) -> npt.NDArray[np.int64] | None:
+    """Label indices [n], or None when any photo has none."""
+    known = [photo.label for photo in photos if photo.label is not None]
+    return np.array(known, np.int64) if photos and len(known) == len(photos) else None
+
+
+def spread(photos: Sequence[CompilePhoto], limit: int) -> tuple[CompilePhoto, ...]:
+    """At most ``limit`` photos, the same share of every class, chosen by content hash."""
+    if len(photos) <= limit:
+        return tuple(photos)
+    by_label: dict[int, list[CompilePhoto]] = {}
+    for photo in sorted(photos, key=lambda p: p.sha256):
+        by_label.setdefault(-1 if photo.label is None else photo.label, []).append(photo)
+    turns = [(place, label, photo) for label, group in by_label.items() for place, photo in enumerate(group)]
+    turns.sort(key=lambda turn: (turn[0], turn[1]))
+    return tuple(photo for _, _, photo in turns[:limit])
+
+
+def _read(source: Path, labels_file: Path | None, labels: Sequence[Label]) -> Dataset:
+    dataset = read_dataset(source, labels_file)
+    return dataset.with_labels(tuple(labels)) if dataset.labels is not None else dataset
+
+
+def _photos(dataset: Dataset) -> tuple[CompilePhoto, ...]:
+    photos = []
+    for photo in dataset.photos:
+        try:
+            content = photo.path.read_bytes()
+        except OSError as error:
+            raise InputError(f"cannot read the photo {photo.path}: {error.strerror}") from error
+        photos.append(CompilePhoto(photo.path, photo.label, hashlib.sha256(content).hexdigest()))
+    return tuple(photos)
+
+
+def _unpack(photos: Sequence[PackedPhoto]) -> tuple[CompilePhoto, ...]:
+    return tuple(CompilePhoto(p.data, p.label, hashlib.sha256(p.data).hexdigest(), p.seen) for p in photos)
+
+
+def _describe(photos: Sequence[CompilePhoto]) -> dict[str, Any]:
+    together = hashlib.sha256("".join(sorted(photo.sha256 for photo in photos)).encode()).hexdigest()
+    return {
+        "count": len(photos),
+        "sha256": together,
+        "labelled": sum(photo.label is not None for photo in photos),
+        "trained_on": sum(bool(photo.seen) for photo in photos),
+    }

@@ -1,0 +1,187 @@
+"""What `compile` found, as data, as text, and as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgevision.bundle.manifest import Verdict
+from edgevision.compiler.options import CompileOptions, Row
+from edgevision.compiler.pack import environment, json_bytes
+from edgevision.compiler.parity import ParityReport
+from edgevision.compiler.photos import PhotoSets
+from edgevision.errors import MissingExtraError
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything measured. ``rows``: the packed variants first. ``chosen`` is None when nothing fits the budget."""
+
+    source: Mapping[str, Any]
+    options: CompileOptions
+    parity: ParityReport | None
+    rows: tuple[Row, ...]
+    missing: Mapping[str, str]
+    chosen: str | None
+    verdict: Verdict | None
+    verdicts: Mapping[str, Verdict]
+    why: str
+    estimators: Mapping[str, float]
+    sets: PhotoSets
+    notes: tuple[str, ...]
+    settings: tuple[tuple[int, int], ...]
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Header and lines of the table of variants, as text."""
+        metric = next((v.metric for v in self.verdicts.values()), "agreement")
+        times = [f"{t} thread{'s' * (t > 1)}, batch {b}: p50 / p90 ms" for t, b in self.settings]
+        header = ["variant", f"{metric} %", *times, "memory MB", "load ms", "graph MB", "int8 layers"]
+        lines = []
+        for row in self.rows:
+            value = row.metric if row.metric is not None else row.agreement
+            counted = sum(row.layers.values())
+            lines.append(
+                [
+                    row.id,
+                    "–" if value is None else f"{value:.2f}",
+                    *(f"{row.latency[s][0]:.2f} / {row.latency[s][1]:.2f}" for s in self.settings),
+                    f"{row.rss_bytes / 1e6:.0f}",
+                    f"{row.load_ms:.0f}",
+                    f"{row.size_bytes / 1e6:.2f}",
+                    f"{row.layers.get('int8', 0)} of {counted}",
+                ]
+            )
+        return header, lines
+
+    def verdict_line(self) -> str:
+        """The verdict in one sentence."""
+        if self.verdict is None:
+            return "Not proven: nothing was judged."
+        return describe_verdict(self.verdict)
+
+    def refusal(self) -> str:
+        """Why there is no bundle: each finalist's drop."""
+        lines = [f"no variant stays within the budget of {self.options.max_drop:g} points; nothing was written."]
+        lines += [f"  {name}: {describe_verdict(v)}" for name, v in self.verdicts.items()]
+        if not self.verdicts:
+            lines.append(f"  no {self.options.precision.value} variant runs on this machine: {dict(self.missing)}")
+        lines.append("Raise --max-drop, give more calibration photos with --data, or try --precision auto.")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values: the content of report.json."""
+        options = {k: _plain(v) for k, v in asdict(self.options).items()}
+        return {
+            "source": dict(self.source),
+            "options": options,
+            "parity": None if self.parity is None else asdict(self.parity),
+            "variants": [_row_dict(row) for row in self.rows],
+            "not_run": dict(self.missing),
+            "chosen": self.chosen,
+            "why": self.why,
+            "verdict": None if self.verdict is None else asdict(self.verdict),
+            "verdicts": {name: asdict(v) for name, v in self.verdicts.items()},
+            "range_estimators": dict(self.estimators),
+            "data": self.sets.describe(),
+            "notes": list(self.notes),
+            "environment": asdict(environment()),
+        }
+
+
+def describe_verdict(v: Verdict) -> str:
+    """The verdict as a sentence: drop, interval, flips, photos, proven or not.
+
+    "Proven" and "passed" are not the same: passed is the drop that was seen, proven its interval's upper end.
+    """
+    unit = "points of top-1" if v.metric == "top1" else "points of agreement with float"
+    state = "proven" if v.proven else "passed, not proven" if v.passed else "failed"
+    note = f" ({v.note})" if v.note else ""
+    return (
+        f"{state}: {v.value:.2f} % against {v.reference:.2f} % for float on {v.n} judge photos; drop {v.drop:+.2f} {unit}, "
+        f"95 % interval {v.interval[0]:+.2f}…{v.interval[1]:+.2f}, budget {v.max_drop:g}; {v.lost} lost, {v.gained} gained{note}"
+    )
+
+
+def report_files(report: Report) -> dict[str, bytes]:
+    """Entries for the bundle: report.json always, report.html where matplotlib is installed."""
+    files = {"report/report.json": json_bytes(report.to_dict())}
+    try:
+        files["report/report.html"] = html(report).encode()
+    except MissingExtraError:
+        pass
+    return files
+
+
+def html(report: Report) -> str:
+    """A self-contained page. Raises MissingExtraError without matplotlib."""
+    from edgevision.evaluate import pictures
+    from edgevision.evaluate.report import Figure, Paragraph, Section, Table, html_page
+
+    header, lines = report.table()
+    setting = report.settings[0]
+    points = [
+        (row.id, row.latency[setting][0], row.metric if row.metric is not None else row.agreement, row.id == report.chosen)
+        for row in report.rows
+    ]
+    known = [(name, ms, value, chosen) for name, ms, value, chosen in points if value is not None]
+    sections = [
+        Section("Verdict", [Paragraph(report.verdict_line()), Paragraph(report.why), *map(Paragraph, report.notes)]),
+        Section("Variants", [Table(header, lines), *_variant_figures(pictures, Figure, known, setting)]),
+        Section("Not run here", [Table(["variant", "why"], [[k, v] for k, v in report.missing.items()])]),
+        Section("Photos", [Table(["set", "photos", "labelled", "trained on", "sha256"], _photo_lines(report.sets))]),
+        Section("Range estimators", [
+            Table(["estimator", "mean KL divergence from float, calibration photos"],
+                  [[k, f"{v:.5f}"] for k, v in report.estimators.items()]),
+        ]),
+        Section("Export", [Table(["batch", "largest difference", "tolerance"], _parity_lines(report.parity))]),
+        Section("Source and machine", [Table(["what", "value"], _facts(report))]),
+    ]  # fmt: skip
+    return html_page(f"EdgeVision compile report: {report.source.get('name', '')}", [s for s in sections if _has_rows(s)])
+
+
+def _variant_figures(pictures: Any, figure: Any, points: Sequence[Any], setting: tuple[int, int]) -> list[Any]:
+    if not points:
+        return []
+    svg = pictures.latency_accuracy(points, f"p50 engine latency, ms ({setting[0]} threads, batch {setting[1]})")
+    return [figure(svg, "Accuracy against latency: up and left is better.")]
+
+
+def _has_rows(section: Any) -> bool:
+    return any(getattr(block, "rows", True) for block in section.blocks)
+
+
+def _photo_lines(sets: PhotoSets) -> list[list[str]]:
+    described = sets.describe()
+    return [
+        [name, *(str(described[name][k]) for k in ("count", "labelled", "trained_on", "sha256"))]
+        for name in ("calibration", "judge")
+    ]
+
+
+def _parity_lines(parity: ParityReport | None) -> list[list[str]]:
+    if parity is None:
+        return []
+    return [[str(b), f"{d:.2e}", f"{parity.tolerance:.2e}"] for b, d in parity.max_abs_difference.items()]
+
+
+def _facts(report: Report) -> list[list[str]]:
+    machine = environment()
+    facts = {**{str(k): str(v) for k, v in report.source.items()}, "cpu": machine.cpu, "cores": str(machine.cores)}
+    facts["instruction sets"] = " ".join(machine.features)
+    facts["versions"] = ", ".join(f"{k} {v}" for k, v in machine.versions.items())
+    return [[k, v] for k, v in facts.items()]
+
+
+def _row_dict(row: Row) -> dict[str, Any]:
+    data = asdict(row)
+    data["latency"] = [
+        {"threads": t, "batch": b, "p50_ms": p50_ms, "p90_ms": p90_ms} for (t, b), (p50_ms, p90_ms) in row.latency.items()
+    ]
+    return data
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "value"):
+        return value.value
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
