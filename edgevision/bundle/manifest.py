@@ -111,6 +111,7 @@ class Manifest:
 
     @property
     def proven(self) -> bool:
+        """Whether the judge photos showed the chosen variant within the budget, the interval's upper end too."""
         return self.verdict is not None and self.verdict.proven
 
     def to_dict(self) -> dict[str, Any]:
