@@ -160,16 +160,21 @@ def _gist(error: BaseException) -> str:
 
 
 def _check_archive(path: Path, size: int) -> None:
-    """A zip whose entries are stored as they are, as torch writes them: nothing can unfold to more than the file."""
+    """A zip whose entries are stored as they are, as torch writes them, so that nothing unfolds to more than the file;
+    and whose checksums hold, which torch.load does not look at."""
     if not zipfile.is_zipfile(path):
         raise ModelFileError(f"{path} is not a whole PyTorch file (a zip archive); it is truncated or something else")
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
+            stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+            if not stored or sum(entry.file_size for entry in entries) > size:
+                raise ModelFileError(f"{path} has compressed or overlapping entries, which torch.save never writes")
+            damaged = archive.testzip()
     except (zipfile.BadZipFile, NotImplementedError) as error:
         raise ModelFileError(f"{path} is damaged ({error}); copy or make it anew") from None
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or sum(e.file_size for e in entries) > size:
-        raise ModelFileError(f"{path} has compressed or overlapping entries, which torch.save never writes; refused")
+    if damaged is not None:
+        raise ModelFileError(f"{path} is damaged (the checksum of {damaged} is wrong); copy or make it anew")
 
 
 def to_plain(checkpoint: Checkpoint) -> dict[str, Any]:
