@@ -26,8 +26,8 @@ def predict_dataset(
     """What ``probabilities`` says of each photo, float64 [n, classes], in the photos' order.
 
     ``probabilities`` takes up to ``batch`` H×W×3 uint8 BGR pictures, of any sizes, and returns [pictures, classes].
-    ``progress(done, n)`` is called after each batch. Raises ImageError or DataError naming a photo that cannot be
-    read, and DataError for an empty data set.
+    ``progress(done, n)`` is called after each batch. Raises ImageError naming a photo that cannot be read, and
+    DataError for an empty data set.
     """
     if not len(dataset):
         raise DataError(f"expected photos in {dataset.source}, got none")
@@ -60,10 +60,4 @@ def predict_dataset(
 
 
 def _decode(photos: Sequence[Photo]) -> list[ImageArray]:
-    pictures = []
-    for photo in photos:
-        try:
-            pictures.append(read_image(photo.path))
-        except OSError as error:
-            raise DataError(f"cannot read the photo {photo.path}: {error.strerror or error}") from error
-    return pictures
+    return [read_image(photo.path) for photo in photos]

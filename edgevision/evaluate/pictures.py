@@ -1,0 +1,291 @@
+"""Pictures for reports, drawn by matplotlib: each function returns one ``<svg>`` element to put into a page.
+
+The pictures carry no colours of their own but CSS variables (``--ink``, ``--series-1``, …) with fallbacks, so the page
+decides between light and dark; their text stays text, in the page's font. The same data give the same bytes.
+Series differ by marker or dash as well as by colour, and the colours (Okabe and Ito's) are told apart by colour-blind
+readers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevision.errors import InputError, MissingExtraError
+from edgevision.evaluate.classification import ClassRow, Confusion
+from edgevision.evaluate.unknown import Reliability
+
+# matplotlib knows only colours: these stand for the variables until the SVG is written. (hex, variable, fallback)
+INK, MUTED, GRID, PAPER = "#010101", "#020202", "#030303", "#040404"
+SERIES = ("#050505", "#060606", "#070707", "#080808")
+VARIABLES = {
+    INK: ("--ink", "#1b1f24"),
+    MUTED: ("--muted", "#5b6570"),
+    GRID: ("--line", "#dfe3e8"),
+    PAPER: ("--paper", "#ffffff"),
+    SERIES[0]: ("--series-1", "#0072b2"),
+    SERIES[1]: ("--series-2", "#d55e00"),
+    SERIES[2]: ("--series-3", "#009e73"),
+    SERIES[3]: ("--series-4", "#9a5f86"),
+}
+MARKERS = ("o", "D", "s", "^")
+WIDTH = 5.4  # inches: on a phone, the 10 pt text is still readable
+
+_STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.parse_math": False,  # a class may be called "$5 menu"
+    "text.color": INK,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": MUTED,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": GRID,
+    "ytick.color": GRID,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "edgevision",
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One candidate: latency in milliseconds, accuracy in percent, and whether it is the one chosen."""
+
+    name: str
+    latency_ms: float
+    accuracy: float
+    chosen: bool = False
+
+
+def confused_pairs(pairs: Sequence[Confusion], limit: int = 12) -> str:
+    """Bars: the most frequent errors, as counts, with their share of the true class's photos."""
+    pairs = pairs[:limit]
+    with _figure(0.9 + 0.34 * max(1, len(pairs))) as (figure, drawing):
+        axes = figure.add_subplot()
+        rows = np.arange(len(pairs))
+        axes.barh(rows, [pair.count for pair in pairs], height=0.62, color=SERIES[1])
+        for row, pair in zip(rows, pairs, strict=True):
+            share = f"{pair.count} of {pair.n}  ({100 * pair.count / pair.n:.0f} %)"
+            axes.annotate(share, (pair.count, row), (4, 0), textcoords="offset points", va="center", color=MUTED)
+        names = [f"{shorten(pair.truth.name, 22)} → {shorten(pair.predicted.name, 22)}" for pair in pairs]
+        _rows(axes, names)
+        axes.set_xlim(0, 1.45 * max([pair.count for pair in pairs], default=1))
+        axes.set_xlabel("photos taken for another class (truth → answer)")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        if not pairs:
+            _say(axes, "no errors")
+    return drawing.svg
+
+
+def class_recall(
+    rows: Sequence[ClassRow], reference: Sequence[ClassRow] | None = None, *, limit: int = 30,
+    names: tuple[str, str] = ("this model", "reference"),
+) -> str:  # fmt: skip
+    """Dots: recall of the ``limit`` worst classes that have photos, worst first; ``reference`` as hollow dots beside.
+
+    ``reference`` holds the same classes in the same order, as ``ClassificationMetrics.per_class`` does.
+    """
+    order = sorted((row.recall, index) for index, row in enumerate(rows) if row.n)[:limit]
+    shown = [rows[index] for _, index in order]
+    with _figure(1.1 + 0.27 * max(1, len(shown))) as (figure, drawing):
+        axes = figure.add_subplot()
+        places = np.arange(len(shown))
+        if reference is not None:
+            if [row.label for row in reference] != [row.label for row in rows]:
+                raise InputError(
+                    "expected the reference's classes in the same order; compare models with the same labels"
+                )
+            other = [reference[index].recall for _, index in order]
+            axes.hlines(places, [row.recall for row in shown], other, color=GRID, linewidth=3)
+            axes.plot(other, places, MARKERS[1], color=SERIES[1], markerfacecolor=PAPER, markersize=6, label=names[1])
+        axes.plot([row.recall for row in shown], places, MARKERS[0], color=SERIES[0], markersize=6, label=names[0])
+        _rows(axes, [f"{shorten(row.label.name)}  ({row.n})" for row in shown])
+        axes.set_xlim(-2, 102)
+        axes.set_xlabel("recall, % of the class's photos (how many in brackets)")
+        if reference is not None:
+            _legend(axes)
+        if not shown:
+            _say(axes, "no photos")
+    return drawing.svg
+
+
+def reliability_diagram(curves: Mapping[str, Reliability]) -> str:
+    """Lines: how often answers of a given confidence are right, per model; below, where the confidences lie."""
+    with _figure(4.6) as (figure, drawing):
+        upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3.2, 1]})
+        upper.plot([0, 1], [0, 1], linestyle=(0, (4, 3)), color=MUTED, linewidth=1, label="perfectly calibrated")
+        for curve, (color, marker) in zip(curves.items(), _series(len(curves)), strict=True):
+            name, bins = curve
+            filled = bins.count > 0
+            label = f"{shorten(name)} (ECE {bins.error:.3f})"
+            upper.plot(bins.confidence[filled], bins.accuracy[filled], marker=marker, color=color, label=label)
+            lower.stairs(bins.count / bins.count.sum() * 100, bins.edges, color=color, linewidth=1.4)
+        upper.set(xlim=(0, 1), ylim=(0, 1.03), ylabel="share of answers that are right")
+        lower.set(xlabel="confidence of the answer", ylabel="% of photos")
+        lower.set_ylim(bottom=0)
+        _legend(upper)
+    return drawing.svg
+
+
+def latency_accuracy(points: Sequence[Point]) -> str:
+    """Scatter: latency against accuracy, every candidate labelled, the chosen one filled."""
+    if not points:
+        raise InputError("expected at least one candidate to draw, got none")
+    with _figure(3.6) as (figure, drawing):
+        axes = figure.add_subplot()
+        accuracy = np.array([point.accuracy for point in points])
+        margin = max(0.25, 0.18 * float(np.ptp(accuracy)))
+        axes.set_xlim(0, 1.12 * max(point.latency_ms for point in points))
+        axes.set_ylim(float(accuracy.min()) - margin, float(accuracy.max()) + margin)
+        for point in points:
+            color = SERIES[0] if point.chosen else MUTED
+            face = color if point.chosen else PAPER
+            axes.plot(
+                [point.latency_ms], [point.accuracy], "o", markersize=9 if point.chosen else 7, color=color,
+                markerfacecolor=face, zorder=3,
+            )  # fmt: skip
+        figure.draw_without_rendering()  # settles the layout, on which pixel positions depend
+        _label_points(axes, points)
+        axes.set_xlabel("latency, ms (median, one picture; left is better)")
+        axes.set_ylabel("accuracy, % (up is better)")
+    return drawing.svg
+
+
+def score_histogram(known: npt.ArrayLike, unknown: npt.ArrayLike, threshold: float, bins: int = 25) -> str:
+    """Histograms: best scores of photos the model knows and of those it does not, with the threshold between."""
+    with _figure(3.2) as (figure, drawing):
+        axes = figure.add_subplot()
+        edges = np.linspace(0.0, 1.0, bins + 1)
+        groups = (("known products", known, None), ("unknown", unknown, "////"))
+        for (name, scores, hatch), color in zip(groups, SERIES, strict=False):
+            values = np.asarray(scores, dtype=np.float64)
+            share = np.histogram(values, edges)[0] / max(1, values.size) * 100
+            axes.stairs(share, edges, color=color, linewidth=1.6, label=f"{name} ({values.size})")
+            axes.stairs(share, edges, color=color, alpha=0.22, fill=True, hatch=hatch, linewidth=0)
+        axes.axvline(threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
+        top = axes.get_ylim()[1] * 1.12
+        right_side = threshold < 0.6
+        axes.annotate(
+            f"threshold {threshold:.2f}", (threshold, top), (5 if right_side else -5, -3), textcoords="offset points",
+            ha="left" if right_side else "right", va="top",
+        )  # fmt: skip
+        axes.set(xlim=(0, 1), ylim=(0, top), xlabel="best score", ylabel="% of the group's photos")
+        _legend(axes)
+    return drawing.svg
+
+
+def shorten(text: str, length: int = 28) -> str:
+    """``text`` on one line of at most ``length`` characters, without what XML cannot hold."""
+    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return plain if len(plain) <= length else plain[: length - 1].rstrip() + "…"
+
+
+# ── how all of them are drawn ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class _Drawing:
+    svg: str = ""
+
+
+@contextmanager
+def _figure(height: float) -> Iterator[tuple[Any, _Drawing]]:
+    """A figure to draw on; when the block ends, the second value holds its SVG."""
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "report", "drawing the pictures of a report") from error
+    drawing = _Drawing()
+    with rc_context(_STYLE), warnings.catch_warnings():
+        # The page's font draws the text; matplotlib's own, used to lay it out, may lack a letter.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        yield figure, drawing
+        text = io.StringIO()
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(text, format="svg", transparent=True, metadata=nothing)
+    drawing.svg = _for_page(text.getvalue())
+
+
+def _for_page(svg: str) -> str:
+    """matplotlib's SVG file as an element of a page: no prolog, unique ids, the page's colours and font."""
+    svg = svg[svg.index("<svg") :].strip()
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r'<svg xmlns="http://www.w3.org/2000/svg" '
+                 r'xmlns:xlink="http://www.w3.org/1999/xlink" \1>', svg, count=1)  # fmt: skip
+    # A <style> inside an SVG would rule over the whole page; what it says is put on the element.
+    svg = re.sub(r"<style[^>]*>.*?</style>", "", svg, flags=re.DOTALL)
+    svg = svg.replace("<svg ", '<svg role="img" style="stroke-linejoin: round; stroke-linecap: butt" ', 1)
+    for color, (variable, fallback) in VARIABLES.items():
+        svg = svg.replace(color, f"var({variable}, {fallback})")
+    svg = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--sans, sans-serif)", svg)
+    used = set(re.findall(r'(?:url\(|href=")#([^")]+)', svg))
+    prefix = "f" + hashlib.sha256(svg.encode()).hexdigest()[:8]
+    svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", svg)
+    return re.sub(r'(url\(|href=")#', rf"\1#{prefix}-", svg)
+
+
+def _series(count: int) -> list[tuple[str, str]]:
+    if count > len(SERIES):
+        raise InputError(f"expected at most {len(SERIES)} series in one picture, got {count}")
+    return list(zip(SERIES, MARKERS, strict=True))[:count]
+
+
+def _rows(axes: Any, names: Sequence[str]) -> None:
+    """Name the rows, the first on top."""
+    axes.set_yticks(np.arange(len(names)), names)
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.set_ylim(max(1, len(names)) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+
+
+def _legend(axes: Any) -> None:
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.6, fontsize=9)
+
+
+def _say(axes: Any, text: str) -> None:
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED)
+
+
+def _label_points(axes: Any, points: Sequence[Point]) -> None:
+    """Write each point's name beside it, pushed up or down until no two names overlap."""
+    to_pixels = axes.transData.transform
+    height, taken = 15.0, list[tuple[float, float, float]]()  # y, x from, x to; pixels at 100 dpi
+    width = axes.get_window_extent().width
+    origin = axes.get_window_extent().x0
+    for point in sorted(points, key=lambda point: (not point.chosen, -point.accuracy, point.latency_ms)):
+        name = shorten(point.name)
+        x, y = to_pixels((point.latency_ms, point.accuracy))
+        length = 8.0 * len(name)
+        on_left = x + length + 10 > origin + width
+        start, stop = (x - length - 10, x) if on_left else (x, x + length + 10)
+        for step in range(12):
+            shift = (step + 1) // 2 * height * (1 if step % 2 else -1)
+            if all(abs(y + shift - other) >= height or stop < a or start > b for other, a, b in taken):
+                break
+        taken.append((y + shift, start, stop))
+        axes.annotate(
+            name, (point.latency_ms, point.accuracy), (-8 if on_left else 8, 0.72 * shift), textcoords="offset points",
+            ha="right" if on_left else "left", va="center", fontsize=9,
+            color=INK if point.chosen else MUTED, fontweight="bold" if point.chosen else "normal",
+        )  # fmt: skip
