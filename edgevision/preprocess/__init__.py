@@ -1,1 +1,20 @@
 """Spec → plan → tensor."""
+
+from edgevision.preprocess.geometry import Region
+from edgevision.preprocess.plan import Plan, make_plan
+from edgevision.preprocess.preprocessor import Preprocessor
+from edgevision.preprocess.spec import ColorOrder, Filter, Fit, Layout, PreprocessSpec, TensorDtype, preset
+
+__all__ = [
+    "ColorOrder",
+    "Filter",
+    "Fit",
+    "Layout",
+    "Plan",
+    "PreprocessSpec",
+    "Preprocessor",
+    "Region",
+    "TensorDtype",
+    "make_plan",
+    "preset",
+]
