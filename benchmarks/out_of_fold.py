@@ -42,12 +42,16 @@ def main() -> None:
     figures = {
         "arch": arguments.arch,
         "paired": asdict(paired),
-        "worst_classes": [{**asdict(row), "name": dataset.labels[row.index].name, "net": row.net} for row in losses[:5]],
+        "worst_classes": [
+            {**asdict(row), "name": dataset.labels[row.index].name, "net": row.net} for row in losses[:5]
+        ],
         "classes_over_the_rule": [dataset.labels[row.index].name for row in broken],
         "within_rule": paired.drop <= 0.5 and not broken,
         "folds": [{"float": f.metrics.top1, "int8": i.metrics.top1, "photos": f.metrics.n} for f, i in pooled],
     }
-    write_result(f"out-of-fold-{arguments.arch}", figures, f".venv/bin/python -m benchmarks.out_of_fold {arguments.arch}")
+    write_result(
+        f"out-of-fold-{arguments.arch}", figures, f".venv/bin/python -m benchmarks.out_of_fold {arguments.arch}"
+    )
     print(f"{arguments.arch}, {paired.n} photos out of fold: float {paired.a:.2f} %, int8 {paired.b:.2f} %, drop {paired.drop:+.2f} "
           f"points, 95 % interval {paired.interval[0]:+.2f}…{paired.interval[1]:+.2f}; {paired.lost} lost, {paired.gained} gained; "
           f"classes over the rule: {[row.index for row in broken] or 'none'}")  # fmt: skip

@@ -50,7 +50,9 @@ def main() -> None:
     edgevision("train", "--data", lists["train"], "--val", lists["fit"], *labels, "--arch", arch, *RECIPES[arch], *more,
                "--patience", 0, "-o", checkpoint)  # fmt: skip
     edgevision("compile", checkpoint, "--int8", *labels, "-o", bundle)
-    found = edgevision("eval", bundle, "--data", lists["judge"], "--unknown", lists["unknown"], *labels, "--against", checkpoint)
+    found = edgevision(
+        "eval", bundle, "--data", lists["judge"], "--unknown", lists["unknown"], *labels, "--against", checkpoint
+    )
     int8, floating = ({"top1": m["metrics"]["top1"], **m["unknown"]} for m in found["models"])
     figures = {
         "arch": arch,

@@ -17,9 +17,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         description="From a model file to one bundle: quantized, measured on this machine, and within an accuracy budget.",
     )
     p.add_argument("model", type=Path, help="our checkpoint, TorchScript, .pt2, a state dict with --arch, or .onnx")
-    p.add_argument("-o", dest="target", type=Path, metavar="FILE", help="the bundle (default: MODEL with the suffix .edge)")
+    p.add_argument(
+        "-o", dest="target", type=Path, metavar="FILE", help="the bundle (default: MODEL with the suffix .edge)"
+    )
     p.add_argument("--int8", action="store_true", help="pack the quickest int8 variant")
-    p.add_argument("--precision", choices=("auto", "int8", "float"), help="auto (default): the quickest of any within the budget")
+    p.add_argument(
+        "--precision", choices=("auto", "int8", "float"), help="auto (default): the quickest of any within the budget"
+    )
     p.add_argument("--data", type=Path, metavar="SRC", help="calibration photos: folder or list file")
     p.add_argument("--val", type=Path, metavar="SRC", help="judge photos (default: half of --data)")
     p.add_argument("--labels", type=Path, metavar="FILE", help="class names: one a line, or CSV with name and id")
@@ -79,5 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     say(report.verdict_line())
     for note in report.notes:
         say(f"Note: {note}")
-    say(f"\nWrote {target} ({size_bytes / 1e6:.2f} MB, id {result.bundle_id[:12]}). Next: edgevision predict {target} PHOTO")
+    say(
+        f"\nWrote {target} ({size_bytes / 1e6:.2f} MB, id {result.bundle_id[:12]}). Next: edgevision predict {target} PHOTO"
+    )
     return 0

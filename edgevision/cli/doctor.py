@@ -31,7 +31,9 @@ _INT8 = {"x86_64": ("avx512vnni", "avxvnni", "amxint8"), "aarch64": ("asimddp", 
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
-    p: argparse.ArgumentParser = commands.add_parser("doctor", help="what this machine has, what is missing, and what adds it")
+    p: argparse.ArgumentParser = commands.add_parser(
+        "doctor", help="what this machine has, what is missing, and what adds it"
+    )
     return p
 
 

@@ -22,9 +22,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         description="Top-1 and top-5, precision, recall, F1, per class, ROC-AUC, the most confused pairs, calibration error.",
     )
     p.add_argument("model", type=Path, help=".edge bundle, checkpoint, or any file that compile takes")
-    p.add_argument("--data", type=Path, required=True, metavar="SRC", help="labelled photos: class folders or a list file")
+    p.add_argument(
+        "--data", type=Path, required=True, metavar="SRC", help="labelled photos: class folders or a list file"
+    )
     p.add_argument("--unknown", type=Path, metavar="SRC", help="photos of things the model does not know")
-    p.add_argument("--against", type=Path, metavar="MODEL", help="a second model beside it, e.g. the float one: flips, interval")
+    p.add_argument(
+        "--against", type=Path, metavar="MODEL", help="a second model beside it, e.g. the float one: flips, interval"
+    )
     p.add_argument("--labels", type=Path, metavar="FILE", help="class names: one a line, or CSV with name and id")
     p.add_argument("--html", type=Path, metavar="FILE", help="write the pictures as one page")
     p.add_argument("--engine", help="onnxruntime or openvino, for a bundle (default: the quickest)")
@@ -80,9 +84,7 @@ def _open(path: Path, arguments: argparse.Namespace, progress: Any) -> Any:
     from edgevision.compiler.float_model import FloatModel
     from edgevision.compiler.source import SourceOptions
 
-    options = SourceOptions(
-        arguments.arch, arguments.preprocess, arguments.labels, arguments.output, arguments.trust
-    )
+    options = SourceOptions(arguments.arch, arguments.preprocess, arguments.labels, arguments.output, arguments.trust)
     return FloatModel(path, options, threads=arguments.threads or 0, progress=progress)
 
 
@@ -104,14 +106,20 @@ def _print(evaluations: list[Evaluation]) -> None:
         ["precision (macro)", *(f"{e.metrics.precision:.2f} %" for e in evaluations)],
         ["recall (macro)", *(f"{e.metrics.recall:.2f} %" for e in evaluations)],
         ["F1 (macro)", *(f"{e.metrics.f1:.2f} %" for e in evaluations)],
-        ["ROC-AUC (macro)", *("–" if e.metrics.roc_auc_macro is None else f"{e.metrics.roc_auc_macro:.4f}" for e in evaluations)],
+        [
+            "ROC-AUC (macro)",
+            *("–" if e.metrics.roc_auc_macro is None else f"{e.metrics.roc_auc_macro:.4f}" for e in evaluations),
+        ],
         ["calibration error (ECE)", *(percent(e.unknown.ece) for e in evaluations)],
         ["right answers kept as known", *(percent(e.unknown.kept) for e in evaluations)],
     ]
     if evaluations[0].unknown.n_unknown:
         lines += [
             ["unknown photos", *(str(e.unknown.n_unknown) for e in evaluations)],
-            ["AUROC known against unknown", *("–" if e.unknown.auroc is None else f"{e.unknown.auroc:.4f}" for e in evaluations)],
+            [
+                "AUROC known against unknown",
+                *("–" if e.unknown.auroc is None else f"{e.unknown.auroc:.4f}" for e in evaluations),
+            ],
             ["false accepts", *(percent(e.unknown.false_accepts) for e in evaluations)],
         ]
     output.table("", ["metric", *(e.name for e in evaluations)], lines)

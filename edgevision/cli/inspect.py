@@ -12,7 +12,9 @@ from edgevision.cli import output
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     p: argparse.ArgumentParser = commands.add_parser("inspect", help="what a bundle holds, and what was proven of it")
     p.add_argument("bundle", type=Path)
-    p.add_argument("--report", type=Path, metavar="DIR", help="also write the bundle's report.json and report.html there")
+    p.add_argument(
+        "--report", type=Path, metavar="DIR", help="also write the bundle's report.json and report.html there"
+    )
     p.add_argument("--labels", action="store_true", help="list every label")
     return p
 

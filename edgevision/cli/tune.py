@@ -28,5 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     lines = [[r.variant, "–" if r.p50_ms is None else f"{r.p50_ms:.2f}", r.message] for r in result.rows]
     chosen = next(place for place, r in enumerate(result.rows) if r.variant == result.variant)
     output.table(f"Measured here, {result.threads} threads", ["variant", "p50 ms", "note"], lines, bold=chosen)
-    print(f"edgevision.load will use {result.variant} on this machine" + (f" (kept in {result.cache})" if result.cache else ""))
+    print(
+        f"edgevision.load will use {result.variant} on this machine"
+        + (f" (kept in {result.cache})" if result.cache else "")
+    )
     return 0

@@ -14,8 +14,7 @@ from edgevision.compiler.measure import Way
 from edgevision.compiler.options import Candidate, ProgressFn, silent
 from edgevision.compiler.photos import CompilePhoto
 from edgevision.compiler.source import SourceOptions, load_source
-from edgevision.engines.base import EngineOptions
-from edgevision.engines.onnxruntime import OrtEngine
+from edgevision.engines import EngineOptions, open_engine
 from edgevision.frames import Frame, ImageArray
 from edgevision.machine import usable_cores
 from edgevision.preprocess import Preprocessor
@@ -47,7 +46,7 @@ class FloatModel:
         self.threshold = threshold
         self._task = ClassifyTask(self.labels, source.output, temperature, threshold)
         self._preprocess = Preprocessor(source.spec)
-        self._engine = OrtEngine(graph, EngineOptions(threads))
+        self._engine = open_engine("onnxruntime", graph, EngineOptions(threads))
 
     def probabilities(self, images: Sequence[ImageArray]) -> npt.NDArray[np.float64]:
         """Probabilities [n, k] of H×W×3 uint8 BGR images."""

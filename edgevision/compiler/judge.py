@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,6 @@ def fit_unknown(
     return temperature, threshold, note
 
 
-def agreement(reference: Mapping[str, Outputs], outputs: Mapping[str, Outputs], name: str, float_name: str) -> float:
-    """Share of photos, in percent, on which a variant's best class is float's."""
-    return float((outputs[name].argmax(1) == reference[float_name].argmax(1)).mean() * 100)
+def agreement(reference: Outputs, outputs: Outputs) -> float:
+    """Share of photos, in percent, on which the best class is the reference's. Raw outputs [n, k] each."""
+    return float((outputs.argmax(1) == reference.argmax(1)).mean() * 100)

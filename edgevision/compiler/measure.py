@@ -83,9 +83,16 @@ def measure(
         load_ms, rss_bytes, layers = footprint(way, settings[0][0])
         rows.append(
             Row(
-                way.id, way.candidate.key, way.engine, way.precision, latency[way.id], len(way.candidate.graph),
-                load_ms, rss_bytes, layers,
-            )  # fmt: skip
+                way.id,
+                way.candidate.key,
+                way.engine,
+                way.precision,
+                latency[way.id],
+                len(way.candidate.graph),
+                load_ms,
+                rss_bytes,
+                layers,
+            )
         )
     return tuple(rows)
 
@@ -112,7 +119,15 @@ def footprint(way: Way, threads: int) -> tuple[float, int, dict[str, int]]:
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
         graph = Path(folder, "graph.onnx")
         graph.write_bytes(way.candidate.graph)
-        command = [sys.executable, "-m", "edgevision.engines.footprint", way.engine, str(graph), str(threads), way.precision]
+        command = [
+            sys.executable,
+            "-m",
+            "edgevision.engines.footprint",
+            way.engine,
+            str(graph),
+            str(threads),
+            way.precision,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]

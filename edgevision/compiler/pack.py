@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.bundle.golden import choose_golden, shrink
+from edgevision.bundle.golden import choose_golden, encode_outputs, shrink
 from edgevision.bundle.manifest import Environment, GraphEntry, Latency, Manifest, VariantEntry, Verdict
 from edgevision.bundle.writer import write_bundle
 from edgevision.compiler.measure import Way
@@ -58,9 +57,7 @@ def read_golden(folder: Path) -> tuple[ImageArray, ...]:
     return tuple(shrink(read_image(path)) for path in files[:GOLDEN_FRAMES])
 
 
-def run_golden(
-    frames: Sequence[ImageArray], found: Sequence[Way], reference: Way, spec: PreprocessSpec, threads: int
-) -> Golden:
+def run_golden(frames: Sequence[ImageArray], found: Sequence[Way], reference: Way, spec: PreprocessSpec) -> Golden:
     """Run float and every variant on the golden frames."""
     preprocessor = Preprocessor(spec)
     tensors = np.empty((len(frames), *spec.tensor_shape), spec.dtype.value)
@@ -68,7 +65,7 @@ def run_golden(
         preprocessor.run(Frame.from_array(frame), item)
     outputs = {}
     for way in {way.id: way for way in (reference, *found)}.values():
-        with way.open(threads) as engine:
+        with way.open(1) as engine:
             slot = engine.slots(1)[0]
             rows = []
             for item in tensors:
@@ -98,9 +95,9 @@ def pack(
     entries = {f"graphs/{key}.onnx": candidates[key].graph for key in sorted(used)}
     frames = tuple(f"golden/{place}.png" for place in range(len(golden.frames)))
     entries.update({entry: encode_png(frame) for entry, frame in zip(frames, golden.frames, strict=True)})
-    entries["golden/reference.npy"] = _npy(golden.reference)
+    entries["golden/reference.npy"] = encode_outputs(golden.reference)
     for row in rows:
-        entries[f"golden/{row.id}.npy"] = _npy(golden.outputs[row.id])
+        entries[f"golden/{row.id}.npy"] = encode_outputs(golden.outputs[row.id])
     entries.update(report)
     manifest = Manifest(
         name=name,
@@ -134,12 +131,6 @@ def own_version() -> str:
 def json_bytes(data: object) -> bytes:
     """JSON as it is stored: sorted keys, indented, UTF-8."""
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
-
-
-def _npy(array: npt.NDArray[np.float32]) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(array, np.float32), allow_pickle=False)
-    return buffer.getvalue()
 
 
 def _graph_entry(candidate: Candidate) -> GraphEntry:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -106,77 +107,18 @@ def describe_verdict(v: Verdict) -> str:
 def report_files(report: Report) -> dict[str, bytes]:
     """Entries for the bundle: report.json always, report.html where matplotlib is installed."""
     files = {"report/report.json": json_bytes(report.to_dict())}
-    try:
-        files["report/report.html"] = html(report).encode()
-    except MissingExtraError:
-        pass
+    with contextlib.suppress(MissingExtraError):
+        from edgevision.compiler.report_page import report_page
+
+        files["report/report.html"] = report_page(report).encode()
     return files
-
-
-def html(report: Report) -> str:
-    """A self-contained page. Raises MissingExtraError without matplotlib."""
-    from edgevision.evaluate import pictures
-    from edgevision.evaluate.report import Figure, Paragraph, Section, Table, html_page
-
-    header, lines = report.table()
-    setting = report.settings[0]
-    points = [
-        (row.id, row.latency[setting][0], row.metric if row.metric is not None else row.agreement, row.id == report.chosen)
-        for row in report.rows
-    ]
-    known = [(name, ms, value, chosen) for name, ms, value, chosen in points if value is not None]
-    sections = [
-        Section("Verdict", [Paragraph(report.verdict_line()), Paragraph(report.why), *map(Paragraph, report.notes)]),
-        Section("Variants", [Table(header, lines), *_variant_figures(pictures, Figure, known, setting)]),
-        Section("Not run here", [Table(["variant", "why"], [[k, v] for k, v in report.missing.items()])]),
-        Section("Photos", [Table(["set", "photos", "labelled", "trained on", "sha256"], _photo_lines(report.sets))]),
-        Section("Range estimators", [
-            Table(["estimator", "mean KL divergence from float, calibration photos"],
-                  [[k, f"{v:.5f}"] for k, v in report.estimators.items()]),
-        ]),
-        Section("Export", [Table(["batch", "largest difference", "tolerance"], _parity_lines(report.parity))]),
-        Section("Source and machine", [Table(["what", "value"], _facts(report))]),
-    ]  # fmt: skip
-    return html_page(f"EdgeVision compile report: {report.source.get('name', '')}", [s for s in sections if _has_rows(s)])
-
-
-def _variant_figures(pictures: Any, figure: Any, points: Sequence[Any], setting: tuple[int, int]) -> list[Any]:
-    if not points:
-        return []
-    svg = pictures.latency_accuracy(points, f"p50 engine latency, ms ({setting[0]} threads, batch {setting[1]})")
-    return [figure(svg, "Accuracy against latency: up and left is better.")]
-
-
-def _has_rows(section: Any) -> bool:
-    return any(getattr(block, "rows", True) for block in section.blocks)
-
-
-def _photo_lines(sets: PhotoSets) -> list[list[str]]:
-    described = sets.describe()
-    return [
-        [name, *(str(described[name][k]) for k in ("count", "labelled", "trained_on", "sha256"))]
-        for name in ("calibration", "judge")
-    ]
-
-
-def _parity_lines(parity: ParityReport | None) -> list[list[str]]:
-    if parity is None:
-        return []
-    return [[str(b), f"{d:.2e}", f"{parity.tolerance:.2e}"] for b, d in parity.max_abs_difference.items()]
-
-
-def _facts(report: Report) -> list[list[str]]:
-    machine = environment()
-    facts = {**{str(k): str(v) for k, v in report.source.items()}, "cpu": machine.cpu, "cores": str(machine.cores)}
-    facts["instruction sets"] = " ".join(machine.features)
-    facts["versions"] = ", ".join(f"{k} {v}" for k, v in machine.versions.items())
-    return [[k, v] for k, v in facts.items()]
 
 
 def _row_dict(row: Row) -> dict[str, Any]:
     data = asdict(row)
     data["latency"] = [
-        {"threads": t, "batch": b, "p50_ms": p50_ms, "p90_ms": p90_ms} for (t, b), (p50_ms, p90_ms) in row.latency.items()
+        {"threads": t, "batch": b, "p50_ms": p50_ms, "p90_ms": p90_ms}
+        for (t, b), (p50_ms, p90_ms) in row.latency.items()
     ]
     return data
 
