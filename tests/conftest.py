@@ -5,9 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+DATA = Path(__file__).parent / "data"
 
 
 def _package(*names: str) -> Callable[[], bool]:
@@ -45,3 +50,73 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         # A required tool that is missing is not skipped: the test then fails by itself, and says what is missing.
         if missing and not required & set(missing):
             item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)}"))
+
+
+@pytest.fixture
+def color_bundle(tmp_path: Path) -> Callable[..., Path]:
+    """Makes bundles of a classifier whose answers are known by construction: its logits are 8 × the mean of red, green
+    and blue (0…1), its labels 10 red, 20 green, 30 blue. Golden frames are plain colours, so that no filter matters.
+
+    ``variants``: (id, engine, graph "float" or "int8"[, precision]). ``spoiled``: variants whose golden outputs are
+    wrong. ``manifest``: fields to change, a dict or a function of the manifest.
+    """
+    import numpy as np
+
+    from edgevision.bundle.golden import encode_outputs
+    from edgevision.bundle.manifest import Environment, GraphEntry, Latency, Manifest, VariantEntry, Verdict
+    from edgevision.bundle.writer import write_bundle
+    from edgevision.decode import encode_png
+    from edgevision.engines import available_engines
+    from edgevision.machine import describe_machine
+    from edgevision.preprocess.spec import PreprocessSpec
+    from edgevision.tasks.results import Label
+
+    colors = np.random.default_rng(2).integers(0, 256, (8, 3), dtype=np.uint8)  # RGB
+    logits = (8 / 255 * colors).astype(np.float32)
+    default = (("onnxruntime-int8", "onnxruntime", "int8"), ("onnxruntime-float", "onnxruntime", "float"))
+
+    def make(
+        name: str = "color.edge",
+        variants: Collection[tuple[str, ...]] = default,
+        spoiled: Collection[str] = (),
+        manifest: Callable[[Manifest], Manifest] | dict[str, Any] | None = None,
+    ) -> Path:
+        machine = describe_machine()
+        entries = {
+            "graphs/float.onnx": (DATA / "color.onnx").read_bytes(),
+            "graphs/int8.onnx": (DATA / "color-int8.onnx").read_bytes(),
+            "golden/float.npy": encode_outputs(logits),
+        }
+        for i, color in enumerate(colors):
+            entries[f"golden/{i}.png"] = encode_png(np.full((24, 32, 3), color[::-1], np.uint8))
+        rows = []
+        for id, engine, graph, *precision in variants:
+            entries[f"golden/{id}.npy"] = encode_outputs(logits[:, ::-1] if id in spoiled else logits)
+            latency = (Latency(1, 1, 2.0, 3.0),)
+            rows.append(
+                VariantEntry(
+                    id, graph, engine, (precision or ["float32"])[0], 1.0, 0.5, f"golden/{id}.npy", latency, metric=99.0
+                )
+            )
+        value = Manifest(
+            name="color", created="2026-01-01T00:00:00Z", edgevision="0.1.0", task="classify",
+            labels=(Label(10, "red"), Label(20, "green"), Label(30, "blue")), output="logits",
+            preprocess=PreprocessSpec(8, 8),
+            graphs={
+                "float": GraphEntry("graphs/float.onnx", "float32", "float"),
+                "int8": GraphEntry("graphs/int8.onnx", "int8", "x86-vnni"),
+            },
+            variants=tuple(rows), chosen=rows[0].id, source={"name": "color.pt"}, data={},
+            environment=Environment(
+                machine.cpu, machine.architecture, tuple(machine.features), machine.cores, machine.system,
+                available_engines(),
+            ),
+            verdict=Verdict("top1", 1000, 99.0, 99.0, 0.0, (-0.1, 0.1), 0.95, 0, 0, 0.5, True, True),
+            golden_frames=tuple(f"golden/{i}.png" for i in range(len(colors))), golden_reference="golden/float.npy",
+        )  # fmt: skip
+        value = manifest(value) if callable(manifest) else replace(value, **(manifest or {}))
+        path = tmp_path / name
+        write_bundle(path, value, entries)
+        return path
+
+    return make

@@ -32,6 +32,7 @@ def draw(image: ImageArray, result: Classification) -> ImageArray:
         raise InputError("draw expects an H×W×3 uint8 BGR array, as read_image gives it")
     height, width = image.shape[:2]
     factor = max(1, -(-MIN_WIDTH_PX // width))
+    canvas: ImageArray
     if factor > 1:
         canvas = cv2.resize(image, (width * factor, height * factor), interpolation=cv2.INTER_NEAREST)
     else:

@@ -54,6 +54,7 @@ class Classification:
 
     @property
     def best(self) -> Prediction:
+        """The class with the best score, known or not."""
         return self.top[0]
 
     def to_dict(self) -> dict[str, Any]:

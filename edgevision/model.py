@@ -1,0 +1,278 @@
+"""``Model``: bundle + engine + preprocess + task. ``load`` makes one, ``predict`` uses it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevision.bundle.golden import GoldenResult
+from edgevision.bundle.manifest import Manifest, VariantEntry
+from edgevision.bundle.reader import Bundle, open_bundle
+from edgevision.decode import read_image
+from edgevision.engines import ENGINES, available_engines
+from edgevision.errors import (
+    DeviceWarning,
+    EdgeVisionError,
+    EngineError,
+    InputError,
+    MissingExtraError,
+    SelfTestError,
+    UnprovenWarning,
+)
+from edgevision.frames import Frame, ImageArray, MemoryKind
+from edgevision.machine import usable_cores
+from edgevision.runner import Runner, Scores, open_runner
+from edgevision.selftest import check_golden, make_task, proof_gaps, verify_variants
+from edgevision.tasks.classify import ClassifyTask
+from edgevision.tasks.results import Classification, FrameId, Label, Timing
+from edgevision.tuning import Choice, read_choice, tune_bundle
+
+__all__ = ["Model", "Picture", "load", "proof_gaps", "verify_variants"]
+
+Picture: TypeAlias = "str | os.PathLike[str] | bytes | ImageArray | Frame"
+
+
+class Model:
+    """A bundle, loaded and ready. Made by ``load``; thread-safe; a context manager.
+
+    ``manifest`` is the bundle's, ``variant`` what runs, ``threads`` how many threads its engine uses.
+    """
+
+    def __init__(self, bundle: Bundle, variant: VariantEntry, runner: Runner) -> None:
+        self.manifest: Manifest = bundle.manifest
+        self.variant = variant
+        self.threads = runner.engine.options.threads
+        self._bundle = bundle
+        self._runner = runner
+        self._task: ClassifyTask = make_task(bundle.manifest, variant)
+        self._closed = False
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The classes it knows, in the order of the network's outputs."""
+        return self.manifest.labels
+
+    @overload
+    def predict(self, x: Picture) -> Classification: ...
+    @overload
+    def predict(self, x: list[Any] | tuple[Any, ...]) -> list[Classification]: ...
+    def predict(self, x: Any) -> Classification | list[Classification]:
+        """Recognise what a picture shows: a path, a file's bytes, an H×W×3 uint8 BGR array, or a ``Frame``.
+
+        A list gives a list in the same order; it is run in batches. May be called from many threads at once.
+        Raises InputError (ImageError) for what is no picture, with its place where it is in a list.
+
+        >>> model.predict("tray.jpg").best.name  # doctest: +SKIP
+        'Royal Gala apple'
+        """
+        if isinstance(x, (list, tuple)):
+            return [result for batch in self._batches(x) for result in self._decode(*batch)]
+        frame = _to_frame(x)
+        self._check_open()
+        return self._decode([frame], self._runner.run([frame]))[0]
+
+    def probabilities(self, pictures: Sequence[Picture]) -> npt.NDArray[np.float64]:
+        """Probabilities n×k of all classes, after the temperature, for pictures as ``predict`` takes them."""
+        rows = [self._task.probabilities(scores.raw) for _, scores in self._batches(pictures)]
+        return np.concatenate(rows) if rows else np.empty((0, len(self.labels)))
+
+    def self_test(self) -> GoldenResult:
+        """Run the bundle's golden frames and compare with what they gave when it was made. Raises SelfTestError."""
+        self._check_open()
+        result = check_golden(self._bundle, self.variant, self._runner)
+        if not result.passed:
+            raise SelfTestError(
+                f"'{self.variant.id}' does not do here what it did when it was compiled: {result.message}. "
+                "Load another variant, or compile the model on this machine"
+            )
+        return result
+
+    def close(self) -> None:
+        """Finish the predictions that are running, then give memory and file back. Closing twice is allowed."""
+        self._closed = True
+        self._runner.close()
+        self._bundle.close()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{self.variant.id}, {self.threads} threads, {len(self.labels)} labels"
+        return f"<Model {self.manifest.name!r}: {state}>"
+
+    def _batches(self, pictures: Sequence[Picture]) -> Iterator[tuple[list[Frame], Scores]]:
+        self._check_open()
+        size = self._runner.max_batch
+        for start in range(0, len(pictures), size):
+            frames = [_item(pictures[i], i) for i in range(start, min(start + size, len(pictures)))]
+            yield frames, self._runner.run(frames)
+
+    def _decode(self, frames: list[Frame], scores: Scores) -> list[Classification]:
+        ids = [FrameId(frame.camera, frame.sequence, frame.captured_ns) for frame in frames]
+        return self._task.decode(scores.raw, ids, Timing(scores.preprocess_ms, scores.infer_ms, 0.0, len(frames)))
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EdgeVisionError("the model is closed; load it again to predict")
+
+
+def load(
+    path: str | Path | bytes,
+    *,
+    engine: str | None = None,
+    variant: str | None = None,
+    threads: int | None = None,
+    tune: str | None = None,
+    self_test: bool = True,
+    max_batch: int = 8,
+) -> Model:
+    """Load a ``.edge`` file.
+
+    The first of its variants that runs here and passes the self-test is used: in the order that ``edgevision tune``
+    found on this machine, else as compiled. ``variant`` or ``engine`` narrow the choice; a variant asked for by name is
+    used or refused, never replaced. ``threads``: default as tuned, else as compiled, at most the physical cores.
+    ``tune="now"`` measures first. ``self_test=False`` saves the few milliseconds of the golden frames.
+    ``max_batch``: largest batch that lists are run in.
+
+    Warns UnprovenWarning for a bundle without proof of its accuracy, DeviceWarning where a variant is passed over or
+    the proof was made on another instruction set. Raises BundleError, MissingExtraError, EngineError, SelfTestError.
+
+    >>> with load("model.edge") as model:  # doctest: +SKIP
+    ...     model.predict("tray.jpg")
+    """
+    if tune not in (None, "now"):
+        raise InputError(f"tune is None or 'now', got {tune!r}")
+    for name, value in (("threads", threads), ("max_batch", max_batch)):
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise InputError(f"{name} is a whole number, at least 1, got {value!r}")
+    bundle = open_bundle(path)
+    try:
+        choice = _choice(bundle, threads, tune)
+        candidates = _candidates(bundle.manifest, engine, variant, choice)
+        count = threads or (choice.threads if choice else _default_threads(bundle.manifest))
+        model = _open_first(bundle, candidates, count, max_batch, self_test, strict=variant is not None)
+    except BaseException:
+        bundle.close()
+        raise
+    _warn_of_proof(model)
+    return model
+
+
+def _choice(bundle: Bundle, threads: int | None, tune: str | None) -> Choice | None:
+    """What was measured on this machine, with as many threads as are asked for."""
+    if tune == "now":
+        tune_bundle(bundle, threads=threads)
+    choice = read_choice(bundle)
+    return choice if choice and threads in (None, choice.threads) else None
+
+
+def _candidates(
+    manifest: Manifest, engine: str | None, variant: str | None, choice: Choice | None
+) -> list[VariantEntry]:
+    """Variants to try, in order."""
+    entries = {entry.id: entry for entry in manifest.variants}
+    if variant is not None and variant not in entries:
+        raise InputError(f"the bundle has variants {list(entries)}, got {variant!r}")
+    if engine is not None and engine not in ENGINES:
+        raise InputError(f"engines are {list(ENGINES)}, got {engine!r}")
+    order = dict.fromkeys((*(choice.variants if choice else ()), manifest.chosen, *entries))  # unique, first wins
+    found = [
+        entries[name] for name in order if variant in (None, name) and engine in (None, entries[name].engine)
+    ]  # fmt: skip
+    if not found:
+        offered = [f"{entry.id} ({entry.engine})" for entry in manifest.variants]
+        raise InputError(f"the bundle has nothing for engine '{engine}' of the kind asked for; it has {offered}")
+    return found
+
+
+def _default_threads(manifest: Manifest) -> int:
+    """The most threads the chosen variant was measured with at batch 1, within this machine's physical cores."""
+    chosen = next(entry for entry in manifest.variants if entry.id == manifest.chosen)
+    measured = [latency.threads for latency in chosen.latency if latency.batch == 1]
+    return min([usable_cores(), *([max(measured)] if measured else [])])
+
+
+def _open_first(
+    bundle: Bundle, candidates: list[VariantEntry], threads: int, max_batch: int, self_test: bool, strict: bool
+) -> Model:
+    """The first candidate that works; each one passed over is a DeviceWarning. ``strict``: raise instead."""
+    installed = available_engines()
+    passed_over: list[str] = []
+    last: EdgeVisionError | None = None
+    for entry in candidates:
+        try:
+            if entry.engine in ENGINES and entry.engine not in installed:
+                raise MissingExtraError(entry.engine, ENGINES[entry.engine] or "", f"variant '{entry.id}'")
+            model = _open_one(bundle, entry, threads, max_batch, self_test)
+        except (MissingExtraError, EngineError, SelfTestError) as error:
+            if strict:
+                raise
+            last = error
+            passed_over.append(str(error))
+            continue
+        for reason in passed_over:
+            warnings.warn(f"{reason}. Using '{entry.id}', which may be slower", DeviceWarning, stacklevel=3)
+        return model
+    kind: Callable[[str], EdgeVisionError] = SelfTestError if isinstance(last, SelfTestError) else EngineError
+    raise kind(f"no variant of the bundle works on this machine. {' · '.join(passed_over)}") from last
+
+
+def _open_one(bundle: Bundle, entry: VariantEntry, threads: int, max_batch: int, self_test: bool) -> Model:
+    in_flight = max(2, usable_cores())  # one batch is prepared while another runs; more than cores gains nothing
+    runner = open_runner(bundle.graph(entry.graph), bundle.manifest, entry, threads, max_batch, in_flight)
+    model = Model(bundle, entry, runner)
+    if self_test:
+        try:
+            model.self_test()
+        except BaseException:
+            runner.close()
+            raise
+    return model
+
+
+def _warn_of_proof(model: Model) -> None:
+    manifest = model.manifest
+    if not manifest.proven:
+        note = manifest.verdict.note if manifest.verdict is not None else ""
+        why = note or "no judge photos showed that its accuracy stays within the budget"
+        warnings.warn(f"'{manifest.name}' is not proven: {why}. Compile it with --val", UnprovenWarning, stacklevel=3)
+    for gap in proof_gaps(manifest, model.variant):
+        warnings.warn(
+            f"not proven here: {gap}. To be sure, run: edgevision eval on this machine", DeviceWarning, stacklevel=3
+        )
+
+
+def _item(picture: object, index: int) -> Frame:
+    try:
+        return _to_frame(picture)
+    except InputError as error:
+        raise type(error)(f"item {index} of the list: {error}") from error
+
+
+def _to_frame(picture: object) -> Frame:
+    if isinstance(picture, Frame):
+        if picture.memory is not MemoryKind.HOST:
+            raise InputError(f"this engine takes frames in host memory, got {picture.memory.value}; copy it first")
+        return picture
+    if isinstance(picture, np.ndarray):
+        if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+            raise InputError(
+                f"expected an H×W×3 uint8 BGR array, got {picture.dtype} of shape {picture.shape}; "
+                "Frame.from_array takes other formats"
+            )
+        return Frame.from_array(picture)
+    if isinstance(picture, (str, os.PathLike, bytes)):
+        return Frame.from_array(read_image(picture))
+    raise InputError(
+        f"expected a path, the bytes of a picture file, an H×W×3 uint8 BGR array or a Frame, got "
+        f"{type(picture).__name__}"
+    )

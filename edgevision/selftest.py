@@ -1,0 +1,113 @@
+"""Does a bundle do here what it did where it was made? Golden frames run again, and what the proof covers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgevision.bundle.golden import GoldenResult, compare
+from edgevision.bundle.manifest import Environment, Manifest, VariantEntry
+from edgevision.bundle.reader import Bundle
+from edgevision.errors import EngineError, MissingExtraError
+from edgevision.frames import Frame
+from edgevision.machine import Machine, describe_machine
+from edgevision.runner import Runner, open_runner
+from edgevision.tasks.classify import ClassifyTask
+
+# Instruction sets that decide which kernels an engine takes, and so the last digits of int8 and bfloat16 results.
+DECISIVE_FEATURES = frozenset(
+    {"avx2", "avx512f", "avx512bw", "avx512vl", "avx512vnni", "avxvnni", "avx512bf16", "amxint8", "amxbf16",
+     "asimddp", "asimdhp", "i8mm", "bf16", "sve"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class VariantCheck:
+    """What the golden frames said of a variant. ``ran`` is False where it cannot run here; ``message`` says why."""
+
+    variant: str
+    ran: bool
+    passed: bool
+    message: str
+
+
+def make_task(manifest: Manifest, variant: VariantEntry) -> ClassifyTask:
+    """How the variant's outputs are read, with its own temperature and threshold."""
+    return ClassifyTask(manifest.labels, manifest.output, variant.temperature, variant.threshold)
+
+
+def check_golden(bundle: Bundle, variant: VariantEntry, runner: Runner) -> GoldenResult:
+    """Run the golden frames through everything a photo goes through, and compare with what is stored.
+
+    Strictly where engine version and instruction set are those of the compiler, by DESIGN's wider rule elsewhere.
+    Outputs that cannot be read as scores fail too.
+    """
+    task = make_task(bundle.manifest, variant)
+    raw = np.concatenate([runner.run([Frame.from_array(image)]).raw for image in bundle.golden_frames()])
+    try:
+        probabilities = task.probabilities(raw)
+    except EngineError as error:
+        return GoldenResult(False, float("inf"), str(error))
+    return compare(
+        task.probabilities(bundle.golden_outputs(bundle.manifest.golden_reference)),
+        probabilities,
+        task.probabilities(bundle.golden_outputs(variant.golden)),
+        same_device=_same_device(bundle.manifest.environment, runner),
+    )
+
+
+def verify_variants(bundle: Bundle) -> list[VariantCheck]:
+    """Check every variant of the bundle on this machine, one thread each. Raises nothing for those that fail."""
+    checks = []
+    for variant in bundle.manifest.variants:
+        try:
+            runner = open_runner(bundle.graph(variant.graph), bundle.manifest, variant, threads=1)
+        except (MissingExtraError, EngineError) as error:
+            checks.append(VariantCheck(variant.id, False, False, str(error)))
+            continue
+        try:
+            result = check_golden(bundle, variant, runner)
+            checks.append(VariantCheck(variant.id, True, result.passed, result.message))
+        except EngineError as error:
+            checks.append(VariantCheck(variant.id, True, False, str(error)))
+        finally:
+            runner.close()
+    return checks
+
+
+def proof_gaps(manifest: Manifest, variant: VariantEntry | None = None) -> tuple[str, ...]:
+    """Why the bundle's verdict may not hold on this machine for ``variant`` (default: the chosen one); empty if it does.
+
+    A verdict is about one variant on one instruction set. Float32 results do not hang on the instruction set.
+    """
+    chosen = next(entry for entry in manifest.variants if entry.id == manifest.chosen)
+    variant = variant or chosen
+    gaps = []
+    if variant.id != chosen.id and variant.metric is None:
+        gaps.append(f"the judge photos were shown to '{chosen.id}', not to '{variant.id}'")
+    if manifest.graphs[variant.graph].precision != "float32" or variant.precision != "float32":
+        difference = _feature_difference(manifest.environment, describe_machine())
+        if difference:
+            gaps.append(f"it was measured on {manifest.environment.cpu}; this machine {difference}")
+    return tuple(gaps)
+
+
+def _feature_difference(environment: Environment, machine: Machine) -> str:
+    """How the instruction sets of this machine differ from those of the compiler's, in words; empty if they do not."""
+    if machine.architecture != environment.architecture:
+        return f"is {machine.architecture}, not {environment.architecture}"
+    there = DECISIVE_FEATURES & set(environment.features)
+    here = DECISIVE_FEATURES & set(machine.features)
+    parts = []
+    if there - here:
+        parts.append(f"lacks {', '.join(sorted(there - here))}")
+    if here - there:
+        parts.append(f"has {', '.join(sorted(here - there))} besides")
+    return " and ".join(parts)
+
+
+def _same_device(environment: Environment, runner: Runner) -> bool:
+    if environment.versions.get(runner.engine.name) != runner.engine.version:
+        return False
+    return not _feature_difference(environment, describe_machine())
