@@ -120,7 +120,7 @@ def state_digest(state_dict: Mapping[str, Tensor]) -> str:
 # ---- file ↔ plain dict ----
 
 
-def read_plain(path: str | Path) -> object:
+def read_plain(path: str | Path, max_bytes: int = MAX_BYTES) -> object:
     """What a ``.pt`` file holds, read with ``weights_only=True``. Raises ModelFileError."""
     path = Path(path)
     try:
@@ -129,10 +129,8 @@ def read_plain(path: str | Path) -> object:
             raise ModelFileError(f"{path} is a folder; give a .pt file made by 'edgevision train'")
         if size == 0:
             raise ModelFileError(f"{path} is empty; it was not written completely, train again or copy it anew")
-        if size > MAX_BYTES:
-            raise ModelFileError(
-                f"{path} has {size >> 20} MiB; checkpoints of more than {MAX_BYTES >> 20} MiB are refused"
-            )
+        if size > max_bytes:
+            raise ModelFileError(f"{path} has {size >> 20} MiB; more than {max_bytes >> 20} MiB are refused")
         _check_archive(path, size)
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:

@@ -1,0 +1,148 @@
+"""From photos to training batches.
+
+Which photos a batch holds, and how each is augmented, are functions of the seed and the batch's number alone: a run
+that goes on after a break gets the batches it would have got. One background thread works ahead; OpenCV leaves the
+interpreter lock while it does.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from edgevision.decode import read_image, resize_to_fit
+from edgevision.evaluate.dataset import Dataset
+from edgevision.frames import ImageArray
+from edgevision.preprocess.spec import ColorOrder, Filter, PreprocessSpec
+from edgevision.train.augment import Augmentation, augment
+from edgevision.train.mix import mix
+
+KEPT_SCALE = 2.0  # photos are kept at up to this many times the model's size: crops then need no enlarging
+_WORK_AHEAD = 4  # batches
+
+# What a random generator is for; with the seed and a number it gives the generator's own seed.
+_ORDER, _AUGMENT, _MIX, _NETWORK = range(4)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """``images`` N×3×S×S float32, channels last, prepared as the spec says; ``targets`` N×classes float32, rows sum to
+    1."""
+
+    images: Tensor
+    targets: Tensor
+
+
+class PhotoCache:
+    """Decoded photos, H×W×3 uint8 BGR, at most ``max_side`` pixels long; kept in memory while they fit."""
+
+    def __init__(self, dataset: Dataset, max_side: int, max_bytes: int) -> None:
+        self._paths = dataset.paths
+        self._max_side, self._free_bytes = max_side, max_bytes
+        self._kept: dict[int, ImageArray] = {}
+
+    def read(self, index: int) -> ImageArray:
+        """Photo ``index``. Raises ImageError, which names the file."""
+        if (kept := self._kept.get(index)) is not None:
+            return kept
+        image = resize_to_fit(read_image(self._paths[index]), self._max_side)
+        if image.nbytes <= self._free_bytes:
+            self._free_bytes -= image.nbytes
+            self._kept[index] = image
+        return image
+
+
+def default_cache_bytes() -> int:
+    """A quarter of the machine's memory, at most 2 GiB."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):  # not every system tells
+        total = 4 << 30
+    return min(2 << 30, total // 4)
+
+
+class BatchMaker:
+    """Makes batch number ``i`` of the endless stream: the photos in random order, again and again.
+
+    Each pass over the photos has an order of its own; passes follow each other without a gap, so that every batch is
+    full even where there are fewer photos than places.
+    """
+
+    def __init__(
+        self, dataset: Dataset, cache: PhotoCache, spec: PreprocessSpec, batch: int, seed: int,
+        augmentation: Augmentation, mixup: float = 0.0, cutmix: float = 0.0,
+    ) -> None:  # fmt: skip
+        self._truth = dataset.truth
+        self._classes = len(dataset.labels or ())
+        self._cache, self._spec, self._batch, self._seed = cache, spec, batch, seed
+        self._augmentation, self._mixup, self._cutmix = augmentation, mixup, cutmix
+        self._order = lru_cache(maxsize=4)(self._new_order)
+
+    def positions(self, number: int) -> range:
+        """Places of batch ``number`` in the stream."""
+        return range(number * self._batch, (number + 1) * self._batch)
+
+    def photo(self, position: int) -> int:
+        """Index of the photo at a place in the stream."""
+        count = len(self._truth)
+        return int(self._order(position // count)[position % count])
+
+    def make(self, number: int, size: int) -> Batch:
+        """Batch ``number`` with pictures of ``size``×``size`` pixels."""
+        pictures = np.empty((self._batch, size, size, 3), np.uint8)
+        indices = [self.photo(position) for position in self.positions(number)]
+        for row, (position, index) in enumerate(zip(self.positions(number), indices, strict=True)):
+            random = generator(self._seed, _AUGMENT, position)
+            antialias = self._spec.filter is Filter.TRIANGLE
+            pictures[row] = augment(self._cache.read(index), size, self._augmentation, random, antialias=antialias)
+        images = normalise(pictures, self._spec)
+        targets = torch.nn.functional.one_hot(torch.from_numpy(self._truth[indices]), self._classes).float()
+        return Batch(*mix(images, targets, generator(self._seed, _MIX, number), self._mixup, self._cutmix))
+
+    def _new_order(self, epoch: int) -> npt.NDArray[np.int64]:
+        return generator(self._seed, _ORDER, epoch).permutation(len(self._truth))
+
+
+def generator(seed: int, purpose: int, number: int) -> np.random.Generator:
+    """A random generator of its own for each purpose and number."""
+    return np.random.default_rng((seed, purpose, number))
+
+
+def network_seed(seed: int, number: int) -> int:
+    """What PyTorch's generator is seeded with before batch ``number``: for dropout and the like."""
+    return int(np.random.SeedSequence((seed, _NETWORK, number)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def normalise(pictures: npt.NDArray[np.uint8], spec: PreprocessSpec) -> Tensor:
+    """N×S×S×3 uint8 BGR → N×3×S×S float32 in the spec's colour order, mean and std; channels last in memory."""
+    if spec.color is ColorOrder.RGB:
+        pictures = np.ascontiguousarray(pictures[..., ::-1])
+    values = torch.from_numpy(pictures).float()
+    values.sub_(torch.tensor(spec.mean)).div_(torch.tensor(spec.std))
+    return values.permute(0, 3, 1, 2)
+
+
+def work_ahead(make: Callable[[int], Batch], first: int) -> Iterator[Batch]:
+    """Batches ``first``, ``first + 1``, … without end, made in a thread, a few ahead of what is asked for.
+
+    Close the iterator to stop the thread.
+    """
+    thread = ThreadPoolExecutor(1, thread_name_prefix="edgevision-batches")
+    waiting: deque[Future[Batch]] = deque()
+    try:
+        for number in itertools.count(first):
+            waiting.append(thread.submit(make, number))
+            if len(waiting) > _WORK_AHEAD:
+                yield waiting.popleft().result()
+    finally:
+        thread.shutdown(cancel_futures=True)

@@ -1,0 +1,156 @@
+"""What can be chosen about a training run. No PyTorch here: the command line reads the defaults from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from edgevision.errors import InputError
+from edgevision.train.augment import Augmentation
+
+MAX_SIZE_PX = 2048
+MIN_SIZE_PX = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """A training run. Everything has a default but the photos and the file to write.
+
+    Data: ``data`` and ``val`` as ``read_dataset`` takes them, ``labels`` a names file. ``val`` photos are never
+    trained on; they choose the best epoch.
+
+    Network: ``arch``, ``arch_options`` (see ``backbones.build``), ``size`` in pixels (default: what the network was
+    made for), ``scratch`` = random weights in place of ImageNet's.
+
+    Schedule: ``epochs``, or as much of it as fits into ``minutes`` of wall-clock time: the schedule then runs to its
+    end within them. The head learns alone for ``freeze_epochs``; ``warmup_epochs``, then cosine. ``sizes`` are the
+    training picture's side as shares of ``size``, one after the other over the run: small first is quicker, and
+    crops show products larger than they are at run time, so less than 1 at the end is right.
+    ``patience``: stop after so many epochs without a better ``val`` (None = never).
+
+    Optimiser: AdamW; ``lr`` for the network, ``head_lr`` for the last layer; a step is made of ``accumulate`` batches
+    of ``batch`` photos; gradients are cut at norm ``clip_norm``. ``ema``: decay of the averaged weights, which are
+    what is judged and kept.
+
+    ``mixup`` and ``cutmix``: probability for each batch. ``teacher``: a checkpoint to distil from; the loss is then
+    ``distil_weight`` × KL at ``distil_temperature`` and the rest from the labels.
+
+    ``resume`` goes on from ``<output>.state`` where there is one, to the same weights as without the break (``minutes``
+    apart). It is written about every ``save_every_s`` seconds.
+
+    ``photos``: the checkpoint carries a pack of photos. ``cache_mb``: memory for decoded photos (None = a quarter of
+    the machine's, at most 2048). ``threads``: None = the physical cores. ``device``: "cpu", "cuda", "auto".
+
+    Raises InputError for values that cannot be.
+    """
+
+    data: Path
+    output: Path
+    val: Path | None = None
+    labels: Path | None = None
+    arch: str = "lite0"
+    arch_options: Mapping[str, Any] = field(default_factory=dict)
+    size: int | None = None
+    scratch: bool = False
+    epochs: float = 20
+    minutes: float | None = None
+    freeze_epochs: float = 0.5
+    warmup_epochs: float = 1.0
+    sizes: tuple[float, ...] = (0.72, 0.86)
+    patience: int | None = 10
+    batch: int = 32
+    accumulate: int = 1
+    lr: float = 5e-4
+    head_lr: float = 3e-3
+    weight_decay: float = 0.02
+    clip_norm: float = 2.0
+    label_smoothing: float = 0.1
+    ema: float = 0.995
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    teacher: Path | None = None
+    distil_weight: float = 0.7
+    distil_temperature: float = 2.0
+    seed: int = 0
+    resume: bool = False
+    save_every_s: float = 120.0
+    photos: bool = True
+    tensorboard: Path | None = None
+    cache_mb: int | None = None
+    threads: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in _RANGES.items():
+            value = getattr(self, name)
+            if value is None and name in _MAY_BE_NONE:
+                continue
+            right = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+            if not right or not least <= value <= most or (name in _WHOLE and value != int(value)):
+                kind = "a whole number" if name in _WHOLE else "a number"
+                raise InputError(f"{name} is {kind} within {least:g}…{most:g}, got {value!r}")
+        if self.mixup + self.cutmix > 1:
+            raise InputError(f"mixup + cutmix is a probability, at most 1, got {self.mixup + self.cutmix:g}")
+        if not self.sizes or not all(0.1 <= share <= 2 for share in self.sizes):
+            raise InputError(f"sizes are shares of the model's size within 0.1…2, at least one, got {self.sizes}")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise InputError(f"device is auto, cpu or cuda, got {self.device!r}")
+
+    @property
+    def state_path(self) -> Path:
+        """Where an unfinished run keeps what it needs to go on."""
+        return self.output.with_name(self.output.name + ".state")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for the checkpoint's record."""
+        values: dict[str, Any] = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, Path):
+                value = str(value)
+            elif isinstance(value, Augmentation):
+                value = {f.name: getattr(value, f.name) for f in fields(value)}
+            elif isinstance(value, tuple):
+                value = list(value)
+            elif isinstance(value, Mapping):
+                value = dict(value)
+            values[item.name] = value
+        return values
+
+    def what_matters(self) -> dict[str, Any]:
+        """The options that decide the weights: a run may only go on with the same ones."""
+        return {name: value for name, value in self.to_dict().items() if name not in _WITHOUT_EFFECT}
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "size": (MIN_SIZE_PX, MAX_SIZE_PX),
+    "epochs": (0.01, 10_000),
+    "minutes": (0.01, 100_000),
+    "freeze_epochs": (0, 10_000),
+    "warmup_epochs": (0, 10_000),
+    "patience": (1, 10_000),
+    "batch": (1, 4096),
+    "accumulate": (1, 1024),
+    "lr": (0, 10),
+    "head_lr": (0, 10),
+    "weight_decay": (0, 10),
+    "clip_norm": (1e-6, 1e6),
+    "label_smoothing": (0, 0.9),
+    "ema": (0, 0.99999),
+    "mixup": (0, 1),
+    "cutmix": (0, 1),
+    "distil_weight": (0, 1),
+    "distil_temperature": (0.1, 100),
+    "seed": (0, 2**63 - 1),
+    "save_every_s": (0, 1e6),
+    "cache_mb": (0, 1 << 20),
+    "threads": (1, 1024),
+}
+_MAY_BE_NONE = {"size", "minutes", "patience", "cache_mb", "threads"}
+_WHOLE = {"size", "patience", "batch", "accumulate", "seed", "cache_mb", "threads"}
+_WITHOUT_EFFECT = {"output", "resume", "save_every_s", "photos", "tensorboard", "cache_mb", "minutes", "val", "data",
+                   "labels", "teacher", "patience", "threads"}  # fmt: skip

@@ -1,0 +1,368 @@
+"""The training run: photos in, checkpoint out.
+
+One optimiser step after the other, each a function of the seed, its number and how far the run is. What is judged and
+kept are the averaged weights. See ``TrainOptions`` for what can be chosen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgevision.errors import EdgeVisionError, InputError
+from edgevision.files import ensure_writable
+from edgevision.machine import package_versions, usable_cores
+from edgevision.train import backbones
+from edgevision.train.checkpoint import Checkpoint, save_checkpoint, state_digest
+from edgevision.train.compute import Compute, choose_compute, training_process
+from edgevision.train.data import TrainingData, read_training_data
+from edgevision.train.depthwise import use_quick_depthwise
+from edgevision.train.ema import Ema
+from edgevision.train.loader import (
+    KEPT_SCALE,
+    Batch,
+    BatchMaker,
+    PhotoCache,
+    default_cache_bytes,
+    network_seed,
+    work_ahead,
+)
+from edgevision.train.objective import Teacher, distillation_loss, label_loss
+from edgevision.train.options import TrainOptions
+from edgevision.train.photos import make_pack
+from edgevision.train.progress import (
+    EpochReport,
+    Progress,
+    ProgressGroup,
+    SilentProgress,
+    StepReport,
+    TensorBoardProgress,
+)
+from edgevision.train.schedule import RunClock, ema_decay, learning_rate_factor, training_size
+from edgevision.train.state import load_state, save_state
+from edgevision.train.validate import Score, Validation
+
+_RESERVE = 0.02  # share of a time budget kept for the photo pack and writing, besides a last validation
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """``score``: of the kept weights on the ``val`` photos, in float32; None without them. ``epochs``: the history."""
+
+    path: Path
+    checkpoint: Checkpoint
+    score: Score | None
+    epochs: tuple[EpochReport, ...]
+    steps: int
+    seconds: float
+    stopped_early: bool
+
+
+def train(options: TrainOptions, progress: Progress | None = None) -> TrainResult:
+    """Train and write ``options.output``.
+
+    Raises DataError for photos that make no data set, InputError for options that do not fit together,
+    MissingExtraError or EdgeVisionError where ImageNet weights cannot be had, EdgeVisionError when the loss diverges.
+    """
+    listeners: list[Progress] = [progress or SilentProgress()]
+    if options.tensorboard is not None:
+        listeners.append(TensorBoardProgress(options.tensorboard))
+    group = ProgressGroup(listeners)
+    try:
+        with training_process(options.threads or usable_cores(), options.seed):
+            return _Run(options, group).run()
+    finally:
+        group.close()
+
+
+def parameter_groups(model: nn.Module, options: TrainOptions) -> list[dict[str, Any]]:
+    """AdamW's groups: network and head, each with weights (decayed) and norms and biases (not decayed)."""
+    head = {id(p) for p in backbones.classifier_head(model).parameters()}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        groups.setdefault((id(parameter) in head, parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": options.head_lr if of_head else options.lr,
+            "weight_decay": options.weight_decay if decays else 0.0,
+        }
+        for (of_head, decays), parameters in sorted(groups.items())
+    ]
+
+
+class _Run:
+    """Everything that lives as long as a run."""
+
+    def __init__(self, options: TrainOptions, progress: Progress) -> None:
+        self.options, self.progress = options, progress
+        began = time.monotonic()
+        ensure_writable(options.output)
+        self.data: TrainingData = read_training_data(options)
+        for warning in self.data.warnings:
+            progress.message(f"note: {warning}")
+        self.spec = backbones.default_preprocess(options.arch, options.size)
+        self.size = self.spec.height
+        self.sizes = (1.0,) if backbones.has_fixed_size(options.arch) else options.sizes
+        self.compute: Compute = choose_compute(options.device)
+        self.model = self._new_model()
+        self.head = backbones.classifier_head(self.model)
+        self.ema = Ema(self.model)
+        self.teacher: Teacher | None = None
+        if options.teacher is not None:
+            self.teacher = Teacher(options.teacher, self.data.labels, self.spec, self.compute.device)
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.model, options))
+        self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.validation = Validation(self.data.val, self.spec) if self.data.val is not None else None
+        cache_mb = options.cache_mb
+        cache = PhotoCache(
+            self.data.train,
+            round(KEPT_SCALE * self.size),
+            default_cache_bytes() if cache_mb is None else cache_mb << 20,
+        )
+        self.maker = BatchMaker(
+            self.data.train,
+            cache,
+            self.spec,
+            options.batch,
+            options.seed,
+            options.augmentation,
+            options.mixup,
+            options.cutmix,
+        )
+
+        self.steps_per_epoch = len(self.data.train) / (options.batch * options.accumulate)
+        self.steps = max(1, math.ceil(options.epochs * self.steps_per_epoch))
+        freeze = 0.0 if options.scratch else options.freeze_epochs * self.steps_per_epoch
+        self.freeze_steps = min(math.ceil(freeze), self.steps // 2)
+        self.step = 0
+        self.history: list[EpochReport] = []
+        self.best: Score | None = None
+        self.best_state: dict[str, Tensor] | None = None
+        self.best_epoch = 0
+        self.loss_sum, self.loss_count = 0.0, 0
+        spent = self._restore() + time.monotonic() - began
+        budget = None if options.minutes is None else 60 * options.minutes
+        self.clock = RunClock(self.steps, budget, _RESERVE * (budget or 0), spent)
+        self.saved_at = time.monotonic()
+
+    def run(self) -> TrainResult:
+        """Train, judge, write."""
+        stopped = self._train()
+        model = self.ema.model
+        if self.best_state is not None:
+            model.load_state_dict(self.best_state)
+        score = None
+        if self.validation is not None:
+            score = self.validation.score(model, self.compute, exact=True)
+        photos = make_pack(self.data.train, self.data.val, self.size) if self.options.photos else None
+        checkpoint = Checkpoint(
+            arch=self.options.arch,
+            arch_options=dict(self.options.arch_options),
+            state_dict={name: value.detach().cpu() for name, value in model.state_dict().items()},
+            preprocess=self.spec,
+            labels=self.data.labels,
+            photos=photos,
+            training=self._record(score, stopped),
+        )
+        save_checkpoint(self.options.output, checkpoint)
+        self.options.state_path.unlink(missing_ok=True)
+        return TrainResult(
+            self.options.output, checkpoint, score, tuple(self.history), self.step, self.clock.elapsed_s, stopped
+        )
+
+    # ---- the loop ----
+
+    def _train(self) -> bool:
+        """Step until the run is over. True when it stopped because ``val`` got no better."""
+        first = self.step * self.options.accumulate
+        reported = time.monotonic()
+        with contextlib.closing(work_ahead(self._make_batch, first)) as batches:
+            while (progress := self.clock.progress(self.step)) < 1 and not self._out_of_patience():
+                rate = self._set_rates(progress)
+                loss, size = self._optimise(batches)
+                self.step += 1
+                self.ema.update(self.model, ema_decay(self.step - 1, self.options.ema))
+                now = time.monotonic()
+                self._report_step(loss, size, rate, now - reported)
+                reported = now
+                epoch_ended = math.floor(self.step / self.steps_per_epoch) > math.floor(
+                    (self.step - 1) / self.steps_per_epoch
+                )
+                if epoch_ended or self.clock.progress(self.step) >= 1:
+                    self._end_epoch()
+                self._save_if_due(epoch_ended)
+        return self._out_of_patience() and self.clock.progress(self.step) < 1
+
+    def _make_batch(self, number: int) -> Batch:
+        """Called in the loader's thread, ahead of time: the size follows the steps, or the clock where that leads."""
+        progress = self.clock.progress(number // self.options.accumulate)
+        return self.maker.make(number, training_size(progress, self.size, self.sizes))
+
+    def _set_rates(self, progress: float) -> float:
+        """Learning rates for the coming step; returns the network's. Half a step on: neither end of the run is 0."""
+        warmup = min(0.5, self.options.warmup_epochs / self.options.epochs)
+        factor = learning_rate_factor(min(1.0, progress + 0.5 / self.steps), warmup)
+        for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+            group["lr"] = base * factor
+        return self.options.lr * factor
+
+    def _optimise(self, batches: Iterator[Batch]) -> tuple[float, int]:
+        """One step over ``accumulate`` batches; returns the mean loss and the pictures' size."""
+        frozen = self.step < self.freeze_steps
+        if frozen:
+            self.model.eval()
+        else:
+            backbones.training_mode(self.model, frozen_statistics=not self.options.scratch)
+        self.model.requires_grad_(not frozen)
+        self.head.requires_grad_(True)
+        self.optimizer.zero_grad()
+        total, size = 0.0, 0
+        for part in range(self.options.accumulate):
+            batch = next(batches)
+            size = batch.images.shape[-1]
+            torch.manual_seed(network_seed(self.options.seed, self.step * self.options.accumulate + part))
+            loss = self._loss(batch) / self.options.accumulate
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+        if not math.isfinite(total):
+            raise EdgeVisionError(
+                f"the loss became {total} at step {self.step + 1}: training diverged. Use a lower --lr or a longer warm-up"
+            )
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
+        self.optimizer.step()
+        return total, size
+
+    def _loss(self, batch: Batch) -> Tensor:
+        images, targets = self.compute.put(batch.images), self.compute.put(batch.targets)
+        with self.compute.precision():
+            logits = self.model(images)
+            answers = None if self.teacher is None else self.teacher.logits(images)
+        loss = label_loss(logits, targets, self.options.label_smoothing)
+        if answers is None:
+            return loss
+        weight = self.options.distil_weight
+        return (1 - weight) * loss + weight * distillation_loss(logits, answers, self.options.distil_temperature)
+
+    def _out_of_patience(self) -> bool:
+        patience = self.options.patience
+        return self.best is not None and patience is not None and len(self.history) - self.best_epoch >= patience
+
+    # ---- reports and records ----
+
+    def _report_step(self, loss: float, size: int, rate: float, seconds: float) -> None:
+        self.loss_sum += loss
+        self.loss_count += 1
+        done = self.clock.progress(self.step)
+        photos = self.options.batch * self.options.accumulate
+        left = self.clock.elapsed_s * (1 - done) / max(done, 1e-6)
+        self.progress.step(StepReport(self.step, self.steps, done, loss, rate, size, photos / max(seconds, 1e-9), left))
+
+    def _end_epoch(self) -> None:
+        score, better = None, True
+        if self.validation is not None:
+            before = time.monotonic()
+            score = self.validation.score(self.ema.model, self.compute)
+            self.clock.reserve_s = max(self.clock.reserve_s, 2 * (time.monotonic() - before))
+            better = score.better_than(self.best)
+            if better:
+                self.best, self.best_epoch = score, len(self.history) + 1
+                self.best_state = {name: value.clone() for name, value in self.ema.model.state_dict().items()}
+        report = EpochReport(
+            epoch=len(self.history) + 1,
+            step=self.step,
+            seconds=self.clock.elapsed_s,
+            train_loss=self.loss_sum / max(1, self.loss_count),
+            val_top1=score and score.top1,
+            val_top5=score and score.top5,
+            val_loss=score and score.loss,
+            best=better,
+        )
+        self.loss_sum, self.loss_count = 0.0, 0
+        self.history.append(report)
+        self.progress.epoch(report)
+
+    def _record(self, score: Score | None, stopped: bool) -> dict[str, Any]:
+        return {
+            "options": self.options.to_dict(),
+            "data": self.data.describe(),
+            "metrics": None if score is None else {"top1": score.top1, "top5": score.top5, "loss": score.loss},
+            "best_epoch": self.best_epoch or len(self.history),
+            "epochs": [report.to_dict() for report in self.history],
+            "steps": self.step,
+            "planned_steps": self.steps,
+            "stopped_early": stopped,
+            "seconds": self.clock.elapsed_s,
+            "bfloat16": self.compute.bfloat16,
+            "device": self.compute.device.type,
+            "teacher": self.teacher and self.teacher.digest,
+            "versions": package_versions(("edgevision", "torch", "torchvision", "numpy", "opencv-python-headless")),
+        }
+
+    # ---- beginning, breaking off, going on ----
+
+    def _new_model(self) -> nn.Module:
+        options, classes = self.options, len(self.data.labels)
+        make = backbones.build if options.scratch else backbones.pretrained
+        model = make(options.arch, classes, **options.arch_options)
+        use_quick_depthwise(model)
+        backbones.training_mode(model, frozen_statistics=not options.scratch)
+        return model.to(self.compute.device).to(memory_format=torch.channels_last)
+
+    def _fingerprint(self) -> dict[str, Any]:
+        """What has to be the same for a run to go on."""
+        digest = self.teacher and self.teacher.digest
+        return {**self.options.what_matters(), "photos' contents": self.data.digest, "teacher": digest}
+
+    def _save_if_due(self, epoch_ended: bool) -> None:
+        wait = self.options.save_every_s / 10 if epoch_ended else self.options.save_every_s
+        if time.monotonic() - self.saved_at < wait:
+            return
+        values = {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "ema": self.ema.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best": None if self.best is None else [self.best.top1, self.best.top5, self.best.loss],
+            "best_state": self.best_state,
+            "best_epoch": self.best_epoch,
+            "history": [report.to_dict() for report in self.history],
+            "loss": [self.loss_sum, self.loss_count],
+            "seconds": self.clock.elapsed_s,
+        }
+        save_state(self.options.state_path, self._fingerprint(), values)
+        self.saved_at = time.monotonic()
+
+    def _restore(self) -> float:
+        """Take up an unfinished run where ``resume`` asks for it; returns the seconds it has taken so far."""
+        path = self.options.state_path
+        if not path.exists():
+            if self.options.resume:
+                self.progress.message(f"note: there is no {path} to go on from; starting anew")
+            return 0.0
+        if not self.options.resume:
+            self.progress.message(f"note: {path} of an unfinished run will be replaced; --resume would go on with it")
+            return 0.0
+        values = load_state(path, self._fingerprint())
+        try:
+            self.model.load_state_dict(values["model"])
+            self.ema.model.load_state_dict(values["ema"])
+            self.optimizer.load_state_dict(values["optimizer"])
+            self.step = int(values["step"])
+            self.best = None if values["best"] is None else Score(*values["best"])
+            self.best_state, self.best_epoch = values["best_state"], int(values["best_epoch"])
+            self.history = [EpochReport(**report) for report in values["history"]]
+            self.loss_sum, self.loss_count = values["loss"]
+            spent = float(values["seconds"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{path} does not fit this run ({error}); delete it and start without --resume") from None
+        self.progress.message(f"going on after step {self.step} of {self.steps}")
+        return spent
