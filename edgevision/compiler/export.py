@@ -1,0 +1,90 @@
+"""Any source model as one clean float ONNX graph, shown to compute the same."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import onnx
+import torch
+from torch.export import Dim, ExportedProgram
+
+from edgevision.compiler.graph import BATCH, INPUT, OUTPUT, clean_graph, shape_of, to_bytes
+from edgevision.compiler.metadata import ModelMetadata, write_metadata
+from edgevision.compiler.onnx_file import OPSET, OnnxFile, with_dynamic_batch
+from edgevision.compiler.parity import ParityReport, brief, check_parity, pixels
+from edgevision.compiler.quiet import quiet
+from edgevision.compiler.source import SourceModel
+from edgevision.errors import ModelFileError
+
+_MAX_BATCH = 4096
+
+
+def export_float(source: SourceModel) -> tuple[bytes, ParityReport]:
+    """The ONNX graph of ``source``: input ``input`` float32 [batch, *spec.tensor_shape], output ``output`` float32
+    [batch, classes], cleaned (see ``clean_graph``), with spec, labels and output kind in its metadata; and how closely
+    it follows the original at several batch sizes. The same source gives the same bytes.
+
+    Raises ModelFileError when it cannot be exported, or differs from the original (see ``check_parity``).
+    """
+    model = clean_graph(_to_onnx(source), source.name)
+    write_metadata(model, ModelMetadata(source.spec, source.labels, source.output))
+    graph = to_bytes(model, source.name)
+    return graph, check_parity(source.run, graph, source.spec, source.name)
+
+
+def _to_onnx(source: SourceModel) -> onnx.ModelProto:
+    if source.graph is not None:
+        return with_dynamic_batch(source.graph)
+    try:
+        with quiet(), torch.no_grad():
+            if isinstance(source.module, torch.jit.ScriptModule):
+                return _script_to_onnx(source)
+            model = _program_to_onnx(source.program or _exported(source))
+    except Exception as error:  # the exporters raise errors of many kinds
+        raise ModelFileError(
+            f"{source.name} cannot be exported to ONNX: {_cause(error)}. "
+            "Simplify its forward(), or export it to ONNX yourself and compile that"
+        ) from error
+    if source.batch is None:
+        return model
+    shape = shape_of(model.graph.input[0])
+    assert shape is not None
+    return with_dynamic_batch(OnnxFile(model, shape, None, source.batch))
+
+
+def _exported(source: SourceModel) -> ExportedProgram:
+    assert source.module is not None
+    # Two items: with one, torch.export would take the batch for a constant.
+    example = torch.from_numpy(pixels(source.spec, 2, seed=0))
+    return torch.export.export(
+        source.module, (example,), dynamic_shapes=({0: Dim(BATCH, min=1, max=_MAX_BATCH)},), strict=False
+    )
+
+
+def _program_to_onnx(program: ExportedProgram) -> onnx.ModelProto:
+    exported = torch.onnx.export(
+        program, dynamo=True, opset_version=OPSET, input_names=[INPUT], output_names=[OUTPUT], verbose=False
+    )
+    assert exported is not None
+    return exported.model_proto
+
+
+def _script_to_onnx(source: SourceModel) -> onnx.ModelProto:
+    """TorchScript goes through the exporter that was made for it; the newer one does not take it."""
+    assert source.module is not None
+    example = torch.from_numpy(pixels(source.spec, 2, seed=0))
+    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
+        target = Path(folder) / "script.onnx"
+        torch.onnx.export(
+            source.module, (example,), target, dynamo=False, opset_version=OPSET,
+            input_names=[INPUT], output_names=[OUTPUT], dynamic_axes={INPUT: {0: BATCH}, OUTPUT: {0: BATCH}},
+        )  # fmt: skip
+        return onnx.load(target)
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of the innermost cause: the exporter wraps it in advice for its own developers."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return brief(error)
