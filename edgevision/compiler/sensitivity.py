@@ -1,0 +1,131 @@
+"""Which nodes int8 hurts, by measured loss of agreement, and which of them to return to float.
+
+A node is judged by quantizing it alone in a float network. Against the other way (quantize all but one) this has an
+exact baseline, since without quantization the loss is zero, so few photos rank reliably; and a badly quantized tensor
+counts against every node that makes or reads it. All of these have to return to float before the tensor does, while
+returning any one of them shows little.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.compiler.agreement import agreement, graph_outputs
+from edgevision.compiler.dialects import Dialect
+from edgevision.compiler.placement import PASS_THROUGH, Graph
+from edgevision.compiler.quantize import QuantizedGraph, Ranges, quantizable_nodes, quantize
+from edgevision.errors import InputError
+
+Progress = Callable[[int, int], None]  # steps done, steps to do
+
+
+def rank_nodes(
+    graph: bytes,
+    ranges: Ranges,
+    dialect: Dialect,
+    batches: Sequence[NDArray[Any]],
+    *,
+    limit: int | None = None,
+    probabilities: bool = False,
+    threads: int = 1,
+    time_limit_s: float = 300.0,
+    progress: Progress | None = None,
+) -> list[tuple[str, float]]:
+    """Nodes with the loss that quantizing each alone causes, worst first; of equals, the earlier in the graph.
+
+    Args:
+        graph: float ONNX.
+        ranges: (low, high) per tensor, as for ``quantize``.
+        dialect: as for ``quantize``.
+        batches: calibration tensors [n, c, h, w] float32; 32 to 64 photos are enough.
+        limit: how many of the worst nodes to return; None = all.
+        probabilities: the graph's output is probabilities rather than logits.
+        threads: for ONNX Runtime.
+        time_limit_s: when it is spent, nodes not yet measured are ranked behind all others, with loss 0. Nodes of
+            several kinds are measured early: the order is a fixed shuffle of the graph's.
+        progress: called with (nodes done, nodes to do).
+
+    Returns:
+        (node name, mean KL divergence of the outputs from float, in nats).
+    """
+    # Nodes that only move values follow their neighbours into float: nothing to measure.
+    moving = {node.name for node in Graph.parse(graph).model.graph.node if node.op_type in PASS_THROUGH}
+    everything = frozenset(quantizable_nodes(graph, dialect))
+    names = [name for name in quantizable_nodes(graph, dialect) if name not in moving]
+    reference = graph_outputs(graph, batches, threads=threads)
+    losses = dict.fromkeys(names, 0.0)
+    started = time.monotonic()
+    for done, index in enumerate(np.random.default_rng(0).permutation(len(names)).tolist()):
+        if time.monotonic() - started > time_limit_s:
+            break
+        alone = quantize(graph, ranges, dialect, keep_float=everything - {names[index]}).graph
+        outputs = graph_outputs(alone, batches, threads=threads)
+        losses[names[index]] = agreement(reference, outputs, probabilities=probabilities).kl
+        if progress:
+            progress(done + 1, len(names))
+    ranked = sorted(losses.items(), key=lambda item: -item[1])  # stable: graph order among equals
+    return ranked[:limit]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """An accepted graph, and the nodes that went back to float for it, worst first."""
+
+    quantized: QuantizedGraph
+    restored: tuple[str, ...]
+
+
+def restore_until(
+    graph: bytes,
+    ranges: Ranges,
+    dialect: Dialect,
+    ranking: Sequence[tuple[str, float]],
+    accept: Callable[[bytes], bool],
+    max_nodes: int,
+    *,
+    progress: Progress | None = None,
+) -> Restored | None:
+    """Return the worst nodes to float, as few as make ``accept`` true, at most ``max_nodes``.
+
+    Tries 0, 1, 2, 4, 8 … nodes, then halves the gap between the last refusal and the first acceptance: about
+    2·log2(max_nodes) calls of ``accept``, which may be slow. It gets the ONNX bytes. None when nothing is accepted.
+
+    Raises:
+        InputError: ``max_nodes`` is negative.
+    """
+    if max_nodes < 0:
+        raise InputError(f"max_nodes must be at least 0, got {max_nodes}")
+    worst = [name for name, _ in ranking[:max_nodes]]
+    counts = [0, *(2**k for k in range(len(worst).bit_length()) if 2**k < len(worst)), len(worst)]
+    steps = sorted(set(counts))
+
+    def attempt(count: int) -> QuantizedGraph | None:
+        candidate = quantize(graph, ranges, dialect, keep_float=frozenset(worst[:count]))
+        return candidate if accept(candidate.graph) else None
+
+    refused = -1
+    best: QuantizedGraph | None = None
+    count = 0
+    for done, count in enumerate(steps):
+        best = attempt(count)
+        if progress:
+            progress(done + 1, len(steps))
+        if best is not None:
+            break
+        refused = count
+    if best is None:
+        return None
+    while count - refused > 1:
+        middle = (refused + count) // 2
+        candidate = attempt(middle)
+        if candidate is None:
+            refused = middle
+        else:
+            best, count = candidate, middle
+    return Restored(best, tuple(worst[:count]))
