@@ -17,16 +17,19 @@ import numpy.typing as npt
 from edgevision.frames import ColorEncoding, PixelFormat
 from edgevision.preprocess.color import LIMITED, color_matrix, yuv_matrix
 from edgevision.preprocess.geometry import Placement, Region, Taps
-from edgevision.preprocess.spec import Layout, PreprocessSpec, TensorDtype
+from edgevision.preprocess.spec import Layout, PreprocessSpec
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
-_BLOCK = 16  # output rows or columns per product: wider wastes multiplications by zero, lineser wastes calls
+# Output rows or columns in one product: wider wastes multiplications by zero, narrower wastes calls.
+_BLOCK = 16
+_BLOCK_OF_MANY_TAPS, _MANY_TAPS = 8, 6
 # OpenBLAS runs a product of at most 4·65536 multiplications on the calling thread. Larger ones go to its thread pool,
-# which on a busy machine made single frames ten times slower, and which would break --threads 1.
+# which makes frames several times slower where cores are busy, and would break --threads 1.
 _MAX_PRODUCT = 262_144
+_ZERO = np.zeros((1, 1, 1), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +46,9 @@ def _blocks(axis: Taps) -> list[_Block]:
     """Cut the taps of an axis into dense blocks that leave out every source pixel without weight."""
     blocks = []
     count, width = axis.weights.shape
-    for start in range(0, count, _BLOCK):
-        stop = min(start + _BLOCK, count)
+    size = _BLOCK_OF_MANY_TAPS if width > _MANY_TAPS else _BLOCK
+    for start in range(0, count, size):
+        stop = min(start + size, count)
         weights = axis.weights[start:stop]
         index = axis.first[start:stop, None] + np.arange(width)
         output, tap = np.nonzero(weights)
@@ -124,7 +128,6 @@ class PortableKernel:
         columns: Taps,
     ) -> None:
         self._layout = spec.layout
-        self._integer = spec.dtype in (TensorDtype.UINT8, TensorDtype.INT8)
         self._top, self._left = max(placement.top, 0), max(placement.left, 0)
         self._height, self._width = len(rows.first), len(columns.first)
         self._channels = 1 if format is PixelFormat.GRAY else 3
@@ -164,7 +167,7 @@ class PortableKernel:
             _multiply(lines[:, first : first + len(matrix)], matrix, part)
             channels_first = part.reshape(self._height, -1, stop - start).transpose(1, 0, 2)
             target = tensor[:, self._top : bottom, self._left + start : self._left + stop]
-            self._store(channels_first, target)
+            _assign(channels_first, self._bias, target)
 
     def _read(self, planes: tuple[Any, ...], rows: slice | Indices) -> Floats:
         """Pixels of the frame's ``rows``: float32 [rows, columns·channels], B, G, R or grey."""
@@ -197,11 +200,7 @@ class PortableKernel:
             tensor[:, self._top : bottom, right:],
         ):
             if border.size:
-                _assign(np.broadcast_to(self._pad, border.shape), border, self._integer)
-
-    def _store(self, values: Floats, target: npt.NDArray[np.generic]) -> None:
-        values += self._bias
-        _assign(values, target, self._integer)
+                _assign(self._pad, _ZERO, border)
 
 
 def _column_matrix(block: _Block, first_used: Indices, color: npt.NDArray[np.float64]) -> tuple[int, int, int, Floats]:
@@ -237,10 +236,14 @@ def _cuts(length: int, step: int) -> Iterator[slice]:
         yield slice(start, min(start + step, length))
 
 
-def _assign(values: Floats, target: npt.NDArray[np.generic], integer: bool) -> None:
-    """Store float32 ``values`` in the target's dtype. Integers: rounded half to even, then saturated."""
-    if integer:
+def _assign(values: Floats, bias: Floats, target: npt.NDArray[np.generic]) -> None:
+    """Store ``values + bias`` (float32) in the target's dtype. Integers: rounded half to even, then saturated."""
+    if target.dtype == np.float32:
+        np.add(values, bias, out=target)
+        return
+    total = values + bias
+    if target.dtype != np.float16:
         limits = np.iinfo(target.dtype.str)
-        values = np.clip(np.rint(values), limits.min, limits.max)
+        total = np.clip(np.rint(total), limits.min, limits.max)
     with np.errstate(over="ignore"):  # float16 beyond 65504 is infinite, as IEEE 754 says
-        target[...] = values
+        target[...] = total
