@@ -1,0 +1,152 @@
+"""The house rules that hold for every module: who may import whom, what an import may cost, how long a module may be."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "edgevision"
+MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+MAX_LINES = 450
+
+# From the ground up; a room may import from itself and from lines before its own.
+ROOMS: list[set[str]] = [
+    {"errors", "_native"},
+    {"frames", "files", "image_header"},
+    {"decode", "machine"},
+    {"preprocess"},
+    {"tasks"},
+    {"engines"},
+    {"bundle"},
+    {"runner"},
+    {"selftest"},
+    {"tuning"},
+    {"model"},
+    {""},  # edgevision itself
+    {"evaluate"},
+    {"train"},
+    {"compiler"},
+    {"demo", "bench", "kiosk", "streams"},
+    {"cli"},
+    {"__main__"},
+]
+HEIGHT = {name: height for height, names in enumerate(ROOMS) for name in names}
+
+MAKERS = {"compiler", "train"}  # rooms that may use torch and onnx
+TORCH = {"torch", "torchvision", "onnx", "onnxscript", "torch_pruning"}
+OPTIONAL = {"openvino", "matplotlib", "tensorboard"}  # may be missing: imported inside functions everywhere
+SLOW = {
+    "cv2",
+    "onnxruntime",
+    "rich",
+}  # always there: inside functions in the runtime and the command line, to start quickly
+
+
+def room(path: Path) -> str:
+    first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return "" if first == "__init__" else first
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool, int]]:
+    """(module, whether it is imported when the file is, line) for each import; ``if TYPE_CHECKING`` counts as inside."""
+
+    def walk(node: ast.AST, on_import: bool) -> Iterator[tuple[str, bool, int]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                for alias in child.names:
+                    yield alias.name, on_import, child.lineno
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{path}:{child.lineno}: imports here are absolute"
+                module = child.module or ""
+                for alias in child.names:  # "from edgevision import decode" imports the module edgevision.decode
+                    yield f"{module}.{alias.name}" if module == "edgevision" else module, on_import, child.lineno
+            else:
+                lazy = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) or (
+                    isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)
+                )
+                yield from walk(child, on_import and not lazy)
+
+    yield from walk(ast.parse(path.read_text(encoding="utf-8")), True)
+
+
+def where(path: Path, line: int) -> str:
+    return f"{path.relative_to(ROOT)}:{line}"
+
+
+def test_every_room_is_known():
+    assert {room(path) for path in MODULES} <= set(HEIGHT)
+
+
+def test_no_import_points_up():
+    wrong = []
+    for path in MODULES:
+        if room(path) == "":  # loads its names lazily, from above
+            continue
+        for module, _, line in imports(path):
+            if module.split(".")[0] != "edgevision":
+                continue
+            target = [*module.split("."), ""][1]
+            target = target if target in HEIGHT else ""
+            if target != room(path) and HEIGHT[target] >= HEIGHT[room(path)]:
+                wrong.append(f"{where(path, line)} imports {module}")
+    assert not wrong
+
+
+def test_only_the_makers_use_torch_and_onnx():
+    """The command line and the benchmarks may, inside functions."""
+    wrong = []
+    for path in MODULES:
+        for module, on_import, line in imports(path):
+            inside = room(path) in {"cli", "bench"} and not on_import
+            if module.split(".")[0] in TORCH and room(path) not in MAKERS and not inside:
+                wrong.append(f"{where(path, line)} imports {module}")
+    assert not wrong
+
+
+def test_optional_and_slow_packages_are_imported_inside_functions():
+    wrong = []
+    for path in MODULES:
+        quick = room(path) == "cli" or HEIGHT[room(path)] <= HEIGHT["model"]
+        for module, on_import, line in imports(path):
+            package = module.split(".")[0]
+            if on_import and (package in OPTIONAL or (package in SLOW and quick)):
+                wrong.append(f"{where(path, line)} imports {module}")
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_stay_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) < MAX_LINES
+
+
+def loaded_after(code: str) -> set[str]:
+    program = f"import sys\n{code}\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(done.stdout.split())
+
+
+def test_importing_edgevision_loads_next_to_nothing():
+    heavy = {"numpy", "torch", "onnx", "cv2", "onnxruntime", "openvino", "rich", "matplotlib", "cuda", "pycuda"}
+    assert not heavy & loaded_after("import edgevision")
+
+
+@pytest.mark.parametrize("name", ["load", "Model", "Frame", "Classification", "Prediction", "PreprocessSpec"])
+def test_each_public_name_loads_without_engines(name):
+    heavy = {"torch", "onnx", "cv2", "onnxruntime", "openvino", "rich", "matplotlib", "cuda", "pycuda"}
+    assert not heavy & loaded_after(f"import edgevision\nassert edgevision.{name}.__name__ == {name!r}")
+
+
+def test_the_public_names_are_complete():
+    import edgevision
+
+    assert set(edgevision.__all__) <= set(dir(edgevision))
+    for name in edgevision.__all__:
+        assert getattr(edgevision, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = edgevision.nothing
