@@ -38,6 +38,7 @@ VARIABLES = {
     SERIES[3]: ("--series-4", "#9a5f86"),
 }
 MARKERS = ("o", "D", "s", "^")
+DASHES = ("-", "--", "-.", ":")
 WIDTH = 5.4  # inches: on a phone, the 10 pt text is still readable
 
 _STYLE: dict[str, Any] = {
@@ -54,6 +55,8 @@ _STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
     "grid.color": GRID,
     "grid.linewidth": 0.8,
+    "hatch.color": SERIES[1],
+    "hatch.linewidth": 0.7,
     "xtick.color": GRID,
     "ytick.color": GRID,
     "xtick.labelcolor": MUTED,
@@ -82,13 +85,14 @@ def confused_pairs(pairs: Sequence[Confusion], limit: int = 12) -> str:
         rows = np.arange(len(pairs))
         axes.barh(rows, [pair.count for pair in pairs], height=0.62, color=SERIES[1])
         for row, pair in zip(rows, pairs, strict=True):
-            share = f"{pair.count} of {pair.n}  ({100 * pair.count / pair.n:.0f} %)"
+            share = f"{pair.count} of {pair.n} ({100 * pair.count / pair.n:.0f} %)"
             axes.annotate(share, (pair.count, row), (4, 0), textcoords="offset points", va="center", color=MUTED)
         names = [f"{shorten(pair.truth.name, 22)} → {shorten(pair.predicted.name, 22)}" for pair in pairs]
         _rows(axes, names)
         axes.set_xlim(0, 1.45 * max([pair.count for pair in pairs], default=1))
-        axes.set_xlabel("photos taken for another class (truth → answer)")
+        axes.set_xlabel("photos of the first class taken for the second", loc="right")
         axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(visible=False)  # every bar says its number
         if not pairs:
             _say(axes, "no errors")
     return drawing.svg
@@ -116,9 +120,9 @@ def class_recall(
             axes.hlines(places, [row.recall for row in shown], other, color=GRID, linewidth=3)
             axes.plot(other, places, MARKERS[1], color=SERIES[1], markerfacecolor=PAPER, markersize=6, label=names[1])
         axes.plot([row.recall for row in shown], places, MARKERS[0], color=SERIES[0], markersize=6, label=names[0])
-        _rows(axes, [f"{shorten(row.label.name)}  ({row.n})" for row in shown])
+        _rows(axes, [f"{shorten(row.label.name)} ({row.n})" for row in shown])
         axes.set_xlim(-2, 102)
-        axes.set_xlabel("recall, % of the class's photos (how many in brackets)")
+        axes.set_xlabel("recall, % of the class's photos (in brackets: how many)", loc="right")
         if reference is not None:
             _legend(axes)
         if not shown:
@@ -131,12 +135,11 @@ def reliability_diagram(curves: Mapping[str, Reliability]) -> str:
     with _figure(4.6) as (figure, drawing):
         upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3.2, 1]})
         upper.plot([0, 1], [0, 1], linestyle=(0, (4, 3)), color=MUTED, linewidth=1, label="perfectly calibrated")
-        for curve, (color, marker) in zip(curves.items(), _series(len(curves)), strict=True):
-            name, bins = curve
+        for (name, bins), (color, marker, dash) in zip(curves.items(), _series(len(curves)), strict=True):
             filled = bins.count > 0
             label = f"{shorten(name)} (ECE {bins.error:.3f})"
-            upper.plot(bins.confidence[filled], bins.accuracy[filled], marker=marker, color=color, label=label)
-            lower.stairs(bins.count / bins.count.sum() * 100, bins.edges, color=color, linewidth=1.4)
+            upper.plot(bins.confidence[filled], bins.accuracy[filled], dash, marker=marker, color=color, label=label)
+            lower.stairs(bins.count / bins.count.sum() * 100, bins.edges, color=color, linestyle=dash, linewidth=1.4)
         upper.set(xlim=(0, 1), ylim=(0, 1.03), ylabel="share of answers that are right")
         lower.set(xlabel="confidence of the answer", ylabel="% of photos")
         lower.set_ylim(bottom=0)
@@ -244,10 +247,10 @@ def _for_page(svg: str) -> str:
     return re.sub(r'(url\(|href=")#', rf"\1#{prefix}-", svg)
 
 
-def _series(count: int) -> list[tuple[str, str]]:
+def _series(count: int) -> list[tuple[str, str, str]]:
     if count > len(SERIES):
         raise InputError(f"expected at most {len(SERIES)} series in one picture, got {count}")
-    return list(zip(SERIES, MARKERS, strict=True))[:count]
+    return list(zip(SERIES, MARKERS, DASHES, strict=True))[:count]
 
 
 def _rows(axes: Any, names: Sequence[str]) -> None:
@@ -268,24 +271,28 @@ def _say(axes: Any, text: str) -> None:
 
 
 def _label_points(axes: Any, points: Sequence[Point]) -> None:
-    """Write each point's name beside it, pushed up or down until no two names overlap."""
-    to_pixels = axes.transData.transform
-    height, taken = 15.0, list[tuple[float, float, float]]()  # y, x from, x to; pixels at 100 dpi
-    width = axes.get_window_extent().width
-    origin = axes.get_window_extent().x0
-    for point in sorted(points, key=lambda point: (not point.chosen, -point.accuracy, point.latency_ms)):
+    """Write each point's name beside it: at the first place, going outwards, that covers no point and no name."""
+    pixels = axes.transData.transform([(point.latency_ms, point.accuracy) for point in points])
+    frame = axes.get_window_extent()
+    taken = [(x - 8.0, x + 8.0, y - 8.0, y + 8.0) for x, y in pixels]  # left, right, bottom, top; at 100 dpi
+    order = sorted(range(len(points)), key=lambda i: (not points[i].chosen, -points[i].accuracy, points[i].latency_ms))
+    for index in order:
+        point, (x, y) = points[index], pixels[index]
         name = shorten(point.name)
-        x, y = to_pixels((point.latency_ms, point.accuracy))
-        length = 8.0 * len(name)
-        on_left = x + length + 10 > origin + width
-        start, stop = (x - length - 10, x) if on_left else (x, x + length + 10)
-        for step in range(12):
-            shift = (step + 1) // 2 * height * (1 if step % 2 else -1)
-            if all(abs(y + shift - other) >= height or stop < a or start > b for other, a, b in taken):
-                break
-        taken.append((y + shift, start, stop))
+        length = 7.2 * len(name)
+        others = taken[:index] + taken[index + 1 :]
+        places: list[tuple[int, bool, int, int, bool, tuple[float, float, float, float]]] = []
+        for rise in (0, 16, -16, 32, -32, 48, -48, 64, -64):
+            for left in (x + 11, x - 11 - length):
+                box = (left, left + length, y + rise - 7.5, y + rise + 7.5)
+                outside = max(0.0, frame.x0 - box[0]) + max(0.0, box[1] - frame.x1)
+                outside += max(0.0, frame.y0 - box[2]) + max(0.0, box[3] - frame.y1)
+                crowded = sum(box[0] < b and a < box[1] and box[2] < d and c < box[3] for a, b, c, d in others)
+                places.append((crowded, outside > 0, len(places), rise, left > x, box))
+        *_, rise, on_right, box = min(places)
+        taken.append(box)
         axes.annotate(
-            name, (point.latency_ms, point.accuracy), (-8 if on_left else 8, 0.72 * shift), textcoords="offset points",
-            ha="right" if on_left else "left", va="center", fontsize=9,
+            name, (point.latency_ms, point.accuracy), (8 if on_right else -8, 0.72 * rise), textcoords="offset points",
+            ha="left" if on_right else "right", va="center", fontsize=9,
             color=INK if point.chosen else MUTED, fontweight="bold" if point.chosen else "normal",
         )  # fmt: skip

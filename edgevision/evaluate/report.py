@@ -194,7 +194,7 @@ p.good{color:var(--good)}p.warning{color:var(--warning)}p.bad{color:var(--bad)}
 summary{cursor:pointer;color:var(--series-1)}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
-th,td{text-align:left;padding:6px 10px;border-bottom:1px solid var(--line);vertical-align:top}
+th,td{text-align:left;min-width:5em;padding:6px 10px;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--muted);font-weight:600;white-space:nowrap}
 .number{text-align:right;white-space:nowrap}
 tr.marked td{font-weight:650;background:color-mix(in srgb,var(--series-1) 14%,transparent)}
