@@ -106,7 +106,8 @@ def choose_golden(images: Iterable[ImageArray], probabilities: npt.ArrayLike, n:
         raise InputError(f"expected one row of probabilities for each of {len(color)} photos, got shape {p.shape}")
     best = p.max(axis=1)
     moves = 4 * best * (1 - best)  # slope of a probability over its logit, as a share of the steepest
-    score = 2 * (_margins(p) >= 1.5 * CLEAR_MARGIN) + moves + np.minimum(1, color / _COLOR_LEVELS)
+    # A product: colour shows only where the probability can still move.
+    score = 2 * (_margins(p) >= 1.5 * CLEAR_MARGIN) + moves * (1 + np.minimum(1, color / _COLOR_LEVELS))
     ranked = np.argsort(-score, kind="stable")
     seen: dict[int, int] = {}  # class → photos of it so far
     turns = []

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edgevision.bundle.archive import Member, read_data, read_members
 from edgevision.bundle.golden import decode_frame, decode_outputs
 from edgevision.bundle.manifest import Manifest
-from edgevision.bundle.schema import DIGEST_ENTRY, MANIFEST_ENTRY, read_manifest
+from edgevision.bundle.schema import DIGEST_ENTRY, MANIFEST_ENTRY, UnknownSchemaError, read_manifest
 from edgevision.errors import BundleError
 from edgevision.frames import ImageArray
 
@@ -68,8 +68,10 @@ class Bundle:
             raise BundleError(f"{name}: cannot be read: {error.strerror or error}; check the disk") from error
         try:
             self.manifest: Manifest = read_manifest(manifest)
+        except UnknownSchemaError as error:
+            raise UnknownSchemaError(f"{name}: {error}") from None
         except BundleError as error:
-            raise BundleError(f"{name}: {error}") from None
+            raise BundleError(f"{name} is not a sound EdgeVision bundle: {error}. {_REMEDY}") from None
         self._check_listed()
 
     def read(self, entry: str) -> bytes:

@@ -30,6 +30,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _T = TypeVar("_T")
 
 
+class UnknownSchemaError(BundleError):
+    """The bundle has a schema version that this edgevision does not read; the message says what to do."""
+
+
 def manifest_json(manifest: Manifest) -> bytes:
     """The bytes of ``manifest.json``: the same for equal manifests, indented for people to read.
 
@@ -59,7 +63,8 @@ def read_manifest(data: bytes) -> Manifest:
 def parse_manifest(data: object) -> Manifest:
     """Check what ``Manifest.to_dict`` gives, as JSON brings it back, and make the manifest of it.
 
-    Raises BundleError, which names the place: ``variants[0].temperature: expected a number, got 'x'``.
+    Raises BundleError, which names the place: ``variants[0].temperature: expected a number, got 'x'``; before all else
+    UnknownSchemaError for another schema version.
     """
     if not isinstance(data, dict):
         raise BundleError(f"manifest: expected an object, got {_shown(data)}")
@@ -79,15 +84,15 @@ def parse_manifest(data: object) -> Manifest:
 def _check_version(data: dict[str, Any]) -> None:
     version = data.get("schema")
     if type(version) is not int or version < 1:
-        raise BundleError(f"schema: expected a version number, got {_shown(version)}; compile the model again")
+        raise UnknownSchemaError(f"schema: expected a version number, got {_shown(version)}; compile the model again")
     if version > SCHEMA_VERSION:
-        raise BundleError(
+        raise UnknownSchemaError(
             f"schema: the bundle has version {version} (made by edgevision {_shown(data.get('edgevision'))}), this "
             f"edgevision reads up to {SCHEMA_VERSION}. Run: pip install --upgrade edgevision; or compile the model "
             "again with this version"
         )
     if version < SCHEMA_VERSION:
-        raise BundleError(
+        raise UnknownSchemaError(
             f"schema: the bundle has version {version}, this edgevision reads {SCHEMA_VERSION}; compile the model again"
         )
 

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from edgevision.bundle.archive import archive_chunks, check_sizes
 from edgevision.bundle.manifest import Entry, Manifest
 from edgevision.bundle.reader import open_bundle
-from edgevision.bundle.schema import DIGEST_ENTRY, MANIFEST_ENTRY, manifest_json
+from edgevision.bundle.schema import DIGEST_ENTRY, MANIFEST_ENTRY, manifest_json, read_manifest
 from edgevision.errors import BundleError
 from edgevision.files import atomic_write
 
@@ -29,6 +29,10 @@ def write_bundle(path: str | Path, manifest: Manifest, entries: Mapping[str, byt
         raise BundleError(f"entries {sorted(reserved)} are made by the writer; leave them out")
     listed = {name: Entry(hashlib.sha256(data).hexdigest(), len(data)) for name, data in sorted(entries.items())}
     text = manifest_json(replace(manifest, entries=listed))
+    try:
+        read_manifest(text)
+    except BundleError as error:
+        raise BundleError(f"cannot write {path}: its manifest would not read back: {error}") from None
     id = hashlib.sha256(text).hexdigest()
     archive = {**entries, MANIFEST_ENTRY: text, DIGEST_ENTRY: id.encode()}
     check_sizes({name: len(data) for name, data in archive.items()})

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from edgevision.bundle.manifest import Entry, Manifest
+from edgevision.bundle.schema import manifest_json, parse_manifest, read_manifest
+from edgevision.errors import BundleError
+
+DELETE = object()
+
+
+@pytest.fixture
+def data(manifest: Manifest, entries: dict[str, bytes]) -> dict[str, Any]:
+    listed = {name: Entry("0f" * 32, len(content)) for name, content in entries.items()}
+    return json.loads(json.dumps(dataclasses.replace(manifest, entries=listed).to_dict()))
+
+
+def put(data: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """``data`` with the value at ``a.0.b`` replaced (or deleted)."""
+    changed = copy.deepcopy(data)
+    *parents, last = [int(step) if step.isdigit() else step for step in path.split(">")]
+    inner: Any = changed
+    for step in parents:
+        inner = inner[step]
+    if value is DELETE:
+        del inner[last]
+    else:
+        inner[last] = value
+    return changed
+
+
+def test_round_trip(data, manifest):
+    parsed = parse_manifest(data)
+    assert dataclasses.replace(parsed, entries={}) == manifest
+    assert read_manifest(manifest_json(parsed)) == parsed
+    assert isinstance(parsed.variants, tuple)
+    assert isinstance(parsed.labels, tuple)
+
+
+def test_whole_numbers_become_floats(data):
+    parsed = parse_manifest(put(data, "variants>0>temperature", 2))
+    assert type(parsed.variants[0].temperature) is float
+
+
+def test_without_a_verdict(data):
+    parsed = parse_manifest(put(put(data, "verdict", None), "proven", False))
+    assert parsed.verdict is None
+    assert not parsed.proven
+
+
+@pytest.mark.parametrize("path", ["variants>0>metric", "variants>0>latency", "graphs>int8>float_parts"])
+def test_keys_with_a_default_may_be_missing(data, path):
+    parse_manifest(put(data, path, DELETE))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        # keys
+        ("name", DELETE, "name: the key is missing"),
+        ("extra", 1, "extra: no such key; the keys here are chosen, created"),
+        ("variants>0>speed", 1, r"variants\[0\].speed: no such key"),
+        ("graphs>int8>entry", DELETE, "graphs.int8.entry: the key is missing"),
+        ("preprocess>crop_ratio", DELETE, "preprocess.crop_ratio: the key is missing"),
+        ("proven", DELETE, "proven: expected True as in verdict.proven, got None"),
+        # types
+        ("name", 3, "name: expected a string, got 3"),
+        ("name", None, "name: expected a string, got None"),
+        ("name", "\ud800", "name: expected Unicode text"),
+        ("labels", {}, "labels: expected a list, got an object"),
+        ("labels", "ab", "labels: expected a list, got 'ab'"),
+        ("labels>0", [1, "a"], r"labels\[0\]: expected an object, got a list"),
+        ("labels>1>id", 1.0, r"labels\[1\].id: expected a whole number, got 1.0"),
+        ("labels>1>id", True, r"labels\[1\].id: expected a whole number, got True"),
+        ("labels>1>id", "1", r"labels\[1\].id: expected a whole number, got '1'"),
+        ("graphs", [], "graphs: expected an object, got a list"),
+        ("graphs>int8", "x", "graphs.int8: expected an object, got 'x'"),
+        ("graphs>int8>float_parts", ["a", 1], r"graphs.int8.float_parts\[1\]: expected a string"),
+        ("variants>0>temperature", "x", r"variants\[0\].temperature: expected a number, got 'x'"),
+        ("variants>0>temperature", True, r"variants\[0\].temperature: expected a number, got True"),
+        ("variants>0>temperature", float("nan"), r"variants\[0\].temperature: expected a finite number"),
+        ("variants>0>temperature", float("inf"), r"variants\[0\].temperature: expected a finite number"),
+        ("variants>0>temperature", 10**400, r"variants\[0\].temperature: expected a finite number"),
+        ("variants>0>metric", "x", r"variants\[0\].metric: expected a number"),
+        ("variants>0>layer_precisions", {"int8": 1.5}, r"variants\[0\].layer_precisions.int8: expected a whole number"),
+        ("verdict>interval", [1], "verdict.interval: expected a list of 2"),
+        ("verdict>interval", [0, "x"], r"verdict.interval\[1\]: expected a number"),
+        ("verdict>passed", 1, "verdict.passed: expected true or false, got 1"),
+        ("source", {"x": [0, {"y": float("nan")}]}, r"source.x\[1\].y: expected a finite number"),
+        ("source", [], "source: expected an object"),
+        ("preprocess", None, "preprocess: a preprocess spec is a JSON object"),
+        ("preprocess>fit", "zoom", "preprocess: preprocess fit is one of"),
+        ("preprocess>fit", [], "preprocess: preprocess fit is one of|expected a preprocess spec"),
+        ("preprocess>height", 0, "preprocess: preprocess height"),
+        ("preprocess>std", [1, 1, 0], "preprocess: preprocess std"),
+        # between values
+        ("task", "juggle", "task: expected one of classify, got 'juggle'"),
+        ("output", "scores", "output: expected one of logits, probabilities"),
+        ("labels", [], "labels: expected at least one"),
+        ("labels>1>id", 7, "labels: expected a different id each, got 7 twice"),
+        ("chosen", "slow", "chosen: expected one of fast, base, got 'slow'"),
+        ("graphs", {}, "graphs: expected at least one"),
+        ("graphs>int8>entry", "graphs/x.onnx", "graphs.int8.entry: expected an entry of the bundle, got 'graphs/x.onnx'"),
+        ("variants", [], "variants: expected at least one"),
+        ("variants>1>id", "fast", "variants: expected a different id each, got 'fast' twice"),
+        ("variants>1>graph", "x", r"variants\[1\].graph: expected one of int8, float, got 'x'"),
+        ("variants>1>golden", "golden/x.npy", r"variants\[1\].golden: expected an entry"),
+        ("variants>0>temperature", 0, r"variants\[0\].temperature: expected a number above 0, got 0.0"),
+        ("variants>0>temperature", -1, r"variants\[0\].temperature: expected a number above 0"),
+        ("variants>0>threshold", 1.01, r"variants\[0\].threshold: expected 0…1, got 1.01"),
+        ("variants>0>threshold", -0.1, r"variants\[0\].threshold: expected 0…1"),
+        ("variants>0>latency>0>threads", 0, r"variants\[0\].latency\[0\].threads: expected at least 1"),
+        ("variants>0>latency>0>p50_ms", -1, r"variants\[0\].latency\[0\].p50_ms: expected at least 0"),
+        ("variants>0>latency>0>p90_ms", 1, r"variants\[0\].latency\[0\].p90_ms: expected at least 2.5"),
+        ("golden_frames", [], "golden_frames: expected at least one"),
+        ("golden_frames", ["golden/0.png"] * 2, "golden_frames: expected a different name each, got 'golden/0.png' twice"),
+        ("golden_frames", ["golden/9.png"], r"golden_frames\[0\]: expected an entry"),
+        ("golden_reference", "x", "golden_reference: expected an entry"),
+        ("entries>golden/0.png>sha256", "0F" * 32, "entries.golden/0.png.sha256: expected 64 hexadecimal digits"),
+        ("entries>golden/0.png>sha256", "00", "entries.golden/0.png.sha256: expected 64 hexadecimal digits"),
+        ("entries>golden/0.png>size", -1, "entries.golden/0.png.size: expected 0…1073741824, got -1"),
+        ("entries>golden/0.png>size", 2**31, "entries.golden/0.png.size: expected 0…1073741824"),
+        ("entries>../x", {"sha256": "0" * 64, "size": 0}, "entries: no entry may have the name '../x'"),
+        ("entries>manifest.json", {"sha256": "0" * 64, "size": 0}, "entries: no entry may have the name"),
+        ("verdict>n", -1, "verdict.n: expected at least 0"),
+        ("verdict>confidence", 95, "verdict.confidence: expected 0…1"),
+        ("verdict>interval", [1, 0], "verdict.interval: expected its lower end first"),
+        ("verdict>passed", False, "verdict.proven: expected false"),
+        ("proven", False, "proven: expected True as in verdict.proven, got False"),
+        ("verdict", None, "proven: expected False as in verdict.proven, got True"),
+    ],
+)  # fmt: skip
+def test_refusals_name_the_place(data, path, value, message):
+    with pytest.raises(BundleError, match=f"^{message}") as raised:
+        parse_manifest(put(data, path, value))
+    assert len(str(raised.value)) < 400
+
+
+@pytest.mark.parametrize("value", [None, [], "x", 1])
+def test_not_an_object(value):
+    with pytest.raises(BundleError, match="manifest: expected an object"):
+        parse_manifest(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "not valid JSON"),
+        (b"{", "not valid JSON"),
+        (b"\xff{}", "not valid JSON"),
+        (b'\xef\xbb\xbf{"schema": 1}', "not valid JSON"),
+        ('{"schema": 1}'.encode("utf-16"), "not valid JSON"),
+        (b'{"schema": 1, "schema": 1}', "the key 'schema' is there twice"),
+        (b'{"schema": 1, "x": {"a": 1, "b": 2, "b": 3}}', "the key 'b' is there twice"),
+        (b'{"schema": NaN}', "NaN is not a JSON number"),
+        (b'{"schema": -Infinity}', "-Infinity is not a JSON number"),
+        (b'{"schema": 1e999}', "1e999 is too large"),
+        (b'{"schema": ' + b"1" * 10_000 + b"}", "not valid JSON|expected a version|reads up to"),
+        (b"[" * 200_000, "not valid JSON"),
+        (b'{"schema": 1} {}', "not valid JSON"),
+        (b"[]", "expected an object"),
+    ],
+)
+def test_only_strict_json(text, message):
+    with pytest.raises(BundleError, match=message) as raised:
+        read_manifest(text)
+    assert len(str(raised.value)) < 400
+
+
+def test_deep_nesting_where_keys_are_free(data):
+    text = json.dumps(put(data, "source", {"x": "DEEP"})).replace('"DEEP"', "[" * 900 + "]" * 900)
+    with pytest.raises(BundleError, match=r"nested too deeply|not valid JSON"):
+        read_manifest(text.encode())
+
+
+def test_json_is_for_people_too(data):
+    text = manifest_json(parse_manifest(data)).decode()
+    assert "Äpfel" in text
+    assert text.count("\n") > 100
