@@ -55,8 +55,6 @@ _STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
     "grid.color": GRID,
     "grid.linewidth": 0.8,
-    "hatch.color": SERIES[1],
-    "hatch.linewidth": 0.7,
     "xtick.color": GRID,
     "ytick.color": GRID,
     "xtick.labelcolor": MUTED,
@@ -176,13 +174,13 @@ def score_histogram(known: npt.ArrayLike, unknown: npt.ArrayLike, threshold: flo
     with _figure(3.2) as (figure, drawing):
         axes = figure.add_subplot()
         edges = np.linspace(0.0, 1.0, bins + 1)
-        groups = (("known products", known, None), ("unknown", unknown, "////"))
-        for (name, scores, hatch), color in zip(groups, SERIES, strict=False):
+        groups = (("known products", known), ("unknown", unknown))
+        for (name, scores), (color, _, dash) in zip(groups, _series(2), strict=True):
             values = np.asarray(scores, dtype=np.float64)
             share = np.histogram(values, edges)[0] / max(1, values.size) * 100
-            axes.stairs(share, edges, color=color, linewidth=1.6, label=f"{name} ({values.size})")
-            axes.stairs(share, edges, color=color, alpha=0.22, fill=True, hatch=hatch, linewidth=0)
-        axes.axvline(threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
+            axes.stairs(share, edges, color=color, linestyle=dash, linewidth=1.6, label=f"{name} ({values.size})")
+            axes.stairs(share, edges, color=color, alpha=0.22, fill=True, linewidth=0)
+        axes.axvline(threshold, color=INK, linewidth=1.6)
         top = axes.get_ylim()[1] * 1.12
         right_side = threshold < 0.6
         axes.annotate(
