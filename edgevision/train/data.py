@@ -6,9 +6,6 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from edgevision.errors import DataError
 from edgevision.evaluate.dataset import Dataset, overlap, read_dataset
 from edgevision.tasks.results import Label
@@ -33,7 +30,7 @@ class TrainingData:
         digest = hashlib.sha256(repr(self.labels).encode())
         for dataset in (self.train, self.val):
             if dataset is not None:
-                rows = zip(dataset.content_hashes, truth(dataset), strict=True)
+                rows = zip(dataset.content_hashes, dataset.truth, strict=True)
                 digest.update("".join(f"{content} {label}\n" for content, label in rows).encode())
             digest.update(b"--\n")
         return digest.hexdigest()
@@ -47,11 +44,6 @@ class TrainingData:
             "train_sha256": self.train.digest,
             "val_sha256": None if self.val is None else self.val.digest,
         }
-
-
-def truth(dataset: Dataset) -> npt.NDArray[np.int64]:
-    """Class index of each photo, int64 [n]."""
-    return dataset.truth
 
 
 def read_training_data(options: TrainOptions) -> TrainingData:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -132,7 +132,7 @@ def normalise(pictures: npt.NDArray[np.uint8], spec: PreprocessSpec) -> Tensor:
     return values.permute(0, 3, 1, 2)
 
 
-def work_ahead(make: Callable[[int], Batch], first: int) -> Iterator[Batch]:
+def work_ahead(make: Callable[[int], Batch], first: int) -> Generator[Batch, None, None]:
     """Batches ``first``, ``first + 1``, … without end, made in a thread, a few ahead of what is asked for.
 
     Close the iterator to stop the thread.

@@ -12,7 +12,7 @@ from torch.nn import functional
 from edgevision.errors import InputError
 from edgevision.preprocess.spec import PreprocessSpec
 from edgevision.tasks.results import Label
-from edgevision.train.backbones import has_fixed_size
+from edgevision.train.backbones import has_fixed_size, training_mode
 from edgevision.train.checkpoint import load_checkpoint, model_from_checkpoint, state_digest
 
 
@@ -44,6 +44,8 @@ class Teacher:
             )
         self.digest = state_digest(checkpoint.state_dict)
         model = model_from_checkpoint(checkpoint).requires_grad_(False)
+        training_mode(model, frozen_statistics=True)  # folds batch norms, which is quicker
+        model.eval()
         self._model = model.to(device).to(memory_format=torch.channels_last)
         self._places = torch.tensor([places[label] for label in labels], device=device)
         self._arch, self._spec, self._student = checkpoint.arch, checkpoint.preprocess, student

@@ -21,7 +21,7 @@ from edgevision.errors import EdgeVisionError, InputError
 from edgevision.files import ensure_writable
 from edgevision.machine import package_versions, usable_cores
 from edgevision.train import backbones
-from edgevision.train.checkpoint import Checkpoint, save_checkpoint, state_digest
+from edgevision.train.checkpoint import Checkpoint, save_checkpoint
 from edgevision.train.compute import Compute, choose_compute, training_process
 from edgevision.train.data import TrainingData, read_training_data
 from edgevision.train.depthwise import use_quick_depthwise
@@ -50,7 +50,7 @@ from edgevision.train.schedule import RunClock, ema_decay, learning_rate_factor,
 from edgevision.train.state import load_state, save_state
 from edgevision.train.validate import Score, Validation
 
-_RESERVE = 0.02  # share of a time budget kept for the photo pack and writing, besides a last validation
+_PACKING_S = 15.0  # of a time budget is kept for the photo pack and writing, but never more than a tenth of it
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,8 @@ class _Run:
         self.loss_sum, self.loss_count = 0.0, 0
         spent = self._restore() + time.monotonic() - began
         budget = None if options.minutes is None else 60 * options.minutes
-        self.clock = RunClock(self.steps, budget, _RESERVE * (budget or 0), spent)
+        self.packing_s = min(_PACKING_S, 0.1 * (budget or 0))
+        self.clock = RunClock(self.steps, budget, self.packing_s, spent)
         self.saved_at = time.monotonic()
 
     def run(self) -> TrainResult:
@@ -264,6 +265,8 @@ class _Run:
         done = self.clock.progress(self.step)
         photos = self.options.batch * self.options.accumulate
         left = self.clock.elapsed_s * (1 - done) / max(done, 1e-6)
+        if self.data.val is not None and not self.history:  # a guess: two passes, as costly as learning once
+            self.clock.reserve_s = self.packing_s + 2 * len(self.data.val) * seconds / photos
         self.progress.step(StepReport(self.step, self.steps, done, loss, rate, size, photos / max(seconds, 1e-9), left))
 
     def _end_epoch(self) -> None:
@@ -271,7 +274,8 @@ class _Run:
         if self.validation is not None:
             before = time.monotonic()
             score = self.validation.score(self.ema.model, self.compute)
-            self.clock.reserve_s = max(self.clock.reserve_s, 2 * (time.monotonic() - before))
+            # Still to come: one more pass as this one, and one in float32, which takes about twice as long.
+            self.clock.reserve_s = self.packing_s + 3 * (time.monotonic() - before)
             better = score.better_than(self.best)
             if better:
                 self.best, self.best_epoch = score, len(self.history) + 1
@@ -281,9 +285,9 @@ class _Run:
             step=self.step,
             seconds=self.clock.elapsed_s,
             train_loss=self.loss_sum / max(1, self.loss_count),
-            val_top1=score and score.top1,
-            val_top5=score and score.top5,
-            val_loss=score and score.loss,
+            val_top1=None if score is None else score.top1,
+            val_top5=None if score is None else score.top5,
+            val_loss=None if score is None else score.loss,
             best=better,
         )
         self.loss_sum, self.loss_count = 0.0, 0
