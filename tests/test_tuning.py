@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from edgevision import tuning
+from edgevision.bundle.reader import open_bundle
+from edgevision.errors import DeviceWarning, EngineError, InputError, SelfTestError
+from edgevision.machine import usable_cores
+
+INT8, FLOAT = "onnxruntime-int8", "onnxruntime-float"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEVISION_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def fake_latencies(monkeypatch, values):
+    monkeypatch.setattr(tuning, "_median_latencies", lambda runs, _: {name: values[name] for name in runs})
+
+
+def test_measures_every_variant_and_remembers(color_bundle, cache):
+    path = color_bundle()
+    result = tuning.tune(path, rounds=5)
+    assert result.threads == usable_cores()
+    assert [row.variant for row in result.rows] == [INT8, FLOAT]
+    assert all(row.p50_ms > 0 for row in result.rows)
+    assert result.variant in (INT8, FLOAT)
+    assert [row.variant for row in result.rows if row.message == "chosen"] == [result.variant]
+    assert str(cache) in result.cache
+    with open_bundle(path) as bundle:
+        choice = tuning.read_choice(bundle)
+    assert choice.variants[0] == result.variant
+    assert set(choice.variants) == {INT8, FLOAT}
+    assert choice.threads == result.threads
+    assert json.loads(json.dumps(result.to_dict()))["variant"] == result.variant
+
+
+@pytest.mark.parametrize(
+    ("medians", "order"),
+    [
+        ({"a": 1.0, "b": 2.0, "c": 3.0}, ["a", "b", "c"]),
+        ({"a": 3.0, "b": 2.0, "c": 1.0}, ["c", "b", "a"]),
+        ({"a": 1.02, "b": 1.0, "c": 5.0}, ["a", "b", "c"]),  # within 3 %: the bundle's order
+        ({"a": 1.01, "b": 1.0, "c": 1.02}, ["c", "a", "b"]),  # … after the chosen one
+        ({"a": 1.04, "b": 1.0, "c": 5.0}, ["b", "a", "c"]),
+        ({"b": 1.0}, ["b"]),
+    ],
+)
+def test_ties_go_to_the_chosen_variant_then_to_the_bundles_order(medians, order):
+    assert tuning._rank(medians, "c") == order
+
+
+def test_medians_are_taken_in_turns():
+    calls = []
+    medians = tuning._median_latencies({name: lambda name=name: calls.append(name) for name in "abc"}, 9)
+    rounds = ["".join(calls[i : i + 3]) for i in range(0, len(calls), 3)]
+    assert len(rounds) == 9 + tuning.WARMUP_ROUNDS
+    assert set(rounds) == {"abc", "bca", "cab"}
+    assert set(medians) == set("abc")
+
+
+def test_variants_that_fail_are_left_out_with_the_reason(color_bundle, monkeypatch):
+    fake_latencies(monkeypatch, {INT8: 1.0, FLOAT: 2.0})
+    result = tuning.tune(color_bundle(spoiled=[INT8]))
+    assert result.variant == FLOAT
+    assert result.rows[0].p50_ms is None
+    assert "self-test failed: golden frame" in result.rows[0].message
+
+
+def test_nothing_left_raises(color_bundle):
+    with pytest.raises(SelfTestError, match="no variant runs on this machine"):
+        tuning.tune(color_bundle(spoiled=[INT8, FLOAT]))
+    with pytest.raises(EngineError, match="as it is written"):
+        tuning.tune(color_bundle(variants=[("bf16", "onnxruntime", "float", "bfloat16")]))
+
+
+@pytest.mark.parametrize("arguments", [{"threads": 0}, {"rounds": 0}])
+def test_refuses_to_measure_nothing(color_bundle, arguments):
+    with pytest.raises(InputError, match="at least 1"):
+        tuning.tune(color_bundle(), **arguments)
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning(color_bundle, tmp_path, monkeypatch):
+    blocker = tmp_path / "blocker"
+    blocker.write_text("a file where a folder is needed")
+    monkeypatch.setenv("EDGEVISION_CACHE", str(blocker / "cache"))
+    with pytest.warns(DeviceWarning, match="cannot be remembered.*EDGEVISION_CACHE"):
+        result = tuning.tune(color_bundle(), rounds=1)
+    assert result.cache is None
+
+
+def test_a_read_only_cache_is_a_warning(color_bundle, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tuning, "atomic_write", refuse)
+    with pytest.warns(DeviceWarning, match="Permission denied"):
+        assert tuning.tune(color_bundle(), rounds=1).cache is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", '"x"', '{"variants": []}', "[" * 9999, '{"variants": 1, "threads": 1}',
+     '{"variants": ["onnxruntime-int8"], "threads": "2"}', '{"variants": ["onnxruntime-int8"], "threads": 0}',
+     '{"variants": ["gone", 3], "threads": 1}'],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:the tuning cache:edgevision.errors.DeviceWarning")
+def test_a_broken_cache_is_no_cache(color_bundle, content):
+    with open_bundle(color_bundle()) as bundle:
+        path = tuning._cache_file(bundle)
+        path.parent.mkdir(parents=True)
+        path.write_text(content)
+        assert tuning.read_choice(bundle) is None
+
+
+def test_a_cache_of_another_machine_or_bundle_is_not_found(color_bundle, monkeypatch):
+    fake_latencies(monkeypatch, {INT8: 1.0, FLOAT: 2.0})
+    first = color_bundle()
+    tuning.tune(first)
+    with open_bundle(color_bundle("other.edge", manifest={"name": "other"})) as other:
+        assert tuning.read_choice(other) is None
+    with open_bundle(first) as bundle:
+        assert tuning.read_choice(bundle) is not None
+        monkeypatch.setattr(tuning, "available_engines", lambda: {"onnxruntime": "99.0"})
+        assert tuning.read_choice(bundle) is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"EDGEVISION_CACHE": "/a", "XDG_CACHE_HOME": "/b", "HOME": "/c"}, "/a"),
+        ({"XDG_CACHE_HOME": "/b", "HOME": "/c"}, "/b/edgevision"),
+        ({"HOME": "/c"}, "/c/.cache/edgevision"),
+    ],
+)
+def test_where_the_cache_is(monkeypatch, environment, expected):
+    for name in ("EDGEVISION_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert tuning.cache_folder().as_posix() == expected
