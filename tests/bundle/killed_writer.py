@@ -1,6 +1,6 @@
 """Write bundles in child processes that are killed, and report what is found after each death.
 
-Run by test_kill.py in a process of its own: ``killed_writer.py {lines|bytes|loop} FOLDER BUNDLE``. FOLDER/target.edge
+Run by test_kill.py in a process of its own: ``killed_writer.py {lines|lines-new|bytes|loop} FOLDER BUNDLE``. FOLDER/target.edge
 is the bundle "old" (or nothing, with ``lines-new``); children replace it by "new", which has a larger graph. Prints a
 JSON list of what could be read after each kill: "old", "new", "nothing", or what went wrong.
 """
@@ -19,7 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from edgevision.bundle import open_bundle, write_bundle
+from edgevision import files
+from edgevision.bundle import open_bundle, write_bundle, writer
 from edgevision.errors import EdgeVisionError
 
 mode, folder, model = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
@@ -28,6 +29,7 @@ with open_bundle(model) as bundle:
     manifest = bundle.manifest
     small = {name: bundle.read(name) for name in manifest.entries}
 large = {**small, "graphs/float.onnx": os.urandom(200_000), "report/report.html": os.urandom(50_000)}
+WATCHED = (files.__file__, writer.__file__)
 
 
 def write(name: str) -> None:
@@ -67,20 +69,18 @@ def killed(child: int) -> bool:
 
 
 def die_at(step: int) -> None:
-    """Write, and be killed by SIGKILL at the ``step``-th line, call or return of what writes files."""
+    """Write, and be killed by SIGKILL at the ``step``-th line of what writes files."""
     left = step
 
     def local(frame: FrameType, event: str, arg: Any) -> Any:
         nonlocal left
-        left -= 1
+        left -= event == "line"
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         return local
 
     def trace(frame: FrameType, event: str, arg: Any) -> Any:
-        name = Path(frame.f_code.co_filename).name
-        watched = name in ("files.py", "writer.py") or frame.f_code.co_name == "archive_chunks"
-        return local(frame, event, arg) if watched else None
+        return local if frame.f_code.co_filename.endswith(WATCHED) else None
 
     sys.settrace(trace)
     write("new")
@@ -106,7 +106,7 @@ size = target.stat().st_size
 write("old")
 old = target.read_bytes()
 if mode in ("lines", "lines-new"):
-    for step in count(1):
+    for step in count(1, 1 if mode == "lines" else 3):
         if mode == "lines":
             target.write_bytes(old)
         else:
@@ -115,7 +115,7 @@ if mode in ("lines", "lines-new"):
             break
         results.append(found())
 elif mode == "bytes":
-    for limit in range(0, size, size // 60):
+    for limit in range(0, size, size // 40):
         if not killed(start(lambda: die_at_byte(limit))):  # noqa: B023
             raise SystemExit("the limit did not kill")
         results.append(found())

@@ -33,34 +33,30 @@ def after_kills(tmp_path, bundle_path):
 
 @pytest.mark.parametrize(("mode", "before"), [("lines", "old"), ("lines-new", "nothing")])
 def test_at_every_line(after_kills, mode, before):
+    """At every line with an old bundle in place, at every third without one."""
     found, _ = after_kills(mode)
     turn = found.index("new")
     assert set(found[:turn]) == {before}
     assert set(found[turn:]) == {"new"}
-    assert turn > 50
-    assert len(found) - turn > 5  # the folder is synced, and callers return, after the rename
+    assert turn > 20
 
 
-def test_in_the_middle_of_the_file(after_kills):
+def test_in_the_middle_of_the_file(after_kills, manifest, entries):
     found, folder = after_kills("bytes")
     assert Counter(found) == {"old": len(found)}
-    sizes = {p.stat().st_size for p in folder.iterdir() if is_temporary(p)}
-    assert len(sizes) > 50
+
+    # What the dead left is of many sizes, known by its name, no bundle to anyone, and in nobody's way.
+    left = sorted(p for p in folder.iterdir() if is_temporary(p))
+    assert len({p.stat().st_size for p in left}) > 30
+    assert set(folder.iterdir()) - set(left) == {folder / "target.edge"}
+    assert [p.name for p in folder.glob("*.edge")] == ["target.edge"]  # as a shell lists bundles
+    id = write_bundle(folder / "target.edge", manifest, entries)
+    with open_bundle(folder / "target.edge") as bundle:
+        bundle.verify()
+        assert bundle.id == id
+    assert sorted(p for p in folder.iterdir() if is_temporary(p)) == left
 
 
 def test_while_others_read(after_kills):
     found, _ = after_kills("loop")
     assert set(found) <= {"old", "new"}
-
-
-def test_what_the_dead_leave_disturbs_nobody(after_kills, manifest, entries):
-    _, folder = after_kills("bytes")
-    left = [p for p in folder.iterdir() if is_temporary(p)]
-    assert len(left) > 50
-    assert sorted(set(folder.iterdir()) - set(left)) == [folder / "target.edge"]
-    assert sorted(p.name for p in folder.glob("*.edge")) == ["target.edge"]  # as a shell lists bundles
-    id = write_bundle(folder / "target.edge", manifest, entries)
-    with open_bundle(folder / "target.edge") as bundle:
-        bundle.verify()
-        assert bundle.id == id
-    assert sorted(p for p in folder.iterdir() if is_temporary(p)) == sorted(left)
