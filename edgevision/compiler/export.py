@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from pathlib import Path
 
@@ -72,12 +73,14 @@ def _program_to_onnx(program: ExportedProgram) -> onnx.ModelProto:
 
 def _script_to_onnx(source: SourceModel) -> onnx.ModelProto:
     """TorchScript goes through the exporter that was made for it; the newer one does not take it."""
-    assert source.module is not None
+    assert isinstance(source.module, torch.jit.ScriptModule)
+    # A copy, as the exporter changes the names in what it exports; a deep copy would share them.
+    copy = torch.jit.load(io.BytesIO(source.module.save_to_buffer()))  # type: ignore[no-untyped-call]
     example = torch.from_numpy(pixels(source.spec, 2, seed=0))
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
         target = Path(folder) / "script.onnx"
         torch.onnx.export(
-            source.module, (example,), target, dynamo=False, opset_version=OPSET,
+            copy, (example,), target, dynamo=False, opset_version=OPSET,
             input_names=[INPUT], output_names=[OUTPUT], dynamic_axes={INPUT: {0: BATCH}, OUTPUT: {0: BATCH}},
         )  # fmt: skip
         return onnx.load(target)
