@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.frames import Frame, PixelFormat
-from edgevision.preprocess.color import LIMITED, color_matrix, yuv_matrix
+from edgevision.preprocess.color import LIMITED, LUMA_BGR, yuv_matrix
 from edgevision.preprocess.geometry import Taps, check_region, place, taps
-from edgevision.preprocess.spec import Layout, PreprocessSpec, TensorDtype
+from edgevision.preprocess.spec import ColorOrder, Layout, PreprocessSpec, TensorDtype
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -57,6 +57,16 @@ def _resample(image: FloatArray, axis_taps: Taps, axis: int) -> FloatArray:
     return result
 
 
+def _to_channels(bgr: FloatArray, color: ColorOrder) -> FloatArray:
+    if color is ColorOrder.BGR:
+        return bgr
+    if color is ColorOrder.RGB:
+        return bgr[..., ::-1]
+    blue, green, red = bgr[..., 0], bgr[..., 1], bgr[..., 2]
+    # The weights sum to 1; written so that grey pixels keep their value to the last bit.
+    return (green + LUMA_BGR[0] * (blue - green) + LUMA_BGR[2] * (red - green))[..., None]
+
+
 def reference(spec: PreprocessSpec, frame: Frame, region: Sequence[int] | None = None) -> FloatArray:
     """The tensor of ``frame`` (or of its ``region``: x, y, width, height), float64, before rounding to the dtype.
 
@@ -71,7 +81,7 @@ def reference(spec: PreprocessSpec, frame: Frame, region: Sequence[int] | None =
     picture = _resample(picture, taps(width, at.width, spec.filter, left - at.left, columns), 1)
 
     tensor = np.full((spec.height, spec.width, spec.color.channels), float(spec.pad_value))
-    tensor[top : top + rows, left : left + columns] = picture @ color_matrix(spec).T
+    tensor[top : top + rows, left : left + columns] = _to_channels(picture, spec.color)
     tensor = (tensor - np.array(spec.mean)) / np.array(spec.std)
     return np.ascontiguousarray(tensor.transpose(2, 0, 1)) if spec.layout is Layout.NCHW else tensor
 

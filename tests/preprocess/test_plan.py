@@ -1,0 +1,254 @@
+"""The run-time path judged by the reference: every option, odd sizes, any strides, and nothing written outside."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgevision.errors import InputError
+from edgevision.frames import ColorEncoding, Frame, MemoryKind, PixelFormat
+from edgevision.preprocess import ColorOrder, Filter, Fit, Layout, PreprocessSpec, TensorDtype, make_plan
+from edgevision.preprocess.reference import reference, reference_tensor
+
+TOLERANCE = 0.005  # of a grey level, before normalisation
+GUARD = 64  # elements before and behind the tensor that must stay as they are
+
+
+def random_spec(rng: np.random.Generator, largest: int = 40) -> PreprocessSpec:
+    fit, color = rng.choice(list(Fit)), rng.choice(list(ColorOrder))
+    return PreprocessSpec(
+        int(rng.integers(1, largest)),
+        int(rng.integers(1, largest)),
+        fit,
+        rng.choice(list(Filter)),
+        color,
+        tuple(float(v) for v in rng.uniform(0, 255, color.channels)),
+        tuple(float(v) for v in rng.uniform(0.5, 255, color.channels)),
+        float(rng.integers(0, 256)),
+        float(rng.uniform(0.3, 1)) if fit is Fit.CROP else 1.0,
+        rng.choice(list(Layout)),
+        rng.choice(list(TensorDtype)),
+    )
+
+
+def random_region(rng: np.random.Generator, height: int, width: int) -> tuple[int, int, int, int] | None:
+    if rng.random() < 0.5:
+        return None
+    x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
+    return x, y, int(rng.integers(1, width - x + 1)), int(rng.integers(1, height - y + 1))
+
+
+def run_guarded(spec: PreprocessSpec, plan: Any, frame: Frame, fill: int) -> np.ndarray:
+    """Run into the middle of a buffer filled with bytes ``fill``; check that its margins still hold them."""
+    count = int(np.prod(spec.tensor_shape))
+    buffer = np.frombuffer(
+        bytearray([fill]) * ((count + 2 * GUARD) * np.dtype(spec.dtype.value).itemsize), spec.dtype.value
+    )
+    out = buffer[GUARD : GUARD + count].reshape(spec.tensor_shape)
+    plan.run(frame, out)
+    margins = np.concatenate([buffer[:GUARD], buffer[GUARD + count :]])
+    assert set(margins.tobytes()) == {fill}
+    return out
+
+
+def assert_close(spec: PreprocessSpec, tensor: np.ndarray, exact: np.ndarray) -> None:
+    """Within TOLERANCE grey levels of the reference, plus what rounding to the dtype costs."""
+    shape = (-1, 1, 1) if spec.layout is Layout.NCHW else (1, 1, -1)
+    allowed = TOLERANCE / np.array(spec.std).reshape(shape)
+    if spec.dtype is TensorDtype.FLOAT16:
+        allowed = allowed + np.abs(exact) * 2.0**-11 + 2.0**-24
+    elif spec.dtype is not TensorDtype.FLOAT32:
+        limits = np.iinfo(spec.dtype.value)
+        exact = np.clip(exact, limits.min, limits.max)
+        allowed = allowed + 0.5
+    worst = (np.abs(tensor.astype(np.float64) - exact) - allowed).max()
+    assert worst <= 0, f"{spec}: {worst} beyond tolerance"
+
+
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("format", list(PixelFormat))
+def test_random_plans_agree_with_the_reference(format: PixelFormat, seed: int, make_frame: Any) -> None:
+    rng = np.random.default_rng([seed, list(PixelFormat).index(format)])
+    for _ in range(2):
+        spec = random_spec(rng)
+        height, width = (int(v) for v in rng.integers(1, 120, 2))
+        if format.is_yuv:
+            height, width = height * 2, width * 2
+        encoding = rng.choice(list(ColorEncoding))
+        frame = make_frame(rng, format, height, width, padded=bool(rng.integers(2)), encoding=encoding)
+        before = [plane.copy() for plane in frame.planes]
+        region = random_region(rng, height, width)
+        plan = make_plan(spec, height, width, format, encoding, region)
+
+        first, second = (run_guarded(spec, plan, frame, fill) for fill in (0x7B, 0xA4))
+        np.testing.assert_array_equal(first, second)  # every element is written
+        assert_close(spec, first, reference(spec, frame, region))
+        for plane, copy in zip(frame.planes, before, strict=True):
+            np.testing.assert_array_equal(plane, copy)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "target", "fit"),
+    [
+        (1080, 1920, (224, 224), Fit.STRETCH),
+        (1080, 1920, (640, 640), Fit.LETTERBOX),  # exactly 3:1
+        (768, 1366, (640, 640), Fit.LETTERBOX),
+        (720, 1280, (416, 416), Fit.LETTERBOX),
+        (348, 464, (224, 224), Fit.CROP),
+        (3, 4000, (30, 30), Fit.LETTERBOX),
+        (2, 2, (300, 300), Fit.STRETCH),
+    ],
+)
+@pytest.mark.parametrize("filter", list(Filter))
+@pytest.mark.parametrize("format", [PixelFormat.BGR, PixelFormat.NV12])
+def test_sizes_of_real_cameras(
+    format: PixelFormat, filter: Filter, height: int, width: int, target: tuple[int, int], fit: Fit, make_frame: Any
+) -> None:
+    if format is PixelFormat.NV12 and height % 2:
+        height += 1
+    frame = make_frame(np.random.default_rng(5), format, height, width)
+    spec = PreprocessSpec(*target, fit, filter, std=(1, 1, 1))
+    plan = make_plan(spec, height, width, format)
+    out = np.full(spec.tensor_shape, np.nan, np.float32)
+    plan.run(frame, out)
+    assert_close(spec, out, reference(spec, frame))
+
+
+@pytest.mark.parametrize("dtype", list(TensorDtype))
+@pytest.mark.parametrize("layout", list(Layout))
+def test_the_same_size_without_normalisation_is_a_copy(layout: Layout, dtype: TensorDtype) -> None:
+    image = np.random.default_rng(0).integers(0, 128, (50, 70, 3), dtype=np.uint8)
+    spec = PreprocessSpec(50, 70, color=ColorOrder.BGR, mean=(0, 0, 0), std=(1, 1, 1), layout=layout, dtype=dtype)
+    out = np.empty(spec.tensor_shape, dtype.value)
+    make_plan(spec, 50, 70).run(Frame.from_array(image), out)
+    np.testing.assert_array_equal(out if layout is Layout.NHWC else out.transpose(1, 2, 0), image)
+
+
+def test_halves_go_to_even() -> None:
+    image = np.arange(256, dtype=np.uint8)[None]
+    for dtype, mean in ((TensorDtype.UINT8, 0.5), (TensorDtype.INT8, 127.5)):
+        spec = PreprocessSpec(1, 256, color=ColorOrder.GRAY, mean=(mean,), std=(1.0,), dtype=dtype)
+        frame = Frame.from_array(image, format=PixelFormat.GRAY)
+        out = np.empty(spec.tensor_shape, dtype.value)
+        make_plan(spec, 1, 256, PixelFormat.GRAY).run(frame, out)
+        np.testing.assert_array_equal(out, reference_tensor(spec, frame))
+
+
+def test_letterbox_borders_are_exactly_the_pad() -> None:
+    spec = PreprocessSpec(40, 40, Fit.LETTERBOX, mean=(127,) * 3, std=(128,) * 3)
+    out = np.full(spec.tensor_shape, np.nan, np.float32)
+    make_plan(spec, 20, 40).run(Frame.from_array(np.full((20, 40, 3), 255, np.uint8)), out)
+    assert set(out[:, :10].ravel()) == set(out[:, 30:].ravel()) == {np.float32((114 - 127) / 128)}
+    assert set(out[:, 10:30].ravel()) == {np.float32(1)}
+
+
+def test_float16_overflows_to_infinity_without_a_warning() -> None:
+    spec = PreprocessSpec(2, 2, std=(1e-3,) * 3, dtype=TensorDtype.FLOAT16)
+    out = np.empty(spec.tensor_shape, np.float16)
+    frame = Frame.from_array(np.full((2, 2, 3), 255, np.uint8))
+    make_plan(spec, 2, 2).run(frame, out)
+    np.testing.assert_array_equal(out, reference_tensor(spec, frame))
+    assert np.isinf(out).all()
+
+
+def test_flipped_views_are_read_as_they_look() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    spec = PreprocessSpec(20, 30)
+    plan = make_plan(spec, 60, 80)
+    view, copy = np.empty((2, *spec.tensor_shape), np.float32)
+    plan.run(Frame.from_array(image[::-1, ::-1]), view)
+    plan.run(Frame.from_array(np.ascontiguousarray(image[::-1, ::-1])), copy)
+    np.testing.assert_array_equal(view, copy)
+
+
+def test_threads_share_a_plan() -> None:
+    rng = np.random.default_rng(0)
+    spec = PreprocessSpec(32, 32, Fit.LETTERBOX, Filter.TRIANGLE)
+    plan = make_plan(spec, 90, 120, PixelFormat.NV12)
+    frames = [
+        Frame((rng.integers(0, 256, (90, 120), dtype=np.uint8), rng.integers(0, 256, (45, 60, 2), dtype=np.uint8)), 90, 120,
+              PixelFormat.NV12) for _ in range(4)
+    ]  # fmt: skip
+    alone = np.empty((4, *spec.tensor_shape), np.float32)
+    together = np.empty_like(alone)
+    for frame, out in zip(frames, alone, strict=True):
+        plan.run(frame, out)
+
+    def work(index: int) -> None:
+        for _ in range(20):
+            plan.run(frames[index], together[index])
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal(together, alone)
+
+
+# What run() must refuse
+
+SPEC = PreprocessSpec(8, 8)
+BGR = Frame.from_array(np.zeros((16, 16, 3), np.uint8))
+
+
+def _read_only() -> np.ndarray:
+    out = np.zeros(SPEC.tensor_shape, np.float32)
+    out.flags.writeable = False
+    return out
+
+
+@pytest.mark.parametrize(
+    ("out", "got"),
+    [
+        (np.zeros((3, 8, 9), np.float32), r"\(3, 8, 9\)"),
+        (np.zeros((1, 3, 8, 8), np.float32), r"\(1, 3, 8, 8\)"),
+        (np.zeros((8, 8, 3), np.float32), r"\(8, 8, 3\)"),
+        (np.zeros((3, 8, 8), np.float64), "float64"),
+        (np.zeros((3, 8, 8), np.dtype(">f4")), ">f4"),
+        (np.zeros((3, 8, 16), np.float32)[..., ::2], "strides"),
+        (_read_only(), "read-only"),
+        ([[0.0]], "list"),
+    ],
+)
+def test_outputs_that_do_not_fit(out: Any, got: str) -> None:
+    with pytest.raises(InputError, match=rf"expected.*float32.*\(3, 8, 8\), got.*{got}"):
+        make_plan(SPEC, 16, 16).run(BGR, out)
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (Frame.from_array(np.zeros((16, 17, 3), np.uint8)), "16×16.*16×17"),
+        (Frame.from_array(np.zeros((16, 16, 3), np.uint8), format=PixelFormat.RGB), "BGR.*RGB"),
+        (Frame((np.zeros((16, 16, 3), np.uint8),), 16, 16, memory=MemoryKind.CUDA), "host memory.*CUDA"),
+    ],
+)
+def test_frames_that_are_not_as_planned(frame: Frame, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_plan(SPEC, 16, 16).run(frame, np.zeros(SPEC.tensor_shape, np.float32))
+
+
+def test_another_encoding_is_refused_for_yuv_only() -> None:
+    out = np.zeros(SPEC.tensor_shape, np.float32)
+    full = {"encoding": ColorEncoding.BT709_FULL}
+    make_plan(SPEC, 16, 16).run(Frame.from_array(np.zeros((16, 16, 3), np.uint8), **full), out)
+    yuyv = Frame.from_array(np.zeros((16, 16, 2), np.uint8), format=PixelFormat.YUYV, **full)
+    with pytest.raises(InputError, match=r"bt601-limited.*bt709-full"):
+        make_plan(SPEC, 16, 16, PixelFormat.YUYV).run(yuyv, out)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "format", "region"),
+    [
+        (0, 5, PixelFormat.BGR, None),
+        (5, 4, PixelFormat.NV12, None),
+        (5, 5, PixelFormat.BGR, (0, 0, 6, 5)),
+    ],
+)
+def test_plans_that_cannot_be_made(height: int, width: int, format: PixelFormat, region: Any) -> None:
+    with pytest.raises(InputError):
+        make_plan(SPEC, height, width, format, region=region)
