@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import re
 import secrets
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from edgevision.errors import EdgeVisionError, InputError
 
@@ -68,8 +69,9 @@ def atomic_write(
     with _speaking_of(path):
         target, mode = _target(path)
         temporary, descriptor = _create_temporary(target.parent)
+        raw = _RawFile(descriptor, "wb")
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with io.BufferedWriter(raw) as file:
                 if mode is not None:
                     temporary.chmod(mode)
                 if callable(data):
@@ -81,9 +83,11 @@ def atomic_write(
             if check is not None:
                 check(temporary)
             temporary.replace(target)
-        except BaseException:  # KeyboardInterrupt too
+        except BaseException as error:  # KeyboardInterrupt too
             with contextlib.suppress(OSError):
                 temporary.unlink()
+            if raw.failure is not None and isinstance(error, Exception):
+                raise raw.failure from error
             raise
         _sync_folder(target.parent)
 
@@ -98,6 +102,19 @@ def ensure_writable(path: str | Path) -> None:
         temporary, descriptor = _create_temporary(target.parent)
         os.close(descriptor)
         temporary.unlink()
+
+
+class _RawFile(io.FileIO):
+    """Remembers why a write failed: ``torch.save`` says "unexpected pos" where the system said "disk full"."""
+
+    failure: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.failure = error
+            raise
 
 
 def _target(path: str | Path) -> tuple[Path, int | None]:

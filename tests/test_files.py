@@ -142,6 +142,24 @@ def test_a_full_disk(tmp_path, monkeypatch, size):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_another_error(tmp_path, monkeypatch):
+    """``torch.save`` turns the system's error into a RuntimeError about positions; the user still reads why."""
+
+    def on_full_disk(folder):
+        return folder / "temporary", os.open("/dev/full", os.O_WRONLY)
+
+    def save(file):
+        try:
+            file.write(bytes(100_000))
+        except OSError:
+            raise RuntimeError("unexpected pos 768 vs 662") from None
+
+    monkeypatch.setattr(files, "_create_temporary", on_full_disk)
+    with pytest.raises(EdgeVisionError, match="the disk is full"):
+        atomic_write(tmp_path / "out.bin", save)
+
+
 def test_a_file_size_limit(tmp_path):
     """As ``ulimit -f`` sets it; in a process of its own, since it cannot be raised again."""
     path = tmp_path / "out.bin"
