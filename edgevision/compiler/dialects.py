@@ -32,7 +32,8 @@ class Dialect:
     ``activation_symmetric``: zero point 0 (s8) or 128 (u8). ``weight_bits``: 8, or 7 for CPUs whose u8×s8
     multiply-add saturates at 16 bits. ``int32_bias``: biases as int32 behind a DequantizeLinear, with scale =
     input scale × weight scale; otherwise plain float32. ``quantize_conv_outputs``: a convolution's output gets Q/DQ
-    even when only float nodes read it, because the engine has no int8 convolution with float output.
+    even when only float nodes read it, because the engine has no int8 convolution with float output. ``shield_float``:
+    write float Conv and Gemm nodes so that ONNX Runtime leaves them float (see ``quantize``).
     ``int8_ops``: the ONNX operators that the engines run in int8 between Q/DQ.
     """
 
@@ -43,6 +44,7 @@ class Dialect:
     weight_per_channel: bool
     int32_bias: bool
     quantize_conv_outputs: bool
+    shield_float: bool
     int8_ops: frozenset[str]
 
     @property
@@ -92,6 +94,7 @@ X86_VNNI = Dialect(
     weight_per_channel=True,
     int32_bias=True,
     quantize_conv_outputs=True,
+    shield_float=True,
     int8_ops=frozenset(
         {
             "Conv", "Gemm", "MatMul",

@@ -66,3 +66,8 @@ def quantize_weights(
     bias_scale = np.asarray(np.float32(input_scale) * scale, np.float32)
     int_bias = np.rint(bias / bias_scale.astype(np.float64)).astype(np.int32)
     return QuantizedWeights(quantized, scale, int_bias, bias_scale)
+
+
+def exact_bias(bias: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The bias as int32 signs and float32 scales [channels] whose products are the same float32 values exactly."""
+    return np.sign(bias).astype(np.int32), np.where(bias == 0, np.float32(1), np.abs(bias)).astype(np.float32)

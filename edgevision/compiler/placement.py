@@ -141,10 +141,8 @@ def data_inputs(graph: Graph, node: onnx.NodeProto) -> list[str]:
 
 def weight_axis(node: onnx.NodeProto) -> int:
     """The axis of a weighted node's second input that counts output channels."""
-    if node.op_type == "Conv":
+    if node.op_type == "Conv" or (node.op_type == "Gemm" and _attribute(node, "transB", 0)):
         return 0
-    if node.op_type == "Gemm":
-        return 0 if _attribute(node, "transB", 0) else 1
     return 1
 
 

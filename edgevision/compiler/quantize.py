@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from edgevision.compiler.dialects import Dialect, QuantParams
-from edgevision.compiler.parameters import quantize_weights
+from edgevision.compiler.parameters import exact_bias, quantize_weights
 from edgevision.compiler.placement import WEIGHTED, Graph, Placement, data_inputs, place, weight_axis
 from edgevision.errors import InputError
 
@@ -130,10 +130,30 @@ class _Emitter:
         copy.CopyFrom(node)
         # Behind an int8 node there is no float tensor to read; behind a float node the unrounded one is better.
         copy.input[:] = [self._reading(name) if self._made_in_int8(name) else name for name in node.input]
+        if self._dialect.shield_float and self._made_in_int8(node.input[0] if node.input else ""):
+            self._shield(copy)
         self._nodes.append(copy)
         for name in node.output:
             if name in self._params:
                 self._quantize_tensor(name, name)
+
+    def _shield(self, copy: onnx.NodeProto) -> None:
+        """Write a float Conv or Gemm between int8 tensors so that ONNX Runtime leaves it float.
+
+        Its WeightBiasQuantization (since 1.21) turns such a node's float weights into int8 on loading, with one scale
+        for the whole tensor: ruin for a depthwise convolution, and just where float was asked for. It passes over nodes
+        whose bias is not an initializer, so the bias goes behind a DequantizeLinear, exact to the last bit.
+        """
+        if copy.op_type not in {"Conv", "Gemm"} or not self._graph.is_float_constant(copy.input[1]):
+            return
+        bias_name = copy.input[2] if len(copy.input) > 2 else ""
+        channels = self._graph.constants[copy.input[1]].dims[weight_axis(copy)]
+        bias = self._graph.constant(bias_name) if bias_name in self._graph.constants else np.zeros(channels, np.float32)
+        if bias_name and bias.shape != (channels,):
+            return
+        values, scale = exact_bias(bias.astype(np.float32))
+        dequantized = self._dequantize(bias_name or "bias", copy.name, values, scale, 0)
+        copy.input[:] = [*copy.input[:2], dequantized]
 
     def _made_in_int8(self, name: str) -> bool:
         if name not in self._params or name == self._graph.input:
