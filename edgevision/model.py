@@ -58,6 +58,11 @@ class Model:
         """The classes it knows, in the order of the network's outputs."""
         return self.manifest.labels
 
+    @property
+    def threshold(self) -> float:
+        """Best scores under it mean "unknown"."""
+        return self.variant.threshold
+
     @overload
     def predict(self, x: Picture) -> Classification: ...
     @overload

@@ -76,7 +76,10 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     header, lines = report.table()
     output.table("Variants on this machine", header, lines, bold=0)
+    from edgevision.compiler.report import TABLE_LEGEND
+
     say = output.console().print
+    say(f"[dim]{TABLE_LEGEND}[/dim]")
     for name, reason in report.missing.items():
         say(f"[dim]{name}: {reason}[/dim]")
     say(f"\n[bold]{report.why}[/bold]")

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{machine.cpu}, {machine.architecture}, {machine.cores} usable cores, {machine.system}")
     print(f"int8 instructions: {' '.join(int8) or 'none: int8 models run slower here, and 8-bit sums may saturate'}")
     lines = [[str(r["name"]), str(r["found"] or "missing"), str(r["purpose"]), str(r["add"] or "")] for r in rows]
-    output.table("", ["part", "found", "for", "add it with"], lines)
+    output.table("", ["part", "found", "for", "add it with"], lines, left=4)
     return 0 if healthy else 1
 
 

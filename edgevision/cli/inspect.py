@@ -40,14 +40,17 @@ def run(arguments: argparse.Namespace) -> int:
             ["made on", f"{manifest.environment.cpu}, {manifest.environment.cores} cores"],
             ["proven", "yes" if manifest.proven else "NO"],
         ]
-    output.table(manifest.name, ["what", "value"], facts)
-    lines = [
-        [v.id + (" *" if v.id == manifest.chosen else ""), v.engine, f"{v.layer_precisions}", f"{v.temperature:.3f}",
-         f"{v.threshold:.3f}", "; ".join(f"{x.p50_ms:.2f} ms ({x.threads} threads, batch {x.batch})" for x in v.latency)]
-        for v in manifest.variants
-    ]  # fmt: skip
-    header = ["variant (* chosen)", "engine", "layers", "temperature", "unknown below", "p50 latency where it was made"]
-    output.table("Variants", header, lines)
+    output.table(manifest.name, ["", ""], facts, left=2)
+    for variant in manifest.variants:
+        times = ", ".join(f"{x.p50_ms:.2f} ms ({x.threads} threads, batch {x.batch})" for x in variant.latency)
+        layers = ", ".join(f"{count} {precision}" for precision, count in variant.layer_precisions.items() if count)
+        facts = [
+            ["runs", f"graph {variant.graph} in {variant.engine}, {layers} layers"],
+            ["p50 latency where it was made", times],
+            ["temperature", f"{variant.temperature:.3f}"],
+            ["unknown below a score of", f"{variant.threshold:.3f}"],
+        ]
+        output.table(variant.id + (" (chosen)" if variant.id == manifest.chosen else ""), ["", ""], facts, left=2)
     say = output.console().print
     if manifest.verdict is not None:
         v = manifest.verdict

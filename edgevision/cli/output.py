@@ -39,15 +39,20 @@ def show_warning(message: Warning | str, category: type[Warning], filename: str,
         print(f"edgevision: warning: {message}", file=sys.stderr)
 
 
-def table(title: str, header: Sequence[str], lines: Sequence[Sequence[str]], *, bold: int | None = None) -> None:
-    """Print a table; the first column is left, the others right. ``bold`` marks a line."""
+def table(
+    title: str, header: Sequence[str], lines: Sequence[Sequence[str]], *, bold: int | None = None, left: int = 1
+) -> None:
+    """Print a table; the first ``left`` columns are set left, the others right. ``bold`` marks a line."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
-    made = Table(title=title or None, title_justify="left", header_style="bold", title_style="bold")
+    made = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False,
+                 show_header=any(header))  # fmt: skip
     for place, name in enumerate(header):
-        made.add_column(name, justify="left" if place == 0 else "right", overflow="fold")
+        made.add_column(Text(name), justify="left" if place < left else "right", overflow="fold")
     for place, line in enumerate(lines):
-        made.add_row(*map(str, line), style="bold green" if place == bold else None)
+        made.add_row(*(Text(str(cell)) for cell in line), style="bold green" if place == bold else None)
     console().print(made, soft_wrap=False)
 
 

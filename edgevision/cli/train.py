@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevision.cli.extras import need_train
 
     need_train()
-    from edgevision.train import TrainOptions, train
-    from edgevision.train.progress import progress_for
+    from edgevision.train import RichProgress, TrainOptions, train
 
     given = {name: getattr(arguments, name) for name in ("mixup", "cutmix") if getattr(arguments, name) is not None}
     options = TrainOptions(
@@ -64,12 +64,23 @@ def run(arguments: argparse.Namespace) -> int:
         teacher=arguments.teacher, resume=arguments.resume, photos=not arguments.no_photos,
         tensorboard=arguments.tensorboard, threads=arguments.threads, seed=arguments.seed, **given,
     )  # fmt: skip
-    with progress_for(output.console(error=True), enabled=not arguments.json) as progress:
-        result = train(options, progress)
+    progress = None if arguments.json else RichProgress(output.console(error=True))
+    result = train(options, progress)
+    score, last = result.score, result.epochs[-1]
     if arguments.json:
-        output.show_json(result.to_dict())
+        output.show_json(
+            {
+                "checkpoint": str(result.path), "epochs": [e.to_dict() for e in result.epochs], "steps": result.steps,
+                "seconds": result.seconds, "stopped_early": result.stopped_early,
+                "val": None if score is None else asdict(score), "photos_bytes": _pack_bytes(result.checkpoint),
+            }
+        )  # fmt: skip
         return 0
-    for line in result.summary():
-        print(line)
-    print(f"Next: edgevision compile {arguments.target} --int8")
+    judged = "" if score is None else f"; top-1 {score.top1:.2f} % on the val photos"
+    print(f"Wrote {result.path}: {last.epoch} epochs in {result.seconds / 60:.1f} minutes{judged}")
+    print(f"Next: edgevision compile {result.path} --int8")
     return 0
+
+
+def _pack_bytes(checkpoint: Any) -> int:
+    return 0 if checkpoint.photos is None else int(checkpoint.photos.size_bytes)

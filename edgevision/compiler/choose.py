@@ -40,9 +40,7 @@ def ranked(
     return tuple(order)
 
 
-def faster_elsewhere(
-    chosen: Row, rows: Sequence[Row], objective: Objective, threads: int, batch: int
-) -> str | None:
+def faster_elsewhere(chosen: Row, rows: Sequence[Row], objective: Objective, threads: int, batch: int) -> str | None:
     """What to say when another precision would have been quicker by more than a tie, or None."""
     own = cost_ms(chosen, objective, threads, batch)
     others = [row for row in rows if row.is_int8 != chosen.is_int8]

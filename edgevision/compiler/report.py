@@ -15,6 +15,12 @@ from edgevision.compiler.photos import PhotoSets
 from edgevision.errors import MissingExtraError
 
 
+TABLE_LEGEND = (
+    "ms: engine latency, p50/p90, by threads (t) and batch (×). RAM and load: of the engine, in a fresh process. "
+    "int8: layers that really run in int8."
+)
+
+
 @dataclass(frozen=True)
 class Report:
     """Everything measured. ``rows``: the packed variants first. ``chosen`` is None when nothing fits the budget."""
@@ -34,10 +40,10 @@ class Report:
     settings: tuple[tuple[int, int], ...]
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Header and lines of the table of variants, as text."""
+        """Header and lines of the table of variants, as text. ``TABLE_LEGEND`` explains the columns."""
         metric = next((v.metric for v in self.verdicts.values()), "agreement")
-        times = [f"{t} thread{'s' * (t > 1)}, batch {b}: p50 / p90 ms" for t, b in self.settings]
-        header = ["variant", f"{metric} %", *times, "memory MB", "load ms", "graph MB", "int8 layers"]
+        times = [f"ms {t}t" + (f" ×{b}" if b > 1 else "") for t, b in self.settings]
+        header = ["variant", f"{metric} %", *times, "RAM MB", "load ms", "file MB", "int8"]
         lines = []
         for row in self.rows:
             value = row.metric if row.metric is not None else row.agreement
@@ -46,11 +52,11 @@ class Report:
                 [
                     row.id,
                     "–" if value is None else f"{value:.2f}",
-                    *(f"{row.latency[s][0]:.2f} / {row.latency[s][1]:.2f}" for s in self.settings),
+                    *(f"{row.latency[s][0]:.2f}/{row.latency[s][1]:.2f}" for s in self.settings),
                     f"{row.rss_bytes / 1e6:.0f}",
                     f"{row.load_ms:.0f}",
                     f"{row.size_bytes / 1e6:.2f}",
-                    f"{row.layers.get('int8', 0)} of {counted}",
+                    f"{row.layers.get('int8', 0)}/{counted}",
                 ]
             )
         return header, lines

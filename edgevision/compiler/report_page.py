@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from edgevision.compiler.pack import environment
-from edgevision.compiler.report import Report
+from edgevision.compiler.report import TABLE_LEGEND, Report
 from edgevision.evaluate import pictures
 from edgevision.evaluate.report import Block, Fact, Facts, Figure, Section, Table, Text, html_page
 
@@ -28,8 +28,9 @@ def report_page(report: Report) -> str:
         )
     if report.parity is not None:
         parity = report.parity
-        rows = tuple(
-            (f"batch {b}", f"{d:.2e}", f"{parity.tolerance:.2e}") for b, d in parity.max_abs_difference.items()
+        lines = tuple(
+            (f"batch {batch}", f"{difference:.2e}", f"{parity.tolerance:.2e}")
+            for batch, difference in parity.max_abs_difference.items()
         )
         caption = "Largest difference between the outputs of PyTorch and of the exported ONNX graph, same inputs."
         sections.append(Section("Export", (Table(("batch", "difference", "tolerance"), lines, caption),)))
@@ -75,7 +76,7 @@ def _pictures(report: Report) -> tuple[Block, ...]:
 
 def _variants(report: Report) -> Block:
     header, lines = report.table()
-    return Table(tuple(header), tuple(tuple(line) for line in lines), marked=(0,))
+    return Table(tuple(header), tuple(tuple(line) for line in lines), TABLE_LEGEND, marked=(0,))
 
 
 def _missing(report: Report) -> tuple[Block, ...]:
