@@ -184,7 +184,9 @@ def _judge(job: _Job, measured: _Measured) -> _Judged:
     verdicts = {
         row.id: judge.verdict(outputs[REFERENCE], outputs[row.id], truth, o.max_drop, trained_on) for row in finalists
     }
-    rows = {i: replace(r, metric=verdicts[i].value) if i in verdicts else r for i, r in measured.rows.items()}
+    metrics = {i: v.value for i, v in verdicts.items()}
+    metrics.update({REFERENCE: v.reference for v in verdicts.values()})
+    rows = {i: replace(row, metric=metrics.get(i)) for i, row in measured.rows.items()}
     passed = [rows[row.id] for row in finalists if verdicts[row.id].passed]
     packed = tuple(row for row in passed if row.candidate == passed[0].candidate)
     return _Judged(replace(measured, rows=rows), packed, verdicts)

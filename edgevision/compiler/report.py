@@ -14,8 +14,8 @@ from edgevision.compiler.parity import ParityReport
 from edgevision.compiler.photos import PhotoSets
 from edgevision.errors import MissingExtraError
 
-
 TABLE_LEGEND = (
+    "top1, agreement: on the judge photos, finalists and float only; agree: best class is float's, calibration photos. "
     "ms: engine latency, p50/p90, by threads (t) and batch (×). RAM and load: of the engine, in a fresh process. "
     "int8: layers that really run in int8."
 )
@@ -41,17 +41,16 @@ class Report:
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Header and lines of the table of variants, as text. ``TABLE_LEGEND`` explains the columns."""
-        metric = next((v.metric for v in self.verdicts.values()), "agreement")
+        metric = next((v.metric for v in self.verdicts.values()), "judged")
         times = [f"ms {t}t" + (f" ×{b}" if b > 1 else "") for t, b in self.settings]
-        header = ["variant", f"{metric} %", *times, "RAM MB", "load ms", "file MB", "int8"]
+        header = ["variant", f"{metric} %", "agree %", *times, "RAM MB", "load ms", "file MB", "int8"]
         lines = []
         for row in self.rows:
-            value = row.metric if row.metric is not None else row.agreement
             counted = sum(row.layers.values())
             lines.append(
                 [
                     row.id,
-                    "–" if value is None else f"{value:.2f}",
+                    *("–" if value is None else f"{value:.2f}" for value in (row.metric, row.agreement)),
                     *(f"{row.latency[s][0]:.2f}/{row.latency[s][1]:.2f}" for s in self.settings),
                     f"{row.rss_bytes / 1e6:.0f}",
                     f"{row.load_ms:.0f}",

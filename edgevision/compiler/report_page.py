@@ -64,13 +64,13 @@ def _tone(report: Report) -> Literal["plain", "good", "warning", "bad"]:
 def _pictures(report: Report) -> tuple[Block, ...]:
     setting = report.settings[0]
     points = [
-        pictures.Point(row.id, row.latency[setting][0], value, row.id == report.chosen)
+        pictures.Point(row.id, row.latency[setting][0], row.metric, row.id == report.chosen)
         for row in report.rows
-        if (value := row.metric if row.metric is not None else row.agreement) is not None
+        if row.metric is not None
     ]
     if not points:
         return ()
-    caption = f"{setting[0]} threads, batch {setting[1]}; variants that were not finalists: agreement with float on calibration photos."
+    caption = f"Finalists and float on the judge photos; {setting[0]} threads, batch {setting[1]}."
     return (Figure(pictures.latency_accuracy(points), "Up and left is better", caption),)
 
 
@@ -88,7 +88,10 @@ def _missing(report: Report) -> tuple[Block, ...]:
 def _photos(report: Report) -> Block:
     described = report.sets.describe()
     columns = ("count", "labelled", "trained_on", "sha256")
-    rows = tuple((name, *(described[name][k] for k in columns)) for name in ("calibration", "judge"))
+    rows = tuple(
+        (name, *(described[name][k] for k in columns[:3]), described[name]["sha256"][:16])
+        for name in ("calibration", "judge")
+    )
     return Table(("set", "photos", "labelled", "trained on", "SHA-256"), rows, f"From: {described['origin']}.")
 
 
