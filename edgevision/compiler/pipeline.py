@@ -185,7 +185,8 @@ def _judge(job: _Job, measured: _Measured) -> _Judged:
         row.id: judge.verdict(outputs[REFERENCE], outputs[row.id], truth, o.max_drop, trained_on) for row in finalists
     }
     metrics = {i: v.value for i, v in verdicts.items()}
-    metrics.update({REFERENCE: v.reference for v in verdicts.values()})
+    if verdicts:
+        metrics[REFERENCE] = next(iter(verdicts.values())).reference
     rows = {i: replace(row, metric=metrics.get(i)) for i, row in measured.rows.items()}
     passed = [rows[row.id] for row in finalists if verdicts[row.id].passed]
     packed = tuple(row for row in passed if row.candidate == passed[0].candidate)
