@@ -24,15 +24,15 @@ class Augmentation:
     min_area: float = 0.35
     max_aspect: float = 4 / 3
     flip: float = 0.5
-    rotate: float = 0.25
-    rotate_degrees: float = 12.0
+    rotate: float = 0.5
+    rotate_degrees: float = 20.0
     brightness: float = 0.3
     contrast: float = 0.3
     saturation: float = 0.3
     white_balance: float = 0.075
     blur: float = 0.1
     jpeg: float = 0.1
-    erase: float = 0.1
+    erase: float = 0.25
 
     def __post_init__(self) -> None:
         if not 0 < self.min_area <= 1 or not 1 <= self.max_aspect <= 4:

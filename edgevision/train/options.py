@@ -69,8 +69,8 @@ class TrainOptions:
     clip_norm: float = 2.0
     label_smoothing: float = 0.1
     ema: float = 0.995
-    mixup: float = 0.0
-    cutmix: float = 0.0
+    mixup: float = 0.1
+    cutmix: float = 0.25
     augmentation: Augmentation = field(default_factory=Augmentation)
     teacher: Path | None = None
     distil_weight: float = 0.7
