@@ -35,7 +35,8 @@ def read_image(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_
     wild; of animations, the first frame is taken. Colour profiles are ignored: samples count as sRGB.
 
     The size comes from the header: a picture of more than ``max_pixels`` is refused before any pixel is decoded.
-    A truncated file is refused, never filled up with grey. Bytes after the end of a JPEG are ignored.
+    A truncated file is refused, never filled up with grey. Bytes after the end of a JPEG are ignored. JPEG has no
+    checksum: damage that leaves its end marker in place can go unnoticed.
 
     Raises ImageError, which names the file.
 
@@ -44,9 +45,11 @@ def read_image(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         data, name = bytes(source), "image"
-    else:
+    elif isinstance(source, (str, os.PathLike)):
         name = os.fspath(source)
         data = _read_file(Path(name))
+    else:
+        raise InputError(f"expected a path or the bytes of a picture, got {type(source).__name__}")
     if not data:
         raise ImageError(f"{name}: expected a picture, got no bytes at all")
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import math
 import os
 import platform
@@ -68,11 +67,13 @@ def usable_cores() -> int:
 
 def package_versions(names: Iterable[str]) -> dict[str, str]:
     """Installed versions of those ``names`` (as on PyPI) that are installed, without importing them."""
+    from importlib import metadata  # costs as much as all of this package
+
     versions = {}
     for name in names:
         try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
             continue
     return versions
 

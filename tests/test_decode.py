@@ -370,6 +370,12 @@ def test_paths_without_a_picture_are_named(make: object, message: str, tmp_path:
     assert caught.value.exit_status == 2
 
 
+@pytest.mark.parametrize("source", [None, 3, photo(), io.BytesIO()], ids=lambda source: type(source).__name__)
+def test_other_types_are_refused(source: object) -> None:
+    with pytest.raises(InputError, match=f"path or the bytes.*got {type(source).__name__}"):
+        read_image(source)  # type: ignore[arg-type]
+
+
 def test_a_path_with_a_zero_byte_is_refused() -> None:
     with pytest.raises(ImageError):
         read_image("milk\0.jpg")

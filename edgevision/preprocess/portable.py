@@ -7,7 +7,6 @@ folded into the matrix of the columns, and the picture is written into the tenso
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +23,7 @@ Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
 # Output rows or columns in one product: wider wastes multiplications by zero, narrower wastes calls.
-_BLOCK = 16
-_BLOCK_OF_MANY_TAPS, _MANY_TAPS = 8, 6
+_BLOCK = 8
 # OpenBLAS runs a product of at most 4·65536 multiplications on the calling thread. Larger ones go to its thread pool,
 # which makes frames several times slower where cores are busy, and would break --threads 1.
 _MAX_PRODUCT = 262_144
@@ -46,9 +44,8 @@ def _blocks(axis: Taps) -> list[_Block]:
     """Cut the taps of an axis into dense blocks that leave out every source pixel without weight."""
     blocks = []
     count, width = axis.weights.shape
-    size = _BLOCK_OF_MANY_TAPS if width > _MANY_TAPS else _BLOCK
-    for start in range(0, count, size):
-        stop = min(start + size, count)
+    for start in range(0, count, _BLOCK):
+        stop = min(start + _BLOCK, count)
         weights = axis.weights[start:stop]
         index = axis.first[start:stop, None] + np.arange(width)
         output, tap = np.nonzero(weights)
@@ -218,22 +215,19 @@ def _column_matrix(block: _Block, first_used: Indices, color: npt.NDArray[np.flo
 
 
 def _multiply(a: Floats, b: Floats, out: Floats) -> None:
-    """``out = a @ b`` in products small enough to stay on this thread; cut along the longer free axis."""
+    """``out = a @ b`` in products small enough to stay on this thread, cut along the longer free axis."""
     rows, depth = a.shape
     columns = b.shape[1]
-    if columns >= rows:
+    if rows * depth * columns <= _MAX_PRODUCT:
+        np.matmul(a, b, out=out)
+    elif columns >= rows:
         step = max(_MAX_PRODUCT // (rows * depth), 1)
-        for cut in _cuts(columns, step):
-            np.matmul(a, b[:, cut], out=out[:, cut])
+        for start in range(0, columns, step):
+            np.matmul(a, b[:, start : start + step], out=out[:, start : start + step])
     else:
         step = max(_MAX_PRODUCT // (columns * depth), 1)
-        for cut in _cuts(rows, step):
-            np.matmul(a[cut], b, out=out[cut])
-
-
-def _cuts(length: int, step: int) -> Iterator[slice]:
-    for start in range(0, length, step):
-        yield slice(start, min(start + step, length))
+        for start in range(0, rows, step):
+            np.matmul(a[start : start + step], b, out=out[start : start + step])
 
 
 def _assign(values: Floats, bias: Floats, target: npt.NDArray[np.generic]) -> None:
