@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
@@ -60,7 +61,7 @@ class Model:
 
     @property
     def threshold(self) -> float:
-        """Best scores under it mean "unknown"."""
+        """Best scores under it mean "unknown": the bundle's, or the one given to ``load``."""
         return self.variant.threshold
 
     @overload
@@ -137,6 +138,7 @@ def load(
     variant: str | None = None,
     threads: int | None = None,
     tune: str | None = None,
+    threshold: float | None = None,
     self_test: bool = True,
     max_batch: int = 8,
 ) -> Model:
@@ -145,7 +147,8 @@ def load(
     The first of its variants that runs here and passes the self-test is used: in the order that ``edgevision tune``
     found on this machine, else as compiled. ``variant`` or ``engine`` narrow the choice; a variant asked for by name is
     used or refused, never replaced. ``threads``: default as tuned, else as compiled, at most the physical cores.
-    ``tune="now"`` measures first. ``self_test=False`` saves the few milliseconds of the golden frames.
+    ``tune="now"`` measures first. ``threshold`` replaces the stored one: the best score, 0…1, from which on a
+    product counts as known. ``self_test=False`` saves the few milliseconds of the golden frames.
     ``max_batch``: largest batch that lists are run in.
 
     Warns UnprovenWarning for a bundle without proof of its accuracy, DeviceWarning where a variant is passed over or
@@ -163,6 +166,8 @@ def load(
     try:
         choice = _choice(bundle, threads, tune)
         candidates = _candidates(bundle.manifest, engine, variant, choice)
+        if threshold is not None:
+            candidates = [replace(entry, threshold=threshold) for entry in candidates]
         count = threads or (choice.threads if choice else _default_threads(bundle.manifest))
         model = _open_first(bundle, candidates, count, max_batch, self_test, strict=variant is not None)
     except BaseException:
@@ -234,13 +239,13 @@ def _open_first(
 def _open_one(bundle: Bundle, entry: VariantEntry, threads: int, max_batch: int, self_test: bool) -> Model:
     in_flight = max(2, usable_cores())  # one batch is prepared while another runs; more than cores gains nothing
     runner = open_runner(bundle.graph(entry.graph), bundle.manifest, entry, threads, max_batch, in_flight)
-    model = Model(bundle, entry, runner)
-    if self_test:
-        try:
+    try:
+        model = Model(bundle, entry, runner)
+        if self_test:
             model.self_test()
-        except BaseException:
-            runner.close()
-            raise
+    except BaseException:
+        runner.close()
+        raise
     return model
 
 

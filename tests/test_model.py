@@ -159,6 +159,16 @@ def test_stored_temperature_and_threshold_are_used(color_bundle):
     assert not result.known
 
 
+def test_the_threshold_can_be_replaced(color_bundle):
+    path = color_bundle()
+    for threshold, known in ((0.0, True), (0.99, True), (1.0, False)):
+        with ev.load(path, threshold=threshold) as model:
+            assert model.threshold == threshold
+            assert model.predict(plain((255, 0, 0))).known is known
+    with pytest.raises(InputError, match="threshold is a probability"):
+        ev.load(path, threshold=1.5)
+
+
 # ---- bad input ----
 
 

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -103,7 +102,3 @@ class ClassifyTask:
             Classification(top, top[0].score >= self.threshold, timing, frame)
             for top, frame in zip(answers, frames, strict=True)
         ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """What decides its results, as plain JSON values."""
-        return {"output": self.output, "temperature": self.temperature, "threshold": self.threshold}
