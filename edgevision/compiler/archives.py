@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+import pickletools
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -15,7 +17,7 @@ MAX_BYTES = 4 * 2**30  # of a file, and of all members of an archive together
 MAX_RATIO = 200  # members together may be this many times the file: torch stores tensors, only code is deflated
 MAX_MEMBERS = 65_536
 
-LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # first pickle of torch.save before torch 1.6
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle in files of torch.save before torch 1.6
 _ZIP_MAGIC = b"PK\x03\x04"
 
 
@@ -58,9 +60,9 @@ def open_container(data: bytes, name: str) -> tuple[Container, dict[str, bytes]]
 
     Raises ModelFileError for an archive that is damaged, out of bounds, of an unsupported kind, or plays path tricks.
     """
-    if data.startswith(LEGACY_MAGIC):
-        return Container.TORCH_LEGACY, {}
     if not data.startswith(_ZIP_MAGIC):
+        if _is_legacy(data):
+            return Container.TORCH_LEGACY, {}
         if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
             raise ModelFileError(
                 f"{name} is a bare pickle, which runs code when it is read; save the model with torch.save, or as ONNX"
@@ -119,6 +121,14 @@ def _read_members(data: bytes, name: str) -> dict[str, bytes]:
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(f"{name} is a damaged or truncated archive ({error}); copy or save it again") from error
+
+
+def _is_legacy(data: bytes) -> bool:
+    try:
+        opcodes = itertools.islice(pickletools.genops(data[:64]), 3)  # PROTO, maybe FRAME, the number
+        return any(argument == _LEGACY_MAGIC for _, argument, _ in opcodes)
+    except ValueError:
+        return False
 
 
 def _is_trick(member: str) -> bool:
