@@ -32,6 +32,7 @@ class PixelFormat(Enum):
 
     @property
     def is_yuv(self) -> bool:
+        """Whether samples are luma and chroma."""
         return self in (PixelFormat.NV12, PixelFormat.I420, PixelFormat.YUYV)
 
 

@@ -37,10 +37,13 @@ class ColorOrder(Enum):
 
     @property
     def channels(self) -> int:
+        """Channels of the tensor."""
         return 1 if self is ColorOrder.GRAY else 3
 
 
 class Layout(Enum):
+    """Order of the tensor's axes: N items, C channels, H rows, W columns."""
+
     NCHW = "nchw"
     NHWC = "nhwc"
 
