@@ -53,6 +53,15 @@ def build(arch: str, num_classes: int, **options: Any) -> nn.Module:
     return _torchvision_model(arch, num_classes, weights=None)
 
 
+def state_layout(arch: str, num_classes: int, **options: Any) -> dict[str, Tensor]:
+    """The state dict that ``build``'s network has, for its names, shapes and types; the values mean nothing."""
+    try:
+        with torch.device("meta"):  # nothing is allocated
+            return build(arch, num_classes, **options).state_dict()
+    except NotImplementedError:  # RegNets compute their widths with tensors
+        return build(arch, num_classes, **options).state_dict()
+
+
 def pretrained(arch: str, num_classes: int, **options: Any) -> nn.Module:
     """As ``build``, with ImageNet weights in every layer but the last.
 

@@ -297,9 +297,8 @@ def _own_storage(tensor: Tensor) -> bool:
 
 
 def _check_state(checkpoint: Checkpoint) -> None:
-    """The state dict has exactly the names, shapes and kinds of the network; nothing is allocated for it."""
-    with torch.device("meta"):
-        expected = backbones.build(checkpoint.arch, len(checkpoint.labels), **checkpoint.arch_options).state_dict()
+    """The state dict has exactly the names, shapes and kinds of the network."""
+    expected = backbones.state_layout(checkpoint.arch, len(checkpoint.labels), **checkpoint.arch_options)
     state = checkpoint.state_dict
     what = f"the weights do not fit {checkpoint.arch} with {len(checkpoint.labels)} classes"
     if missing := [key for key in expected if key not in state]:

@@ -1,0 +1,202 @@
+"""Checkpoints come back as they were; what is not a whole, fitting checkpoint is refused, and no code in it runs."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from edgevision.errors import EdgeVisionError, InputError, ModelFileError  # noqa: E402
+from edgevision.tasks.results import Label  # noqa: E402
+from edgevision.train import backbones  # noqa: E402
+from edgevision.train.checkpoint import (  # noqa: E402
+    Checkpoint,
+    PackedPhoto,
+    PhotoPack,
+    is_checkpoint,
+    load_checkpoint,
+    model_from_checkpoint,
+    save_checkpoint,
+    state_digest,
+    to_plain,
+)
+
+pytestmark = pytest.mark.requires("torch")
+
+LABELS = (Label(3, "apple"), Label(7, "pear"), Label(9, "plum"))
+OPTIONS = {"width": 0.25, "depth": 0.3, "features": 16}
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    torch.manual_seed(3)
+    return Checkpoint(
+        arch="lite0", arch_options=OPTIONS, state_dict=backbones.build("lite0", 3, **OPTIONS).state_dict(),
+        preprocess=backbones.default_preprocess("lite0", 64), labels=LABELS, training={"steps": 5, "scores": [1.5, None]},
+        photos=PhotoPack((PackedPhoto(b"\xff\xd8one", 0, True),), (PackedPhoto(b"two", None, False),)),
+    )  # fmt: skip
+
+
+def test_round_trip(checkpoint, tmp_path):
+    path = tmp_path / "model.pt"
+    save_checkpoint(path, checkpoint)
+    back = load_checkpoint(path)
+    assert replace(back, state_dict={}).__dict__ == replace(checkpoint, state_dict={}).__dict__
+    assert back.state_dict.keys() == checkpoint.state_dict.keys()
+    assert all(torch.equal(back.state_dict[name], value) for name, value in checkpoint.state_dict.items())
+    assert state_digest(back.state_dict) == state_digest(checkpoint.state_dict)
+    assert is_checkpoint(torch.load(path, weights_only=True))
+
+
+def test_the_same_checkpoint_is_the_same_file(checkpoint, tmp_path):
+    for name in ("a", "b"):
+        save_checkpoint(tmp_path / name, checkpoint)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_the_network_comes_back_in_eval_mode(checkpoint):
+    model = model_from_checkpoint(checkpoint)
+    assert not any(layer.training for layer in model.modules())
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    expected = backbones.build("lite0", 3, **OPTIONS).eval()
+    expected.load_state_dict(checkpoint.state_dict)
+    assert torch.equal(model(x), expected(x))
+    assert not any(getattr(layer, "frozen", False) for layer in model.modules())
+
+
+class RunsCode:
+    ran = False
+
+    def __reduce__(self):
+        return (setattr, (RunsCode, "ran", True))
+
+
+def test_code_does_not_run(tmp_path):
+    path = tmp_path / "model.pt"
+    torch.save({"edgevision_checkpoint": 1, "arch": RunsCode()}, path)
+    with pytest.raises(ModelFileError, match=r"could run code.*not opened.*setattr"):
+        load_checkpoint(path)
+    assert not RunsCode.ran
+
+
+def saved(value):
+    file = io.BytesIO()
+    torch.save(value, file)
+    return file.getvalue()
+
+
+def compressed(data):
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    return file.getvalue()
+
+
+def flipped(data):
+    middle = data.index(b"PK\x01\x02") // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: b"", "is empty"),
+        (lambda data: data[: len(data) // 2], "not a whole PyTorch file"),
+        (lambda data: data[:-1], "not a whole PyTorch file|damaged"),
+        (lambda data: b"not a checkpoint", "not a whole PyTorch file"),
+        (compressed, "compressed or overlapping"),
+        (flipped, "checksum"),
+        (lambda data: saved([1, 2]), "not an EdgeVision checkpoint"),
+        (lambda data: saved({"state_dict": {}}), "not an EdgeVision checkpoint"),
+    ],
+)
+def test_damaged_files(checkpoint, tmp_path, damage, message):
+    path = tmp_path / "model.pt"
+    path.write_bytes(damage(saved(to_plain(checkpoint))))
+    with pytest.raises(ModelFileError, match=message) as caught:
+        load_checkpoint(path)
+    assert str(path) in str(caught.value)
+    assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize("name", ["missing.pt", "."])
+def test_missing_files_and_folders(tmp_path, name):
+    with pytest.raises(ModelFileError, match=r"does not exist|is a folder"):
+        load_checkpoint(tmp_path / name)
+
+
+def drop(key):
+    return lambda plain: plain.pop(key)
+
+
+def put(key, value):
+    return lambda plain: plain.__setitem__(key, value)
+
+
+def put_weight(value):
+    return lambda plain: plain["state_dict"].__setitem__("classifier.bias", value)
+
+
+def put_photo(**changes):
+    return lambda plain: plain["photos"]["judge"][0].update(changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put("edgevision_checkpoint", 2), "version 2, this EdgeVision reads version 1"),
+        (put("edgevision_checkpoint", True), "version True"),
+        (drop("arch"), "'arch' of a checkpoint is str, got nothing"),
+        (put("arch", 5), "'arch' of a checkpoint is str, got int"),
+        (put("arch", "lite9"), "networks are lite0"),
+        (put("arch", "torchvision:resnet18"), "takes no options"),
+        (put("arch_options", {"width": 1e6}), "width of lite0"),
+        (put("arch_options", {}), "do not fit lite0 with 3 classes"),
+        (put("channels", {"a": 1}), "'channels' of a checkpoint is None, got dict"),
+        (put("labels", []), "at least one"),
+        (put("labels", [[1, "a"], [1, "b"], [2, "c"]]), "different ids"),
+        (put("labels", [["1", "a"], [1, "b"], [2, "c"]]), r"a label is \[id, name\]"),
+        (put("labels", [[1, "a"], [2, "b"]]), r"with 2 classes.*classifier.weight has shape \(2, 16\), got \(3, 16\)"),
+        (put("preprocess", {"height": 64}), "preprocess keys"),
+        (put("output", "scores"), "output is one of"),
+        (put("photos", {"calibration": []}), "list 'judge'"),
+        (put_photo(data=b"bytes"), "flat uint8 tensor"),
+        (put_photo(data=torch.zeros(1, dtype=torch.uint8).expand(1 << 40)), "flat uint8 tensor"),
+        (put_photo(label=3), r"None or 0…2, got 3"),
+        (put_photo(seen=1), "'seen'"),
+        (lambda plain: plain["state_dict"].pop("classifier.bias"), "1 are missing, 'classifier.bias' first"),
+        (lambda plain: plain["state_dict"].update(extra=torch.zeros(1)), "1 are unknown, 'extra' first"),
+        (put_weight([1.0, 2.0, 3.0]), "got list"),
+        (put_weight(torch.zeros(3, dtype=torch.int64)), "is torch.float32, got torch.int64"),
+        (put_weight(torch.tensor([1.0, float("nan"), 0.0])), "NaN"),
+        (put_weight(torch.zeros(1).expand(3)), "has shape"),
+    ],
+)  # fmt: skip
+def test_contents_that_do_not_fit(checkpoint, tmp_path, change, message):
+    plain = to_plain(checkpoint)
+    change(plain)
+    path = tmp_path / "model.pt"
+    torch.save(plain, path)
+    with pytest.raises(ModelFileError, match=message):
+        load_checkpoint(path)
+
+
+def test_nothing_is_written_that_cannot_be_read(checkpoint, tmp_path):
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"old")
+    with pytest.raises(ModelFileError):
+        save_checkpoint(path, replace(checkpoint, training={"path": tmp_path}))
+    assert path.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_targets_that_cannot_be_written(checkpoint, tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        save_checkpoint(tmp_path / "nowhere" / "model.pt", checkpoint)
+    with pytest.raises(EdgeVisionError, match="folder"):
+        save_checkpoint(tmp_path, checkpoint)
