@@ -89,7 +89,7 @@ class RangeTable:
                 raise ValueError(f"version {data['ranges']} with {data['bins']} bins")
             tensors = {name: _tensor_from_json(entry) for name, entry in data["tensors"].items()}
             return RangeTable(str(data["graph_sha256"]), str(data["data_sha256"]), int(data["photos"]), tensors)
-        except (KeyError, TypeError, ValueError, zlib.error) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, zlib.error) as error:
             raise InputError(f"not a range table of version 1 ({error}); calibrate again") from error
 
 
@@ -206,7 +206,5 @@ class _Probe:
                 outputs = self._session.run(self._outputs, {self._input: part})
                 size = sum(output.nbytes for output in outputs)
                 self._limit = max(1, min(16, MAX_ACTIVATION_BYTES // max(1, size // len(part))))
-                activations = dict(zip(self._outputs, outputs, strict=True))
-                if self._input in self._names:
-                    activations[self._input] = part
-                yield len(part), iter(activations.items())
+                activations = {self._input: part, **dict(zip(self._outputs, outputs, strict=True))}
+                yield len(part), iter([(name, activations[name]) for name in self._names])
