@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.compiler.options import CompileOptions
-from edgevision.decode import read_image
+from edgevision.compiler.options import CompileOptions, Precision
+from edgevision.decode import encode_png, read_image
 from edgevision.errors import DataError, InputError
 from edgevision.evaluate.dataset import Dataset, read_dataset, split_by_content
 from edgevision.frames import Frame, ImageArray
@@ -21,6 +21,7 @@ from edgevision.tasks.results import Label
 from edgevision.train.checkpoint import PackedPhoto, PhotoPack
 
 MIN_CALIBRATION = 16
+RANDOM_PICTURES = 64
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,14 @@ def gather(options: CompileOptions, labels: Sequence[Label], pack: PhotoPack | N
     judge = kept
     if any(photo.seen for photo in judge):
         notes.append("the judge photos were trained on: the verdict says little about new photos; give --val")
-    if len(calibration) < MIN_CALIBRATION and (options.precision.value != "float" or not options.unproven):
+    if not calibration and not judge and options.unproven and options.precision is Precision.INT8:
+        calibration = random_pictures(RANDOM_PICTURES)
+        origin.append("random pictures")
+        notes.append("no photos were given: int8 ranges come from random pictures, and accuracy may suffer much")
+    nothing = options.unproven and not calibration and options.precision is Precision.AUTO
+    if nothing:
+        notes.append("no photos were given: int8 was not tried, for it cannot be calibrated")
+    if len(calibration) < MIN_CALIBRATION and options.precision is not Precision.FLOAT and not nothing:
         raise DataError(
             f"calibration needs at least {MIN_CALIBRATION} photos, got {len(calibration)}. Give --data FOLDER_OR_LIST "
             "with photos of what the camera will see"
@@ -126,6 +134,24 @@ def spread(photos: Sequence[CompilePhoto], limit: int) -> tuple[CompilePhoto, ..
     turns = [(place, label, photo) for label, group in by_label.items() for place, photo in enumerate(group)]
     turns.sort(key=lambda turn: (turn[0], turn[1]))
     return tuple(photo for _, _, photo in turns[:limit])
+
+
+def random_pictures(count: int, side_px: int = 256) -> tuple[CompilePhoto, ...]:
+    """Coloured noise in several sizes of grain, dark to light, flat to stark: all a range can be made of without photos.
+
+    The same each time. Grains of 1/2…1/64 of the side, the coarse ones strongest, as in photos.
+    """
+    rng = np.random.default_rng(0)
+    pictures = []
+    for place in range(count):
+        layers = np.zeros((side_px, side_px, 3))
+        for grains in (2, 4, 8, 16, 32, 64):
+            noise = rng.normal(size=(grains, grains, 3)) / np.sqrt(grains)
+            layers += np.kron(noise, np.ones((side_px // grains, side_px // grains, 1)))
+        contrast, level = rng.uniform(10, 90), 255 * (place + 0.5) / count
+        png = encode_png(np.clip(level + contrast * layers, 0, 255).astype(np.uint8))
+        pictures.append(CompilePhoto(png, None, hashlib.sha256(png).hexdigest(), False))
+    return tuple(pictures)
 
 
 def _read(source: Path, labels_file: Path | None, labels: Sequence[Label]) -> Dataset:

@@ -22,13 +22,14 @@ from edgevision.compiler.options import Candidate, CompileOptions, Objective, Pr
 from edgevision.compiler.pack import pack, pick_golden, read_golden, run_golden
 from edgevision.compiler.report import Report, report_files
 from edgevision.compiler.source import SourceModel, SourceOptions, load_source
-from edgevision.errors import BudgetError
+from edgevision.errors import BudgetError, InputError
 from edgevision.files import ensure_writable
 from edgevision.frames import ImageArray
 from edgevision.machine import usable_cores
 from edgevision.tasks.classify import ClassifyTask
 
 RESTORE_STEPS = (1, 2, 4, 8)  # how many of the most sensitive nodes go back to float, until the budget fits
+BASE_ENGINE = "onnxruntime"  # what every installation has
 GOLDEN_POOL = 64  # calibration photos that golden frames are chosen from
 
 
@@ -99,7 +100,9 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
     Raises InputError and its kin for what cannot be used, BudgetError when nothing fits the budget; then ``target``
     is what it was.
     """
+    _refuse_to_overwrite(target, source, options)
     ensure_writable(target)
+    chosen_golden = None if options.golden is None else read_golden(options.golden)
     progress("load", 0, 0)
     model = load_source(
         source, SourceOptions(options.arch, options.preprocess, options.labels, options.output, options.trust)
@@ -111,7 +114,7 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
 
     candidates = [Candidate("float", float_graph, "float32", "float")]
     calibrated = None
-    if options.precision is not Precision.FLOAT:
+    if options.precision is not Precision.FLOAT and sets.calibration:
         calibrated = _calibrate(job, float_graph)
         candidates.append(int8_candidate(calibrated))
     judged = _judge(job, _measure(job, candidates))
@@ -128,8 +131,9 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
     if not packed:
         raise BudgetError(report.refusal())
     progress("pack", 0, 0)
+    frames = _golden_frames(job, measured) if chosen_golden is None else chosen_golden
     golden = run_golden(
-        _golden_frames(job, measured), [measured.ways[row.id] for row in packed], measured.ways[REFERENCE], model.spec
+        frames, [measured.ways[row.id] for row in packed], measured.ways[REFERENCE], model.spec
     )
     bundle_id, manifest = pack(
         target, name=target.stem, labels=model.labels, output=model.output, spec=model.spec,
@@ -137,6 +141,14 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
         verdict=report.verdict, source=model.info, data=sets.describe(), report=report_files(report),
     )  # fmt: skip
     return CompileResult(target, bundle_id, manifest, report, float_graph)
+
+
+def _refuse_to_overwrite(target: Path, source: Path, options: CompileOptions) -> None:
+    """Raise InputError when the bundle would replace something that it is made of."""
+    given = (source, options.data, options.val, options.labels, options.preprocess)
+    for path in (Path(value) for value in given if value is not None):
+        if target.exists() and path.exists() and target.samefile(path):
+            raise InputError(f"{target} is read to make the bundle and would be replaced by it; name another with -o")
 
 
 def _job(options: CompileOptions, model: SourceModel, sets: photos.PhotoSets, progress: ProgressFn) -> _Job:
@@ -175,8 +187,7 @@ def _judge(job: _Job, measured: _Measured) -> _Judged:
     o = job.options
     finalists = choose.ranked(list(measured.rows.values()), o.precision, o.objective, job.threads, job.batch)
     if not job.sets.judge:
-        same_graph = tuple(row for row in finalists if row.candidate == finalists[0].candidate)
-        return _Judged(measured, same_graph, {})
+        return _Judged(measured, _with_base(measured, finalists), {})
     shown = [measured.ways[i] for i in dict.fromkeys([REFERENCE, *(row.id for row in finalists)])]
     outputs = judge.outputs_on(shown, job.sets.judge, job.model.spec, job.threads, "judge photos", job.progress)
     truth = photos.labels_of(job.sets.judge)
@@ -188,9 +199,16 @@ def _judge(job: _Job, measured: _Measured) -> _Judged:
     if verdicts:
         metrics[REFERENCE] = next(iter(verdicts.values())).reference
     rows = {i: replace(row, metric=metrics.get(i)) for i, row in measured.rows.items()}
-    passed = [rows[row.id] for row in finalists if verdicts[row.id].passed]
-    packed = tuple(row for row in passed if row.candidate == passed[0].candidate)
-    return _Judged(replace(measured, rows=rows), packed, verdicts)
+    judged = replace(measured, rows=rows)
+    return _Judged(judged, _with_base(judged, [rows[row.id] for row in finalists if verdicts[row.id].passed]), verdicts)
+
+
+def _with_base(measured: _Measured, usable: Sequence[Row]) -> tuple[Row, ...]:
+    """The variants of the best one's graph; behind them, where none of these runs on the base runtime, float."""
+    packed = tuple(row for row in usable if row.candidate == usable[0].candidate)
+    if packed and all(row.engine != BASE_ENGINE for row in packed):
+        return (*packed, measured.rows[REFERENCE])
+    return packed
 
 
 def _int8_passed(judged: _Judged) -> bool:
@@ -201,19 +219,19 @@ def _restore(job: _Job, calibrated: Calibrated, judged: _Judged) -> _Judged:
     """Return the nodes that hurt most to float, by measured loss on calibration photos, until the budget fits."""
     nodes = sensitive_nodes(calibrated, job.progress)
     floating = judged.measured.candidates[0]
-    for count in RESTORE_STEPS:
-        candidate = int8_candidate(calibrated, nodes[:count])
+    tried = 0
+    for count in (step for step in RESTORE_STEPS if step < len(nodes)):
+        candidate, tried = int8_candidate(calibrated, nodes[:count]), count
         judged = _judge(job, _measure(job, [floating, candidate]))
         if _int8_passed(judged):
             note = f"back to float for accuracy's sake: {', '.join(candidate.float_parts)}"
             return replace(judged, notes=(note,))
-    return judged
+    note = f"int8 stays outside the budget even with its {tried} most sensitive layers back in float"
+    return replace(judged, notes=(note,)) if tried else judged
 
 
 def _golden_frames(job: _Job, measured: _Measured) -> tuple[ImageArray, ...]:
-    """``--golden``'s pictures, or calibration photos, chosen by what float says of them."""
-    if job.options.golden is not None:
-        return read_golden(job.options.golden)
+    """Calibration photos, chosen by what float says of them."""
     if not job.calibration:
         return pick_golden((), None)
     pool = job.calibration[:GOLDEN_POOL]

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgevision.bundle.manifest import Verdict
+from edgevision.compiler.measure import REFERENCE
 from edgevision.compiler.options import CompileOptions, Row
 from edgevision.compiler.pack import environment, json_bytes
 from edgevision.compiler.parity import ParityReport
@@ -67,11 +68,13 @@ class Report:
         return describe_verdict(self.verdict)
 
     def refusal(self) -> str:
-        """Why there is no bundle: each finalist's drop."""
+        """Why there is no bundle: each finalist's drop, and what was tried."""
+        if not self.verdicts:
+            why = "; ".join(f"{name}: {reason}" for name, reason in self.missing.items()) or "no layer can run in int8"
+            return f"nothing was written: no {self.options.precision.value} variant runs on this machine ({why})"
         lines = [f"no variant stays within the budget of {self.options.max_drop:g} points; nothing was written."]
         lines += [f"  {name}: {describe_verdict(v)}" for name, v in self.verdicts.items()]
-        if not self.verdicts:
-            lines.append(f"  no {self.options.precision.value} variant runs on this machine: {dict(self.missing)}")
+        lines += [f"  {note}" for note in self.notes]
         lines.append("Raise --max-drop, give more calibration photos with --data, or try --precision auto.")
         return "\n".join(lines)
 

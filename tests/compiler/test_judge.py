@@ -1,0 +1,127 @@
+"""The verdict on outputs whose flips are counted by hand, and what is fitted on calibration photos."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgevision.compiler.judge import MIN_UNSEEN, agreement, fit_unknown, verdict
+from edgevision.compiler.photos import CompilePhoto
+from edgevision.tasks.results import Label
+
+LABELS = (Label(0, "a"), Label(1, "b"), Label(2, "c"))
+
+
+def answers(*classes: int) -> np.ndarray:
+    """Raw outputs [n, 3] whose best class is as given."""
+    return np.eye(3, dtype=np.float32)[list(classes)]
+
+
+@pytest.mark.parametrize(
+    ("reference", "variant", "truth", "expected"),
+    [
+        # float: 3 of 4 right; variant: photo 1 lost, photo 3 gained, so 3 of 4 as well.
+        ([0, 1, 2, 0], [0, 2, 2, 1], [0, 1, 2, 1], dict(reference=75, value=75, drop=0, lost=1, gained=1)),
+        ([0, 1, 2, 0], [0, 2, 2, 0], [0, 1, 2, 1], dict(reference=75, value=50, drop=25, lost=1, gained=0)),
+        ([0, 1, 2, 0], [0, 1, 2, 1], [0, 1, 2, 1], dict(reference=75, value=100, drop=-25, lost=0, gained=1)),
+        # Both wrong, and differently: no flip of right and wrong.
+        ([0, 1, 2, 0], [0, 1, 2, 2], [0, 1, 2, 1], dict(reference=75, value=75, drop=0, lost=0, gained=0)),
+        # Without labels float is the truth.
+        ([0, 1, 2, 0], [0, 1, 2, 2], None, dict(reference=100, value=75, drop=25, lost=1, gained=0)),
+    ],
+)  # fmt: skip
+def test_flips(reference, variant, truth, expected):
+    truth = None if truth is None else np.array(truth)
+    made = verdict(answers(*reference), answers(*variant), truth, 0.5)
+    assert {name: getattr(made, name) for name in expected} == expected
+    assert made.n == 4
+    assert made.metric == ("agreement" if truth is None else "top1")
+    assert ("agreement with the float model, not accuracy" in made.note) == (truth is None)
+    assert made.passed == (expected["drop"] <= 0.5)
+    assert made.interval[0] <= made.drop <= made.interval[1]
+    assert made.confidence == 0.95
+
+
+@pytest.mark.parametrize(
+    ("n", "lost", "max_drop", "passed", "proven"),
+    [
+        (100, 0, 0.5, True, False),  # nothing flipped, and 100 photos prove little
+        (1000, 0, 0.5, True, True),
+        (1000, 5, 0.5, True, False),  # exactly the budget is within it
+        (1000, 6, 0.5, False, False),
+        (1000, 5, 2.0, True, True),
+        (1000, 0, 0.0, True, False),  # no number of photos proves that nothing at all is lost
+    ],
+)
+def test_passed_is_the_drop_seen_and_proven_its_intervals_upper_end(n, lost, max_drop, passed, proven):
+    truth = np.zeros(n, np.int64)
+    variant = answers(*([1] * lost + [0] * (n - lost)))
+    made = verdict(answers(*[0] * n), variant, truth, max_drop)
+    assert (made.passed, made.proven) == (passed, proven)
+    assert made.proven == (made.interval[1] <= max_drop)
+
+
+def test_photos_that_were_trained_on_prove_nothing():
+    truth = np.zeros(1000, np.int64)
+    same = answers(*[0] * 1000)
+    made = verdict(same, same, truth, 0.5, trained_on=True)
+    assert made.passed
+    assert not made.proven
+    assert "trained on" in made.note
+    assert verdict(same, same, truth, 0.5).proven
+
+
+def test_agreement_is_of_best_classes_in_percent():
+    assert agreement(answers(0, 1, 2, 0), answers(0, 1, 0, 0)) == 75.0
+
+
+def photo(label: int | None, seen: bool | None) -> CompilePhoto:
+    return CompilePhoto(b"", label, "", seen)
+
+
+def outputs_and_photos(n: int, sharpness: float, seen: bool | None, seed: int):
+    """Logits [n, 3] that are right on about 90 % of photos, ``sharpness`` times too sure of themselves."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(n, 3)) + 3 * np.eye(3)[np.arange(n) % 3]
+    return (sharpness * logits).astype(np.float32), [photo(i % 3, seen) for i in range(n)]
+
+
+def test_unknown_is_fitted_on_photos_the_model_was_not_trained_on():
+    trained, trained_photos = outputs_and_photos(400, 50.0, True, seed=1)
+    fresh, fresh_photos = outputs_and_photos(200, 2.0, False, seed=2)
+    both = fit_unknown(np.concatenate([trained, fresh]), [*trained_photos, *fresh_photos], LABELS, "logits", 0.95)
+    alone = fit_unknown(fresh, fresh_photos, LABELS, "logits", 0.95)
+    assert both == alone
+    assert both[2] == ""
+    overconfident = fit_unknown(trained, trained_photos, LABELS, "logits", 0.95)
+    assert overconfident[0] > 5 * alone[0]
+    assert "trained on" in overconfident[2]
+
+
+@pytest.mark.parametrize("output", ["logits", "probabilities"])
+def test_the_threshold_keeps_the_share_of_right_answers(output):
+    logits, photos = outputs_and_photos(400, 3.0, None, seed=3)
+    raw = logits
+    if output == "probabilities":
+        shifted = np.exp(logits - logits.max(1, keepdims=True))
+        raw = shifted / shifted.sum(1, keepdims=True)
+    temperature, threshold, _ = fit_unknown(raw, photos, LABELS, output, 0.9)
+    scaled = logits.astype(np.float64) / temperature
+    scores = np.exp(scaled - scaled.max(1, keepdims=True))
+    best = (scores / scores.sum(1, keepdims=True)).max(1)
+    right = logits.argmax(1) == np.arange(400) % 3
+    assert (best[right] >= threshold - 1e-5).mean() == pytest.approx(0.9, abs=0.01)
+    assert temperature == pytest.approx(fit_unknown(logits, photos, LABELS, "logits", 0.9)[0], rel=1e-2)
+
+
+@pytest.mark.parametrize("labelled", [0, 1, MIN_UNSEEN - 1])
+def test_without_enough_labels_everything_is_known_and_that_is_said(labelled):
+    photos = [photo(0, False)] * labelled + [photo(None, None)] * 100
+    temperature, threshold, note = fit_unknown(answers(*[0] * len(photos)), photos, LABELS, "logits", 0.95)
+    assert (temperature, threshold) == (1.0, 0.0)
+    assert "too few" in note
+
+
+def test_a_model_that_is_never_right_gets_no_threshold():
+    photos = [photo(1, False)] * 60
+    assert fit_unknown(answers(*[0] * 60), photos, LABELS, "logits", 0.95)[1] == 0.0
