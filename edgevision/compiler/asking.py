@@ -103,7 +103,8 @@ def missing(
     )
     command.append(f"--labels {options.labels if isinstance(options.labels, (str, Path)) else 'labels.txt'}")
     command.append(f"--output {options.output or '|'.join(OUTPUTS)}")
-    lines = [f"{name} does not say {', or '.join(lacks)}, and that is never guessed. Say it:", "  " + " ".join(command)]
+    lacking = " or ".join([part for part in (", ".join(lacks[:-1]), lacks[-1]) if part])
+    lines = [f"{name} does not say {lacking}, and that is never guessed. Say it:", "  " + " ".join(command)]
     if arch:
         lines.append(f"--arch: {ARCH_HELP}")
     if options.preprocess is None:

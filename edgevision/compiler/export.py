@@ -90,4 +90,7 @@ def _cause(error: BaseException) -> str:
     """The first line of the innermost cause: the exporter wraps it in advice for its own developers."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return brief(error)
+    text = brief(error).partition(" For more information")[0].rstrip(".! ")
+    if f"Constraints violated ({BATCH})" in text:
+        return "its forward() works at one batch size only"
+    return text

@@ -110,9 +110,8 @@ def _checked_json(content: bytes, name: str, member: str) -> bytes:
         document = json.loads(content)
         if not isinstance(document, dict):
             raise ValueError("not an object")
-        document["guards_code"] = []  # source text; the parity check does its work
-        if member.startswith("data/"):
-            del document["guards_code"]
+        if "guards_code" in document:
+            document["guards_code"] = []  # source text; the parity check does its work
         return json.dumps(_checked_value(document, "", name)).encode()
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, ModelFileError):

@@ -8,6 +8,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import onnx
+import onnx.external_data_helper
+import onnx.inliner
+import onnx.version_converter
 from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
@@ -50,6 +53,8 @@ def open_onnx(model: onnx.ModelProto, path: Path) -> OnnxFile:
     Raises ModelFileError, naming the operator, node, file or tensor at fault.
     """
     name = path.name
+    if not all(isinstance(text, str) for text in _texts(model)):  # protobuf hands out as bytes what is not UTF-8
+        raise ModelFileError(f"{name} is damaged: a name in it is not text; copy or export it again")
     _load_external_data(model, path)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
@@ -134,6 +139,21 @@ def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 
 
 # ---- checks ----
+
+
+def _texts(model: onnx.ModelProto) -> Iterator[object]:
+    """The names in a model that are read here, each a str when it is whole."""
+    graph = model.graph
+    yield graph.name
+    for prop in model.metadata_props:
+        yield from (prop.key, prop.value)
+    for opset in model.opset_import:
+        yield opset.domain
+    for node in all_nodes(graph):
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+    for item in (*graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        yield item.name
 
 
 def _check_operators(model: onnx.ModelProto, name: str) -> None:

@@ -27,6 +27,7 @@ _WEIGHTS = {
     ("torch.storage", "UntypedStorage"), ("torch.storage", "TypedStorage"),
     ("torch._utils", "_rebuild_tensor"), ("torch._utils", "_rebuild_tensor_v2"),
     ("torch._utils", "_rebuild_tensor_v3"), ("torch._utils", "_rebuild_parameter"),
+    ("torch._tensor", "_rebuild_from_type_v2"), ("torch", "Tensor"),  # tensors with attributes of their own
 }  # fmt: skip
 # What the TorchScript serializer refers to besides; each of these functions returns its argument.
 _TORCHSCRIPT = {

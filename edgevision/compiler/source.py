@@ -12,6 +12,7 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from torch.export import ExportedProgram
 from edgevision.compiler.archives import Container, open_container, read_model_file
 from edgevision.compiler.asking import Shape, SourceOptions, check_labels, complete, missing
 from edgevision.compiler.exported import input_shape, load_exported
+from edgevision.compiler.graph import to_bytes
 from edgevision.compiler.metadata import ModelMetadata, read_metadata
 from edgevision.compiler.onnx_file import OnnxFile, open_onnx, parse_onnx
 from edgevision.compiler.parity import FloatArray, brief, open_session, pixels, run_session
@@ -89,7 +91,7 @@ class SourceModel:
     def _run(self, tensor: FloatArray) -> FloatArray:
         try:
             if self.graph is not None:
-                return run_session(self._session(), tensor)
+                return run_session(self._session, tensor)
             assert self.module is not None
             with torch.no_grad(), quiet():
                 result: Any = self.module(torch.from_numpy(np.ascontiguousarray(tensor)))
@@ -106,13 +108,10 @@ class SourceModel:
             )
         return np.asarray(result.float().numpy())
 
+    @cached_property
     def _session(self) -> object:
-        cached = self.__dict__.get("_cached_session")
-        if cached is None:
-            assert self.graph is not None
-            cached = open_session(self.graph.model.SerializeToString(), self.name)
-            object.__setattr__(self, "_cached_session", cached)
-        return cached
+        assert self.graph is not None
+        return open_session(to_bytes(self.graph.model, self.name), self.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,17 +210,20 @@ def _from_pickle(obj: object, name: str, options: SourceOptions) -> _Loaded:
 
 def _unpickled(data: bytes, pickled: bytes | None, name: str, trust: bool) -> object:
     """What ``torch.load`` gives, read with ``weights_only`` unless the pickle needs more and ``trust`` allows it."""
-    foreign = foreign_names(*((data, is_weights, name) if pickled is None else (pickled, is_weights, name)),
-                            pickles=_LEGACY_PICKLES if pickled is None else 1)  # fmt: skip
+    if pickled is None:
+        foreign = foreign_names(data, is_weights, name, pickles=_LEGACY_PICKLES)
+    else:
+        foreign = foreign_names(pickled, is_weights, name)
     if foreign and not trust:
-        raise _untrusted(name, ", ".join(foreign[:3]) + (" …" if len(foreign) > 3 else ""))
+        names = ", ".join(foreign[:3]) + (" …" if len(foreign) > 3 else "")
+        raise _untrusted(name, f"would call {names} when it is loaded")
     try:
         with quiet():
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=not foreign)
     except pickle.UnpicklingError as error:
         if foreign:
             raise ModelFileError(f"{name} is damaged ({brief(error)}); save it again") from error
-        raise _untrusted(name, brief(error)) from error
+        raise _untrusted(name, "torch.load refuses with weights_only") from error
     except Exception as error:  # a foreign pickle raises whatever it likes
         what = "needs code that cannot be imported here, or is damaged" if foreign else "is damaged or truncated"
         raise ModelFileError(f"{name} {what} ({brief(error)}); save it again, or export it as ONNX") from error
@@ -229,7 +231,7 @@ def _unpickled(data: bytes, pickled: bytes | None, name: str, trust: bool) -> ob
 
 def _untrusted(name: str, what: str) -> ModelFileError:
     return ModelFileError(
-        f"{name} holds a pickle that would call {what} when it is loaded; it was not loaded. Save only the weights "
+        f"{name} holds a pickle that {what}; it was not loaded. Save only the weights "
         "(torch.save(model.state_dict(), ...)), or pass --trust if you made the file"
     )
 

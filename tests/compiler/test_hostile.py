@@ -206,7 +206,9 @@ def test_torchscript_can_write_files(files, marker, tmp_path):
 
 def test_pt2_sample_inputs(files, refused, marker):
     hostile = saved(((Payload(marker),), {}))
-    refused(repacked(files["pt2"], replaced("data/sample_inputs/model.pt", hostile)), "sample inputs whose pickle calls")
+    refused(
+        repacked(files["pt2"], replaced("data/sample_inputs/model.pt", hostile)), "sample inputs whose pickle calls"
+    )
 
 
 @pytest.mark.parametrize("kind", ["weights", "constants"])

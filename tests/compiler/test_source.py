@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from edgevision.errors import InputError, ModelFileError
-from edgevision.preprocess.spec import Layout, PreprocessSpec, TensorDtype
+from edgevision.preprocess.spec import ColorOrder, Layout, PreprocessSpec, TensorDtype
 
 pytestmark = pytest.mark.requires("torch", "onnx")
 
@@ -93,7 +93,7 @@ def test_checkpoint_needs_no_options(tmp_path, spec, labels):
     assert source.kind.value == "checkpoint"
     assert (source.spec, source.labels, source.output) == (spec, labels, "logits")
     assert source.info["arch"] == "torchvision:squeezenet1_1"
-    other = dataclasses.replace(spec, color=spec.color.BGR)
+    other = dataclasses.replace(spec, color=ColorOrder.BGR)
     with pytest.raises(InputError, match="carries its own preprocess"):
         load(path, SourceOptions(preprocess=other))
     assert load(path, SourceOptions(preprocess=spec)).spec == spec  # saying the same is no contradiction
@@ -195,8 +195,8 @@ def test_arch_that_does_not_fit(arch, error, told, files, options):
 
 
 def test_size_that_the_network_cannot_take(files, options):
+    gray = PreprocessSpec(32, 32, color=ColorOrder.GRAY, mean=(0.0,), std=(1.0,))
     with pytest.raises(ModelFileError, match=r"does not run on the float32 \[1, 1, 32, 32\]"):
-        gray = PreprocessSpec(32, 32, color=PreprocessSpec(1, 1).color.GRAY, mean=(0.0,), std=(1.0,))
         load(files["script"], options("script", preprocess=gray))
 
 
