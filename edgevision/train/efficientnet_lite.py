@@ -42,7 +42,7 @@ class ConvNorm(nn.Module):
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
-        self.norm = nn.BatchNorm2d(outputs, eps=BATCH_NORM_EPS, momentum=0.01)
+        self.norm = nn.BatchNorm2d(outputs, eps=BATCH_NORM_EPS)
         self.kernel, self.stride, self.activation = kernel, stride, activation
         self.frozen = False
 

@@ -67,6 +67,7 @@ def tiny(tmp_path: Path, colour_photos: Path) -> Callable[..., Any]:
             "data": colour_photos, "output": tmp_path / "model.pt", "arch": "lite0", "size": 32, "scratch": True,
             "arch_options": {"width": 0.25, "depth": 0.3, "features": 32}, "batch": 8, "epochs": 2, "threads": 1,
             "device": "cpu", "ema": 0.8, "sizes": (1.0,), "warmup_epochs": 0.5, "save_every_s": 1e6,
+            "mixup": 0.0, "cutmix": 0.0,
         }  # fmt: skip
         return TrainOptions(**{**values, **changes})
 

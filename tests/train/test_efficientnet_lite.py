@@ -145,9 +145,9 @@ def test_stochastic_depth_keeps_the_mean():
     assert block.residual
     assert block.drop_path == pytest.approx(0.8 * 14 / 16)
     backbones.training_mode(block, frozen_statistics=True)
-    x = torch.rand(1, 192, 2, 2).expand(4000, -1, -1, -1)
+    x = torch.rand(1, 192, 2, 2).expand(1000, -1, -1, -1)
     branch = block(x) - x
     kept = branch.flatten(1).abs().sum(1) > 0
-    assert float(kept.float().mean()) == pytest.approx(1 - block.drop_path, abs=0.03)
+    assert float(kept.float().mean()) == pytest.approx(1 - block.drop_path, abs=0.06)
     block.drop_path = 0.0
     torch.testing.assert_close(branch[kept][0], (block(x[:1]) - x[:1])[0] / (1 - 0.8 * 14 / 16), rtol=1e-3, atol=1e-4)
