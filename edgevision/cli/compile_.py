@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
 from edgevision.cli import output
+from edgevision.cli.extras import make_folder, need_compile, write_report
 from edgevision.errors import InputError
 
 
@@ -44,8 +46,6 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgevision.cli.extras import need_compile
-
     need_compile()
     from edgevision.compiler.options import CompileOptions, Objective, Precision
     from edgevision.compiler.pipeline import compile_model
@@ -53,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.int8 and arguments.precision not in (None, "int8"):
         raise InputError(f"--int8 and --precision {arguments.precision} contradict each other; give one of them")
     precision = Precision.INT8 if arguments.int8 else Precision(arguments.precision or "auto")
+    if not arguments.model.name:
+        raise InputError(f"expected a model file, got '{arguments.model}'")
     target = arguments.target or arguments.model.with_suffix(".edge")
     options = CompileOptions(
         precision=precision, data=arguments.data, val=arguments.val, labels=arguments.labels,
@@ -61,11 +63,12 @@ def run(arguments: argparse.Namespace) -> int:
         objective=Objective(arguments.objective), batch=arguments.batch, keep=arguments.keep, golden=arguments.golden,
         seed=arguments.seed,
     )  # fmt: skip
+    if arguments.report is not None:
+        make_folder(arguments.report)
     with output.progress(not arguments.json) as progress:
         result = compile_model(arguments.model, target, options, progress)
     if arguments.report is not None:
         from edgevision.bundle.reader import open_bundle
-        from edgevision.cli.extras import write_report
 
         with open_bundle(result.path) as bundle:
             write_report(bundle, arguments.report)
@@ -75,18 +78,18 @@ def run(arguments: argparse.Namespace) -> int:
         output.show_json({"bundle": str(target), "id": result.bundle_id, "size_bytes": size_bytes, **report.to_dict()})
         return 0
     header, lines = report.table()
-    output.table("Variants on this machine", header, lines, bold=0)
+    output.table("Variants on this machine", header, lines, bold=0, whole=True)
     from edgevision.compiler.report import TABLE_LEGEND
 
-    say = output.console().print
-    say(f"[dim]{TABLE_LEGEND}[/dim]")
+    say = output.say
+    say(TABLE_LEGEND, "dim")
     for name, reason in report.missing.items():
-        say(f"[dim]{name}: {reason}[/dim]")
-    say(f"\n[bold]{report.why}[/bold]")
+        say(f"{name}: {reason}", "dim")
+    say(f"\n{report.why}", "bold")
     say(report.verdict_line())
     for note in report.notes:
         say(f"Note: {note}")
     say(
-        f"\nWrote {target} ({size_bytes / 1e6:.2f} MB, id {result.bundle_id[:12]}). Next: edgevision predict {target} PHOTO"
+        f"\nWrote {target} ({size_bytes / 1e6:.2f} MB, id {result.bundle_id[:12]}). Next: edgevision predict {shlex.quote(str(target))} PHOTO"
     )
     return 0

@@ -6,10 +6,13 @@ import argparse
 import zipfile
 from contextlib import ExitStack
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.cli import output
+from edgevision.cli.extras import check_threads, is_same_file, need_compile
+from edgevision.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from edgevision.evaluate.evaluation import Evaluation
@@ -44,6 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevision.evaluate.dataset import read_dataset
     from edgevision.evaluate.evaluation import compare, evaluate
 
+    check_threads(arguments.threads)
+    if arguments.html is not None:
+        _check_html(arguments)
     dataset = read_dataset(arguments.data, arguments.labels)
     dataset.require_labels(purpose="eval")
     unknown = read_dataset(arguments.unknown) if arguments.unknown else None
@@ -65,10 +71,10 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     _print(evaluations)
     if paired is not None:
-        print(f"{evaluations[0].name} against {evaluations[1].name}: drop {paired.drop:+.2f} points, 95 % interval "
+        output.say(f"{evaluations[0].name} against {evaluations[1].name}: drop {paired.drop:+.2f} points, 95 % interval "
               f"{paired.interval[0]:+.2f}…{paired.interval[1]:+.2f}; {paired.lost} lost, {paired.gained} gained")  # fmt: skip
     if arguments.html is not None:
-        print(f"Wrote {arguments.html}")
+        output.say(f"Wrote {arguments.html}")
     return 0
 
 
@@ -78,8 +84,6 @@ def _open(path: Path, arguments: argparse.Namespace, progress: Any) -> Any:
         import edgevision as ev
 
         return ev.load(path, engine=arguments.engine, threads=arguments.threads)
-    from edgevision.cli.extras import need_compile
-
     need_compile()
     from edgevision.compiler.float_model import FloatModel
     from edgevision.compiler.source import SourceOptions
@@ -88,11 +92,24 @@ def _open(path: Path, arguments: argparse.Namespace, progress: Any) -> Any:
     return FloatModel(path, options, threads=arguments.threads or 0, progress=progress)
 
 
+def _check_html(arguments: argparse.Namespace) -> None:
+    """Refuse, before long work, a page that cannot be made or would replace what is evaluated."""
+    from edgevision.files import ensure_writable
+
+    if find_spec("matplotlib") is None:
+        raise MissingExtraError("matplotlib", "report", "eval --html")
+    given = (arguments.model, arguments.against, arguments.data, arguments.unknown, arguments.labels)
+    if any(path is not None and is_same_file(arguments.html, path) for path in given):
+        raise InputError(f"{arguments.html} is read by this command and would be replaced; name another with --html")
+    ensure_writable(arguments.html)
+
+
 def _is_bundle(path: Path) -> bool:
-    if not path.is_file() or not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return "manifest.json" in archive.namelist()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "manifest.json" in archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False  # whoever opens it as a model will say what it is
 
 
 def _print(evaluations: list[Evaluation]) -> None:

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgevision.errors import MissingExtraError
+from edgevision.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from edgevision.bundle.reader import Bundle
@@ -26,11 +26,38 @@ def need_train() -> None:
             raise MissingExtraError(package, "train", "edgevision train")
 
 
+def make_folder(path: Path) -> None:
+    """Make the folder where it is not there yet, and be sure that files can be written into it. Raises InputError."""
+    from edgevision.files import ensure_writable
+
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise InputError(f"{path} is a file, expected a folder; give another name") from None
+    except OSError as error:
+        raise InputError(f"cannot make the folder {path}: {error.strerror or error}; give another place") from error
+    ensure_writable(path / "report")
+
+
+def is_same_file(a: Path, b: Path) -> bool:
+    """Whether both are there and are one file, links followed."""
+    try:
+        return a.samefile(b)
+    except OSError:
+        return False
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise InputError unless the number of threads can be used; None = the default."""
+    if threads is not None and not 1 <= threads <= 256:
+        raise InputError(f"--threads is 1…256, got {threads}")
+
+
 def write_report(bundle: Bundle, folder: Path) -> list[Path]:
     """Copy the bundle's report.json and report.html into ``folder``, which is made if it is not there."""
     from edgevision.files import atomic_write
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     written = []
     for entry in sorted(bundle.manifest.entries):
         if entry.startswith("report/"):

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
             ["unknown below a score of", f"{variant.threshold:.3f}"],
         ]
         output.table(variant.id + (" (chosen)" if variant.id == manifest.chosen else ""), ["", ""], facts, left=2)
-    say = output.console().print
+    say = output.say
     if manifest.verdict is not None:
         v = manifest.verdict
         say(f"Judged on {v.n} photos: {v.metric} {v.value:.2f} % against {v.reference:.2f} % for float; drop {v.drop:+.2f}, "

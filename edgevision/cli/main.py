@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 import traceback
 import warnings
@@ -48,21 +50,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = output.show_warning  # type: ignore[assignment]
         try:
-            return int(arguments.run(arguments))
-        except EdgeVisionError as error:
+            status = int(arguments.run(arguments))
+            sys.stdout.flush()  # here, where a closed pipe can still be told from a fault
+            return status
+        except BrokenPipeError:  # the reader (head, a pager) has what it wanted
+            _drop_stdout()
+            return 1
+        except (Exception, KeyboardInterrupt) as error:
             if arguments.debug:
                 traceback.print_exc()
-            output.show_error(str(error), error.exit_status, json=arguments.json)
-            return error.exit_status
-        except KeyboardInterrupt:
-            output.show_error("stopped by the user; nothing is left half-written", 130, json=arguments.json)
-            return 130
-        except BrokenPipeError:
-            sys.stderr.close()
-            return 1
-        except Exception as error:
-            if arguments.debug:
-                traceback.print_exc()
-            text = f"unexpected {type(error).__name__}: {error}. Please report it with the output of the same command and --debug"
-            output.show_error(text, 1, json=arguments.json)
-            return 1
+            message, status = _explain(error)
+            output.show_error(message, status, json=arguments.json)
+            return status
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    """Message and exit status."""
+    if isinstance(error, EdgeVisionError):
+        return str(error), error.exit_status
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped by the user; nothing is left half-written", 130
+    if isinstance(error, MemoryError):
+        return "out of memory; close other programs, or use a smaller model, batch or number of threads", 1
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"cannot use {error.filename}: {error.strerror}; check the path and its permissions", 1
+    what = f"unexpected {type(error).__name__}: {output.brief(error)}"
+    return f"{what}. Please report it with the output of the same command and --debug", 1
+
+
+def _drop_stdout() -> None:
+    """Send what is still buffered nowhere, or Python would fail on it once more while it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,31 +4,62 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
+WIDE = 160  # columns where nobody looks at a terminal: tables need not fold
+
+
 def console(*, error: bool = False) -> Console:
-    """A rich console on stdout, or stderr."""
+    """A rich console on stdout, or stderr. Names and paths may hold anything: square brackets are not markup."""
     from rich.console import Console
 
-    return Console(stderr=error, highlight=False, soft_wrap=True)
+    stream = sys.stderr if error else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else WIDE
+    return Console(stderr=error, highlight=False, soft_wrap=True, markup=False, emoji=False, width=width)
+
+
+def say(text: str, style: str | None = None) -> None:
+    """Print text for people on stdout, with rich's ``style`` ("bold", "dim")."""
+    console().print(plain(text, keep="\n"), style=style)
+
+
+def plain(text: str, keep: str = "") -> str:
+    """The text without control characters but ``keep``: a label in a file must not steer the terminal."""
+    return "".join(c if c.isprintable() or c in keep else "\ufffd" for c in text)
 
 
 def show_json(data: object) -> None:
-    """One JSON object on stdout."""
-    print(json.dumps(data, indent=1, ensure_ascii=False, default=str))
+    """One JSON value on stdout. Numbers that JSON does not have (NaN, infinite) become null."""
+    print(json.dumps(_finite(data), indent=1, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, Mapping):
+        return {str(key): _finite(value) for key, value in data.items()}
+    return [_finite(value) for value in data] if isinstance(data, (list, tuple)) else data
+
+
+def brief(error: BaseException, limit: int = 300) -> str:
+    """What an error of somebody else's says, as one line of at most ``limit`` characters."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def show_error(message: str, status: int, *, json: bool) -> None:
     """An error for people on stderr; with ``--json`` also as an object on stdout."""
     if json:
         show_json({"error": message, "status": status})
-    print(f"edgevision: {message}", file=sys.stderr)
+    print(f"edgevision: {plain(message, keep=chr(10))}", file=sys.stderr)
 
 
 def show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
@@ -36,23 +67,29 @@ def show_warning(message: Warning | str, category: type[Warning], filename: str,
     from edgevision.errors import DeviceWarning, UnprovenWarning
 
     if issubclass(category, (DeviceWarning, UnprovenWarning)):
-        print(f"edgevision: warning: {message}", file=sys.stderr)
+        print(f"edgevision: warning: {plain(str(message))}", file=sys.stderr)
 
 
 def table(
-    title: str, header: Sequence[str], lines: Sequence[Sequence[str]], *, bold: int | None = None, left: int = 1
-) -> None:
-    """Print a table; the first ``left`` columns are set left, the others right. ``bold`` marks a line."""
+    title: str, header: Sequence[str], lines: Sequence[Sequence[str]], *, bold: int | None = None, left: int = 1,
+    whole: bool = False,
+) -> None:  # fmt: skip
+    """Print a table; the first ``left`` columns are set left, the others right. ``bold`` marks a line.
+
+    ``whole``: the first column holds short names that must not be folded.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False,
+    made = Table(title=Text(plain(title)) if title else None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False,
                  show_header=any(header))  # fmt: skip
     for place, name in enumerate(header):
-        made.add_column(Text(name), justify="left" if place < left else "right", overflow="fold")
+        made.add_column(
+            Text(name), justify="left" if place < left else "right", overflow="fold", no_wrap=whole and not place
+        )
     for place, line in enumerate(lines):
-        made.add_row(*(Text(str(cell)) for cell in line), style="bold green" if place == bold else None)
+        made.add_row(*(Text(plain(str(cell))) for cell in line), style="bold green" if place == bold else None)
     console().print(made, soft_wrap=False)
 
 
@@ -64,11 +101,18 @@ def progress(enabled: bool = True) -> Iterator[Callable[[str, int, int], None]]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console(error=True), transient=True) as bars:
         tasks: dict[str, Any] = {}
 
         def update(step: str, done: int, total: int) -> None:
+            step = plain(step)
             if step not in tasks:
                 tasks[step] = bars.add_task(step, total=total or None)
             bars.update(tasks[step], completed=done, total=total or None)

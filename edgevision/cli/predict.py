@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgevision.cli import output
-from edgevision.errors import InputError
+from edgevision.cli.extras import check_threads, make_folder
+from edgevision.errors import ImageError, InputError
+
+if TYPE_CHECKING:
+    from edgevision.tasks.results import Classification
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -24,20 +29,38 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     import edgevision as ev
 
+    check_threads(arguments.threads)
     if not 1 <= arguments.top <= 5:
         raise InputError(f"--top is 1…5, got {arguments.top}")
     photos = [photo for given in arguments.photos for photo in _expand(given)]
-    with ev.load(arguments.bundle, engine=arguments.engine, threads=arguments.threads) as model:
-        results = [model.predict(photo) for photo in photos]
     if arguments.draw is not None:
-        _draw(arguments.draw, photos, results)
+        make_folder(arguments.draw)
+    answers: list[tuple[Path, Classification | ImageError]] = []
+    with ev.load(arguments.bundle, engine=arguments.engine, threads=arguments.threads) as model:
+        for photo in photos:
+            try:
+                answers.append((photo, model.predict(photo)))
+            except ImageError as error:  # the photos after it are recognised all the same
+                answers.append((photo, error))
+    if arguments.draw is not None:
+        _draw(arguments.draw, answers)
     if arguments.json:
-        output.show_json([{"photo": str(p), **r.to_dict()} for p, r in zip(photos, results, strict=True)])
-        return 0
-    for photo, result in zip(photos, results, strict=True):
-        answer = ", ".join(f"{p.name} {p.score:.1%}" for p in result.top[: arguments.top])
-        print(f"{photo}: {answer if result.known else f'unknown (closest: {answer})'}")
-    return 0
+        output.show_json([{"photo": str(photo), **_data(answer)} for photo, answer in answers])
+    for photo, answer in answers:
+        if isinstance(answer, ImageError):
+            print(f"edgevision: {output.plain(str(answer))}", file=sys.stderr)
+        elif not arguments.json:
+            print(output.plain(f"{photo}: {_text(answer, arguments.top)}"))
+    return ImageError.exit_status if any(isinstance(answer, ImageError) for _, answer in answers) else 0
+
+
+def _data(answer: Classification | ImageError) -> dict[str, Any]:
+    return {"error": str(answer)} if isinstance(answer, ImageError) else answer.to_dict()
+
+
+def _text(result: Classification, top: int) -> str:
+    answer = ", ".join(f"{p.name} {p.score:.1%}" for p in result.top[:top])
+    return answer if result.known else f"unknown (closest: {answer})"
 
 
 def _expand(given: Path) -> list[Path]:
@@ -48,11 +71,11 @@ def _expand(given: Path) -> list[Path]:
     return [photo.path for photo in read_dataset(given).photos]
 
 
-def _draw(folder: Path, photos: list[Path], results: list[Any]) -> None:
+def _draw(folder: Path, answers: list[tuple[Path, Classification | ImageError]]) -> None:
     from edgevision.decode import encode_png, read_image
     from edgevision.files import atomic_write
     from edgevision.tasks.draw import draw
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for place, (photo, result) in enumerate(zip(photos, results, strict=True)):
-        atomic_write(folder / f"{place:04d}-{photo.stem}.png", encode_png(draw(read_image(photo), result)))
+    for place, (photo, answer) in enumerate(answers):
+        if not isinstance(answer, ImageError):
+            atomic_write(folder / f"{place:04d}-{photo.stem}.png", encode_png(draw(read_image(photo), answer)))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.cli import output
+from edgevision.cli.extras import check_threads
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -21,6 +22,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     from edgevision.tuning import tune
 
+    check_threads(arguments.threads)
     result = tune(arguments.bundle, threads=arguments.threads)
     if arguments.json:
         output.show_json(result.to_dict())

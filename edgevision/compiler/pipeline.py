@@ -132,9 +132,7 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
         raise BudgetError(report.refusal())
     progress("pack", 0, 0)
     frames = _golden_frames(job, measured) if chosen_golden is None else chosen_golden
-    golden = run_golden(
-        frames, [measured.ways[row.id] for row in packed], measured.ways[REFERENCE], model.spec
-    )
+    golden = run_golden(frames, [measured.ways[row.id] for row in packed], measured.ways[REFERENCE], model.spec)
     bundle_id, manifest = pack(
         target, name=target.stem, labels=model.labels, output=model.output, spec=model.spec,
         candidates={c.key: c for c in measured.candidates}, rows=packed, chosen=packed[0], golden=golden,
@@ -147,7 +145,7 @@ def _refuse_to_overwrite(target: Path, source: Path, options: CompileOptions) ->
     """Raise InputError when the bundle would replace something that it is made of."""
     given = (source, options.data, options.val, options.labels, options.preprocess)
     for path in (Path(value) for value in given if value is not None):
-        if target.exists() and path.exists() and target.samefile(path):
+        if target.is_file() and path.is_file() and target.samefile(path):
             raise InputError(f"{target} is read to make the bundle and would be replaced by it; name another with -o")
 
 

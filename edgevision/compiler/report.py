@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgevision.bundle.manifest import Verdict
-from edgevision.compiler.measure import REFERENCE
 from edgevision.compiler.options import CompileOptions, Row
 from edgevision.compiler.pack import environment, json_bytes
 from edgevision.compiler.parity import ParityReport
@@ -17,7 +16,7 @@ from edgevision.errors import MissingExtraError
 
 TABLE_LEGEND = (
     "top1, agreement: on the judge photos, finalists and float only; agree: best class is float's, calibration photos. "
-    "ms: engine latency, p50/p90, by threads (t) and batch (×). RAM and load: of the engine, in a fresh process. "
+    "ms: engine latency, p50 / p90, by threads (t) and batch (×). RAM and load: of the engine, in a fresh process. "
     "int8: layers that really run in int8."
 )
 
@@ -52,7 +51,7 @@ class Report:
                 [
                     row.id,
                     *("–" if value is None else f"{value:.2f}" for value in (row.metric, row.agreement)),
-                    *(f"{row.latency[s][0]:.2f}/{row.latency[s][1]:.2f}" for s in self.settings),
+                    *(f"{row.latency[s][0]:.2f} / {row.latency[s][1]:.2f}" for s in self.settings),
                     f"{row.rss_bytes / 1e6:.0f}",
                     f"{row.load_ms:.0f}",
                     f"{row.size_bytes / 1e6:.2f}",
