@@ -140,9 +140,10 @@ class _Emitter:
     def _shield(self, copy: onnx.NodeProto) -> None:
         """Write a float Conv or Gemm between int8 tensors so that ONNX Runtime leaves it float.
 
-        Its WeightBiasQuantization (since 1.21) turns such a node's float weights into int8 on loading, with one scale
-        for the whole tensor: ruin for a depthwise convolution, and just where float was asked for. It passes over nodes
-        whose bias is not an initializer, so the bias goes behind a DequantizeLinear, exact to the last bit.
+        Its WeightBiasQuantization (microsoft/onnxruntime#22969, since 1.21) turns such a node's float weights into int8
+        on loading, with one scale for the whole tensor: ruin for a depthwise convolution, and just where float was
+        asked for. It passes over nodes whose bias is not an initializer, so the bias goes behind a DequantizeLinear,
+        exact to the last bit.
         """
         if copy.op_type not in {"Conv", "Gemm"} or not self._graph.is_float_constant(copy.input[1]):
             return
