@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edgevision.compiler.quiet import quiet
 from edgevision.errors import InputError, ModelFileError
 from edgevision.train import backbones
 
@@ -53,7 +54,8 @@ def build_network(arch: str, classes: int) -> nn.Module:
     Raises InputError when ``arch`` names nothing, or what it names fails.
     """
     if arch.startswith("torchvision:") or ":" not in arch:
-        return backbones.build(arch, classes)
+        with quiet():  # torchvision announces changes of initial weights, which are replaced here
+            return backbones.build(arch, classes)
     module_name, _, attribute = arch.partition(":")
     here = str(Path.cwd())
     added = here not in sys.path and "" not in sys.path
