@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from edgevision.cli import output
-from edgevision.errors import EdgeVisionError
+from edgevision.errors import DeviceWarning, EdgeVisionError, UnprovenWarning
 
 COMMANDS = ("train", "compile", "eval", "predict", "inspect", "verify", "tune", "doctor", "demo")
 _MODULES = {"eval": "evaluate", "compile": "compile_"}
@@ -49,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     with warnings.catch_warnings():
         warnings.showwarning = output.show_warning  # type: ignore[assignment]
+        warnings.simplefilter("ignore")  # other people's; ours are said, each time
+        for kind in (DeviceWarning, UnprovenWarning):
+            warnings.simplefilter("always", kind)
         try:
             status = int(arguments.run(arguments))
             sys.stdout.flush()  # here, where a closed pipe can still be told from a fault

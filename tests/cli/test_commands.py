@@ -1,0 +1,276 @@
+"""Each command on good input: its text, its JSON, its exit status, and what it leaves behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+COMMANDS = ("train", "compile", "eval", "predict", "inspect", "verify", "tune", "doctor", "demo")
+
+
+def test_every_command_has_help(edgevision):
+    done = edgevision("--help")
+    assert done.status == 0
+    assert "Exit status: 0 done, 1 failed, 2 bad usage or input, 3 budget or self-test not met" in " ".join(
+        done.out.split()
+    )
+    for command in COMMANDS:
+        assert f"\n    {command} " in done.out
+        one = edgevision(command, "--help")
+        assert one.status == 0
+        assert "--json" in one.out
+        assert "--debug" in one.out
+
+
+def test_version_and_nothing(edgevision):
+    import edgevision as package
+
+    assert edgevision("--version").out.strip() == package.__version__
+    done = edgevision()
+    assert done.status == 2
+    assert "usage: edgevision" in done.out
+
+
+@pytest.mark.parametrize("arguments", [["cook"], ["compile"], ["predict"], ["inspect", "--nope", "x"],
+                                       ["compile", "x", "--precision", "int4"], ["compile", "x", "--max-drop", "much"]])  # fmt: skip
+def test_usage_errors(edgevision, arguments):
+    done = edgevision(*arguments)
+    assert done.status == 2
+    assert done.err.splitlines()[-1].startswith("edgevision")
+    assert "Traceback" not in done.err
+
+
+def test_inspect(edgevision, color_bundle):
+    path = color_bundle()
+    done = edgevision("inspect", path, "--labels")
+    assert (done.status, done.err) == (0, "")
+    for expected in ("color", "onnxruntime-int8 (chosen)", "8×8 rgb", "Judged on 1000 photos", "proven", "yes", "blue"):
+        assert expected in done.out
+    data = edgevision("inspect", path, "--json").json
+    assert data["chosen"] == "onnxruntime-int8"
+    assert data["proven"] is True
+    assert len(data["id"]) == 64
+    assert [label["name"] for label in data["labels"]] == ["red", "green", "blue"]
+
+
+def test_verify(edgevision, color_bundle):
+    path = color_bundle()
+    done = edgevision("verify", path)
+    assert (done.status, done.err) == (0, "")
+    assert done.out.count(": passed.") == 2
+    data = edgevision("verify", path, "--json").json
+    assert data["passed"] is True
+    assert [v["variant"] for v in data["variants"]] == ["onnxruntime-int8", "onnxruntime-float"]
+
+
+def test_verify_finds_what_does_not_do_what_it_did(edgevision, color_bundle):
+    path = color_bundle(spoiled=["onnxruntime-int8"])
+    done = edgevision("verify", path)
+    assert done.status == 3
+    assert "onnxruntime-int8: FAILED" in done.out
+    assert "onnxruntime-float: passed" in done.out
+    spoiled = edgevision("verify", path, "--json")
+    assert spoiled.status == 3
+    assert spoiled.json["passed"] is False
+
+
+def test_a_spoiled_variant_is_passed_over_aloud(edgevision, color_bundle, photos):
+    photo = photos / "green" / "0.png"
+    done = edgevision("predict", color_bundle(spoiled=["onnxruntime-int8"]), photo)
+    assert done.status == 0
+    assert "green" in done.out
+    assert done.err.startswith("edgevision: warning: 'onnxruntime-int8'")
+    assert len(done.err.splitlines()) == 1
+    both = edgevision("predict", color_bundle(spoiled=["onnxruntime-int8", "onnxruntime-float"]), photo)
+    assert both.status == 3
+    assert "no variant of the bundle works" in both.err
+
+
+def test_predict(edgevision, color_bundle, photos):
+    path = color_bundle()
+    done = edgevision("predict", path, photos / "red" / "1.png", photos / "blue" / "2.png", "--top", 3)
+    assert (done.status, done.err) == (0, "")
+    first, second = done.out.splitlines()
+    assert first.startswith(f"{photos / 'red' / '1.png'}: red ")
+    assert second.startswith(f"{photos / 'blue' / '2.png'}: blue ")
+    assert first.count("%") == 3
+    data = edgevision("predict", path, photos, "--json").json  # a folder
+    assert len(data) == 60
+    assert all(Path(row["photo"]).parent.name == row["top"][0]["name"] for row in data)
+
+
+def test_predict_says_unknown(edgevision, color_bundle, tmp_path):
+    import numpy as np
+
+    from edgevision.decode import encode_png
+
+    (tmp_path / "grey.png").write_bytes(encode_png(np.full((8, 8, 3), 128, np.uint8)))
+    done = edgevision("predict", color_bundle(), tmp_path / "grey.png")
+    assert done.status == 0
+    assert "unknown (closest: " in done.out
+
+
+def test_predict_goes_on_after_a_bad_photo(edgevision, color_bundle, photos, tmp_path):
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"\xff\xd8\xff\xe0 no")
+    given = [photos / "red" / "1.png", bad, tmp_path / "none.png", photos / "blue" / "2.png"]
+    done = edgevision("predict", color_bundle(), *given)
+    assert done.status == 2
+    assert [line.split(": ")[1].split()[0] for line in done.out.splitlines()] == ["red", "blue"]
+    told = done.err.splitlines()
+    assert len(told) == 2
+    assert str(bad) in told[0]
+    assert "none.png" in told[1]
+    data = edgevision("predict", color_bundle(), *given, "--json").json
+    assert ["error" in row for row in data] == [False, True, True, False]
+
+
+def test_predict_draws(edgevision, color_bundle, photos, tmp_path):
+    from edgevision.decode import read_image
+
+    drawn = tmp_path / "new" / "drawn"
+    assert edgevision("predict", color_bundle(), photos / "red", "--draw", drawn).status == 0
+    assert len(list(drawn.iterdir())) == 20
+    assert read_image(next(drawn.iterdir())).shape[2] == 3
+
+
+def test_tune(edgevision, color_bundle, photos):
+    path = color_bundle()
+    done = edgevision("tune", path, "--threads", 1)
+    assert (done.status, done.err) == (0, "")
+    assert "edgevision.load will use onnxruntime-" in done.out
+    data = edgevision("tune", path, "--threads", 1, "--json").json
+    assert data["variant"] in {"onnxruntime-int8", "onnxruntime-float"}
+    assert Path(data["cache"]).is_file()
+
+
+def test_tune_without_a_writable_cache_warns_and_works(edgevision, color_bundle, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("EDGEVISION_CACHE", str(tmp_path / "file" / "below"))
+    done = edgevision("tune", color_bundle(), "--threads", 1)
+    assert done.status == 0
+    assert "edgevision: warning: " in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_doctor(edgevision):
+    done = edgevision("doctor")
+    data = edgevision("doctor", "--json").json
+    assert done.status == 0
+    assert data["healthy"] is True
+    assert data["cores"] >= 1
+    for part in data["parts"]:
+        assert part["name"] in done.out
+        assert (part["found"] is None) == (part["add"] is not None)
+
+
+def test_doctor_without_an_engine(edgevision, monkeypatch):
+    from edgevision.cli import doctor
+
+    known = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name in ("onnxruntime", "torch") else known(name))
+    done = edgevision("doctor", "--json")
+    assert done.status == 1
+    assert not done.json["healthy"]
+    missing = {part["name"]: part["add"] for part in done.json["parts"] if part["add"]}
+    assert missing["torch"] == "pip install 'edgevision[compile]'"
+    assert missing["onnxruntime"] == "pip install edgevision"
+
+
+def test_eval_of_a_bundle(edgevision, color_bundle, photos, tmp_path):
+    path = color_bundle()
+    done = edgevision("eval", path, "--data", photos, "--unknown", photos / "red")
+    assert (done.status, done.err) == (0, "")
+    assert "top-1" in done.out
+    assert "100.00 %" in done.out
+    assert "false accepts" in done.out
+    data = edgevision("eval", path, "--data", photos, "--against", path, "--json").json
+    assert data["models"][0]["metrics"]["top1"] == 100.0
+    assert data["paired"]["drop"] == 0.0
+
+
+def test_eval_finds_the_one_that_is_wrong(edgevision, color_bundle, photos, tmp_path):
+    lines = [f"{p},{'red' if p.stem == '7' else p.parent.name}" for p in sorted(photos.rglob("*.png"))]
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    data = edgevision("eval", color_bundle(), "--data", tmp_path / "list.csv", "--json").json
+    assert data["models"][0]["metrics"]["top1"] == pytest.approx(100 * 58 / 60)
+    assert data["models"][0]["metrics"]["confused"][0]["count"] == 1
+
+
+@pytest.mark.requires("matplotlib")
+def test_eval_page(edgevision, color_bundle, photos, tmp_path):
+    page = tmp_path / "page.html"
+    done = edgevision("eval", color_bundle(), "--data", photos, "--html", page)
+    assert done.status == 0
+    assert f"Wrote {page}" in done.out
+    text = page.read_text()
+    assert text.count("<svg") >= 3
+    assert "http-equiv" in text or "<html" in text
+    assert "<script src" not in text
+
+
+@pytest.mark.requires("torch", "onnx")
+def test_eval_of_an_onnx_file(edgevision, onnx_model, photos):
+    done = edgevision("eval", *onnx_model, "--data", photos, "--json", "--threads", 1)
+    assert (done.status, done.err) == (0, "")
+    assert done.json["models"][0]["metrics"]["top1"] == 100.0
+
+
+@pytest.mark.requires("torch", "onnx")
+def test_compile_text_and_json(edgevision, onnx_model, photos, quick, tmp_path):
+    target = tmp_path / "a [red]b.edge"
+    done = edgevision(
+        "compile", *onnx_model, "--data", photos, "--int8", "-o", target, "--report", tmp_path / "r" / "s"
+    )
+    assert (done.status, done.err) == (0, "")
+    assert "onnxruntime-int8 is the quickest int8 variant within the budget" in done.out
+    assert "openvino-int8: not installed: pip install 'edgevision[openvino]'" in done.out
+    assert "passed, not proven: 100.00 % against 100.00 %" in done.out
+    assert f"Wrote {target}" in done.out
+    assert f"edgevision predict '{target}' PHOTO" in done.out
+    assert (tmp_path / "r" / "s" / "report.json").is_file()
+    data = edgevision("compile", *onnx_model, "--data", photos, "--int8", "-o", target, "--json")
+    assert data.err == ""
+    assert data.json["bundle"] == str(target)
+    assert data.json["chosen"] == "onnxruntime-int8"
+    assert data.json["size_bytes"] == target.stat().st_size
+    assert edgevision("verify", target).status == 0
+    predicted = edgevision("predict", target, photos / "blue" / "3.png", "--json")
+    assert predicted.json[0]["top"][0]["name"] == "blue"
+    assert "not proven" in predicted.err
+
+
+@pytest.mark.requires("torch", "onnx")
+def test_compile_beyond_the_budget_leaves_the_old_bundle(edgevision, onnx_model, photos, quick, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from edgevision.compiler import judge
+
+    target = tmp_path / "model.edge"
+    target.write_bytes(b"the old one")
+    true = judge.verdict
+    monkeypatch.setattr(judge, "verdict", lambda *a: replace(true(*a), drop=9.0, passed=False, proven=False, lost=6))
+    done = edgevision("compile", *onnx_model, "--data", photos, "--int8", "-o", target)
+    assert done.status == 3
+    assert "no variant stays within the budget of 0.5 points; nothing was written" in done.err
+    assert "onnxruntime-int8: failed: " in done.err
+    assert "Raise --max-drop" in done.err
+    assert "Traceback" not in done.err
+    assert target.read_bytes() == b"the old one"
+    assert edgevision("compile", *onnx_model, "--data", photos, "--int8", "-o", target, "--json").json["status"] == 3
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [(("compile", "x.onnx"), "compile"), (("eval", "x.onnx", "--data", "."), "compile"),
+     (("train", "--data", ".", "-o", "x.pt"), "train")],
+)  # fmt: skip
+def test_without_torch_says_what_to_install(edgevision, command, extra, photos, monkeypatch):
+    from edgevision.cli import extras
+
+    monkeypatch.chdir(photos)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "torch" else name)
+    done = edgevision(*command)
+    assert done.status == 2
+    assert f"pip install 'edgevision[{extra}]'" in done.err
