@@ -105,24 +105,25 @@ class ProgressGroup:
 
 
 class RichProgress:
-    """A progress bar with loss, speed and time left, and a line for each epoch; on a terminal or in a log."""
+    """A progress bar with loss, speed and time left, and a line for each epoch; in a log, the lines alone."""
 
     def __init__(self, console: Any = None) -> None:
+        from rich import get_console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
         self._bar = Progress(
             TextColumn("[bold]train"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[facts]}"),
-            console=console,
+            console=console, disable=not (console or get_console()).is_terminal,
         )  # fmt: skip
         self._task = self._bar.add_task("train", total=1.0, facts="")
-        self._bar.start()
 
     def message(self, text: str) -> None:
         """A line above the bar."""
         self._bar.console.print(text, markup=False, highlight=False)
 
     def step(self, report: StepReport) -> None:
-        """Move the bar."""
+        """Move the bar, which appears with the first step."""
+        self._bar.start()
         left = f"{int(report.left_s) // 60}:{int(report.left_s) % 60:02d} left"
         facts = f"loss {report.loss:.3f}  {report.size} px  {report.photos_per_s:.0f} photos/s  {left}"
         self._bar.update(self._task, completed=report.progress, facts=facts)

@@ -14,7 +14,9 @@ def row(id: str, p50_ms: float, *, int8: int = 0, engine: str = "", size: int = 
     """A row with that latency at 2 threads, batch 1; ``batch_ms``: of a batch of 8."""
     latency = {(2, 1): (p50_ms, 2 * p50_ms), (1, 1): (99.0, 99.0), (2, 8): (batch_ms or 8 * p50_ms, 99.0)}
     kind = "int8" if int8 else "float"
-    return Row(id, kind, engine or id.split("-")[0], "float32", latency, size, 1.0, 1, {"int8": int8, "float32": 5})
+    return Row(
+        id, kind, engine or id.split("-", maxsplit=1)[0], "float32", latency, size, 1.0, 1, {"int8": int8, "float32": 5}
+    )
 
 
 def order(rows, precision=Precision.AUTO, objective=Objective.LATENCY, batch=1):

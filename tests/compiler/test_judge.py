@@ -21,13 +21,13 @@ def answers(*classes: int) -> np.ndarray:
     ("reference", "variant", "truth", "expected"),
     [
         # float: 3 of 4 right; variant: photo 1 lost, photo 3 gained, so 3 of 4 as well.
-        ([0, 1, 2, 0], [0, 2, 2, 1], [0, 1, 2, 1], dict(reference=75, value=75, drop=0, lost=1, gained=1)),
-        ([0, 1, 2, 0], [0, 2, 2, 0], [0, 1, 2, 1], dict(reference=75, value=50, drop=25, lost=1, gained=0)),
-        ([0, 1, 2, 0], [0, 1, 2, 1], [0, 1, 2, 1], dict(reference=75, value=100, drop=-25, lost=0, gained=1)),
+        ([0, 1, 2, 0], [0, 2, 2, 1], [0, 1, 2, 1], {"reference": 75, "value": 75, "drop": 0, "lost": 1, "gained": 1}),
+        ([0, 1, 2, 0], [0, 2, 2, 0], [0, 1, 2, 1], {"reference": 75, "value": 50, "drop": 25, "lost": 1, "gained": 0}),
+        ([0, 1, 2, 0], [0, 1, 2, 1], [0, 1, 2, 1], {"reference": 75, "value": 100, "drop": -25, "lost": 0, "gained": 1}),
         # Both wrong, and differently: no flip of right and wrong.
-        ([0, 1, 2, 0], [0, 1, 2, 2], [0, 1, 2, 1], dict(reference=75, value=75, drop=0, lost=0, gained=0)),
+        ([0, 1, 2, 0], [0, 1, 2, 2], [0, 1, 2, 1], {"reference": 75, "value": 75, "drop": 0, "lost": 0, "gained": 0}),
         # Without labels float is the truth.
-        ([0, 1, 2, 0], [0, 1, 2, 2], None, dict(reference=100, value=75, drop=25, lost=1, gained=0)),
+        ([0, 1, 2, 0], [0, 1, 2, 2], None, {"reference": 100, "value": 75, "drop": 25, "lost": 1, "gained": 0}),
     ],
 )  # fmt: skip
 def test_flips(reference, variant, truth, expected):
