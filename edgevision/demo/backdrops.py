@@ -86,7 +86,9 @@ def _paint_wall(frame: ImageArray, matrix: Matrix, camera: Camera, backdrop: Bac
 
 def _paint_rail(frame: ImageArray, matrix: Matrix, variant: int) -> None:
     """The front edge of a shelf with its price tags, and the dark under it."""
-    corners = np.array([(x, SHELF_EDGE_CM, z) for x, z in ((-48, 0), (48, 0), (48, -4), (-48, -4), (48, -60), (-48, -60))])
+    corners = np.array(
+        [(x, SHELF_EDGE_CM, z) for x, z in ((-48, 0), (48, 0), (48, -4), (-48, -4), (48, -60), (-48, -60))]
+    )
     at = project(matrix, corners).astype(np.float32)
     under = np.stack([at[3], at[2], at[4], at[5]])
     cv2.fillConvexPoly(frame, np.round(under).astype(np.int32), (34, 36, 40), cv2.LINE_AA)
@@ -108,14 +110,13 @@ def _rng(*key: int) -> np.random.Generator:
 
 def _speckle(rng: np.random.Generator, shape: tuple[int, int], blur_x: float, blur_y: float) -> _Field:
     """Smooth noise with unit spread."""
-    field = cv2.GaussianBlur(rng.normal(0, 1, shape).astype(np.float32), (0, 0), blur_x, sigmaY=blur_y,
-                             borderType=cv2.BORDER_WRAP if min(blur_x, blur_y) < 0 else cv2.BORDER_REFLECT)  # fmt: skip
+    field = cv2.GaussianBlur(rng.normal(0, 1, shape).astype(np.float32), (0, 0), blur_x, sigmaY=blur_y)
     return np.asarray(field / field.std(), np.float32)
 
 
 def _tinted(color: Color, field: _Field) -> ImageArray:
     """``color`` made lighter and darker by ``field`` (in grey levels)."""
-    return np.clip(np.array(color, np.float32) + field[..., None], 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.array(color, np.float32) + field[..., None], 0, 255), np.uint8)
 
 
 @cache
@@ -128,7 +129,14 @@ def _ground(place: Place, variant: int) -> ImageArray:
 def _table(variant: int) -> ImageArray:
     rng = _rng(1, variant)
     n = GROUND_PX
-    woods: tuple[Color, ...] = ((92, 138, 178), (62, 96, 138), (120, 168, 205), (48, 70, 98), (140, 178, 200), (74, 110, 160))
+    woods: tuple[Color, ...] = (
+        (92, 138, 178),
+        (62, 96, 138),
+        (120, 168, 205),
+        (48, 70, 98),
+        (140, 178, 200),
+        (74, 110, 160),
+    )
     texture = np.zeros((n, n, 3), np.uint8)
     y = 0
     while y < n:
@@ -147,7 +155,8 @@ def _belt(variant: int) -> ImageArray:
     rng = _rng(2, variant)
     n = GROUND_PX
     tones: tuple[Color, ...] = ((46, 44, 42), (60, 58, 54), (38, 40, 40), (74, 70, 66), (52, 60, 54), (66, 56, 50))
-    weave = 3.0 * np.sign(np.sin(np.arange(n) / 1.9))[:, None] * np.sign(np.sin(np.arange(n) / 1.9))[None, :]
+    threads = np.sign(np.sin(np.arange(n, dtype=np.float32) / 1.9))
+    weave = 3 * threads[:, None] * threads[None, :]
     texture = _tinted(tones[variant], weave + 4 * _speckle(rng, (n, n), 1, 1) + 4 * _speckle(rng, (n, n), 120, 8))
     edge = round(0.2 * n)
     for y, height, color in ((edge - 44, 44, (168, 166, 162)), (n - edge, 44, (168, 166, 162))):
@@ -191,7 +200,14 @@ def _tray(variant: int) -> ImageArray:
     rng = _rng(5, variant)
     n = GROUND_PX
     texture = (_table if variant % 2 else _counter)(variant).copy()
-    trays: tuple[Color, ...] = ((92, 96, 98), (64, 74, 170), (132, 104, 58), (72, 118, 74), (196, 200, 204), (44, 46, 50))
+    trays: tuple[Color, ...] = (
+        (92, 96, 98),
+        (64, 74, 170),
+        (132, 104, 58),
+        (72, 118, 74),
+        (196, 200, 204),
+        (44, 46, 50),
+    )
     color, floor = trays[variant], 4 * _speckle(rng, (n, n), 1.2, 1.2)
     layers = (
         (118, mix(color, (8, 8, 8), 0.75), None), (126, mix(color, WHITE, 0.3), None), (134, color, None),
@@ -202,8 +218,8 @@ def _tray(variant: int) -> ImageArray:
         _rounded(mask, inset, round(0.72 * inset), n, 60)
         paint = _tinted(tone, grain if grain is not None else np.zeros((n, n), np.float32))
         share = (mask.astype(np.float32) / 255)[..., None]
-        texture = np.rint(texture + share * (paint.astype(np.float32) - texture)).astype(np.uint8)
-    return texture
+        texture = np.asarray(np.rint(texture + share * (paint.astype(np.float32) - texture)), np.uint8)
+    return np.asarray(texture, np.uint8)
 
 
 def _rounded(mask: npt.NDArray[np.uint8], x: int, y: int, n: int, radius: int) -> None:
@@ -242,7 +258,14 @@ def _wall(place: Place, variant: int) -> ImageArray:
 @cache
 def _rail(variant: int) -> ImageArray:
     rng = _rng(7, variant)
-    colors: tuple[Color, ...] = ((200, 202, 204), (60, 60, 190), (150, 110, 50), (90, 92, 94), (214, 216, 216), (60, 130, 70))
+    colors: tuple[Color, ...] = (
+        (200, 202, 204),
+        (60, 60, 190),
+        (150, 110, 50),
+        (90, 92, 94),
+        (214, 216, 216),
+        (60, 130, 70),
+    )
     rail = np.full((40, 960, 3), colors[variant], np.uint8)
     rail[:4] = mix(colors[variant], WHITE, 0.5)
     for x in range(40, 960, 150):

@@ -38,7 +38,7 @@ def shop_number(prefix: int, item: int) -> str:
 
 def modules(number: str) -> str:
     """The 95 modules of a 13-digit number, ``1`` = dark. A wrong check digit raises InputError."""
-    if len(number) != 13 or int(number[12]) != check_digit(number[:12]):
+    if len(number) != 13 or number[12] != str(check_digit(number[:12])):
         raise InputError(f"expected 13 digits with a right check digit, got {number!r}")
     parity = _PARITY[int(number[0])]
     left = "".join((_SET_A if side == "A" else _SET_B)[int(d)] for side, d in zip(parity, number[1:7], strict=True))

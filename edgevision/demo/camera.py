@@ -170,7 +170,7 @@ def _paint_patch(
     facing = area > 0.5
     if not facing.any():
         return
-    rows, columns = facing.shape
+    columns = facing.shape[1]
     texture = _lit(patch, placed, k, eye, light, math.sqrt(float(area[facing].sum()) / 2))
     height, width = texture.shape[0] - 2 * PAD_PX, texture.shape[1] - 2 * PAD_PX
     at_y, at_x = patch.rows * height + PAD_PX - 0.5, np.linspace(0, width, columns + 1) + PAD_PX - 0.5
@@ -186,8 +186,8 @@ def _paint_patch(
         room = canvas[y0 : max(0, y1), x0 : max(0, x1)]
         if not room.size:
             continue
-        corners = np.array([(u0, v0), (u1, v0), (u1, v1), (u0, v1)], np.float32) - np.float32([left, top])
-        warp = cv2.getPerspectiveTransform(corners, quad - np.float32([x0, y0]))
+        corners = np.array([(u0, v0), (u1, v0), (u1, v1), (u0, v1)], np.float32) - np.array([left, top], np.float32)
+        warp = cv2.getPerspectiveTransform(corners, quad - np.array([x0, y0], np.float32))
         cv2.warpPerspective(source, warp, (room.shape[1], room.shape[0]), dst=room, flags=cv2.INTER_LINEAR,
                             borderMode=cv2.BORDER_TRANSPARENT)  # fmt: skip
         cv2.fillConvexPoly(mask, np.round(quad * 16).astype(np.int32), 255, cv2.LINE_8, shift=4)
@@ -196,7 +196,9 @@ def _paint_patch(
 def _lit(patch: Patch, placed: Placed, k: int, eye: Matrix, light: Light, extent_px: float) -> ImageArray:
     """The texture at the size that ``extent_px`` (root of the visible area) asks for, with light and gloss on it."""
     wanted_px = extent_px * (1.6 if patch.points.shape[1] > 12 else 1.0)  # half of a cylinder's texture is behind
-    texture = next(m for m in (*reversed(patch.mips), patch.mips[0]) if _root_area(m) >= wanted_px or m is patch.mips[0])
+    texture = next(
+        m for m in (*reversed(patch.mips), patch.mips[0]) if _root_area(m) >= wanted_px or m is patch.mips[0]
+    )
     normals, towards = placed.normals[k], light.direction.astype(np.float32)
     facing = normals @ towards
     # Half-Lambert: packages are lit by rooms, not by one lamp in the dark.

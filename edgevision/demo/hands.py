@@ -13,7 +13,14 @@ from edgevision.demo.lettering import Color
 from edgevision.demo.motifs import mix
 from edgevision.frames import ImageArray
 
-SKINS: tuple[Color, ...] = ((168, 196, 232), (140, 172, 214), (110, 146, 196), (78, 112, 160), (52, 78, 116), (38, 54, 82))
+SKINS: tuple[Color, ...] = (
+    (168, 196, 232),
+    (140, 172, 214),
+    (110, 146, 196),
+    (78, 112, 160),
+    (52, 78, 116),
+    (38, 54, 82),
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,9 @@ def paint_hand(frame: ImageArray, hand: Hand) -> None:
     pen(shade, (palm + 2 * light, back + 2 * light), width * (hand.fingers - 0.4))
     room = frame[y0:y1, x0:x1]
     size = (x1 - x0, y1 - y0)
-    cover, soft, nail = (cv2.resize(layer, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255 for layer in layers)
+    cover, soft, nail = (
+        cv2.resize(layer, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255 for layer in layers
+    )
     soft, nail = (cv2.GaussianBlur(m, (0, 0), max(0.4, f * width))[..., None] for m, f in ((soft, 0.16), (nail, 0.03)))
     skin = SKINS[hand.skin % len(SKINS)]
     dark, bright, shell = (np.array(c, np.float32) for c in (

@@ -60,7 +60,8 @@ def _light_map(lens: Lens) -> npt.NDArray[np.float32]:
     t = np.linspace(-1, 1, 17)
     x, y = np.meshgrid(t, t)
     a = np.radians(lens.slope_angle)
-    return ((1 - lens.vignette * (x**2 + y**2) / 2) * (1 + lens.slope * (x * np.cos(a) + y * np.sin(a)))).astype(np.float32)
+    vignette, slope = 1 - lens.vignette * (x**2 + y**2) / 2, 1 + lens.slope * (x * np.cos(a) + y * np.sin(a))
+    return np.asarray(vignette * slope, np.float32)
 
 
 def _smear(length_px: float, angle: float) -> npt.NDArray[np.float32]:
@@ -70,7 +71,7 @@ def _smear(length_px: float, angle: float) -> npt.NDArray[np.float32]:
     half = np.array([np.cos(a), np.sin(a)]) * length_px / 2
     ends = [tuple(int(v) for v in np.round((middle + sign * half) * 16)) for sign in (-1, 1)]
     cv2.line(kernel, ends[0], ends[1], 1.0, 1, cv2.LINE_8, shift=4)
-    return kernel / kernel.sum()
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 _NOISE_PX = 1024

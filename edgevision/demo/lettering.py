@@ -27,6 +27,9 @@ class Typeface(NamedTuple):
     spacing: float = 0.13
 
 
+PLAIN = Typeface()
+
+
 # Each glyph: its width, then strokes as points "xy" on a grid of 6×8 (y down). A stroke that starts with "~" is the
 # control polygon of a smooth open curve, with "o" of a smooth closed one.
 _GLYPHS = {
@@ -101,7 +104,7 @@ def _smoothed(points: npt.NDArray[np.float64], closed: bool) -> npt.NDArray[np.f
     return np.concatenate([points, points[:1]]) if closed else points
 
 
-def text_width(text: str, height: float, face: Typeface = Typeface()) -> float:
+def text_width(text: str, height: float, face: Typeface = PLAIN) -> float:
     """Width in pixels of ``text`` at cap height ``height``. Lower case counts as capitals."""
     if not text:
         return 0.0
@@ -115,7 +118,7 @@ def draw_text(
     at: tuple[float, float],
     height: float,
     color: Color,
-    face: Typeface = Typeface(),
+    face: Typeface = PLAIN,
     *,
     align: str = "center",
     fit: float | None = None,

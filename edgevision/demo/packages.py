@@ -61,7 +61,9 @@ def package(product: Product) -> Package:
     return Package(patches, (float(size[0]), float(size[1]), float(size[2])))
 
 
-def _patch(points: npt.ArrayLike, texture: ImageArray, gloss: float, rows: npt.NDArray[np.float64] | None = None) -> Patch:
+def _patch(
+    points: npt.ArrayLike, texture: ImageArray, gloss: float, rows: npt.NDArray[np.float64] | None = None
+) -> Patch:
     grid = np.asarray(points, np.float32)
     if rows is None:
         rows = np.linspace(0, 1, len(grid))
@@ -122,8 +124,9 @@ def _worn(panel: ImageArray) -> ImageArray:
     x, y = np.minimum(np.arange(w), np.arange(w)[::-1]), np.minimum(np.arange(h), np.arange(h)[::-1])
     edge = np.minimum(x[None, :], y[:, None]).astype(np.float32)
     shade -= 0.18 * np.exp(-edge / 7.0)
-    worn = cv2.multiply(panel, cv2.merge([shade] * 3), dtype=cv2.CV_8U)
-    cv2.rectangle(worn, (0, 0), (w - 1, h - 1), mix(tuple(map(int, panel[h // 2, 0])), WHITE, 0.45), 2)
+    worn = np.asarray(cv2.multiply(panel, cv2.merge([shade] * 3), dtype=cv2.CV_8U), np.uint8)
+    blue, green, red = (int(v) for v in panel[h // 2, 0])
+    cv2.rectangle(worn, (0, 0), (w - 1, h - 1), mix((blue, green, red), WHITE, 0.45), 2)
     return worn
 
 
@@ -154,7 +157,11 @@ def _carton(product: Product) -> list[Patch]:
     draw_text(slope, product.flavour, (slope.shape[1] / 2, 0.82 * slope.shape[0]), 0.13 * slope.shape[0],
               mix(product.accent, INK, 0.3), product.face, fit=0.8 * slope.shape[1])  # fmt: skip
     plain, capped = _worn(slope), slope.copy()
-    for r, color in ((1.25, mix(product.accent, INK, 0.45)), (1.1, product.accent), (0.8, mix(product.accent, WHITE, 0.25))):
+    for r, color in (
+        (1.25, mix(product.accent, INK, 0.45)),
+        (1.1, product.accent),
+        (0.8, mix(product.accent, WHITE, 0.25)),
+    ):
         disc(capped, slope.shape[1] / 2, 0.42 * slope.shape[0], _px(r), _px(r), color)
     gable = _worn(blank(_px(d), _px(4), mix(product.base, INK, 0.12)))
     strip = _worn(blank(_px(w), _px(1.4), product.accent))
@@ -227,8 +234,10 @@ def _bottle(product: Product) -> list[Patch]:
     glass = mix(product.accent, (238, 232, 222), 0.72)
     label = _wrap(product, 2 * math.pi * 3.2, 7.5)
     w = label.shape[1]
-    cap, neck, shoulder, body = _rows(w, (1.7, product.accent), (1.2, glass), (7.0, glass), (6.9, mix(glass, INK, 0.08)))
-    for y in range(0, cap.shape[0]):  # ribs of the screw cap
+    cap, neck, shoulder, body = _rows(
+        w, (1.7, product.accent), (1.2, glass), (7.0, glass), (6.9, mix(glass, INK, 0.08))
+    )
+    for y in range(cap.shape[0]):  # ribs of the screw cap
         cap[y, ::14] = mix(product.accent, INK, 0.3)
     for y in range(8, body.shape[0] - 12, 34):  # grooves of the bottle
         body[y : y + 5] = mix(glass, INK, 0.22)
@@ -244,7 +253,9 @@ def _jar(product: Product) -> list[Patch]:
     filling = mix(product.motif_color, INK, 0.25)
     label = _wrap(product, 2 * math.pi * 3.9, 5.6)
     w = label.shape[1]
-    lid, shoulder, above, below = _rows(w, (1.6, product.accent), (1.5, mix(filling, WHITE, 0.2)), (0.8, filling), (1.9, filling))
+    lid, shoulder, above, below = _rows(
+        w, (1.6, product.accent), (1.5, mix(filling, WHITE, 0.2)), (0.8, filling), (1.9, filling)
+    )
     lid[:, ::18] = mix(product.accent, INK, 0.25)
     profile = [(3.75, 10.6), (3.75, 9.1), (3.4, 9.05), (3.9, 8.0), (3.9, 7.2), (3.9, 1.6), (3.9, 0.5), (3.4, 0.0)]
     cover, foot = _lid(3.75, 10.6, product.accent), _lid(3.4, 0.0, filling, below=True)
@@ -271,6 +282,9 @@ def _bulged(product: Product, w: float, h: float, depth: float, *, pillow: bool)
         thick = thick * (1 + 0.16 * creases)
         x = -sign * s * w / 2 * (1 - 0.07 * belly)
         patches.append(_patch(np.stack([x, sign * thick, (1 - v) * h], axis=2), panel, 0.65))
+    if not pillow:  # the foot it stands on
+        foot = np.stack([patches[0].points[-1], patches[1].points[-1][::-1]])
+        patches.append(_patch(foot, blank(_px(w), _px(depth), mix(product.base, INK, 0.3)), 0.4))
     return patches
 
 

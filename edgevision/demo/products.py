@@ -9,7 +9,7 @@ from enum import Enum
 import numpy as np
 
 from edgevision.demo.barcode import shop_number
-from edgevision.demo.lettering import Color, Typeface
+from edgevision.demo.lettering import PLAIN, Color, Typeface
 from edgevision.demo.motifs import MOTIFS
 
 
@@ -57,10 +57,11 @@ class Product:
     motif_color: Color
     net: str
     number: str  # EAN-13
-    face: Typeface = Typeface()
+    face: Typeface = PLAIN
 
     @property
     def name(self) -> str:
+        """Brand and flavour, as a shop's list has it."""
         return f"{self.brand} {self.flavour}"
 
 

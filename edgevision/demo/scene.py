@@ -38,10 +38,10 @@ class Scene:
     camera: Camera
     backdrop: Backdrop
     product: Product | None = None
-    pose: Pose = Pose()
+    pose: Pose = field(default_factory=Pose)
     others: tuple[tuple[Product, Pose], ...] = ()
     hand: Hand | None = None
-    light: Light = Light()
+    light: Light = field(default_factory=Light)
     lens: Lens = field(default_factory=Lens)
     side_px: int = FRAME_PX
 
@@ -128,7 +128,13 @@ def sample_scene(rng: np.random.Generator, kind: SceneKind, *, product: Product 
     backdrop = Backdrop(
         spot,
         int(rng.integers(VARIANTS)),
-        float(rng.uniform(-12, 12) if spot in (Place.TRAY, Place.BELT) else 0 if spot is Place.SHELF else rng.uniform(0, 360)),
+        float(
+            rng.uniform(-12, 12)
+            if spot in (Place.TRAY, Place.BELT)
+            else 0
+            if spot is Place.SHELF
+            else rng.uniform(0, 360)
+        ),
         (float(rng.uniform(-5, 5)), float(rng.uniform(-5, 5))),
         float(rng.uniform(9, 14) if spot is Place.SHELF else rng.uniform(45, 90)),
     )
@@ -149,7 +155,9 @@ def _view(rng: np.random.Generator, spot: Place, product: Product | None, held: 
     if lying:
         yaw = float(rng.normal(0, 35))
     if held:
-        pitch, roll, lift = (float(v) for v in (rng.uniform(-5, 0.8 * elevation), rng.normal(0, 12), rng.uniform(6, 14)))
+        pitch, roll, lift = (
+            float(v) for v in (rng.uniform(-5, 0.8 * elevation), rng.normal(0, 12), rng.uniform(6, 14))
+        )
     pose = Pose(yaw, pitch, roll, float(rng.uniform(-1.5, 1.5)), float(rng.uniform(-1.5, 1.5)), lift)
     size = package(product).size
     middle = lift + (size[1] if lying else size[2]) / 2
@@ -187,7 +195,12 @@ def _hand(rng: np.random.Generator, product: bool, held: bool) -> Hand | None:
 
 def _light(rng: np.random.Generator) -> Light:
     strength = float(rng.uniform(0.3, 0.75))
-    return Light(float(rng.uniform(-110, 110)), float(rng.uniform(30, 80)), float(rng.uniform(0.95, 1.08)) - 0.75 * strength, strength)
+    return Light(
+        float(rng.uniform(-110, 110)),
+        float(rng.uniform(30, 80)),
+        float(rng.uniform(0.95, 1.08)) - 0.75 * strength,
+        strength,
+    )
 
 
 def _lens(rng: np.random.Generator) -> Lens:

@@ -1,0 +1,294 @@
+"""The demo: compile the checkpoint that comes with EdgeVision, then recognise a live stream with what came out."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevision.demo.scene import SceneKind, render
+from edgevision.demo.stream import Shot, stream
+from edgevision.demo.tally import Tally
+from edgevision.errors import MissingExtraError, UnprovenWarning
+from edgevision.frames import Frame, ImageArray
+from edgevision.tasks.results import Classification, FrameId, Timing
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgevision.compiler.pipeline import CompileResult
+
+CHECKPOINT = Path(__file__).parent / "model.pt"
+FRAMES = 240
+VIEWED_PER_SECOND = 12  # a pace to watch; without a terminal the stream runs as fast as it can
+KEPT_FRAMES = 6
+ProgressFn = Callable[[str, int, int], None]
+
+
+def _silent(step: str, done: int, total: int) -> None:
+    """No progress."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo found. ``int8`` and ``reference`` count the same frames; ``report`` is the compiler's."""
+
+    bundle: Path
+    frames_folder: Path
+    int8: Tally
+    reference: Tally
+    chosen: str
+    engine_ms: dict[str, dict[int, float]]  # variant → threads → p50, from the compiler's interleaved measurement
+    sizes: dict[str, int]  # bytes of the checkpoint, the float graph, the int8 graph, the bundle
+    verdict: str
+    report: dict[str, Any]
+    compile_s: float
+    stream_s: float
+
+    def speedup(self, threads: int) -> float:
+        """How many times quicker the chosen variant is than the float graph on ONNX Runtime."""
+        return self.engine_ms[self.reference.name][threads] / self.engine_ms[self.chosen][threads]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "bundle": str(self.bundle),
+            "frames_folder": str(self.frames_folder),
+            "chosen": self.chosen,
+            "stream": {"int8": self.int8.to_dict(), "float": self.reference.to_dict(), "seconds": self.stream_s},
+            "engine_ms_p50": {name: {str(t): ms for t, ms in by.items()} for name, by in self.engine_ms.items()},
+            "speedup": {str(t): self.speedup(t) for t in self.engine_ms[self.chosen]},
+            "sizes_bytes": self.sizes,
+            "verdict": self.verdict,
+            "compile": {"seconds": self.compile_s, **self.report},
+        }
+
+
+def run_demo(
+    console: Console, *, frames: int = FRAMES, seed: int = 0, threads: int = 0, json: bool = False,
+    folder: Path = Path("runs/demo"), progress: AbstractContextManager[ProgressFn] | None = None,
+) -> DemoResult:  # fmt: skip
+    """Compile, watch ``frames`` frames, sum up. Writes ``model.edge`` and a few frames into ``folder``.
+
+    ``threads``: engine threads, 0 = all cores. ``progress`` is open while compiling, and told of its steps. With ``json`` nothing is printed: the result holds everything.
+    Raises MissingExtraError where the compiler's packages are not installed.
+    """
+    if json:
+        from rich.console import Console as QuietConsole
+
+        console = QuietConsole(quiet=True)
+    started = time.perf_counter()
+    with progress or nullcontext(_silent) as tell:
+        result = _compile(folder / "model.edge", threads, tell)
+    compile_s = time.perf_counter() - started
+    _show_variants(console, result, compile_s)
+    started = time.perf_counter()
+    int8, reference = _watch(console, result, frames, seed, threads, folder / "frames")
+    found = _found(result, int8, reference, folder, compile_s, time.perf_counter() - started)
+    _show_summary(console, found)
+    return found
+
+
+def _compile(target: Path, threads: int, progress: ProgressFn) -> CompileResult:
+    for package in ("torch", "torchvision", "onnx", "onnxscript"):
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "compile", "edgevision demo")
+    from edgevision.compiler.options import CompileOptions, Precision
+    from edgevision.compiler.pipeline import compile_model
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return compile_model(CHECKPOINT, target, CompileOptions(precision=Precision.INT8, threads=threads), progress)
+
+
+# ---- the stream ----
+
+
+@contextmanager
+def _float_reference(result: CompileResult, threads: int) -> Iterator[Callable[[ImageArray], Classification]]:
+    """The float graph, answering as a variant of the bundle would."""
+    from edgevision.compiler.measure import REFERENCE
+    from edgevision.engines import EngineOptions
+    from edgevision.runner import Runner
+    from edgevision.tasks.classify import ClassifyTask
+
+    manifest = result.manifest
+    row = next(row for row in result.rows if row.id == REFERENCE)
+    task = ClassifyTask(manifest.labels, manifest.output, row.temperature, row.threshold)
+    options = EngineOptions(threads)
+    runner = Runner(result.float_graph, row.engine, options, manifest.preprocess, len(manifest.labels))
+
+    def answer(frame: ImageArray) -> Classification:
+        scores = runner.run([Frame.from_array(frame)])
+        timing = Timing(scores.preprocess_ms, scores.infer_ms, 0.0)
+        return task.decode(scores.raw, [FrameId()], timing)[0]
+
+    try:
+        yield answer
+    finally:
+        runner.close()
+
+
+def _watch(
+    console: Console, result: CompileResult, frames: int, seed: int, threads: int, kept: Path
+) -> tuple[Tally, Tally]:
+    """Show the same frames to the bundle and to the float graph, and count both."""
+    import cv2
+
+    import edgevision as ev
+    from edgevision.compiler.measure import REFERENCE
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnprovenWarning)  # the verdict was printed above
+        model = ev.load(result.path, threads=threads or None)
+    int8, reference = Tally(model.variant.id), Tally(REFERENCE)
+    cv_threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # the renderer's many small steps are quicker without
+    try:
+        with model, _float_reference(result, model.threads) as by_float, _shown(console) as show:
+            for answer in (model.predict, by_float):  # first calls are slower; not counted
+                answer(render(next(stream(seed, 1)).scene))
+            began = time.perf_counter()
+            for shot in stream(seed, frames):
+                frame = render(shot.scene)
+                _keep(kept, shot, frame)
+                # Turn about, so that neither always finds the caches warm.
+                if shot.index % 2:
+                    second, first = by_float(frame), model.predict(frame)
+                else:
+                    first, second = model.predict(frame), by_float(frame)
+                for tally, given in ((int8, first), (reference, second)):
+                    tally.add(shot.scene.kind, shot.scene.label, given)
+                fps = (shot.index + 1) / (time.perf_counter() - began)
+                show(shot, frame, (first, second), (int8, reference), model.variant.threshold, frames, fps)
+    finally:
+        cv2.setNumThreads(cv_threads)
+    return int8, reference
+
+
+_Show = Callable[[Shot, "ImageArray", tuple[Classification, ...], tuple[Tally, ...], float, int, float], None]
+
+
+@contextmanager
+def _shown(console: Console) -> Iterator[_Show]:
+    """The live view on a terminal that can show it; else a plain line from time to time."""
+    from edgevision.demo import screen
+
+    if not screen.fits(console):
+        yield lambda shot, frame, answers, tallies, threshold, frames, fps: _plain(console, shot, tallies, frames, fps)
+        return
+    from rich.live import Live
+
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        began = time.perf_counter()
+
+        def show(
+            shot: Shot, frame: ImageArray, answers: tuple[Classification, ...], tallies: tuple[Tally, ...],
+            threshold: float, frames: int, fps: float,
+        ) -> None:  # fmt: skip
+            moment = screen.Moment(shot, frame, answers, tallies, threshold, frames, fps)
+            live.update(screen.view(moment, console), refresh=True)
+            due = began + (shot.index + 1) / VIEWED_PER_SECOND
+            time.sleep(max(0.0, due - time.perf_counter()))
+
+        yield show
+
+
+def _plain(console: Console, shot: Shot, tallies: tuple[Tally, ...], frames: int, fps: float) -> None:
+    done = shot.index + 1
+    if done % max(1, frames // 5) == 0 or done == frames:
+        right = " · ".join(f"{t.name} {t.right_percent:.1f} % right, {t.median_ms:.2f} ms" for t in tallies)
+        console.print(f"frame {done} of {frames}: {right} · {fps:.0f} frames/s")
+
+
+def _keep(folder: Path, shot: Shot, frame: ImageArray) -> None:
+    """Keep the last frame of the first few visits, named after what it shows."""
+    import cv2
+
+    from edgevision.demo.stream import FRAMES_PER_VISIT
+
+    if shot.visit < KEPT_FRAMES and shot.index % FRAMES_PER_VISIT == FRAMES_PER_VISIT - 1:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = shot.scene.product.id if shot.scene.product else "empty"
+        _, data = cv2.imencode(".jpg", frame, (cv2.IMWRITE_JPEG_QUALITY, 95))
+        (folder / f"{shot.visit}-{name}.jpg").write_bytes(data.tobytes())
+
+
+# ---- the summary ----
+
+
+def _found(
+    result: CompileResult, int8: Tally, reference: Tally, folder: Path, compile_s: float, stream_s: float
+) -> DemoResult:
+    engine_ms = {row.id: {t: p50 for (t, batch), (p50, _) in row.latency.items() if batch == 1} for row in result.rows}
+    chosen = result.manifest.chosen
+    int8_row = next(row for row in result.rows if row.id == chosen)
+    sizes = {
+        "checkpoint": CHECKPOINT.stat().st_size,
+        "float_graph": len(result.float_graph),
+        "int8_graph": int8_row.size_bytes,
+        "bundle": result.path.stat().st_size,
+    }
+    report = result.report
+    return DemoResult(
+        result.path, folder / "frames", int8, reference, chosen, engine_ms, sizes, report.verdict_line(),
+        report.to_dict(), compile_s, stream_s,
+    )  # fmt: skip
+
+
+def _show_variants(console: Console, result: CompileResult, seconds: float) -> None:
+    from rich.table import Table
+
+    header, lines = result.report.table()
+    table = Table(title="Variants on this machine", title_justify="left", header_style="bold", title_style="bold")
+    for place, name in enumerate(header):
+        table.add_column(name, justify="left" if place == 0 else "right", overflow="fold")
+    for place, line in enumerate(lines):
+        table.add_row(*line, style="bold green" if place == 0 else None)
+    console.print(table, soft_wrap=False)
+    console.print(f"Compiled {CHECKPOINT.name} in {seconds:.0f} s. {result.report.why}")
+    console.print(result.report.verdict_line(), end="\n\n")
+
+
+def _show_summary(console: Console, found: DemoResult) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    int8, float_ = found.int8, found.reference
+    table = Table(title=f"{int8.frames} frames, against the truth", title_justify="left", header_style="bold",
+                  title_style="bold")  # fmt: skip
+    table.add_column("")
+    for tally in (int8, float_):
+        table.add_column(tally.name, justify="right")
+
+    def row(name: str, *values: str) -> None:
+        table.add_row(name, *values)
+
+    row("answers right", *(f"{t.right_percent:.1f} %" for t in (int8, float_)))
+    row(f"top-1 on {int8.listed} frames of listed products",
+        *("–" if t.top1_percent is None else f"{t.top1_percent:.1f} %" for t in (int8, float_)))  # fmt: skip
+    row('  of these answered "unknown"', *(str(t.rejected) for t in (int8, float_)))
+    row("  of these mistaken for another", *(str(t.mistaken) for t in (int8, float_)))
+    for kind, what in ((SceneKind.UNLISTED, "unlisted products"), (SceneKind.EMPTY, "empty places")):
+        if n := int8.others.get(kind):
+            row(f"false accepts on {n} frames of {what}", *(str(t.accepted[kind]) for t in (int8, float_)))
+    for threads in found.engine_ms[found.chosen]:
+        values = [f"{found.engine_ms[t.name][threads]:.2f} ms" for t in (int8, float_)]
+        row(f"engine latency, p50, {threads} thread{'s' if threads > 1 else ''}", *values)
+    row("size of the graph", *(f"{found.sizes[k] / 1e6:.2f} MB" for k in ("int8_graph", "float_graph")))
+    console.print(table, soft_wrap=False)
+    quick = ", ".join(f"{found.speedup(t):.1f}× with {t} thread{'s' if t > 1 else ''}"
+                      for t in sorted(found.engine_ms[found.chosen]))  # fmt: skip
+    console.print(f"{found.chosen} against float in ONNX Runtime: {quick}.", end="\n\n")
+    sample = next(iter(sorted(found.frames_folder.glob("*.jpg"))), found.frames_folder / "FRAME.jpg")
+    for text, command in (
+        ("Look into the file:", f"edgevision inspect {found.bundle}"),
+        ("Recognise a frame, without torch:", f"edgevision predict {found.bundle} {sample}"),
+        ("Train on your own products:", "edgevision train --data PHOTOS/ -o model.pt"),
+        ("Make them one file:", "edgevision compile model.pt --int8"),
+    ):
+        console.print(Text(f"{text:<34} ").append(command, "bold"), soft_wrap=True)

@@ -1,0 +1,68 @@
+"""The demo from end to end, and the checkpoint that comes with it."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from edgevision.demo.products import LISTED
+from edgevision.demo.scene import SceneKind, render, sample_scene
+
+
+@pytest.mark.requires("torch")
+def test_the_checkpoint_is_small_and_knows_the_products():
+    import torch
+
+    from edgevision.demo.live import CHECKPOINT
+    from edgevision.preprocess import Preprocessor
+    from edgevision.train.checkpoint import load_checkpoint, model_from_checkpoint
+
+    assert CHECKPOINT.stat().st_size <= 2_000_000
+    checkpoint = load_checkpoint(CHECKPOINT)
+    assert [label.name for label in checkpoint.labels] == [product.name for product in LISTED]
+    for photos in (checkpoint.photos.calibration, checkpoint.photos.judge):
+        assert not any(photo.seen for photo in photos)
+        counts = np.bincount([photo.label for photo in photos])
+        assert len(counts) == len(LISTED)
+        assert counts.min() == counts.max() >= 4
+
+    rng = np.random.default_rng(2026)
+    inputs = np.empty((100, *checkpoint.preprocess.tensor_shape), np.float32)
+    preprocess, truth = Preprocessor(checkpoint.preprocess), []
+    for i, room in enumerate(inputs):
+        scene = sample_scene(rng, SceneKind.LISTED, product=LISTED[i % len(LISTED)])
+        preprocess.run(render(scene), room)
+        truth.append(scene.label)
+    with torch.inference_mode():
+        answers = model_from_checkpoint(checkpoint)(torch.from_numpy(inputs)).argmax(dim=1).numpy()
+    assert (answers == truth).mean() >= 0.9
+
+
+@pytest.mark.requires("torch", "onnx")
+def test_the_demo_runs_without_a_terminal(tmp_path):
+    import edgevision as ev
+    from edgevision.demo.live import run_demo
+
+    console = Console(file=io.StringIO(), width=120)
+    found = run_demo(console, frames=60, seed=1, threads=1, json=False, folder=tmp_path)
+    text = console.file.getvalue()
+    assert "\x1b" not in text
+    assert "frame 60 of 60" in text
+    for part in ("false accepts", "engine latency", "edgevision predict", found.verdict[:30]):
+        assert part in text
+
+    data = json.loads(json.dumps(found.to_dict(), default=str))
+    for tally in data["stream"]["int8"], data["stream"]["float"]:
+        assert tally["frames"] == 60
+        assert tally["listed"]["frames"] == 42
+        assert tally["listed"]["top1_percent"] > 80
+        assert tally["unlisted"]["frames"] + tally["empty"]["frames"] == 18
+    assert data["sizes_bytes"]["int8_graph"] < 0.4 * data["sizes_bytes"]["float_graph"]
+    assert "int8" in found.chosen
+
+    kept = sorted((tmp_path / "frames").glob("*.jpg"))
+    assert kept
+    with ev.load(tmp_path / "model.edge", threads=1) as model:
+        assert model.predict(kept[0]).best.name in {product.name for product in LISTED}
