@@ -278,7 +278,7 @@ def _bulged(product: Product, w: float, h: float, depth: float, *, pillow: bool)
     patches = []
     for sign, panel in ((-1, face), (1, back)):
         creases = cv2.GaussianBlur(rng.normal(0, 1, s.shape).astype(np.float32), (0, 0), 0.7)
-        thick = depth / 2 * belly * (1 - np.abs(s) ** 2.2) ** 0.7
+        thick = depth / 2 * belly * (1 - 0.98 * np.abs(s) ** 2.2) ** 0.7
         thick = thick * (1 + 0.16 * creases)
         x = -sign * s * w / 2 * (1 - 0.07 * belly)
         patches.append(_patch(np.stack([x, sign * thick, (1 - v) * h], axis=2), panel, 0.65))
