@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ _WAYS: dict[str, tuple[tuple[str, str], ...]] = {
     "float32": (("onnxruntime", "float32"), ("openvino", "float32"), ("openvino", "bfloat16")),
     "int8": (("onnxruntime", "float32"), ("openvino", "float32")),
 }
+FOOTPRINT_LIMIT_S = 300
 REFERENCE = "onnxruntime-float"  # the variant that every other is compared with
 
 
@@ -128,9 +130,22 @@ def footprint(way: Way, threads: int) -> tuple[float, int, dict[str, int]]:
             str(threads),
             way.precision,
         ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        # This process's own import path, from a folder of ours: a user's json.py or onnx.py here must not be imported.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        try:
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=FOOTPRINT_LIMIT_S,
+                cwd=folder,
+                env=environment,
+            )
+        except subprocess.TimeoutExpired:
+            raise EngineError(f"loading {way.id} in a process of its own took over {FOOTPRINT_LIMIT_S} s") from None
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1][:300]
         raise EdgeVisionError(f"measuring {way.id} in a process of its own failed (status {done.returncode}): {last}")
     figures = json.loads(done.stdout.strip().splitlines()[-1])
     return float(figures["load_ms"]), int(figures["rss_bytes"]), dict(figures["layers"])

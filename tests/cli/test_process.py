@@ -1,0 +1,107 @@
+"""What only a process of its own can show: ``python -m``, closed pipes, signals, full disks, a messy working folder."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def start(*arguments: object, cwd: Path | None = None, limit_bytes: int = 0, **more) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python does: the write fails instead
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+
+    return subprocess.Popen(
+        [sys.executable, "-m", "edgevision", *map(str, arguments)], cwd=cwd, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=limit if limit_bytes else None, **more,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def test_python_m_edgevision():
+    import edgevision
+
+    assert finish(start("--version")) == (0, edgevision.__version__ + "\n", "")
+    status, out, err = finish(start("inspect", "nope.edge"))
+    assert (status, out) == (2, "")
+    assert err.startswith("edgevision: ")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["--json"], ["--labels"]])
+def test_a_closed_pipe_is_no_fault(color_bundle, arguments):
+    process = start("inspect", color_bundle(), *arguments)
+    process.stdout.close()  # as `| head -0` does
+    process.stdout = None
+    status, _, err = finish(process)
+    assert err == ""
+    assert status == 1
+
+
+@pytest.mark.requires("torch", "onnx")
+def test_a_full_disk_leaves_the_old_bundle(onnx_model, photos, tmp_path):
+    """The limit lets the small files of measuring through, and stops the bundle."""
+    target = tmp_path / "model.edge"
+    target.write_bytes(b"the old one")
+    given = ("compile", *onnx_model, "--data", photos, "--precision", "float", "-o", target)
+    status, out, err = finish(start(*given, limit_bytes=20_000))
+    assert status == 1, err
+    assert out == ""
+    assert "the file is larger than the limit here" in err
+    assert len(err.splitlines()) == 1
+    assert target.read_bytes() == b"the old one"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.requires("torch", "onnx")
+def test_compile_in_a_folder_whose_files_are_called_as_modules(onnx_model, photos, tmp_path):
+    """Relative paths, a target in another folder, and modules in the way of whoever looks here first."""
+    for name in ("json", "numpy", "onnxruntime", "queue"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('imported from the working folder')\n")
+    (tmp_path / "out").mkdir()
+    here = [os.path.relpath(a, tmp_path) if isinstance(a, Path) else a for a in (*onnx_model, "--data", photos)]
+    # As the installed command starts: without the working folder on the path.
+    code = "import sys; sys.path.remove(''); from edgevision.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    command = [sys.executable, "-c", code, "compile", *here, "-o", "out/model.edge", "--int8"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "model.edge").is_file()
+    assert "Wrote out/model.edge" in done.stdout
+
+
+@pytest.mark.requires("torch", "onnx")
+def test_ctrl_c(onnx_model, photos, tmp_path):
+    """Whenever it comes, the target is not there or whole."""
+    target = tmp_path / "model.edge"
+    process = start("compile", *onnx_model, "--data", photos, "-o", target, start_new_session=True)
+    while not _children(process.pid) and process.poll() is None:  # it is measuring: a child holds an engine
+        os.sched_yield()
+    os.killpg(process.pid, signal.SIGINT)
+    status, _, err = finish(process)
+    assert status == 130, err
+    assert err.splitlines() == ["edgevision: stopped by the user; nothing is left half-written"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def _children(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().strip()
+    except OSError:
+        return ""
