@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.demo.scene import SceneKind, render
-from edgevision.demo.stream import Shot, stream
+from edgevision.demo.stream import FRAMES_PER_VISIT, Shot, stream
 from edgevision.demo.tally import Tally
-from edgevision.errors import MissingExtraError, UnprovenWarning
+from edgevision.errors import InputError, MissingExtraError, UnprovenWarning
+from edgevision.files import atomic_write
 from edgevision.frames import Frame, ImageArray
 from edgevision.tasks.results import Classification, FrameId, Timing
 
@@ -36,10 +37,11 @@ def _silent(step: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo found. ``int8`` and ``reference`` count the same frames; ``report`` is the compiler's."""
+    """What the demo found. ``kept``: frames written as files. ``int8`` and ``reference`` count the same frames; ``report``
+    is the compiler's."""
 
     bundle: Path
-    frames_folder: Path
+    kept: tuple[Path, ...]
     int8: Tally
     reference: Tally
     chosen: str
@@ -58,7 +60,7 @@ class DemoResult:
         """Plain JSON values."""
         return {
             "bundle": str(self.bundle),
-            "frames_folder": str(self.frames_folder),
+            "frames_kept": [str(path) for path in self.kept],
             "chosen": self.chosen,
             "stream": {"int8": self.int8.to_dict(), "float": self.reference.to_dict(), "seconds": self.stream_s},
             "engine_ms_p50": {name: {str(t): ms for t, ms in by.items()} for name, by in self.engine_ms.items()},
@@ -88,8 +90,8 @@ def run_demo(
     compile_s = time.perf_counter() - started
     _show_variants(console, result, compile_s)
     started = time.perf_counter()
-    int8, reference = _watch(console, result, frames, seed, threads, folder / "frames")
-    found = _found(result, int8, reference, folder, compile_s, time.perf_counter() - started)
+    int8, reference, kept = _watch(console, result, frames, seed, threads, folder / "frames")
+    found = _found(result, int8, reference, kept, compile_s, time.perf_counter() - started)
     _show_summary(console, found)
     return found
 
@@ -101,8 +103,15 @@ def _compile(target: Path, threads: int, progress: ProgressFn) -> CompileResult:
     from edgevision.compiler.options import CompileOptions, Precision
     from edgevision.compiler.pipeline import compile_model
 
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make(target.parent)
     return compile_model(CHECKPOINT, target, CompileOptions(precision=Precision.INT8, threads=threads), progress)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"the folder {folder} cannot be made ({error.strerror}); give another one with -o") from None
 
 
 # ---- the stream ----
@@ -134,8 +143,8 @@ def _float_reference(result: CompileResult, threads: int) -> Iterator[Callable[[
 
 
 def _watch(
-    console: Console, result: CompileResult, frames: int, seed: int, threads: int, kept: Path
-) -> tuple[Tally, Tally]:
+    console: Console, result: CompileResult, frames: int, seed: int, threads: int, folder: Path
+) -> tuple[Tally, Tally, tuple[Path, ...]]:
     """Show the same frames to the bundle and to the float graph, and count both."""
     import cv2
 
@@ -146,6 +155,7 @@ def _watch(
         warnings.simplefilter("ignore", UnprovenWarning)  # the verdict was printed above
         model = ev.load(result.path, threads=threads or None)
     int8, reference = Tally(model.variant.id), Tally(REFERENCE)
+    kept: list[Path] = []
     cv_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # the renderer's many small steps are quicker without
     try:
@@ -155,7 +165,8 @@ def _watch(
             began = time.perf_counter()
             for shot in stream(seed, frames):
                 frame = render(shot.scene)
-                _keep(kept, shot, frame)
+                if shot.visit < KEPT_FRAMES and shot.index % FRAMES_PER_VISIT == FRAMES_PER_VISIT - 1:
+                    kept.append(_keep(folder, shot, frame))
                 # Turn about, so that neither always finds the caches warm.
                 if shot.index % 2:
                     second, first = by_float(frame), model.predict(frame)
@@ -167,7 +178,7 @@ def _watch(
                 show(shot, frame, (first, second), (int8, reference), model.variant.threshold, frames, fps)
     finally:
         cv2.setNumThreads(cv_threads)
-    return int8, reference
+    return int8, reference, tuple(kept)
 
 
 _Show = Callable[[Shot, "ImageArray", tuple[Classification, ...], tuple[Tally, ...], float, int, float], None]
@@ -205,24 +216,22 @@ def _plain(console: Console, shot: Shot, tallies: tuple[Tally, ...], frames: int
         console.print(f"frame {done} of {frames}: {right} · {fps:.0f} frames/s")
 
 
-def _keep(folder: Path, shot: Shot, frame: ImageArray) -> None:
-    """Keep the last frame of the first few visits, named after what it shows."""
+def _keep(folder: Path, shot: Shot, frame: ImageArray) -> Path:
+    """Write the frame to a file named after what it shows."""
     import cv2
 
-    from edgevision.demo.stream import FRAMES_PER_VISIT
-
-    if shot.visit < KEPT_FRAMES and shot.index % FRAMES_PER_VISIT == FRAMES_PER_VISIT - 1:
-        folder.mkdir(parents=True, exist_ok=True)
-        name = shot.scene.product.id if shot.scene.product else "empty"
-        _, data = cv2.imencode(".jpg", frame, (cv2.IMWRITE_JPEG_QUALITY, 95))
-        (folder / f"{shot.visit}-{name}.jpg").write_bytes(data.tobytes())
+    _make(folder)
+    path = folder / f"{shot.visit}-{shot.scene.product.id if shot.scene.product else 'empty'}.jpg"
+    _, data = cv2.imencode(".jpg", frame, (cv2.IMWRITE_JPEG_QUALITY, 95))
+    atomic_write(path, data.tobytes())
+    return path
 
 
 # ---- the summary ----
 
 
 def _found(
-    result: CompileResult, int8: Tally, reference: Tally, folder: Path, compile_s: float, stream_s: float
+    result: CompileResult, int8: Tally, reference: Tally, kept: tuple[Path, ...], compile_s: float, stream_s: float
 ) -> DemoResult:
     engine_ms = {row.id: {t: p50 for (t, batch), (p50, _) in row.latency.items() if batch == 1} for row in result.rows}
     chosen = result.manifest.chosen
@@ -235,7 +244,7 @@ def _found(
     }
     report = result.report
     return DemoResult(
-        result.path, folder / "frames", int8, reference, chosen, engine_ms, sizes, report.verdict_line(),
+        result.path, kept, int8, reference, chosen, engine_ms, sizes, report.verdict_line(),
         report.to_dict(), compile_s, stream_s,
     )  # fmt: skip
 
@@ -284,7 +293,7 @@ def _show_summary(console: Console, found: DemoResult) -> None:
     quick = ", ".join(f"{found.speedup(t):.1f}× with {t} thread{'s' if t > 1 else ''}"
                       for t in sorted(found.engine_ms[found.chosen]))  # fmt: skip
     console.print(f"{found.chosen} against float in ONNX Runtime: {quick}.", end="\n\n")
-    sample = next(iter(sorted(found.frames_folder.glob("*.jpg"))), found.frames_folder / "FRAME.jpg")
+    sample = next(iter(found.kept), "PHOTO.jpg")
     for text, command in (
         ("Look into the file:", f"edgevision inspect {found.bundle}"),
         ("Recognise a frame, without torch:", f"edgevision predict {found.bundle} {sample}"),

@@ -115,10 +115,10 @@ def _facts(moment: Moment) -> Iterable[Text | Table]:
     yield Text(word, style)
     yield Text()
     counts = Table.grid(padding=(0, 2))
-    counts.add_column()
-    for tally in moment.tallies:
-        counts.add_column(tally.name, justify="right")
-    counts.add_row("", *(Text(t.name, "bold") for t in moment.tallies))
+    counts.add_column(no_wrap=True)
+    for _ in moment.tallies:
+        counts.add_column(justify="right", no_wrap=True)
+    counts.add_row("", *(Text(t.name.rpartition("-")[2], "bold") for t in moment.tallies))  # "int8", "float"
     counts.add_row("answers right", *(f"{t.right_percent:.1f} %" for t in moment.tallies))
     top1 = ["–" if t.top1_percent is None else f"{t.top1_percent:.1f} %" for t in moment.tallies]
     counts.add_row("top-1, listed", *top1)

@@ -63,6 +63,17 @@ def test_the_demo_runs_without_a_terminal(tmp_path):
     assert "int8" in found.chosen
 
     kept = sorted((tmp_path / "frames").glob("*.jpg"))
+    assert kept == sorted(found.kept)
     assert kept
     with ev.load(tmp_path / "model.edge", threads=1) as model:
         assert model.predict(kept[0]).best.name in {product.name for product in LISTED}
+
+
+@pytest.mark.requires("torch", "onnx")
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    from edgevision.demo.live import run_demo
+    from edgevision.errors import InputError
+
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot be made .* with -o"):
+        run_demo(Console(file=io.StringIO()), frames=1, folder=tmp_path / "file" / "demo")
