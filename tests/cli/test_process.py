@@ -23,7 +23,7 @@ def start(*arguments: object, cwd: Path | None = None, limit_bytes: int = 0, **m
 
     return subprocess.Popen(
         [sys.executable, "-m", "edgevision", *map(str, arguments)], cwd=cwd, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=limit if limit_bytes else None, **more,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=limit if limit_bytes else None, **more,  # noqa: PLW1509 - no threads here
     )  # fmt: skip
 
 
