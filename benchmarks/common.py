@@ -6,13 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from edgevision.evaluate.dataset import Dataset, Photo
+from edgevision.evaluate.dataset import Dataset
 from edgevision.machine import describe_machine, package_versions
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,11 +30,11 @@ def edgevision(*arguments: object) -> Any:
     return json.loads(done.stdout)
 
 
-def write_list(path: Path, dataset: Dataset, photos: Sequence[Photo]) -> Path:
-    """A list file of these photos (absolute paths, ids of the data set's labels)."""
+def write_list(path: Path, dataset: Dataset) -> Path:
+    """A list file of a labelled data set (absolute paths, ids of its labels)."""
     assert dataset.labels is not None
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [f"{p.path.resolve()}, {dataset.labels[p.label].id}" for p in photos if p.label is not None]
+    lines = [f"{p.path.resolve()}, {dataset.labels[p.label].id}" for p in dataset if p.label is not None]
     path.write_text("\n".join(lines) + "\n")
     return path
 

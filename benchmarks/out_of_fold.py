@@ -31,8 +31,8 @@ def main() -> None:
     assert dataset.labels is not None
     folds = stratified_folds(dataset, 2, seed=0)
     pooled: list[tuple[Evaluation, Evaluation]] = []
-    for place, judged in enumerate(folds):
-        pooled.append(_fold(arguments.arch, arguments.epochs, place, dataset, judged))
+    for place, (trained, judged) in enumerate((folds, folds[::-1])):
+        pooled.append(_fold(arguments.arch, arguments.epochs, place, trained, judged))
     floats = np.concatenate([f.right for f, _ in pooled])
     int8s = np.concatenate([i.right for _, i in pooled])
     truth = np.concatenate([f.truth for f, _ in pooled])
@@ -58,11 +58,10 @@ def main() -> None:
 
 
 def _fold(
-    arch: str, epochs: int | None, place: int, dataset: Dataset, judged: np.ndarray
+    arch: str, epochs: int | None, place: int, trained: Dataset, judged: Dataset
 ) -> tuple[Evaluation, Evaluation]:
-    rest = np.setdiff1d(np.arange(len(dataset)), judged)
-    train = write_list(RUNS / f"oof-{arch}-{place}-train.txt", dataset, dataset.select(rest).photos)
-    test = write_list(RUNS / f"oof-{arch}-{place}-test.txt", dataset, dataset.select(judged).photos)
+    train = write_list(RUNS / f"oof-{arch}-{place}-train.txt", trained)
+    test = write_list(RUNS / f"oof-{arch}-{place}-test.txt", judged)
     labels = ("--labels", GROCERY / "classes.csv")
     checkpoint, bundle = train.with_suffix(".pt"), train.with_suffix(".edge")
     more = ("--epochs", epochs) if epochs else ()

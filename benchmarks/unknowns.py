@@ -36,10 +36,10 @@ def main() -> None:
 
     folder = RUNS / f"unknowns-{arch}"
     lists = {
-        "train": write_list(folder / "train.txt", dataset, train.photos),
-        "fit": write_list(folder / "fit.txt", dataset, fitted.photos),
-        "judge": write_list(folder / "judge.txt", dataset, judged.photos),
-        "unknown": write_list(folder / "unknown.txt", dataset, dataset.select(np.flatnonzero(is_unknown)).photos),
+        "train": write_list(folder / "train.txt", train),
+        "fit": write_list(folder / "fit.txt", fitted),
+        "judge": write_list(folder / "judge.txt", judged),
+        "unknown": write_list(folder / "unknown.txt", dataset.select(np.flatnonzero(is_unknown))),
     }
     names = folder / "classes.csv"
     rows = [f"{label.name},{label.id}" for place, label in enumerate(dataset.labels) if place not in held_out]
