@@ -82,7 +82,7 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(title=Text(plain(title)) if title else None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False,
+    made = Table(title=Text(plain(title)) if title else None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0),
                  show_header=any(header))  # fmt: skip
     for place, name in enumerate(header):
         made.add_column(

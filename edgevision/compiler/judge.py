@@ -68,6 +68,8 @@ def verdict(
         notes.append("the judge photos were trained on")
     passed = paired.drop <= max_drop + 1e-9
     low, high = paired.interval
+    if passed and high > max_drop and not trained_on:
+        notes.append(f"{paired.n} judge photos are too few to be sure of it")
     return Verdict(
         metric="top1" if truth is not None else "agreement",
         n=paired.n, reference=paired.a, value=paired.b, drop=paired.drop, interval=(low, high), confidence=0.95,
@@ -91,13 +93,32 @@ def fit_unknown(
     truth = labels_of([photos[i] for i in used])
     assert truth is not None
     raw = outputs[used].astype(np.float64)
-    temperature = fit_temperature(raw if output == "logits" else np.log(np.clip(raw, 1e-12, None)), truth)
+    logits = raw if output == "logits" else np.log(np.clip(raw, 1e-12, None))
+    temperature = fit_temperature(*_with_doubt(logits, truth))
     task = ClassifyTask(labels, output, temperature, 0.0)
     probabilities = task.probabilities(raw)
     right = probabilities.argmax(1) == truth
     threshold = fit_threshold(probabilities.max(1)[right], keep) if right.any() else 0.0
     note = "" if used is unseen else "temperature and threshold were fitted on photos that the model was trained on"
     return temperature, threshold, note
+
+
+def _with_doubt(
+    logits: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Logits [n, k] and truth [n] to fit a temperature to, with an error among them.
+
+    Where every answer is right, the likeliest temperature is 0: every score would be 1, and so would the threshold,
+    which no new photo reaches. One error in n + 1 is assumed instead, as Laplace's rule of succession has it: the
+    photo with the median margin once more, as if its second-best class were the true one.
+    """
+    order = np.argsort(logits, axis=1)
+    if len(truth) == 0 or (order[:, -1] != truth).any():
+        return logits, truth
+    rows = np.arange(len(truth))
+    margin = logits[rows, order[:, -1]] - logits[rows, order[:, -2]]
+    typical = int(np.argsort(margin)[len(margin) // 2])
+    return np.vstack([logits, logits[typical]]), np.append(truth, order[typical, -2])
 
 
 def agreement(reference: Outputs, outputs: Outputs) -> float:

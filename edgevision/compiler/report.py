@@ -15,9 +15,9 @@ from edgevision.compiler.photos import PhotoSets
 from edgevision.errors import MissingExtraError
 
 TABLE_LEGEND = (
-    "top1, agreement: on the judge photos, finalists and float only; agree: best class is float's, calibration photos. "
-    "ms: engine latency, p50 / p90, by threads (t) and batch (×). RAM and load: of the engine, in a fresh process. "
-    "int8: layers that really run in int8."
+    "top1, agreement: percent on the judge photos, finalists and float only; agree: percent of calibration photos whose "
+    "best class is float's. ms: engine latency, p50/p90, by threads (t) and batch (×). RAM (MB), load (ms): of the engine, "
+    "in a fresh process. file: MB. int8: layers that really run in int8."
 )
 
 
@@ -43,15 +43,15 @@ class Report:
         """Header and lines of the table of variants, as text. ``TABLE_LEGEND`` explains the columns."""
         metric = next((v.metric for v in self.verdicts.values()), "judged")
         times = [f"ms {t}t" + (f" ×{b}" if b > 1 else "") for t, b in self.settings]
-        header = ["variant", f"{metric} %", "agree %", *times, "RAM MB", "load ms", "file MB", "int8"]
+        header = ["variant", metric, "agree", *times, "RAM", "load", "file", "int8"]
         lines = []
         for row in self.rows:
             counted = sum(row.layers.values())
             lines.append(
                 [
                     row.id,
-                    *("–" if value is None else f"{value:.2f}" for value in (row.metric, row.agreement)),
-                    *(f"{row.latency[s][0]:.2f} / {row.latency[s][1]:.2f}" for s in self.settings),
+                    *("–" if value is None else f"{value:.1f}" for value in (row.metric, row.agreement)),
+                    *("/".join(map(_short, row.latency[s])) for s in self.settings),
                     f"{row.rss_bytes / 1e6:.0f}",
                     f"{row.load_ms:.0f}",
                     f"{row.size_bytes / 1e6:.2f}",
@@ -95,6 +95,11 @@ class Report:
             "notes": list(self.notes),
             "environment": asdict(environment()),
         }
+
+
+def _short(ms: float) -> str:
+    """Three figures are as many as latency has."""
+    return f"{ms:.{2 if ms < 9.995 else 1 if ms < 99.95 else 0}f}"
 
 
 def describe_verdict(v: Verdict) -> str:

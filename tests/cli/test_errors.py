@@ -212,6 +212,7 @@ CASES: dict[str, tuple[Callable[[Path, tuple, Path], list], int, str]] = {
     "target: no folder": (lambda d, m, p: ["compile", *m, "--data", p, "-o", d / "a" / "b.edge"], 2, "does not exist"),
     "target: below a file": (lambda d, m, p: ["compile", *m, "--data", p, "-o", m[0] / "b.edge"], 2, "is a file"),
     "target: a device": (lambda d, m, p: ["compile", *m, "--data", p, "-o", "/dev/null"], 2, "device"),
+    "target: read-only": (lambda d, m, p: ["compile", *m, "--data", p, "-o", "/proc/x.edge"], 2, "/proc/x.edge"),
     "report: below a file": (lambda d, m, p: ["compile", *m, "--data", p, "--report", m[0] / "r"], 2, "color.onnx"),
     "report: a file": (lambda d, m, p: ["compile", *m, "--data", p, "--report", m[4]], 2, "expected a folder"),
     "model: no name": (lambda d, m, p: ["compile", "", "--data", p], 2, "expected a model file"),
@@ -279,6 +280,31 @@ def test_bad_usage(edgevision, name, onnx_model, photos, tmp_path, quick):
 )
 def test_predict_options(edgevision, arguments, told, color_bundle, photos):
     check(edgevision("predict", color_bundle(), photos / "red" / "1.png", *arguments), 2, told)
+
+
+def test_a_picture_that_would_fill_the_memory(edgevision, color_bundle, tmp_path):
+    import struct
+    import zlib
+
+    header = b"IHDR" + struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    done = edgevision("predict", color_bundle(), spoil(tmp_path / "huge.png", png))
+    check(done, 2, "huge.png")
+    assert done.out == ""
+
+
+def test_labels_cannot_steer_the_terminal(edgevision, color_bundle, photos):
+    from edgevision.tasks.results import Label
+
+    labels = (Label(1, "[bold]red[/]"), Label(2, "gr\x1b[31mün"), Label(3, "bl\nue"))
+    path = color_bundle(manifest={"labels": labels})
+    for arguments in (["predict", path, photos, "--top", 3], ["inspect", path, "--labels"]):
+        done = edgevision(*arguments)
+        assert done.status == 0
+        assert "[bold]red[/]" in done.out
+        assert "\x1b" not in done.out
+        assert "bl\n" not in done.out
+    assert edgevision("predict", path, photos / "blue" / "1.png", "--json").json[0]["top"][0]["name"] == "bl\nue"
 
 
 def test_a_bundle_is_not_compiled_again(edgevision, color_bundle, tmp_path):

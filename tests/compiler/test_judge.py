@@ -125,3 +125,14 @@ def test_without_enough_labels_everything_is_known_and_that_is_said(labelled):
 def test_a_model_that_is_never_right_gets_no_threshold():
     photos = [photo(1, False)] * 60
     assert fit_unknown(answers(*[0] * 60), photos, LABELS, "logits", 0.95)[1] == 0.0
+
+
+@pytest.mark.parametrize("gap", [1.0, 10.0, 50.0])
+def test_a_model_that_is_always_right_keeps_some_doubt(gap):
+    """Scores of 1 would make a threshold of 1, and everything new unknown."""
+    shape = np.eye(3)[np.arange(100) % 3] + np.random.default_rng(4).uniform(0, 0.3, (100, 3))
+    photos = [photo(i % 3, False) for i in range(100)]
+    made = [fit_unknown((scale * shape).astype(np.float32), photos, LABELS, "logits", 0.95) for scale in (1.0, gap)]
+    assert 0.9 < made[0][1] < 0.995
+    assert made[1][0] == pytest.approx(gap * made[0][0], rel=1e-3)  # how large the logits are does not matter
+    assert made[1][1] == pytest.approx(made[0][1], rel=1e-3)
