@@ -49,6 +49,8 @@ def complete(
     if options.output is not None and options.output not in OUTPUTS:
         raise InputError(f"--output is one of {list(OUTPUTS)}, got {options.output!r}")
     if carried is not None:
+        if labels is not None and set(carried.labels) <= set(labels):
+            labels = None  # the file explains the photos, and may list classes that the model does not know
         for option, given, own in (("--preprocess", spec, carried.spec), ("--labels", labels, carried.labels),
                                    ("--output", options.output, carried.output)):  # fmt: skip
             if given is not None and given != own:

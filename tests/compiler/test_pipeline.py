@@ -467,6 +467,25 @@ def test_the_same_inputs_give_the_same_graphs(files, photos, quick, tmp_path):
     assert contents[0] == contents[1]
 
 
+def test_a_labels_file_may_list_classes_that_the_model_does_not_know(nets, files, photos, quick, tmp_path):
+    """It explains the ids of a list file then; the model's own labels stay."""
+    from edgevision.compiler.pipeline import compile_model
+
+    source = onnx_of(nets.net(), tmp_path)
+    (tmp_path / "all.csv").write_text("id,name\n5,pink\n" + "".join(f"{x.id},{x.name}\n" for x in reversed(LABELS)))
+    ids = {label.name: label.id for label in LABELS}
+    (tmp_path / "list.txt").write_text("".join(f"{p}, {ids[p.parent.name]}\n" for p in sorted(photos.rglob("*.png"))))
+    carried = {"labels": tmp_path / "all.csv", "preprocess": None, "output": None}
+    result = compile_model(source, tmp_path / "x.edge", options(files, tmp_path / "list.txt", **carried))
+    assert result.manifest.labels == LABELS
+    assert result.verdict.value == 100.0
+    (tmp_path / "other.csv").write_text("id,name\n0,red\n1,green\n2,blue\n")  # other ids
+    with pytest.raises(InputError, match="carries its own labels"):
+        compile_model(
+            source, tmp_path / "x.edge", options(files, photos, **{**carried, "labels": tmp_path / "other.csv"})
+        )
+
+
 def test_golden_pictures_of_the_users_choice(files, photos, quick, tmp_path):
     from edgevision.bundle.reader import open_bundle
     from edgevision.compiler.pipeline import compile_model
