@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,23 +33,67 @@ REQUIREMENTS: dict[str, Callable[[], bool]] = {
 }
 
 
+class _SkippedModule(pytest.File):
+    """A test module whose requirements are missing: listed as skipped, never imported."""
+
+    missing: list[str]
+
+    def collect(self) -> Iterator[pytest.Item]:
+        pytest.skip(f"{self.nodeid} needs {', '.join(self.missing)}", allow_module_level=True)
+
+
+def _required() -> set[str]:
+    """What EDGEVISION_REQUIRE says this machine must have."""
+    required = {name for name in os.environ.get("EDGEVISION_REQUIRE", "").split(",") if name}
+    if unknown := required - set(REQUIREMENTS):
+        raise pytest.UsageError(f"EDGEVISION_REQUIRE names {sorted(unknown)}; known are {sorted(REQUIREMENTS)}")
+    return required
+
+
+def _missing(needs: Iterable[str], where: str) -> list[str]:
+    """What a test has to be skipped for. Nothing, where something required is missing: it then fails, and says why."""
+    if unknown := set(needs) - set(REQUIREMENTS):
+        raise pytest.UsageError(f"{where} requires {sorted(unknown)}; known are {sorted(REQUIREMENTS)}")
+    missing = [name for name in needs if not REQUIREMENTS[name]()]
+    return [] if _required() & set(missing) else missing
+
+
+def _needs_of_module(path: Path) -> list[str]:
+    """The names in ``pytestmark = pytest.mark.requires(...)``, read without importing the module."""
+    return [
+        argument.value
+        for statement in ast.parse(path.read_bytes()).body
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "pytestmark"
+        for call in ast.walk(statement.value)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "pytest.mark.requires"
+        for argument in call.args
+        if isinstance(argument, ast.Constant)
+    ]
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")
 
 
+def pytest_configure() -> None:
+    _required()  # a name that is not known ends the run before it starts
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """So that a module which requires a package as a whole can simply import it at its top."""
+    missing = _missing(_needs_of_module(module_path), module_path.name)
+    if not missing:
+        return None
+    module = _SkippedModule.from_parent(parent, path=module_path)
+    module.missing = missing
+    return module
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    required = {name for name in os.environ.get("EDGEVISION_REQUIRE", "").split(",") if name}
-    if unknown := required - set(REQUIREMENTS):
-        raise pytest.UsageError(f"EDGEVISION_REQUIRE names {sorted(unknown)}; known are {sorted(REQUIREMENTS)}")
     for item in items:
         if item.get_closest_marker("slow") and not config.getoption("--slow"):
             item.add_marker(pytest.mark.skip(reason="minutes long; run with --slow"))
-        needs = [name for marker in item.iter_markers("requires") for name in marker.args]
-        if unknown := set(needs) - set(REQUIREMENTS):
-            raise pytest.UsageError(f"{item.nodeid} requires {sorted(unknown)}; known are {sorted(REQUIREMENTS)}")
-        missing = [name for name in needs if not REQUIREMENTS[name]()]
-        # A required tool that is missing is not skipped: the test then fails by itself, and says what is missing.
-        if missing and not required & set(missing):
+        if missing := _missing([n for marker in item.iter_markers("requires") for n in marker.args], item.nodeid):
             item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)}"))
 
 

@@ -3,14 +3,13 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from edgevision.errors import DataError, ImageError
 from edgevision.evaluate.dataset import Dataset, read_dataset
 from edgevision.evaluate.run import predict_dataset
-
-cv2 = pytest.importorskip("cv2")
 
 
 @pytest.fixture

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-if "torch" in os.environ.get("EDGEVISION_REQUIRE", ""):
-    import torch  # noqa: F401 - where it is required, its absence is an error and not a skip
 
 COLOURS = {"blue": (200, 60, 40), "green": (40, 200, 60), "red": (60, 40, 200)}  # BGR
 

@@ -3,13 +3,12 @@ from __future__ import annotations
 from urllib.error import URLError
 
 import pytest
+import torch
+import torchvision
 
-torch = pytest.importorskip("torch")
-torchvision = pytest.importorskip("torchvision")
-
-from edgevision.errors import EdgeVisionError, InputError, MissingExtraError  # noqa: E402
-from edgevision.preprocess.spec import Filter, Fit, preset  # noqa: E402
-from edgevision.train import backbones  # noqa: E402
+from edgevision.errors import EdgeVisionError, InputError, MissingExtraError
+from edgevision.preprocess.spec import Filter, Fit, preset
+from edgevision.train import backbones
 
 pytestmark = pytest.mark.requires("torch")
 

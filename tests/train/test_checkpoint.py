@@ -7,13 +7,12 @@ import zipfile
 from dataclasses import replace
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from edgevision.errors import EdgeVisionError, InputError, ModelFileError  # noqa: E402
-from edgevision.tasks.results import Label  # noqa: E402
-from edgevision.train import backbones  # noqa: E402
-from edgevision.train.checkpoint import (  # noqa: E402
+from edgevision.errors import EdgeVisionError, InputError, ModelFileError
+from edgevision.tasks.results import Label
+from edgevision.train import backbones
+from edgevision.train.checkpoint import (
     Checkpoint,
     PackedPhoto,
     PhotoPack,

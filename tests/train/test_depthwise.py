@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from torch.nn import functional
 
-torch = pytest.importorskip("torch")
-from torch.nn import functional  # noqa: E402
-
-from edgevision.train.depthwise import DepthwiseConv2d, _DepthwiseConv, depthwise_conv2d, use_quick_depthwise  # noqa: E402
+from edgevision.train.depthwise import DepthwiseConv2d, _DepthwiseConv, depthwise_conv2d, use_quick_depthwise
 
 pytestmark = pytest.mark.requires("torch")
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
+from torch.nn import functional
 
-torch = pytest.importorskip("torch")
-from torch.nn import functional  # noqa: E402
-
-from edgevision.train import backbones  # noqa: E402
-from edgevision.train.efficientnet_lite import ConvNorm, EfficientNetLite, same_padding, scaled_channels  # noqa: E402
+from edgevision.train import backbones
+from edgevision.train.efficientnet_lite import ConvNorm, EfficientNetLite, same_padding, scaled_channels
 
 pytestmark = pytest.mark.requires("torch")
 

@@ -4,17 +4,16 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from edgevision.decode import read_image  # noqa: E402
-from edgevision.errors import ImageError  # noqa: E402
-from edgevision.evaluate.dataset import read_dataset  # noqa: E402
-from edgevision.preprocess import Preprocessor  # noqa: E402
-from edgevision.preprocess.spec import ColorOrder, PreprocessSpec, preset  # noqa: E402
-from edgevision.train.augment import NO_AUGMENTATION, Augmentation  # noqa: E402
-from edgevision.train.loader import BatchMaker, PhotoCache, network_seed, normalise, work_ahead  # noqa: E402
-from edgevision.train.mix import mix  # noqa: E402
+from edgevision.decode import read_image
+from edgevision.errors import ImageError
+from edgevision.evaluate.dataset import read_dataset
+from edgevision.preprocess import Preprocessor
+from edgevision.preprocess.spec import ColorOrder, PreprocessSpec, preset
+from edgevision.train.augment import NO_AUGMENTATION, Augmentation
+from edgevision.train.loader import BatchMaker, PhotoCache, network_seed, normalise, work_ahead
+from edgevision.train.mix import mix
 
 pytestmark = pytest.mark.requires("torch")
 

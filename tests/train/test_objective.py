@@ -4,17 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from edgevision.errors import InputError  # noqa: E402
-from edgevision.preprocess.spec import ColorOrder, PreprocessSpec  # noqa: E402
-from edgevision.tasks.results import Label  # noqa: E402
-from edgevision.train import backbones  # noqa: E402
-from edgevision.train.checkpoint import Checkpoint, model_from_checkpoint, save_checkpoint  # noqa: E402
-from edgevision.train.ema import Ema  # noqa: E402
-from edgevision.train.loader import normalise  # noqa: E402
-from edgevision.train.objective import Teacher, distillation_loss, label_loss  # noqa: E402
+from edgevision.errors import InputError
+from edgevision.preprocess.spec import ColorOrder, PreprocessSpec
+from edgevision.tasks.results import Label
+from edgevision.train import backbones
+from edgevision.train.checkpoint import Checkpoint, model_from_checkpoint, save_checkpoint
+from edgevision.train.ema import Ema
+from edgevision.train.loader import normalise
+from edgevision.train.objective import Teacher, distillation_loss, label_loss
 
 pytestmark = pytest.mark.requires("torch")
 

@@ -4,12 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-
-from edgevision.decode import read_image  # noqa: E402
-from edgevision.evaluate.dataset import Dataset, Photo, read_dataset  # noqa: E402
-from edgevision.tasks.results import Label  # noqa: E402
-from edgevision.train.photos import _round_robin, encode_photo, make_pack  # noqa: E402
+from edgevision.decode import read_image
+from edgevision.evaluate.dataset import Dataset, Photo, read_dataset
+from edgevision.tasks.results import Label
+from edgevision.train.photos import _round_robin, encode_photo, make_pack
 
 pytestmark = pytest.mark.requires("torch")
 

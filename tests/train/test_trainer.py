@@ -10,14 +10,13 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from edgevision.errors import DataError, EdgeVisionError, InputError, ModelFileError  # noqa: E402
-from edgevision.train import backbones, load_checkpoint, train, trainer  # noqa: E402
-from edgevision.train.augment import NO_AUGMENTATION  # noqa: E402
-from edgevision.train.progress import SilentProgress  # noqa: E402
-from edgevision.train.validate import Score  # noqa: E402
+from edgevision.errors import DataError, EdgeVisionError, InputError, ModelFileError
+from edgevision.train import backbones, load_checkpoint, train, trainer
+from edgevision.train.augment import NO_AUGMENTATION
+from edgevision.train.progress import SilentProgress
+from edgevision.train.validate import Score
 
 pytestmark = pytest.mark.requires("torch")
 

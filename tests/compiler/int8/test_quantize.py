@@ -2,16 +2,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from collections import Counter
 
 import numpy as np
-import pytest
-
-if "onnx" not in os.environ.get("EDGEVISION_REQUIRE", "").split(","):
-    pytest.importorskip("onnx")
-
 import onnx
+import pytest
 from onnx import numpy_helper
 
 from edgevision.compiler.dialects import X86_VNNI, Dialect

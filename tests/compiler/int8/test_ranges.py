@@ -2,13 +2,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 
 import numpy as np
 import pytest
-
-if "onnx" not in os.environ.get("EDGEVISION_REQUIRE", "").split(","):
-    pytest.importorskip("onnx")
 
 from edgevision.compiler import ranges as ranges_module
 from edgevision.compiler.estimators import ESTIMATORS, estimate

@@ -1,13 +1,9 @@
 from __future__ import annotations
 
 import math
-import os
 
 import numpy as np
 import pytest
-
-if "onnx" not in os.environ.get("EDGEVISION_REQUIRE", "").split(","):
-    pytest.importorskip("onnx")
 
 from edgevision.compiler.agreement import agreement, graph_outputs
 from edgevision.compiler.dialects import X86_VNNI
