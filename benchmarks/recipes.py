@@ -4,7 +4,7 @@ Inputs are a size above what the networks were made for: products differ in smal
 """
 
 RECIPES: dict[str, tuple[object, ...]] = {
-    "lite0": ("--size", 256, "--epochs", 20, "--minutes", 22),
-    "lite1": ("--size", 272, "--epochs", 20, "--minutes", 22),
-    "lite2": ("--size", 288, "--epochs", 20, "--minutes", 22),
+    "lite0": ("--size", 256, "--epochs", 16, "--minutes", 22),
+    "lite1": ("--size", 272, "--epochs", 16, "--minutes", 22),
+    "lite2": ("--size", 288, "--epochs", 16, "--minutes", 22),
 }
