@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgevision import errors as errors
+    from edgevision.frames import ColorEncoding as ColorEncoding
     from edgevision.frames import Frame as Frame
+    from edgevision.frames import PixelFormat as PixelFormat
     from edgevision.model import Model as Model
     from edgevision.model import load as load
     from edgevision.preprocess.spec import PreprocessSpec as PreprocessSpec
@@ -25,14 +27,27 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Classification": "edgevision.tasks.results",
+    "ColorEncoding": "edgevision.frames",
     "Frame": "edgevision.frames",
     "Model": "edgevision.model",
+    "PixelFormat": "edgevision.frames",
     "Prediction": "edgevision.tasks.results",
     "PreprocessSpec": "edgevision.preprocess.spec",
     "load": "edgevision.model",
 }
 
-__all__ = ["Classification", "Frame", "Model", "Prediction", "PreprocessSpec", "__version__", "errors", "load"]
+__all__ = [
+    "Classification",
+    "ColorEncoding",
+    "Frame",
+    "Model",
+    "PixelFormat",
+    "Prediction",
+    "PreprocessSpec",
+    "__version__",
+    "errors",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:
