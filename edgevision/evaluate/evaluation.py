@@ -12,8 +12,9 @@ import numpy.typing as npt
 from edgevision.evaluate.classification import ClassificationMetrics, classification_metrics
 from edgevision.evaluate.dataset import Dataset
 from edgevision.evaluate.paired import Paired, paired_comparison
+from edgevision.evaluate.ranking import auroc
 from edgevision.evaluate.run import predict_dataset
-from edgevision.evaluate.unknown import auroc, expected_calibration_error, false_accept_rate
+from edgevision.evaluate.unknown import expected_calibration_error, false_accept_rate
 from edgevision.frames import ImageArray
 from edgevision.tasks.results import Label
 
