@@ -52,6 +52,21 @@ def test_a_closed_pipe_is_no_fault(color_bundle, arguments):
     assert status == 1
 
 
+@pytest.mark.parametrize("more", [[], ["--json"]])
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_names_that_the_terminal_cannot_show(color_bundle, photos, tmp_path, monkeypatch, encoding, more):
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    name = tmp_path / os.fsdecode(b"\xff \xc3\xbc.png")
+    try:
+        name.write_bytes((photos / "red" / "1.png").read_bytes())
+    except OSError:
+        pytest.skip("this file system has no such names")
+    status, out, err = finish(start("predict", color_bundle(), name, *more))
+    assert (status, err) == (0, "")
+    assert "red" in out
+    assert finish(start("inspect", color_bundle()))[0] == 0
+
+
 @pytest.mark.requires("torch", "onnx")
 def test_a_full_disk_leaves_the_old_bundle(onnx_model, photos, tmp_path):
     """The limit lets the small files of measuring through, and stops the bundle."""
