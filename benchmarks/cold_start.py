@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import RUNS, write_result
-from edgevision.evaluate.latency import Samples, paired_ratio
+from edgevision.latency import Samples, paired_ratio
 
 MEMORY = "print(next(l for l in open('/proc/self/status') if l.startswith('VmRSS')).split()[1], next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1])"
 OURS = (

@@ -23,7 +23,7 @@ from edgevision.compiler.photos import CompilePhoto, prepared
 from edgevision.compiler.source import SourceOptions, load_source
 from edgevision.engines import open_engine
 from edgevision.engines.base import Engine, EngineOptions
-from edgevision.evaluate.latency import measure_interleaved, paired_ratio
+from edgevision.latency import measure_interleaved, paired_ratio
 
 REFERENCE = "onnxruntime float"
 

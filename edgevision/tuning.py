@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import statistics
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -22,13 +20,13 @@ from edgevision.bundle.reader import Bundle, open_bundle
 from edgevision.engines import available_engines
 from edgevision.errors import DeviceWarning, EdgeVisionError, EngineError, InputError, MissingExtraError, SelfTestError
 from edgevision.files import atomic_write
+from edgevision.latency import TIE, measure_interleaved
 from edgevision.machine import describe_machine, usable_cores
 from edgevision.runner import Runner, open_runner
 from edgevision.selftest import check_golden
 
 ROUNDS = 40
 WARMUP_ROUNDS = 5
-TIE = 0.03  # a variant must be this much quicker to take the place of one that comes before it in the bundle
 
 _MAX_CACHE_BYTES = 1 << 20
 
@@ -103,10 +101,12 @@ def tune_bundle(bundle: Bundle, *, threads: int | None = None, rounds: int = ROU
         if not runners:
             why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
             raise (SelfTestError if failed else EngineError)(f"no variant runs on this machine. {why}")
-        medians = _median_latencies({name: _launcher(runner) for name, runner in runners.items()}, rounds)
+        launchers = {name: _launcher(runner) for name, runner in runners.items()}
+        measured = measure_interleaved(launchers, rounds, WARMUP_ROUNDS)
     finally:
         for runner in runners.values():
             runner.close()
+    medians = {name: samples.p50_ms for name, samples in measured.items()}
     order = _rank(medians, bundle.manifest.chosen)
     cache = _write_choice(bundle, Choice(tuple(order), count), medians)
     rows = tuple(
@@ -151,20 +151,6 @@ def _launcher(runner: Runner) -> Callable[[], object]:
     """Engine latency as the bundle states it: one prepared item in the slot → outputs readable."""
     slot = runner.engine.slots(runner.engine.inputs[0].shape[0] or 1)[0]
     return lambda: runner.engine.run(slot)
-
-
-def _median_latencies(candidates: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median milliseconds of each, measured in turns, so that what disturbs the machine disturbs all alike."""
-    names = list(candidates)
-    samples: dict[str, list[int]] = {name: [] for name in names}
-    for step in range(-WARMUP_ROUNDS, rounds):
-        turn = step % len(names)
-        for name in names[turn:] + names[:turn]:  # no candidate always follows the same other
-            started = time.perf_counter_ns()
-            candidates[name]()
-            if step >= 0:
-                samples[name].append(time.perf_counter_ns() - started)
-    return {name: statistics.median(values) / 1e6 for name, values in samples.items()}
 
 
 def _rank(medians: Mapping[str, float], chosen: str) -> list[str]:

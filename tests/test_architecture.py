@@ -19,7 +19,7 @@ MAX_LINES = 400
 # From the ground up; a room may import from itself and from lines before its own.
 ROOMS: list[set[str]] = [
     {"errors", "_native"},
-    {"frames", "files", "image_header"},
+    {"frames", "files", "image_header", "latency"},
     {"decode", "machine"},
     {"preprocess"},
     {"tasks"},

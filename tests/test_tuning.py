@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
+import numpy as np
 import pytest
 
 from edgevision import tuning
 from edgevision.bundle.reader import open_bundle
 from edgevision.errors import DeviceWarning, EngineError, InputError, SelfTestError
+from edgevision.latency import Samples
 from edgevision.machine import usable_cores
 
 INT8, FLOAT = "onnxruntime-int8", "onnxruntime-float"
@@ -19,7 +22,12 @@ def cache(tmp_path, monkeypatch):
 
 
 def fake_latencies(monkeypatch, values):
-    monkeypatch.setattr(tuning, "_median_latencies", lambda runs, _: {name: values[name] for name in runs})
+    """``values``: milliseconds of the rounds of each variant."""
+
+    def measure(runs, rounds, warmup):
+        return {name: Samples(np.array(values[name]) * 1_000_000) for name in runs}
+
+    monkeypatch.setattr(tuning, "measure_interleaved", measure)
 
 
 def test_measures_every_variant_and_remembers(color_bundle, cache):
@@ -54,17 +62,28 @@ def test_ties_go_to_the_chosen_variant_then_to_the_bundles_order(medians, order)
     assert tuning._rank(medians, "c") == order
 
 
-def test_medians_are_taken_in_turns():
-    calls = []
-    medians = tuning._median_latencies({name: lambda name=name: calls.append(name) for name in "abc"}, 9)
-    rounds = ["".join(calls[i : i + 3]) for i in range(0, len(calls), 3)]
-    assert len(rounds) == 9 + tuning.WARMUP_ROUNDS
-    assert set(rounds) == {"abc", "bca", "cab"}
-    assert set(medians) == set("abc")
+def test_the_quickest_by_median_is_chosen(color_bundle, monkeypatch):
+    fake_latencies(monkeypatch, {INT8: [9, 9, 9, 1, 1], FLOAT: [5, 5, 5, 900, 900]})
+    result = tuning.tune(color_bundle())
+    assert result.variant == FLOAT
+    assert [row.p50_ms for row in result.rows] == [9.0, 5.0]
+
+
+def test_each_variant_runs_once_a_round(color_bundle, monkeypatch):
+    calls = Counter()
+    launcher = tuning._launcher
+
+    def counted(runner):
+        launch, graph = launcher(runner), id(runner)
+        return lambda: (calls.update([graph]), launch())
+
+    monkeypatch.setattr(tuning, "_launcher", counted)
+    tuning.tune(color_bundle(), rounds=7)
+    assert list(calls.values()) == [7 + tuning.WARMUP_ROUNDS] * 2
 
 
 def test_variants_that_fail_are_left_out_with_the_reason(color_bundle, monkeypatch):
-    fake_latencies(monkeypatch, {INT8: 1.0, FLOAT: 2.0})
+    fake_latencies(monkeypatch, {INT8: [1], FLOAT: [2]})
     result = tuning.tune(color_bundle(spoiled=[INT8]))
     assert result.variant == FLOAT
     assert result.rows[0].p50_ms is None
@@ -118,7 +137,7 @@ def test_a_broken_cache_is_no_cache(color_bundle, content):
 
 
 def test_a_cache_of_another_machine_or_bundle_is_not_found(color_bundle, monkeypatch):
-    fake_latencies(monkeypatch, {INT8: 1.0, FLOAT: 2.0})
+    fake_latencies(monkeypatch, {INT8: [1], FLOAT: [2]})
     first = color_bundle()
     tuning.tune(first)
     with open_bundle(color_bundle("other.edge", manifest={"name": "other"})) as other:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgevision.compiler.options import Objective, Precision, Row
-
-TIE = 0.03  # within this share of the quickest, other things decide
+from edgevision.latency import TIE
 
 # How many packages beyond the base runtime an engine needs.
 _EXTRA_PACKAGES = {"onnxruntime": 0, "openvino": 1}

@@ -19,7 +19,7 @@ from edgevision.compiler.options import Candidate, ProgressFn, Row, silent
 from edgevision.engines import available_engines, open_engine
 from edgevision.engines.base import Engine, EngineOptions
 from edgevision.errors import EdgeVisionError, EngineError
-from edgevision.evaluate.latency import measure_interleaved
+from edgevision.latency import measure_interleaved
 
 # (engine, precision) to try for a graph of each kind. bfloat16 is the engine's own rounding of a float graph.
 _WAYS: dict[str, tuple[tuple[str, str], ...]] = {

@@ -1,1 +1,1 @@
-"""Metrics over a data set, paired statistics, latency, and the pictures of reports."""
+"""Metrics over a data set, paired statistics, and the pictures of reports."""

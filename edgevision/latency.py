@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from edgevision.errors import InputError
 
+TIE = 0.03  # medians within this share of the quickest count as equal: runs differ by as much. Other things decide then
+
 
 @dataclass(frozen=True, eq=False)
 class Samples:

@@ -6,9 +6,9 @@ import random
 import numpy as np
 import pytest
 
+from edgevision import latency
 from edgevision.errors import InputError
-from edgevision.evaluate import latency
-from edgevision.evaluate.latency import Samples, measure_interleaved, paired_ratio
+from edgevision.latency import Samples, measure_interleaved, paired_ratio
 
 
 def samples(values: list[int] | np.ndarray) -> Samples:
