@@ -19,11 +19,11 @@ from edgevision.bundle.archive import MAX_ENTRY_BYTES, is_entry_name
 from edgevision.bundle.manifest import SCHEMA_VERSION, Manifest
 from edgevision.errors import BundleError, InputError
 from edgevision.preprocess.spec import PreprocessSpec
+from edgevision.tasks.classify import OUTPUTS
 
 MANIFEST_ENTRY = "manifest.json"
 DIGEST_ENTRY = "manifest.sha256"
 TASKS = ("classify",)
-OUTPUTS = ("logits", "probabilities")
 MAX_GOLDEN_FRAMES = 64
 
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)

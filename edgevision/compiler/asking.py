@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgevision.compiler.metadata import OUTPUTS, ModelMetadata
+from edgevision.compiler.metadata import ModelMetadata
 from edgevision.compiler.weights import ARCH_HELP
 from edgevision.errors import InputError, ModelFileError
 from edgevision.evaluate.labels import read_labels
 from edgevision.preprocess.spec import PRESETS, Layout, PreprocessSpec, TensorDtype, preset
+from edgevision.tasks.classify import OUTPUTS
 from edgevision.tasks.results import Label
 
 Shape = tuple[int | None, ...]

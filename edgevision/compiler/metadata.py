@@ -9,9 +9,9 @@ import onnx
 
 from edgevision.errors import InputError, ModelFileError
 from edgevision.preprocess.spec import PreprocessSpec
+from edgevision.tasks.classify import OUTPUTS
 from edgevision.tasks.results import Label
 
-OUTPUTS = ("logits", "probabilities")
 _PREFIX = "edgevision."
 _VERSION = "1"
 

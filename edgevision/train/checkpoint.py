@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from edgevision.errors import EdgeVisionError, InputError, ModelFileError
 from edgevision.files import atomic_write
 from edgevision.preprocess.spec import PreprocessSpec
+from edgevision.tasks.classify import OUTPUTS
 from edgevision.tasks.results import Label
 from edgevision.train import backbones
 
@@ -29,7 +30,6 @@ FORMAT_KEY = "edgevision_checkpoint"
 FORMAT_VERSION = 1
 MAX_BYTES = 4 << 30  # larger files are refused before anything is read
 MAX_PHOTOS = 100_000
-OUTPUTS = ("logits", "probabilities")
 
 
 @dataclass(frozen=True)
