@@ -17,6 +17,7 @@ OUTPUTS = ("logits", "probabilities")
 TOP = 5
 
 _NEGATIVE = -0.01  # what rounding may leave under zero in a probability
+_LEAST_PROBABILITY = float(np.finfo(np.float32).tiny)
 
 
 class ClassifyTask:
@@ -59,10 +60,24 @@ class ClassifyTask:
     def probabilities(self, raw: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """``raw`` n×k as the engine gave it → probabilities n×k in float64, after the temperature. Rows sum to 1.
 
+        Raises EngineError as ``log_scores`` does.
+        """
+        scores = self.log_scores(raw) / self.temperature
+        scores -= scores.max(axis=1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=1, keepdims=True)
+        return scores
+
+    def log_scores(self, raw: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """``raw`` n×k as the engine gave it → what the temperature divides: logits, or the logarithm of probabilities.
+
+        A new float64 array. Probabilities are clipped from below at float32's smallest normal number, 2⁻¹²⁶, so that
+        0 has a logarithm (-87.3) and the order of all others is kept.
+
         Raises EngineError for another number of columns, and for NaN, infinite or negative "probabilities": an
         answer made of those would look like any other.
         """
-        scores = np.asarray(raw, dtype=np.float64)
+        scores = np.array(raw, dtype=np.float64)
         if scores.ndim != 2 or scores.shape[1] != len(self.labels):
             raise EngineError(
                 f"the network's output has shape {scores.shape}, expected (n, {len(self.labels)}): one column for "
@@ -76,11 +91,7 @@ class ClassifyTask:
                     f"the network's output is declared as probabilities and holds {scores.min():.4g}; if these are "
                     "logits, compile again with --output logits"
                 )
-            scores = np.log(np.maximum(scores, np.finfo(np.float32).tiny))
-        scores = scores / self.temperature
-        scores -= scores.max(axis=1, keepdims=True)
-        np.exp(scores, out=scores)
-        scores /= scores.sum(axis=1, keepdims=True)
+            return np.log(np.maximum(scores, _LEAST_PROBABILITY))
         return scores
 
     def decode(self, raw: npt.ArrayLike, frames: Sequence[FrameId], timing: Timing) -> list[Classification]:

@@ -50,11 +50,30 @@ def test_probabilities_with_zeros_and_rounding_stay_probabilities():
     assert got.sum() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("temperature", [0.5, 3.0])
+def test_log_scores_of_logits_are_the_logits(temperature):
+    raw = np.random.default_rng(2).normal(size=(3, 4)).astype(np.float32)
+    got = ClassifyTask(LABELS, "logits", temperature).log_scores(raw)
+    assert got.dtype == np.float64
+    np.testing.assert_array_equal(got, raw)
+    got[:] = 0
+    assert raw.any()  # a copy: the engine's own memory stays as it is
+
+
+def test_log_scores_of_probabilities_are_logarithms_clipped_where_float32_ends():
+    got = ClassifyTask(LABELS, "probabilities", 3.0).log_scores([[0.75, 0.25, 0.0, -0.001], [1, 2.0**-126, 1e-40, 0]])
+    least = -126 * math.log(2)
+    expected = [[math.log(0.75), math.log(0.25), least, least], [0, least, least, least]]
+    np.testing.assert_allclose(got, expected, rtol=1e-15)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("output", ["logits", "probabilities"])
 def test_outputs_that_are_no_numbers_raise(bad, output):
-    with pytest.raises(EngineError, match="NaN or infinite"):
-        ClassifyTask(LABELS, output).probabilities([[0.5, 0.5, 0, 0], [0, bad, 0, 0]])
+    task = ClassifyTask(LABELS, output)
+    for read in (task.probabilities, task.log_scores):
+        with pytest.raises(EngineError, match="NaN or infinite"):
+            read([[0.5, 0.5, 0, 0], [0, bad, 0, 0]])
 
 
 def test_negative_probabilities_raise_and_hint_at_logits():
