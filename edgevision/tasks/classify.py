@@ -72,7 +72,7 @@ class ClassifyTask:
         """``raw`` n×k as the engine gave it → what the temperature divides: logits, or the logarithm of probabilities.
 
         A new float64 array. Probabilities are clipped from below at float32's smallest normal number, 2⁻¹²⁶, so that
-        0 has a logarithm (-87.3) and the order of all others is kept.
+        0 has a logarithm (-87.3).
 
         Raises EngineError for another number of columns, and for NaN, infinite or negative "probabilities": an
         answer made of those would look like any other.
