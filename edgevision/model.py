@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, overload
@@ -214,10 +214,12 @@ def _default_threads(manifest: Manifest) -> int:
 def _open_first(
     bundle: Bundle, candidates: list[VariantEntry], threads: int, max_batch: int, self_test: bool, strict: bool
 ) -> Model:
-    """The first candidate that works; each one passed over is a DeviceWarning. ``strict``: raise instead."""
+    """The first candidate that works; each one passed over is a DeviceWarning. ``strict``: raise instead.
+
+    Where none works: SelfTestError if the golden frames of any failed, else EngineError.
+    """
     installed = available_engines()
-    passed_over: list[str] = []
-    last: EdgeVisionError | None = None
+    passed_over: list[EdgeVisionError] = []
     for entry in candidates:
         try:
             if entry.engine in ENGINES and entry.engine not in installed:
@@ -226,14 +228,15 @@ def _open_first(
         except (MissingExtraError, EngineError, SelfTestError) as error:
             if strict:
                 raise
-            last = error
-            passed_over.append(str(error))
+            passed_over.append(error)
             continue
         for reason in passed_over:
             warnings.warn(f"{reason}. Using '{entry.id}', which may be slower", DeviceWarning, stacklevel=3)
         return model
-    kind: Callable[[str], EdgeVisionError] = SelfTestError if isinstance(last, SelfTestError) else EngineError
-    raise kind(f"no variant of the bundle works on this machine. {' · '.join(passed_over)}") from last
+    failed = any(isinstance(error, SelfTestError) for error in passed_over)
+    raise (SelfTestError if failed else EngineError)(
+        f"no variant of the bundle works on this machine. {' · '.join(map(str, passed_over))}"
+    ) from passed_over[-1]
 
 
 def _open_one(bundle: Bundle, entry: VariantEntry, threads: int, max_batch: int, self_test: bool) -> Model:

@@ -290,10 +290,24 @@ def test_a_failing_self_test_passes_on_to_the_next_variant(color_bundle):
             unchecked.self_test()
 
 
-def test_nothing_left_is_a_self_test_error(color_bundle):
-    with pytest.raises(SelfTestError, match="no variant of the bundle works") as caught:
-        ev.load(color_bundle(spoiled=["onnxruntime-int8", "onnxruntime-float"]))
-    assert caught.value.exit_status == 3
+SPOILED = ("onnxruntime-int8", "onnxruntime", "int8")
+REFUSED = ("bf16", "onnxruntime", "float", "bfloat16")  # a precision this engine does not have
+
+
+@pytest.mark.parametrize(
+    ("variants", "error", "status"),
+    [
+        ([SPOILED], SelfTestError, 3),
+        ([SPOILED, REFUSED], SelfTestError, 3),
+        ([REFUSED, SPOILED], SelfTestError, 3),
+        ([REFUSED], EngineError, 1),
+    ],
+)
+def test_nothing_left_is_a_self_test_error_if_any_variant_failed_its_own(color_bundle, variants, error, status):
+    with pytest.raises(error, match="no variant of the bundle works") as caught:
+        ev.load(color_bundle(variants=variants, spoiled=["onnxruntime-int8"]))
+    assert caught.value.exit_status == status
+    assert type(caught.value) is error
 
 
 def test_swapped_colours_fail_the_self_test(color_bundle):
