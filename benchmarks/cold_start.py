@@ -83,11 +83,7 @@ def main() -> None:
             [peer, "-c", version], capture_output=True, text=True, check=True
         ).stdout.split()
     print(json.dumps(figures, indent=1))
-    write_result(
-        "cold-start",
-        figures,
-        f".venv/bin/python -m benchmarks.cold_start {arguments.bundle} PHOTO --peer build/peer-venv/bin/python",
-    )
+    write_result("cold-start", figures)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import asdict
@@ -17,7 +18,8 @@ from edgevision.machine import describe_machine, package_versions
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 RUNS = ROOT / "runs"
-GROCERY = Path(os.environ.get("GROCERY", ROOT.parent / "shared" / "data" / "grocery"))
+SHARED = ROOT.parent / "shared"
+GROCERY = Path(os.environ.get("GROCERY", SHARED / "data" / "grocery"))
 
 
 def edgevision(*arguments: object) -> Any:
@@ -39,20 +41,47 @@ def write_list(path: Path, dataset: Dataset) -> Path:
     return path
 
 
-def write_result(name: str, data: dict[str, Any], command: str) -> Path:
-    """``benchmarks/results/NAME.json`` with date, machine, versions and the command that makes it again."""
+def write_result(name: str, data: dict[str, Any]) -> Path:
+    """``benchmarks/results/NAME.json`` with date, machine, versions and the command that is running.
+
+    Paths are written as seen from the repository, and outside of it (but for ``../shared``) as the last name alone.
+    """
     machine = asdict(describe_machine())
     packages = ("edgevision", "numpy", "onnxruntime", "openvino", "torch", "opencv-python-headless")
     result = {
-        "command": command,
+        "command": shlex.join(shorten(word) for word in sys.orig_argv),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": machine,
         "load_average": os.getloadavg(),
         "versions": package_versions(packages),
-        **data,
+        **_shortened(data),
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(result, indent=1, ensure_ascii=False, default=str) + "\n")
     print(f"wrote {path.relative_to(ROOT)}", file=sys.stderr)
     return path
+
+
+def shorten(word: str) -> str:
+    """A word of a command, without what is this machine's own in the path that it is or, as ``--option=PATH``, holds."""
+    option, sign, value = word.rpartition("=") if word.startswith("--") else ("", "", word)
+    path = Path(value)
+    if path.is_absolute() or ".." in path.parts:
+        place = path.parent.resolve() / path.name  # the last link, such as a virtual environment's python, stays
+        if place.is_relative_to(ROOT):
+            value = str(place.relative_to(ROOT))
+        elif place.is_relative_to(SHARED):
+            value = str(Path("../shared", place.relative_to(SHARED)))
+        else:
+            value = place.name
+    return f"{option}{sign}{value}"
+
+
+def _shortened(data: Any) -> Any:
+    """``data`` with every path in it shortened."""
+    if isinstance(data, dict):
+        return {key: _shortened(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_shortened(value) for value in data]
+    return shorten(str(data)) if isinstance(data, Path) or (isinstance(data, str) and data.startswith("/")) else data

@@ -82,8 +82,7 @@ def main() -> None:
     print(f"int8 graph {len(ours) / 1e6:.2f} MB = {share:.1%} of the float32 weights ({weights / 1e6:.2f} MB)")
     figures = {"threads": arguments.threads, "rounds": arguments.rounds, "chosen": chosen.id, "candidates": rows,
                "judge_photos": len(judge), "int8_graph_share_of_float_weights": share}  # fmt: skip
-    write_result(f"engine-speed-{source.info['arch']}-{arguments.threads}t", figures,
-                 f".venv/bin/python -m benchmarks.engine_speed {arguments.checkpoint} {arguments.bundle} --threads {arguments.threads}")  # fmt: skip
+    write_result(f"engine-speed-{source.info['arch']}-{arguments.threads}t", figures)
 
 
 def best_classes(engine: Engine, tensors: list[np.ndarray]) -> np.ndarray:
@@ -102,7 +101,7 @@ def quantize_static(graph: bytes, tensors: list[np.ndarray], how: dict[str, Any]
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Reader(CalibrationDataReader):
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
         def __init__(self) -> None:
             self.left = iter(tensors)
 

@@ -46,7 +46,7 @@ def main() -> None:
         "variants": compiled["variants"],
         "training": trained,
     }
-    write_result(f"grocery-{arch}", figures, f"TEST={arguments.test.name} benchmarks/grocery.sh {arch}")
+    write_result(f"grocery-{arch}", figures)
     print(f"{arch} int8: top-1 {int8['top1']:.2f} %, float {floating['top1']:.2f} % on {int8['n']} photos of "
           f"{arguments.test.name}; {total_s / 60:.1f} minutes in all (training {train_s / 60:.1f})")  # fmt: skip
 

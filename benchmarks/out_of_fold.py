@@ -19,7 +19,7 @@ from edgevision.compiler.float_model import FloatModel
 from edgevision.compiler.source import SourceOptions
 from edgevision.evaluate.dataset import Dataset, read_dataset, stratified_folds
 from edgevision.evaluate.evaluation import Evaluation, evaluate
-from edgevision.evaluate.paired import class_losses, exceeds, paired_comparison
+from edgevision.evaluate.paired import class_losses, paired_comparison
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     truth = np.concatenate([f.truth for f, _ in pooled])
     paired = paired_comparison(floats, int8s)
     losses = class_losses(floats, int8s, truth)
-    broken = [row for row in losses if exceeds(row.n, row.lost, row.gained)]
+    broken = [row for row in losses if row.exceeds]
     figures = {
         "arch": arguments.arch,
         "paired": asdict(paired),
@@ -49,9 +49,7 @@ def main() -> None:
         "within_rule": paired.drop <= 0.5 and not broken,
         "folds": [{"float": f.metrics.top1, "int8": i.metrics.top1, "photos": f.metrics.n} for f, i in pooled],
     }
-    write_result(
-        f"out-of-fold-{arguments.arch}", figures, f".venv/bin/python -m benchmarks.out_of_fold {arguments.arch}"
-    )
+    write_result(f"out-of-fold-{arguments.arch}", figures)
     print(f"{arguments.arch}, {paired.n} photos out of fold: float {paired.a:.2f} %, int8 {paired.b:.2f} %, drop {paired.drop:+.2f} "
           f"points, 95 % interval {paired.interval[0]:+.2f}…{paired.interval[1]:+.2f}; {paired.lost} lost, {paired.gained} gained; "
           f"classes over the rule: {[row.index for row in broken] or 'none'}")  # fmt: skip

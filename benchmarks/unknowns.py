@@ -64,7 +64,7 @@ def main() -> None:
         "false_accepts_difference_points": 100 * (int8["false_accepts"] - floating["false_accepts"]),
         "ece_difference": int8["ece"] - floating["ece"],
     }
-    write_result(f"unknowns-{arch}", figures, f".venv/bin/python -m benchmarks.unknowns {arch}")
+    write_result(f"unknowns-{arch}", figures)
     for name, m in (("int8", int8), ("float", floating)):
         print(f"{name}: AUROC {m['auroc']:.4f}, false accepts {m['false_accepts']:.2%} of {m['n_unknown']}, right answers kept "
               f"{m['kept']:.2%}, ECE {m['ece']:.4f}, top-1 {m['top1']:.2f} %")  # fmt: skip
