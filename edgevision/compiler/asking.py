@@ -10,7 +10,7 @@ from pathlib import Path
 from edgevision.compiler.metadata import ModelMetadata
 from edgevision.compiler.weights import ARCH_HELP
 from edgevision.errors import InputError, ModelFileError
-from edgevision.evaluate.labels import read_labels
+from edgevision.evaluate.labels import read_labels, read_output_labels
 from edgevision.preprocess.spec import PRESETS, Layout, PreprocessSpec, TensorDtype, preset
 from edgevision.tasks.classify import OUTPUTS
 from edgevision.tasks.results import Label
@@ -25,7 +25,8 @@ class SourceOptions:
     """What the user says of a model file that does not say it itself.
 
     ``arch``: see ``weights.ARCH_HELP``, for state dicts. ``preprocess``: a spec, a preset's name, or a JSON file.
-    ``labels``: the labels in the order of the outputs, or a labels file. ``output``: "logits" or "probabilities".
+    ``labels``: the labels in the order of the outputs, or a labels file; where the model carries its own, these only
+    explain the photos. ``output``: "logits" or "probabilities".
     ``trust``: run code that stands in the file.
     """
 
@@ -46,20 +47,19 @@ def complete(
     options contradict the file, or cannot be read.
     """
     spec = None if options.preprocess is None else _read_spec(options.preprocess, shape)
-    labels = None if options.labels is None else _read_labels(options.labels)
     if options.output is not None and options.output not in OUTPUTS:
         raise InputError(f"--output is one of {list(OUTPUTS)}, got {options.output!r}")
     if carried is not None:
-        if labels is not None and set(carried.labels) <= set(labels):
-            labels = None  # the file explains the photos, and may list classes that the model does not know
-        for option, given, own in (("--preprocess", spec, carried.spec), ("--labels", labels, carried.labels),
-                                   ("--output", options.output, carried.output)):  # fmt: skip
+        if isinstance(options.labels, (str, Path)):
+            read_labels(options.labels)  # it explains the photos, not the outputs; but it has to be a labels file
+        for option, given, own in (("--preprocess", spec, carried.spec), ("--output", options.output, carried.output)):
             if given is not None and given != own:
                 raise InputError(
                     f"{name} carries its own {option.lstrip('-')}, and {option} says otherwise; leave it out"
                 )
         result = carried
     else:
+        labels = None if options.labels is None else _read_labels(options.labels)
         if spec is None or labels is None or options.output is None:
             raise missing(name, options, shape, classes)
         result = ModelMetadata(spec, labels, options.output)
@@ -154,4 +154,4 @@ def _read_spec(given: PreprocessSpec | str | Path, shape: Shape | None) -> Prepr
 
 
 def _read_labels(given: Path | str | Sequence[Label]) -> tuple[Label, ...]:
-    return read_labels(given) if isinstance(given, (str, Path)) else tuple(given)
+    return read_output_labels(given) if isinstance(given, (str, Path)) else tuple(given)

@@ -130,6 +130,7 @@ class Dataset:
             mapping = {label: exact[label] for label in used}
         elif _only_ids(self.labels) and all(label.id in by_id for label in used):
             mapping = {label: by_id[label.id] for label in used}
+            _refuse_ambiguous(self.source, [(mapping[label], by_name.get(label.name)) for label in used], labels)
         elif all(label.name in by_name for label in used):
             mapping = {label: by_name[label.name] for label in used}
         else:
@@ -333,7 +334,7 @@ def _read_list(path: Path, known: tuple[Label, ...] | None) -> Dataset:
     _refuse(path, "have no label", [(n, photo.name) for n, photo, text in rows if text is None])
     integers = all(_is_integer(text) for text in texts)
     labels = known or _labels_from(str(int(text)) if integers else text for text in texts)
-    index = _label_index(labels, texts)
+    index = _label_index(path, labels, texts)
     unknown = [(n, repr(text)) for n, _, text in rows if text not in index]
     _refuse(path, f"have a label that is not among the {len(labels)} classes of the labels file", unknown)
     return Dataset(tuple(Photo(photo, index[text or ""]) for _, photo, text in rows), labels, str(path))
@@ -344,13 +345,32 @@ def _refuse(path: Path, what: str, lines: list[tuple[int, str]]) -> None:
         raise DataError(f"{len(lines)} lines of {path} {what}: {first_three(f'line {n}: {text}' for n, text in lines)}")
 
 
-def _label_index(labels: Sequence[Label], texts: list[str]) -> dict[str, int]:
+def _label_index(path: Path, labels: Sequence[Label], texts: list[str]) -> dict[str, int]:
     """From what the list file says to the class's index: all of it ids, or all of it names."""
     by_id = {label.id: index for index, label in enumerate(labels)}
     by_name = {label.name: index for index, label in enumerate(labels)}
     ids = {text: by_id[int(text)] for text in set(texts) if _is_integer(text) and int(text) in by_id}
     names = {text: by_name[text] for text in set(texts) if text in by_name}
+    if len(ids) == len(names) == len(set(texts)):
+        _refuse_ambiguous(str(path), sorted((ids[text], names[text]) for text in ids), labels)
     return ids if len(ids) >= len(names) else names
+
+
+def _refuse_ambiguous(source: str, found: Sequence[tuple[int, int | None]], labels: Sequence[Label]) -> None:
+    """Raise DataError where numbers are, all of them, both ids and names among ``labels``, but not of the same classes.
+
+    ``found``: for each class of the data the index by id and the index by name.
+    """
+    if any(by_name is None for _, by_name in found):
+        return
+    for by_id, by_name in found:
+        if by_name is not None and by_name != by_id:
+            number = labels[by_id].id
+            raise DataError(
+                f"classes in {source} are numbers that may be ids or names of the labels: {number} is the id of "
+                f"{labels[by_id].name!r}, and the name of the class with id {labels[by_name].id}. Rename the classes, "
+                "in the labels and in the data, so that no name is a number"
+            )
 
 
 def _labels_from(texts: Iterable[str]) -> tuple[Label, ...]:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from edgevision.errors import DataError
+from edgevision.errors import DataError, InputError
 from edgevision.tasks.results import Label
 
 MAX_TEXT_BYTES = 64 * 2**20  # a list of a million photos is smaller; a model given by mistake is often larger
@@ -39,10 +39,34 @@ def read_labels(path: Path | str) -> tuple[Label, ...]:
 
     Raises DataError when the file cannot be read, has no classes, or holds an id or a name twice.
     """
+    return tuple(sorted(_read_rows(Path(path)), key=lambda label: label.id))
+
+
+def read_output_labels(path: Path | str) -> tuple[Label, ...]:
+    """The labels in a file, in the order of a model's outputs, of which the file does not speak.
+
+    Ids 0…n-1 number the outputs. With other ids, the rows have to be in their order: sorted in some other way, they
+    might be the outputs' or not, and a wrong guess would call every product by another's name.
+
+    Raises InputError for such a file, DataError as ``read_labels`` does.
+    """
     path = Path(path)
+    rows = _read_rows(path)
+    labels = sorted(rows, key=lambda label: label.id)
+    if labels != rows and [label.id for label in labels] != list(range(len(labels))):
+        here, there = next((row, label) for row, label in zip(rows, labels, strict=True) if row != label)
+        raise InputError(
+            f"which output is which class is ambiguous in {path}: by rows {here.name!r} (id {here.id}) comes before "
+            f"{there.name!r} (id {there.id}), by ids after it. Give one row for each output, in the order of the "
+            "outputs, with ids that ascend; or a text file with one name a line"
+        )
+    return tuple(labels)
+
+
+def _read_rows(path: Path) -> list[Label]:
+    """The labels as they stand in the file. Raises DataError."""
     text = read_text(path, "a labels file")
-    rows = _csv_rows(path, text) if path.suffix.lower() == ".csv" else _name_lines(path, text)
-    labels = tuple(sorted(rows, key=lambda label: label.id))
+    labels = _csv_rows(path, text) if path.suffix.lower() == ".csv" else _name_lines(path, text)
     if not labels:
         raise DataError(f"expected at least one class in the labels file {path}, got none")
     for what, values in (("id", [str(label.id) for label in labels]), ("name", [label.name for label in labels])):

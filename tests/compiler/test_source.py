@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevision.errors import InputError, ModelFileError
+from edgevision.errors import DataError, InputError, ModelFileError
 from edgevision.preprocess.spec import ColorOrder, Layout, PreprocessSpec, TensorDtype
+from edgevision.tasks.results import Label
 
 pytestmark = pytest.mark.requires("torch", "onnx")
 
@@ -97,6 +98,12 @@ def test_checkpoint_needs_no_options(tmp_path, spec, labels):
     with pytest.raises(InputError, match="carries its own preprocess"):
         load(path, SourceOptions(preprocess=other))
     assert load(path, SourceOptions(preprocess=spec)).spec == spec  # saying the same is no contradiction
+    # A labels file explains the photos, whatever it says of classes and in whatever order; it renames no output.
+    (tmp_path / "photos.csv").write_text("id,name\n9,tea\n3,salt\n")
+    for given in (tmp_path / "photos.csv", [Label(0, "tea")]):
+        assert load(path, SourceOptions(labels=given)).labels == labels
+    with pytest.raises(DataError, match="cannot read a labels file"):
+        load(path, SourceOptions(labels=tmp_path / "none.csv"))
 
 
 def test_torchvision_arch_takes_its_outputs_from_the_state_dict(tmp_path, spec, labels):
@@ -172,6 +179,10 @@ def test_options_from_files(files, options, tmp_path, spec, labels):
     (tmp_path / "names.csv").write_text("id,name\n" + "".join(f"{x.id},{x.name}\n" for x in labels))
     source = load(files["pt2"], options("pt2", preprocess=str(tmp_path / "spec.json"), labels=tmp_path / "names.csv"))
     assert (source.spec, source.labels) == (spec, labels)
+    by_name = sorted(labels, key=lambda label: label.name, reverse=True)  # not the order of the ids: which is right?
+    (tmp_path / "sorted.csv").write_text("id,name\n" + "".join(f"{10 + x.id},{x.name}\n" for x in by_name))
+    with pytest.raises(InputError, match="which output is which class is ambiguous"):
+        load(files["pt2"], options("pt2", labels=tmp_path / "sorted.csv"))
     (tmp_path / "spec.json").write_text('{"height": 32')
     with pytest.raises(InputError, match=r"spec\.json"):
         load(files["pt2"], options("pt2", preprocess=tmp_path / "spec.json"))

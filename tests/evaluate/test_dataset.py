@@ -214,6 +214,34 @@ def test_classes_the_model_lacks_are_named(labels):
         dataset.with_labels(MODEL)
 
 
+SORTED_AS_TEXT = tuple(
+    Label(i, name) for i, name in enumerate(["0", "1", "10", "2", "3", "4", "5", "6", "7", "8", "9"])
+)
+
+
+def test_numbers_that_are_ids_of_some_classes_and_names_of_others_are_refused(put, tmp_path):
+    """As where a model was trained with folders in the order of text, and its names file says so."""
+    for number in range(11):
+        put(f"photos/{number}/a.jpg")
+    data = read_dataset(tmp_path / "photos")
+    message = r"may be ids or names.*2 is the id of '10', and the name of the class with id 3.*no name is a number"
+    with pytest.raises(DataError, match=message):
+        data.with_labels(SORTED_AS_TEXT)
+    put("names.txt", "".join(f"{label.name}\n" for label in SORTED_AS_TEXT))
+    put("list.txt", "".join(f"photos/{number}/a.jpg, {number}\n" for number in range(11)))
+    with pytest.raises(DataError, match=message):
+        read_dataset(tmp_path / "list.txt", tmp_path / "names.txt")
+
+
+def test_numbers_with_one_meaning_are_kept(put, tmp_path):
+    for number in (0, 1, 2):
+        put(f"photos/{number}/a.jpg")
+    data = read_dataset(tmp_path / "photos")
+    assert data.with_labels(tuple(Label(i, str(i)) for i in (2, 1, 0))).truth.tolist() == [2, 1, 0]
+    assert data.with_labels((Label(0, "1"), Label(1, "tea"), Label(2, "salt"))).truth.tolist() == [0, 1, 2]  # ids only
+    assert data.with_labels((Label(7, "1"), Label(8, "2"), Label(9, "0"))).truth.tolist() == [2, 0, 1]  # names only
+
+
 def test_unlabelled_data_stay_so():
     dataset = Dataset((Photo(Path("a")),))
     assert dataset.with_labels(MODEL) is dataset

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgevision.errors import DataError
-from edgevision.evaluate.labels import first_three, read_labels, words
+from edgevision.errors import DataError, InputError
+from edgevision.evaluate.labels import first_three, read_labels, read_output_labels, words
 from edgevision.tasks.results import Label
 
 TEA, SALT = Label(0, "tea"), Label(1, "sea salt")
@@ -56,6 +56,29 @@ def test_bad_labels_files_are_refused(put, name, content, message):
 def test_a_missing_labels_file_is_refused(tmp_path):
     with pytest.raises(DataError, match="cannot read a labels file"):
         read_labels(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("names.txt", "tea\nsea salt\n", (TEA, SALT)),
+        ("c.csv", "name,id\nsea salt,1\ntea,0\n", (TEA, SALT)),  # ids 0…n-1 number the outputs, wherever they stand
+        ("c.csv", "name,id\ntea,-4\nsalt,7\n", (Label(-4, "tea"), Label(7, "salt"))),  # rows and ids agree
+    ],
+)
+def test_labels_of_outputs_are_in_one_clear_order(put, name, text, expected):
+    assert read_output_labels(put(name, text)) == expected
+
+
+@pytest.mark.parametrize("rows", ["tea,12\nsalt,7\n", "tea,2\nsalt,1\n", "rice,5\ntea,12\nsalt,7\n"])
+def test_rows_and_ids_in_different_orders_do_not_name_outputs(put, rows):
+    path = put("c.csv", "name,id\n" + rows)
+    with pytest.raises(
+        InputError, match=r"ambiguous in .*'tea' \(id \d+\) comes before 'salt'.*one name a line"
+    ) as caught:
+        read_output_labels(path)
+    assert str(path) in str(caught.value)
+    assert {label.name for label in read_labels(path)} >= {"tea", "salt"}  # for photos the order says nothing
 
 
 @pytest.mark.parametrize(
