@@ -47,12 +47,6 @@ class Augmentation:
                 raise InputError(f"{name} is a relative change, 0…1, got {getattr(self, name)}")
 
 
-NO_AUGMENTATION = Augmentation(
-    min_area=1, max_aspect=1, flip=0, rotate=0, brightness=0, contrast=0, saturation=0, white_balance=0, blur=0,
-    jpeg=0, erase=0,
-)  # fmt: skip
-
-
 def augment(
     image: ImageArray, size: int, options: Augmentation, random: np.random.Generator, *, antialias: bool = False
 ) -> ImageArray:

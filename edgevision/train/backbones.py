@@ -80,11 +80,6 @@ def pretrained(arch: str, num_classes: int, **options: Any) -> nn.Module:
     return model
 
 
-def default_size(arch: str) -> int:
-    """Side in pixels that the network was made for."""
-    return LITE_SIZES[arch] if arch in LITE_SIZES else default_preprocess(arch).height
-
-
 def has_fixed_size(arch: str) -> bool:
     """Whether the network runs at its default size only."""
     return arch.removeprefix(_TORCHVISION).startswith(_FIXED_SIZE)

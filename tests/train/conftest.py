@@ -53,6 +53,17 @@ def other_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_photos(tmp_path_factory.mktemp("val-photos") / "photos", 4, seed=2)
 
 
+@pytest.fixture(scope="session")
+def no_augmentation() -> Any:
+    """Options that change no photo but for the resize."""
+    from edgevision.train.augment import Augmentation
+
+    return Augmentation(
+        min_area=1, max_aspect=1, flip=0, rotate=0, brightness=0, contrast=0, saturation=0, white_balance=0, blur=0,
+        jpeg=0, erase=0,
+    )  # fmt: skip
+
+
 @pytest.fixture
 def tiny(tmp_path: Path, colour_photos: Path) -> Callable[..., Any]:
     """Makes TrainOptions for a very small network at 32 pixels."""

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from edgevision.errors import InputError
-from edgevision.train.augment import NO_AUGMENTATION, Augmentation, augment, crop_box, relight_matrix
+from edgevision.train.augment import Augmentation, augment, crop_box, relight_matrix
 
 
 def photo(height=60, width=80):
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def test_nothing_asked_for_is_a_plain_resize():
-    got = augment(photo(), 32, NO_AUGMENTATION, np.random.default_rng(1))
+def test_nothing_asked_for_is_a_plain_resize(no_augmentation):
+    got = augment(photo(), 32, no_augmentation, np.random.default_rng(1))
     assert np.array_equal(got, cv2.resize(photo(), (32, 32), interpolation=cv2.INTER_LINEAR))
-    smooth = augment(photo(), 32, NO_AUGMENTATION, np.random.default_rng(1), antialias=True)
+    smooth = augment(photo(), 32, no_augmentation, np.random.default_rng(1), antialias=True)
     assert np.array_equal(smooth, cv2.resize(photo(), (32, 32), interpolation=cv2.INTER_AREA))
 
 
@@ -40,9 +40,9 @@ def test_the_photo_is_not_changed_and_the_seed_decides():
 
 
 @pytest.mark.parametrize("name", ["flip", "rotate", "blur", "jpeg", "erase"])
-def test_each_can_be_had_alone(name):
-    plain = augment(photo(64, 64), 64, NO_AUGMENTATION, np.random.default_rng(0))
-    changed = augment(photo(64, 64), 64, replace(NO_AUGMENTATION, **{name: 1.0}), np.random.default_rng(0))
+def test_each_can_be_had_alone(name, no_augmentation):
+    plain = augment(photo(64, 64), 64, no_augmentation, np.random.default_rng(0))
+    changed = augment(photo(64, 64), 64, replace(no_augmentation, **{name: 1.0}), np.random.default_rng(0))
     assert not np.array_equal(plain, changed)
     if name == "flip":
         assert np.array_equal(changed, plain[:, ::-1])
@@ -53,8 +53,8 @@ def test_each_can_be_had_alone(name):
         assert 0.15 * 64 - 1 <= width <= 0.4 * 64
 
 
-def test_rotation_by_nothing_is_a_resize():
-    still = replace(NO_AUGMENTATION, rotate=1.0, rotate_degrees=0.0)
+def test_rotation_by_nothing_is_a_resize(no_augmentation):
+    still = replace(no_augmentation, rotate=1.0, rotate_degrees=0.0)
     got = augment(photo(64, 64), 32, still, np.random.default_rng(0)).astype(int)
     plain = cv2.resize(photo(64, 64), (32, 32), interpolation=cv2.INTER_LINEAR).astype(int)
     assert abs(got - plain).max() <= 1  # the same half-pixel centres

@@ -11,7 +11,7 @@ from edgevision.errors import ImageError
 from edgevision.evaluate.dataset import read_dataset
 from edgevision.preprocess import Preprocessor
 from edgevision.preprocess.spec import ColorOrder, PreprocessSpec, preset
-from edgevision.train.augment import NO_AUGMENTATION, Augmentation
+from edgevision.train.augment import Augmentation
 from edgevision.train.loader import BatchMaker, PhotoCache, network_seed, normalise, work_ahead
 from edgevision.train.mix import mix
 
@@ -50,9 +50,9 @@ def test_targets_are_the_photos_classes(colour_photos):
     assert batch.images.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_the_loader_and_the_runtime_prepare_alike(colour_photos):
+def test_the_loader_and_the_runtime_prepare_alike(colour_photos, no_augmentation):
     """Without augmentation both resize with 2×2 taps; the loader rounds to whole grey levels in between."""
-    stream = maker(colour_photos, batch=24, augmentation=NO_AUGMENTATION)
+    stream = maker(colour_photos, batch=24, augmentation=no_augmentation)
     dataset = read_dataset(colour_photos)
     expected = Preprocessor(preset("lite", 32, 32)).batch(
         [read_image(dataset.paths[stream.photo(i)]) for i in range(24)]

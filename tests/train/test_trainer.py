@@ -14,7 +14,6 @@ import torch
 
 from edgevision.errors import DataError, EdgeVisionError, InputError, ModelFileError
 from edgevision.train import backbones, load_checkpoint, train, trainer
-from edgevision.train.augment import NO_AUGMENTATION
 from edgevision.train.progress import SilentProgress
 from edgevision.train.validate import Score
 
@@ -222,13 +221,13 @@ def test_a_time_budget_ends_the_schedule(tiny, monkeypatch):
     assert load_checkpoint(result.path).training["planned_steps"] == 3000
 
 
-def test_distils_from_a_teacher(tiny, tmp_path):
+def test_distils_from_a_teacher(tiny, tmp_path, no_augmentation):
     teacher = tiny(output=tmp_path / "teacher.pt", epochs=10, lr=5e-3, head_lr=1e-2, photos=False)
     train(teacher)
     alone = Recorder()
     options = tiny(
         teacher=teacher.output, distil_weight=1.0, epochs=10, lr=5e-3, head_lr=1e-2, photos=False, seed=1,
-        augmentation=NO_AUGMENTATION,
+        augmentation=no_augmentation,
     )  # fmt: skip
     result = train(options, alone)
     assert alone.steps[-1].loss < 0.5 * alone.steps[0].loss
