@@ -59,7 +59,8 @@ class SourceModel:
 
     One of ``module`` (eval mode, float32, CPU) and ``graph`` is there; ``program`` is what ``module`` was made of when
     the file holds an exported program. ``batch``: the only batch size the original runs at; None = any.
-    ``info``: file name, sha256, kind, arch, number of parameters.
+    ``info``: file name, sha256, kind, arch, number of parameters. ``trained_on``: the first 32 hexadecimal digits of the
+    SHA-256 of each photo file it was trained on, as ``train.checkpoint.short_hashes`` gives them; None = not known.
     """
 
     kind: SourceKind
@@ -72,6 +73,7 @@ class SourceModel:
     graph: OnnxFile | None = None
     photos: PhotoPack | None = None
     batch: int | None = None
+    trained_on: frozenset[str] | None = None
 
     @property
     def name(self) -> str:
@@ -124,6 +126,7 @@ class _Loaded:
     graph: OnnxFile | None = None
     carried: ModelMetadata | None = None
     photos: PhotoPack | None = None
+    trained_on: frozenset[str] | None = None
     arch: str | None = None
     shape: Shape | None = None
     classes: int | None = None
@@ -153,7 +156,7 @@ def load_source(path: str | Path, options: SourceOptions | None = None) -> Sourc
     }
     source = SourceModel(
         loaded.kind, said.spec, said.labels, said.output, info, loaded.module, loaded.program, loaded.graph,
-        loaded.photos, loaded.shape[0] if loaded.shape else None,
+        loaded.photos, loaded.shape[0] if loaded.shape else None, loaded.trained_on,
     )  # fmt: skip
     outputs = source.run(pixels(source.spec, 1, seed=0))
     if outputs.ndim != 2 or len(outputs) != 1:
@@ -195,7 +198,10 @@ def _from_pickle(obj: object, name: str, options: SourceOptions) -> _Loaded:
         checkpoint = from_plain(obj, name)
         carried = ModelMetadata(checkpoint.preprocess, checkpoint.labels, checkpoint.output)
         module = model_from_checkpoint(checkpoint)
-        return _Loaded(SourceKind.CHECKPOINT, module, carried=carried, photos=checkpoint.photos, arch=checkpoint.arch)
+        return _Loaded(
+            SourceKind.CHECKPOINT, module, carried=carried, photos=checkpoint.photos,
+            trained_on=frozenset(checkpoint.trained_on) or None, arch=checkpoint.arch,
+        )  # fmt: skip
     if isinstance(obj, nn.Module):
         return _Loaded(SourceKind.MODULE, obj.cpu().float().eval(), arch=type(obj).__name__)
     state = find_state_dict(obj)

@@ -2,7 +2,8 @@
 
 The file is a plain dict of tensors, numbers, text and lists, so ``torch.load(weights_only=True)`` reads it and no code
 in it can run. Keys: ``edgevision_checkpoint`` (format version), ``arch``, ``arch_options``, ``state_dict``,
-``preprocess``, ``labels`` ([id, name] in the order of the outputs), ``output``, ``training``, ``photos``, ``channels``.
+``preprocess``, ``labels`` ([id, name] in the order of the outputs), ``output``, ``training``, ``photos``, ``channels``;
+and ``trained_on``, which older files lack (uint8 [photos, 16]: the first bytes of each photo's SHA-256).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,18 +31,23 @@ FORMAT_KEY = "edgevision_checkpoint"
 FORMAT_VERSION = 1
 MAX_BYTES = 4 << 30  # larger files are refused before anything is read
 MAX_PHOTOS = 100_000
+_HASH_BYTES = 16  # of a photo's SHA-256: no two of a billion photos share them
+
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class PackedPhoto:
     """An encoded picture (JPEG or PNG) with its class: an index into the labels, or None.
 
-    ``seen``: the network was trained on it, so its accuracy here flatters.
+    ``seen``: the network was trained on it, so its accuracy here flatters. ``source_sha256``: SHA-256, in hexadecimal,
+    of the file it was made from, which ``data`` may hold smaller and encoded anew; None = not known.
     """
 
     data: bytes
     label: int | None
     seen: bool
+    source_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,8 @@ class PhotoPack:
 class Checkpoint:
     """See the module. ``training`` is a record for people: options, metrics, data digest, versions, seconds.
 
-    ``channels`` describes a pruned network's layer widths; None = as the arch says.
+    ``channels`` describes a pruned network's layer widths; None = as the arch says. ``trained_on``: ``short_hashes`` of
+    all photos the network was trained on, whether they travel along or not; empty = not known.
     """
 
     arch: str
@@ -73,6 +80,20 @@ class Checkpoint:
     photos: PhotoPack | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     channels: None = None
+    trained_on: tuple[str, ...] = ()
+
+    def was_trained_on(self, sha256: str) -> bool | None:
+        """Whether the network was trained on the photo whose file has this SHA-256; None = the checkpoint does not say."""
+        return short_hashes([sha256])[0] in self.trained_on if self.trained_on else None
+
+
+def short_hashes(sha256: Iterable[str]) -> tuple[str, ...]:
+    """The first 32 digits of SHA-256 hashes in hexadecimal, sorted, each once: as ``Checkpoint.trained_on`` has them.
+
+    >>> short_hashes(["9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08"])
+    ('9f86d081884c7d659a2feaa0c55ad015',)
+    """
+    return tuple(sorted({digest[: 2 * _HASH_BYTES].lower() for digest in sha256}))
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
@@ -189,12 +210,17 @@ def to_plain(checkpoint: Checkpoint) -> dict[str, Any]:
         "training": dict(checkpoint.training),
         "photos": photos and {"calibration": _plain_photos(photos.calibration), "judge": _plain_photos(photos.judge)},
         "channels": checkpoint.channels,
+        "trained_on": _bytes_tensor(bytes.fromhex("".join(short_hashes(checkpoint.trained_on)))).reshape(-1, _HASH_BYTES),
     }
+
+
+def _bytes_tensor(data: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.zeros(0, dtype=torch.uint8)
 
 
 def _plain_photos(photos: tuple[PackedPhoto, ...]) -> list[dict[str, Any]]:
     return [
-        {"data": torch.frombuffer(bytearray(p.data), dtype=torch.uint8), "label": p.label, "seen": p.seen}
+        {"data": _bytes_tensor(p.data), "label": p.label, "seen": p.seen, "source_sha256": p.source_sha256}
         for p in photos
     ]
 
@@ -239,6 +265,7 @@ def from_plain(obj: object, name: str) -> Checkpoint:
             output=obj["output"],
             photos=None if obj["photos"] is None else _photo_pack(obj["photos"], len(labels)),
             training=obj["training"],
+            trained_on=_trained_on(obj.get("trained_on")),
         )
         if checkpoint.output not in OUTPUTS:
             raise InputError(f"output is one of {list(OUTPUTS)}, got {checkpoint.output!r}")
@@ -288,7 +315,20 @@ def _photo(photo: object, classes: int) -> PackedPhoto:
         raise InputError(f"the label of a packed photo is None or 0…{classes - 1}, got {label!r}")
     if not isinstance(seen, bool):
         raise InputError(f"'seen' of a packed photo is true or false, got {seen!r}")
-    return PackedPhoto(data.numpy().tobytes(), label, seen)
+    source = photo.get("source_sha256")
+    if source is not None and (not isinstance(source, str) or not _SHA256.fullmatch(source)):
+        raise InputError(f"'source_sha256' of a packed photo is None or 64 hexadecimal digits, got {source!r}")
+    return PackedPhoto(data.numpy().tobytes(), label, seen, source)
+
+
+def _trained_on(hashes: object) -> tuple[str, ...]:
+    if hashes is None:
+        return ()
+    right = isinstance(hashes, Tensor) and hashes.dtype == torch.uint8 and hashes.ndim == 2 and _own_storage(hashes)
+    if not isinstance(hashes, Tensor) or not right or hashes.shape[1] != _HASH_BYTES:
+        raise InputError(f"'trained_on' is a uint8 tensor of [photos, {_HASH_BYTES}]")
+    digits = hashes.numpy().tobytes().hex()
+    return tuple(digits[start : start + 2 * _HASH_BYTES] for start in range(0, len(digits), 2 * _HASH_BYTES))
 
 
 def _own_storage(tensor: Tensor) -> bool:

@@ -52,13 +52,13 @@ def encode_photo(path: Path, size: int) -> bytes:
 
 def _choose(dataset: Dataset, size: int, max_bytes: int, *, seen: bool) -> tuple[PackedPhoto, ...]:
     """One photo of each class, then another of each, until ``max_bytes`` are full."""
-    chosen = []
-    for index in _round_robin(dataset.truth.tolist(), dataset.content_hashes):
+    chosen, hashes = [], dataset.content_hashes
+    for index in _round_robin(dataset.truth.tolist(), hashes):
         data = encode_photo(dataset.paths[index], size)
         if len(data) > max_bytes:
             break
         max_bytes -= len(data)
-        chosen.append(PackedPhoto(data, int(dataset.truth[index]), seen))
+        chosen.append(PackedPhoto(data, int(dataset.truth[index]), seen, hashes[index]))
     return tuple(chosen)
 
 

@@ -21,7 +21,7 @@ from edgevision.errors import EdgeVisionError, InputError
 from edgevision.files import ensure_writable
 from edgevision.machine import package_versions, usable_cores
 from edgevision.train import backbones
-from edgevision.train.checkpoint import Checkpoint, save_checkpoint
+from edgevision.train.checkpoint import Checkpoint, save_checkpoint, short_hashes
 from edgevision.train.compute import Compute, choose_compute, training_process
 from edgevision.train.data import TrainingData, read_training_data
 from edgevision.train.depthwise import use_quick_depthwise
@@ -173,6 +173,7 @@ class _Run:
             labels=self.data.labels,
             photos=photos,
             training=self._record(score, stopped),
+            trained_on=short_hashes(self.data.train.content_hashes),
         )
         save_checkpoint(self.options.output, checkpoint)
         self.options.state_path.unlink(missing_ok=True)

@@ -91,6 +91,10 @@ def test_checkpoint_needs_no_options(tmp_path, spec, labels):
     path = tmp_path / "model.pt"
     save_checkpoint(path, Checkpoint("torchvision:squeezenet1_1", net.state_dict(), spec, labels))
     source = load(path, None)
+    assert source.trained_on is None
+    photos = ("0f" * 16, "ab" * 16)
+    save_checkpoint(path, Checkpoint("torchvision:squeezenet1_1", net.state_dict(), spec, labels, trained_on=photos))
+    assert load(path, None).trained_on == {"0f" * 16, "ab" * 16}
     assert source.kind.value == "checkpoint"
     assert (source.spec, source.labels, source.output) == (spec, labels, "logits")
     assert source.info["arch"] == "torchvision:squeezenet1_1"

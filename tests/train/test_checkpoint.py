@@ -20,6 +20,7 @@ from edgevision.train.checkpoint import (
     load_checkpoint,
     model_from_checkpoint,
     save_checkpoint,
+    short_hashes,
     state_digest,
     to_plain,
 )
@@ -36,7 +37,8 @@ def checkpoint():
     return Checkpoint(
         arch="lite0", arch_options=OPTIONS, state_dict=backbones.build("lite0", 3, **OPTIONS).state_dict(),
         preprocess=backbones.default_preprocess("lite0", 64), labels=LABELS, training={"steps": 5, "scores": [1.5, None]},
-        photos=PhotoPack((PackedPhoto(b"\xff\xd8one", 0, True),), (PackedPhoto(b"two", None, False),)),
+        photos=PhotoPack((PackedPhoto(b"\xff\xd8one", 0, True),), (PackedPhoto(b"two", None, False, "5e" * 32),)),
+        trained_on=short_hashes(["ab" * 32, "01" * 32]),
     )  # fmt: skip
 
 
@@ -49,6 +51,26 @@ def test_round_trip(checkpoint, tmp_path):
     assert all(torch.equal(back.state_dict[name], value) for name, value in checkpoint.state_dict.items())
     assert state_digest(back.state_dict) == state_digest(checkpoint.state_dict)
     assert is_checkpoint(torch.load(path, weights_only=True))
+
+
+def test_tells_which_photos_it_was_trained_on(checkpoint, tmp_path):
+    save_checkpoint(tmp_path / "model.pt", checkpoint)
+    back = load_checkpoint(tmp_path / "model.pt")
+    assert back.trained_on == ("01" * 16, "ab" * 16)
+    assert [back.was_trained_on(sha256) for sha256 in ("ab" * 32, "AB" * 32, "ac" * 32)] == [True, True, False]
+    assert replace(back, trained_on=()).was_trained_on("ab" * 32) is None
+
+
+def test_files_from_before_photos_were_named_by_hash(checkpoint, tmp_path):
+    plain = to_plain(checkpoint)
+    del plain["trained_on"]
+    for half in plain["photos"].values():
+        for photo in half:
+            del photo["source_sha256"]
+    torch.save(plain, tmp_path / "old.pt")
+    old = load_checkpoint(tmp_path / "old.pt")
+    assert old.was_trained_on("ab" * 32) is None
+    assert [photo.source_sha256 for photo in (*old.photos.calibration, *old.photos.judge)] == [None, None]
 
 
 def test_the_same_checkpoint_is_the_same_file(checkpoint, tmp_path):
@@ -168,6 +190,12 @@ def put_photo(**changes):
         (put_photo(data=torch.zeros(1, dtype=torch.uint8).expand(1 << 40)), "flat uint8 tensor"),
         (put_photo(label=3), r"None or 0…2, got 3"),
         (put_photo(seen=1), "'seen'"),
+        (put_photo(source_sha256="5e" * 16), "64 hexadecimal digits"),
+        (put_photo(source_sha256=b"5e" * 32), "64 hexadecimal digits"),
+        (put("trained_on", ["ab" * 16]), r"uint8 tensor of \[photos, 16\]"),
+        (put("trained_on", torch.zeros(2, 32, dtype=torch.uint8)), r"uint8 tensor of \[photos, 16\]"),
+        (put("trained_on", torch.zeros(2, 16)), r"uint8 tensor of \[photos, 16\]"),
+        (put("trained_on", torch.zeros(1, 16, dtype=torch.uint8).expand(1 << 36, 16)), r"uint8 tensor of"),
         (lambda plain: plain["state_dict"].pop("classifier.bias"), "1 are missing, 'classifier.bias' first"),
         (lambda plain: plain["state_dict"].update(extra=torch.zeros(1)), "1 are unknown, 'extra' first"),
         (put_weight([1.0, 2.0, 3.0]), "got list"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+
 import cv2
 import numpy as np
 import pytest
@@ -79,6 +81,15 @@ def test_with_validation_photos_only_unseen_ones_judge(photos):
 def test_the_same_photos_give_the_same_pack_in_any_order(photos):
     backwards = photos.select(range(len(photos) - 1, -1, -1))
     assert make_pack(photos, None, 64, 100_000) == make_pack(backwards, None, 64, 100_000)
+
+
+def test_packed_photos_name_the_file_they_were_made_from(photos):
+    """Their own bytes are others where they were encoded anew."""
+    pack = make_pack(photos, None, 32)
+    originals = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in photos.paths}
+    for photo in (*pack.calibration, *pack.judge):
+        assert photo.data == encode_photo(originals[photo.source_sha256], 32)
+    assert any(hashlib.sha256(photo.data).hexdigest() != photo.source_sha256 for photo in pack.judge)
 
 
 def test_labels_travel(colour_photos):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import signal
@@ -239,6 +240,14 @@ def test_the_checkpoint_carries_photos_unless_told_not_to(tiny, other_photos):
     assert len(with_photos.judge) == 6
     assert not any(photo.seen for photo in with_photos.judge)
     assert train(tiny(epochs=0.5, photos=False)).checkpoint.photos is None
+
+
+def test_the_checkpoint_names_every_photo_it_was_trained_on(tiny, colour_photos, other_photos):
+    checkpoint = load_checkpoint(train(tiny(val=other_photos, epochs=0.3, photos=False)).path)
+    for folder, expected in ((colour_photos, True), (other_photos, False)):
+        hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*.png")]
+        assert hashes
+        assert {checkpoint.was_trained_on(sha256) for sha256 in hashes} == {expected}
 
 
 def test_torchvision_network(tiny):
