@@ -254,10 +254,16 @@ def _open_one(bundle: Bundle, entry: VariantEntry, threads: int, max_batch: int,
 
 def _warn_of_proof(model: Model) -> None:
     manifest = model.manifest
-    if not manifest.proven:
-        note = manifest.verdict.note if manifest.verdict is not None else ""
-        why = note or "no judge photos showed that its accuracy stays within the budget"
-        warnings.warn(f"'{manifest.name}' is not proven: {why}. Compile it with --val", UnprovenWarning, stacklevel=3)
+    verdict = manifest.verdict_on(model.variant)
+    # A variant without a verdict, in a bundle that has one for another: proof_gaps tells.
+    if manifest.verdict is None if verdict is None else not verdict.proven:
+        what = f"'{manifest.name}'" + ("" if model.variant.id == manifest.chosen else f" in '{model.variant.id}'")
+        why = "no judge photos showed that its accuracy stays within the budget"
+        if verdict is not None and not verdict.passed:
+            why = f"it lost {verdict.drop:.2f} points on the judge photos, and {verdict.max_drop:g} were allowed"
+        elif verdict is not None:
+            why = verdict.note or why
+        warnings.warn(f"{what} is not proven: {why}. Compile it with --val", UnprovenWarning, stacklevel=3)
     for gap in proof_gaps(manifest, model.variant):
         warnings.warn(
             f"not proven here: {gap}. To be sure, run: edgevision eval on this machine", DeviceWarning, stacklevel=3

@@ -79,14 +79,18 @@ def verify_variants(bundle: Bundle) -> list[VariantCheck]:
 def proof_gaps(manifest: Manifest, variant: VariantEntry | None = None) -> tuple[str, ...]:
     """Why the bundle's verdict may not hold on this machine for ``variant`` (default: the chosen one); empty if it does.
 
-    A verdict is about one variant on one instruction set. Float32 results do not hang on the instruction set.
+    A verdict is about one variant on one instruction set; finalists that were not chosen have their own. Float32 results
+    do not hang on the instruction set.
     """
     chosen = next(entry for entry in manifest.variants if entry.id == manifest.chosen)
     variant = variant or chosen
     gaps = []
-    if variant.id != chosen.id and variant.metric is None:
+    is_float = manifest.graphs[variant.graph].precision == "float32" and variant.precision == "float32"
+    # Float is what the others are judged against: it has a metric, and may have no verdict.
+    judged = manifest.verdict_on(variant) is not None or (is_float and variant.metric is not None)
+    if manifest.verdict is not None and not judged:
         gaps.append(f"the judge photos were shown to '{chosen.id}', not to '{variant.id}'")
-    if manifest.graphs[variant.graph].precision != "float32" or variant.precision != "float32":
+    if not is_float:
         difference = _feature_difference(manifest.environment, describe_machine())
         if difference:
             gaps.append(f"it was measured on {manifest.environment.cpu}; this machine {difference}")

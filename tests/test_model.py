@@ -391,6 +391,40 @@ def test_a_variant_that_was_not_judged_says_so(color_bundle):
         ev.load(path, variant="onnxruntime-float").close()
 
 
+def judged_apart(manifest):
+    # The chosen variant is proven; the second was a finalist that stays within the budget, but not surely.
+    (first, second) = manifest.variants
+    own = replace(manifest.verdict, interval=(-0.1, 0.9), proven=False, note="40 judge photos are too few")
+    return replace(manifest, variants=(replace(first, verdict=manifest.verdict), replace(second, verdict=own)))
+
+
+def test_each_variant_answers_for_itself(color_bundle):
+    path = color_bundle(manifest=judged_apart)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ev.load(path, variant="onnxruntime-int8").close()
+    with pytest.warns(
+        UnprovenWarning, match="'color' in 'onnxruntime-float' is not proven: 40 judge photos are too few"
+    ):
+        model = ev.load(path, variant="onnxruntime-float")
+    assert model.manifest.proven  # it speaks of the chosen variant
+    model.close()
+
+
+def test_a_proven_variant_does_not_answer_for_the_chosen_one(color_bundle):
+    def turned(manifest):
+        (first, second) = manifest.variants
+        failed = replace(manifest.verdict, drop=2.0, interval=(1.5, 2.5), passed=False, proven=False)
+        return replace(manifest, verdict=failed, variants=(first, replace(second, verdict=manifest.verdict)))
+
+    path = color_bundle(manifest=turned)
+    with pytest.warns(UnprovenWarning, match=r"'color' is not proven: it lost 2\.00 points.*0\.5 were allowed"):
+        ev.load(path, variant="onnxruntime-int8").close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ev.load(path, variant="onnxruntime-float").close()
+
+
 # ---- files ----
 
 

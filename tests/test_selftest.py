@@ -55,6 +55,25 @@ def test_no_gaps_where_it_was_made(color_bundle):
     assert gaps(color_bundle, None) == ()
 
 
+def test_an_unjudged_variant_is_a_gap_only_where_another_was_judged(color_bundle):
+    def unjudged(manifest):
+        return replace(manifest, variants=tuple(replace(v, metric=None) for v in manifest.variants))
+
+    def both_int8(manifest):  # a metric alone proves nothing
+        return replace(manifest, variants=tuple(replace(v, graph="int8") for v in manifest.variants))
+
+    for change, expected in (
+        (lambda m: m, ()),  # float, which the chosen one was judged against
+        (both_int8, ("the judge photos were shown to 'onnxruntime-int8', not to 'onnxruntime-float'",)),
+        (unjudged, ("the judge photos were shown to 'onnxruntime-int8', not to 'onnxruntime-float'",)),
+        (lambda m: replace(unjudged(m), verdict=None), ()),  # nothing was shown to any; that is said elsewhere
+        (lambda m: replace(m, variants=tuple(replace(v, verdict=m.verdict, metric=None) for v in m.variants)), ()),
+    ):
+        with open_bundle(color_bundle(manifest=change)) as bundle:
+            found = selftest.proof_gaps(bundle.manifest, bundle.manifest.variants[1])
+        assert found == expected
+
+
 def test_gaps_name_what_differs(color_bundle, monkeypatch):
     machine = replace(describe_machine(), architecture="x86_64", features=("avx2", "avxvnni", "fma"))
     monkeypatch.setattr(selftest, "describe_machine", lambda: machine)

@@ -45,16 +45,17 @@ class VariantEntry:
     latency: tuple[Latency, ...] = ()
     layer_precisions: dict[str, int] = field(default_factory=dict)
     metric: float | None = None  # on the judge photos, where it was a finalist
+    verdict: Verdict | None = None  # likewise
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge photos said of the chosen variant against float."""
+    """What the judge photos said of a variant against float."""
 
     metric: str  # "top1" with labels, "agreement" without
     n: int
     reference: float  # float's metric, in points (percent)
-    value: float  # the chosen variant's
+    value: float  # the variant's
     drop: float  # points lost; negative = gained
     interval: tuple[float, float]  # of the drop, in points
     confidence: float  # 0.95
@@ -103,7 +104,7 @@ class Manifest:
     source: dict[str, Any]  # file name, sha256, kind, arch
     data: dict[str, Any]  # calibration and judge photos: counts and hashes
     environment: Environment
-    verdict: Verdict | None
+    verdict: Verdict | None  # on the chosen variant
     golden_frames: tuple[str, ...]  # entries, PNG
     golden_reference: str  # entry with the float model's outputs, .npy
     entries: dict[str, Entry] = field(default_factory=dict)  # filled by the writer
@@ -113,6 +114,10 @@ class Manifest:
     def proven(self) -> bool:
         """Whether the judge photos showed the chosen variant within the budget, the interval's upper end too."""
         return self.verdict is not None and self.verdict.proven
+
+    def verdict_on(self, variant: VariantEntry) -> Verdict | None:
+        """What the judge photos said of this variant; None where they were not shown to it."""
+        return self.verdict if variant.id == self.chosen else variant.verdict
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; ``parse_manifest`` gives the manifest back."""

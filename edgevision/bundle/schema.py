@@ -16,7 +16,7 @@ from types import NoneType, UnionType
 from typing import Any, NoReturn, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from edgevision.bundle.archive import MAX_ENTRY_BYTES, is_entry_name
-from edgevision.bundle.manifest import SCHEMA_VERSION, Manifest
+from edgevision.bundle.manifest import SCHEMA_VERSION, Manifest, Verdict
 from edgevision.errors import BundleError, InputError
 from edgevision.preprocess.spec import PreprocessSpec
 from edgevision.tasks.classify import OUTPUTS
@@ -25,6 +25,7 @@ MANIFEST_ENTRY = "manifest.json"
 DIGEST_ENTRY = "manifest.sha256"
 TASKS = ("classify",)
 MAX_GOLDEN_FRAMES = 64
+_ROUNDING = 1e-9  # points: what adding and dividing may have moved a drop
 
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _T = TypeVar("_T")
@@ -279,13 +280,31 @@ def _check(m: Manifest) -> None:
         _listed(m, f"golden_frames[{i}]", name)
     _listed(m, "golden_reference", m.golden_reference)
     if m.verdict is not None:
-        for key in ("n", "lost", "gained"):
-            _within(f"verdict.{key}", getattr(m.verdict, key), 0)
-        _within("verdict.confidence", m.verdict.confidence, 0, 1)
-        if m.verdict.interval[0] > m.verdict.interval[1]:
-            raise BundleError(f"verdict.interval: expected its lower end first, got {list(m.verdict.interval)}")
-        if m.verdict.proven and not m.verdict.passed:
-            raise BundleError("verdict.proven: expected false, because verdict.passed is false")
+        _check_verdict("verdict", m.verdict)
+    for i, variant in enumerate(m.variants):
+        if variant.verdict is not None:
+            _check_verdict(f"variants[{i}].verdict", variant.verdict)
+            if variant.id == m.chosen and variant.verdict != m.verdict:
+                raise BundleError(
+                    f"variants[{i}].verdict: expected the same as 'verdict', for it is the chosen variant"
+                )
+
+
+def _check_verdict(where: str, v: Verdict) -> None:
+    """A verdict that its own figures bear out: nothing is passed or proven by saying so."""
+    for key in ("n", "lost", "gained"):
+        _within(f"{where}.{key}", getattr(v, key), 0)
+    _within(f"{where}.confidence", v.confidence, 0, 1)
+    if v.interval[0] > v.interval[1]:
+        raise BundleError(f"{where}.interval: expected its lower end first, got {list(v.interval)}")
+    if v.passed and v.drop > v.max_drop + _ROUNDING:
+        raise BundleError(f"{where}.passed: expected false, because the drop of {v.drop:g} is above {v.max_drop:g}")
+    if v.proven:
+        against = "passed is false" if not v.passed else "no photo judged" if v.n == 0 else ""
+        if not against and v.interval[1] > v.max_drop + _ROUNDING:
+            against = f"the interval's upper end of {v.interval[1]:g} is above {v.max_drop:g}"
+        if against:
+            raise BundleError(f"{where}.proven: expected false, because {against}")
 
 
 def _one_of(where: str, value: str, allowed: Collection[str]) -> None:

@@ -210,12 +210,16 @@ def to_plain(checkpoint: Checkpoint) -> dict[str, Any]:
         "training": dict(checkpoint.training),
         "photos": photos and {"calibration": _plain_photos(photos.calibration), "judge": _plain_photos(photos.judge)},
         "channels": checkpoint.channels,
-        "trained_on": _bytes_tensor(bytes.fromhex("".join(short_hashes(checkpoint.trained_on)))).reshape(-1, _HASH_BYTES),
+        "trained_on": _hash_rows(short_hashes(checkpoint.trained_on)),
     }
 
 
 def _bytes_tensor(data: bytes) -> Tensor:
     return torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.zeros(0, dtype=torch.uint8)
+
+
+def _hash_rows(hashes: tuple[str, ...]) -> Tensor:
+    return _bytes_tensor(bytes.fromhex("".join(hashes))).reshape(-1, _HASH_BYTES)
 
 
 def _plain_photos(photos: tuple[PackedPhoto, ...]) -> list[dict[str, Any]]:

@@ -71,7 +71,10 @@ def manifest() -> Manifest:
                 "fast", "int8", "openvino", "float32", 1.25, 0.4, "golden/fast.npy", (Latency(1, 1, 2.5, 2.75),),
                 {"int8": 49}, 91.25,
             ),
-            VariantEntry("base", "float", "onnxruntime", "float32", 1.0, 0.5, "golden/base.npy"),
+            VariantEntry(
+                "base", "float", "onnxruntime", "float32", 1.0, 0.5, "golden/base.npy",
+                verdict=Verdict("top1", 30, 90.0, 89.0, 1.0, (0.0, 2.0), 0.95, 2, 0, 0.5, False, False, "too much"),
+            ),
         ),
         chosen="fast",
         source={"file": "model.pt", "sha256": "0" * 64, "arch": None, "sizes": [1, 2.5, True]},

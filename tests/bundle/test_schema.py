@@ -53,7 +53,9 @@ def test_without_a_verdict(data):
     assert not parsed.proven
 
 
-@pytest.mark.parametrize("path", ["variants>0>metric", "variants>0>latency", "graphs>int8>float_parts"])
+@pytest.mark.parametrize(
+    "path", ["variants>0>metric", "variants>1>verdict", "variants>0>latency", "graphs>int8>float_parts"]
+)
 def test_keys_with_a_default_may_be_missing(data, path):
     parse_manifest(put(data, path, DELETE))
 
@@ -130,7 +132,16 @@ def test_keys_with_a_default_may_be_missing(data, path):
         ("verdict>n", -1, "verdict.n: expected at least 0"),
         ("verdict>confidence", 95, "verdict.confidence: expected 0…1"),
         ("verdict>interval", [1, 0], "verdict.interval: expected its lower end first"),
-        ("verdict>passed", False, "verdict.proven: expected false"),
+        ("verdict>passed", False, "verdict.proven: expected false, because passed is false"),
+        ("verdict>n", 0, "verdict.proven: expected false, because no photo judged"),
+        ("verdict>interval", [-0.25, 0.51], "verdict.proven: expected false, because the interval's upper end of 0.51 is above 0.5"),
+        ("verdict>drop", 0.51, "verdict.passed: expected false, because the drop of 0.51 is above 0.5"),
+        ("verdict>max_drop", -1.0, "verdict.passed: expected false, because the drop of 0 is above -1"),
+        ("variants>1>verdict>passed", True, r"variants\[1\].verdict.passed: expected false, because the drop of 1 is above"),
+        ("variants>1>verdict>proven", True, r"variants\[1\].verdict.proven: expected false, because passed is false"),
+        ("variants>1>verdict>n", "30", r"variants\[1\].verdict.n: expected a whole number"),
+        ("variants>1>verdict>lost", DELETE, r"variants\[1\].verdict.lost: the key is missing"),
+        ("chosen", "base", r"variants\[1\].verdict: expected the same as 'verdict'"),
         ("proven", False, "proven: expected True as in verdict.proven, got False"),
         ("verdict", None, "proven: expected False as in verdict.proven, got True"),
     ],
@@ -139,6 +150,11 @@ def test_refusals_name_the_place(data, path, value, message):
     with pytest.raises(BundleError, match=f"^{message}") as raised:
         parse_manifest(put(data, path, value))
     assert len(str(raised.value)) < 400
+
+
+@pytest.mark.parametrize(("key", "value"), [("drop", 0.5 + 1e-12), ("interval", [0, 0.5 + 1e-12]), ("max_drop", 0.25)])
+def test_figures_at_the_very_budget_are_within_it(data, key, value):
+    assert parse_manifest(put(data, f"verdict>{key}", value)).proven
 
 
 @pytest.mark.parametrize("value", [None, [], "x", 1])
