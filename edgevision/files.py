@@ -104,6 +104,14 @@ def ensure_writable(path: str | Path) -> None:
         temporary.unlink()
 
 
+def is_same_file(a: str | Path, b: str | Path) -> bool:
+    """Whether both are there and are one file, links followed."""
+    try:
+        return Path(a).samefile(b)
+    except (OSError, ValueError):
+        return False
+
+
 class _RawFile(io.FileIO):
     """Remembers why a write failed: ``torch.save`` says "unexpected pos" where the system said "disk full"."""
 

@@ -12,7 +12,7 @@ import pytest
 
 from edgevision import files
 from edgevision.errors import EdgeVisionError, InputError
-from edgevision.files import atomic_write, ensure_writable, is_temporary
+from edgevision.files import atomic_write, ensure_writable, is_same_file, is_temporary
 
 
 @pytest.mark.parametrize("content", [b"", b"x", bytes(3_000_000)])
@@ -23,6 +23,18 @@ def test_writes(tmp_path, content, as_function):
         atomic_write(str(path), (lambda file: file.write(content)) if as_function else content)
         assert path.read_bytes() == content
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_one_file_by_several_names(tmp_path):
+    path, other, link, missing = (tmp_path / name for name in ("a", "b", "link", "missing"))
+    path.write_bytes(b"same")
+    other.write_bytes(b"same")
+    link.symlink_to(path)
+    assert is_same_file(path, link)
+    assert is_same_file(str(path), tmp_path / "." / "a")
+    for unlike in (other, missing, tmp_path, "a\0b"):
+        assert not is_same_file(path, unlike)
+    assert not is_same_file(missing, missing)
 
 
 def test_the_function_may_seek_and_read_back_its_place(tmp_path):

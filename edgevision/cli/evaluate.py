@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.cli import output
-from edgevision.cli.extras import check_threads, is_same_file, need_compile
+from edgevision.cli.extras import check_threads, need_compile
 from edgevision.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _open(path: Path, arguments: argparse.Namespace, progress: Any) -> Any:
 
 def _check_html(arguments: argparse.Namespace) -> None:
     """Refuse, before long work, a page that cannot be made or would replace what is evaluated."""
-    from edgevision.files import ensure_writable
+    from edgevision.files import ensure_writable, is_same_file
 
     if find_spec("matplotlib") is None:
         raise MissingExtraError("matplotlib", "report", "eval --html")

@@ -39,14 +39,6 @@ def make_folder(path: Path) -> None:
     ensure_writable(path / "report")
 
 
-def is_same_file(a: Path, b: Path) -> bool:
-    """Whether both are there and are one file, links followed."""
-    try:
-        return a.samefile(b)
-    except OSError:
-        return False
-
-
 def check_threads(threads: int | None) -> None:
     """Raise InputError unless the number of threads can be used; None = the default."""
     if threads is not None and not 1 <= threads <= 256:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from edgevision.errors import EdgeVisionError, InputError
-from edgevision.files import ensure_writable
+from edgevision.files import ensure_writable, is_same_file
 from edgevision.machine import package_versions, usable_cores
 from edgevision.train import backbones
 from edgevision.train.checkpoint import Checkpoint, save_checkpoint, short_hashes
@@ -105,6 +105,11 @@ class _Run:
     def __init__(self, options: TrainOptions, progress: Progress) -> None:
         self.options, self.progress = options, progress
         began = time.monotonic()
+        for path in (options.data, options.val, options.labels, options.teacher):
+            if path is not None and is_same_file(options.output, path):
+                raise InputError(
+                    f"{path} is read to train and would be replaced by the checkpoint; name another with -o"
+                )
         ensure_writable(options.output)
         self.data: TrainingData = read_training_data(options)
         for warning in self.data.warnings:
@@ -184,8 +189,12 @@ class _Run:
     # ---- the loop ----
 
     def _train(self) -> bool:
-        """Step until the run is over. True when it stopped because ``val`` got no better."""
-        first = self.step * self.options.accumulate
+        """Step until the run is over. True when it stopped because ``val`` got no better.
+
+        Raises InputError when the time was over before a step, and there are steps to go.
+        """
+        begun = self.step
+        first = begun * self.options.accumulate
         reported = time.monotonic()
         with contextlib.closing(work_ahead(self._make_batch, first)) as batches:
             while (progress := self.clock.progress(self.step)) < 1 and not self._out_of_patience():
@@ -202,6 +211,13 @@ class _Run:
                 if epoch_ended or self.clock.progress(self.step) >= 1:
                     self._end_epoch()
                 self._save_if_due(epoch_ended)
+        if self.step == begun < self.steps and not self._out_of_patience():
+            raise InputError(
+                f"{self.options.minutes or 0:g} minutes are too few: {self.clock.elapsed_s / 60:.2f} had gone by before step "
+                f"{begun + 1} of {self.steps}. Give more --minutes" + ("; the run's state is kept" if begun else "")
+            )
+        if self.loss_count:  # the time ran out between two looks at the clock
+            self._end_epoch()
         return self._out_of_patience() and self.clock.progress(self.step) < 1
 
     def _make_batch(self, number: int) -> Batch:

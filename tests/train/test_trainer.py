@@ -222,6 +222,63 @@ def test_a_time_budget_ends_the_schedule(tiny, monkeypatch):
     assert load_checkpoint(result.path).training["planned_steps"] == 3000
 
 
+def clock_of(monkeypatch, seconds):
+    """The run's clock shows ``seconds[0]``."""
+    monkeypatch.setattr(trainer.RunClock, "elapsed_s", property(lambda self: seconds[0]))
+
+
+def test_too_little_time_for_a_step_writes_nothing(tiny, monkeypatch):
+    clock_of(monkeypatch, [61.0])
+    options = tiny(minutes=1.0)
+    options.state_path.write_bytes(b"of another run")
+    with pytest.raises(
+        InputError, match=r"1 minutes are too few: 1\.02 had gone by before step 1 of 6.*more --minutes"
+    ):
+        train(options)
+    assert not options.output.exists()
+    assert options.state_path.read_bytes() == b"of another run"
+
+
+def test_a_run_whose_time_is_spent_is_kept_to_go_on_with_more(tiny, monkeypatch):
+    options = tiny(photos=False, save_every_s=0, minutes=1.0)
+    seconds = [0.0]
+    clock_of(monkeypatch, seconds)
+    monkeypatch.setattr(trainer, "save_state", KilledAtSave(2))
+    with pytest.raises(KilledError):
+        train(options)
+    monkeypatch.setattr(trainer, "save_state", real_save_state)
+    state = options.state_path.read_bytes()
+    seconds[0] = 90.0
+    with pytest.raises(InputError, match=r"before step 3 of 6.*state is kept"):
+        train(replace(options, resume=True))
+    assert not options.output.exists()
+    assert options.state_path.read_bytes() == state
+    assert train(replace(options, resume=True, minutes=3.0)).steps == 6
+
+
+def test_time_that_runs_out_between_two_steps_still_ends_an_epoch(tiny, other_photos, monkeypatch):
+    seconds = [0.0]
+    clock_of(monkeypatch, seconds)
+    monkeypatch.setattr(trainer._Run, "_save_if_due", lambda self, epoch_ended: seconds.__setitem__(0, 1e6))
+    result = train(tiny(minutes=1.0, val=other_photos, photos=False))
+    assert result.steps == 1  # of three in an epoch
+    assert [(report.epoch, report.step, report.best) for report in result.epochs] == [(1, 1, True)]
+    assert result.epochs[0].train_loss > 0
+
+
+@pytest.mark.parametrize("option", ["data", "val", "labels", "teacher"])
+def test_what_is_read_is_not_written_over(tiny, colour_photos, tmp_path, option):
+    listed = tmp_path / "list.txt"
+    listed.write_text("".join(f"{path}, {path.parent.name}\n" for path in sorted(colour_photos.rglob("*.png"))))
+    text = listed.read_text()
+    link = tmp_path / "link.txt"
+    link.symlink_to(listed)
+    with pytest.raises(InputError, match="would be replaced by the checkpoint; name another with -o"):
+        train(tiny(output=link, **{option: listed}))
+    assert listed.read_text() == text
+    assert link.is_symlink()
+
+
 def test_distils_from_a_teacher(tiny, tmp_path, no_augmentation):
     teacher = tiny(output=tmp_path / "teacher.pt", epochs=10, lr=5e-3, head_lr=1e-2, photos=False)
     train(teacher)
