@@ -32,6 +32,19 @@ def edgevision(*arguments: object) -> Any:
     return json.loads(done.stdout)
 
 
+def train(checkpoint: Path, *arguments: object, reuse: bool = False) -> dict[str, Any]:
+    """``edgevision train ... -o checkpoint``, or with ``reuse`` what an earlier run left there.
+
+    Returns the checkpoint's own record of its training: options, scores, seconds, photos.
+    """
+    from edgevision.train import load_checkpoint
+
+    if not (reuse and checkpoint.is_file()):
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        edgevision("train", *arguments, "-o", checkpoint)
+    return dict(load_checkpoint(checkpoint).training)
+
+
 def write_list(path: Path, dataset: Dataset) -> Path:
     """A list file of a labelled data set (absolute paths, ids of its labels)."""
     assert dataset.labels is not None

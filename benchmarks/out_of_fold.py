@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
 import edgevision as ev
-from benchmarks.common import GROCERY, RUNS, edgevision, write_list, write_result
+from benchmarks.common import GROCERY, RUNS, edgevision, train, write_list, write_result
 from benchmarks.recipes import RECIPES
 from edgevision.compiler.float_model import FloatModel
 from edgevision.compiler.source import SourceOptions
@@ -26,13 +27,17 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("arch", nargs="?", default="lite0", choices=sorted(RECIPES))
     p.add_argument("--epochs", type=int, help="default: the recipe's")
+    p.add_argument("--reuse", action="store_true", help="take the checkpoints of an earlier run")
     arguments = p.parse_args()
     dataset = read_dataset(GROCERY / "train.txt", GROCERY / "classes.csv")
     assert dataset.labels is not None
     folds = stratified_folds(dataset, 2, seed=0)
     pooled: list[tuple[Evaluation, Evaluation]] = []
+    records = []
     for place, (trained, judged) in enumerate((folds, folds[::-1])):
-        pooled.append(_fold(arguments.arch, arguments.epochs, place, trained, judged))
+        floating, int8, record = _fold(arguments, place, trained, judged)
+        pooled.append((floating, int8))
+        records.append(record)
     floats = np.concatenate([f.right for f, _ in pooled])
     int8s = np.concatenate([i.right for _, i in pooled])
     truth = np.concatenate([f.truth for f, _ in pooled])
@@ -48,6 +53,7 @@ def main() -> None:
         "classes_over_the_rule": [dataset.labels[row.index].name for row in broken],
         "within_rule": paired.drop <= 0.5 and not broken,
         "folds": [{"float": f.metrics.top1, "int8": i.metrics.top1, "photos": f.metrics.n} for f, i in pooled],
+        "training": records,
     }
     write_result(f"out-of-fold-{arguments.arch}", figures)
     print(f"{arguments.arch}, {paired.n} photos out of fold: float {paired.a:.2f} %, int8 {paired.b:.2f} %, drop {paired.drop:+.2f} "
@@ -56,20 +62,22 @@ def main() -> None:
 
 
 def _fold(
-    arch: str, epochs: int | None, place: int, trained: Dataset, judged: Dataset
-) -> tuple[Evaluation, Evaluation]:
-    train = write_list(RUNS / f"oof-{arch}-{place}-train.txt", trained)
-    test = write_list(RUNS / f"oof-{arch}-{place}-test.txt", judged)
-    labels = ("--labels", GROCERY / "classes.csv")
-    checkpoint, bundle = train.with_suffix(".pt"), train.with_suffix(".edge")
-    more = ("--epochs", epochs) if epochs else ()
-    edgevision("train", "--data", train, *labels, "--arch", arch, *RECIPES[arch], *more, "-o", checkpoint)
+    arguments: argparse.Namespace, place: int, trained: Dataset, judged: Dataset
+) -> tuple[Evaluation, Evaluation, dict[str, Any]]:
+    arch, name = arguments.arch, f"oof-{arguments.arch}-{place}"
+    train_list, test = write_list(RUNS / f"{name}-train.txt", trained), write_list(RUNS / f"{name}-test.txt", judged)
+    checkpoint, bundle = RUNS / f"{name}.pt", RUNS / f"{name}.edge"
+    more = ("--epochs", arguments.epochs) if arguments.epochs else ()
+    record = train(
+        checkpoint, "--data", train_list, "--labels", GROCERY / "classes.csv", "--arch", arch, *RECIPES[arch], *more,
+        reuse=arguments.reuse,
+    )  # fmt: skip
     edgevision("compile", checkpoint, "--int8", "-o", bundle)  # calibrated on its own photos: the other half is unseen
     photos = read_dataset(test, GROCERY / "classes.csv")
     with FloatModel(checkpoint, SourceOptions()) as model:
         floating = evaluate("float", model, photos)
     with ev.load(bundle) as loaded:
-        return floating, evaluate("int8", loaded, photos)
+        return floating, evaluate("int8", loaded, photos), record
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import argparse
 
 import numpy as np
 
-from benchmarks.common import GROCERY, RUNS, edgevision, write_list, write_result
+from benchmarks.common import GROCERY, RUNS, edgevision, train, write_list, write_result
 from benchmarks.recipes import RECIPES
 from edgevision.evaluate.dataset import read_dataset, split_by_content
 
@@ -24,6 +24,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("arch", nargs="?", default="lite0", choices=sorted(RECIPES))
     p.add_argument("--epochs", type=int, help="default: the recipe's")
+    p.add_argument("--reuse", action="store_true", help="take the checkpoint of an earlier run")
     arguments = p.parse_args()
     arch = arguments.arch
     dataset = read_dataset(GROCERY / "train.txt", GROCERY / "classes.csv")
@@ -31,12 +32,12 @@ def main() -> None:
     held_out = np.sort(np.random.default_rng(SEED).choice(len(dataset.labels), HELD_OUT, replace=False))
     is_unknown = np.isin(dataset.truth, held_out)
     known = dataset.select(np.flatnonzero(~is_unknown))
-    unseen, train = split_by_content(known, 0.4)
+    unseen, trained = split_by_content(known, 0.4)
     fitted, judged = split_by_content(unseen, 0.5)  # one fifth fits the threshold, one fifth measures
 
     folder = RUNS / f"unknowns-{arch}"
     lists = {
-        "train": write_list(folder / "train.txt", train),
+        "train": write_list(folder / "train.txt", trained),
         "fit": write_list(folder / "fit.txt", fitted),
         "judge": write_list(folder / "judge.txt", judged),
         "unknown": write_list(folder / "unknown.txt", dataset.select(np.flatnonzero(is_unknown))),
@@ -47,8 +48,10 @@ def main() -> None:
     labels = ("--labels", names)
     checkpoint, bundle = folder / "model.pt", folder / "model.edge"
     more = ("--epochs", arguments.epochs) if arguments.epochs else ()
-    edgevision("train", "--data", lists["train"], "--val", lists["fit"], *labels, "--arch", arch, *RECIPES[arch], *more,
-               "--patience", 0, "-o", checkpoint)  # fmt: skip
+    record = train(
+        checkpoint, "--data", lists["train"], "--val", lists["fit"], *labels, "--arch", arch, *RECIPES[arch], *more,
+        "--patience", 0, reuse=arguments.reuse,
+    )  # fmt: skip
     edgevision("compile", checkpoint, "--int8", *labels, "-o", bundle)
     found = edgevision(
         "eval", bundle, "--data", lists["judge"], "--unknown", lists["unknown"], *labels, "--against", checkpoint
@@ -62,6 +65,7 @@ def main() -> None:
         "int8": int8,
         "float": floating,
         "false_accepts_difference_points": 100 * (int8["false_accepts"] - floating["false_accepts"]),
+        "training": record,
         "ece_difference": int8["ece"] - floating["ece"],
     }
     write_result(f"unknowns-{arch}", figures)
