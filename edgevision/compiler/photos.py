@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from edgevision.compiler.options import CompileOptions, Precision
 from edgevision.decode import encode_png, read_image
-from edgevision.errors import DataError, InputError
+from edgevision.errors import DataError
 from edgevision.evaluate.dataset import Dataset, read_dataset, split_by_content
-from edgevision.frames import Frame, ImageArray
+from edgevision.frames import ImageArray
 from edgevision.preprocess import Preprocessor, PreprocessSpec
 from edgevision.tasks.results import Label
 from edgevision.train.checkpoint import PackedPhoto, PhotoPack
@@ -28,7 +28,8 @@ RANDOM_PICTURES = 64
 class CompilePhoto:
     """A photo to read when it is needed. ``label`` is an index into the model's labels, or None.
 
-    ``seen``: whether the model was trained on it, None = not known.
+    ``sha256``: of the file that it is, or was before it was packed. ``seen``: whether the model was trained on it,
+    None = not known.
     """
 
     source: Path | bytes
@@ -43,7 +44,7 @@ class CompilePhoto:
 
 @dataclass(frozen=True)
 class PhotoSets:
-    """Calibration and judge photos; they share no content. ``origin`` says in words where they come from."""
+    """Calibration and judge photos, each content once in all. ``origin`` says in words where they come from."""
 
     calibration: tuple[CompilePhoto, ...]
     judge: tuple[CompilePhoto, ...]
@@ -55,11 +56,14 @@ class PhotoSets:
         return {"origin": self.origin, "calibration": _describe(self.calibration), "judge": _describe(self.judge)}
 
 
-def gather(options: CompileOptions, labels: Sequence[Label], pack: PhotoPack | None) -> PhotoSets:
+def gather(
+    options: CompileOptions, labels: Sequence[Label], pack: PhotoPack | None, trained_on: frozenset[str] | None = None
+) -> PhotoSets:
     """Choose the photos as ``CompileOptions`` says.
 
-    Raises DataError when there are too few, when labels do not match, or, without ``unproven``, when there is nothing
-    to judge with.
+    ``trained_on``: the first hexadecimal digits (all alike many) of the SHA-256 of every photo that the model was
+    trained on; None = not known. Raises DataError when there are too few photos, when labels do not match, or, without
+    ``unproven``, when there is nothing to judge with.
     """
     calibration: tuple[CompilePhoto, ...] = ()
     judge: tuple[CompilePhoto, ...] = ()
@@ -79,14 +83,17 @@ def gather(options: CompileOptions, labels: Sequence[Label], pack: PhotoPack | N
     if options.val is not None:
         judge = _photos(_read(options.val, options.labels, labels))
         origin.append(f"{options.val} judges")
-    notes = []
+    notes: list[str] = []
+    calibration = _each_once(_marked(calibration, trained_on), "calibration", notes)
+    judge = _each_once(_marked(judge, trained_on), "judge", notes)
     calibrated = {photo.sha256 for photo in calibration}
     kept = tuple(photo for photo in judge if photo.sha256 not in calibrated)
     if len(kept) < len(judge):
         notes.append(f"{len(judge) - len(kept)} judge photos are calibration photos too and were left out of judging")
     judge = kept
-    if any(photo.seen for photo in judge):
-        notes.append("the judge photos were trained on: the verdict says little about new photos; give --val")
+    if trained := sum(photo.seen is True for photo in judge):
+        share = "the" if trained == len(judge) else f"{trained} of {len(judge)}"
+        notes.append(f"{share} judge photos were trained on: the verdict says little about new photos; give --val")
     if not calibration and not judge and options.unproven and options.precision is Precision.INT8:
         calibration = random_pictures(RANDOM_PICTURES)
         origin.append("random pictures")
@@ -111,11 +118,7 @@ def prepared(photos: Sequence[CompilePhoto], spec: PreprocessSpec, batch: int = 
     """The photos as input tensors, ``batch`` at a time: [n, *spec.tensor_shape] of the spec's dtype."""
     preprocessor = Preprocessor(spec)
     for start in range(0, len(photos), batch):
-        group = photos[start : start + batch]
-        tensor = np.empty((len(group), *spec.tensor_shape), spec.dtype.value)
-        for item, photo in zip(tensor, group, strict=True):
-            preprocessor.run(Frame.from_array(photo.read()), item)
-        yield tensor
+        yield preprocessor.batch([photo.read() for photo in photos[start : start + batch]])
 
 
 def labels_of(photos: Sequence[CompilePhoto]) -> npt.NDArray[np.int64] | None:
@@ -160,22 +163,44 @@ def _read(source: Path, labels_file: Path | None, labels: Sequence[Label]) -> Da
 
 
 def _photos(dataset: Dataset) -> tuple[CompilePhoto, ...]:
-    photos = []
-    for photo in dataset.photos:
-        try:
-            content = photo.path.read_bytes()
-        except OSError as error:
-            raise InputError(f"cannot read the photo {photo.path}: {error.strerror}") from error
-        photos.append(CompilePhoto(photo.path, photo.label, hashlib.sha256(content).hexdigest()))
-    return tuple(photos)
+    pairs = zip(dataset.photos, dataset.content_hashes, strict=True)
+    return tuple(CompilePhoto(photo.path, photo.label, sha256) for photo, sha256 in pairs)
 
 
 def _unpack(photos: Sequence[PackedPhoto]) -> tuple[CompilePhoto, ...]:
-    return tuple(CompilePhoto(p.data, p.label, hashlib.sha256(p.data).hexdigest(), p.seen) for p in photos)
+    return tuple(
+        CompilePhoto(p.data, p.label, p.source_sha256 or hashlib.sha256(p.data).hexdigest(), p.seen) for p in photos
+    )
+
+
+def _marked(photos: Sequence[CompilePhoto], trained_on: frozenset[str] | None) -> tuple[CompilePhoto, ...]:
+    """The photos with ``seen`` where it can be told; what a packed photo says of itself stays."""
+    if trained_on is None:
+        return tuple(photos)
+    digits = {len(prefix) for prefix in trained_on}
+    return tuple(
+        photo if photo.seen else replace(photo, seen=any(photo.sha256[:n] in trained_on for n in digits))
+        for photo in photos
+    )
+
+
+def _each_once(photos: Sequence[CompilePhoto], what: str, notes: list[str]) -> tuple[CompilePhoto, ...]:
+    """One photo for each content; none where the same content has several labels. Adds to ``notes`` what was left out."""
+    same: dict[str, list[CompilePhoto]] = {}
+    for photo in photos:
+        same.setdefault(photo.sha256, []).append(photo)
+    clear = [group for group in same.values() if len({photo.label for photo in group}) == 1]
+    copies = sum(len(group) - 1 for group in clear)
+    if copies:
+        notes.append(f"{copies} {what} photos are copies of others and were left out")
+    if contradicting := len(photos) - copies - len(clear):
+        notes.append(f"{contradicting} {what} photos were left out: they are the same photo under several labels")
+    return tuple(max(group, key=lambda photo: photo.seen is True) for group in clear)
 
 
 def _describe(photos: Sequence[CompilePhoto]) -> dict[str, Any]:
-    together = hashlib.sha256("".join(sorted(photo.sha256 for photo in photos)).encode()).hexdigest()
+    # As Dataset.digest does, so that the digests of the same photos are the same.
+    together = hashlib.sha256("\n".join(sorted(photo.sha256 for photo in photos)).encode()).hexdigest()
     return {
         "count": len(photos),
         "sha256": together,

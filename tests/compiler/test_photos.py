@@ -76,6 +76,58 @@ def test_a_pack_that_judges_with_training_photos_says_so(pack):
     assert any("trained on" in note and "--val" in note for note in gather(CompileOptions(), LABELS, seen).notes)
 
 
+def test_photos_that_the_model_was_trained_on_are_known_by_their_content(a, b, pack):
+    """``trained_on`` holds the first digits of their hashes, whatever their names are."""
+    import hashlib
+
+    digits = {seed: hashlib.sha256(picture(seed)).hexdigest()[:32] for seed in (3, 5, 101)}
+    sets = gather(CompileOptions(data=a, val=b), LABELS, pack, frozenset(digits.values()))
+    assert contents(tuple(p for p in sets.calibration if p.seen)) == pictures(3, 5)
+    assert contents(tuple(p for p in sets.judge if p.seen)) == pictures(101)
+    assert {p.seen for p in sets.calibration} == {True, False}
+    assert any(note.startswith("1 of 20 judge photos were trained on") for note in sets.notes)
+    assert sets.describe()["calibration"]["trained_on"] == 2
+    unknown = gather(CompileOptions(data=a, val=b), LABELS, pack)
+    assert {p.seen for p in (*unknown.calibration, *unknown.judge)} == {None}
+
+
+def test_a_packed_photo_is_the_file_that_it_was_made_of(tmp_path, pack):
+    """It is smaller than the original, and yet the original may not judge what it calibrated."""
+    import hashlib
+    from dataclasses import replace
+
+    originals = folder(tmp_path, "originals", range(20))
+    made = tuple(
+        replace(p, source_sha256=hashlib.sha256(picture(i)).hexdigest()) for i, p in enumerate(pack.calibration[:18])
+    )
+    sets = gather(CompileOptions(val=originals), LABELS, replace(pack, calibration=made))
+    assert contents(sets.judge) == pictures(18, 19)
+    assert any(note.startswith("18 judge photos are calibration photos too") for note in sets.notes)
+
+
+def test_each_content_counts_once(a, tmp_path):
+    for copy in range(3):
+        (a / "ale" / f"copy {copy}.png").write_bytes(picture(0))
+    sets = gather(CompileOptions(data=a), LABELS, None)
+    assert len(sets.calibration) + len(sets.judge) == 40
+    assert next(note for note in sets.notes if "copies" in note).startswith("3 ")
+
+
+def test_a_photo_with_two_labels_is_left_out(a):
+    (a / "bun" / "copy.png").write_bytes(picture(0))  # ale, elsewhere
+    sets = gather(CompileOptions(data=a), LABELS, None)
+    assert contents(sets.calibration) | contents(sets.judge) == pictures(*range(1, 40))
+    assert any(note.startswith("2 ") and "several labels" in note for note in sets.notes)
+
+
+def test_described_sets_have_the_digest_of_data_sets(a, b):
+    from edgevision.evaluate.dataset import read_dataset
+
+    described = gather(CompileOptions(data=a, val=b), LABELS, None).describe()
+    assert described["calibration"]["sha256"] == read_dataset(a).digest
+    assert described["judge"]["sha256"] == read_dataset(b).digest
+
+
 @pytest.mark.parametrize("with_pack", [True, False])
 def test_data_alone_is_halved(a, pack, with_pack):
     sets = gather(CompileOptions(data=a), LABELS, pack if with_pack else None)
