@@ -71,8 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     _print(evaluations)
     if paired is not None:
-        output.say(f"{evaluations[0].name} against {evaluations[1].name}: drop {paired.drop:+.2f} points, 95 % interval "
-              f"{paired.interval[0]:+.2f}…{paired.interval[1]:+.2f}; {paired.lost} lost, {paired.gained} gained")  # fmt: skip
+        output.say(paired.sentence(evaluations[0].name, evaluations[1].name))
     if arguments.html is not None:
         output.say(f"Wrote {arguments.html}")
     return 0
@@ -89,7 +88,7 @@ def _open(path: Path, arguments: argparse.Namespace, progress: Any) -> Any:
     from edgevision.compiler.source import SourceOptions
 
     options = SourceOptions(arguments.arch, arguments.preprocess, arguments.labels, arguments.output, arguments.trust)
-    return FloatModel(path, options, threads=arguments.threads or 0, progress=progress)
+    return FloatModel(path, options, threads=arguments.threads, progress=progress)
 
 
 def _check_html(arguments: argparse.Namespace) -> None:

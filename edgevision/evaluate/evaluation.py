@@ -29,8 +29,8 @@ class Predictor(Protocol):
         """The classes, in the order of the probabilities."""
 
     @property
-    def threshold(self) -> float:
-        """Best scores under it mean "unknown"."""
+    def threshold(self) -> float | None:
+        """Best scores under it mean "unknown"; None where nothing could be fitted."""
 
     def probabilities(self, images: Sequence[ImageArray]) -> Probabilities:
         """Probabilities [n, k] of H×W×3 uint8 BGR images."""
@@ -41,14 +41,15 @@ class UnknownMetrics:
     """How well "I don't know" works. Shares are 0…1.
 
     ``auroc``: chance that a known photo scores higher than an unknown one. ``false_accepts``: share of unknown photos
-    that pass the threshold. ``kept``: share of right answers that pass it. ``ece``: calibration error on known photos.
+    that pass the threshold. ``kept``: share of right answers that pass it; both None without a threshold. ``ece``:
+    calibration error on known photos.
     """
 
     n_unknown: int
     auroc: float | None
     false_accepts: float | None
-    threshold: float
-    kept: float
+    threshold: float | None
+    kept: float | None
     ece: float
 
 
@@ -89,15 +90,16 @@ def evaluate(
     if unknown is not None:
         scores = predict_dataset(model.probabilities, unknown, progress=_step(progress, f"{name}: unknown")).max(1)
     best, right = probabilities.max(1), probabilities.argmax(1) == known.truth
+    threshold = model.threshold
     return Evaluation(
         name,
         classification_metrics(probabilities, known.truth, model.labels),
         UnknownMetrics(
             n_unknown=0 if scores is None else len(scores),
             auroc=None if scores is None else auroc(best, scores),
-            false_accepts=None if scores is None else false_accept_rate(scores, model.threshold),
-            threshold=model.threshold,
-            kept=float((best[right] >= model.threshold).mean()) if right.any() else 0.0,
+            false_accepts=None if scores is None or threshold is None else false_accept_rate(scores, threshold),
+            threshold=threshold,
+            kept=None if threshold is None or not right.any() else float((best[right] >= threshold).mean()),
             ece=expected_calibration_error(best, right),
         ),
         tuple(model.labels), probabilities, known.truth, scores,

@@ -58,10 +58,7 @@ def _paired(paired: Paired | None, evaluations: Sequence[Evaluation]) -> tuple[B
     if paired is None:
         return ()
     low, high = paired.interval
-    text = (
-        f"{evaluations[0].name} against {evaluations[1].name} on the same {paired.n} photos: drop {paired.drop:+.2f} points, "
-        f"95 % interval {low:+.2f}…{high:+.2f}; {paired.lost} photos lost, {paired.gained} gained."
-    )
+    text = paired.sentence(evaluations[0].name, evaluations[1].name)
     return (Text(text, "good" if low <= 0 <= high else "plain"),)
 
 
@@ -78,7 +75,7 @@ def _metrics(evaluations: Sequence[Evaluation]) -> Block:
         row("F1, macro %", [m.f1 for m in ms]),
         row("ROC-AUC, macro", [m.roc_auc_macro for m in ms]),
         row("calibration error, ECE %", [100 * u.ece for u in us]),
-        row("right answers kept as known %", [100 * u.kept for u in us]),
+        row("right answers kept as known %", [None if u.kept is None else 100 * u.kept for u in us]),
     ]
     if us[0].n_unknown:
         rows.append(row("AUROC, known against unknown", [u.auroc for u in us]))
@@ -91,4 +88,9 @@ def _unknown(evaluation: Evaluation) -> Block:
     svg = pictures.score_histogram(
         evaluation.probabilities.max(1), evaluation.unknown_scores, evaluation.unknown.threshold
     )
-    return Figure(svg, evaluation.name, "Best scores; what lies left of the threshold is called unknown.")
+    note = "Best scores; what lies left of the threshold is called unknown."
+    if evaluation.unknown.threshold is None:
+        note = (
+            "Best scores. Nothing says what is unknown: the model carries too few labelled photos to fit a threshold."
+        )
+    return Figure(svg, evaluation.name, note)

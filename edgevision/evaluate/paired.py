@@ -36,6 +36,14 @@ class Paired:
     interval: tuple[float, float]  # of the drop
     confidence: float
 
+    def sentence(self, name: str, other: str) -> str:
+        """What was found, of the model ``name`` against the reference ``other``."""
+        low, high = self.interval
+        return (
+            f"{name} against {other} on the same {self.n} photos: drop {self.drop:+.2f} points, "
+            f"{100 * self.confidence:.3g} % interval {low:+.2f}…{high:+.2f}; {self.lost} lost, {self.gained} gained"
+        )
+
 
 @dataclass(frozen=True)
 class ClassLoss:

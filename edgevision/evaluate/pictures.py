@@ -169,8 +169,8 @@ def latency_accuracy(points: Sequence[Point]) -> str:
     return drawing.svg
 
 
-def score_histogram(known: npt.ArrayLike, unknown: npt.ArrayLike, threshold: float, bins: int = 25) -> str:
-    """Histograms: best scores of photos the model knows and of those it does not, with the threshold between."""
+def score_histogram(known: npt.ArrayLike, unknown: npt.ArrayLike, threshold: float | None, bins: int = 25) -> str:
+    """Histograms: best scores of photos the model knows and of those it does not, with the threshold, if any."""
     with _figure(3.2) as (figure, drawing):
         axes = figure.add_subplot()
         edges = np.linspace(0.0, 1.0, bins + 1)
@@ -180,13 +180,14 @@ def score_histogram(known: npt.ArrayLike, unknown: npt.ArrayLike, threshold: flo
             share = np.histogram(values, edges)[0] / max(1, values.size) * 100
             axes.stairs(share, edges, color=color, linestyle=dash, linewidth=1.6, label=f"{name} ({values.size})")
             axes.stairs(share, edges, color=color, alpha=0.22, fill=True, linewidth=0)
-        axes.axvline(threshold, color=INK, linewidth=1.6)
         top = axes.get_ylim()[1] * 1.12
-        right_side = threshold < 0.6
-        axes.annotate(
-            f"threshold {threshold:.2f}", (threshold, top), (5 if right_side else -5, -3), textcoords="offset points",
-            ha="left" if right_side else "right", va="top",
-        )  # fmt: skip
+        if threshold is not None:
+            axes.axvline(threshold, color=INK, linewidth=1.6)
+            right_side = threshold < 0.6
+            axes.annotate(
+                f"threshold {threshold:.2f}", (threshold, top), (5 if right_side else -5, -3),
+                textcoords="offset points", ha="left" if right_side else "right", va="top",
+            )  # fmt: skip
         axes.set(xlim=(0, 1), ylim=(0, top), xlabel="best score", ylabel="% of the group's photos")
         _legend(axes)
     return drawing.svg

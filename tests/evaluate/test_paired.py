@@ -112,6 +112,13 @@ def test_comparison_counts_flips_in_points():
     assert paired_comparison(b, a).drop == -10.0
 
 
+def test_a_comparison_in_words():
+    made = paired_comparison([True] * 99 + [False], [False] + [True] * 99, confidence=0.975)
+    assert made.sentence("a.edge", "b.pt").startswith("a.edge against b.pt on the same 100 photos: drop +0.00 points, ")
+    assert "97.5 % interval -" in made.sentence("a", "b")
+    assert made.sentence("a", "b").endswith("; 1 lost, 1 gained")
+
+
 def test_class_losses_put_the_worst_first():
     truth = [0, 0, 0, 2, 2, 5]
     a = np.array([1, 1, 0, 1, 1, 0], bool)
