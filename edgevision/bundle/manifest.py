@@ -66,6 +66,21 @@ class Verdict:
     proven: bool
     note: str = ""
 
+    def sentence(self) -> str:
+        """Drop, interval, flips, photos, proven or not.
+
+        "Proven" and "passed" are not the same: passed is the drop that was seen, proven its interval's upper end.
+        """
+        unit = "points of top-1" if self.metric == "top1" else "points of agreement with float"
+        state = "proven" if self.proven else "passed, not proven" if self.passed else "failed"
+        low, high = self.interval
+        note = f" ({self.note})" if self.note else ""
+        return (
+            f"{state}: {self.value:.2f} % against {self.reference:.2f} % for float on {self.n} judge photos; "
+            f"drop {self.drop:+.2f} {unit}, {100 * self.confidence:.3g} % interval {low:+.2f}…{high:+.2f}, "
+            f"budget {self.max_drop:g}; {self.lost} lost, {self.gained} gained{note}"
+        )
+
 
 @dataclass(frozen=True)
 class Environment:

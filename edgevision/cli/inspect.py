@@ -53,9 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         output.table(variant.id + (" (chosen)" if variant.id == manifest.chosen else ""), ["", ""], facts, left=2)
     say = output.say
     if manifest.verdict is not None:
-        v = manifest.verdict
-        say(f"Judged on {v.n} photos: {v.metric} {v.value:.2f} % against {v.reference:.2f} % for float; drop {v.drop:+.2f}, "
-            f"95 % interval {v.interval[0]:+.2f}…{v.interval[1]:+.2f}, budget {v.max_drop:g} points. {v.note}")  # fmt: skip
+        say(f"Judged: {manifest.verdict.sentence()}")
     for gap in gaps:
         say(f"Not proven here: {gap}")
     if arguments.labels:

@@ -16,19 +16,24 @@ from edgevision.compiler.estimators import ESTIMATORS, estimate
 from edgevision.compiler.options import Candidate, ProgressFn, silent
 from edgevision.compiler.quantize import QuantizedGraph, quantize
 from edgevision.compiler.ranges import RangeTable, collect_ranges
-from edgevision.compiler.sensitivity import rank_nodes
+from edgevision.compiler.sensitivity import rank_nodes, restore_until
 
 SENSITIVITY_PHOTOS = 64
+MAX_FLOAT_NODES = 8  # that may go back to float: with more, little of the gain is left
 Tensors = Sequence[npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class Calibrated:
-    """What calibration found. ``estimators``: mean KL divergence from float of the int8 graph by each estimator."""
+    """What calibration found. ``estimators``: mean KL divergence from float of the int8 graph by each estimator.
+
+    ``reference``: float's outputs [n, k] on the calibration photos.
+    """
 
     float_graph: bytes
     tensors: Tensors
     probabilities: bool
+    reference: npt.NDArray[np.float32]
     table: RangeTable
     estimators: dict[str, float]
     ranges: dict[str, tuple[float, float]]
@@ -59,7 +64,8 @@ def calibrate(
         divergence[name] = agreement(reference, outputs, probabilities=output == "probabilities").kl
     best = min(divergence, key=lambda name: divergence[name])
     return Calibrated(
-        float_graph, tensors, output == "probabilities", table, divergence, estimate(table, best), dialect, threads
+        float_graph, tensors, output == "probabilities", reference, table, divergence, estimate(table, best), dialect,
+        threads,
     )  # fmt: skip
 
 
@@ -73,15 +79,49 @@ def int8_candidate(calibrated: Calibrated, keep_float: Sequence[str] = ()) -> Ca
     )
 
 
-def sensitive_nodes(calibrated: Calibrated, progress: ProgressFn = silent) -> tuple[str, ...]:
-    """Nodes by how much their quantization hurts, worst first, measured on calibration photos."""
+def sensitive_nodes(calibrated: Calibrated, progress: ProgressFn = silent) -> list[tuple[str, float]]:
+    """Nodes with how much their quantization hurts, worst first, measured on calibration photos."""
     some = list(calibrated.tensors)
     taken, photos = [], 0
     while some and photos < SENSITIVITY_PHOTOS:
         taken.append(np.asarray(some.pop(0)))
         photos += len(taken[-1])
-    ranking = rank_nodes(
+    return rank_nodes(
         calibrated.float_graph, calibrated.ranges, calibrated.dialect, taken, threads=calibrated.threads,
         probabilities=calibrated.probabilities, progress=partial(progress, "sensitivity"),
     )  # fmt: skip
-    return tuple(name for name, _ in ranking)
+
+
+def restore(
+    calibrated: Calibrated, ranking: Sequence[tuple[str, float]], refused: Candidate, max_drop: float,
+    truth: npt.NDArray[np.int64] | None = None, progress: ProgressFn = silent,
+) -> Candidate | None:  # fmt: skip
+    """The int8 graph with the fewest of the worst nodes back in float that promises more than ``refused`` did.
+
+    Decided on the calibration photos alone: the answers' divergence from float must be at most half of what that of
+    ``refused`` was, and the loss at most ``max_drop`` points: of accuracy where ``truth`` [n] is given, else of
+    agreement with float. Where no number of nodes reaches that, as many as may go back do. None when ``refused`` has
+    as many in float already.
+    """
+    most = min(MAX_FLOAT_NODES, len(ranking) - 1)
+    if len(refused.float_parts) >= most:
+        return None
+    reference, probabilities = calibrated.reference, calibrated.probabilities
+    best = reference.argmax(1)
+    expected = best if truth is None else truth
+
+    def outputs_of(graph: bytes) -> npt.NDArray[np.float32]:
+        return graph_outputs(graph, calibrated.tensors, threads=calibrated.threads)
+
+    bound = agreement(reference, outputs_of(refused.graph), probabilities=probabilities).kl / 2
+
+    def accept(graph: bytes) -> bool:
+        outputs = outputs_of(graph)
+        drop = 100 * float(np.mean(best == expected) - np.mean(outputs.argmax(1) == expected))
+        return drop <= max_drop and agreement(reference, outputs, probabilities=probabilities).kl <= bound
+
+    made = restore_until(
+        calibrated.float_graph, calibrated.ranges, calibrated.dialect, ranking, accept, most,
+        progress=partial(progress, "back to float"),
+    )  # fmt: skip
+    return int8_candidate(calibrated, made.restored if made else [name for name, _ in ranking[:most]])

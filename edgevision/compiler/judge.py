@@ -9,32 +9,34 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.bundle.manifest import Verdict
-from edgevision.compiler.measure import Way, run_all
+from edgevision.compiler.measure import Variant, run_all
 from edgevision.compiler.options import ProgressFn, silent
 from edgevision.compiler.photos import CompilePhoto, labels_of, prepared
-from edgevision.evaluate.paired import paired_comparison
+from edgevision.engines.base import Engine
+from edgevision.evaluate.paired import class_losses, paired_comparison
 from edgevision.evaluate.unknown import fit_temperature, fit_threshold
 from edgevision.preprocess import PreprocessSpec
 from edgevision.tasks.classify import ClassifyTask
 from edgevision.tasks.results import Label
 
 Outputs = npt.NDArray[np.float32]
+ERROR_RATE = 0.05  # of an interval, where one graph is judged
 MIN_UNSEEN = 50  # labelled photos that the model was not trained on, to fit the temperature with
 
 
 def outputs_on(
-    found: Sequence[Way], photos: Sequence[CompilePhoto], spec: PreprocessSpec, threads: int, step: str,
+    found: Sequence[Variant], photos: Sequence[CompilePhoto], spec: PreprocessSpec, threads: int, step: str,
     progress: ProgressFn = silent,
 ) -> dict[str, Outputs]:  # fmt: skip
     """Raw outputs [n, k] of every variant, in one pass over the photos: each is decoded and prepared once."""
-    engines = {way.id: way.open(threads) for way in found}
-    collected: dict[str, list[Outputs]] = {way.id: [] for way in found}
+    engines: dict[str, Engine] = {}
     try:
-        run_all(engines, _told(prepared(photos, spec), len(photos), step, progress), collected)
+        for variant in found:
+            engines[variant.id] = variant.open(threads)
+        return run_all(engines, _told(prepared(photos, spec), len(photos), step, progress))
     finally:
         for engine in engines.values():
             engine.close()
-    return {name: np.stack(rows) for name, rows in collected.items()}
 
 
 def _told(
@@ -50,53 +52,73 @@ def _told(
 
 def verdict(
     reference: Outputs, outputs: Outputs, truth: npt.NDArray[np.int64] | None, max_drop: float,
-    trained_on: bool = False,
+    labels: Sequence[Label], *, trained_on: bool = False, looks: int = 1,
 ) -> Verdict:  # fmt: skip
     """Compare raw outputs [n, k] with float's on the judge photos.
 
-    With labels the metric is top-1; without, agreement with float. Passed: the drop is at most ``max_drop`` points.
-    Proven: its interval's upper end is as well, and the model was not trained on those photos.
+    With labels the metric is top-1; without, agreement with float. Passed: the drop is at most ``max_drop`` points, and
+    no class loses too much (``evaluate.paired.exceeds``). Proven: the upper end of the drop's interval is within the
+    budget as well, and the model was not trained on those photos.
+
+    ``looks``: how many graphs, this one too, have been shown to these photos in search of one that passes. Each is
+    another chance to pass by luck, so the interval's confidence is 1 - 0.05 / looks (Bonferroni).
     """
     best, best_reference = outputs.argmax(1), reference.argmax(1)
     right_reference = best_reference == truth if truth is not None else np.ones(len(best), bool)
     right = best == (truth if truth is not None else best_reference)
-    paired = paired_comparison(right_reference, right)
+    paired = paired_comparison(right_reference, right, 1 - ERROR_RATE / looks)
     notes = []
     if truth is None:
         notes.append("no labels: the verdict is agreement with the float model, not accuracy")
     if trained_on:
         notes.append("the judge photos were trained on")
+    if looks > 1:
+        notes.append(f"look {looks} at the judge photos")
     passed = paired.drop <= max_drop + 1e-9
+    if truth is not None and (losing := _losing(right_reference, right, truth, labels)):
+        notes.append(losing)
+        passed = False
     low, high = paired.interval
     if passed and high > max_drop and not trained_on:
         notes.append(f"{paired.n} judge photos are too few to be sure of it")
     return Verdict(
         metric="top1" if truth is not None else "agreement",
-        n=paired.n, reference=paired.a, value=paired.b, drop=paired.drop, interval=(low, high), confidence=0.95,
-        lost=paired.lost, gained=paired.gained, max_drop=max_drop, passed=passed,
+        n=paired.n, reference=paired.a, value=paired.b, drop=paired.drop, interval=(low, high),
+        confidence=paired.confidence, lost=paired.lost, gained=paired.gained, max_drop=max_drop, passed=passed,
         proven=passed and high <= max_drop and not trained_on, note="; ".join(notes),
     )  # fmt: skip
 
 
+def _losing(
+    right_reference: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_], truth: npt.NDArray[np.int64],
+    labels: Sequence[Label],
+) -> str:  # fmt: skip
+    """What to say of the class that loses most, where a class loses too much; empty where none does."""
+    over = [loss for loss in class_losses(right_reference, right, truth) if loss.exceeds]
+    if not over:
+        return ""
+    worst = max(over, key=lambda loss: loss.net / loss.n)
+    more = f", and {len(over) - 1} more classes lose too much" if len(over) > 1 else ""
+    return f"class {labels[worst.index].name!r} loses {worst.net} of {worst.n} photos{more}"
+
+
 def fit_unknown(
     outputs: Outputs, photos: Sequence[CompilePhoto], labels: Sequence[Label], output: str, keep: float
-) -> tuple[float, float, str]:
+) -> tuple[float, float | None, str]:
     """Temperature and unknown-threshold from raw outputs [n, k] on the calibration photos.
 
     Fitted on photos the model was not trained on where there are enough of them. Returns (temperature, threshold,
-    note); without labels (1, 0, note): everything is "known".
+    note); without enough labels (1, None, note).
     """
     unseen = [i for i, photo in enumerate(photos) if photo.label is not None and not photo.seen]
     used = unseen if len(unseen) >= MIN_UNSEEN else [i for i, p in enumerate(photos) if p.label is not None]
     if len(used) < MIN_UNSEEN:
-        return 1.0, 0.0, f"{len(used)} labelled calibration photos are too few to tell unknown from known"
+        return 1.0, None, f"{len(used)} labelled calibration photos are too few to tell unknown from known"
     truth = labels_of([photos[i] for i in used])
     assert truth is not None
-    raw = outputs[used].astype(np.float64)
-    logits = raw if output == "logits" else np.log(np.clip(raw, 1e-12, None))
-    temperature = fit_temperature(*_with_doubt(logits, truth))
-    task = ClassifyTask(labels, output, temperature, 0.0)
-    probabilities = task.probabilities(raw)
+    raw = outputs[used]
+    temperature = fit_temperature(*_with_doubt(ClassifyTask(labels, output).log_scores(raw), truth))
+    probabilities = ClassifyTask(labels, output, temperature).probabilities(raw)
     right = probabilities.argmax(1) == truth
     threshold = fit_threshold(probabilities.max(1)[right], keep) if right.any() else 0.0
     note = "" if used is unseen else "temperature and threshold were fitted on photos that the model was trained on"
@@ -104,21 +126,20 @@ def fit_unknown(
 
 
 def _with_doubt(
-    logits: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Logits [n, k] and truth [n] to fit a temperature to, with an error among them.
+    """Scores [n, k] and truth [n] to fit a temperature to, with one error more.
 
     Where every answer is right, the likeliest temperature is 0: every score would be 1, and so would the threshold,
-    which no new photo reaches. One error in n + 1 is assumed instead, as Laplace's rule of succession has it: the
-    photo with the median margin once more, as if its second-best class were the true one.
+    which no new photo reaches; one error that is right by a hair changes little in that. So one error in n + 1 is
+    added, as Laplace's rule of succession has it: the photo with the median margin once more, as if its second-best
+    class were the true one.
     """
-    order = np.argsort(logits, axis=1)
-    if len(truth) == 0 or (order[:, -1] != truth).any():
-        return logits, truth
+    order = np.argsort(scores, axis=1)
     rows = np.arange(len(truth))
-    margin = logits[rows, order[:, -1]] - logits[rows, order[:, -2]]
+    margin = scores[rows, order[:, -1]] - scores[rows, order[:, -2]]
     typical = int(np.argsort(margin)[len(margin) // 2])
-    return np.vstack([logits, logits[typical]]), np.append(truth, order[typical, -2])
+    return np.vstack([scores, scores[typical]]), np.append(truth, order[typical, -2])
 
 
 def agreement(reference: Outputs, outputs: Outputs) -> float:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from edgevision.errors import EdgeVisionError, EngineError
 from edgevision.latency import measure_interleaved
 
 # (engine, precision) to try for a graph of each kind. bfloat16 is the engine's own rounding of a float graph.
-_WAYS: dict[str, tuple[tuple[str, str], ...]] = {
+_VARIANTS: dict[str, tuple[tuple[str, str], ...]] = {
     "float32": (("onnxruntime", "float32"), ("openvino", "float32"), ("openvino", "bfloat16")),
     "int8": (("onnxruntime", "float32"), ("openvino", "float32")),
 }
@@ -31,7 +31,7 @@ REFERENCE = "onnxruntime-float"  # the variant that every other is compared with
 
 
 @dataclass(frozen=True)
-class Way:
+class Variant:
     """A variant to be: its id, graph, engine and engine precision."""
 
     id: str
@@ -44,53 +44,53 @@ class Way:
         return open_engine(self.engine, self.candidate.graph, EngineOptions(threads, self.precision))
 
 
-def ways(candidates: Sequence[Candidate]) -> tuple[tuple[Way, ...], dict[str, str]]:
+def variants(candidates: Sequence[Candidate]) -> tuple[tuple[Variant, ...], dict[str, str]]:
     """Every variant of the candidates that runs here, and why the others do not: {id: reason}."""
     present = available_engines()
-    found: list[Way] = []
+    found: list[Variant] = []
     missing: dict[str, str] = {}
     for candidate in candidates:
-        for engine, precision in _WAYS[candidate.precision]:
+        for engine, precision in _VARIANTS[candidate.precision]:
             kind = "bf16" if precision == "bfloat16" else candidate.key
-            way = Way(f"{engine}-{kind}", candidate, engine, precision)
+            variant = Variant(f"{engine}-{kind}", candidate, engine, precision)
             if engine not in present:
-                missing[way.id] = f"not installed: pip install 'edgevision[{engine}]'"
+                missing[variant.id] = f"not installed: pip install 'edgevision[{engine}]'"
                 continue
             try:
-                with way.open(1) as opened:
+                with variant.open(1) as opened:
                     opened.run(opened.slots(1)[0])
             except EngineError as error:
-                missing[way.id] = str(error)
+                missing[variant.id] = str(error)
                 continue
-            found.append(way)
+            found.append(variant)
     return tuple(found), missing
 
 
 def measure(
-    found: Sequence[Way], tensor: npt.NDArray[Any], settings: Sequence[tuple[int, int]], rounds: int, seed: int,
+    found: Sequence[Variant], tensor: npt.NDArray[Any], settings: Sequence[tuple[int, int]], rounds: int, seed: int,
     progress: ProgressFn = silent,
 ) -> tuple[Row, ...]:  # fmt: skip
     """Measure the variants at each (threads, batch), interleaved so that the machine's moods hit all alike.
 
     ``tensor``: one prepared item [1, …], repeated to fill a batch.
     """
-    latency: dict[str, dict[tuple[int, int], tuple[float, float]]] = {way.id: {} for way in found}
+    latency: dict[str, dict[tuple[int, int], tuple[float, float]]] = {variant.id: {} for variant in found}
     for place, (threads, batch) in enumerate(settings):
         progress("measure", place, len(settings) + 1)
         for name, times in _latency(found, tensor, threads, batch, rounds, seed).items():
             latency[name][threads, batch] = times
     rows = []
-    for place, way in enumerate(found):
+    for place, variant in enumerate(found):
         progress("memory and load time", place, len(found))
-        load_ms, rss_bytes, layers = footprint(way, settings[0][0])
+        load_ms, rss_bytes, layers = footprint(variant, settings[0][0])
         rows.append(
             Row(
-                way.id,
-                way.candidate.key,
-                way.engine,
-                way.precision,
-                latency[way.id],
-                len(way.candidate.graph),
+                variant.id,
+                variant.candidate.key,
+                variant.engine,
+                variant.precision,
+                latency[variant.id],
+                len(variant.candidate.graph),
                 load_ms,
                 rss_bytes,
                 layers,
@@ -100,9 +100,9 @@ def measure(
 
 
 def _latency(
-    found: Sequence[Way], tensor: npt.NDArray[Any], threads: int, batch: int, rounds: int, seed: int
+    found: Sequence[Variant], tensor: npt.NDArray[Any], threads: int, batch: int, rounds: int, seed: int
 ) -> Mapping[str, tuple[float, float]]:
-    engines = {way.id: way.open(threads) for way in found}
+    engines = {variant.id: variant.open(threads) for variant in found}
     try:
         calls = {}
         for name, engine in engines.items():
@@ -116,19 +116,19 @@ def _latency(
             engine.close()
 
 
-def footprint(way: Way, threads: int) -> tuple[float, int, dict[str, int]]:
+def footprint(variant: Variant, threads: int) -> tuple[float, int, dict[str, int]]:
     """Load time (ms), resident memory (bytes) that loading and one run add, and layer precisions, in a new process."""
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
         graph = Path(folder, "graph.onnx")
-        graph.write_bytes(way.candidate.graph)
+        graph.write_bytes(variant.candidate.graph)
         command = [
             sys.executable,
             "-m",
             "edgevision.engines.footprint",
-            way.engine,
+            variant.engine,
             str(graph),
             str(threads),
-            way.precision,
+            variant.precision,
         ]
         # This process's own import path, from a folder of ours: a user's json.py or onnx.py here must not be imported.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -143,21 +143,25 @@ def footprint(way: Way, threads: int) -> tuple[float, int, dict[str, int]]:
                 env=environment,
             )
         except subprocess.TimeoutExpired:
-            raise EngineError(f"loading {way.id} in a process of its own took over {FOOTPRINT_LIMIT_S} s") from None
+            raise EngineError(f"loading {variant.id} in a process of its own took over {FOOTPRINT_LIMIT_S} s") from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1][:300]
-        raise EdgeVisionError(f"measuring {way.id} in a process of its own failed (status {done.returncode}): {last}")
+        raise EdgeVisionError(
+            f"measuring {variant.id} in a process of its own failed (status {done.returncode}): {last}"
+        )
     figures = json.loads(done.stdout.strip().splitlines()[-1])
     return float(figures["load_ms"]), int(figures["rss_bytes"]), dict(figures["layers"])
 
 
-def run_all(engines: Mapping[str, Engine], tensors: Any, outputs: dict[str, list[npt.NDArray[np.float32]]]) -> None:
-    """Run every engine over an iterator of tensors [n, …] and append raw outputs [n, k] to ``outputs[name]``."""
-    slots: dict[tuple[str, int], Any] = {}
+def run_all(engines: Mapping[str, Engine], tensors: Iterable[npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:
+    """Run every engine over the tensors [n, …], item by item as a camera would; raw outputs [items, k] by engine."""
+    slots = {name: engine.slots(1)[0] for name, engine in engines.items()}
+    outputs: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in engines}
     for tensor in tensors:
         for name, engine in engines.items():
-            slot = slots.get((name, 1)) or slots.setdefault((name, 1), engine.slots(1)[0])
+            slot = slots[name]
             for item in tensor:
                 slot.inputs[engine.inputs[0].name][0] = item
                 engine.run(slot)
                 outputs[name].append(np.array(slot.outputs[engine.outputs[0].name][0], np.float32))
+    return {name: np.stack(rows) for name, rows in outputs.items()}

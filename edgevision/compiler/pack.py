@@ -6,27 +6,27 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.bundle.golden import choose_golden, encode_outputs, shrink
+import edgevision
+from edgevision.bundle.golden import COUNT, choose_golden, encode_outputs, shrink
 from edgevision.bundle.manifest import Environment, GraphEntry, Latency, Manifest, VariantEntry, Verdict
+from edgevision.bundle.reader import open_bundle
 from edgevision.bundle.writer import write_bundle
-from edgevision.compiler.measure import Way
+from edgevision.compiler.measure import Variant, run_all
 from edgevision.compiler.options import Candidate, Row
 from edgevision.decode import encode_png, read_image
 from edgevision.engines import available_engines
 from edgevision.errors import DataError
-from edgevision.frames import Frame, ImageArray
+from edgevision.evaluate.dataset import PHOTO_SUFFIXES
+from edgevision.frames import ImageArray
 from edgevision.machine import describe_machine, package_versions
 from edgevision.preprocess import Preprocessor, PreprocessSpec
 from edgevision.tasks.results import Label
-
-GOLDEN_FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Golden:
 def pick_golden(images: Sequence[ImageArray], probabilities: npt.NDArray[np.float64] | None) -> tuple[ImageArray, ...]:
     """Choose the golden frames among photos; without photos (``--unproven``), coloured noise that any model can see."""
     if images and probabilities is not None:
-        return tuple(shrink(images[i]) for i in choose_golden(images, probabilities, GOLDEN_FRAMES))
+        return tuple(shrink(images[i]) for i in choose_golden(images, probabilities))
     rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 256, (GOLDEN_FRAMES, 8, 8, 3), np.uint8)
+    coarse = rng.integers(0, 256, (COUNT, 8, 8, 3), np.uint8)
     return tuple(np.ascontiguousarray(np.kron(c, np.ones((32, 32, 1), np.uint8))) for c in coarse)
 
 
@@ -51,28 +51,21 @@ def read_golden(folder: Path) -> tuple[ImageArray, ...]:
     """The first pictures, by name, of the folder the user gave as ``--golden``. Raises DataError when it has none."""
     if not folder.is_dir():
         raise DataError(f"--golden expects a folder of pictures, got {folder}")
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in {".png", ".jpg", ".jpeg", ".bmp", ".webp"})
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
     if not files:
-        raise DataError(f"--golden {folder} holds no pictures (png, jpg, bmp, webp)")
-    return tuple(shrink(read_image(path)) for path in files[:GOLDEN_FRAMES])
+        raise DataError(f"--golden {folder} holds no pictures ({' '.join(sorted(PHOTO_SUFFIXES))})")
+    return tuple(shrink(read_image(path)) for path in files[:COUNT])
 
 
-def run_golden(frames: Sequence[ImageArray], found: Sequence[Way], reference: Way, spec: PreprocessSpec) -> Golden:
+def run_golden(
+    frames: Sequence[ImageArray], found: Sequence[Variant], reference: Variant, spec: PreprocessSpec
+) -> Golden:
     """Run float and every variant on the golden frames."""
-    preprocessor = Preprocessor(spec)
-    tensors = np.empty((len(frames), *spec.tensor_shape), spec.dtype.value)
-    for item, frame in zip(tensors, frames, strict=True):
-        preprocessor.run(Frame.from_array(frame), item)
+    tensors = Preprocessor(spec).batch(frames)
     outputs = {}
-    for way in {way.id: way for way in (reference, *found)}.values():
-        with way.open(1) as engine:
-            slot = engine.slots(1)[0]
-            rows = []
-            for item in tensors:
-                slot.inputs[engine.inputs[0].name][0] = item
-                engine.run(slot)
-                rows.append(np.array(slot.outputs[engine.outputs[0].name][0], np.float32))
-            outputs[way.id] = np.stack(rows)
+    for variant in {variant.id: variant for variant in (reference, *found)}.values():
+        with variant.open(1) as engine:
+            outputs.update(run_all({variant.id: engine}, [tensors]))
     return Golden(tuple(frames), outputs[reference.id], outputs)
 
 
@@ -87,10 +80,13 @@ def environment() -> Environment:
 
 def pack(
     target: Path, *, name: str, labels: Sequence[Label], output: str, spec: PreprocessSpec,
-    candidates: Mapping[str, Candidate], rows: Sequence[Row], chosen: Row, golden: Golden, verdict: Verdict | None,
+    candidates: Mapping[str, Candidate], rows: Sequence[Row], golden: Golden, verdicts: Mapping[str, Verdict],
     source: Mapping[str, Any], data: Mapping[str, Any], report: Mapping[str, bytes],
 ) -> tuple[str, Manifest]:  # fmt: skip
-    """Write the bundle. ``rows``: the variants to offer, best first. Returns (bundle id, manifest)."""
+    """Write the bundle. ``rows``: the variants to offer, the chosen one first, with ``verdicts`` by variant.
+
+    Returns the bundle's id and the manifest as it was written.
+    """
     used = {row.candidate for row in rows}
     entries = {f"graphs/{key}.onnx": candidates[key].graph for key in sorted(used)}
     frames = tuple(f"golden/{place}.png" for place in range(len(golden.frames)))
@@ -102,30 +98,24 @@ def pack(
     manifest = Manifest(
         name=name,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        edgevision=own_version(),
+        edgevision=edgevision.__version__,
         task="classify",
         labels=tuple(labels),
         output=output,
         preprocess=spec,
         graphs={key: _graph_entry(candidates[key]) for key in sorted(used)},
-        variants=tuple(_variant_entry(row) for row in rows),
-        chosen=chosen.id,
+        variants=tuple(_variant_entry(row, verdicts.get(row.id)) for row in rows),
+        chosen=rows[0].id,
         source=dict(source),
         data=dict(data),
         environment=environment(),
-        verdict=verdict,
+        verdict=verdicts.get(rows[0].id),
         golden_frames=frames,
         golden_reference="golden/reference.npy",
     )
-    return write_bundle(target, manifest, entries), manifest
-
-
-def own_version() -> str:
-    """Version of the installed edgevision; ``0+source`` when run from a checkout that is not installed."""
-    try:
-        return version("edgevision")
-    except PackageNotFoundError:
-        return "0+source"
+    bundle_id = write_bundle(target, manifest, entries)
+    with open_bundle(target) as bundle:
+        return bundle_id, bundle.manifest
 
 
 def json_bytes(data: object) -> bytes:
@@ -137,11 +127,11 @@ def _graph_entry(candidate: Candidate) -> GraphEntry:
     return GraphEntry(f"graphs/{candidate.key}.onnx", candidate.precision, candidate.dialect, candidate.float_parts)
 
 
-def _variant_entry(row: Row) -> VariantEntry:
+def _variant_entry(row: Row, verdict: Verdict | None) -> VariantEntry:
     latency = tuple(
         Latency(threads, batch, p50_ms, p90_ms) for (threads, batch), (p50_ms, p90_ms) in sorted(row.latency.items())
     )
     return VariantEntry(
         row.id, row.candidate, row.engine, row.precision, row.temperature, row.threshold, f"golden/{row.id}.npy",
-        latency, dict(row.layers), row.metric,
+        latency, dict(row.layers), row.metric, verdict,
     )  # fmt: skip

@@ -16,11 +16,12 @@ import numpy.typing as npt
 from edgevision.bundle.manifest import Manifest, Verdict
 from edgevision.compiler import choose, judge, measure, photos
 from edgevision.compiler.export import export_float
-from edgevision.compiler.int8 import Calibrated, calibrate, int8_candidate, sensitive_nodes
-from edgevision.compiler.measure import REFERENCE, Way
+from edgevision.compiler.int8 import Calibrated, calibrate, int8_candidate, restore, sensitive_nodes
+from edgevision.compiler.measure import REFERENCE, Variant
 from edgevision.compiler.options import Candidate, CompileOptions, Objective, Precision, ProgressFn, Row, silent
 from edgevision.compiler.pack import pack, pick_golden, read_golden, run_golden
-from edgevision.compiler.report import Report, report_files
+from edgevision.compiler.report import Report
+from edgevision.compiler.report_page import report_files
 from edgevision.compiler.source import SourceModel, SourceOptions, load_source
 from edgevision.errors import BudgetError, InputError
 from edgevision.files import ensure_writable
@@ -28,14 +29,14 @@ from edgevision.frames import ImageArray
 from edgevision.machine import usable_cores
 from edgevision.tasks.classify import ClassifyTask
 
-RESTORE_STEPS = (1, 2, 4, 8)  # how many of the most sensitive nodes go back to float, until the budget fits
+MAX_LOOKS = 3  # int8 graphs that the judge photos see before compile gives up on int8
 BASE_ENGINE = "onnxruntime"  # what every installation has
 GOLDEN_POOL = 64  # calibration photos that golden frames are chosen from
 
 
 @dataclass(frozen=True)
 class CompileResult:
-    """What was written, and everything measured on the way. ``float_graph``: the exported ONNX, not quantized."""
+    """What was written, and everything measured on the variant. ``float_graph``: the exported ONNX, not quantized."""
 
     path: Path
     bundle_id: str
@@ -77,10 +78,10 @@ class _Measured:
     """The candidates, and what the variants made of them do here."""
 
     candidates: tuple[Candidate, ...]
-    ways: dict[str, Way]
+    variants: dict[str, Variant]
     missing: dict[str, str]
     rows: dict[str, Row]
-    outputs: dict[str, npt.NDArray[np.float32]]  # on the calibration photos
+    outputs: dict[str, judge.Outputs]  # on the calibration photos
     notes: tuple[str, ...]
 
 
@@ -91,6 +92,7 @@ class _Judged:
     measured: _Measured
     packed: tuple[Row, ...]
     verdicts: dict[str, Verdict]
+    outputs: dict[str, judge.Outputs]  # on the judge photos, of the variants that were shown to them
     notes: tuple[str, ...] = ()
 
 
@@ -107,7 +109,7 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
     model = load_source(
         source, SourceOptions(options.arch, options.preprocess, options.labels, options.output, options.trust)
     )
-    sets = photos.gather(options, model.labels, model.photos)
+    sets = photos.gather(options, model.labels, model.photos, model.trained_on)
     progress("export", 0, 0)
     float_graph, parity = export_float(model)
     job = _job(options, model, sets, progress)
@@ -118,7 +120,7 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
         calibrated = _calibrate(job, float_graph)
         candidates.append(int8_candidate(calibrated))
     judged = _judge(job, _measure(job, candidates))
-    if calibrated is not None and sets.judge and not _int8_passed(judged):
+    if calibrated is not None and _int8_failed(judged):
         judged = _restore(job, calibrated, judged)
 
     measured, packed = judged.measured, judged.packed
@@ -132,11 +134,11 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
         raise BudgetError(report.refusal())
     progress("pack", 0, 0)
     frames = _golden_frames(job, measured) if chosen_golden is None else chosen_golden
-    golden = run_golden(frames, [measured.ways[row.id] for row in packed], measured.ways[REFERENCE], model.spec)
+    golden = run_golden(frames, [measured.variants[row.id] for row in packed], measured.variants[REFERENCE], model.spec)
     bundle_id, manifest = pack(
         target, name=target.stem, labels=model.labels, output=model.output, spec=model.spec,
-        candidates={c.key: c for c in measured.candidates}, rows=packed, chosen=packed[0], golden=golden,
-        verdict=report.verdict, source=model.info, data=sets.describe(), report=report_files(report),
+        candidates={c.key: c for c in measured.candidates}, rows=packed, golden=golden,
+        verdicts=judged.verdicts, source=model.info, data=sets.describe(), report=report_files(report),
     )  # fmt: skip
     return CompileResult(target, bundle_id, manifest, report, float_graph)
 
@@ -160,45 +162,84 @@ def _calibrate(job: _Job, float_graph: bytes) -> Calibrated:
     return calibrate(float_graph, tensors, job.model.output, job.threads, job.progress)
 
 
-def _measure(job: _Job, candidates: Sequence[Candidate]) -> _Measured:
-    """See what runs here, measure it, and fit what says "unknown"."""
-    ways, missing = measure.ways(candidates)
-    rows = measure.measure(ways, _item(job), job.settings, job.options.rounds, job.options.seed, job.progress)
-    if not job.calibration:
-        return _Measured(tuple(candidates), {w.id: w for w in ways}, missing, {r.id: r for r in rows}, {}, ())
-    spec, labels = job.model.spec, job.model.labels
-    outputs = judge.outputs_on(ways, job.calibration, spec, job.threads, "calibration photos", job.progress)
-    fitted, notes = {}, {}
-    for row in rows:
+def _measure(job: _Job, candidates: Sequence[Candidate], known: _Measured | None = None) -> _Measured:
+    """See what runs here, measure it, and fit what says "unknown".
+
+    ``known``: what was measured before; of it, variants of graphs that ``candidates`` replace are forgotten.
+    """
+    found, missing = measure.variants(candidates)
+    rows = measure.measure(found, _item(job), job.settings, job.options.rounds, job.options.seed, job.progress)
+    new = _Measured(tuple(candidates), {v.id: v for v in found}, missing, {r.id: r for r in rows}, {}, ())
+    if job.calibration:
+        spec, threads = job.model.spec, job.threads
+        outputs = judge.outputs_on(found, job.calibration, spec, threads, "calibration photos", job.progress)
+        new = _fitted(job, replace(new, outputs=outputs), (known.outputs if known else outputs)[REFERENCE])
+    return new if known is None else _merged(known, new)
+
+
+def _fitted(job: _Job, measured: _Measured, reference: judge.Outputs) -> _Measured:
+    """The rows with temperature, threshold and agreement with float, from the outputs on calibration photos."""
+    rows, notes = {}, []
+    for id, row in measured.rows.items():
+        outputs = measured.outputs[id]
         temperature, threshold, note = judge.fit_unknown(
-            outputs[row.id], job.calibration, labels, job.model.output, job.options.keep
+            outputs, job.calibration, job.model.labels, job.model.output, job.options.keep
         )
-        same = judge.agreement(outputs[REFERENCE], outputs[row.id])
-        fitted[row.id] = replace(row, temperature=temperature, threshold=threshold, agreement=same)
-        notes[note] = bool(note)
-    said = tuple(note for note, worth in notes.items() if worth)
-    return _Measured(tuple(candidates), {w.id: w for w in ways}, missing, fitted, outputs, said)
+        same = judge.agreement(reference, outputs)
+        rows[id] = replace(row, temperature=temperature, threshold=threshold or 0.0, agreement=same)
+        notes.append(note)
+    return replace(measured, rows=rows, notes=tuple(dict.fromkeys(note for note in notes if note)))
 
 
-def _judge(job: _Job, measured: _Measured) -> _Judged:
-    """Show the finalists to the judge photos, and keep the best graph's variants that stay within the budget."""
+def _merged(known: _Measured, new: _Measured) -> _Measured:
+    replaced = {candidate.key for candidate in new.candidates}
+    kept = [id for id, variant in known.variants.items() if variant.candidate.key not in replaced]
+    return _Measured(
+        (*(c for c in known.candidates if c.key not in replaced), *new.candidates),
+        {**{id: known.variants[id] for id in kept}, **new.variants},
+        {**known.missing, **new.missing},
+        {**{id: known.rows[id] for id in kept}, **new.rows},
+        {**{id: known.outputs[id] for id in kept if id in known.outputs}, **new.outputs},
+        tuple(dict.fromkeys((*known.notes, *new.notes))),
+    )
+
+
+def _judge(job: _Job, measured: _Measured, known: _Judged | None = None, looks: int = 1) -> _Judged:
+    """Show variants to the judge photos, best first, until one stays within the budget; keep its graph's that do.
+
+    Variants of one graph are shown together, with float. What the photos said of graphs in ``known`` that are still
+    there holds; ``looks`` counts the int8 graphs that they have seen.
+    """
     o = job.options
     finalists = choose.ranked(list(measured.rows.values()), o.precision, o.objective, job.threads, job.batch)
     if not job.sets.judge:
-        return _Judged(measured, _with_base(measured, finalists), {})
-    shown = [measured.ways[i] for i in dict.fromkeys([REFERENCE, *(row.id for row in finalists)])]
-    outputs = judge.outputs_on(shown, job.sets.judge, job.model.spec, job.threads, "judge photos", job.progress)
+        return _Judged(measured, _with_base(measured, finalists), {}, {})
     truth = photos.labels_of(job.sets.judge)
     trained_on = any(photo.seen for photo in job.sets.judge)
-    verdicts = {
-        row.id: judge.verdict(outputs[REFERENCE], outputs[row.id], truth, o.max_drop, trained_on) for row in finalists
-    }
+    still = [i for i in known.outputs if measured.variants.get(i) is known.measured.variants[i]] if known else []
+    outputs = {i: known.outputs[i] for i in still} if known else {}
+    verdicts = {i: v for i, v in known.verdicts.items() if i in still} if known else {}
+    for row in finalists:
+        if row.id not in verdicts:
+            siblings = [other.id for other in finalists if other.candidate == row.candidate]
+            shown = [measured.variants[i] for i in dict.fromkeys((REFERENCE, *siblings)) if i not in outputs]
+            outputs |= judge.outputs_on(
+                shown, job.sets.judge, job.model.spec, job.threads, "judge photos", job.progress
+            )
+            for i in siblings:
+                verdicts[i] = judge.verdict(
+                    outputs[REFERENCE], outputs[i], truth, o.max_drop, job.model.labels, trained_on=trained_on,
+                    looks=looks if measured.rows[i].candidate == "int8" else 1,
+                )  # fmt: skip
+        if verdicts[row.id].passed:
+            break
     metrics = {i: v.value for i, v in verdicts.items()}
     if verdicts:
         metrics[REFERENCE] = next(iter(verdicts.values())).reference
     rows = {i: replace(row, metric=metrics.get(i)) for i, row in measured.rows.items()}
     judged = replace(measured, rows=rows)
-    return _Judged(judged, _with_base(judged, [rows[row.id] for row in finalists if verdicts[row.id].passed]), verdicts)
+    passed = [rows[row.id] for row in finalists if row.id in verdicts and verdicts[row.id].passed]
+    return _Judged(judged, _with_base(judged, passed), verdicts, outputs)
 
 
 def _with_base(measured: _Measured, usable: Sequence[Row]) -> tuple[Row, ...]:
@@ -209,23 +250,32 @@ def _with_base(measured: _Measured, usable: Sequence[Row]) -> tuple[Row, ...]:
     return packed
 
 
-def _int8_passed(judged: _Judged) -> bool:
-    return any(v.passed and judged.measured.rows[i].is_int8 for i, v in judged.verdicts.items())
+def _int8_failed(judged: _Judged) -> bool:
+    """Whether int8 was shown to the judge photos and no variant of it passed."""
+    shown = [v for i, v in judged.verdicts.items() if judged.measured.rows[i].is_int8]
+    return bool(shown) and not any(v.passed for v in shown)
 
 
 def _restore(job: _Job, calibrated: Calibrated, judged: _Judged) -> _Judged:
-    """Return the nodes that hurt most to float, by measured loss on calibration photos, until the budget fits."""
-    nodes = sensitive_nodes(calibrated, job.progress)
-    floating = judged.measured.candidates[0]
-    tried = 0
-    for count in (step for step in RESTORE_STEPS if step < len(nodes)):
-        candidate, tried = int8_candidate(calibrated, nodes[:count]), count
-        judged = _judge(job, _measure(job, [floating, candidate]))
-        if _int8_passed(judged):
+    """Return the nodes that hurt most to float: how many is decided on calibration photos, and judged once.
+
+    If that fails, once more with a stricter bound: each look at the judge photos makes the verdict weaker.
+    """
+    ranking = sensitive_nodes(calibrated, job.progress)
+    truth = photos.labels_of(job.calibration)
+    back = 0
+    for looks in range(2, MAX_LOOKS + 1):
+        refused = next(c for c in judged.measured.candidates if c.key == "int8")
+        candidate = restore(calibrated, ranking, refused, job.options.max_drop, truth, job.progress)
+        if candidate is None:
+            break
+        back = len(candidate.float_parts)
+        judged = _judge(job, _measure(job, [candidate], judged.measured), judged, looks)
+        if not _int8_failed(judged):
             note = f"back to float for accuracy's sake: {', '.join(candidate.float_parts)}"
             return replace(judged, notes=(note,))
-    note = f"int8 stays outside the budget even with its {tried} most sensitive layers back in float"
-    return replace(judged, notes=(note,)) if tried else judged
+    note = f"int8 stays outside the budget even with its {back} most sensitive layers back in float"
+    return replace(judged, notes=(note,)) if back else judged
 
 
 def _golden_frames(job: _Job, measured: _Measured) -> tuple[ImageArray, ...]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgevision.bundle.manifest import Verdict
 from edgevision.compiler.options import CompileOptions, Row
-from edgevision.compiler.pack import environment, json_bytes
+from edgevision.compiler.pack import environment
 from edgevision.compiler.parity import ParityReport
 from edgevision.compiler.photos import PhotoSets
-from edgevision.errors import MissingExtraError
 
 TABLE_LEGEND = (
-    "top1, agreement: percent on the judge photos, finalists and float only; agree: percent of calibration photos whose "
+    "top1, agreement: percent on the judge photos, float's and those of the variants that were shown to them; agree: percent of calibration photos whose "
     "best class is float's. ms: engine latency, p50/p90, by threads (t) and batch (×). RAM (MB), load (ms): of the engine, "
     "in a fresh process. file: MB. int8: layers that really run in int8."
 )
@@ -64,7 +62,7 @@ class Report:
         """The verdict in one sentence."""
         if self.verdict is None:
             return "Not proven: nothing was judged."
-        return describe_verdict(self.verdict)
+        return self.verdict.sentence()
 
     def refusal(self) -> str:
         """Why there is no bundle: each finalist's drop, and what was tried."""
@@ -72,7 +70,7 @@ class Report:
             why = "; ".join(f"{name}: {reason}" for name, reason in self.missing.items()) or "no layer can run in int8"
             return f"nothing was written: no {self.options.precision.value} variant runs on this machine ({why})"
         lines = [f"no variant stays within the budget of {self.options.max_drop:g} points; nothing was written."]
-        lines += [f"  {name}: {describe_verdict(v)}" for name, v in self.verdicts.items()]
+        lines += [f"  {name}: {v.sentence()}" for name, v in self.verdicts.items()]
         lines += [f"  {note}" for note in self.notes]
         lines.append("Raise --max-drop, give more calibration photos with --data, or try --precision auto.")
         return "\n".join(lines)
@@ -100,30 +98,6 @@ class Report:
 def _short(ms: float) -> str:
     """Three figures are as many as latency has."""
     return f"{ms:.{2 if ms < 9.995 else 1 if ms < 99.95 else 0}f}"
-
-
-def describe_verdict(v: Verdict) -> str:
-    """The verdict as a sentence: drop, interval, flips, photos, proven or not.
-
-    "Proven" and "passed" are not the same: passed is the drop that was seen, proven its interval's upper end.
-    """
-    unit = "points of top-1" if v.metric == "top1" else "points of agreement with float"
-    state = "proven" if v.proven else "passed, not proven" if v.passed else "failed"
-    note = f" ({v.note})" if v.note else ""
-    return (
-        f"{state}: {v.value:.2f} % against {v.reference:.2f} % for float on {v.n} judge photos; drop {v.drop:+.2f} {unit}, "
-        f"95 % interval {v.interval[0]:+.2f}…{v.interval[1]:+.2f}, budget {v.max_drop:g}; {v.lost} lost, {v.gained} gained{note}"
-    )
-
-
-def report_files(report: Report) -> dict[str, bytes]:
-    """Entries for the bundle: report.json always, report.html where matplotlib is installed."""
-    files = {"report/report.json": json_bytes(report.to_dict())}
-    with contextlib.suppress(MissingExtraError):
-        from edgevision.compiler.report_page import report_page
-
-        files["report/report.html"] = report_page(report).encode()
-    return files
 
 
 def _row_dict(row: Row) -> dict[str, Any]:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Literal
 
-from edgevision.compiler.pack import environment
+from edgevision.compiler.pack import environment, json_bytes
 from edgevision.compiler.report import TABLE_LEGEND, Report
+from edgevision.errors import MissingExtraError
 from edgevision.evaluate import pictures
 from edgevision.evaluate.report import Block, Fact, Facts, Figure, Section, Table, Text, html_page
+
+
+def report_files(report: Report) -> dict[str, bytes]:
+    """Entries for the bundle: report.json always, report.html where matplotlib is installed."""
+    files = {"report/report.json": json_bytes(report.to_dict())}
+    with contextlib.suppress(MissingExtraError):
+        files["report/report.html"] = report_page(report).encode()
+    return files
 
 
 def report_page(report: Report) -> str:
@@ -70,7 +80,7 @@ def _pictures(report: Report) -> tuple[Block, ...]:
     ]
     if not points:
         return ()
-    caption = f"Finalists and float on the judge photos; {setting[0]} threads, batch {setting[1]}."
+    caption = f"What the judge photos were shown; {setting[0]} threads, batch {setting[1]}."
     return (Figure(pictures.latency_accuracy(points), "Up and left is better", caption),)
 
 

@@ -94,8 +94,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compile with ONNX Runtime alone, and measure memory and load time without a process of its own."""
     from edgevision.compiler import measure
 
-    def footprint(way: Any, threads: int) -> tuple[float, int, dict[str, int]]:
-        with way.open(threads) as engine:
+    def footprint(variant: Any, threads: int) -> tuple[float, int, dict[str, int]]:
+        with variant.open(threads) as engine:
             return 1.0, 1, engine.layer_precisions()
 
     monkeypatch.setattr(measure, "footprint", footprint)

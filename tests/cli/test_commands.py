@@ -45,7 +45,15 @@ def test_inspect(edgevision, color_bundle):
     path = color_bundle()
     done = edgevision("inspect", path, "--labels")
     assert (done.status, done.err) == (0, "")
-    for expected in ("color", "onnxruntime-int8 (chosen)", "8×8 rgb", "Judged on 1000 photos", "proven", "yes", "blue"):
+    for expected in (
+        "color",
+        "onnxruntime-int8 (chosen)",
+        "8×8 rgb",
+        "on 1000 judge photos; drop +0.00",
+        "proven",
+        "yes",
+        "blue",
+    ):
         assert expected in done.out
     data = edgevision("inspect", path, "--json").json
     assert data["chosen"] == "onnxruntime-int8"
@@ -250,7 +258,9 @@ def test_compile_beyond_the_budget_leaves_the_old_bundle(edgevision, onnx_model,
     target = tmp_path / "model.edge"
     target.write_bytes(b"the old one")
     true = judge.verdict
-    monkeypatch.setattr(judge, "verdict", lambda *a: replace(true(*a), drop=9.0, passed=False, proven=False, lost=6))
+    monkeypatch.setattr(
+        judge, "verdict", lambda *a, **k: replace(true(*a, **k), drop=9.0, passed=False, proven=False, lost=6)
+    )
     done = edgevision("compile", *onnx_model, "--data", photos, "--int8", "-o", target)
     assert done.status == 3
     assert "no variant stays within the budget of 0.5 points; nothing was written" in done.err

@@ -69,7 +69,9 @@ def test_sensitive_nodes_go_back_to_float(calibrated, graph, tensors):
     from edgevision.compiler.agreement import agreement, graph_outputs
     from edgevision.compiler.int8 import int8_candidate, sensitive_nodes
 
-    nodes = sensitive_nodes(calibrated)
+    ranking = sensitive_nodes(calibrated)
+    assert [loss for _, loss in ranking] == sorted((loss for _, loss in ranking), reverse=True)
+    nodes = [name for name, _ in ranking]
     assert len(nodes) == len(set(nodes)) > 2
     names = {node.name for node in onnx.load_from_string(graph).graph.node}
     assert set(nodes) <= names
@@ -81,6 +83,52 @@ def test_sensitive_nodes_go_back_to_float(calibrated, graph, tensors):
         divergence.append(agreement(reference, graph_outputs(candidate.graph, tensors)).kl)
     assert divergence[1] < divergence[0]
     assert divergence[1] == pytest.approx(0, abs=1e-6)  # everything is back
+
+
+def test_each_restoring_halves_the_divergence_with_as_few_nodes_as_it_takes(calibrated, graph, tensors):
+    from edgevision.compiler.agreement import agreement, graph_outputs
+    from edgevision.compiler.int8 import int8_candidate, restore, sensitive_nodes
+
+    reference = graph_outputs(graph, tensors)
+
+    def divergence(candidate) -> float:
+        return agreement(reference, graph_outputs(candidate.graph, tensors)).kl
+
+    ranking = sensitive_nodes(calibrated)
+    plain = int8_candidate(calibrated)
+    made = restore(calibrated, ranking, plain, 100.0)
+    assert divergence(made) <= divergence(plain) / 2
+    nodes = [name for name, _ in ranking]
+    back = len(made.float_parts)
+    assert set(made.float_parts) == set(nodes[:back])
+    assert divergence(int8_candidate(calibrated, nodes[: back - 1])) > divergence(plain) / 2
+    stricter = restore(calibrated, ranking, made, 100.0)
+    assert stricter is None or len(stricter.float_parts) > back
+
+
+def test_restoring_counts_accuracy_where_there_are_labels_and_agreement_where_not(calibrated, monkeypatch):
+    """One answer differs from float's, and neither is right: a loss of agreement, and none of accuracy."""
+    from edgevision.compiler import int8
+
+    n = len(calibrated.reference)
+    best = calibrated.reference.argmax(1)
+    truth = (best + 1) % calibrated.reference.shape[1]  # float is never right
+    other = calibrated.reference.copy()
+    other[0] = np.roll(other[0], 2)
+    monkeypatch.setattr(int8, "graph_outputs", lambda *a, **k: other)
+    monkeypatch.setattr(int8, "agreement", lambda *a, **k: type("A", (), {"kl": 0.0}))
+    ranking = [(name, 0.0) for name in ("a", "b", "c")]
+    asked = []
+
+    def restore_until(graph, ranges, dialect, given, accept, most, progress):
+        asked.append(accept(b""))
+
+    monkeypatch.setattr(int8, "restore_until", restore_until)
+    monkeypatch.setattr(int8, "int8_candidate", lambda c, keep=(): keep)
+    refused = type("C", (), {"float_parts": (), "graph": b""})
+    for max_drop, labels in ((0.5 * 100 / n, None), (100 / n, None), (0.0, truth)):
+        assert int8.restore(calibrated, ranking, refused, max_drop, labels) == ["a", "b"]  # as many as may go back
+    assert asked == [False, True, True]
 
 
 def test_progress_is_told(graph, tensors):

@@ -7,6 +7,7 @@ import pytest
 
 from edgevision.compiler.judge import MIN_UNSEEN, agreement, fit_unknown, verdict
 from edgevision.compiler.photos import CompilePhoto
+from edgevision.errors import EngineError
 from edgevision.tasks.results import Label
 
 LABELS = (Label(0, "a"), Label(1, "b"), Label(2, "c"))
@@ -32,7 +33,7 @@ def answers(*classes: int) -> np.ndarray:
 )  # fmt: skip
 def test_flips(reference, variant, truth, expected):
     truth = None if truth is None else np.array(truth)
-    made = verdict(answers(*reference), answers(*variant), truth, 0.5)
+    made = verdict(answers(*reference), answers(*variant), truth, 0.5, LABELS)
     assert {name: getattr(made, name) for name in expected} == expected
     assert made.n == 4
     assert made.metric == ("agreement" if truth is None else "top1")
@@ -54,9 +55,9 @@ def test_flips(reference, variant, truth, expected):
     ],
 )
 def test_passed_is_the_drop_seen_and_proven_its_intervals_upper_end(n, lost, max_drop, passed, proven):
-    truth = np.zeros(n, np.int64)
-    variant = answers(*([1] * lost + [0] * (n - lost)))
-    made = verdict(answers(*[0] * n), variant, truth, max_drop)
+    truth = np.arange(n) % 3
+    variant = answers(*(truth[:lost] + 1) % 3, *truth[lost:])  # what is lost is spread over the classes
+    made = verdict(answers(*truth), variant, truth, max_drop, LABELS)
     assert (made.passed, made.proven) == (passed, proven)
     assert made.proven == (made.interval[1] <= max_drop)
 
@@ -64,11 +65,50 @@ def test_passed_is_the_drop_seen_and_proven_its_intervals_upper_end(n, lost, max
 def test_photos_that_were_trained_on_prove_nothing():
     truth = np.zeros(1000, np.int64)
     same = answers(*[0] * 1000)
-    made = verdict(same, same, truth, 0.5, trained_on=True)
+    made = verdict(same, same, truth, 0.5, LABELS, trained_on=True)
     assert made.passed
     assert not made.proven
     assert "trained on" in made.note
-    assert verdict(same, same, truth, 0.5).proven
+    assert verdict(same, same, truth, 0.5, LABELS).proven
+
+
+@pytest.mark.parametrize(
+    ("n", "lost", "gained", "fails"),
+    [
+        (19, 19, 0, False),  # so few photos say nothing of a class
+        (20, 2, 0, False),
+        (20, 3, 0, True),
+        (20, 4, 2, False),  # net is what counts
+        (100, 3, 0, False),  # 3 points
+        (100, 4, 0, True),
+    ],
+)
+def test_a_class_that_loses_much_fails_though_the_whole_is_within_the_budget(n, lost, gained, fails):
+    truth = np.concatenate([np.full(n, 1), np.zeros(2000, np.int64)])
+    reference = truth.copy()
+    reference[lost : lost + gained] = 2
+    variant = truth.copy()
+    variant[:lost] = 2
+    made = verdict(answers(*reference), answers(*variant), truth, 1.0, LABELS)
+    assert made.drop <= 1.0
+    assert (made.passed, made.proven) == (not fails, not fails and made.interval[1] <= 1.0)
+    assert (f"class 'b' loses {lost - gained} of {n} photos" in made.note) == fails
+
+
+def test_without_labels_there_are_no_classes_to_lose():
+    made = verdict(answers(*[0] * 1000), answers(*[1] * 4, *[0] * 996), None, 1.0, LABELS)
+    assert made.passed
+
+
+def test_each_further_look_widens_the_interval():
+    truth = np.zeros(1000, np.int64)
+    same = answers(*truth)
+    made = [verdict(same, same, truth, 0.5, LABELS, looks=looks) for looks in (1, 2, 3)]
+    assert [v.confidence for v in made] == pytest.approx([0.95, 0.975, 1 - 0.05 / 3])
+    assert made[0].interval[1] < made[1].interval[1] < made[2].interval[1]
+    assert [v.proven for v in made] == [True, True, False]  # up to 0.383, 0.499 and 0.570 points
+    assert "look" not in made[0].note
+    assert "look 2 at the judge photos" in made[1].note
 
 
 def test_agreement_is_of_best_classes_in_percent():
@@ -115,10 +155,10 @@ def test_the_threshold_keeps_the_share_of_right_answers(output):
 
 
 @pytest.mark.parametrize("labelled", [0, 1, MIN_UNSEEN - 1])
-def test_without_enough_labels_everything_is_known_and_that_is_said(labelled):
+def test_without_enough_labels_nothing_is_fitted_and_that_is_said(labelled):
     photos = [photo(0, False)] * labelled + [photo(None, None)] * 100
     temperature, threshold, note = fit_unknown(answers(*[0] * len(photos)), photos, LABELS, "logits", 0.95)
-    assert (temperature, threshold) == (1.0, 0.0)
+    assert (temperature, threshold) == (1.0, None)
     assert "too few" in note
 
 
@@ -136,3 +176,21 @@ def test_a_model_that_is_always_right_keeps_some_doubt(gap):
     assert 0.9 < made[0][1] < 0.995
     assert made[1][0] == pytest.approx(gap * made[0][0], rel=1e-3)  # how large the logits are does not matter
     assert made[1][1] == pytest.approx(made[0][1], rel=1e-3)
+
+
+@pytest.mark.parametrize("margin", [1e-6, 0.01, 0.5])
+def test_one_error_by_a_hair_is_no_reason_for_certainty(margin):
+    """The likeliest temperature with that error alone is at the end of its range."""
+    shape = np.eye(3)[np.arange(100) % 3] + np.random.default_rng(4).uniform(0, 0.3, (100, 3))
+    photos = [photo(i % 3, False) for i in range(100)]
+    right = fit_unknown(shape.astype(np.float32), photos, LABELS, "logits", 0.95)
+    shape[0] = [0.9 - 0.1 * margin, 0.9, 0.0]
+    wrong = fit_unknown(shape.astype(np.float32), photos, LABELS, "logits", 0.95)
+    assert wrong[0] >= 0.95 * right[0]
+    assert wrong[1] < 0.995
+
+
+def test_outputs_that_are_no_probabilities_are_refused():
+    raw = np.full((60, 3), -1.0, np.float32)
+    with pytest.raises(EngineError, match="logits"):
+        fit_unknown(raw, [photo(0, False)] * 60, LABELS, "probabilities", 0.95)
