@@ -35,9 +35,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p.add_argument("--trust", action="store_true", help="allow pickles that can run code; only for files you made")
     p.add_argument("--unproven", action="store_true", help="write a bundle without judging it")
     p.add_argument("--max-drop", type=float, default=0.5, metavar="POINTS", help="accuracy budget (default 0.5)")
-    p.add_argument("--threads", type=int, default=0, help="threads to choose for (default: all cores)")
+    p.add_argument("--threads", type=int, help="threads to choose for (default: all cores)")
     p.add_argument("--objective", choices=("latency", "throughput"), default="latency")
-    p.add_argument("--batch", type=int, default=1, help="items per run for the choice")
+    p.add_argument("--batch", type=int, help="items per run for the choice (default: 1, for throughput 8)")
     p.add_argument("--keep", type=float, default=0.95, help='share of right answers that stay "known"')
     p.add_argument("--golden", type=Path, metavar="DIR", help="pictures to store as golden frames")
     p.add_argument("--report", type=Path, metavar="DIR", help="also write report.json and report.html there")
@@ -46,7 +46,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    need_compile()
+    need_compile("compile")
     from edgevision.compiler.options import CompileOptions, Objective, Precision
     from edgevision.compiler.pipeline import compile_model
 

@@ -19,18 +19,19 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     p.add_argument("--frames", type=int, default=240, help="frames to watch (default 240, about 20 s)")
     p.add_argument("--seed", type=int, default=0, help="of the stream")
-    p.add_argument("--threads", type=int, default=0, help="engine threads (default: all cores)")
+    p.add_argument("--threads", type=int, help="engine threads (default: all cores)")
     p.add_argument("-o", dest="folder", type=Path, default=Path("runs/demo"), metavar="DIR",
                    help="where the bundle and a few frames go (default runs/demo)")  # fmt: skip
     return p
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgevision.cli.extras import need_compile
+    from edgevision.cli.extras import check_threads, need_compile
 
     if arguments.frames < 1:
         raise InputError(f"--frames is at least 1, got {arguments.frames}")
-    need_compile()
+    check_threads(arguments.threads)
+    need_compile("demo")
     from edgevision.demo.live import run_demo
 
     result = run_demo(

@@ -83,7 +83,7 @@ def _open(path: Path, arguments: argparse.Namespace, progress: Any) -> Any:
         import edgevision as ev
 
         return ev.load(path, engine=arguments.engine, threads=arguments.threads)
-    need_compile()
+    need_compile(f"eval of {path.name}")
     from edgevision.compiler.float_model import FloatModel
     from edgevision.compiler.source import SourceOptions
 

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from edgevision.bundle.reader import Bundle
 
 
-def need_compile() -> None:
-    """Raise MissingExtraError unless the packages that make models are installed."""
+def need_compile(purpose: str) -> None:
+    """Raise MissingExtraError, naming the command or ``purpose``, unless the packages that make models are installed."""
     for package in ("torch", "torchvision", "onnx", "onnxscript"):
         if find_spec(package) is None:
-            raise MissingExtraError(package, "compile", "edgevision compile")
+            raise MissingExtraError(package, "compile", f"edgevision {purpose}")
 
 
 def need_train() -> None:

@@ -34,7 +34,8 @@ class Objective(Enum):
 
 @dataclass(frozen=True)
 class CompileOptions:
-    """What to compile for. ``max_drop`` is in points of the task's metric; ``threads`` 0 = the cores of this machine.
+    """What to compile for. ``max_drop`` is in points of the task's metric; ``threads`` None = the cores of this machine.
+    ``batch`` None = 1, for throughput 8.
 
     ``data``: calibration photos; ``val``: judge photos; without ``val``, half of ``data`` by content is kept for
     judging; without either, the photos that the checkpoint carries. ``keep``: share of right answers that stay above
@@ -51,9 +52,9 @@ class CompileOptions:
     trust: bool = False
     unproven: bool = False
     max_drop: float = 0.5
-    threads: int = 0
+    threads: int | None = None
     objective: Objective = Objective.LATENCY
-    batch: int = 1
+    batch: int | None = None
     keep: float = 0.95
     golden: Path | None = None
     calibration_limit: int = 512
@@ -65,10 +66,10 @@ class CompileOptions:
             raise InputError(f"--max-drop is in points, 0…100, got {self.max_drop}")
         if not 0.5 <= self.keep < 1:
             raise InputError(f"--keep is a share of right answers, 0.5…1, got {self.keep}")
-        if self.threads < 0 or self.threads > 256:
-            raise InputError(f"--threads is 1…256 (0 = all cores), got {self.threads}")
-        if not 1 <= self.batch <= 256:
-            raise InputError(f"--batch is 1…256, got {self.batch}")
+        for name in ("threads", "batch"):
+            value = getattr(self, name)
+            if value is not None and not 1 <= value <= 256:
+                raise InputError(f"--{name} is 1…256, got {value}")
         if self.calibration_limit < 16:
             raise InputError(f"at least 16 calibration photos are needed, the limit given is {self.calibration_limit}")
 

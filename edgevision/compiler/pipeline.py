@@ -31,6 +31,7 @@ from edgevision.tasks.classify import ClassifyTask
 
 MAX_LOOKS = 3  # int8 graphs that the judge photos see before compile gives up on int8
 BASE_ENGINE = "onnxruntime"  # what every installation has
+THROUGHPUT_BATCH = 8
 GOLDEN_POOL = 64  # calibration photos that golden frames are chosen from
 
 
@@ -152,7 +153,7 @@ def _refuse_to_overwrite(target: Path, source: Path, options: CompileOptions) ->
 
 
 def _job(options: CompileOptions, model: SourceModel, sets: photos.PhotoSets, progress: ProgressFn) -> _Job:
-    batch = max(options.batch, 8 if options.objective is Objective.THROUGHPUT else 1)
+    batch = options.batch or (THROUGHPUT_BATCH if options.objective is Objective.THROUGHPUT else 1)
     calibration = photos.spread(sets.calibration, options.calibration_limit)
     return _Job(options, model, sets, calibration, options.threads or usable_cores(), batch, progress)
 

@@ -72,12 +72,12 @@ class DemoResult:
 
 
 def run_demo(
-    console: Console, *, frames: int = FRAMES, seed: int = 0, threads: int = 0, json: bool = False,
+    console: Console, *, frames: int = FRAMES, seed: int = 0, threads: int | None = None, json: bool = False,
     folder: Path = Path("runs/demo"), progress: AbstractContextManager[ProgressFn] | None = None,
 ) -> DemoResult:  # fmt: skip
     """Compile, watch ``frames`` frames, sum up. Writes ``model.edge`` and a few frames into ``folder``.
 
-    ``threads``: engine threads, 0 = all cores. ``progress`` is open while compiling, and told of its steps. With ``json`` nothing is printed: the result holds everything.
+    ``threads``: engine threads, None = all cores. ``progress`` is open while compiling, and told of its steps. With ``json`` nothing is printed: the result holds everything.
     Raises MissingExtraError where the compiler's packages are not installed.
     """
     if json:
@@ -96,7 +96,7 @@ def run_demo(
     return found
 
 
-def _compile(target: Path, threads: int, progress: ProgressFn) -> CompileResult:
+def _compile(target: Path, threads: int | None, progress: ProgressFn) -> CompileResult:
     for package in ("torch", "torchvision", "onnx", "onnxscript"):
         if find_spec(package) is None:
             raise MissingExtraError(package, "compile", "edgevision demo")
@@ -143,7 +143,7 @@ def _float_reference(result: CompileResult, threads: int) -> Iterator[Callable[[
 
 
 def _watch(
-    console: Console, result: CompileResult, frames: int, seed: int, threads: int, folder: Path
+    console: Console, result: CompileResult, frames: int, seed: int, threads: int | None, folder: Path
 ) -> tuple[Tally, Tally, tuple[Path, ...]]:
     """Show the same frames to the bundle and to the float graph, and count both."""
     import cv2
@@ -153,7 +153,7 @@ def _watch(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnprovenWarning)  # the verdict was printed above
-        model = ev.load(result.path, threads=threads or None)
+        model = ev.load(result.path, threads=threads)
     int8, reference = Tally(model.variant.id), Tally(REFERENCE)
     kept: list[Path] = []
     cv_threads = cv2.getNumThreads()

@@ -572,16 +572,19 @@ def test_golden_pictures_of_the_users_choice(files, photos, quick, tmp_path):
     assert all((frame == read_image(mine / f"{i}.png")).all() for i, frame in enumerate(frames))
 
 
-def test_throughput_is_measured_at_a_batch(files, photos, quick, tmp_path):
+@pytest.mark.parametrize(("batch", "measured"), [(None, 8), (1, 1), (4, 4), (16, 16)])
+def test_throughput_is_measured_at_a_batch(batch, measured, files, photos, quick, tmp_path):
     from edgevision.compiler.options import Objective
     from edgevision.compiler.pipeline import compile_model
 
     result = compile_model(
-        files["script.pt"], tmp_path / "x.edge", options(files, photos, objective=Objective.THROUGHPUT, threads=2)
+        files["script.pt"],
+        tmp_path / "x.edge",
+        options(files, photos, objective=Objective.THROUGHPUT, batch=batch, threads=2),
     )
-    assert result.report.settings == ((2, 8), (2, 1), (1, 1))
+    assert result.report.settings == tuple(dict.fromkeys(((2, measured), (2, 1), (1, 1))))
     header, _ = result.report.table()
-    assert header[3] == "ms 2t ×8"
+    assert header[3] == "ms 2t" + (f" ×{measured}" if measured > 1 else "")
 
 
 @pytest.mark.parametrize("what", ["source", "labels", "link"])
