@@ -57,8 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
         output.show_json({"healthy": healthy, "cpu": machine.cpu, "architecture": machine.architecture,
                           "cores": machine.cores, "features": list(machine.features), "int8": int8, "parts": rows})  # fmt: skip
         return 0 if healthy else 1
-    print(f"{machine.cpu}, {machine.architecture}, {machine.cores} usable cores, {machine.system}")
-    print(f"int8 instructions: {' '.join(int8) or 'none: int8 models run slower here, and 8-bit sums may saturate'}")
+    output.say(f"{machine.cpu}, {machine.architecture}, {machine.cores} usable cores, {machine.system}")
+    output.say(
+        f"int8 instructions: {' '.join(int8) or 'none: int8 models run slower here, and 8-bit sums may saturate'}"
+    )
     lines = [[str(r["name"]), str(r["found"] or "missing"), str(r["purpose"]), str(r["add"] or "")] for r in rows]
     output.table("", ["part", "found", "for", "add it with"], lines, left=4)
     return 0 if healthy else 1

@@ -21,6 +21,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p.add_argument("photos", nargs="+", type=Path, help="photos, or folders of photos")
     p.add_argument("--engine", help="onnxruntime or openvino (default: the quickest that runs here)")
     p.add_argument("--threads", type=int)
+    p.add_argument(
+        "--threshold", type=float, help="best score, 0…1, from which on a product is known (default: stored)"
+    )
     p.add_argument("--top", type=int, default=1, help="classes to print for each photo, 1…5 (default 1)")
     p.add_argument("--draw", type=Path, metavar="DIR", help="also write the photos with the answer drawn on them")
     return p
@@ -32,11 +35,14 @@ def run(arguments: argparse.Namespace) -> int:
     check_threads(arguments.threads)
     if not 1 <= arguments.top <= 5:
         raise InputError(f"--top is 1…5, got {arguments.top}")
+    if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
+        raise InputError(f"--threshold is a score, 0…1, got {arguments.threshold}")
     photos = [photo for given in arguments.photos for photo in _expand(given)]
     if arguments.draw is not None:
         make_folder(arguments.draw)
     answers: list[tuple[Path, Classification | ImageError]] = []
-    with ev.load(arguments.bundle, engine=arguments.engine, threads=arguments.threads) as model:
+    given = {"engine": arguments.engine, "threads": arguments.threads, "threshold": arguments.threshold}
+    with ev.load(arguments.bundle, **given) as model:
         for photo in photos:
             try:
                 answers.append((photo, model.predict(photo)))
@@ -50,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         if isinstance(answer, ImageError):
             print(f"edgevision: {output.plain(str(answer))}", file=sys.stderr)
         elif not arguments.json:
-            print(output.plain(f"{photo}: {_text(answer, arguments.top)}"))
+            output.say(output.plain(f"{photo}: {_text(answer, arguments.top)}"))
     return ImageError.exit_status if any(isinstance(answer, ImageError) for _, answer in answers) else 0
 
 

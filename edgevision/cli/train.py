@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
         )  # fmt: skip
         return 0
     judged = "" if score is None else f"; top-1 {score.top1:.2f} % on the val photos"
-    print(f"Wrote {result.path}: {last.epoch} epochs in {result.seconds / 60:.1f} minutes{judged}")
-    print(f"Next: edgevision compile {result.path} --int8")
+    output.say(f"Wrote {result.path}: {last.epoch} epochs in {result.seconds / 60:.1f} minutes{judged}")
+    output.say(f"Next: edgevision compile {shlex.quote(str(result.path))} --int8")
     return 0
 
 

@@ -30,8 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     lines = [[r.variant, "–" if r.p50_ms is None else f"{r.p50_ms:.2f}", r.message] for r in result.rows]
     chosen = next(place for place, r in enumerate(result.rows) if r.variant == result.variant)
     output.table(f"Measured here, {result.threads} threads", ["variant", "p50 ms", "note"], lines, bold=chosen)
-    print(
-        f"edgevision.load will use {result.variant} on this machine"
-        + (f" (kept in {result.cache})" if result.cache else "")
-    )
+    if result.cache:
+        output.say(f"edgevision.load will use {result.variant} on this machine (kept in {result.cache})")
+    else:
+        output.say(f"{result.variant} is the quickest here; nothing was kept, and edgevision.load will not know")
     return 0

@@ -31,10 +31,10 @@ def run(arguments: argparse.Namespace) -> int:
         data = {"passed": passed, "variants": [vars(r) for r in results], "not_proven_here": list(gaps)}
         output.show_json(data)
         return 0 if passed else 3
-    print(f"{arguments.bundle}: every entry is as it was written (id {bundle.id[:12]})")
+    output.say(f"{arguments.bundle}: every entry is as it was written (id {bundle.id[:12]})")
     for result in results:
         state = "passed" if result.passed else "not run" if not result.ran else "FAILED"
-        print(f"  {result.variant}: {state}. {result.message}")
+        output.say(f"  {result.variant}: {state}. {result.message}")
     for gap in gaps:
-        print(f"  not proven here: {gap}")
+        output.say(f"  not proven here: {gap}")
     return 0 if passed else 3

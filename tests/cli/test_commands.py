@@ -119,6 +119,31 @@ def test_predict_says_unknown(edgevision, color_bundle, tmp_path):
     assert "unknown (closest: " in done.out
 
 
+def test_predict_with_a_threshold_of_the_users(edgevision, color_bundle, photos):
+    photo = photos / "red" / "1.png"
+    assert "unknown (closest: red" in edgevision("predict", color_bundle(), photo, "--threshold", 1).out
+    assert "unknown" not in edgevision("predict", color_bundle(), photo, "--threshold", 0).out
+    done = edgevision("predict", color_bundle(), photo, "--threshold", 1.5)
+    assert done.status == 2
+    assert "--threshold is a score, 0…1, got 1.5" in done.err
+
+
+@pytest.mark.parametrize(
+    "command", ["verify", "predict", "tune", pytest.param("compile", marks=pytest.mark.requires("torch", "onnx"))]
+)
+def test_names_do_not_steer_the_terminal(edgevision, color_bundle, photos, onnx_model, quick, tmp_path, command):
+    path = color_bundle(name="a \x1b[31m.edge")
+    given = {"predict": [path, photos / "red" / "1.png"], "compile": [*onnx_model, "--data", photos, "-o", path]}
+    if command == "predict":
+        (tmp_path / "b \x1b[31m\n.png").write_bytes((photos / "red" / "1.png").read_bytes())
+        given["predict"][1] = tmp_path / "b \x1b[31m\n.png"
+    done = edgevision(command, *given.get(command, [path]))
+    assert done.status == 0
+    assert "\x1b" not in done.out + done.err
+    if command == "predict":
+        assert len(done.out.splitlines()) == 1
+
+
 def test_predict_goes_on_after_a_bad_photo(edgevision, color_bundle, photos, tmp_path):
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"\xff\xd8\xff\xe0 no")
@@ -160,6 +185,8 @@ def test_tune_without_a_writable_cache_warns_and_works(edgevision, color_bundle,
     assert done.status == 0
     assert "edgevision: warning: " in done.err
     assert len(done.err.splitlines()) == 1
+    assert "will use" not in done.out
+    assert "nothing was kept" in done.out
 
 
 def test_doctor(edgevision):
@@ -284,3 +311,4 @@ def test_without_torch_says_what_to_install(edgevision, command, extra, photos, 
     done = edgevision(*command)
     assert done.status == 2
     assert f"pip install 'edgevision[{extra}]'" in done.err
+    assert f"edgevision {'eval of x.onnx' if command[0] == 'eval' else command[0]} needs" in done.err
