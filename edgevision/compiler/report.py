@@ -72,7 +72,9 @@ class Report:
         lines = [f"no variant stays within the budget of {self.options.max_drop:g} points; nothing was written."]
         lines += [f"  {name}: {v.sentence()}" for name, v in self.verdicts.items()]
         lines += [f"  {note}" for note in self.notes]
-        lines.append("Raise --max-drop, give more calibration photos with --data, or try --precision auto.")
+        over = any(v.drop > v.max_drop for v in self.verdicts.values())  # else it is a class that loses too much
+        raising = "Raise --max-drop, give" if over else "Give"
+        lines.append(f"{raising} more calibration photos with --data, or try --precision auto.")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:

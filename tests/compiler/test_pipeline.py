@@ -452,18 +452,23 @@ def test_a_class_that_is_lost_sends_layers_back_to_float(nets, files, photos, qu
         for seed in range(20):
             (val / name / f"{seed}.png").write_bytes(photo(color, 2000 + seed))
     true = judge.outputs_on
+    looks: list[tuple[str, ...]] = []
 
     def outputs_on(found, sets, spec, threads, step, progress):
         outputs = true(found, sets, spec, threads, step, progress)
         if step == "judge photos" and "onnxruntime-int8" in outputs:
+            looks.append(next(v.candidate.float_parts for v in found if v.id == "onnxruntime-int8"))
             mine = [i for i, one in enumerate(sets) if one.label == 1][:3]
             outputs["onnxruntime-int8"][mine] = outputs["onnxruntime-int8"][mine][:, ::-1] + [9e3, 0, 0]
         return outputs
 
     monkeypatch.setattr(judge, "outputs_on", outputs_on)
     given = options(files, photos, val=val, precision=Precision.INT8, max_drop=6)
-    with pytest.raises(BudgetError, match="class 'green' loses 3 of 20 photos"):
+    with pytest.raises(BudgetError, match="class 'green' loses 3 of 20 photos") as caught:
         compile_model(files["script.pt"], tmp_path / "x.edge", given)
+    assert "Raise --max-drop" not in str(caught.value)  # that would not help
+    assert 2 <= len(looks) <= 3  # the judge photos are no place to search in
+    assert [len(parts) for parts in looks] == sorted({len(parts) for parts in looks})  # each time more goes back
 
 
 def test_a_budget_that_cannot_be_met(nets, files, photos, quick, paced, tmp_path):
