@@ -250,6 +250,12 @@ def test_eval_of_an_onnx_file(edgevision, onnx_model, photos):
     done = edgevision("eval", *onnx_model, "--data", photos, "--json", "--threads", 1)
     assert (done.status, done.err) == (0, "")
     assert done.json["models"][0]["metrics"]["top1"] == 100.0
+    unknown = done.json["models"][0]["unknown"]
+    assert (unknown["threshold"], unknown["kept"]) == (None, None)  # it carries no photos to fit a threshold on
+    text = edgevision("eval", *onnx_model, "--data", photos, "--unknown", photos / "red", "--threads", 1).out
+    lines = {line.split("  ")[0].strip(): line for line in text.splitlines() if "  " in line}
+    assert lines["right answers kept as known"].rstrip().endswith("–")
+    assert lines["false accepts"].rstrip().endswith("–")
 
 
 @pytest.mark.requires("torch", "onnx")
