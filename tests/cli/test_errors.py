@@ -307,8 +307,8 @@ def test_labels_cannot_steer_the_terminal(edgevision, color_bundle, photos):
     assert edgevision("predict", path, photos / "blue" / "1.png", "--json").json[0]["top"][0]["name"] == "bl\nue"
 
 
+@pytest.mark.requires("torch", "onnx")
 def test_a_bundle_is_not_compiled_again(edgevision, color_bundle, tmp_path):
-    pytest.importorskip("torch")
     path = color_bundle()
     before = path.read_bytes()
     check(edgevision("compile", path), 2, "color.edge")

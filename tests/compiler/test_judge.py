@@ -10,6 +10,8 @@ from edgevision.compiler.photos import CompilePhoto
 from edgevision.errors import EngineError
 from edgevision.tasks.results import Label
 
+pytestmark = pytest.mark.requires("torch")
+
 LABELS = (Label(0, "a"), Label(1, "b"), Label(2, "c"))
 
 

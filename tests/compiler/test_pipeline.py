@@ -498,9 +498,9 @@ def test_a_budget_that_cannot_be_met(nets, files, photos, quick, paced, tmp_path
     assert answers(target) == RIGHT
 
 
+@pytest.mark.requires("openvino")
 def test_a_bundle_always_runs_on_the_base_runtime(files, photos, quick, tmp_path, monkeypatch):
     """Where int8 passes in OpenVINO alone, float for ONNX Runtime comes along."""
-    pytest.importorskip("openvino")
     from edgevision.compiler import judge, measure
     from edgevision.compiler.options import Precision
     from edgevision.compiler.pipeline import compile_model
