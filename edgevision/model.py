@@ -260,7 +260,8 @@ def _warn_of_proof(model: Model) -> None:
         what = f"'{manifest.name}'" + ("" if model.variant.id == manifest.chosen else f" in '{model.variant.id}'")
         why = "no judge photos showed that its accuracy stays within the budget"
         if verdict is not None and not verdict.passed:
-            why = f"it lost {verdict.drop:.2f} points on the judge photos, and {verdict.max_drop:g} were allowed"
+            lost = f"it lost {verdict.drop:.2f} points on the judge photos, and {verdict.max_drop:g} were allowed"
+            why = f"{lost} ({verdict.note})" if verdict.note else lost
         elif verdict is not None:
             why = verdict.note or why
         warnings.warn(f"{what} is not proven: {why}. Compile it with --val", UnprovenWarning, stacklevel=3)
