@@ -213,7 +213,7 @@ def _plain(console: Console, shot: Shot, tallies: tuple[Tally, ...], frames: int
     done = shot.index + 1
     if done % max(1, frames // 5) == 0 or done == frames:
         right = " · ".join(f"{t.name} {t.right_percent:.1f} % right, {t.median_ms:.2f} ms" for t in tallies)
-        console.print(f"frame {done} of {frames}: {right} · {fps:.0f} frames/s")
+        console.print(f"frame {done} of {frames}: {right} · {fps:.0f} frames/s, drawing included")
 
 
 def _keep(folder: Path, shot: Shot, frame: ImageArray) -> Path:

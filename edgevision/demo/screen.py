@@ -71,7 +71,7 @@ def view(moment: Moment, console: Console) -> Panel:
     body.add_column(width=side - side % 2)
     body.add_column()
     body.add_row(Picture(moment.frame, side), Group(*_facts(moment)))
-    done = f"frame {moment.shot.index + 1} of {moment.frames} · {moment.fps:.0f} frames/s"
+    done = f"frame {moment.shot.index + 1} of {moment.frames} · drawn and shown at {moment.fps:.0f} frames/s"
     return Panel(body, title="[bold]EdgeVision[/bold] · a shop's camera, rendered", subtitle=done, width=side + 50)
 
 
