@@ -173,7 +173,11 @@ def load(
     except BaseException:
         bundle.close()
         raise
-    _warn_of_proof(model)
+    try:
+        _warn_of_proof(model)
+    except Warning:  # the user's filters make errors of warnings
+        model.close()
+        raise
     return model
 
 
