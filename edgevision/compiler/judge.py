@@ -21,6 +21,7 @@ from edgevision.tasks.results import Label
 
 Outputs = npt.NDArray[np.float32]
 ERROR_RATE = 0.05  # of an interval, where one graph is judged
+NEAR_THRESHOLD = 24  # photos that carry a threshold from float to a variant
 MIN_UNSEEN = 50  # labelled photos that the model was not trained on, to fit the temperature with
 
 
@@ -123,6 +124,27 @@ def fit_unknown(
     threshold = fit_threshold(probabilities.max(1)[right], keep) if right.any() else 0.0
     note = "" if used is unseen else "temperature and threshold were fitted on photos that the model was trained on"
     return temperature, threshold, note
+
+
+def carry_threshold(threshold: float, reference: npt.NDArray[np.float64], own: npt.NDArray[np.float64]) -> float:
+    """The threshold at which a variant draws the line that ``threshold`` draws for the reference.
+
+    ``reference``, ``own``: best scores [n] of the same photos, 0…1. Fitted apart, each variant's threshold would be a
+    quantile of few photos, and off by a noise of its own. The variant's scores on the same photos are not: their log
+    odds move by nearly one amount near the line, so the line moves by its median over the photos nearest to it.
+    """
+    if not 0 < threshold < 1:
+        return threshold
+    line = float(_log_odds(np.array([threshold]))[0])
+    before, after = _log_odds(reference), _log_odds(own)
+    nearest = np.argsort(np.abs(before - line), kind="stable")[:NEAR_THRESHOLD]
+    moved = line + float(np.median((after - before)[nearest]))
+    return float(1 / (1 + np.exp(-moved)))
+
+
+def _log_odds(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    clipped = np.clip(p, 1e-9, 1 - 1e-9)
+    return np.asarray(np.log(clipped / (1 - clipped)))
 
 
 def _with_doubt(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -180,14 +181,18 @@ def _measure(job: _Job, candidates: Sequence[Candidate], known: _Measured | None
 
 def _fitted(job: _Job, measured: _Measured, reference: judge.Outputs) -> _Measured:
     """The rows with temperature, threshold and agreement with float, from the outputs on calibration photos."""
-    rows, notes = {}, []
+    labels, output = job.model.labels, job.model.output
+    fit = partial(judge.fit_unknown, photos=job.calibration, labels=labels, output=output, keep=job.options.keep)
+    float_temperature, threshold, note = fit(reference)
+    expected = ClassifyTask(labels, output, float_temperature).probabilities(reference).max(1)
+    rows, notes = {}, [note]
     for id, row in measured.rows.items():
         outputs = measured.outputs[id]
-        temperature, threshold, note = judge.fit_unknown(
-            outputs, job.calibration, job.model.labels, job.model.output, job.options.keep
-        )
+        temperature, _, note = fit(outputs)
+        scores = ClassifyTask(labels, output, temperature).probabilities(outputs).max(1)
+        carried = 0.0 if threshold is None else judge.carry_threshold(threshold, expected, scores)
         same = judge.agreement(reference, outputs)
-        rows[id] = replace(row, temperature=temperature, threshold=threshold or 0.0, agreement=same)
+        rows[id] = replace(row, temperature=temperature, threshold=carried, agreement=same)
         notes.append(note)
     return replace(measured, rows=rows, notes=tuple(dict.fromkeys(note for note in notes if note)))
 

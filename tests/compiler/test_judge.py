@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgevision.compiler.judge import MIN_UNSEEN, agreement, fit_unknown, verdict
+from edgevision.compiler.judge import MIN_UNSEEN, agreement, carry_threshold, fit_unknown, verdict
 from edgevision.compiler.photos import CompilePhoto
 from edgevision.errors import EngineError
 from edgevision.tasks.results import Label
@@ -196,3 +196,14 @@ def test_outputs_that_are_no_probabilities_are_refused():
     raw = np.full((60, 3), -1.0, np.float32)
     with pytest.raises(EngineError, match="logits"):
         fit_unknown(raw, [photo(0, False)] * 60, LABELS, "probabilities", 0.95)
+
+
+def test_a_threshold_is_carried_to_a_variant_by_what_its_scores_do_near_it():
+    """The variant's log odds are 0.3 lower near the line and far lower elsewhere: the line moves by 0.3."""
+    odds = np.linspace(-1.0, 9.0, 201)
+    moved = odds - np.where(np.abs(odds - 2.0) < 1.5, 0.3, 2.0) + 0.01 * np.cos(np.arange(201))
+    scores, own = (1 / (1 + np.exp(-x)) for x in (odds, moved))
+    carried = carry_threshold(float(1 / (1 + np.exp(-2.0))), scores, own)
+    assert np.log(carried / (1 - carried)) == pytest.approx(1.7, abs=0.02)
+    assert [carry_threshold(edge, scores, own) for edge in (0.0, 1.0)] == [0.0, 1.0]
+    assert carry_threshold(0.9, scores, scores) == pytest.approx(0.9, abs=1e-12)
