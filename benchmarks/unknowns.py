@@ -52,7 +52,7 @@ def main() -> None:
         checkpoint, "--data", lists["train"], "--val", lists["fit"], *labels, "--arch", arch, *RECIPES[arch], *more,
         "--patience", 0, reuse=arguments.reuse,
     )  # fmt: skip
-    edgevision("compile", checkpoint, "--int8", *labels, "-o", bundle)
+    edgevision("compile", checkpoint, "--int8", "--data", lists["fit"], "--val", lists["judge"], *labels, "-o", bundle)
     found = edgevision(
         "eval", bundle, "--data", lists["judge"], "--unknown", lists["unknown"], *labels, "--against", checkpoint
     )

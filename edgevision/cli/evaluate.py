@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import zipfile
-from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,9 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
     unknown = read_dataset(arguments.unknown) if arguments.unknown else None
     evaluations: list[Evaluation] = []
     with output.progress(not arguments.json) as progress:
+        bundles = [path for path in (arguments.model, arguments.against) if path and _is_bundle(path)]
         for path in filter(None, (arguments.model, arguments.against)):
-            with ExitStack() as stack:
-                model = stack.enter_context(_open(path, arguments, progress))
+            with _open(path, arguments, bundles, progress) as model:
                 evaluations.append(evaluate(path.name, model, dataset, unknown, progress))
     paired = compare(evaluations[1], evaluations[0]) if len(evaluations) == 2 else None
     if arguments.html is not None:
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _open(path: Path, arguments: argparse.Namespace, progress: Any) -> Any:
+def _open(path: Path, arguments: argparse.Namespace, bundles: list[Path], progress: Any) -> Any:
     """A predictor: the bundle, loaded; or the float model, exported."""
     if path.suffix == ".edge" or _is_bundle(path):
         import edgevision as ev
@@ -88,7 +88,20 @@ def _open(path: Path, arguments: argparse.Namespace, progress: Any) -> Any:
     from edgevision.compiler.source import SourceOptions
 
     options = SourceOptions(arguments.arch, arguments.preprocess, arguments.labels, arguments.output, arguments.trust)
-    return FloatModel(path, options, threads=arguments.threads, progress=progress)
+    fitted = next((found for bundle in bundles if (found := _fitted_in(bundle, path))), None)
+    return FloatModel(path, options, threads=arguments.threads, fitted=fitted, progress=progress)
+
+
+def _fitted_in(bundle: Path, source: Path) -> tuple[float, float] | None:
+    """Temperature and threshold that `compile` fitted for float, if the bundle was made of ``source``."""
+    from edgevision.bundle.reader import open_bundle
+
+    with open_bundle(bundle) as opened:
+        made_of = opened.manifest.source
+    fitted = made_of.get("float")
+    if not fitted or not source.is_file() or made_of.get("sha256") != hashlib.sha256(source.read_bytes()).hexdigest():
+        return None
+    return float(fitted["temperature"]), float(fitted["threshold"])
 
 
 def _check_html(arguments: argparse.Namespace) -> None:

@@ -27,12 +27,13 @@ class FloatModel:
     """A model file exported to ONNX and run in float by ONNX Runtime. A context manager.
 
     Temperature and unknown-threshold are fitted on the photos that the checkpoint carries, as ``compile`` does. Where
-    it carries too few, the temperature is 1, and ``threshold`` None: nothing says what is unknown.
+    it carries too few, the temperature is 1, and ``threshold`` None: nothing says what is unknown. ``fitted``: a
+    temperature and a threshold (0 = none) to take instead, such as a bundle's, to compare like with like.
     """
 
     def __init__(
         self, path: Path, options: SourceOptions, *, keep: float = 0.95, threads: int | None = None,
-        progress: ProgressFn = silent,
+        fitted: tuple[float, float] | None = None, progress: ProgressFn = silent,
     ) -> None:  # fmt: skip
         source = load_source(path, options)
         progress("export", 0, 0)
@@ -44,7 +45,9 @@ class FloatModel:
         )
         temperature = 1.0
         try:
-            if source.photos is not None and source.photos.calibration:
+            if fitted is not None:
+                temperature, self.threshold = fitted[0], fitted[1] or None
+            elif source.photos is not None and source.photos.calibration:
                 photos = [CompilePhoto(p.data, p.label, "", p.seen) for p in source.photos.calibration]
                 raw = self._outputs(photos, progress)
                 temperature, self.threshold, _ = fit_unknown(raw, photos, self.labels, source.output, keep)

@@ -140,7 +140,7 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
     bundle_id, manifest = pack(
         target, name=target.stem, labels=model.labels, output=model.output, spec=model.spec,
         candidates={c.key: c for c in measured.candidates}, rows=packed, golden=golden,
-        verdicts=judged.verdicts, source=model.info, data=sets.describe(), report=report_files(report),
+        verdicts=judged.verdicts, source=_source(model, measured.rows[REFERENCE]), data=sets.describe(), report=report_files(report),
     )  # fmt: skip
     return CompileResult(target, bundle_id, manifest, report, float_graph)
 
@@ -195,6 +195,11 @@ def _fitted(job: _Job, measured: _Measured, reference: judge.Outputs) -> _Measur
         rows[id] = replace(row, temperature=temperature, threshold=carried, agreement=same)
         notes.append(note)
     return replace(measured, rows=rows, notes=tuple(dict.fromkeys(note for note in notes if note)))
+
+
+def _source(model: SourceModel, reference: Row) -> dict[str, Any]:
+    """Where the bundle comes from, with what was fitted for float: for `eval` of both side by side."""
+    return {**model.info, "float": {"temperature": reference.temperature, "threshold": reference.threshold}}
 
 
 def _merged(known: _Measured, new: _Measured) -> _Measured:

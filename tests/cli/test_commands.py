@@ -283,6 +283,21 @@ def test_compile_text_and_json(edgevision, onnx_model, photos, quick, tmp_path):
 
 
 @pytest.mark.requires("torch", "onnx")
+def test_eval_beside_float_uses_what_compile_fitted_for_it(
+    edgevision, onnx_model, photos, quick, tmp_path, monkeypatch
+):
+    from edgevision.compiler import judge
+
+    monkeypatch.setattr(judge, "MIN_UNSEEN", 3)
+    target = tmp_path / "a.edge"
+    assert edgevision("compile", *onnx_model, "--data", photos, "--int8", "-o", target).status == 0
+    done = edgevision("eval", target, "--against", *onnx_model, "--data", photos, "--json")
+    int8, floating = (model["unknown"]["threshold"] for model in done.json["models"])
+    assert 0 < int8 < 1
+    assert floating == edgevision("inspect", target, "--json").json["source"]["float"]["threshold"]
+
+
+@pytest.mark.requires("torch", "onnx")
 def test_compile_beyond_the_budget_leaves_the_old_bundle(edgevision, onnx_model, photos, quick, tmp_path, monkeypatch):
     from dataclasses import replace
 
