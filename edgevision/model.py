@@ -183,8 +183,9 @@ def load(
 
 def _choice(bundle: Bundle, threads: int | None, tune: str | None) -> Choice | None:
     """What was measured on this machine, with as many threads as are asked for."""
-    if tune == "now":
-        tune_bundle(bundle, threads=threads)
+    if tune == "now":  # counts even where it cannot be remembered
+        result = tune_bundle(bundle, threads=threads)
+        return Choice(result.order, result.threads)
     choice = read_choice(bundle)
     return choice if choice and threads in (None, choice.threads) else None
 

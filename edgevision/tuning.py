@@ -42,9 +42,11 @@ class TuneRow:
 
 @dataclass(frozen=True)
 class TuneResult:
-    """The quickest variant, what was measured, and the file that remembers it (None: it could not be written)."""
+    """The quickest variant, all that run here from the quickest on, what was measured, and the file that remembers it
+    (None: it could not be written)."""
 
     variant: str
+    order: tuple[str, ...]
     threads: int
     rows: tuple[TuneRow, ...]
     cache: str | None
@@ -113,7 +115,7 @@ def tune_bundle(bundle: Bundle, *, threads: int | None = None, rounds: int = ROU
         TuneRow(v.id, medians.get(v.id), reasons.get(v.id, "chosen" if v.id == order[0] else ""))
         for v in bundle.manifest.variants
     )
-    return TuneResult(order[0], count, rows, str(cache) if cache else None)
+    return TuneResult(order[0], tuple(order), count, rows, str(cache) if cache else None)
 
 
 def read_choice(bundle: Bundle) -> Choice | None:

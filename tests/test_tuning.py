@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+import edgevision as ev
 from edgevision import tuning
 from edgevision.bundle.reader import open_bundle
 from edgevision.errors import DeviceWarning, EngineError, InputError, SelfTestError
@@ -162,3 +163,15 @@ def test_where_the_cache_is(monkeypatch, environment, expected):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert tuning.cache_folder().as_posix() == expected
+
+
+def test_what_load_measures_counts_where_it_cannot_be_remembered(color_bundle, monkeypatch):
+    """The slower variant of the manifest's order is quicker here: it runs, though nothing could be written."""
+    monkeypatch.setattr(tuning, "_write_choice", lambda *_: None)
+    path = color_bundle()
+    with open_bundle(path) as bundle:
+        chosen = bundle.manifest.chosen
+    other = {INT8: FLOAT, FLOAT: INT8}[chosen]
+    monkeypatch.setattr(tuning, "_rank", lambda medians, _: [other, chosen])
+    with ev.load(path, tune="now", threads=1) as model:
+        assert model.variant.id == other
