@@ -26,7 +26,8 @@ from edgevision.latency import Samples, paired_ratio
 
 MEMORY = "print(next(l for l in open('/proc/self/status') if l.startswith('VmRSS')).split()[1], next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1])"
 OURS = (
-    "import sys, edgevision as ev; m = ev.load(sys.argv[1]); r = m.predict(sys.argv[2]); assert len(r.top); " + MEMORY
+    "import sys, edgevision as ev; m = ev.load(sys.argv[1], engine=sys.argv[3]); r = m.predict(sys.argv[2]); assert len(r.top); "
+    + MEMORY
 )
 PEER = (
     "import sys; from ultralytics import YOLO; m = YOLO(sys.argv[1]); r = m.predict(sys.argv[2], imgsz=224, device='cpu', "
@@ -45,7 +46,8 @@ def main() -> None:
     commands: dict[str, list[str]] = {
         "import numpy": [sys.executable, "-c", "import numpy"],
         "import edgevision": [sys.executable, "-c", "import edgevision"],
-        "edgevision predict": [sys.executable, "-c", OURS, str(bundle), str(photo)],
+        "edgevision predict": [sys.executable, "-c", OURS, str(bundle), str(photo), "onnxruntime"],
+        "edgevision predict in openvino": [sys.executable, "-c", OURS, str(bundle), str(photo), "openvino"],
     }
     if arguments.peer is not None:
         peer = str(arguments.peer.absolute())
@@ -75,9 +77,10 @@ def main() -> None:
         if rows
     }
     if arguments.peer is not None:
-        figures["ultralytics_over_edgevision"] = asdict(
-            paired_ratio(samples["ultralytics predict"], samples["edgevision predict"])
-        )
+        figures["ultralytics_over"] = {
+            name: asdict(paired_ratio(samples["ultralytics predict"], samples[name]))
+            for name in ("edgevision predict", "edgevision predict in openvino")
+        }
         version = "import ultralytics, torch; print(ultralytics.__version__, torch.__version__)"
         figures["peer_versions"] = subprocess.run(
             [peer, "-c", version], capture_output=True, text=True, check=True

@@ -17,13 +17,17 @@ ROOT = Path(__file__).parent.parent.parent
 def start(*arguments: object, cwd: Path | None = None, limit_bytes: int = 0, **more) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
 
-    def limit() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python does: the write fails instead
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+    def prepare() -> None:
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # a shell's background jobs ignore it, and hand that on
+        if limit_bytes:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python does: the write fails instead
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
 
     return subprocess.Popen(
         [sys.executable, "-m", "edgevision", *map(str, arguments)], cwd=cwd, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=limit if limit_bytes else None, **more,  # noqa: PLW1509 - no threads here
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=prepare, **more,  # noqa: PLW1509 - no threads here
     )  # fmt: skip
 
 
