@@ -27,7 +27,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p.add_argument("--epochs", type=float, default=20)
     p.add_argument("--minutes", type=float, help="wall-clock budget: the schedule runs to its end within it")
     p.add_argument(
-        "--patience", type=int, default=10, help="stop after so many epochs without a better --val; 0 = never"
+        "--patience",
+        type=int,
+        default=10,
+        help="stop after so many epochs without a better --val, keep the best; 0 = never stop, keep the last",
     )
     p.add_argument("--batch", type=int, default=32)
     p.add_argument("--accumulate", type=int, default=1, help="batches for each step")

@@ -20,7 +20,7 @@ class TrainOptions:
     """A training run. Everything has a default but the photos and the file to write.
 
     Data: ``data`` and ``val`` as ``read_dataset`` takes them, ``labels`` a names file. ``val`` photos are never
-    trained on; they choose the best epoch.
+    trained on; with ``patience`` they choose the epoch that is kept.
 
     Network: ``arch``, ``arch_options`` (see ``backbones.build``), ``size`` in pixels (default: what the network was
     made for), ``scratch`` = random weights in place of ImageNet's.
@@ -29,7 +29,8 @@ class TrainOptions:
     end within them. The head learns alone for ``freeze_epochs``; ``warmup_epochs``, then cosine. ``sizes`` are the
     training picture's side as shares of ``size``, one after the other over the run: small first is quicker, and
     crops show products larger than they are at run time, so less than 1 at the end is right.
-    ``patience``: stop after so many epochs without a better ``val`` (None = never).
+    ``patience``: stop after so many epochs without a better ``val``, and keep the best epoch's weights. None = never
+    stop, and keep the last: with few ``val`` photos the best epoch is the luckiest.
 
     Optimiser: AdamW; ``lr`` for the network, ``head_lr`` for the last layer; a step is made of ``accumulate`` batches
     of ``batch`` photos; gradients are cut at norm ``clip_norm``. ``ema``: decay of the averaged weights, which are

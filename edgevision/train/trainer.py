@@ -164,7 +164,7 @@ class _Run:
         """Train, judge, write."""
         stopped = self._train()
         model = self.ema.model
-        if self.best_state is not None:
+        if self.best_state is not None and self.options.patience is not None:
             model.load_state_dict(self.best_state)
         score = None
         if self.validation is not None:
@@ -317,6 +317,7 @@ class _Run:
             "data": self.data.describe(),
             "metrics": None if score is None else {"top1": score.top1, "top5": score.top5, "loss": score.loss},
             "best_epoch": self.best_epoch or len(self.history),
+            "kept_epoch": len(self.history) if self.options.patience is None else self.best_epoch or len(self.history),
             "epochs": [report.to_dict() for report in self.history],
             "steps": self.step,
             "planned_steps": self.steps,

@@ -206,8 +206,24 @@ def test_stops_when_val_gets_no_better_and_keeps_the_best(tiny, other_photos, mo
     result = train(tiny(val=other_photos, epochs=50, patience=3, batch=24, photos=False))
     assert result.stopped_early
     assert [report.best for report in result.epochs] == [True, True, False, False, False]
-    assert result.checkpoint.training["best_epoch"] == 2
+    assert result.checkpoint.training["best_epoch"] == result.checkpoint.training["kept_epoch"] == 2
     assert all(torch.equal(kept[1][name], value) for name, value in result.checkpoint.state_dict.items())
+
+
+def test_without_patience_the_last_weights_are_kept(tiny, other_photos, monkeypatch):
+    scores = iter([50.0, 80.0, 70.0])
+    kept = []
+
+    def score(self, model, compute, *, exact=False):
+        if not exact:
+            kept.append({name: value.clone() for name, value in model.state_dict().items()})
+        return Score(70.0 if exact else next(scores), 100.0, 1.0)
+
+    monkeypatch.setattr(trainer.Validation, "score", score)
+    result = train(tiny(val=other_photos, epochs=3, patience=None, batch=24, photos=False))
+    record = result.checkpoint.training
+    assert (record["best_epoch"], record["kept_epoch"]) == (2, 3)
+    assert all(torch.equal(kept[-1][name], value) for name, value in result.checkpoint.state_dict.items())
 
 
 def test_a_time_budget_ends_the_schedule(tiny, monkeypatch):
