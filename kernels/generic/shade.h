@@ -1,0 +1,132 @@
+// From resampled pixels to the tensor: luma, normalisation, dtype and layout, eight pixels at a time.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+
+#include "../job.h"
+#include "../pixel.h"
+
+namespace edgevision::EV_ISA {
+
+// Columns worked on at once where the tensor is not rows of float32: the tile stays in the first-level cache.
+constexpr int32_t kTile = 512;
+
+// Rows of normalised floats, one for each channel of the tensor.
+struct FloatRows {
+  float* channel[3];
+};
+
+inline bool is_direct(const Job& job) {
+  return job.dtype == Dtype::float32 && (job.layout == Layout::nchw || job.channels == 1);
+}
+
+// Where row `row` of the picture, from its column `column` on, lies in a tensor that is_direct.
+inline FloatRows direct_rows(const Job& job, int32_t row, int32_t column) {
+  FloatRows rows{};
+  for (int32_t c = 0; c < job.channels; ++c) {
+    rows.channel[c] = static_cast<float*>(job.out) +
+                      (static_cast<int64_t>(c) * job.height + job.top + row) * job.width + job.left + column;
+  }
+  return rows;
+}
+
+// Normalise eight pixels into rows[...][at …]; only the first `count` of them where there are fewer.
+class Shader {
+ public:
+  explicit Shader(const Job& job)
+      : channels_(job.channels), luma_(job.channels == 1 && job.format != Format::gray) {
+    for (int32_t c = 0; c < channels_; ++c) {
+      source_[c] = job.source[c];
+      scale_[c] = all(job.scale[c]);
+      offset_[c] = all(job.offset[c]);
+    }
+    luma_weight_[0] = all(job.luma_weight[0]);
+    luma_weight_[1] = all(job.luma_weight[1]);
+  }
+
+  void operator()(const F8* pixel, const FloatRows& rows, int32_t at, int32_t count) const {
+    if (luma_) {
+      const F8 v = fma(luma_weight_[0], sub(pixel[0], pixel[1]),
+                       fma(luma_weight_[1], sub(pixel[2], pixel[1]), pixel[1]));
+      return put(rows.channel[0] + at, fma(v, scale_[0], offset_[0]), count);
+    }
+    for (int32_t c = 0; c < channels_; ++c) {
+      put(rows.channel[c] + at, fma(pixel[source_[c]], scale_[c], offset_[c]), count);
+    }
+  }
+
+ private:
+  static void put(float* out, F8 v, int32_t count) {
+    if (count >= 8) return store(out, v);
+    float lanes[8];
+    store(lanes, v);
+    std::memcpy(out, lanes, static_cast<size_t>(count) * sizeof(float));
+  }
+
+  int32_t channels_;
+  bool luma_;
+  int32_t source_[3]{};
+  F8 scale_[3], offset_[3], luma_weight_[2];
+};
+
+template <typename T>
+inline void convert8(const float* in, T* out) {
+  if constexpr (sizeof(T) == 4) std::memcpy(out, in, 32);
+  else if constexpr (sizeof(T) == 2) store_half(out, load(in));
+  else if constexpr (T(-1) < T(0)) store_int8(out, load(in));
+  else store_uint8(out, load(in));
+}
+
+// Convert `count` values; rows of a tile are padded, so that eight can be read and written at a time.
+template <typename T>
+inline void pack_channel(const float* in, int32_t count, T* out) {
+  int32_t x = 0;
+  for (; x + 8 <= count; x += 8) convert8(in + x, out + x);
+  if (x < count) {
+    T last[8];
+    convert8(in + x, last);
+    std::memcpy(out + x, last, static_cast<size_t>(count - x) * sizeof(T));
+  }
+}
+
+template <typename T>
+inline void pack(const Job& job, const FloatRows& tile, int32_t row, int32_t column, int32_t count) {
+  T* out = static_cast<T*>(job.out);
+  const int64_t y = job.top + row, x = job.left + column;
+  if (job.layout == Layout::nchw || job.channels == 1) {
+    for (int32_t c = 0; c < job.channels; ++c) {
+      pack_channel(tile.channel[c], count, out + (static_cast<int64_t>(c) * job.height + y) * job.width + x);
+    }
+    return;
+  }
+  T* pixels = out + (y * job.width + x) * 3;
+  T line[3][kTile + 8];
+  for (int32_t c = 0; c < 3; ++c) pack_channel(tile.channel[c], count, line[c]);
+  for (int32_t i = 0; i < count; ++i) {
+    pixels[3 * i] = line[0][i];
+    pixels[3 * i + 1] = line[1][i];
+    pixels[3 * i + 2] = line[2][i];
+  }
+}
+
+// Let `make(begin, end, rows)` fill rows of floats for the picture's columns begin … end - 1, and put them into the
+// tensor: in place where it is rows of floats, else by way of a tile.
+template <typename Make>
+inline void write_row(const Job& job, int32_t row, Make make) {
+  if (is_direct(job)) return make(0, job.columns.count, direct_rows(job, row, 0));
+  float tile[3][kTile + 8];
+  const FloatRows rows = {{tile[0], tile[1], tile[2]}};
+  for (int32_t begin = 0; begin < job.columns.count; begin += kTile) {
+    const int32_t count = std::min(kTile, job.columns.count - begin);
+    make(begin, begin + count, rows);
+    switch (job.dtype) {
+      case Dtype::float32: pack<float>(job, rows, row, begin, count); break;
+      case Dtype::float16: pack<uint16_t>(job, rows, row, begin, count); break;
+      case Dtype::uint8: pack<uint8_t>(job, rows, row, begin, count); break;
+      case Dtype::int8: pack<int8_t>(job, rows, row, begin, count); break;
+    }
+  }
+}
+
+}  // namespace edgevision::EV_ISA

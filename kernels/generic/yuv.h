@@ -1,0 +1,27 @@
+// Y'CbCr to B, G, R for eight pixels.
+#pragma once
+
+#include "../job.h"
+
+namespace edgevision::EV_ISA {
+
+class YuvConverter {
+ public:
+  explicit YuvConverter(const YuvMatrix& m)
+      : foot_(all(m.foot)), luma_(all(m.luma)), blue_cb_(all(m.blue_cb)), green_cb_(all(m.green_cb)),
+        green_cr_(all(m.green_cr)), red_cr_(all(m.red_cr)), bias_{all(m.bias[0]), all(m.bias[1]), all(m.bias[2])} {}
+
+  // The order of operations is pixel.h's: chroma_terms, then yuv_pixel.
+  void operator()(F8 y, F8 cb, F8 cr, F8* bgr) const {
+    const F8 chroma[3] = {fma(cb, blue_cb_, bias_[0]), fma(cb, green_cb_, fma(cr, green_cr_, bias_[1])),
+                          fma(cr, red_cr_, bias_[2])};
+    const F8 top = all(255.0f);
+    const F8 light = clamp(y, foot_, top);
+    for (int c = 0; c < 3; ++c) bgr[c] = clamp(fma(light, luma_, chroma[c]), zero(), top);
+  }
+
+ private:
+  F8 foot_, luma_, blue_cb_, green_cb_, green_cr_, red_cr_, bias_[3];
+};
+
+}  // namespace edgevision::EV_ISA

@@ -1,0 +1,69 @@
+// One frame, or one region of one, on its way into one item of a batch: everything a kernel reads, as plain data.
+//
+// The same struct serves the CPU loops and the CUDA kernel; the pointers are the host's or the device's.
+#pragma once
+
+#include <stdint.h>
+
+namespace edgevision {
+
+enum class Format : int32_t { bgr, rgb, bgra, gray, nv12, i420, yuyv };
+enum class Layout : int32_t { nchw, nhwc };
+enum class Dtype : int32_t { float32, float16, uint8, int8 };
+
+// How source pixels become one output pixel.
+enum class Resampling : int32_t {
+  lerp,     // at most 2×2 pixels, float32: along the row, then down the column
+  weights,  // any number of taps, float32: down the columns, then along the row
+  fixed,    // any number of taps, integers: down the columns, then along the row
+};
+
+// Row weights are summed in this many interleaved parts, so that vectors can hold them: tap j goes to part j % kParts.
+constexpr int32_t kParts = 8;
+
+// Fractional bits of a sample between the two passes of Resampling::fixed: 255 << 7 is the largest that an int16 holds.
+constexpr int32_t kFixedSampleBits = 7;
+
+// Resampling of one axis. Output i is made of the source pixels first[i] … first[i] + taps - 1, in pixels of the frame.
+struct Axis {
+  const int32_t* first;
+  const float* weight;   // lerp: [count], the share of pixel first[i] + 1. weights: [count, stride], zero beyond taps
+  const int16_t* fixed;  // fixed: [count, stride], weight · 2^fixed_bits, each row sums to 2^fixed_bits; else null
+  int32_t count;         // outputs
+  int32_t taps;
+  int32_t stride;        // weights from one output to the next; columns: a multiple of kParts
+  int32_t fixed_bits;
+};
+
+// Y'CbCr samples to B, G, R in 0…255: c = luma·max(Y, foot) + (blue, red part) + bias, then clamped.
+struct YuvMatrix {
+  float foot;  // 16 in limited range, 0 in full range
+  float luma;
+  float blue_cb, green_cb, green_cr, red_cr;
+  float bias[3];  // B, G, R
+};
+
+struct Job {
+  const uint8_t* plane[3];
+  int64_t pitch[3];  // bytes from one row of a plane to the next; may be negative
+
+  Axis rows, columns;
+  Format format;
+  Resampling resampling;
+  YuvMatrix yuv;
+
+  // The tensor. The picture covers rows.count × columns.count of it, from (top, left); the rest is pad.
+  void* out;
+  int32_t height, width, channels;
+  int32_t top, left;
+  Layout layout;
+  Dtype dtype;
+
+  // Channel c of the tensor = scale[c] · (channel source[c] of the pixel as it lies in memory) + offset[c].
+  int32_t source[3];
+  float scale[3], offset[3];
+  float pad[3];        // in the tensor's units, before rounding to dtype
+  float luma_weight[2];  // of the memory's first and third channel; used where channels is 1 and the frame has colour
+};
+
+}  // namespace edgevision

@@ -1,0 +1,258 @@
+// The maths of a pixel, once, for host and device.
+//
+// Every multiplication is written as an explicit fused multiply-add (IEEE 754 fusedMultiplyAdd: one rounding), and every
+// sum has a stated order. So nothing is left for a compiler to contract or to reorder, and the scalar loop, the vector
+// loops and the CUDA kernel give the same bits. Compile with -ffp-contract=off and never with fast-math.
+#pragma once
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "job.h"
+
+#if defined(__CUDACC__)
+#define EV_HD static __host__ __device__ __forceinline__
+#else
+#define EV_HD static inline __attribute__((always_inline))
+#endif
+
+// x86-64 without FMA has no such instruction, and the C library's emulation changes the rounding mode on each call.
+#if !defined(__CUDACC__) && (defined(__x86_64__) || defined(_M_X64)) && !defined(__FMA__)
+#define EV_SOFTWARE_FMA 1
+#endif
+
+namespace edgevision {
+
+// a·b + c with one rounding.
+EV_HD float fma1(float a, float b, float c) {
+#if defined(__CUDA_ARCH__)
+  return __fmaf_rn(a, b, c);
+#elif defined(EV_SOFTWARE_FMA)
+  // The product is exact in double. The sum is rounded to odd, from where rounding to float is right: Boldo and
+  // Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd", 2008.
+  const double product = static_cast<double>(a) * b;
+  const double addend = c;
+  double sum = product + addend;
+  const double part = sum - product;
+  const double error = (product - (sum - part)) + (addend - part);  // Knuth's TwoSum
+  int64_t bits;
+  memcpy(&bits, &sum, sizeof bits);
+  const int64_t inexact = (error != 0.0) & ((bits & 1) == 0);
+  bits += (error > 0.0) == (sum > 0.0) ? inexact : -inexact;
+  memcpy(&sum, &bits, sizeof sum);
+  return static_cast<float>(sum);
+#else
+  return __builtin_fmaf(a, b, c);
+#endif
+}
+
+// a·b, written so that no compiler can fuse it with a sum that follows.
+EV_HD float multiply1(float a, float b) { return fma1(a, b, 0.0f); }
+
+EV_HD float lerp1(float a, float b, float share_of_b) { return fma1(share_of_b, b - a, a); }
+
+EV_HD float clamp1(float v, float low, float high) { return v < low ? low : (v > high ? high : v); }
+
+// Three channels of a pixel as they lie in memory: B, G, R for BGR, BGRA and every YUV format, R, G, B for RGB.
+struct Pixel {
+  float c[3];
+};
+
+// What the chroma of a pixel adds to B, G and R. Kept apart: up to four pixels share their chroma.
+EV_HD Pixel chroma_terms(float cb, float cr, const YuvMatrix& m) {
+  return {{fma1(cb, m.blue_cb, m.bias[0]), fma1(cb, m.green_cb, fma1(cr, m.green_cr, m.bias[1])),
+           fma1(cr, m.red_cr, m.bias[2])}};
+}
+
+EV_HD Pixel yuv_pixel(float y, const Pixel& chroma, const YuvMatrix& m) {
+  const float luma = y < m.foot ? m.foot : y;
+  Pixel p;
+  for (int c = 0; c < 3; ++c) p.c[c] = clamp1(fma1(luma, m.luma, chroma.c[c]), 0.0f, 255.0f);
+  return p;
+}
+
+// Pixel x of a row, given the row's place in each plane. GRAY fills all three channels.
+EV_HD Pixel pixel_of_row(Format format, const uint8_t* const* row, int32_t x, const YuvMatrix& yuv) {
+  switch (format) {
+    case Format::bgr:
+    case Format::rgb:
+    case Format::bgra: {
+      const uint8_t* p = row[0] + static_cast<int64_t>(x) * (format == Format::bgra ? 4 : 3);
+      return {{static_cast<float>(p[0]), static_cast<float>(p[1]), static_cast<float>(p[2])}};
+    }
+    case Format::gray: {
+      const float v = row[0][x];
+      return {{v, v, v}};
+    }
+    case Format::nv12: {
+      const uint8_t* pair = row[1] + (x & ~1);
+      return yuv_pixel(row[0][x], chroma_terms(pair[0], pair[1], yuv), yuv);
+    }
+    case Format::i420:
+      return yuv_pixel(row[0][x], chroma_terms(row[1][x >> 1], row[2][x >> 1], yuv), yuv);
+    case Format::yuyv: {
+      const uint8_t* pair = row[0] + static_cast<int64_t>(x >> 1) * 4;
+      return yuv_pixel(pair[(x & 1) * 2], chroma_terms(pair[1], pair[3], yuv), yuv);
+    }
+  }
+  return {{0.0f, 0.0f, 0.0f}};
+}
+
+// The pixel (x, y) of the frame.
+EV_HD Pixel fetch(const Job& job, int32_t x, int32_t y) {
+  const uint8_t* row[3] = {job.plane[0] + y * job.pitch[0], nullptr, nullptr};
+  if (job.format == Format::nv12 || job.format == Format::i420) row[1] = job.plane[1] + (y >> 1) * job.pitch[1];
+  if (job.format == Format::i420) row[2] = job.plane[2] + (y >> 1) * job.pitch[2];
+  return pixel_of_row(job.format, row, x, job.yuv);
+}
+
+EV_HD Pixel lerp_columns(const Job& job, int32_t column, int32_t y) {
+  const int32_t x = job.columns.first[column];
+  Pixel p = fetch(job, x, y);
+  if (job.columns.taps > 1) {
+    const Pixel right = fetch(job, x + 1, y);
+    const float share = job.columns.weight[column];
+    for (int c = 0; c < 3; ++c) p.c[c] = lerp1(p.c[c], right.c[c], share);
+  }
+  return p;
+}
+
+EV_HD Pixel resample_lerp(const Job& job, int32_t row, int32_t column) {
+  const int32_t y = job.rows.first[row];
+  Pixel p = lerp_columns(job, column, y);
+  if (job.rows.taps > 1) {
+    const Pixel below = lerp_columns(job, column, y + 1);
+    const float share = job.rows.weight[row];
+    for (int c = 0; c < 3; ++c) p.c[c] = lerp1(p.c[c], below.c[c], share);
+  }
+  return p;
+}
+
+// The order in which vectors add up their eight lanes.
+EV_HD float sum_parts(const float* p) { return ((p[0] + p[1]) + (p[2] + p[3])) + ((p[4] + p[5]) + (p[6] + p[7])); }
+
+EV_HD Pixel resample_weights(const Job& job, int32_t row, int32_t column) {
+  const int32_t x = job.columns.first[column], y = job.rows.first[row];
+  const float* across = job.columns.weight + static_cast<int64_t>(column) * job.columns.stride;
+  const float* down = job.rows.weight + static_cast<int64_t>(row) * job.rows.stride;
+  float part[3][kParts] = {};
+  for (int32_t start = 0; start < job.columns.taps; start += kParts) {
+    for (int32_t lane = 0; lane < kParts; ++lane) {
+      if (start + lane >= job.columns.taps) break;
+      Pixel sum = {{0.0f, 0.0f, 0.0f}};
+      for (int32_t i = 0; i < job.rows.taps; ++i) {
+        const Pixel p = fetch(job, x + start + lane, y + i);
+        for (int c = 0; c < 3; ++c) sum.c[c] = fma1(down[i], p.c[c], sum.c[c]);
+      }
+      for (int c = 0; c < 3; ++c) part[c][lane] = fma1(across[start + lane], sum.c[c], part[c][lane]);
+    }
+  }
+  return {{sum_parts(part[0]), sum_parts(part[1]), sum_parts(part[2])}};
+}
+
+// Nearest integer, halves to even. |v| < 2^31.
+EV_HD int32_t round_even(float v) {
+#if defined(__CUDA_ARCH__)
+  return __float2int_rn(v);
+#else
+  return static_cast<int32_t>(__builtin_rintf(v));
+#endif
+}
+
+EV_HD bool is_yuv(Format format) { return format >= Format::nv12; }
+
+// A sample as Resampling::fixed adds it up: bytes as they are; YUV, which is not whole, with kFixedSampleBits.
+EV_HD int32_t fixed_sample(const Job& job, float v) {
+  return is_yuv(job.format) ? round_even(multiply1(v, 1 << kFixedSampleBits)) : static_cast<int32_t>(v);
+}
+
+// Bits to drop between the passes, so that kFixedSampleBits stay.
+EV_HD int32_t fixed_shift(const Job& job) {
+  return job.rows.fixed_bits - (is_yuv(job.format) ? 0 : kFixedSampleBits);
+}
+
+EV_HD Pixel resample_fixed(const Job& job, int32_t row, int32_t column) {
+  const int32_t x = job.columns.first[column], y = job.rows.first[row];
+  const int16_t* across = job.columns.fixed + static_cast<int64_t>(column) * job.columns.stride;
+  const int16_t* down = job.rows.fixed + static_cast<int64_t>(row) * job.rows.stride;
+  const int32_t shift = fixed_shift(job);
+  int32_t total[3] = {};
+  for (int32_t j = 0; j < job.columns.taps; ++j) {
+    int32_t sum[3] = {1 << (shift - 1), 1 << (shift - 1), 1 << (shift - 1)};
+    for (int32_t i = 0; i < job.rows.taps; ++i) {
+      const Pixel p = fetch(job, x + j, y + i);
+      for (int c = 0; c < 3; ++c) sum[c] += down[i] * fixed_sample(job, p.c[c]);
+    }
+    for (int c = 0; c < 3; ++c) total[c] += across[j] * (sum[c] >> shift);
+  }
+  // A power of two: the product below is exact but for the rounding of the conversion.
+  const float unit = 1.0f / static_cast<float>(1LL << (job.columns.fixed_bits + kFixedSampleBits));
+  return {{multiply1(static_cast<float>(total[0]), unit), multiply1(static_cast<float>(total[1]), unit),
+           multiply1(static_cast<float>(total[2]), unit)}};
+}
+
+// Channel c of the tensor, normalised.
+EV_HD float tensor_value(const Job& job, const Pixel& p, int32_t c) {
+  float v = p.c[job.source[c]];
+  if (job.channels == 1 && job.format != Format::gray) {  // equal channels keep their value to the last bit
+    v = fma1(job.luma_weight[0], p.c[0] - p.c[1], fma1(job.luma_weight[1], p.c[2] - p.c[1], p.c[1]));
+  }
+  return fma1(v, job.scale[c], job.offset[c]);
+}
+
+// IEEE 754 binary16 of v, nearest, halves to even; overflows to infinity.
+EV_HD uint16_t to_half(float v) {
+#if defined(__CUDA_ARCH__)
+  uint16_t half;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(v));
+  return half;
+#else
+  uint32_t bits;
+  memcpy(&bits, &v, sizeof bits);
+  const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
+  bits &= 0x7fffffffu;
+  if (bits >= 0x47800000u) return static_cast<uint16_t>(sign | 0x7c00u);  // 65536 and more
+  if (bits < 0x38800000u) {  // below 2^-14: subnormal, a whole number of 2^-24
+    float magnitude;
+    memcpy(&magnitude, &bits, sizeof magnitude);
+    return static_cast<uint16_t>(sign | round_even(magnitude * 16777216.0f));
+  }
+  bits += 0xfffu + ((bits >> 13) & 1u);  // may carry into the exponent, up to infinity
+  return static_cast<uint16_t>(sign | ((bits - 0x38000000u) >> 13));
+#endif
+}
+
+EV_HD void store(const Job& job, int32_t row, int32_t column, int32_t c, float v) {
+  const int64_t at = job.layout == Layout::nchw
+                         ? (static_cast<int64_t>(c) * job.height + row) * job.width + column
+                         : (static_cast<int64_t>(row) * job.width + column) * job.channels + c;
+  switch (job.dtype) {
+    case Dtype::float32: static_cast<float*>(job.out)[at] = v; break;
+    case Dtype::float16: static_cast<uint16_t*>(job.out)[at] = to_half(v); break;
+    case Dtype::uint8:
+      static_cast<uint8_t*>(job.out)[at] = static_cast<uint8_t>(round_even(clamp1(v, 0.0f, 255.0f)));
+      break;
+    case Dtype::int8:
+      static_cast<int8_t*>(job.out)[at] = static_cast<int8_t>(round_even(clamp1(v, -128.0f, 127.0f)));
+      break;
+  }
+}
+
+// Every channel of the tensor at (row, column): picture or pad.
+EV_HD void prepare_pixel(const Job& job, int32_t row, int32_t column) {
+  const int32_t y = row - job.top, x = column - job.left;
+  if (y < 0 || y >= job.rows.count || x < 0 || x >= job.columns.count) {
+    for (int32_t c = 0; c < job.channels; ++c) store(job, row, column, c, job.pad[c]);
+    return;
+  }
+  Pixel p;
+  switch (job.resampling) {
+    case Resampling::lerp: p = resample_lerp(job, y, x); break;
+    case Resampling::weights: p = resample_weights(job, y, x); break;
+    default: p = resample_fixed(job, y, x); break;
+  }
+  for (int32_t c = 0; c < job.channels; ++c) store(job, row, column, c, tensor_value(job, p, c));
+}
+
+}  // namespace edgevision

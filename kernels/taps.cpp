@@ -1,0 +1,120 @@
+#include "taps.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace edgevision {
+namespace {
+
+// Weights below this are what rounding leaves where the triangle touches zero: no pixel is read for them.
+constexpr double kNothing = 1e-9;
+
+struct Output {
+  int32_t first;
+  std::vector<double> weights;
+};
+
+Output bilinear(double centre, int32_t source) {
+  const double position = std::clamp(centre - 0.5, 0.0, source - 1.0);
+  const double left = std::floor(position);
+  const double share = position - left;
+  if (share == 0.0) return {static_cast<int32_t>(left), {1.0}};
+  return {static_cast<int32_t>(left), {1.0 - share, share}};
+}
+
+Output triangle(double centre, int32_t source, double support) {
+  const auto low = static_cast<int32_t>(std::max(std::floor(centre - support), 0.0));
+  const auto high = static_cast<int32_t>(std::min(std::ceil(centre + support), static_cast<double>(source)));
+  Output output{low, {}};
+  double sum = 0.0;
+  for (int32_t i = low; i < high; ++i) {
+    const double weight = 1.0 - std::abs(i + 0.5 - centre) / support;
+    if (weight < kNothing) {
+      if (output.weights.empty()) {
+        ++output.first;
+        continue;
+      }
+      break;
+    }
+    output.weights.push_back(weight);
+    sum += weight;
+  }
+  for (double& weight : output.weights) weight /= sum;
+  return output;
+}
+
+int32_t round_up(int32_t value, int32_t step) { return (value + step - 1) / step * step; }
+
+}  // namespace
+
+AxisTaps::AxisTaps(const AxisGeometry& axis, Filter filter) : count_(axis.count) {
+  const double scale = static_cast<double>(axis.source) / static_cast<double>(axis.resized);
+  std::vector<Output> outputs;
+  outputs.reserve(static_cast<size_t>(count_));
+  for (int32_t i = 0; i < count_; ++i) {
+    const double centre = (static_cast<double>(axis.start + i) + 0.5) * scale;
+    // Where nothing shrinks, the triangle is as wide as the bilinear pair.
+    outputs.push_back(filter == Filter::bilinear || scale <= 1.0 ? bilinear(centre, axis.source)
+                                                                 : triangle(centre, axis.source, scale));
+    taps_ = std::max(taps_, static_cast<int32_t>(outputs.back().weights.size()));
+  }
+  // Every output reads `taps_` pixels: those that need fewer begin early enough to stay inside, with zero weights.
+  exact_.assign(static_cast<size_t>(count_) * static_cast<size_t>(taps_), 0.0);
+  for (int32_t i = 0; i < count_; ++i) {
+    const Output& output = outputs[static_cast<size_t>(i)];
+    const int32_t first = std::min(output.first, axis.source - taps_);
+    first_.push_back(axis.offset + first);
+    std::copy(output.weights.begin(), output.weights.end(),
+              exact_.begin() + static_cast<int64_t>(i) * taps_ + (output.first - first));
+  }
+  first_.insert(first_.end(), kParts, first_.back());
+}
+
+void AxisTaps::make_lerp() {
+  stride_ = 1;
+  weight_.assign(first_.size(), 0.0f);
+  if (taps_ < 2) return;
+  for (int32_t i = 0; i < count_; ++i) {
+    weight_[static_cast<size_t>(i)] = static_cast<float>(exact_[static_cast<size_t>(i) * 2 + 1]);
+  }
+  std::fill(weight_.begin() + count_, weight_.end(), weight_[static_cast<size_t>(count_) - 1]);
+}
+
+void AxisTaps::make_weights() {
+  stride_ = round_up(taps_, kParts);
+  weight_.assign(static_cast<size_t>(count_) * static_cast<size_t>(stride_), 0.0f);
+  for (int32_t i = 0; i < count_; ++i) {
+    for (int32_t j = 0; j < taps_; ++j) {
+      weight_[static_cast<size_t>(i) * static_cast<size_t>(stride_) + static_cast<size_t>(j)] =
+          static_cast<float>(exact_[static_cast<size_t>(i) * static_cast<size_t>(taps_) + static_cast<size_t>(j)]);
+    }
+  }
+}
+
+void AxisTaps::make_fixed(int32_t largest_bits) {
+  const double largest = *std::max_element(exact_.begin(), exact_.end());
+  fixed_bits_ = largest_bits;
+  while (largest * static_cast<double>(1 << fixed_bits_) > 32766.0) --fixed_bits_;
+  const auto one = static_cast<double>(1 << fixed_bits_);
+
+  stride_ = round_up(taps_, 2 * kParts);
+  fixed_.assign(static_cast<size_t>(count_) * static_cast<size_t>(stride_), 0);
+  for (int32_t i = 0; i < count_; ++i) {
+    // Rounding the running sum, not each weight: the weights sum to exactly one, and errors do not add up.
+    double sum = 0.0;
+    int32_t given = 0;
+    for (int32_t j = 0; j < taps_; ++j) {
+      sum += exact_[static_cast<size_t>(i) * static_cast<size_t>(taps_) + static_cast<size_t>(j)];
+      const auto upto = static_cast<int32_t>(std::lround(std::min(sum, 1.0) * one));
+      fixed_[static_cast<size_t>(i) * static_cast<size_t>(stride_) + static_cast<size_t>(j)] =
+          static_cast<int16_t>(upto - given);
+      given = upto;
+    }
+  }
+}
+
+Axis AxisTaps::view() const {
+  return {first_.data(), weight_.data(), fixed_.empty() ? nullptr : fixed_.data(), count_, taps_, stride_, fixed_bits_};
+}
+
+}  // namespace edgevision

@@ -1,0 +1,47 @@
+// Which source pixels an output pixel is made of, and how much of each. Worked out in float64, kept in float32.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "job.h"
+
+namespace edgevision {
+
+enum class Filter : int32_t { bilinear, triangle };
+
+// One axis of a picture of `source` pixels, resized to `resized`, of which outputs start … start + count - 1 are wanted.
+struct AxisGeometry {
+  int32_t source;
+  int64_t resized, start;
+  int32_t count;
+  int32_t offset;  // of the region: added to every source pixel
+};
+
+// The tables behind an Axis.
+class AxisTaps {
+ public:
+  // Pixel centres lie at half: output d is centred on c = (d + 0.5) · source / resized.
+  // bilinear: the two pixels around c - 0.5, clamped to the picture. triangle: weight max(0, 1 - |i + 0.5 - c| / s) with
+  // s = max(1, source / resized), made to sum to 1 over the pixels that exist.
+  AxisTaps(const AxisGeometry& axis, Filter filter);
+
+  // Most pixels that any output needs: 1 where each output is exactly one pixel.
+  int32_t taps() const { return taps_; }
+
+  // Prepare for Resampling::lerp (taps() ≤ 2), ::weights or ::fixed; `largest_bits` bounds the integers' scale.
+  void make_lerp();
+  void make_weights();
+  void make_fixed(int32_t largest_bits);
+
+  Axis view() const;
+
+ private:
+  int32_t count_, taps_ = 1, stride_ = 1, fixed_bits_ = 0;
+  std::vector<int32_t> first_;   // padded by kParts copies of the last, for vectors that read past the end
+  std::vector<double> exact_;    // [count, taps]
+  std::vector<float> weight_;
+  std::vector<int16_t> fixed_;
+};
+
+}  // namespace edgevision
