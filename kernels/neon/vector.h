@@ -1,0 +1,177 @@
+// Vectors of eight floats on 64-bit ARM, each a pair of registers: what the generic loops are written in.
+#pragma once
+
+#include <arm_neon.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#define EV_ISA neon
+
+namespace edgevision::neon {
+
+struct F8 {
+  float32x4_t low, high;
+};
+struct I8 {
+  uint32x4_t low, high;
+};
+
+inline F8 load(const float* p) { return {vld1q_f32(p), vld1q_f32(p + 4)}; }
+inline void store(float* p, F8 v) {
+  vst1q_f32(p, v.low);
+  vst1q_f32(p + 4, v.high);
+}
+inline F8 all(float v) { return {vdupq_n_f32(v), vdupq_n_f32(v)}; }
+inline F8 zero() { return all(0.0f); }
+inline F8 sub(F8 a, F8 b) { return {vsubq_f32(a.low, b.low), vsubq_f32(a.high, b.high)}; }
+inline F8 fma(F8 a, F8 b, F8 c) { return {vfmaq_f32(c.low, a.low, b.low), vfmaq_f32(c.high, a.high, b.high)}; }
+inline F8 clamp(F8 v, F8 low, F8 high) {
+  return {vminq_f32(vmaxq_f32(v.low, low.low), high.low), vminq_f32(vmaxq_f32(v.high, low.high), high.high)};
+}
+
+inline I8 load_ints(const int32_t* p) {
+  return {vreinterpretq_u32_s32(vld1q_s32(p)), vreinterpretq_u32_s32(vld1q_s32(p + 4))};
+}
+inline I8 masked(I8 v, int32_t mask) {
+  const uint32x4_t bits = vdupq_n_u32(static_cast<uint32_t>(mask));
+  return {vandq_u32(v.low, bits), vandq_u32(v.high, bits)};
+}
+inline I8 flipped(I8 v, int32_t bits) {
+  const uint32x4_t flips = vdupq_n_u32(static_cast<uint32_t>(bits));
+  return {veorq_u32(v.low, flips), veorq_u32(v.high, flips)};
+}
+inline I8 times(I8 v, int32_t factor) {
+  const auto f = static_cast<uint32_t>(factor);
+  return {vmulq_n_u32(v.low, f), vmulq_n_u32(v.high, f)};
+}
+// A shift to the left by a negative count is one to the right.
+inline I8 shift_right(I8 v, I8 counts) {
+  return {vshlq_u32(v.low, vnegq_s32(vreinterpretq_s32_u32(counts.low))),
+          vshlq_u32(v.high, vnegq_s32(vreinterpretq_s32_u32(counts.high)))};
+}
+inline I8 shift_right(I8 v, int count) {
+  return {vshlq_u32(v.low, vdupq_n_s32(-count)), vshlq_u32(v.high, vdupq_n_s32(-count))};
+}
+// Of signed numbers.
+inline F8 to_float(I8 v) {
+  return {vcvtq_f32_s32(vreinterpretq_s32_u32(v.low)), vcvtq_f32_s32(vreinterpretq_s32_u32(v.high))};
+}
+
+inline F8 to_float(uint8x8_t bytes) {
+  const uint16x8_t words = vmovl_u8(bytes);
+  return {vcvtq_f32_u32(vmovl_u16(vget_low_u16(words))), vcvtq_f32_u32(vmovl_high_u16(words))};
+}
+
+// Eight bytes.
+inline F8 from_bytes(const uint8_t* p) { return to_float(vld1_u8(p)); }
+
+// Eight pixels of chroma: each sample belongs to two. Four bytes of one plane; four pairs of two; four YUYV words.
+inline F8 from_bytes_twice(const uint8_t* p) {
+  uint32_t word;
+  std::memcpy(&word, p, sizeof word);
+  const uint8x8_t four = vreinterpret_u8_u32(vdup_n_u32(word));
+  return to_float(vzip1_u8(four, four));
+}
+
+inline void from_pairs(const uint8_t* p, F8* cb, F8* cr) {
+  const uint8x8_t pairs = vld1_u8(p);
+  *cb = to_float(vtrn1_u8(pairs, pairs));
+  *cr = to_float(vtrn2_u8(pairs, pairs));
+}
+
+inline void from_yuyv(const uint8_t* p, F8* y, F8* cb, F8* cr) {
+  const uint8x8x2_t words = vld2_u8(p);
+  *y = to_float(words.val[0]);
+  *cb = to_float(vtrn1_u8(words.val[1], words.val[1]));
+  *cr = to_float(vtrn2_u8(words.val[1], words.val[1]));
+}
+
+// The 32-bit word at each of eight byte offsets.
+template <typename Offset>
+inline I8 gather(const uint8_t* base, const int32_t* at, Offset offset) {
+  const auto word = [&](int i) {
+    uint32_t v;
+    std::memcpy(&v, base + offset(at[i]), sizeof v);
+    return v;
+  };
+  const auto four = [&](int i) {
+    uint32x4_t v = vdupq_n_u32(word(i));
+    v = vsetq_lane_u32(word(i + 1), v, 1);
+    v = vsetq_lane_u32(word(i + 2), v, 2);
+    return vsetq_lane_u32(word(i + 3), v, 3);
+  };
+  return {four(0), four(4)};
+}
+
+// Lane i = the sum of part[i]'s lanes, in the order of pixel.h's sum_parts.
+inline F8 sum_parts(const F8* part) {
+  float32x4_t quarter[8], half[4];
+  for (int i = 0; i < 8; ++i) quarter[i] = vpaddq_f32(part[i].low, part[i].high);
+  for (int i = 0; i < 4; ++i) half[i] = vpaddq_f32(quarter[2 * i], quarter[2 * i + 1]);
+  return {vpaddq_f32(half[0], half[1]), vpaddq_f32(half[2], half[3])};
+}
+
+// Eight pixels of three interleaved floats, taken apart.
+inline void deinterleave3(const float* p, F8* out) {
+  const float32x4x3_t low = vld3q_f32(p), high = vld3q_f32(p + 12);
+  for (int c = 0; c < 3; ++c) out[c] = {low.val[c], high.val[c]};
+}
+
+inline void store_half(uint16_t* p, F8 v) {
+  const float16x4_t low = vcvt_f16_f32(v.low), high = vcvt_f16_f32(v.high);
+  vst1q_u16(p, vcombine_u16(vreinterpret_u16_f16(low), vreinterpret_u16_f16(high)));
+}
+
+// Rounded to the nearest, halves to even, and saturated.
+inline void store_uint8(uint8_t* p, F8 v) {
+  const uint16x4_t low = vqmovn_u32(vcvtnq_u32_f32(v.low)), high = vqmovn_u32(vcvtnq_u32_f32(v.high));
+  vst1_u8(p, vqmovn_u16(vcombine_u16(low, high)));
+}
+
+inline void store_int8(int8_t* p, F8 v) {
+  const int16x4_t low = vqmovn_s32(vcvtnq_s32_f32(v.low)), high = vqmovn_s32(vcvtnq_s32_f32(v.high));
+  vst1_s8(p, vqmovn_s16(vcombine_s16(low, high)));
+}
+
+inline void prefetch(const uint8_t* p) { __builtin_prefetch(p); }
+
+// Four bytes of a table of 32, each to a lane of 32 bits: byte `at` of each eight.
+inline uint32x4_t one_of_eight(uint8x16x2_t pixels, int at) {
+  const uint32x4_t base = {0xffffff00u, 0xffffff08u, 0xffffff10u, 0xffffff18u};  // 0xff is outside the table: zero
+  return vreinterpretq_u32_u8(
+      vqtbl2q_u8(pixels, vreinterpretq_u8_u32(vaddq_u32(base, vdupq_n_u32(static_cast<uint32_t>(at))))));
+}
+
+// Eight output pixels of a packed format, kStep bytes a pixel, from one or two rows: out[c] = channel c of all eight.
+// Reads eight bytes from each pixel on.
+template <int kStep, bool kPairs, bool kTwoRows>
+inline void packed8(const uint8_t* top, const uint8_t* bottom, const int32_t* first, F8 share_x, F8 share_y, F8* out) {
+  const auto four = [&](const uint8_t* base, int i, float32x4_t share, float32x4_t* channel) {
+    const auto pixel = [&](int k) { return vld1_u8(base + static_cast<ptrdiff_t>(first[i + k]) * kStep); };
+    const uint8x16x2_t pixels = {{vcombine_u8(pixel(0), pixel(1)), vcombine_u8(pixel(2), pixel(3))}};
+    for (int c = 0; c < 3; ++c) {
+      const uint32x4_t left = one_of_eight(pixels, c);
+      channel[c] = vcvtq_f32_u32(left);
+      if (!kPairs) continue;
+      const uint32x4_t step = vsubq_u32(one_of_eight(pixels, kStep + c), left);
+      channel[c] = vfmaq_f32(channel[c], share, vcvtq_f32_s32(vreinterpretq_s32_u32(step)));
+    }
+  };
+  const auto both = [&](int i, float32x4_t share, float32x4_t share_of_bottom, float32x4_t* channel) {
+    four(top, i, share, channel);
+    if (!kTwoRows) return;
+    float32x4_t below[3];
+    four(bottom, i, share, below);
+    for (int c = 0; c < 3; ++c) {
+      channel[c] = vfmaq_f32(channel[c], share_of_bottom, vsubq_f32(below[c], channel[c]));
+    }
+  };
+  float32x4_t low[3], high[3];
+  both(0, share_x.low, share_y.low, low);
+  both(4, share_x.high, share_y.high, high);
+  for (int c = 0; c < 3; ++c) out[c] = {low[c], high[c]};
+}
+
+}  // namespace edgevision::neon
