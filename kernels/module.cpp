@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "bind_postprocess.h"
 #include "cpu_features.h"
 
 NB_MODULE(_native, m) {
@@ -11,4 +12,5 @@ NB_MODULE(_native, m) {
   m.attr("__version__") = EDGEVISION_VERSION;
   m.def("cpu_features", &edgevision::cpu_features,
         "Instruction sets of this CPU that matter for int8 and preprocessing, sorted names.");
+  edgevision::bind_postprocess(m);
 }
