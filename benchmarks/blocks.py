@@ -25,6 +25,7 @@ UNKEPT_CALLS = 2  # at the start of each block: code and outputs come back into 
 LEAST_CALLS, MOST_CALLS = 3, 25  # kept calls of a block
 BLOCK_NS = 8_000_000  # a block is about as long as this, within those limits
 ATTEMPTS = 4  # to get a block with an undisturbed call
+WARMUP_ROUNDS = 2  # not kept: freed memory finds its places
 
 
 class Usage(NamedTuple):
@@ -117,6 +118,9 @@ def measure_blocks(
         for name in order:
             typical = float(np.median(block(name, LEAST_CALLS)[0]))
             sizes[name] = int(np.clip(BLOCK_NS / max(typical, 1.0), LEAST_CALLS, MOST_CALLS))
+        for _ in range(WARMUP_ROUNDS):
+            for name in order:
+                block(name, sizes[name])
         for counts in (made, kept, faults):  # of the measurement alone
             counts.update(dict.fromkeys(order, 0))
         deadline = clock() + int(seconds * 1e9)

@@ -82,8 +82,7 @@ def main() -> None:
 def measure_all(cases: Sequence[Case], chains: Sequence[Chain], seconds: float) -> Iterator[dict[str, Any]]:
     """Measure every case with every number of threads, hot and cold; the frames of one source are made once."""
     started, done, total = time.monotonic(), 0, len(cases) * len(THREADS) * 2
-    by_source = sorted(cases, key=lambda case: (CASES[0].format is not case.format, case.width, case.height))
-    for _, group in itertools.groupby(by_source, key=lambda case: (case.format, case.width, case.height)):
+    for _, group in itertools.groupby(cases, key=lambda case: (case.format, case.width, case.height)):
         of_source = list(group)
         frames = make_frames(of_source)
         for case in of_source:

@@ -181,6 +181,7 @@ def _blob(case: Case, frames: Sequence[Frame], threads: int, *, reused: bool = F
         if reused:
             cv2.dnn.blobFromImageWithParams(canvas, kept, options)
         else:
+            last[0] = kept  # lets the blob before go, so that its memory is used again
             last[0] = cv2.dnn.blobFromImage(canvas, 1 / STD, (side, side), (MEAN,) * 3, swapRB=True)
 
     return Ready(run, lambda: last[0][0])
