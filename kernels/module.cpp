@@ -5,6 +5,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "bind_postprocess.h"
+#include "bind_preprocess.h"
 #include "cpu_features.h"
 
 NB_MODULE(_native, m) {
@@ -13,4 +14,5 @@ NB_MODULE(_native, m) {
   m.def("cpu_features", &edgevision::cpu_features,
         "Instruction sets of this CPU that matter for int8 and preprocessing, sorted names.");
   edgevision::bind_postprocess(m);
+  edgevision::bind_preprocess(m);
 }

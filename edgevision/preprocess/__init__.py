@@ -1,16 +1,27 @@
 """Spec → plan → tensor."""
 
 from edgevision.preprocess.geometry import Region
-from edgevision.preprocess.plan import Plan, make_plan
+from edgevision.preprocess.plan import Plan, Prepared, make_plan
 from edgevision.preprocess.preprocessor import Preprocessor
-from edgevision.preprocess.spec import ColorOrder, Filter, Fit, Layout, PreprocessSpec, TensorDtype, preset
+from edgevision.preprocess.spec import (
+    Arithmetic,
+    ColorOrder,
+    Filter,
+    Fit,
+    Layout,
+    PreprocessSpec,
+    TensorDtype,
+    preset,
+)
 
 __all__ = [
+    "Arithmetic",
     "ColorOrder",
     "Filter",
     "Fit",
     "Layout",
     "Plan",
+    "Prepared",
     "PreprocessSpec",
     "Preprocessor",
     "Region",

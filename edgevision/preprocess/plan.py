@@ -8,11 +8,25 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from edgevision import _native
 from edgevision.errors import InputError
 from edgevision.frames import ColorEncoding, Frame, MemoryKind, PixelFormat, plane_shapes
-from edgevision.preprocess.geometry import Placement, Region, Taps, check_region, place, taps
-from edgevision.preprocess.portable import PortableKernel
+from edgevision.preprocess.geometry import Placement, Region, check_region
 from edgevision.preprocess.spec import PreprocessSpec
+
+Tensor = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Says that the padding of one item of memory is written already. Made by ``Plan.prepare``.
+
+    Holds on to that memory. Whoever writes over the padding must prepare again.
+    """
+
+    plan: Plan
+    out: Tensor = field(repr=False)
+    address: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +35,8 @@ class Plan:
 
     A plan never changes: any number of threads may run it at once, each with an ``out`` of its own.
 
-    ``rows`` and ``columns`` are the taps of the visible part of the resized picture, in pixels of ``region``; its top
-    left pixel lands at (max(placement.top, 0), max(placement.left, 0)) of the tensor, and what it does not cover is
-    ``spec.pad_value``.
+    The resized picture lies in the tensor as ``placement`` says, and what it does not cover is ``spec.pad_value``.
+    ``loops`` names the instruction set that does the work; they all give the same bits.
     """
 
     spec: PreprocessSpec
@@ -33,24 +46,35 @@ class Plan:
     encoding: ColorEncoding
     region: Region
     placement: Placement
-    rows: Taps
-    columns: Taps
-    _kernel: PortableKernel = field(repr=False)
+    loops: str
+    native: _native.Plan = field(repr=False)
 
-    def run(self, frame: Frame, out: npt.NDArray[np.generic]) -> None:
+    def run(self, frame: Frame, out: Tensor, *, prepared: Prepared | None = None, threads: int = 1) -> None:
         """Prepare ``frame`` into ``out``: one item of the batch, C-contiguous, ``spec.tensor_shape``, ``spec.dtype``.
 
-        Writes every element of ``out``. Raises InputError if frame or ``out`` are not as planned.
+        Writes every element of ``out``; with ``prepared``, which ``prepare(out)`` gave, all but the padding. ``threads``
+        share the rows. Allocates nothing and releases the GIL. Raises InputError if frame, ``out`` or ``prepared`` are not
+        as planned; rows of the frame may lie anywhere, also upside down, but their samples must be packed.
         """
-        self._check_frame(frame)
-        self._check_out(out)
-        self._kernel.run(frame.planes, out)
+        self.check_frame(frame)
+        self.native.run(frame.planes, out, 0 if prepared is None else self.check_prepared(prepared), threads)
 
-    def _check_frame(self, frame: Frame) -> None:
+    def prepare(self, out: Tensor) -> Prepared:
+        """Write the padding into ``out`` once, so that ``run`` can leave it alone as long as nobody else writes there.
+
+        >>> from edgevision.preprocess import Fit, PreprocessSpec
+        >>> plan = make_plan(PreprocessSpec(640, 640, Fit.LETTERBOX), 1080, 1920)
+        >>> slot = np.empty(plan.spec.tensor_shape, np.float32)
+        >>> token = plan.prepare(slot)
+        >>> plan.run(Frame.from_array(np.zeros((1080, 1920, 3), np.uint8)), slot, prepared=token)
+        """
+        return Prepared(self, out, self.native.prepare(out))
+
+    def check_frame(self, frame: Frame) -> None:
+        """Raise InputError unless ``frame`` is in host memory and of the planned size, format and encoding."""
         if frame.memory is not MemoryKind.HOST:
             raise InputError(f"expected a frame in host memory, got {frame.memory.name}; copy it to the host first")
-        planned = (self.height, self.width, self.format)
-        if (frame.height, frame.width, frame.format) != planned:
+        if (frame.height, frame.width, frame.format) != (self.height, self.width, self.format):
             raise InputError(
                 f"this plan is for {self.format.name} frames of {self.height}×{self.width} pixels (height×width), "
                 f"got {frame.format.name} of {frame.height}×{frame.width}; make a plan for those"
@@ -61,16 +85,13 @@ class Plan:
                 "make a plan for that"
             )
 
-    def _check_out(self, out: npt.NDArray[np.generic]) -> None:
-        expected = f"out: expected a writable C-contiguous {self.spec.dtype.value} array of {self.spec.tensor_shape}"
-        if not isinstance(out, np.ndarray):
-            raise InputError(f"{expected}, got {type(out).__name__}")
-        if out.dtype != np.dtype(self.spec.dtype.value) or out.shape != self.spec.tensor_shape:
-            raise InputError(f"{expected}, got {out.dtype} {out.shape}")
-        if not out.flags.writeable:
-            raise InputError(f"{expected}, got a read-only one")
-        if not out.flags.c_contiguous:
-            raise InputError(f"{expected}, got strides {out.strides}")
+    def check_prepared(self, prepared: Prepared) -> int:
+        """The address that ``prepared`` speaks of. Raises InputError where another plan made it."""
+        if prepared.plan is not self:
+            raise InputError(
+                "prepared: expected what this plan's prepare() gave, got another plan's; prepare with this one"
+            )
+        return prepared.address
 
 
 def make_plan(
@@ -80,11 +101,13 @@ def make_plan(
     format: PixelFormat = PixelFormat.BGR,
     encoding: ColorEncoding = ColorEncoding.BT601_LIMITED,
     region: Sequence[int] | None = None,
+    *,
+    loops: str = "",
 ) -> Plan:
     """Plan ``spec`` for frames of ``height``×``width`` pixels, or for the ``region`` (x, y, width, height) of them.
 
-    ``encoding`` matters for YUV formats only. Raises InputError for a size the format cannot have, or a region outside
-    the frame.
+    ``encoding`` matters for YUV formats only. ``loops``: one of ``_native.available_loops()``; the fastest that this CPU
+    has where empty. Raises InputError for a size the format cannot have, or a region outside the frame.
 
     >>> from edgevision.preprocess import preset
     >>> plan = make_plan(preset("imagenet"), 480, 640)
@@ -93,8 +116,22 @@ def make_plan(
     """
     plane_shapes(format, height, width)  # raises for sizes the format cannot have
     area = check_region(region, height, width)
-    at = place(spec, area.height, area.width)
-    rows = taps(area.height, at.height, spec.filter, max(-at.top, 0), min(at.height, spec.height))
-    columns = taps(area.width, at.width, spec.filter, max(-at.left, 0), min(at.width, spec.width))
-    kernel = PortableKernel(spec, format, encoding, area, at, rows, columns)
-    return Plan(spec, height, width, format, encoding, area, at, rows, columns, kernel)
+    native = _native.Plan(
+        size=(spec.height, spec.width),
+        fit=spec.fit.value,
+        filter=spec.filter.value,
+        arithmetic=spec.arithmetic.value,
+        color=spec.color.value,
+        mean=spec.mean,
+        std=spec.std,
+        pad_value=spec.pad_value,
+        crop_ratio=spec.crop_ratio,
+        layout=spec.layout.value,
+        dtype=spec.dtype.value,
+        frame=(height, width),
+        format=format.value,
+        encoding=encoding.value,
+        region=tuple(area),
+        loops=loops,
+    )
+    return Plan(spec, height, width, format, encoding, area, Placement(*native.placement), native.loops, native)

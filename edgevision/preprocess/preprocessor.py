@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from edgevision import _native
 from edgevision.errors import InputError
-from edgevision.frames import Frame, ImageArray
-from edgevision.preprocess.plan import Plan, make_plan
+from edgevision.frames import Frame, ImageArray, MemoryKind
+from edgevision.preprocess.plan import Plan, Tensor, make_plan
 from edgevision.preprocess.spec import PreprocessSpec
 
 _Key = tuple[object, ...]
@@ -57,35 +58,60 @@ class Preprocessor:
     def run(
         self,
         frame: Frame | ImageArray,
-        out: npt.NDArray[np.generic] | None = None,
+        out: Tensor | None = None,
         *,
         region: Sequence[int] | None = None,
-    ) -> npt.NDArray[np.generic]:
+        threads: int = 1,
+    ) -> Tensor:
         """Prepare ``frame``, or its ``region`` (x, y, width, height), into ``out`` and give ``out`` back.
 
         ``frame`` is a Frame or an H×W×3 uint8 BGR array; ``out`` has ``spec.tensor_shape`` and ``spec.dtype``, and is made
-        where it is None. Raises InputError for anything else.
+        where it is None. A mirrored or otherwise scattered view is copied first. Raises InputError for anything else.
         """
-        if not isinstance(frame, Frame):
-            frame = Frame.from_array(frame)
+        frame = packed_frame(frame)
         if out is None:
             out = np.empty(self.spec.tensor_shape, self.spec.dtype.value)
-        self.plan(frame, region).run(frame, out)
+        self.plan(frame, region).run(frame, out, threads=threads)
         return out
 
     def batch(
-        self, frames: Sequence[Frame | ImageArray], out: npt.NDArray[np.generic] | None = None
-    ) -> npt.NDArray[np.generic]:
+        self,
+        frames: Sequence[Frame | ImageArray],
+        out: Tensor | None = None,
+        *,
+        regions: Sequence[Sequence[int] | None] | None = None,
+        threads: int = 1,
+    ) -> Tensor:
         """Prepare ``frames`` into the first items of ``out``; give those items back, [len(frames), *tensor_shape].
 
-        ``out`` may have more items than there are frames: the rest are left as they are.
+        ``regions``: one for each frame (the same frame may come many times: a detector's crops), or None. ``out`` may have
+        more items than there are frames: the rest are left as they are. ``threads`` share the frames and their rows.
         """
         if out is None:
             out = np.empty((len(frames), *self.spec.tensor_shape), self.spec.dtype.value)
-        if out.ndim != 4 or len(out) < len(frames):
-            raise InputError(
-                f"out: expected room for {len(frames)} items of {self.spec.tensor_shape}, got shape {out.shape}"
-            )
-        for frame, item in zip(frames, out, strict=False):
-            self.run(frame, item)
+        if not isinstance(out, np.ndarray) or out.ndim != 4 or len(out) < len(frames):
+            got = f"shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+            raise InputError(f"out: expected room for {len(frames)} items of {self.spec.tensor_shape}, got {got}")
+        if regions is not None and len(regions) != len(frames):
+            raise InputError(f"regions: expected one for each of {len(frames)} frames, got {len(regions)}")
+        items = []
+        for index, frame in enumerate(frames):
+            packed = packed_frame(frame)
+            plan = self.plan(packed, None if regions is None else regions[index])
+            plan.check_frame(packed)
+            items.append((plan.native, packed.planes, out[index], 0))
+        _native.run_batch(items, threads)
         return out[: len(frames)]
+
+
+def packed_frame(frame: Frame | ImageArray) -> Frame:
+    """A frame whose rows are packed: the one that came, or where its samples do not lie side by side, a copy."""
+    if not isinstance(frame, Frame):
+        frame = Frame.from_array(frame)
+    if frame.memory is not MemoryKind.HOST or all(_has_packed_rows(plane) for plane in frame.planes):
+        return frame
+    return replace(frame, planes=tuple(np.ascontiguousarray(plane) for plane in frame.planes))
+
+
+def _has_packed_rows(plane: ImageArray) -> bool:
+    return plane.flags.c_contiguous or plane[0].flags.c_contiguous

@@ -104,3 +104,26 @@ def test_many_threads_many_sizes() -> None:
         thread.join()
     assert not wrong
     assert len(prepare._plans) == 3
+
+
+def test_regions_of_one_frame_make_a_batch() -> None:
+    prepare = Preprocessor(SPEC)
+    image = picture(60, 80)
+    regions = [(0, 0, 80, 60), (79, 59, 1, 1), (10, 20, 30, 7), None]
+    for threads in (1, 3):
+        crops = prepare.batch([image] * len(regions), regions=regions, threads=threads)
+        for crop, region in zip(crops, regions, strict=True):
+            np.testing.assert_array_equal(crop, prepare.run(image, region=region))
+
+
+def test_regions_and_frames_go_together() -> None:
+    with pytest.raises(InputError, match="one for each of 2 frames, got 1"):
+        Preprocessor(SPEC).batch([picture(5, 5)] * 2, regions=[None])
+
+
+@pytest.mark.parametrize("view", [np.s_[:, ::-1], np.s_[::-1, ::-1], np.s_[:, ::2], np.s_[..., ::-1]])
+def test_scattered_views_are_read_as_they_look(view: object) -> None:
+    image = picture(30, 40)[view]  # type: ignore[index]
+    expected = Preprocessor(SPEC).run(np.ascontiguousarray(image))
+    np.testing.assert_array_equal(Preprocessor(SPEC).run(image), expected)
+    np.testing.assert_array_equal(Preprocessor(SPEC).batch([image])[0], expected)

@@ -1,0 +1,50 @@
+"""What kernels/ offers to Python."""
+
+from typing import Any, TypedDict
+
+__version__: str
+
+def cpu_features() -> list[str]: ...
+def available_loops() -> list[str]: ...
+
+class AxisTables(TypedDict):
+    first: bytes  # int32 [count]
+    weight: bytes  # float32 [count, stride]; empty where fixed is not
+    fixed: bytes  # int16 [count, stride]; empty where weight is not
+    taps: int
+    stride: int
+    fixed_bits: int
+
+class Plan:
+    def __init__(
+        self,
+        *,
+        size: tuple[int, int],
+        fit: str,
+        filter: str,
+        arithmetic: str,
+        color: str,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        pad_value: float,
+        crop_ratio: float,
+        layout: str,
+        dtype: str,
+        frame: tuple[int, int],
+        format: str,
+        encoding: str,
+        region: tuple[int, ...],
+        loops: str = "",
+    ) -> None: ...
+    def run(self, planes: tuple[Any, ...], out: Any, prepared: int = 0, threads: int = 1) -> None: ...
+    def prepare(self, out: Any) -> int: ...
+    @property
+    def loops(self) -> str: ...
+    @property
+    def placement(self) -> tuple[int, int, int, int]: ...
+    @property
+    def rows(self) -> AxisTables: ...
+    @property
+    def columns(self) -> AxisTables: ...
+
+def run_batch(items: list[tuple[Plan, tuple[Any, ...], Any, int]], threads: int = 1) -> None: ...

@@ -1,0 +1,127 @@
+#include "threads.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <new>
+#include <thread>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+namespace edgevision {
+namespace {
+
+// Waking a sleeping thread takes longer than preparing a small frame. So a thread that has just worked stays awake this
+// long, in case the next frame comes at once.
+constexpr std::chrono::microseconds kAwake{50};
+
+void relax() {
+#if defined(__x86_64__) || defined(_M_X64)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+class Pool {
+ public:
+  bool try_run(int32_t threads, int32_t tasks, const std::function<void(int32_t)>& work) {
+    const std::unique_lock<std::mutex> caller(caller_, std::try_to_lock);
+    if (!caller.owns_lock()) return false;
+    const int32_t helpers = std::min({threads - 1, tasks - 1, kMaxThreads - 1});
+    while (workers_ < helpers) {
+      std::thread(&Pool::serve, this).detach();
+      ++workers_;
+    }
+    {
+      const std::lock_guard<std::mutex> guard(mutex_);
+      work_ = &work;
+      tasks_ = tasks;
+      next_ = 0;
+      failed_ = false;
+      places_ = helpers;
+      generation_.fetch_add(1, std::memory_order_release);
+    }
+    wake_.notify_all();
+    take_tasks(work, tasks);
+    {
+      const std::lock_guard<std::mutex> guard(mutex_);
+      places_ = 0;  // who has not come by now need not come
+    }
+    while (busy_.load(std::memory_order_acquire) != 0) relax();
+    if (failed_) throw std::bad_alloc();
+    return true;
+  }
+
+ private:
+  void take_tasks(const std::function<void(int32_t)>& work, int32_t tasks) {
+    for (int32_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < tasks;) {
+      try {
+        work(i);
+      } catch (...) {
+        failed_ = true;
+      }
+    }
+  }
+
+  void serve() {
+    uint64_t seen = 0;
+    for (;;) {
+      const auto until = std::chrono::steady_clock::now() + kAwake;
+      while (generation_.load(std::memory_order_acquire) == seen && std::chrono::steady_clock::now() < until) relax();
+      const std::function<void(int32_t)>* work = nullptr;
+      int32_t tasks = 0;
+      {
+        std::unique_lock<std::mutex> guard(mutex_);
+        wake_.wait(guard, [&] { return generation_.load(std::memory_order_relaxed) != seen; });
+        seen = generation_.load(std::memory_order_relaxed);
+        if (places_ == 0) continue;
+        --places_;
+        busy_.fetch_add(1, std::memory_order_relaxed);
+        work = work_;
+        tasks = tasks_;
+      }
+      take_tasks(*work, tasks);
+      busy_.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+  std::mutex caller_;  // held by the one whose work is being done
+  int32_t workers_ = 0;
+
+  std::mutex mutex_;  // guards what follows, but for the atomics
+  std::condition_variable wake_;
+  const std::function<void(int32_t)>* work_ = nullptr;
+  int32_t tasks_ = 0, places_ = 0;
+  std::atomic<uint64_t> generation_{0};
+  std::atomic<int32_t> next_{0}, busy_{0};
+  std::atomic<bool> failed_{false};
+};
+
+// Never destroyed: its threads may outlive main. A forked child has none of them, and makes a pool of its own.
+std::atomic<Pool*> the_pool{nullptr};
+
+Pool& pool() {
+  static const bool registered = [] {
+    the_pool = new Pool;
+#if defined(__unix__) || defined(__APPLE__)
+    pthread_atfork(nullptr, nullptr, [] { the_pool = new Pool; });
+#endif
+    return true;
+  }();
+  (void)registered;
+  return *the_pool.load();
+}
+
+}  // namespace
+
+void parallel_for(int32_t threads, int32_t tasks, const std::function<void(int32_t)>& work) {
+  if (threads > 1 && tasks > 1 && pool().try_run(threads, tasks, work)) return;
+  for (int32_t i = 0; i < tasks; ++i) work(i);
+}
+
+}  // namespace edgevision

@@ -1,0 +1,85 @@
+"""The tables that the native plan builder makes, judged by the float64 geometry in NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgevision import _native
+from edgevision.frames import ColorEncoding, PixelFormat
+from edgevision.preprocess import Arithmetic, Filter, Fit, PreprocessSpec, make_plan
+from edgevision.preprocess.geometry import Placement, Taps, place, taps
+
+
+def dense(axis: Taps | _native.AxisTables, length: int, offset: int = 0) -> np.ndarray:
+    """Weights of an axis as a matrix [outputs, source pixels]."""
+    if isinstance(axis, Taps):
+        first, weights = axis.first, axis.weights
+    else:
+        first = np.frombuffer(axis["first"], np.int32) - offset
+        if axis["fixed"]:
+            weights = np.frombuffer(axis["fixed"], np.int16).reshape(len(first), axis["stride"])
+            assert (weights.sum(axis=1, dtype=np.int64) == 1 << axis["fixed_bits"]).all()
+            weights = weights / (1 << axis["fixed_bits"])
+        else:
+            weights = np.frombuffer(axis["weight"], np.float32)
+            if axis["taps"] <= 2 and axis["stride"] == 1:  # the share of the right one of two pixels
+                share = weights[: len(first)].astype(np.float64)
+                weights = np.stack([1 - share, share], axis=1)[:, : axis["taps"]]
+            weights = weights.reshape(len(first), -1)
+        assert not weights[:, axis["taps"] :].any()
+        weights = weights[:, : axis["taps"]]
+    matrix = np.zeros((len(first), length))
+    for row, (start, values) in enumerate(zip(first, weights, strict=True)):
+        assert start >= 0
+        assert start + len(values) <= length  # never outside the region
+        matrix[row, start : start + len(values)] = values
+    return matrix
+
+
+def random_case(seed: int) -> tuple[PreprocessSpec, int, int, tuple[int, int, int, int]]:
+    rng = np.random.default_rng(seed)
+    fit: Any = rng.choice(list(Fit))
+    filter: Any = rng.choice(list(Filter))
+    fixed = filter is Filter.TRIANGLE and seed % 2
+    spec = PreprocessSpec(
+        *(int(v) for v in rng.integers(1, 90, 2)), fit, filter, crop_ratio=0.875 if fit is Fit.CROP else 1.0,
+        arithmetic=Arithmetic.FIXED if fixed else Arithmetic.FLOAT,
+    )  # fmt: skip
+    height, width = (int(v) for v in rng.integers(1, 700, 2))
+    if seed % 5 == 0:  # as large as the tensor, or a whole number of times as large
+        factor = int(rng.integers(1, 4))
+        height, width = spec.height * factor, spec.width * factor
+    x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
+    region = (x, y, int(rng.integers(1, width - x + 1)), int(rng.integers(1, height - y + 1)))
+    return spec, height, width, region if seed % 3 == 0 else (0, 0, width, height)
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_tables_are_the_taps_of_the_reference(seed: int) -> None:
+    spec, height, width, (x, y, region_width, region_height) = random_case(seed)
+    plan = make_plan(
+        spec, height, width, PixelFormat.GRAY, ColorEncoding.BT601_FULL, (x, y, region_width, region_height)
+    )
+    at = place(spec, region_height, region_width)
+    assert plan.placement == at
+    assert isinstance(plan.placement, Placement)
+
+    tolerance = 2.0**-14 if spec.arithmetic is Arithmetic.FIXED else 1e-6
+    for native, source, resized, cut, target, offset in (
+        (plan.native.rows, region_height, at.height, max(-at.top, 0), spec.height, y),
+        (plan.native.columns, region_width, at.width, max(-at.left, 0), spec.width, x),
+    ):
+        expected = taps(source, resized, spec.filter, cut, min(resized, target))
+        np.testing.assert_allclose(dense(native, source, offset), dense(expected, source), atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "rows"),
+    [(640, 640, 1), (1920, 640, 1), (1280, 640, 2), (640, 1280, 2), (1, 50, 1)],
+)
+def test_bilinear_reads_one_pixel_where_no_other_has_weight(source: int, target: int, rows: int) -> None:
+    plan = make_plan(PreprocessSpec(target, target), source, source)
+    assert plan.native.rows["taps"] == plan.native.columns["taps"] == rows
