@@ -105,12 +105,13 @@ inline void store_int8(int8_t* p, F8 v) {
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
 }
 
-inline void prefetch(const uint8_t* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
+// Inlined by force: GCC takes a function that only prefetches for one without effect, and drops the call.
+inline __attribute__((always_inline)) void prefetch(const uint8_t* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
 
 // Eight output pixels of a packed format, kStep bytes a pixel, from one or two rows: out[c] = channel c of all eight.
 // Reads 16 bytes from each pixel on.
 template <int kStep, bool kPairs, bool kTwoRows>
-inline void packed8(const uint8_t* top, const uint8_t* bottom, const int32_t* first, F8 share_x, F8 share_y, F8* out) {
+inline __attribute__((always_inline)) void packed8(const uint8_t* top, const uint8_t* bottom, const int32_t* first, F8 share_x, F8 share_y, F8* out) {
   // Left and right pixel, each byte to a lane of 32 bits; 0x80 = zero.
   constexpr char o = -128;
   const __m256i left_bytes = _mm256_setr_epi8(0, o, o, o, 1, o, o, o, 2, o, o, o, o, o, o, o,  //

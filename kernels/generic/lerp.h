@@ -23,44 +23,41 @@ constexpr int bytes_per_pixel(Format format) {
 
 // Asks for the source rows of a later output row, a cache line at a time, while this row is being worked on: a camera's
 // frame comes from memory, and rows far apart are nothing that the hardware would foresee.
+template <Format kFormat>
 class Prefetcher {
  public:
   Prefetcher(const Job& job, int32_t row, int32_t end) {
     const int32_t current = job.rows.first[row];
-    // Time enough for a cache miss: a few hundred pixels of work.
-    const int32_t ahead = row + 1 + 128 / job.columns.count;
+    const int32_t ahead = row + 1 + 128 / job.columns.count;  // a few hundred pixels of work: time for a cache miss
     if (ahead >= end) return;
     const int32_t y = job.rows.first[ahead];
+    if (y < current + job.rows.taps) return;  // enlarging: it is here already
     const bool two = job.rows.taps > 1 && job.rows.weight[ahead] > 0.0f;
-    if (y <= current + (job.rows.taps > 1 ? 1 : 0)) return;  // enlarging: it is here already
-    const SourceRow top = source_row(job, y), bottom = source_row(job, y + 1);
-    add(top.plane[0]);
-    if (two) add(bottom.plane[0]);
-    if (job.format == Format::nv12) {
-      add(top.plane[1]);
-      if (two && bottom.plane[1] != top.plane[1]) add(bottom.plane[1]);
+    const SourceRow top = source_row(job, y), bottom = source_row(job, two ? y + 1 : y);
+    row_[0] = top.plane[0];
+    row_[1] = bottom.plane[0];
+    if (kRows > 2) {
+      row_[2] = top.plane[1];
+      row_[3] = bottom.plane[1];
     }
+    next_ = static_cast<int64_t>(job.columns.first[0]) * bytes_per_pixel(kFormat);
   }
 
-  void upto(int64_t byte) {
+  EV_INLINE void upto(int64_t byte) {
     for (; next_ < byte; next_ += 64) {
-      for (int i = 0; i < count_; ++i) prefetch(row_[i] + next_);
+      for (int i = 0; i < kRows; ++i) prefetch(row_[i] + next_);
     }
   }
-
-  void start(int64_t byte) { next_ = byte; }
 
  private:
-  void add(const uint8_t* row) { row_[count_++] = row; }
-
-  const uint8_t* row_[4];
-  int count_ = 0;
-  int64_t next_ = 0;
+  static constexpr int kRows = kFormat == Format::nv12 ? 4 : 2;
+  const uint8_t* row_[kRows]{};
+  int64_t next_ = INT64_MAX;
 };
 
 // One row of YUV pixels at eight places, and where kPairs mixed with their right neighbours.
 template <Format kFormat, bool kPairs>
-inline void yuv8(const SourceRow& row, const int32_t* first, F8 share, const YuvConverter& convert, F8* out) {
+EV_INLINE void yuv8(const SourceRow& row, const int32_t* first, F8 share, const YuvConverter& convert, F8* out) {
   const I8 x = load_ints(first);
   I8 y[2], cb[2], cr[2];
   if constexpr (kFormat == Format::yuyv) {  // Y0 Cb Y1 Cr for two pixels
@@ -98,7 +95,7 @@ inline void yuv8(const SourceRow& row, const int32_t* first, F8 share, const Yuv
 
 // Eight pixels of the picture, not yet normalised.
 template <Format kFormat, bool kPairs, bool kTwoRows>
-inline void resample8(const SourceRow& top, const SourceRow& bottom, const int32_t* first, F8 share_x, F8 share_y,
+EV_INLINE void resample8(const SourceRow& top, const SourceRow& bottom, const int32_t* first, F8 share_x, F8 share_y,
                       const YuvConverter& convert, F8* out) {
   if constexpr (kFormat == Format::bgr || kFormat == Format::rgb || kFormat == Format::bgra) {
     packed8<bytes_per_pixel(kFormat), kPairs, kTwoRows>(top.plane[0], bottom.plane[0], first, share_x, share_y, out);
@@ -123,14 +120,15 @@ inline void resample8(const SourceRow& top, const SourceRow& bottom, const int32
 }
 
 template <Format kFormat, bool kPairs, bool kTwoRows>
-inline void lerp_row(const Job& job, int32_t row, Prefetcher& ahead, const Shader& shade, const YuvConverter& convert) {
+inline void lerp_row(const Job& job, int32_t row, int32_t last_row, const Shader& shade, const YuvConverter& convert) {
   const int32_t y = job.rows.first[row];
   const SourceRow top = source_row(job, y), bottom = kTwoRows ? source_row(job, y + 1) : top;
   const F8 share_y = all(kTwoRows ? job.rows.weight[row] : 0.0f);
   const int32_t* first = job.columns.first;
   const float* share = job.columns.weight;
-  ahead.start(static_cast<int64_t>(first[0]) * bytes_per_pixel(kFormat));
-  write_row(job, row, [&](int32_t begin, int32_t end, const FloatRows& out) {
+  Prefetcher<kFormat> ahead(job, row, last_row);
+  write_row(job, row, [&](int32_t begin, int32_t end, const FloatRows& rows) EV_INLINE_LAMBDA {
+    const Target out = shade.target(rows);
     for (int32_t x = begin; x < end; x += 8) {
       F8 pixel[3];
       resample8<kFormat, kPairs, kTwoRows>(top, bottom, first + x, load(share + x), share_y, convert, pixel);
@@ -146,12 +144,11 @@ inline void lerp_picture(const Job& job, int32_t begin, int32_t end) {
   const YuvConverter convert(job.yuv);
   const bool pairs = job.columns.taps > 1;
   for (int32_t row = begin; row < end; ++row) {
-    Prefetcher ahead(job, row, end);
     const bool two = job.rows.taps > 1 && job.rows.weight[row] != 0.0f;  // a row without weight need not be read
-    if (pairs && two) lerp_row<kFormat, true, true>(job, row, ahead, shade, convert);
-    else if (pairs) lerp_row<kFormat, true, false>(job, row, ahead, shade, convert);
-    else if (two) lerp_row<kFormat, false, true>(job, row, ahead, shade, convert);
-    else lerp_row<kFormat, false, false>(job, row, ahead, shade, convert);
+    if (pairs && two) lerp_row<kFormat, true, true>(job, row, end, shade, convert);
+    else if (pairs) lerp_row<kFormat, true, false>(job, row, end, shade, convert);
+    else if (two) lerp_row<kFormat, false, true>(job, row, end, shade, convert);
+    else lerp_row<kFormat, false, false>(job, row, end, shade, convert);
   }
 }
 

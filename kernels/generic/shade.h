@@ -7,6 +7,10 @@
 #include "../job.h"
 #include "../pixel.h"
 
+// The loops below are written as functions for the reader; a call in the middle of one would spill every vector.
+#define EV_INLINE inline __attribute__((always_inline))
+#define EV_INLINE_LAMBDA __attribute__((always_inline))
+
 namespace edgevision::EV_ISA {
 
 // Columns worked on at once where the tensor is not rows of float32: the tile stays in the first-level cache.
@@ -31,42 +35,53 @@ inline FloatRows direct_rows(const Job& job, int32_t row, int32_t column) {
   return rows;
 }
 
-// Normalise eight pixels into rows[...][at …]; only the first `count` of them where there are fewer.
+// The same rows, in the order of the pixel's channels in memory.
+struct Target {
+  float* channel[3];
+};
+
+// Normalises eight pixels at a time.
 class Shader {
  public:
   explicit Shader(const Job& job)
-      : channels_(job.channels), luma_(job.channels == 1 && job.format != Format::gray) {
-    for (int32_t c = 0; c < channels_; ++c) {
-      source_[c] = job.source[c];
-      scale_[c] = all(job.scale[c]);
-      offset_[c] = all(job.offset[c]);
+      : three_(job.channels == 3), luma_(job.channels == 1 && job.format != Format::gray) {
+    for (int32_t c = 0; c < job.channels; ++c) {
+      const int32_t m = job.format == Format::gray ? c : job.source[c];
+      tensor_channel_[m] = c;
+      scale_[m] = all(job.scale[c]);
+      offset_[m] = all(job.offset[c]);
     }
     luma_weight_[0] = all(job.luma_weight[0]);
     luma_weight_[1] = all(job.luma_weight[1]);
   }
 
-  void operator()(const F8* pixel, const FloatRows& rows, int32_t at, int32_t count) const {
+  Target target(const FloatRows& rows) const {
+    return {{rows.channel[tensor_channel_[0]], rows.channel[tensor_channel_[1]], rows.channel[tensor_channel_[2]]}};
+  }
+
+  // Write pixels at … at + 7, or only the first `count` of them where there are fewer.
+  EV_INLINE void operator()(const F8* pixel, const Target& out, int32_t at, int32_t count) const {
+    if (three_) {
+      for (int c = 0; c < 3; ++c) put(out.channel[c] + at, fma(pixel[c], scale_[c], offset_[c]), count);
+      return;
+    }
+    F8 v = pixel[0];
     if (luma_) {
-      const F8 v = fma(luma_weight_[0], sub(pixel[0], pixel[1]),
-                       fma(luma_weight_[1], sub(pixel[2], pixel[1]), pixel[1]));
-      return put(rows.channel[0] + at, fma(v, scale_[0], offset_[0]), count);
+      v = fma(luma_weight_[0], sub(pixel[0], pixel[1]), fma(luma_weight_[1], sub(pixel[2], pixel[1]), pixel[1]));
     }
-    for (int32_t c = 0; c < channels_; ++c) {
-      put(rows.channel[c] + at, fma(pixel[source_[c]], scale_[c], offset_[c]), count);
-    }
+    put(out.channel[0] + at, fma(v, scale_[0], offset_[0]), count);
   }
 
  private:
-  static void put(float* out, F8 v, int32_t count) {
+  static EV_INLINE void put(float* out, F8 v, int32_t count) {
     if (count >= 8) return store(out, v);
     float lanes[8];
     store(lanes, v);
     std::memcpy(out, lanes, static_cast<size_t>(count) * sizeof(float));
   }
 
-  int32_t channels_;
-  bool luma_;
-  int32_t source_[3]{};
+  bool three_, luma_;
+  int32_t tensor_channel_[3]{};
   F8 scale_[3], offset_[3], luma_weight_[2];
 };
 
@@ -113,7 +128,7 @@ inline void pack(const Job& job, const FloatRows& tile, int32_t row, int32_t col
 // Let `make(begin, end, rows)` fill rows of floats for the picture's columns begin … end - 1, and put them into the
 // tensor: in place where it is rows of floats, else by way of a tile.
 template <typename Make>
-inline void write_row(const Job& job, int32_t row, Make make) {
+EV_INLINE void write_row(const Job& job, int32_t row, Make make) {
   if (is_direct(job)) return make(0, job.columns.count, direct_rows(job, row, 0));
   float tile[3][kTile + 8];
   const FloatRows rows = {{tile[0], tile[1], tile[2]}};

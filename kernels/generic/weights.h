@@ -232,7 +232,8 @@ inline void weights_picture(const Job& job, int32_t begin, int32_t end, float* s
       take_apart<kFormat>(now, columns.count, apart, pitch);
       lines = apart;
     }
-    write_row(job, row, [&](int32_t first, int32_t last, const FloatRows& out) {
+    write_row(job, row, [&](int32_t first, int32_t last, const FloatRows& rows) {
+      const Target out = shade.target(rows);
       for (int32_t x = first; x < last; x += 8) {
         F8 pixel[3];
         across8(job.columns, x, lines, pitch, columns.begin, kChannels, pixel);

@@ -1,7 +1,7 @@
 // Y'CbCr to B, G, R for eight pixels.
 #pragma once
 
-#include "../job.h"
+#include "shade.h"
 
 namespace edgevision::EV_ISA {
 
@@ -12,7 +12,7 @@ class YuvConverter {
         green_cr_(all(m.green_cr)), red_cr_(all(m.red_cr)), bias_{all(m.bias[0]), all(m.bias[1]), all(m.bias[2])} {}
 
   // The order of operations is pixel.h's: chroma_terms, then yuv_pixel.
-  void operator()(F8 y, F8 cb, F8 cr, F8* bgr) const {
+  EV_INLINE void operator()(F8 y, F8 cb, F8 cr, F8* bgr) const {
     const F8 chroma[3] = {fma(cb, blue_cb_, bias_[0]), fma(cb, green_cb_, fma(cr, green_cr_, bias_[1])),
                           fma(cr, red_cr_, bias_[2])};
     const F8 top = all(255.0f);
