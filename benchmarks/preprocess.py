@@ -31,10 +31,22 @@ from benchmarks.preprocess_cases import CASES, READ, SOURCES, STD, Case, cache_b
 from benchmarks.preprocess_peers import CHAINS, Chain, Ready, installed, set_threads
 from edgevision.frames import Frame
 from edgevision.latency import paired_ratio
+from edgevision.machine import package_versions, usable_cores
+from edgevision.preprocess import make_plan
 from edgevision.preprocess.reference import reference
 
-SECONDS, QUICK_SECONDS = 5.5, 1.4  # of measuring, for each case, number of threads and source
+SECONDS, QUICK_SECONDS = 5.5, 1.2  # of measuring, for each case, number of threads and source
 THREADS = (1, 2)
+PACKAGES = (
+    "edgevision",
+    "numpy",
+    "opencv-python-headless",
+    "opencv-python",
+    "torch",
+    "torchvision",
+    "openvino",
+    "pillow",
+)
 PAUSE_S = 0.004  # before each block where there are threads: those of the block before spin for a while
 
 
@@ -55,8 +67,14 @@ def main() -> None:
     chains = [chain for chain in CHAINS if installed(chain.package)]
     missing = sorted({chain.package for chain in CHAINS} - {chain.package for chain in chains})
     say(allocator + (f"; left out, not installed: {', '.join(missing)}" if missing else ""))
+    if (load := os.getloadavg()[0]) > 0.3 * usable_cores():
+        say(
+            f"other processes keep {load:.1f} cores busy: intervals will be wide, and two threads are not judged fairly"
+        )
     seconds = QUICK_SECONDS if arguments.quick else SECONDS
     result: dict[str, Any] = {
+        "versions": package_versions(PACKAGES),
+        "loops": make_plan(cases[0].spec, cases[0].height, cases[0].width, cases[0].format).loops,
         "allocator": allocator,
         "cache_bytes": cache_bytes(),
         "not_installed": missing,

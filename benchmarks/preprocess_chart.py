@@ -52,7 +52,7 @@ SERIES = (
     Series("OpenVINO", (OPENVINO,), "#009e73", "s"),
     Series("Pillow", (PILLOW,), "#9a5f86", "^"),
 )
-FIXED_LABEL = "torchvision ÷ our fixed-point"
+FIXED_LABEL = "to our fixed-point"  # torchvision again, in units of that mode
 
 
 def draw(result: dict[str, Any], folder: Path) -> list[Path]:
