@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.errors import InputError
-from edgevision.frames import ImageArray
+from edgevision.frames import Frame, ImageArray
+from edgevision.preprocess import ColorOrder, Filter, Layout, PreprocessSpec, TensorDtype, make_plan
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def augment(
 ) -> ImageArray:
     """A random ``size``×``size``×3 uint8 version of ``image`` (H×W×3 uint8, any channel order).
 
-    ``antialias`` shrinks by area means, for models whose preprocess spec is antialiased; else bilinear as at run time.
+    ``antialias``: for models whose preprocess spec has the antialiased filter; else bilinear, as at run time.
     The same generator state gives the same picture.
     """
     picture = _crop(image, size, options, random, antialias)
@@ -89,14 +90,13 @@ def _crop(
     import cv2
 
     top, left, height, width = crop_box(image.shape[0], image.shape[1], options, random)
-    image = image[top : top + height, left : left + width]
-    shrinks = antialias and min(height, width) > size
     if random.random() >= options.rotate:
-        filter = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        return np.asarray(cv2.resize(image, (size, size), interpolation=filter), np.uint8)
-    if shrinks:  # the rotation below reads 2×2 pixels only
-        image = np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+        return _resize(image, (left, top, width, height), size, Filter.TRIANGLE if antialias else Filter.BILINEAR)
+    if antialias and min(height, width) > size:  # the rotation below reads 2×2 pixels only
+        image = _resize(image, (left, top, width, height), size, Filter.TRIANGLE)
         height = width = size
+    else:
+        image = image[top : top + height, left : left + width]
     angle = random.uniform(-options.rotate_degrees, options.rotate_degrees)
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
     to_size = np.diag([size / width, size / height]) @ turn
@@ -104,6 +104,17 @@ def _crop(
     to_size[:, 2] += 0.5 * to_size[:, :2].sum(1) - 0.5
     turned = cv2.warpAffine(image, to_size, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(turned, np.uint8)
+
+
+def _resize(image: ImageArray, region: tuple[int, int, int, int], size: int, filter: Filter) -> ImageArray:
+    """The region as ``size``×``size``×3 uint8, by the kernels that prepare frames at run time."""
+    spec = PreprocessSpec(
+        size, size, filter=filter, color=ColorOrder.BGR, mean=(0.0,) * 3, std=(1.0,) * 3, layout=Layout.NHWC,
+        dtype=TensorDtype.UINT8,
+    )  # fmt: skip
+    out = np.empty((size, size, 3), np.uint8)
+    make_plan(spec, *image.shape[:2], region=region).run(Frame.from_array(image), out)
+    return out
 
 
 def _relight(image: ImageArray, options: Augmentation, random: np.random.Generator) -> ImageArray:
