@@ -123,7 +123,7 @@ def nms_candidates(scene: Scene) -> tuple[dict[str, Callable[[], Any]], int, dic
         for b, s, c in zip(boxes, scores, classes, strict=True)
     ]
     # x y w h, as OpenCV takes them
-    rectangles = [np.concatenate([b[:, :2], b[:, 2:] - b[:, :2]], axis=1).astype(np.float64) for b in boxes]
+    rectangles: list[Any] = [np.concatenate([b[:, :2], b[:, 2:] - b[:, :2]], axis=1).astype(np.float64) for b in boxes]
     ids = classes.astype(np.int32)
 
     def with_torchvision() -> list[Any]:
@@ -165,7 +165,7 @@ def numpy_nms(boxes: Array, scores: Array, classes: Array, limit: int | None) ->
     x1, y1, x2, y2 = boxes[order].T
     labels, areas = classes[order], (x2 - x1) * (y2 - y1)
     left = np.arange(len(order))
-    kept = []
+    kept: list[int] = []
     while len(left) and (limit is None or len(kept) < limit):
         best, rest = left[0], left[1:]
         kept.append(order[best])
@@ -182,12 +182,16 @@ def softmax_candidates(table: Array) -> dict[str, Callable[[], Any]]:
     import torch
 
     def with_numpy() -> Array:
-        powers = np.exp(table - table.max(axis=1, keepdims=True))
+        powers: Array = np.exp(table - table.max(axis=1, keepdims=True))
         powers /= powers.sum(axis=1, keepdims=True)
         return powers
 
     tensor = torch.from_numpy(table)
-    calls = {OURS: lambda: softmax(table), "numpy": with_numpy, "torch.softmax": lambda: torch.softmax(tensor, 1)}
+    calls: dict[str, Callable[[], Any]] = {
+        OURS: lambda: softmax(table),
+        "numpy": with_numpy,
+        "torch.softmax": lambda: torch.softmax(tensor, 1),
+    }
     powers = np.exp(table.astype(np.float64) - table.max(axis=1, keepdims=True))
     for call in calls.values():
         np.testing.assert_allclose(np.asarray(call()), powers / powers.sum(axis=1, keepdims=True), rtol=1e-5)
@@ -195,7 +199,7 @@ def softmax_candidates(table: Array) -> dict[str, Callable[[], Any]]:
 
 
 def top_k_candidates(table: Array) -> dict[str, Callable[[], Any]]:
-    """Each returns (indices, values), exactly those of a stable sort."""
+    """Each returns (indices, values): the values of a stable sort, in its order."""
     import torch
 
     def with_argsort() -> tuple[Array, Array]:
@@ -213,7 +217,7 @@ def top_k_candidates(table: Array) -> dict[str, Callable[[], Any]]:
         OURS: lambda: top_k(table, TOP),
         "numpy argsort": with_argsort,
         "numpy argpartition": with_argpartition,
-        "torch.topk": lambda: torch.topk(tensor, TOP, dim=1)[::-1],
+        "torch.topk": lambda: tuple(torch.topk(tensor, TOP, dim=1))[::-1],
     }
     expected = np.argsort(-table, axis=1, kind="stable")[:, :TOP]
     for call in calls.values():
