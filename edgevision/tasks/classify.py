@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.errors import EngineError, InputError
+from edgevision.tasks.postprocess import top_k
 from edgevision.tasks.results import Classification, FrameId, Label, Prediction, Timing
 
 OUTPUTS = ("logits", "probabilities")
@@ -103,10 +104,10 @@ class ClassifyTask:
         scores = self.probabilities(raw)
         if len(frames) != len(scores):
             raise InputError(f"expected one frame id for each of {len(scores)} rows, got {len(frames)}")
-        best = np.argsort(-scores, axis=1, kind="stable")[:, : self.top]
+        columns, values = top_k(scores, self.top)
         answers = [
-            tuple(Prediction(self.labels[i].id, self.labels[i].name, float(row[i])) for i in columns)
-            for row, columns in zip(scores, best, strict=True)
+            tuple(Prediction(self.labels[i].id, self.labels[i].name, score) for i, score in zip(*row, strict=True))
+            for row in zip(columns.tolist(), values.tolist(), strict=True)
         ]
         timing = replace(timing, decode_ms=1e3 * (time.perf_counter() - started))
         return [

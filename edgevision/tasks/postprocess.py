@@ -7,13 +7,13 @@ take read-only arrays and any strides, and leave their arguments as they are.
 from __future__ import annotations
 
 import math
-from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.errors import EdgeVisionError, InputError
+from edgevision import _native
+from edgevision.errors import InputError
 
 IOU_THRESHOLD = 0.7
 SCORE_THRESHOLD = 0.25
@@ -42,7 +42,7 @@ def softmax(logits: npt.NDArray[_Float], temperature: float = 1.0) -> npt.NDArra
     if not _is_number(temperature) or not least <= temperature <= most:
         raise InputError(f"temperature is a finite number above 0 (a normal {logits.dtype}), got {temperature!r}")
     out = np.empty(logits.shape, logits.dtype)
-    row = _native().softmax(_dense(logits), float(temperature), out)
+    row = _native.softmax(_dense(logits), float(temperature), out)
     if row >= 0:
         raise InputError(
             f"expected logits that are finite or -inf, not all -inf in a row; row {row} is not so. "
@@ -67,7 +67,7 @@ def top_k(scores: npt.NDArray[_Float], count: int) -> tuple[npt.NDArray[np.int64
     rows, columns = scores.shape
     indices = np.empty((rows, min(count, columns)), np.int64)
     values = np.empty(indices.shape, scores.dtype)
-    row = _native().top_k(_dense(scores), indices, values)
+    row = _native.top_k(_dense(scores), indices, values)
     if row >= 0:
         raise InputError(f"expected scores without NaN; row {row} holds NaN. The graph or its input is broken")
     return indices, values
@@ -128,7 +128,7 @@ def nms(
     counts = np.empty(items, np.int64)
     # Of the boxes only candidates are read, by their strides: YOLO's 4×n output, transposed, is not copied.
     usable = boxes.flags.aligned and not any(stride % boxes.itemsize for stride in boxes.strides)
-    nan = _native().nms(
+    nan = _native.nms(
         boxes if usable else _dense(boxes), _dense(scores), classes,
         float(iou_threshold), float(score_threshold), kept, counts,
     )  # fmt: skip
@@ -178,15 +178,3 @@ def _is_number(value: object) -> bool:
 def _dense(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The array itself where it is dense and aligned, else a copy that is."""
     return array if array.flags.c_contiguous and array.flags.aligned else np.array(array, order="C")
-
-
-def _native() -> ModuleType:
-    try:
-        from edgevision import _native
-    except ImportError as error:
-        raise EdgeVisionError(
-            "post-processing needs edgevision's native part, which this checkout has not built; "
-            "install a wheel, or run: pip install ."
-        ) from error
-    module: ModuleType = _native
-    return module
