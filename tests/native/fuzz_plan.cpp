@@ -1,0 +1,202 @@
+// Fuzzes the plan builder (libFuzzer): bytes become a spec and a source, most of them nonsense. Either the plan is refused
+// with InvalidArgument, or its tables hold what the loops rely on; small ones are run, and the fastest loops of this CPU
+// must give what the scalar ones give. docs/kernels.md says how to run it.
+#include <fuzzer/FuzzedDataProvider.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "pixel.h"
+#include "plan.h"
+
+namespace {
+
+using namespace edgevision;
+
+// Weights of one axis, at most, whatever the sizes. The taps of `count` outputs overlap so that each source pixel has two,
+// plus 2 an output for the ends, and rows of the table are rounded up to 16.
+constexpr int64_t kLargestTable = 2 * kMaxFrameSide + 18 * kMaxTensorSide;
+
+void expect(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "does not hold: %s\n", what);
+  std::abort();
+}
+
+template <typename Enum>
+Enum one_of(FuzzedDataProvider& bytes, Enum last) {
+  return static_cast<Enum>(bytes.ConsumeIntegralInRange<int32_t>(0, static_cast<int32_t>(last)));
+}
+
+int32_t side(FuzzedDataProvider& bytes, int32_t largest) {
+  switch (bytes.ConsumeIntegralInRange<int32_t>(0, 9)) {
+    case 0: return bytes.ConsumeIntegral<int32_t>();
+    case 1: return bytes.ConsumeIntegralInRange<int32_t>(largest - 2, largest + 1);
+    case 2: return bytes.ConsumeIntegralInRange<int32_t>(1, largest);
+    case 3: return bytes.ConsumeIntegralInRange<int32_t>(1, 600);
+    default: return bytes.ConsumeIntegralInRange<int32_t>(1, 40);
+  }
+}
+
+double number(FuzzedDataProvider& bytes, double low, double high) {
+  switch (bytes.ConsumeIntegralInRange<int32_t>(0, 7)) {
+    case 0: return bytes.PickValueInArray({0.0, -0.0, 1.0, -1.0, HUGE_VAL, -HUGE_VAL, double{NAN}, 1e-320, 1e308});
+    case 1: return bytes.ConsumeFloatingPoint<double>();
+    case 2: return bytes.ConsumeFloatingPointInRange<double>(low, high) * bytes.PickValueInArray({1e-38, 1e-35, 1e35, 1e38});
+    default: return bytes.ConsumeFloatingPointInRange<double>(low, high);
+  }
+}
+
+Spec fuzzed_spec(FuzzedDataProvider& bytes) {
+  Spec s{};
+  s.height = side(bytes, kMaxTensorSide);
+  s.width = side(bytes, kMaxTensorSide);
+  s.fit = one_of(bytes, Fit::crop);
+  s.filter = one_of(bytes, Filter::triangle);
+  s.arithmetic = one_of(bytes, Arithmetic::fixed);
+  s.color = one_of(bytes, Color::gray);
+  for (double& mean : s.mean) mean = number(bytes, -300.0, 300.0);
+  for (double& std : s.std) std = number(bytes, 0.0, 300.0);
+  s.pad_value = number(bytes, 0.0, 255.0);
+  s.crop_ratio = number(bytes, 0.1, 1.0);
+  s.layout = one_of(bytes, Layout::nhwc);
+  s.dtype = one_of(bytes, Dtype::int8);
+  return s;
+}
+
+Source fuzzed_source(FuzzedDataProvider& bytes) {
+  Source s{};
+  s.height = side(bytes, kMaxFrameSide);
+  s.width = side(bytes, kMaxFrameSide);
+  s.format = one_of(bytes, Format::yuyv);
+  s.encoding = one_of(bytes, Encoding::bt709_full);
+  if (is_yuv(s.format) && bytes.ConsumeIntegralInRange<int32_t>(0, 7) != 0) {
+    s.height &= ~1;
+    s.width &= ~1;
+  }
+  if (bytes.ConsumeBool()) {
+    s.region_height = s.height;
+    s.region_width = s.width;
+  } else if (bytes.ConsumeBool() && s.height > 0 && s.width > 0) {
+    s.y = bytes.ConsumeIntegralInRange<int32_t>(0, s.height - 1);
+    s.x = bytes.ConsumeIntegralInRange<int32_t>(0, s.width - 1);
+    s.region_height = bytes.ConsumeIntegralInRange<int32_t>(1, s.height - s.y);
+    s.region_width = bytes.ConsumeIntegralInRange<int32_t>(1, s.width - s.x);
+  } else {
+    s.y = side(bytes, kMaxFrameSide);
+    s.x = side(bytes, kMaxFrameSide);
+    s.region_height = side(bytes, kMaxFrameSide);
+    s.region_width = side(bytes, kMaxFrameSide);
+  }
+  return s;
+}
+
+// What every loop takes for granted of an axis that covers pixels begin … begin + size - 1 of the frame.
+void check_axis(const Axis& axis, Resampling resampling, int32_t begin, int32_t size) {
+  expect(axis.count >= 1 && axis.taps >= 1, "an axis has outputs, and an output has taps");
+  expect(static_cast<int64_t>(axis.count) * axis.stride <= kLargestTable, "tables are of bounded size");
+  for (int32_t i = 0; i < axis.count; ++i) {
+    expect(axis.first[i] >= begin, "taps begin inside the region");
+    expect(axis.first[i] - begin <= size - axis.taps, "taps end inside the region");
+    expect(i == 0 || axis.first[i] >= axis.first[i - 1], "taps move in one direction");
+    const int64_t at = static_cast<int64_t>(i) * axis.stride;
+    switch (resampling) {
+      case Resampling::lerp:
+        expect(axis.taps <= 2 && axis.weight[i] >= 0.0f && axis.weight[i] <= 1.0f, "a share is one");
+        break;
+      case Resampling::weights: {
+        double sum = 0.0;
+        for (int32_t tap = 0; tap < axis.stride; ++tap) {
+          const float weight = axis.weight[at + tap];
+          expect(tap < axis.taps ? weight >= 0.0f : weight == 0.0f, "no weight is negative, none lies beyond the taps");
+          sum += static_cast<double>(weight);
+        }
+        expect(std::abs(sum - 1.0) <= 1e-6, "weights sum to 1");
+        break;
+      }
+      case Resampling::fixed: {
+        int64_t sum = 0;
+        for (int32_t tap = 0; tap < axis.stride; ++tap) {
+          const int32_t weight = axis.fixed[at + tap];
+          expect(tap < axis.taps ? weight >= 0 : weight == 0, "no integer is negative, none lies beyond the taps");
+          sum += weight;
+        }
+        expect(sum == int64_t{1} << axis.fixed_bits, "integers sum to one");
+        break;
+      }
+    }
+  }
+}
+
+void check_plan(const Plan& plan) {
+  const Job& job = plan.job();
+  const Source& source = plan.source();
+  check_axis(job.rows, job.resampling, source.y, source.region_height);
+  check_axis(job.columns, job.resampling, source.x, source.region_width);
+  expect(job.top >= 0 && job.top + job.rows.count <= job.height, "the picture's rows lie in the tensor");
+  expect(job.left >= 0 && job.left + job.columns.count <= job.width, "the picture's columns lie in the tensor");
+  for (int32_t c = 0; c < job.channels; ++c) {
+    expect(job.source[c] >= 0 && job.source[c] < 3, "a channel has a source");
+    expect(std::isfinite(job.scale[c]) && std::isfinite(job.offset[c]) && std::isfinite(job.pad[c]),
+           "normalisation is finite");
+  }
+}
+
+// Whether the scalar loops are done with it in milliseconds.
+bool is_small(const Plan& plan) {
+  const Job& job = plan.job();
+  int64_t plane_total = 0;
+  for (int32_t p = 0; p < plane_count(job.format); ++p) {
+    const PlaneShape shape = plane_shape(plan.source(), p);
+    plane_total += shape.rows * shape.row_bytes;
+  }
+  const int64_t samples = static_cast<int64_t>(job.rows.count) * job.columns.count * job.rows.taps * job.columns.taps;
+  return plane_total <= 1 << 18 && plan.out_bytes() <= 1 << 18 && samples <= 1 << 19;
+}
+
+void compare(const Plan& plan, FuzzedDataProvider& bytes) {
+  std::vector<std::unique_ptr<uint8_t[]>> blocks;  // each of its own size to the byte
+  Planes planes{};
+  uint32_t noise = bytes.ConsumeIntegral<uint32_t>();
+  for (int32_t p = 0; p < plane_count(plan.source().format); ++p) {
+    const PlaneShape shape = plane_shape(plan.source(), p);
+    const int64_t pitch = shape.row_bytes + bytes.ConsumeIntegralInRange<int32_t>(0, 40);
+    const int64_t size = pitch * (shape.rows - 1) + shape.row_bytes;
+    blocks.emplace_back(new uint8_t[static_cast<size_t>(size)]);
+    for (int64_t i = 0; i < size; ++i) {
+      noise = noise * 1664525u + 1013904223u;
+      blocks.back()[static_cast<size_t>(i)] = static_cast<uint8_t>(noise >> 24);
+    }
+    const bool upside_down = bytes.ConsumeBool();
+    planes.data[p] = blocks.back().get() + (upside_down ? pitch * (shape.rows - 1) : 0);
+    planes.pitch[p] = upside_down ? -pitch : pitch;
+  }
+  const int32_t height = plan.spec().height, split = bytes.ConsumeIntegralInRange<int32_t>(0, height);
+  // Filled with different bytes: one that neither writes is a difference.
+  const auto size = static_cast<size_t>(plan.out_bytes());
+  std::vector<uint8_t> expected(size, 0x5a), got(size, 0xa5);
+  Plan(plan.spec(), plan.source(), *find_loops("scalar")).run_rows(planes, expected.data(), false, 0, height);
+  plan.run_rows(planes, got.data(), false, split, height);
+  plan.run_rows(planes, got.data(), false, 0, split);
+  expect(got == expected, "the fastest loops give what the scalar ones give");
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  FuzzedDataProvider bytes(data, size);
+  const Spec spec = fuzzed_spec(bytes);
+  const Source source = fuzzed_source(bytes);
+  std::unique_ptr<const Plan> plan;
+  try {
+    plan = std::make_unique<Plan>(spec, source, *available_loops().front());
+  } catch (const InvalidArgument&) {
+    return 0;
+  }
+  check_plan(*plan);
+  if (is_small(*plan)) compare(*plan, bytes);
+  return 0;
+}
