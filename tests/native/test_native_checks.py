@@ -1,0 +1,117 @@
+"""The kernels by themselves, without Python: builds the programs of this folder, and runs them on this CPU, on an
+emulated ARM, and under sanitizers.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# Build → the requirement it has, what sets it apart, and what runs its programs.
+BUILDS: dict[str, tuple[str, list[str], list[str]]] = {
+    "host": ("compiler", [], []),
+    "clang": ("clang", ["-DCMAKE_CXX_COMPILER=clang++"], []),
+    "aarch64": (
+        "aarch64",
+        [f"-DCMAKE_TOOLCHAIN_FILE={ROOT}/cmake/aarch64-linux-gnu.cmake"],
+        ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"],
+    ),
+    "sanitizers": (  # AddressSanitizer and UBSan; -O1 compiles in half the time
+        "sanitizers",
+        ["-DCMAKE_CXX_COMPILER=clang++", "-DEDGEVISION_FUZZ=ON", "-DCMAKE_CXX_FLAGS_RELEASE=-O1"],
+        [],
+    ),
+}
+
+
+def on(build: str, *values: Any) -> Any:
+    """A case for one build."""
+    return pytest.param(build, *values, marks=pytest.mark.requires(BUILDS[build][0]), id=build)
+
+
+def run(command: list[str]) -> str:
+    environment = {name: value for name, value in os.environ.items() if name not in ("CXX", "CXXFLAGS", "MAKEFLAGS")}
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(command)}: status {done.returncode}\n{done.stdout[-4000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes a build, once; gives its folder."""
+    made: dict[str, Path] = {}
+
+    def make(build: str) -> Path:
+        if build not in made:
+            path = tmp_path_factory.mktemp(build)
+            generator = ["-G", "Ninja"] if shutil.which("ninja") else []
+            options = ["-DEDGEVISION_PYTHON=OFF", "-DEDGEVISION_CHECKS=ON", *BUILDS[build][1]]
+            run(["cmake", "-S", str(ROOT), "-B", str(path), *generator, *options])
+            run(["cmake", "--build", str(path), "--parallel", "2"])
+            made[build] = path
+        return made[build]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def program(folder: Callable[[str], Path]) -> Callable[..., str]:
+    """Runs a program of a build; gives what it prints."""
+
+    def start(build: str, name: str, *arguments: str) -> str:
+        return run([*BUILDS[build][2], str(folder(build) / "tests/native" / name), *arguments])
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("build", "plans", "loops"),
+    [on("host", 3000, ""), on("clang", 1500, ""), on("aarch64", 600, "neon "), on("sanitizers", 600, "")],
+)
+def test_the_loops_of_this_cpu_equal_the_scalar_ones(program, build, plans, loops):
+    output = program(build, "check_loops", str(plans))
+    assert output.startswith(f"{plans} plans, loops {loops}")
+    assert output.endswith("scalar: equal\n")
+
+
+@pytest.mark.parametrize(("build", "millions"), [on("host", 20), on("clang", 5), on("aarch64", 2), on("sanitizers", 2)])
+def test_multiply_add_half_and_rounding_equal_the_instructions(program, build, millions):
+    output = program(build, "check_pixel", str(millions))
+    assert output.startswith(f"{millions} million multiply-adds")
+    assert output.endswith(": equal\n")
+
+
+@pytest.mark.requires("compiler")
+@pytest.mark.parametrize("build", [on("clang"), on("aarch64"), on("sanitizers")])
+def test_other_compilers_and_cpus_give_the_same_tensors(program, build):
+    assert program(build, "check_loops", "digest", "400") == program("host", "check_loops", "digest", "400")
+
+
+@pytest.mark.parametrize("build", [on("sanitizers")])
+def test_the_fuzzer_finds_nothing_at_once(program, build):
+    output = program(build, "fuzz_plan", "-runs=4000", "-seed=1", "-max_len=256", "-malloc_limit_mb=64", "-timeout=20")
+    assert "Done 4000 runs" in output
+
+
+@pytest.mark.parametrize("build", [on("host"), on("clang")])
+def test_files_for_one_instruction_set_share_no_function_with_others(folder, build):
+    """A function that several object files hold is kept once. From a file compiled for AVX2, it would end the program on
+    a CPU that has none: so each such function has to belong to the instruction set's own namespace.
+    """
+    sets = {path.parent.name for path in (ROOT / "kernels").glob("*/vector.h")}
+    objects = [path for path in folder(build).rglob("*.o") if path.parent.name in sets]
+    assert objects
+    for path in objects:
+        symbols = [line.split(maxsplit=2) for line in run(["nm", "-C", "--defined-only", str(path)]).splitlines()]
+        shared = [name for _, kind, name in symbols if kind in "WVu"]
+        assert [name for name in shared if f"edgevision::{path.parent.name}::" not in name] == [], path
