@@ -135,29 +135,34 @@ inline void store_int8(int8_t* p, F8 v) {
   vst1_s8(p, vqmovn_s16(vcombine_s16(low, high)));
 }
 
-inline void prefetch(const uint8_t* p) { __builtin_prefetch(p); }
-
-// Four bytes of a table of 32, each to a lane of 32 bits: byte `at` of each eight.
-inline uint32x4_t one_of_eight(uint8x16x2_t pixels, int at) {
-  const uint32x4_t base = {0xffffff00u, 0xffffff08u, 0xffffff10u, 0xffffff18u};  // 0xff is outside the table: zero
-  return vreinterpretq_u32_u8(
-      vqtbl2q_u8(pixels, vreinterpretq_u8_u32(vaddq_u32(base, vdupq_n_u32(static_cast<uint32_t>(at))))));
-}
+// Inlined by force: GCC takes a function that only prefetches for one without effect, and drops the call.
+inline __attribute__((always_inline)) void prefetch(const uint8_t* p) { __builtin_prefetch(p); }
 
 // Eight output pixels of a packed format, kStep bytes a pixel, from one or two rows: out[c] = channel c of all eight.
 // Reads eight bytes from each pixel on.
 template <int kStep, bool kPairs, bool kTwoRows>
-inline void packed8(const uint8_t* top, const uint8_t* bottom, const int32_t* first, F8 share_x, F8 share_y, F8* out) {
+inline __attribute__((always_inline)) void packed8(const uint8_t* top, const uint8_t* bottom, const int32_t* first,
+                                                   F8 share_x, F8 share_y, F8* out) {
+  // Pixels i … i + 3 of a row, with their right neighbours, each lane a pixel.
   const auto four = [&](const uint8_t* base, int i, float32x4_t share, float32x4_t* channel) {
-    const auto pixel = [&](int k) { return vld1_u8(base + static_cast<ptrdiff_t>(first[i + k]) * kStep); };
-    const uint8x16x2_t pixels = {{vcombine_u8(pixel(0), pixel(1)), vcombine_u8(pixel(2), pixel(3))}};
-    for (int c = 0; c < 3; ++c) {
-      const uint32x4_t left = one_of_eight(pixels, c);
-      channel[c] = vcvtq_f32_u32(left);
-      if (!kPairs) continue;
-      const uint32x4_t step = vsubq_u32(one_of_eight(pixels, kStep + c), left);
-      channel[c] = vfmaq_f32(channel[c], share, vcvtq_f32_s32(vreinterpretq_s32_u32(step)));
-    }
+    const auto bytes = [&](int k) {
+      return vcombine_u8(vld1_u8(base + static_cast<ptrdiff_t>(first[i + k]) * kStep), vdup_n_u8(0));
+    };
+    const uint16x8_t even = vreinterpretq_u16_u8(vzip1q_u8(bytes(0), bytes(1)));
+    const uint16x8_t odd = vreinterpretq_u16_u8(vzip1q_u8(bytes(2), bytes(3)));
+    const uint8x16_t left = vreinterpretq_u8_u16(vzip1q_u16(even, odd));  // byte 0 of all four, then byte 1, 2, 3
+    const uint8x16_t rest = vreinterpretq_u8_u16(vzip2q_u16(even, odd));  // bytes 4 … 7
+    const uint16x8_t left01 = vmovl_u8(vget_low_u8(left)), left2 = vmovl_high_u8(left);
+    channel[0] = vcvtq_f32_u32(vmovl_u16(vget_low_u16(left01)));
+    channel[1] = vcvtq_f32_u32(vmovl_high_u16(left01));
+    channel[2] = vcvtq_f32_u32(vmovl_u16(vget_low_u16(left2)));
+    if (!kPairs) return;
+    const uint8x16_t right = kStep == 3 ? vextq_u8(left, rest, 12) : rest;
+    const int16x8_t step01 = vreinterpretq_s16_u16(vsubl_u8(vget_low_u8(right), vget_low_u8(left)));
+    const int16x8_t step2 = vreinterpretq_s16_u16(vsubl_high_u8(right, left));
+    channel[0] = vfmaq_f32(channel[0], share, vcvtq_f32_s32(vmovl_s16(vget_low_s16(step01))));
+    channel[1] = vfmaq_f32(channel[1], share, vcvtq_f32_s32(vmovl_high_s16(step01)));
+    channel[2] = vfmaq_f32(channel[2], share, vcvtq_f32_s32(vmovl_s16(vget_low_s16(step2))));
   };
   const auto both = [&](int i, float32x4_t share, float32x4_t share_of_bottom, float32x4_t* channel) {
     four(top, i, share, channel);
