@@ -1,0 +1,386 @@
+// What one thread of the CUDA kernel does, for host and device: tests/native/check_cuda_host.cpp runs it on the CPU.
+//
+// A warp prepares kTileColumns columns of one row of the tensor, kPixels a thread. The maths is pixel.h's; what differs
+// is how memory is reached:
+//  - Neighbouring threads take neighbouring columns (V of them where V elements fill 32 bits), so that the bytes a load
+//    gathers lie together, 1–4 cache lines for a usual reduction, and each store of a warp is 128 bytes in one piece.
+//    Four columns in a row to a thread would save nine stores of a few hundred instructions, and touch four times as
+//    many cache lines with each load.
+//  - The loads of all kPixels come before the first use, through the read-only cache; samples that lie together are one
+//    load where they are aligned. Every byte read belongs to a pixel of the job's taps: nothing is read outside.
+//  - Pad is selected at the end, without a branch; rows and tiles that are all pad are written 4 elements a store.
+#pragma once
+
+#include "../pixel.h"
+
+#if defined(__CUDACC__)
+#define EV_UNROLL _Pragma("unroll")
+#define EV_TILE static __device__ __forceinline__
+#define EV_COLD static __device__ __noinline__
+#else
+#define EV_UNROLL
+#define EV_TILE inline
+#define EV_COLD inline
+#endif
+
+namespace edgevision {
+namespace tile {
+
+constexpr int32_t kLanes = 32;
+constexpr int32_t kPixels = 2;                     // of a row, to each thread
+constexpr int32_t kTileColumns = kLanes * kPixels;  // to each warp
+constexpr int32_t kWarps = 8;
+constexpr int32_t kBlocks = 3;    // to a multiprocessor at once: 80 registers, the fewest that need no local memory
+constexpr int32_t kTileRows = 32;  // to each block: kTileRows / kWarps to each warp, for which it keeps its columns
+
+// Read-only for as long as the kernel runs; aligned to its size.
+template <typename T>
+EV_HD T load(const void* p) {
+#if defined(__CUDA_ARCH__)
+  return __ldg(static_cast<const T*>(p));
+#else
+  T value;
+  memcpy(&value, p, sizeof value);
+  return value;
+#endif
+}
+
+EV_HD int32_t min1(int32_t a, int32_t b) { return a < b ? a : b; }
+
+// Memory of the tensor, aligned to the value's size. In assembly, because the compiler cannot see that `p` is global
+// memory, and would keep loads from moving over the store.
+#if defined(__CUDA_ARCH__)
+EV_HD void write(void* p, uint64_t v) { asm volatile("st.global.u64 [%0], %1;" ::"l"(p), "l"(v)); }
+EV_HD void write(void* p, uint32_t v) { asm volatile("st.global.u32 [%0], %1;" ::"l"(p), "r"(v)); }
+EV_HD void write(void* p, uint16_t v) { asm volatile("st.global.u16 [%0], %1;" ::"l"(p), "h"(v)); }
+EV_HD void write(void* p, uint8_t v) { asm volatile("st.global.u8 [%0], %1;" ::"l"(p), "r"(static_cast<uint32_t>(v))); }
+#else
+template <typename T>
+EV_HD void write(void* p, T value) {
+  memcpy(p, &value, sizeof value);
+}
+#endif
+
+EV_HD bool aligned(const void* p, int64_t pitch, uint32_t to) {
+  return ((reinterpret_cast<uintptr_t>(p) | static_cast<uint64_t>(pitch)) & (to - 1)) == 0;
+}
+
+// Whether the samples that load_samples reads in one piece are aligned. If not, pixel.h's byte by byte path serves.
+EV_HD bool samples_are_aligned(const Job& job) {
+  switch (job.format) {
+    case Format::bgra:
+    case Format::yuyv: return aligned(job.plane[0], job.pitch[0], 4);
+    case Format::nv12: return aligned(job.plane[1], job.pitch[1], 2);
+    default: return true;
+  }
+}
+
+// The place of a source row in each plane.
+struct SourceRow {
+  const uint8_t* plane[3];
+};
+
+template <Format F>
+EV_HD SourceRow source_row(const Job& job, int32_t y) {
+  SourceRow row = {{job.plane[0] + y * job.pitch[0], nullptr, nullptr}};
+  if (F == Format::nv12 || F == Format::i420) row.plane[1] = job.plane[1] + (y >> 1) * job.pitch[1];
+  if (F == Format::i420) row.plane[2] = job.plane[2] + (y >> 1) * job.pitch[2];
+  return row;
+}
+
+// A pixel as it is loaded. `first`: one sample, or all of BGRA and YUYV; chroma of NV12 in one piece in `second`.
+struct Samples {
+  uint32_t first, second, third;
+};
+
+template <Format F>
+EV_HD Samples load_samples(const SourceRow& row, int32_t x) {
+  Samples s = {0, 0, 0};
+  switch (F) {
+    case Format::bgr:
+    case Format::rgb: {
+      const uint8_t* p = row.plane[0] + static_cast<int64_t>(x) * 3;
+      s = {load<uint8_t>(p), load<uint8_t>(p + 1), load<uint8_t>(p + 2)};
+      break;
+    }
+    case Format::bgra: s.first = load<uint32_t>(row.plane[0] + static_cast<int64_t>(x) * 4); break;
+    case Format::gray: s.first = load<uint8_t>(row.plane[0] + x); break;
+    case Format::nv12:
+      s = {load<uint8_t>(row.plane[0] + x), load<uint16_t>(row.plane[1] + (x & ~1)), 0};
+      break;
+    case Format::i420:
+      s = {load<uint8_t>(row.plane[0] + x), load<uint8_t>(row.plane[1] + (x >> 1)),
+           load<uint8_t>(row.plane[2] + (x >> 1))};
+      break;
+    case Format::yuyv: s.first = load<uint32_t>(row.plane[0] + static_cast<int64_t>(x >> 1) * 4); break;
+  }
+  return s;
+}
+
+// Byte `index` of a word.
+EV_HD float byte_of(uint32_t word, int32_t index) { return static_cast<float>((word >> (8 * index)) & 0xffu); }
+
+template <Format F>
+EV_HD Pixel decode(const Samples& s, int32_t x, const YuvMatrix& yuv) {
+  switch (F) {
+    case Format::bgr:
+    case Format::rgb: return {{static_cast<float>(s.first), static_cast<float>(s.second), static_cast<float>(s.third)}};
+    case Format::bgra: return {{byte_of(s.first, 0), byte_of(s.first, 1), byte_of(s.first, 2)}};
+    case Format::gray: {
+      const float v = static_cast<float>(s.first);
+      return {{v, v, v}};
+    }
+    case Format::nv12:
+      return yuv_pixel(static_cast<float>(s.first), chroma_terms(byte_of(s.second, 0), byte_of(s.second, 1), yuv), yuv);
+    case Format::i420:
+      return yuv_pixel(static_cast<float>(s.first),
+                       chroma_terms(static_cast<float>(s.second), static_cast<float>(s.third), yuv), yuv);
+    default:
+      return yuv_pixel(byte_of(s.first, (x & 1) * 2), chroma_terms(byte_of(s.first, 1), byte_of(s.first, 3), yuv), yuv);
+  }
+}
+
+EV_HD Pixel mix(const Pixel& a, const Pixel& b, float share_of_b) {
+  Pixel p;
+  EV_UNROLL
+  for (int c = 0; c < 3; ++c) p.c[c] = lerp1(a.c[c], b.c[c], share_of_b);
+  return p;
+}
+
+// The columns of the tensor that a thread prepares, and what they are made of. Made once, used for each of its rows.
+struct Columns {
+  int32_t column[kPixels];  // of the tensor; may lie beyond its width
+  int32_t x[kPixels];       // source pixel; outside the picture that of its first column, loaded in vain
+  float share[kPixels];     // of pixel x + 1
+  bool inside[kPixels];     // of the picture
+};
+
+// Whether the two pixels of a thread are neighbours, so that a store holds both; else a warp's width apart.
+EV_HD bool neighbours(const Job& job) { return job.layout == Layout::nchw && job.dtype != Dtype::float32; }
+
+EV_HD Columns tile_columns(const Job& job, int32_t first_column, int32_t lane) {
+  const bool pair = neighbours(job);
+  Columns columns;
+  EV_UNROLL
+  for (int32_t k = 0; k < kPixels; ++k) {
+    columns.column[k] = first_column + (pair ? kPixels * lane + k : lane + kLanes * k);
+    const int32_t at = columns.column[k] - job.left;
+    columns.inside[k] = at >= 0 && at < job.columns.count;
+    const int32_t index = columns.inside[k] ? at : 0;
+    columns.x[k] = load<int32_t>(job.columns.first + index);
+    columns.share[k] = job.columns.taps > 1 ? load<float>(job.columns.weight + index) : 0.0f;
+  }
+  return columns;
+}
+
+// Resampling::lerp of one row of the picture; kAcross, kDown: whether the axis has two taps.
+template <Format F, bool kAcross, bool kDown>
+EV_HD void lerp_row(const Job& job, const Columns& columns, int32_t row, Pixel* out) {
+  const int32_t y = load<int32_t>(job.rows.first + row);
+  const float share = kDown ? load<float>(job.rows.weight + row) : 0.0f;
+  const SourceRow above = source_row<F>(job, y), below = source_row<F>(job, kDown ? y + 1 : y);
+  Samples samples[kPixels][4];
+  EV_UNROLL
+  for (int32_t k = 0; k < kPixels; ++k) {
+    const int32_t x = columns.x[k];
+    samples[k][0] = load_samples<F>(above, x);
+    if (kAcross) samples[k][1] = load_samples<F>(above, x + 1);
+    if (kDown) samples[k][2] = load_samples<F>(below, x);
+    if (kDown && kAcross) samples[k][3] = load_samples<F>(below, x + 1);
+  }
+  EV_UNROLL
+  for (int32_t k = 0; k < kPixels; ++k) {
+    const int32_t x = columns.x[k];
+    out[k] = decode<F>(samples[k][0], x, job.yuv);
+    if (kAcross) out[k] = mix(out[k], decode<F>(samples[k][1], x + 1, job.yuv), columns.share[k]);
+    if (!kDown) continue;
+    Pixel under = decode<F>(samples[k][2], x, job.yuv);
+    if (kAcross) under = mix(under, decode<F>(samples[k][3], x + 1, job.yuv), columns.share[k]);
+    out[k] = mix(out[k], under, share);
+  }
+}
+
+template <Format F>
+EV_HD void resample_row(const Job& job, const Columns& columns, int32_t row, Pixel* out) {
+  if (job.rows.taps > 1) {
+    if (job.columns.taps > 1) return lerp_row<F, true, true>(job, columns, row, out);
+    return lerp_row<F, false, true>(job, columns, row, out);
+  }
+  if (job.columns.taps > 1) return lerp_row<F, true, false>(job, columns, row, out);
+  return lerp_row<F, false, false>(job, columns, row, out);
+}
+
+// The picture's pixels of `row` in the thread's columns.
+EV_HD void picture_row(const Job& job, const Columns& columns, int32_t row, Pixel* out) {
+  switch (job.format) {
+    case Format::bgr:
+    case Format::rgb: return resample_row<Format::bgr>(job, columns, row, out);  // alike in memory
+    case Format::bgra: return resample_row<Format::bgra>(job, columns, row, out);
+    case Format::gray: return resample_row<Format::gray>(job, columns, row, out);
+    case Format::nv12: return resample_row<Format::nv12>(job, columns, row, out);
+    case Format::i420: return resample_row<Format::i420>(job, columns, row, out);
+    case Format::yuyv: return resample_row<Format::yuyv>(job, columns, row, out);
+  }
+}
+
+// tensor_value of pixel.h, choosing by comparison: an index that is known at run time only would put the pixel in memory.
+EV_HD float channel_value(const Job& job, const Pixel& p, int32_t c) {
+  const int32_t from = job.source[c];
+  float v = from == 0 ? p.c[0] : from == 1 ? p.c[1] : p.c[2];
+  if (job.channels == 1 && job.format != Format::gray) {
+    v = fma1(job.luma_weight[0], p.c[0] - p.c[1], fma1(job.luma_weight[1], p.c[2] - p.c[1], p.c[1]));
+  }
+  return fma1(v, job.scale[c], job.offset[c]);
+}
+
+// Elements of the tensor as unsigned integers of their size.
+struct Float32 {
+  using Bits = uint32_t;
+  EV_HD Bits bits(float v) {
+    Bits bits;
+    memcpy(&bits, &v, sizeof bits);
+    return bits;
+  }
+};
+struct Float16 {
+  using Bits = uint16_t;
+  EV_HD Bits bits(float v) { return to_half(v); }
+};
+struct Uint8 {
+  using Bits = uint8_t;
+  EV_HD Bits bits(float v) { return static_cast<Bits>(round_even(clamp1(v, 0.0f, 255.0f))); }
+};
+struct Int8 {
+  using Bits = uint8_t;
+  EV_HD Bits bits(float v) { return static_cast<Bits>(round_even(clamp1(v, -128.0f, 127.0f))); }
+};
+
+EV_HD uint32_t join(uint32_t low, uint32_t) { return low; }
+EV_HD uint32_t join(uint16_t low, uint16_t high) { return low | static_cast<uint32_t>(high) << 16; }
+EV_HD uint16_t join(uint8_t low, uint8_t high) { return static_cast<uint16_t>(low | high << 8); }
+
+// Write one channel of the thread's columns at `line`, the tensor's row of that channel. NCHW.
+template <typename T>
+EV_HD void write_channel(const Job& job, uint8_t* line, bool packed, const Columns& columns, const float* v) {
+  using Bits = typename T::Bits;
+  constexpr int32_t kSize = sizeof(Bits);
+  if (packed && kSize < 4) {  // the width is even: both lie within it, or none
+    if (columns.column[0] < job.width) write(line + columns.column[0] * kSize, join(T::bits(v[0]), T::bits(v[1])));
+    return;
+  }
+  EV_UNROLL
+  for (int32_t k = 0; k < kPixels; ++k) {
+    if (columns.column[k] < job.width) write(line + columns.column[k] * kSize, T::bits(v[k]));
+  }
+}
+
+// Write values[channel][pixel] to the thread's columns of tensor row `row`.
+template <typename T>
+EV_HD void write_row(const Job& job, const Columns& columns, int32_t row, const float (*values)[kPixels]) {
+  using Bits = typename T::Bits;
+  constexpr int32_t kSize = sizeof(Bits);
+  uint8_t* out = static_cast<uint8_t*>(job.out);
+  const bool packed = aligned(job.out, static_cast<int64_t>(job.width) * kSize, 2 * kSize);
+  EV_UNROLL
+  for (int32_t c = 0; c < 3; ++c) {
+    if (c >= job.channels) break;
+    if (job.layout == Layout::nchw) {
+      const int64_t line = (static_cast<int64_t>(c) * job.height + row) * job.width * kSize;
+      write_channel<T>(job, out + line, packed, columns, values[c]);
+      continue;
+    }
+    EV_UNROLL
+    for (int32_t k = 0; k < kPixels; ++k) {
+      const int64_t at = (static_cast<int64_t>(row) * job.width + columns.column[k]) * job.channels + c;
+      if (columns.column[k] < job.width) write(out + at * kSize, T::bits(values[c][k]));
+    }
+  }
+}
+
+// Two equal elements in one store.
+EV_HD void write_two(uint8_t* p, uint32_t bits) { write(p, static_cast<uint64_t>(bits) << 32 | bits); }
+EV_HD void write_two(uint8_t* p, uint16_t bits) { write(p, join(bits, bits)); }
+EV_HD void write_two(uint8_t* p, uint8_t bits) { write(p, join(bits, bits)); }
+
+// Write pad to columns first_column … first_column + kTileColumns - 1 of tensor row `row`, as far as there are any.
+template <typename T>
+EV_HD void pad_row(const Job& job, int32_t first_column, int32_t lane, int32_t row) {
+  using Bits = typename T::Bits;
+  constexpr int32_t kSize = sizeof(Bits);
+  uint8_t* out = static_cast<uint8_t*>(job.out);
+  const int32_t column = first_column + lane * kPixels;
+  const bool nchw = job.layout == Layout::nchw;
+  const bool in_one = nchw && aligned(job.out, static_cast<int64_t>(job.width) * kSize, kPixels * kSize);
+  for (int32_t c = 0; c < job.channels; ++c) {
+    const Bits bits = T::bits(job.pad[c]);
+    if (in_one) {
+      const int64_t at = (static_cast<int64_t>(c) * job.height + row) * job.width + column;
+      if (column < job.width) write_two(out + at * kSize, bits);
+      continue;
+    }
+    for (int32_t k = 0; k < kPixels && column + k < job.width; ++k) {
+      const int64_t at = nchw ? (static_cast<int64_t>(c) * job.height + row) * job.width + column + k
+                              : (static_cast<int64_t>(row) * job.width + column + k) * job.channels + c;
+      write(out + at * kSize, bits);
+    }
+  }
+}
+
+// Write tensor row `row` in the thread's columns: the picture's pixels, normalised, and pad beside them.
+EV_HD void lerp_and_write_row(const Job& job, const Columns& columns, int32_t row) {
+  Pixel pixels[kPixels] = {};
+  picture_row(job, columns, row - job.top, pixels);
+  float values[3][kPixels] = {};
+  EV_UNROLL
+  for (int32_t c = 0; c < 3; ++c) {
+    if (c >= job.channels) break;
+    EV_UNROLL
+    for (int32_t k = 0; k < kPixels; ++k) {
+      values[c][k] = columns.inside[k] ? channel_value(job, pixels[k], c) : job.pad[c];
+    }
+  }
+  switch (job.dtype) {
+    case Dtype::float32: return write_row<Float32>(job, columns, row, values);
+    case Dtype::float16: return write_row<Float16>(job, columns, row, values);
+    case Dtype::uint8: return write_row<Uint8>(job, columns, row, values);
+    case Dtype::int8: return write_row<Int8>(job, columns, row, values);
+  }
+}
+
+EV_HD void write_pad(const Job& job, int32_t first_column, int32_t lane, int32_t row) {
+  switch (job.dtype) {
+    case Dtype::float32: return pad_row<Float32>(job, first_column, lane, row);
+    case Dtype::float16: return pad_row<Float16>(job, first_column, lane, row);
+    case Dtype::uint8: return pad_row<Uint8>(job, first_column, lane, row);
+    case Dtype::int8: return pad_row<Int8>(job, first_column, lane, row);
+  }
+}
+
+// The same rows of any job, by pixel.h alone. A call, so that what it needs takes no registers from the other path.
+EV_COLD void prepare_tile_any(const Job& job, int32_t first_column, int32_t lane, int32_t first_row, int32_t step,
+                              int32_t end) {
+  const int32_t last_column = min1(first_column + kTileColumns, job.width);
+  for (int32_t row = first_row; row < end; row += step) {
+    for (int32_t x = first_column + lane; x < last_column; x += kLanes) prepare_pixel(job, row, x);
+  }
+}
+
+// Tensor rows first_row, first_row + step, … below `end`, in the columns of the tile that are the thread's.
+EV_TILE void prepare_tile(const Job& job, int32_t first_column, int32_t lane, int32_t first_row, int32_t step,
+                          int32_t end) {
+  if (job.resampling != Resampling::lerp || !samples_are_aligned(job)) {
+    return prepare_tile_any(job, first_column, lane, first_row, step, end);
+  }
+  const bool pad_only = first_column >= job.left + job.columns.count || first_column + kTileColumns <= job.left;
+  const Columns columns = tile_columns(job, first_column, lane);
+  for (int32_t row = first_row; row < end; row += step) {
+    if (pad_only || row < job.top || row >= job.top + job.rows.count) {
+      write_pad(job, first_column, lane, row);
+    } else {
+      lerp_and_write_row(job, columns, row);
+    }
+  }
+}
+
+}  // namespace tile
+}  // namespace edgevision
