@@ -151,6 +151,57 @@ EV_HD Pixel resample_weights(const Job& job, int32_t row, int32_t column) {
   return {{sum_parts(part[0]), sum_parts(part[1]), sum_parts(part[2])}};
 }
 
+// Sums over the pixels (x, y) of a cell, x and y counted from where its segments begin.
+struct CellSums {
+  int32_t mass, across, down, both;  // Σ p, Σ x·p, Σ y·p, Σ x·y·p
+};
+
+// The triangle is linear on either side of its centre, and where one output's left side lies, its neighbour's right side
+// does. So over a cell, where a segment of each axis meet, every weight is (a + b·x)(c + d·y), and four sums of bytes,
+// which are integers and exact, are all that any output needs to know of the pixels.
+EV_HD CellSums cell_sums(const Job& job, int32_t across, int32_t down, int32_t step, int32_t c) {
+  const int32_t left = job.columns.segment[across], top = job.rows.segment[down];
+  const int32_t right = job.columns.segment[across + 1], bottom = job.rows.segment[down + 1];
+  CellSums sums = {0, 0, 0, 0};
+  for (int32_t y = top < job.rows.low ? job.rows.low : top; y < bottom && y < job.rows.high; ++y) {
+    const uint8_t* line = job.plane[0] + y * job.pitch[0] + c;
+    int32_t mass = 0, moment = 0;
+    for (int32_t x = left < job.columns.low ? job.columns.low : left; x < right && x < job.columns.high; ++x) {
+      const int32_t sample = line[static_cast<int64_t>(x) * step];
+      mass += sample;
+      moment += (x - left) * sample;
+    }
+    sums.mass += mass;
+    sums.across += moment;
+    sums.down += (y - top) * mass;
+    sums.both += (y - top) * moment;
+  }
+  return sums;
+}
+
+EV_HD int32_t packed_step(Format format) { return format == Format::gray ? 1 : format == Format::bgra ? 4 : 3; }
+
+EV_HD Pixel resample_moments(const Job& job, int32_t row, int32_t column) {
+  const float* across = job.columns.weight + static_cast<int64_t>(column) * job.columns.stride;
+  const float* down = job.rows.weight + static_cast<int64_t>(row) * job.rows.stride;
+  const int32_t step = packed_step(job.format);
+  Pixel result;
+  for (int32_t c = 0; c < 3; ++c) {
+    float sum = 0.0f;
+    for (int32_t i = 0; i < job.rows.taps; ++i) {
+      float mass = 0.0f, moment = 0.0f;
+      for (int32_t j = 0; j < job.columns.taps; ++j) {
+        const CellSums s = cell_sums(job, job.columns.first[column] + j, job.rows.first[row] + i, step, step == 1 ? 0 : c);
+        mass = fma1(across[2 * j + 1], static_cast<float>(s.across), fma1(across[2 * j], static_cast<float>(s.mass), mass));
+        moment = fma1(across[2 * j + 1], static_cast<float>(s.both), fma1(across[2 * j], static_cast<float>(s.down), moment));
+      }
+      sum = fma1(down[2 * i + 1], moment, fma1(down[2 * i], mass, sum));
+    }
+    result.c[c] = sum;
+  }
+  return result;
+}
+
 // Nearest integer, halves to even. |v| < 2^31.
 EV_HD int32_t round_even(float v) {
 #if defined(__CUDA_ARCH__)
@@ -250,6 +301,7 @@ EV_HD void prepare_pixel(const Job& job, int32_t row, int32_t column) {
   switch (job.resampling) {
     case Resampling::lerp: p = resample_lerp(job, y, x); break;
     case Resampling::weights: p = resample_weights(job, y, x); break;
+    case Resampling::moments: p = resample_moments(job, y, x); break;
     default: p = resample_fixed(job, y, x); break;
   }
   for (int32_t c = 0; c < job.channels; ++c) store(job, row, column, c, tensor_value(job, p, c));

@@ -176,6 +176,10 @@ Plan::Plan(const Spec& spec, const Source& source, const Loops& loops)
     job.resampling = Resampling::lerp;
     rows_.make_lerp();
     columns_.make_lerp();
+  } else if (!is_yuv(source.format)) {
+    job.resampling = Resampling::moments;
+    rows_.make_moments(kSegmentRows);
+    columns_.make_moments(kSegmentColumns);
   } else {
     job.resampling = Resampling::weights;
     rows_.make_weights();

@@ -1,0 +1,92 @@
+// Sums of bytes in both directions, for generic/moments.h.
+#pragma once
+
+#include <algorithm>
+
+#include "vector.h"
+
+namespace edgevision::neon {
+
+// Column i of `count` ≥ 32 columns of bytes: mass[i] = Σ row[r][i], moment[i] = Σ (index + r)·row[r][i], which fit.
+inline void sum_rows(const uint8_t* const* row, int32_t rows, int32_t index, int32_t count, int16_t* mass,
+                     int16_t* moment) {
+  for (int32_t i = 0;; i = std::min(i + 16, count - 16)) {  // the last columns twice rather than one by one
+    uint16x8_t mass_low = vdupq_n_u16(0), mass_high = mass_low, moment_low = mass_low, moment_high = mass_low;
+    for (int32_t r = 0; r < rows; ++r) {
+      const uint8x16_t bytes = vld1q_u8(row[r] + i), place = vdupq_n_u8(static_cast<uint8_t>(index + r));
+      mass_low = vaddw_u8(mass_low, vget_low_u8(bytes));
+      mass_high = vaddw_high_u8(mass_high, bytes);
+      moment_low = vmlal_u8(moment_low, vget_low_u8(bytes), vget_low_u8(place));
+      moment_high = vmlal_high_u8(moment_high, bytes, place);
+    }
+    vst1q_s16(mass + i, vreinterpretq_s16_u16(mass_low));
+    vst1q_s16(mass + i + 8, vreinterpretq_s16_u16(mass_high));
+    vst1q_s16(moment + i, vreinterpretq_s16_u16(moment_low));
+    vst1q_s16(moment + i + 8, vreinterpretq_s16_u16(moment_high));
+    if (i == count - 16) return;
+  }
+}
+
+// Sums along `width` pixels of kStep channels, of two lines of int16 at once. Lanes of `sum`: the channels of `a`, of
+// which three count, then those of `b`; of `moment`: the same, each pixel times its place. Reads 16 bytes from each
+// pixel on.
+template <int kStep>
+inline void sum_columns(const int16_t* a, const int16_t* b, int32_t width, F8* sum, F8* moment) {
+  int32x4_t total[2] = {vdupq_n_s32(0), vdupq_n_s32(0)}, first[2] = {vdupq_n_s32(0), vdupq_n_s32(0)};
+  for (int32_t x = 0; x < width; ++x) {
+    const int16x4_t v[2] = {vld1_s16(a + x * kStep), vld1_s16(b + x * kStep)};
+    for (int i = 0; i < 2; ++i) {
+      total[i] = vaddw_s16(total[i], v[i]);
+      first[i] = vmlal_n_s16(first[i], v[i], static_cast<int16_t>(x));
+    }
+  }
+  *sum = {vcvtq_f32_s32(total[0]), vcvtq_f32_s32(total[1])};
+  *moment = {vcvtq_f32_s32(first[0]), vcvtq_f32_s32(first[1])};
+}
+
+// sum_columns for 2·kPairs to 2·kPairs + 2 pixels whose sums, place by place of a pair, fit an int16.
+template <int kStep, int kPairs>
+inline void sum_columns_narrow(const int16_t* a, const int16_t* b, int32_t width, F8* sum, F8* moment) {
+  static constexpr int16_t kInside[3][8] = {
+      {}, {-1, -1, -1, kStep == 3 ? 0 : -1}, {-1, -1, -1, -1, -1, -1, kStep == 3 ? 0 : -1, kStep == 3 ? 0 : -1}};
+  const int16x8_t inside = vld1q_s16(kInside[width - 2 * kPairs]);
+  const auto line = [&](const int16_t* p, float32x4_t* sum_of_line, float32x4_t* moment_of_line) {
+    // Σ v and Σ t·v over pairs t: adding up from the last, the second is the sum of the first's partial sums.
+    int16x8_t total = vandq_s16(vld1q_s16(p + 2 * kPairs * kStep), inside);
+    int16x8_t first = kPairs > 0 ? total : vdupq_n_s16(0);
+    for (int t = kPairs - 1; t > 0; --t) {
+      total = vaddq_s16(total, vld1q_s16(p + 2 * t * kStep));
+      first = vaddq_s16(first, total);
+    }
+    if (kPairs > 0) total = vaddq_s16(total, vld1q_s16(p));
+    const int16x4_t odd = vget_low_s16(vextq_s16(total, total, kStep));
+    const int32x4_t pairs = vaddl_s16(vget_low_s16(first), vget_low_s16(vextq_s16(first, first, kStep)));
+    *sum_of_line = vcvtq_f32_s32(vaddl_s16(vget_low_s16(total), odd));
+    *moment_of_line = vcvtq_f32_s32(vaddw_s16(vshlq_n_s32(pairs, 1), odd));
+  };
+  line(a, &sum->low, &moment->low);
+  line(b, &sum->high, &moment->high);
+}
+
+// Lanes 0…2 and 4…6 of eight vectors: line i = lane i (or i + 1 from 3 on) of each.
+inline void transpose6(const F8* in, F8* line) {
+  const auto half = [](float32x4_t a, float32x4_t b, float32x4_t c, float32x4_t d, float32x4_t* out) {
+    const auto pair = [](float32x4_t v) { return vreinterpretq_f64_f32(v); };
+    const float64x2_t ab0 = pair(vtrn1q_f32(a, b)), ab1 = pair(vtrn2q_f32(a, b));
+    const float64x2_t cd0 = pair(vtrn1q_f32(c, d)), cd1 = pair(vtrn2q_f32(c, d));
+    out[0] = vreinterpretq_f32_f64(vzip1q_f64(ab0, cd0));
+    out[1] = vreinterpretq_f32_f64(vzip1q_f64(ab1, cd1));
+    out[2] = vreinterpretq_f32_f64(vzip2q_f64(ab0, cd0));
+  };
+  float32x4_t out[4][3];
+  half(in[0].low, in[1].low, in[2].low, in[3].low, out[0]);
+  half(in[4].low, in[5].low, in[6].low, in[7].low, out[1]);
+  half(in[0].high, in[1].high, in[2].high, in[3].high, out[2]);
+  half(in[4].high, in[5].high, in[6].high, in[7].high, out[3]);
+  for (int c = 0; c < 3; ++c) {
+    line[c] = {out[0][c], out[1][c]};
+    line[3 + c] = {out[2][c], out[3][c]};
+  }
+}
+
+}  // namespace edgevision::neon
