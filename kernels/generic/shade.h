@@ -118,10 +118,10 @@ inline void pack(const Job& job, const FloatRows& tile, int32_t row, int32_t col
   T* pixels = out + (y * job.width + x) * 3;
   T line[3][kTile + 8];
   for (int32_t c = 0; c < 3; ++c) pack_channel(tile.channel[c], count, line[c]);
-  for (int32_t i = 0; i < count; ++i) {
-    pixels[3 * i] = line[0][i];
-    pixels[3 * i + 1] = line[1][i];
-    pixels[3 * i + 2] = line[2][i];
+  int32_t i = 0;
+  for (; i + 8 <= count; i += 8) interleave3(line[0] + i, line[1] + i, line[2] + i, pixels + 3 * i);
+  for (; i < count; ++i) {
+    for (int32_t c = 0; c < 3; ++c) pixels[3 * i + c] = line[c][i];
   }
 }
 

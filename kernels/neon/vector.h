@@ -119,6 +119,21 @@ inline void deinterleave3(const float* p, F8* out) {
   for (int c = 0; c < 3; ++c) out[c] = {low.val[c], high.val[c]};
 }
 
+// Eight values of three channels, put together: x0 y0 z0 x1 y1 z1 …
+inline void interleave3(const float* x, const float* y, const float* z, float* out) {
+  vst3q_f32(out, {{vld1q_f32(x), vld1q_f32(y), vld1q_f32(z)}});
+  vst3q_f32(out + 12, {{vld1q_f32(x + 4), vld1q_f32(y + 4), vld1q_f32(z + 4)}});
+}
+inline void interleave3(const uint16_t* x, const uint16_t* y, const uint16_t* z, uint16_t* out) {
+  vst3q_u16(out, {{vld1q_u16(x), vld1q_u16(y), vld1q_u16(z)}});
+}
+inline void interleave3(const uint8_t* x, const uint8_t* y, const uint8_t* z, uint8_t* out) {
+  vst3_u8(out, {{vld1_u8(x), vld1_u8(y), vld1_u8(z)}});
+}
+inline void interleave3(const int8_t* x, const int8_t* y, const int8_t* z, int8_t* out) {
+  vst3_s8(out, {{vld1_s8(x), vld1_s8(y), vld1_s8(z)}});
+}
+
 inline void store_half(uint16_t* p, F8 v) {
   const float16x4_t low = vcvt_f16_f32(v.low), high = vcvt_f16_f32(v.high);
   vst1q_u16(p, vcombine_u16(vreinterpret_u16_f16(low), vreinterpret_u16_f16(high)));
