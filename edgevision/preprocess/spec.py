@@ -6,7 +6,7 @@ A value, stored in checkpoint and bundle, the same for training, calibration and
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
 from typing import Any
 
@@ -119,6 +119,20 @@ class PreprocessSpec:
         if self.layout is Layout.NCHW:
             return (channels, self.height, self.width)
         return (self.height, self.width, channels)
+
+    def quantized(self, scale: float, zero_point: int = 0, dtype: TensorDtype = TensorDtype.INT8) -> PreprocessSpec:
+        """The spec of a graph whose input is integers: ``round(value / scale) + zero_point`` of this spec's values.
+
+        Folded into mean and std, so that a frame is rounded once. Raises InputError unless ``scale`` is greater than 0.
+
+        >>> PreprocessSpec(8, 8, mean=(127.0,) * 3, std=(128.0,) * 3).quantized(1 / 128).std
+        (1.0, 1.0, 1.0)
+        """
+        if not (math.isfinite(scale) and scale > 0):
+            raise InputError(f"a quantization scale is a finite number greater than 0, got {scale}")
+        std = tuple(s * scale for s in self.std)
+        mean = tuple(m - zero_point * s for m, s in zip(self.mean, std, strict=True))
+        return replace(self, mean=mean, std=std, dtype=dtype)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; ``from_dict`` gives the spec back."""

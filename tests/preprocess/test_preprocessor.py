@@ -7,7 +7,7 @@ import pytest
 
 from edgevision.errors import InputError
 from edgevision.frames import ColorEncoding, Frame, PixelFormat
-from edgevision.preprocess import Preprocessor, PreprocessSpec, make_plan, preset
+from edgevision.preprocess import Preprocessor, PreprocessSpec, TensorDtype, make_plan, preset
 
 SPEC = PreprocessSpec(12, 16)
 
@@ -127,3 +127,20 @@ def test_scattered_views_are_read_as_they_look(view: object) -> None:
     expected = Preprocessor(SPEC).run(np.ascontiguousarray(image))
     np.testing.assert_array_equal(Preprocessor(SPEC).run(image), expected)
     np.testing.assert_array_equal(Preprocessor(SPEC).batch([image])[0], expected)
+
+
+@pytest.mark.parametrize(("dtype", "zero_point"), [(TensorDtype.INT8, -14), (TensorDtype.UINT8, 128)])
+def test_a_quantized_spec_gives_the_quantized_tensor(dtype: TensorDtype, zero_point: int) -> None:
+    spec, image, scale = preset("imagenet", 30, 40), picture(60, 80), 0.0186
+    quantized = spec.quantized(scale, zero_point, dtype)
+    exact = Preprocessor(spec).run(image).astype(np.float64) / scale + zero_point
+    limits = np.iinfo(dtype.value)
+    got = Preprocessor(quantized).run(image)
+    assert got.dtype == dtype.value
+    # Half a step, and what float32 costs where a value lies between two steps.
+    assert np.abs(got - np.clip(exact, limits.min, limits.max)).max() <= 0.5 + 1e-4
+
+
+def test_a_quantization_scale_is_positive() -> None:
+    with pytest.raises(InputError, match="scale"):
+        SPEC.quantized(0.0)
