@@ -14,6 +14,10 @@ class AxisTables(TypedDict):
     taps: int
     stride: int
     fixed_bits: int
+    segment: bytes  # int32 [segments + 1]; empty where segments is 0
+    segments: int
+    low: int
+    high: int
 
 class Plan:
     def __init__(

@@ -225,6 +225,12 @@ nb::dict axis_tables(const Axis& axis) {
   tables["taps"] = axis.taps;
   tables["stride"] = axis.stride;
   tables["fixed_bits"] = axis.fixed_bits;
+  tables["segment"] = axis.segment == nullptr
+                          ? bytes(nullptr, 0)
+                          : bytes(axis.segment, (static_cast<size_t>(axis.segments) + 1) * sizeof(int32_t));
+  tables["segments"] = axis.segments;
+  tables["low"] = axis.low;
+  tables["high"] = axis.high;
   return tables;
 }
 

@@ -168,18 +168,19 @@ Plan::Plan(const Spec& spec, const Source& source, const Loops& loops)
       rows_(visible(source.region_height, placement_.height, placement_.top, spec.height, source.y), spec.filter),
       columns_(visible(source.region_width, placement_.width, placement_.left, spec.width, source.x), spec.filter) {
   Job& job = job_;
-  if (spec.arithmetic == Arithmetic::fixed) {
-    job.resampling = Resampling::fixed;
-    rows_.make_fixed(is_yuv(source.format) ? 16 : 22);  // as many bits as keep the sums below 2^31
-    columns_.make_fixed(16);
-  } else if (rows_.taps() <= 2 && columns_.taps() <= 2) {
+  const bool fixed = spec.arithmetic == Arithmetic::fixed;
+  if (!fixed && rows_.taps() <= 2 && columns_.taps() <= 2) {
     job.resampling = Resampling::lerp;
     rows_.make_lerp();
     columns_.make_lerp();
-  } else if (!is_yuv(source.format)) {
+  } else if (!is_yuv(source.format)) {  // integers either way
     job.resampling = Resampling::moments;
     rows_.make_moments(kSegmentRows);
     columns_.make_moments(kSegmentColumns);
+  } else if (fixed) {
+    job.resampling = Resampling::fixed;
+    rows_.make_fixed(16);  // as many bits as keep the sums below 2^31
+    columns_.make_fixed(16);
   } else {
     job.resampling = Resampling::weights;
     rows_.make_weights();

@@ -154,7 +154,7 @@ void AxisTaps::make_fixed(int32_t largest_bits) {
 
 Axis AxisTaps::view() const {
   return {first_.data(), weight_.data(), fixed_.empty() ? nullptr : fixed_.data(), count_, taps_, stride_, fixed_bits_,
-          segment_.empty() ? nullptr : segment_.data(), static_cast<int32_t>(segment_.size()) - 1, axis_.offset,
+          segment_.empty() ? nullptr : segment_.data(), std::max(static_cast<int32_t>(segment_.size()) - 1, 0), axis_.offset,
           axis_.offset + axis_.source};
 }
 

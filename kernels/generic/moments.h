@@ -69,6 +69,38 @@ inline void sum_down(const Job& job, int32_t index, int32_t step, const ColumnSu
   }
 }
 
+// Asks for the rows of the segment after the one at hand, while that is being summed along its rows: those sums lie in
+// the first-level cache, and memory would be idle.
+class NextRows {
+ public:
+  NextRows(const Job& job, int32_t index, int32_t last) {
+    if (index > last) return;
+    const Axis& rows = job.rows;
+    const int32_t top = std::max(rows.segment[index], rows.low), bottom = std::min(rows.segment[index + 1], rows.high);
+    const int32_t step = packed_step(job.format);
+    rows_ = std::max(bottom - top, 0);
+    pitch_ = job.pitch[0];
+    row_ = job.plane[0] + top * pitch_;
+    next_ = std::max(job.columns.segment[0], job.columns.low) * step;
+    end_ = std::min(job.columns.segment[job.columns.segments], job.columns.high) * step;
+    share_ = ((end_ - next_) / ((job.columns.count + 7) / 8) + 63) / 64 * 64;
+  }
+
+  // The share of eight outputs.
+  EV_INLINE void ask() {
+    const int32_t upto = std::min(next_ + share_, end_);
+    for (; next_ < upto; next_ += 64) {
+      const uint8_t* p = row_ + next_;
+      for (int32_t r = 0; r < rows_; ++r, p += pitch_) prefetch(p);
+    }
+  }
+
+ private:
+  const uint8_t* row_ = nullptr;
+  int64_t pitch_ = 0;
+  int32_t rows_ = 0, next_ = 0, end_ = 0, share_ = 0;
+};
+
 // Lanes: B, G, R of the column sums' masses, any, B, G, R of their moments, any. kPairs < 0: of any width.
 template <int kStep, int kPairs>
 EV_INLINE void sum_segment(const Axis& columns, int32_t segment, const ColumnSums& sums, F8* mass, F8* moment) {
@@ -106,7 +138,7 @@ inline void sum_across(const Axis& columns, const ColumnSums& sums, int32_t x, f
 
 // The same where output x has the segments x and x + 1: the second is the next one's first.
 template <int kStep, int kPairs>
-inline int32_t sum_across_once(const Axis& columns, const ColumnSums& sums, float* lines, int64_t pitch) {
+inline int32_t sum_across_once(const Axis& columns, const ColumnSums& sums, NextRows& next, float* lines, int64_t pitch) {
   F8 mass, moment;
   sum_segment<kStep, kPairs>(columns, 0, sums, &mass, &moment);
   const float* weight = columns.weight;
@@ -120,6 +152,7 @@ inline int32_t sum_across_once(const Axis& columns, const ColumnSums& sums, floa
       pixel[i] = fma(all(weight[3]), moment, fma(all(weight[2]), mass, pixel[i]));
     }
     put_lines(pixel, lines + x, pitch);
+    next.ask();
   }
   return x;
 }
@@ -142,20 +175,21 @@ inline int pairs_across(const Job& job) {
 }
 
 template <int kStep>
-inline void sum_across(int pairs, const Axis& columns, const ColumnSums& sums, float* lines, int64_t pitch) {
+inline void sum_across(int pairs, const Axis& columns, const ColumnSums& sums, NextRows& next, float* lines,
+                       int64_t pitch) {
   int32_t done = 0;
   if constexpr (kStep > 1) {
     switch (pairs) {
-      case 0: done = sum_across_once<kStep, 0>(columns, sums, lines, pitch); break;
-      case 1: done = sum_across_once<kStep, 1>(columns, sums, lines, pitch); break;
-      case 2: done = sum_across_once<kStep, 2>(columns, sums, lines, pitch); break;
-      case 3: done = sum_across_once<kStep, 3>(columns, sums, lines, pitch); break;
-      case 4: done = sum_across_once<kStep, 4>(columns, sums, lines, pitch); break;
-      case 5: done = sum_across_once<kStep, 5>(columns, sums, lines, pitch); break;
+      case 0: done = sum_across_once<kStep, 0>(columns, sums, next, lines, pitch); break;
+      case 1: done = sum_across_once<kStep, 1>(columns, sums, next, lines, pitch); break;
+      case 2: done = sum_across_once<kStep, 2>(columns, sums, next, lines, pitch); break;
+      case 3: done = sum_across_once<kStep, 3>(columns, sums, next, lines, pitch); break;
+      case 4: done = sum_across_once<kStep, 4>(columns, sums, next, lines, pitch); break;
+      case 5: done = sum_across_once<kStep, 5>(columns, sums, next, lines, pitch); break;
       default: break;
     }
   }
-  if (pairs == -1) done = sum_across_once<kStep, -1>(columns, sums, lines, pitch);
+  if (pairs == -1) done = sum_across_once<kStep, -1>(columns, sums, next, lines, pitch);
   sum_across<kStep>(columns, sums, done, lines, pitch);
 }
 
@@ -199,7 +233,8 @@ inline void moments_picture(const Job& job, int32_t begin, int32_t end, uint8_t*
       float* lines = slots + slot * 6 * pitch;
       if (held[slot] != index) {
         sum_down(job, index, kStep, sums);
-        sum_across<kStep>(pairs, job.columns, sums, lines, pitch);
+        NextRows next(job, index + 1, rows.first[end - 1] + rows.taps - 1);
+        sum_across<kStep>(pairs, job.columns, sums, next, lines, pitch);
         held[slot] = index;
       }
       const float* weight = rows.weight + static_cast<int64_t>(row) * rows.stride + 2 * k;
