@@ -3,6 +3,7 @@
 // must give what the scalar ones give. docs/kernels.md says how to run it.
 #include <fuzzer/FuzzedDataProvider.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -95,20 +96,29 @@ Source fuzzed_source(FuzzedDataProvider& bytes) {
 }
 
 // What every loop takes for granted of an axis that covers pixels begin … begin + size - 1 of the frame.
-void check_axis(const Axis& axis, Resampling resampling, int32_t begin, int32_t size) {
+void check_axis(const Axis& axis, Resampling resampling, int32_t begin, int32_t size, int32_t longest_segment) {
+  const bool by_segment = resampling == Resampling::moments;
   expect(axis.count >= 1 && axis.taps >= 1, "an axis has outputs, and an output has taps");
   expect(static_cast<int64_t>(axis.count) * axis.stride <= kLargestTable, "tables are of bounded size");
+  if (by_segment) {
+    expect(axis.low == begin && axis.high == begin + size, "segments are cut to the region");
+    expect(axis.segments >= 1 && axis.segments <= kLargestTable, "segments are of bounded number");
+    for (int32_t s = 0; s < axis.segments; ++s) {
+      const int32_t length = axis.segment[s + 1] - axis.segment[s];
+      expect(length >= 0 && length <= longest_segment, "a segment is short enough for its sums");
+    }
+  }
   for (int32_t i = 0; i < axis.count; ++i) {
-    expect(axis.first[i] >= begin, "taps begin inside the region");
-    expect(axis.first[i] - begin <= size - axis.taps, "taps end inside the region");
+    const int32_t low = by_segment ? 0 : begin, high = by_segment ? axis.segments : begin + size;
+    expect(axis.first[i] >= low && axis.first[i] <= high - axis.taps, "taps lie inside the region");
     expect(i == 0 || axis.first[i] >= axis.first[i - 1], "taps move in one direction");
     const int64_t at = static_cast<int64_t>(i) * axis.stride;
+    double sum = 0.0;
     switch (resampling) {
       case Resampling::lerp:
         expect(axis.taps <= 2 && axis.weight[i] >= 0.0f && axis.weight[i] <= 1.0f, "a share is one");
         break;
-      case Resampling::weights: {
-        double sum = 0.0;
+      case Resampling::weights:
         for (int32_t tap = 0; tap < axis.stride; ++tap) {
           const float weight = axis.weight[at + tap];
           expect(tap < axis.taps ? weight >= 0.0f : weight == 0.0f, "no weight is negative, none lies beyond the taps");
@@ -116,15 +126,26 @@ void check_axis(const Axis& axis, Resampling resampling, int32_t begin, int32_t 
         }
         expect(std::abs(sum - 1.0) <= 1e-6, "weights sum to 1");
         break;
-      }
+      case Resampling::moments:
+        for (int32_t k = 0; k < axis.taps; ++k) {
+          const int32_t* ends = axis.segment + axis.first[i] + k;
+          for (int32_t x = std::max(ends[0], axis.low); x < std::min(ends[1], axis.high); ++x) {
+            const double weight = static_cast<double>(axis.weight[at + 2 * k]) +
+                                  static_cast<double>(axis.weight[at + 2 * k + 1]) * (x - ends[0]);
+            expect(weight >= -1e-6, "no weight is negative");
+            sum += weight;
+          }
+        }
+        expect(std::abs(sum - 1.0) <= 1e-6, "weights of all segments sum to 1");
+        break;
       case Resampling::fixed: {
-        int64_t sum = 0;
+        int64_t whole = 0;
         for (int32_t tap = 0; tap < axis.stride; ++tap) {
           const int32_t weight = axis.fixed[at + tap];
           expect(tap < axis.taps ? weight >= 0 : weight == 0, "no integer is negative, none lies beyond the taps");
-          sum += weight;
+          whole += weight;
         }
-        expect(sum == int64_t{1} << axis.fixed_bits, "integers sum to one");
+        expect(whole == int64_t{1} << axis.fixed_bits, "integers sum to one");
         break;
       }
     }
@@ -134,8 +155,8 @@ void check_axis(const Axis& axis, Resampling resampling, int32_t begin, int32_t 
 void check_plan(const Plan& plan) {
   const Job& job = plan.job();
   const Source& source = plan.source();
-  check_axis(job.rows, job.resampling, source.y, source.region_height);
-  check_axis(job.columns, job.resampling, source.x, source.region_width);
+  check_axis(job.rows, job.resampling, source.y, source.region_height, kSegmentRows);
+  check_axis(job.columns, job.resampling, source.x, source.region_width, kSegmentColumns);
   expect(job.top >= 0 && job.top + job.rows.count <= job.height, "the picture's rows lie in the tensor");
   expect(job.left >= 0 && job.left + job.columns.count <= job.width, "the picture's columns lie in the tensor");
   for (int32_t c = 0; c < job.channels; ++c) {
@@ -143,6 +164,13 @@ void check_plan(const Plan& plan) {
     expect(std::isfinite(job.scale[c]) && std::isfinite(job.offset[c]) && std::isfinite(job.pad[c]),
            "normalisation is finite");
   }
+}
+
+// Pixels along an axis that the scalar loops look at for one output.
+int64_t pixels(const Axis& axis, Resampling resampling) {
+  if (resampling != Resampling::moments) return axis.taps;
+  const int32_t* segment = axis.segment + axis.first[0];
+  return 2 + segment[axis.taps] - segment[0];
 }
 
 // Whether the scalar loops are done with it in milliseconds.
@@ -153,14 +181,16 @@ bool is_small(const Plan& plan) {
     const PlaneShape shape = plane_shape(plan.source(), p);
     plane_total += shape.rows * shape.row_bytes;
   }
-  const int64_t samples = static_cast<int64_t>(job.rows.count) * job.columns.count * job.rows.taps * job.columns.taps;
-  return plane_total <= 1 << 16 && plan.out_bytes() <= 1 << 16 && samples <= 1 << 17;
+  const int64_t samples = static_cast<int64_t>(job.rows.count) * job.columns.count *
+                          pixels(job.rows, job.resampling) * pixels(job.columns, job.resampling);
+  return plane_total <= 1 << 16 && plan.out_bytes() <= 1 << 16 && samples <= 1 << 18;
 }
 
 void compare(const Plan& plan, FuzzedDataProvider& bytes) {
   std::vector<std::unique_ptr<uint8_t[]>> blocks;  // each of its own size to the byte
   Planes planes{};
   uint32_t noise = bytes.ConsumeIntegral<uint32_t>();
+  const bool white = bytes.ConsumeIntegralInRange<int32_t>(0, 3) == 0;  // the largest sums
   for (int32_t p = 0; p < plane_count(plan.source().format); ++p) {
     const PlaneShape shape = plane_shape(plan.source(), p);
     const int64_t pitch = shape.row_bytes + bytes.ConsumeIntegralInRange<int32_t>(0, 40);
@@ -168,7 +198,7 @@ void compare(const Plan& plan, FuzzedDataProvider& bytes) {
     blocks.emplace_back(new uint8_t[static_cast<size_t>(size)]);
     for (int64_t i = 0; i < size; ++i) {
       noise = noise * 1664525u + 1013904223u;
-      blocks.back()[static_cast<size_t>(i)] = static_cast<uint8_t>(noise >> 24);
+      blocks.back()[static_cast<size_t>(i)] = white ? 255 : static_cast<uint8_t>(noise >> 24);
     }
     const bool upside_down = bytes.ConsumeBool();
     planes.data[p] = blocks.back().get() + (upside_down ? pitch * (shape.rows - 1) : 0);

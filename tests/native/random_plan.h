@@ -86,11 +86,12 @@ struct Picture {
 
 inline Picture random_picture(Random& random, const Source& source) {
   Picture picture;
+  const int32_t darkest = random.whole(0, 7) == 0 ? 255 : 0;  // a white picture has the largest sums
   for (int32_t p = 0; p < plane_count(source.format); ++p) {
     const PlaneShape shape = plane_shape(source, p);
     const int64_t pitch = shape.row_bytes + (random.coin() ? random.whole(0, 40) : 0);
     std::vector<uint8_t> block(static_cast<size_t>(pitch * (shape.rows - 1) + shape.row_bytes));
-    for (uint8_t& sample : block) sample = static_cast<uint8_t>(random.whole(0, 255));
+    for (uint8_t& sample : block) sample = static_cast<uint8_t>(random.whole(darkest, 255));
     picture.blocks.push_back(std::move(block));
     const uint8_t* data = picture.blocks.back().data();
     const bool upside_down = random.whole(0, 3) == 0;
