@@ -51,6 +51,13 @@ class Plan:
     @property
     def columns(self) -> AxisTables: ...
 
+# For the CUDA kernel: edgevision/preprocess/cuda.py.
+CUDA_JOB_BYTES: int
+CUDA_TILE: tuple[int, int]  # columns and rows of the tensor to a block
+CUDA_BLOCK: tuple[int, int]  # threads of a block
+
+def cuda_tables(plan: Plan) -> bytes: ...
+def cuda_job(plan: Plan, planes: list[tuple[int, int]], tables: int, out: int) -> bytes: ...
 def run_batch(items: list[tuple[Plan, tuple[Any, ...], Any, int]], threads: int = 1) -> None: ...
 
 # Each writes into its last arguments and returns -1, or where the input is refused: edgevision/tasks/postprocess.py.

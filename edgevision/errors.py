@@ -55,6 +55,10 @@ class EngineError(EdgeVisionError):
     """An engine refused a graph or failed while running it."""
 
 
+class DeviceError(EdgeVisionError):
+    """A device that was asked for is not there, or its driver refused a call."""
+
+
 class BudgetError(EdgeVisionError):
     """No variant stays within the accuracy budget; nothing was written."""
 

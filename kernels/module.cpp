@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "bind_cuda.h"
 #include "bind_postprocess.h"
 #include "bind_preprocess.h"
 #include "cpu_features.h"
@@ -15,4 +16,5 @@ NB_MODULE(_native, m) {
         "Instruction sets of this CPU that matter for int8 and preprocessing, sorted names.");
   edgevision::bind_postprocess(m);
   edgevision::bind_preprocess(m);
+  edgevision::bind_cuda(m);
 }

@@ -88,7 +88,9 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--nvrtc", required=True, help="libnvrtc.so.12")
     parser.add_argument("--fatbinary", default="fatbinary", help="program of any CUDA toolkit")
-    parser.add_argument("--architectures", type=int, nargs="*", help="such as 87 90; all that NVRTC knows where left out")
+    parser.add_argument(
+        "--architectures", type=int, nargs="*", help="such as 87 90; all that NVRTC knows where left out"
+    )
     options = parser.parse_args()
 
     nvrtc = Nvrtc(options.nvrtc)

@@ -26,5 +26,7 @@ extern "C" __global__ void __launch_bounds__(tile::kLanes* tile::kWarps, tile::k
   tile::prepare_tile(job, first_column, threadIdx.x, first_row + threadIdx.y, tile::kWarps, end);
 }
 
-// What a caller fills an array with: checked against the host's when the module is loaded.
-extern "C" __constant__ int32_t edgevision_job_bytes = sizeof(Job);
+// Its size is that of a Job: whoever loads the module compares it with the host's.
+extern "C" {
+__constant__ uint8_t edgevision_job[sizeof(Job)];
+}
