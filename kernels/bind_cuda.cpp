@@ -19,7 +19,9 @@ namespace {
 
 constexpr size_t kTableAlignment = 16;
 
-// The tables of a plan one after another: first and weights of the rows, then of the columns.
+static_assert(sizeof(Axis) == 64, "an Axis has changed: a table that is new has to travel, too");
+
+// The tables of a plan one after another: first, weights and segments of the rows, then of the columns.
 class TableBlock {
  public:
   explicit TableBlock(const Job& job) {
@@ -31,6 +33,7 @@ class TableBlock {
       } else {
         add(axis->weight, weights * sizeof(float));
       }
+      if (axis->segment != nullptr) add(axis->segment, (static_cast<size_t>(axis->segments) + 1) * sizeof(int32_t));
     }
   }
 
@@ -49,6 +52,7 @@ class TableBlock {
       const uint64_t weights = address + tables_[next++].at;
       axis->weight = is_fixed ? nullptr : reinterpret_cast<const float*>(weights);
       axis->fixed = is_fixed ? reinterpret_cast<const int16_t*>(weights) : nullptr;
+      if (axis->segment != nullptr) axis->segment = reinterpret_cast<const int32_t*>(address + tables_[next++].at);
     }
     return job;
   }

@@ -38,6 +38,24 @@ def _links_with_sanitizers() -> bool:
         return subprocess.run(command, input=source, capture_output=True, check=False).returncode == 0
 
 
+def _has_cuda_bindings() -> bool:
+    return importlib.util.find_spec("cuda") is not None and importlib.util.find_spec("cuda.bindings") is not None
+
+
+@cache
+def _has_gpu() -> bool:
+    """A CUDA device that a driver opens; asked only where a test needs one."""
+    from edgevision.errors import EdgeVisionError
+
+    try:
+        from edgevision.preprocess.cuda_driver import open_driver
+
+        open_driver()
+    except (EdgeVisionError, ImportError):
+        return False
+    return True
+
+
 # What a test may need, and how to see whether this machine has it.
 REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "torch": _package("torch", "torchvision"),
@@ -51,6 +69,9 @@ REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "compiler": _program("cmake", "c++", "nm"),
     "clang": _program("cmake", "clang++", "nm"),
     "sanitizers": lambda: _program("cmake")() and _links_with_sanitizers(),
+    "nvcc": _program("nvcc", "cmake"),
+    "cuda-bindings": _has_cuda_bindings,
+    "gpu": _has_gpu,
     "aarch64": _program("cmake", "aarch64-linux-gnu-g++", "qemu-aarch64"),
 }
 

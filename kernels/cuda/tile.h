@@ -29,9 +29,9 @@ namespace tile {
 constexpr int32_t kLanes = 32;
 constexpr int32_t kPixels = 2;                     // of a row, to each thread
 constexpr int32_t kTileColumns = kLanes * kPixels;  // to each warp
-constexpr int32_t kWarps = 8;
-constexpr int32_t kBlocks = 3;    // to a multiprocessor at once: 80 registers, the fewest that need no local memory
-constexpr int32_t kTileRows = 32;  // to each block: kTileRows / kWarps to each warp, for which it keeps its columns
+constexpr int32_t kWarps = 4;
+constexpr int32_t kBlocks = 5;     // to a multiprocessor at once: 96 registers, so that nothing goes to local memory
+constexpr int32_t kTileRows = 16;  // to each block: kTileRows / kWarps to each warp, for which it keeps its columns
 
 // Read-only for as long as the kernel runs; aligned to its size.
 template <typename T>

@@ -13,7 +13,7 @@ import pytest
 
 from edgevision.errors import DeviceError, InputError
 from edgevision.frames import ColorEncoding, Frame, MemoryKind, PixelFormat
-from edgevision.preprocess import ColorOrder, Filter, Fit, Layout, Preprocessor, PreprocessSpec, TensorDtype
+from edgevision.preprocess import Arithmetic, ColorOrder, Filter, Fit, Layout, Preprocessor, PreprocessSpec, TensorDtype
 
 pytestmark = pytest.mark.requires("native", "compiler")
 
@@ -68,6 +68,7 @@ def on_device(frame: Frame, host: Any) -> Frame:
 SPECS = {
     "letterbox": PreprocessSpec(40, 70, Fit.LETTERBOX, mean=(1.0, 2.0, 3.0), std=(60.0, 50.0, 70.0)),
     "crop-triangle": PreprocessSpec(33, 30, Fit.CROP, Filter.TRIANGLE, crop_ratio=0.875),
+    "fixed": PreprocessSpec(18, 22, filter=Filter.TRIANGLE, arithmetic=Arithmetic.FIXED),
     "half": PreprocessSpec(24, 66, Fit.LETTERBOX, dtype=TensorDtype.FLOAT16, color=ColorOrder.BGR),
     "bytes": PreprocessSpec(20, 131, mean=(0.0,) * 3, std=(1.0,) * 3, dtype=TensorDtype.UINT8),
     "gray-nhwc": PreprocessSpec(21, 19, color=ColorOrder.GRAY, mean=(9.0,), std=(3.0,), layout=Layout.NHWC),
@@ -99,6 +100,23 @@ def test_a_mixed_batch_has_the_bits_of_the_cpu(make, make_frame, host, name):
         np.testing.assert_array_equal(array[:-1].view(np.uint8), expected.view(np.uint8))
         assert (array[-1:].view(np.uint8) == 0x5A).all()
     assert driver.calls.count("launch") == 5
+
+
+@pytest.mark.parametrize("format", PixelFormat, ids=lambda f: f.name)
+@pytest.mark.parametrize("name", SPECS)
+def test_jobs_hold_no_address_of_the_host(name, format):
+    """The CPU reads a table that stayed behind as well as one that was sent. So: two plans alike, whose tables lie apart
+    in memory, make the same job.
+    """
+    from edgevision import _native
+    from edgevision.preprocess import make_plan
+
+    plans = [make_plan(SPECS[name], 80, 90, format) for _ in range(2)]
+    planes = [(65536 * (i + 1), 512) for i in range({PixelFormat.NV12: 2, PixelFormat.I420: 3}.get(format, 1))]
+    first, second = (_native.cuda_job(plan.native, planes, 1 << 20, 1 << 21) for plan in plans)
+    assert first == second
+    assert len(first) == _native.CUDA_JOB_BYTES
+    assert _native.cuda_tables(plans[0].native) == _native.cuda_tables(plans[1].native)
 
 
 def test_a_submit_is_one_copy_and_one_launch(make, make_frame):

@@ -1,0 +1,116 @@
+"""The CUDA kernel compiles for every architecture, and holds nothing that could round differently. Needs no GPU."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.requires("nvcc")
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "kernels/cuda/preprocess.cu"
+
+
+def nvcc(*arguments: str) -> str:
+    done = subprocess.run(
+        ["nvcc", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def architectures() -> list[str]:
+    """What this nvcc knows, such as 75, 87 and 120."""
+    return re.findall(r"compute_(\d+)", nvcc("--list-gpu-arch"))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The build's folder, and what CMake said, of a project that has nothing but kernels/cuda."""
+    folder = tmp_path_factory.mktemp("fatbin")
+    source = folder / "source"
+    (source / "kernels").mkdir(parents=True)
+    for name in ("job.h", "pixel.h"):
+        shutil.copy(ROOT / "kernels" / name, source / "kernels")
+    shutil.copytree(ROOT / "kernels/cuda", source / "kernels/cuda")
+    (source / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.20)\nproject(fatbin LANGUAGES NONE)\nadd_subdirectory(kernels/cuda)\n"
+    )
+    commands = (["cmake", "-S", str(source), "-B", str(folder / "build")], ["cmake", "--build", str(folder / "build")])
+    said = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for command in commands]
+    return source / "edgevision/preprocess/kernels", "".join(said)
+
+
+def fatbin_entries(file: Path) -> list[tuple[str, int]]:
+    """(kind, architecture) of each piece of code, by the container's own headers: a file header of 16 bytes, then for
+    each piece kind (1 PTX, 2 machine code) at 0, header size at 4, payload size at 8, architecture at 28.
+    """
+    data = file.read_bytes()
+    assert int.from_bytes(data[:4], "little") == 0xBA55ED50
+    entries, at = [], 16
+    while at < len(data):
+        kind, header = (int.from_bytes(data[at + o : at + o + n], "little") for o, n in ((0, 2), (4, 4)))
+        size = int.from_bytes(data[at + 8 : at + 16], "little")
+        entries.append(({1: "ptx", 2: "elf"}[kind], int.from_bytes(data[at + 28 : at + 32], "little")))
+        at += header + size
+    return entries
+
+
+def test_the_fatbin_has_code_for_every_architecture_and_ptx_for_the_next(built, architectures):
+    folder, _ = built
+    (file,) = folder.glob("*.fatbin")
+    entries = fatbin_entries(file)
+    assert sorted(arch for kind, arch in entries if kind == "elf") == sorted(int(arch) for arch in architectures)
+    assert [arch for kind, arch in entries if kind == "ptx"] == [min(int(arch) for arch in architectures)]
+    assert file.stat().st_size < 4_000_000
+
+
+def test_without_nvcc_the_build_says_what_is_missing(tmp_path):
+    (tmp_path / "CMakeLists.txt").write_text(
+        f'cmake_minimum_required(VERSION 3.20)\nproject(x LANGUAGES NONE)\nadd_subdirectory("{SOURCE.parent}" cuda)\n'
+    )
+    command = ["cmake", "-S", str(tmp_path), "-B", str(tmp_path / "build"), "-DEDGEVISION_NVCC=OFF"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "nvcc not found" in done.stdout
+    assert "preprocessing runs on the CPU" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def ptx(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Compiled without -fmad=false: the source alone has to keep products and sums from being contracted."""
+    file = tmp_path_factory.mktemp("ptx") / "preprocess.ptx"
+    nvcc("-ptx", "-std=c++17", "-O3", "-arch=compute_75", "-o", str(file), str(SOURCE))
+    return file.read_text()
+
+
+def test_no_multiplication_is_left_that_could_be_contracted(ptx):
+    wrong = re.findall(r"\b(?:mul|mad)\.(?:\w+\.)*(?:f32|f64|f16x2|f16)\b.*", ptx)
+    assert not wrong
+    assert "fma.rn.f32" in ptx
+    assert not re.findall(r"\b(?:fma|add|sub)\.(?:rz|rm|rp|ftz|rn\.ftz)\S*", ptx)
+    assert not re.findall(r"\.approx|\.full\.f32", ptx)
+
+
+def test_bytes_come_through_the_read_only_cache_and_go_to_global_memory(ptx):
+    assert "ld.global.nc.u8" in ptx
+    assert "ld.global.nc.u16" in ptx
+    assert "st.global.u64" in ptx
+
+
+@pytest.mark.parametrize("architecture", ["87", "90"])
+def test_nothing_spills(architecture, architectures, tmp_path):
+    """On what it is made for: Jetson Orin and Hopper."""
+    if architecture not in architectures:
+        pytest.skip(f"this nvcc does not know sm_{architecture}")
+    target = f"-gencode=arch=compute_{architectures[0]},code=sm_{architecture}"
+    said = nvcc(
+        "-cubin", "-std=c++17", "-O3", "-fmad=false", target, "-Xptxas", "-v", "-o", str(tmp_path / "x"), str(SOURCE)
+    )
+    spills = re.findall(r"(\d+) bytes spill", said)
+    assert spills
+    assert set(spills) == {"0"}
