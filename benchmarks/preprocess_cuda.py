@@ -59,9 +59,7 @@ def main() -> None:
     copy = copy_bandwidth()
     result = {
         "device": torch.cuda.get_device_name(),
-        "versions": package_versions(
-            "edgevision", "cuda-bindings", "torch", "torchvision", "cvcuda-cu12", "cvcuda-cu13"
-        ),
+        "versions": package_versions(PACKAGES),
         "cuda_driver": CudaBindings(0).version(),
         "copy_bytes_per_s": copy,
         "cases": [measure(height, width, copy) for height, width in SOURCES],
