@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -18,6 +19,20 @@ class TensorInfo:
     name: str
     dtype: str
     shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer as the engine runs it: its own name and kind of it, and the precision of what it reads.
+
+    ``precision``: ``int8``, ``float32``, ``bfloat16`` or ``float16``. ``sources``: names of the graph's nodes that were
+    fused into it, as far as the engine tells.
+    """
+
+    name: str
+    kind: str
+    precision: str
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,11 +80,12 @@ class Engine(ABC):
         self.submit(slot, n_valid).result()
 
     @abstractmethod
-    def layer_precisions(self) -> dict[str, int]:
-        """How many layers that do arithmetic run in which precision, read back from the optimised graph.
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers that do arithmetic, read back from what really runs; those that only move data are left out."""
 
-        Keys are ``int8``, ``float32``, ``bfloat16``, ``float16``; layers that only move data do not count.
-        """
+    def layer_precisions(self) -> dict[str, int]:
+        """How many of ``layers`` run in which precision."""
+        return dict(Counter(layer.precision for layer in self.layers()))
 
     @abstractmethod
     def close(self) -> None:

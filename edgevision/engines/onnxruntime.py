@@ -6,11 +6,10 @@ import functools
 import json
 import platform
 import tempfile
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from edgevision.engines.base import EngineOptions, TensorInfo
+from edgevision.engines.base import EngineOptions, Layer, TensorInfo
 from edgevision.engines.host import MOVES, HostEngine, HostSlot, Launch, check_static, load_error
 from edgevision.errors import EngineError
 from edgevision.machine import cpu_features
@@ -25,6 +24,7 @@ _DTYPES = {
 _PRECISIONS = {
     "int8": "int8", "uint8": "int8", "float": "float32", "float16": "float16", "bfloat16": "bfloat16",
 }  # fmt: skip
+_KERNEL_TIME = "_kernel_time"  # behind a node's name in a profile
 # Any of these sums u8 × s8 products in 32 bits.
 _EXACT_U8S8 = frozenset({"avx512vnni", "avxvnni", "amxint8"})
 
@@ -59,7 +59,7 @@ class OnnxRuntimeEngine(HostEngine):
                 bind(name, "cpu", 0, array.dtype, (items, *array.shape[1:]), array.ctypes.data)
         return functools.partial(session.run_with_iobinding, binding)
 
-    def layer_precisions(self) -> dict[str, int]:
+    def layers(self) -> tuple[Layer, ...]:
         """From ONNX Runtime's own profile of one run: the kernels that ran, and the type of what each one read."""
         self._check_open()
         with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
@@ -70,17 +70,17 @@ class OnnxRuntimeEngine(HostEngine):
             feed = self.slots(self._fixed_batch or 1)[0].inputs
             session.run(None, dict(feed))
             events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-        counts: Counter[str] = Counter()
+        layers = []
         for event in events:
             details = event.get("args", {})
-            if event.get("cat") != "Node" or not event["name"].endswith("_kernel_time"):
+            if event.get("cat") != "Node" or not event["name"].endswith(_KERNEL_TIME):
                 continue
-            if details.get("op_name") in MOVES:
-                continue
-            read = [kind for tensor in details.get("input_type_shape", []) for kind in tensor]
-            if read and (precision := _PRECISIONS.get(read[0])):
-                counts[precision] += 1
-        return dict(counts)
+            kind = str(details.get("op_name"))
+            read = [element for tensor in details.get("input_type_shape", []) for element in tensor]
+            if kind not in MOVES and read and (precision := _PRECISIONS.get(read[0])):
+                name = event["name"].removesuffix(_KERNEL_TIME)
+                layers.append(Layer(name, kind, precision, (name,)))
+        return tuple(layers)
 
     def _release(self) -> None:
         self._session = None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgevision.engines.base import EngineOptions, TensorInfo
+from edgevision.engines.base import EngineOptions, Layer, TensorInfo
 from edgevision.engines.host import MOVES, HostEngine, HostSlot, Launch, check_static, load_error
 from edgevision.errors import EngineError, MissingExtraError
 
@@ -107,31 +106,29 @@ class OpenVinoEngine(HostEngine):
     def _tensor(self, array: np.ndarray[Any, Any]) -> Any:
         return self._openvino.Tensor(array, shared_memory=True)
 
-    def layer_precisions(self) -> dict[str, int]:
+    def layers(self) -> tuple[Layer, ...]:
         """From the graph OpenVINO executes: the run-time precision it wrote at each layer."""
         self._check_open()
-        counts: Counter[str] = Counter()
-        for node in self._compile(self._fixed_batch or 1).get_runtime_model().get_ordered_ops():
-            if precision := _precision(node):
-                counts[precision] += 1
-        return dict(counts)
+        nodes = self._compile(self._fixed_batch or 1).get_runtime_model().get_ordered_ops()
+        return tuple(layer for node in nodes if (layer := _layer(node)))
 
     def _release(self) -> None:
         self._compiled.clear()
         self._model = None
 
 
-def _precision(node: Any) -> str | None:
-    """Precision of an executed node that does arithmetic, None for one that moves or converts data."""
+def _layer(node: Any) -> Layer | None:
+    """An executed node that does arithmetic, None for one that moves or converts data."""
     info = {key: str(value.astype(str)) for key, value in node.get_rt_info().items() if key in _KEYS}
     if len(info) < len(_KEYS) or info["layerType"] in _MOVES:
         return None
     reads = _PRECISIONS.get(info["runtimePrecision"])
     writes = _PRECISIONS.get(info["outputPrecisions"])
-    alone = "," not in info["originalLayersNames"]  # a sum with a fused quantization carries both names
+    sources = tuple(name for name in info["originalLayersNames"].split(",") if name)
+    alone = len(sources) == 1  # a sum with a fused quantization carries both names
     if info["layerType"] in ("FakeQuantize", "Subgraph") and alone and writes == "int8" and reads != "int8":
         return None
-    return reads
+    return None if reads is None else Layer(node.get_friendly_name(), info["layerType"], reads, sources)
 
 
 def _tensor_info(port: Any) -> TensorInfo:
