@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import platform
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ _DTYPES = {
 _PRECISIONS = {
     "int8": "int8", "uint8": "int8", "float": "float32", "float16": "float16", "bfloat16": "bfloat16",
 }  # fmt: skip
+_FUSED = re.compile(r"_token_\d+$")  # what it appends to the name of a node that it fused with its Q/DQ
 _KERNEL_TIME = "_kernel_time"  # behind a node's name in a profile
 # Any of these sums u8 × s8 products in 32 bits.
 _EXACT_U8S8 = frozenset({"avx512vnni", "avxvnni", "amxint8"})
@@ -79,7 +81,7 @@ class OnnxRuntimeEngine(HostEngine):
             read = [element for tensor in details.get("input_type_shape", []) for element in tensor]
             if kind not in MOVES and read and (precision := _PRECISIONS.get(read[0])):
                 name = event["name"].removesuffix(_KERNEL_TIME)
-                layers.append(Layer(name, kind, precision, (name,)))
+                layers.append(Layer(name, kind, precision, (_FUSED.sub("", name),)))
         return tuple(layers)
 
     def _release(self) -> None:

@@ -113,7 +113,7 @@ def _resize(image: ImageArray, region: tuple[int, int, int, int], size: int, fil
         dtype=TensorDtype.UINT8,
     )  # fmt: skip
     out = np.empty((size, size, 3), np.uint8)
-    make_plan(spec, *image.shape[:2], region=region).run(Frame.from_array(image), out)
+    make_plan(spec, image.shape[0], image.shape[1], region=region).run(Frame.from_array(image), out)
     return out
 
 
