@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import ctypes
 import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgevision.errors import DeviceError, MissingExtraError
@@ -64,6 +66,44 @@ def test_a_machine_without_a_driver_is_told_so():
 
     with pytest.raises(DeviceError, match="preprocess on the CPU"):
         CudaBindings(0)
+
+
+@pytest.mark.requires("cuda-bindings")
+def test_cuda_bindings_takes_our_arguments():
+    """It converts arguments before it looks for libcuda: a wrong type is a TypeError even where there is no driver."""
+    from cuda.bindings import driver as api
+
+    from edgevision.preprocess.cuda_driver import CudaBindings
+
+    with pytest.raises(TypeError):
+        api.cuMemAlloc("a size")
+    driver = CudaBindings.__new__(CudaBindings)
+    driver._api, driver._context = api, api.CUcontext(1)
+    memory, stream, event = np.zeros(16, np.uint8), api.CUstream(1), api.CUevent(1)
+    module, function = api.CUmodule(1), api.CUfunction(1)
+    calls: dict[str, tuple[Any, ...]] = {
+        "version": (), "load": (b"image",), "function": (module, "name"), "global_bytes": (module, "name"),
+        "stream": (None,), "event": (), "record": (event, stream), "is_done": (event,), "synchronize": (event,),
+        "elapsed_ms": (event, event), "allocate": (64,), "free": (4096,), "pinned": (64,), "free_pinned": (memory,),
+        "copy_to_device": (4096, memory, stream), "copy_to_host": (memory, 4096, stream),
+        "launch": (function, (1, 2, 3), (32, 4, 1), 4096, stream),
+    }  # fmt: skip
+    if _has_libcuda():
+        pytest.skip("handles made up here must not reach a driver")
+    for name, arguments in calls.items():
+        with pytest.raises(RuntimeError, match="driver library"):
+            getattr(driver, name)(*arguments)
+    with pytest.raises(RuntimeError, match="driver library"), driver.current():
+        pass
+    assert driver.handle(driver.stream(77)) == 77
+
+
+def _has_libcuda() -> bool:
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def test_without_either_package_the_extra_is_named(monkeypatch):
