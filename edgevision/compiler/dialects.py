@@ -7,12 +7,19 @@ value: the emitter reads it and has no branches of its own per engine.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 
 from edgevision.errors import InputError
+
+# Without VNNI, x86 multiplies u8 × s8 with PMADDUBSW, which adds pairs of products in 16 bits and clamps the sum. With
+# weights of at most 64 none can be clamped, whatever the order of the weights: 2 × 255 × 64 = 32,640 < 2^15. One more
+# could: 2 × 255 × 65 = 33,150. ONNX Runtime draws the same line (its Avx2WeightS8ToU8 leaves ±64 as they are).
+SATURATION_PROOF = 64
 
 
 @dataclass(frozen=True)
@@ -29,21 +36,26 @@ class QuantParams:
 class Dialect:
     """How one kind of engine wants its int8 graph.
 
-    ``activation_symmetric``: zero point 0 (s8) or 128 (u8). ``weight_bits``: 8, or 7 for CPUs whose u8×s8
-    multiply-add saturates at 16 bits. ``int32_bias``: biases as int32 behind a DequantizeLinear, with scale =
-    input scale × weight scale; otherwise plain float32. ``quantize_conv_outputs``: a convolution's output gets Q/DQ
-    even when only float nodes read it, because the engine has no int8 convolution with float output. ``shield_float``:
-    write float Conv and Gemm nodes so that ONNX Runtime leaves them float (see ``quantize``).
-    ``int8_ops``: the ONNX operators that the engines run in int8 between Q/DQ.
+    * ``activation_symmetric``: zero point 0 (s8) or 128 (u8).
+    * ``weight_limit``: greatest magnitude of an int8 weight, at most 127; ``SATURATION_PROOF`` for CPUs whose u8 × s8
+      multiply-add saturates at 16 bits. Weights are symmetric s8, zero point 0, in every dialect.
+    * ``int32_bias``: biases as int32 behind a DequantizeLinear, with scale = input scale × weight scale; else float32.
+    * ``quantize_conv_outputs``: a convolution's output gets Q/DQ even when only float nodes read it, because the engine
+      has no int8 convolution with float output.
+    * ``fuses_residual``: the engine adds a residual inside the convolution before the Add, so only the Add's other
+      input is quantized, and an Add without such a convolution stays float.
+    * ``shield_float``: write float Conv and Gemm nodes so that ONNX Runtime leaves them float (see ``quantize``).
+    * ``int8_ops``: the ONNX operators that the engines run in int8 between Q/DQ.
     """
 
     name: str
     activation_dtype: Literal["uint8", "int8"]
     activation_symmetric: bool
-    weight_bits: int
+    weight_limit: int
     weight_per_channel: bool
     int32_bias: bool
     quantize_conv_outputs: bool
+    fuses_residual: bool
     shield_float: bool
     int8_ops: frozenset[str]
 
@@ -53,11 +65,6 @@ class Dialect:
         if self.activation_dtype == "uint8":
             return 0, 255
         return (-127, 127) if self.activation_symmetric else (-128, 127)
-
-    @property
-    def weight_limit(self) -> int:
-        """Greatest magnitude of a quantized weight; weights are always symmetric s8."""
-        return (1 << (self.weight_bits - 1)) - 1
 
     def activation_params(self, low: float, high: float) -> QuantParams:
         """Scale and zero point for activations within [low, high], which is widened to hold 0.
@@ -84,22 +91,59 @@ class Dialect:
         return QuantParams(scale, zero_point, scale * (least - zero_point), scale * (greatest - zero_point))
 
 
-# u8 × s8 is what VNNI multiplies. Symmetric weights with per-channel scales cost nothing there, and both ONNX Runtime
-# and OpenVINO fuse this form whole (s8 activations leave most convolutions unfused in ONNX Runtime on x86).
+# u8 × s8 is what VNNI multiplies. Symmetric weights with per-channel scales cost nothing there, and ONNX Runtime fuses
+# this form whole (s8 activations leave most of its convolutions on x86 unfused).
 X86_VNNI = Dialect(
     name="x86-vnni",
     activation_dtype="uint8",
     activation_symmetric=False,
-    weight_bits=8,
+    weight_limit=127,
     weight_per_channel=True,
     int32_bias=True,
     quantize_conv_outputs=True,
+    fuses_residual=False,
     shield_float=True,
     int8_ops=frozenset(
         {
             "Conv", "Gemm", "MatMul",
-            "Add", "Mul", "Concat", "GlobalAveragePool", "AveragePool", "MaxPool",
+            "Add", "Mul", "HardSigmoid", "HardSwish", "Concat", "GlobalAveragePool", "AveragePool", "MaxPool",
             "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose",
         }
     ),
 )  # fmt: skip
+
+# The same for CPUs without VNNI, and so for an x86 CPU that is not known: safe everywhere, one bit coarser.
+X86 = replace(X86_VNNI, name="x86", weight_limit=SATURATION_PROOF)
+
+# OpenVINO runs activation functions and the rounding to u8 inside the convolution before them: a convolution with float
+# output costs nothing, and Q/DQ around a swish or a squeeze-excite only break it up. One thread, against x86-vnni in
+# OpenVINO: MobileNetV3-Large 1.2 times as fast, EfficientNet-B0 1.5 times; ResNets the same.
+OPENVINO_VNNI = replace(
+    X86_VNNI,
+    name="openvino-vnni",
+    quantize_conv_outputs=False,
+    int8_ops=X86_VNNI.int8_ops - {"Mul", "HardSigmoid", "HardSwish", "GlobalAveragePool"},
+)
+
+# ARM's dot product multiplies s8 × s8, and ONNX Runtime's kernels there want s8 activations with any zero point.
+ARM = replace(X86_VNNI, name="arm", activation_dtype="int8")
+
+# TensorRT's parser takes no zero points but 0, no u8, and int32 nowhere behind a DequantizeLinear. It fuses what the
+# convolution before and after allows; Q/DQ elsewhere only keep it from that. Placed as NVIDIA's "Recommendations for
+# Q/DQ Placement" say: the inputs of weighted operators, and the residual input of an Add behind a convolution.
+TENSORRT = Dialect(
+    name="tensorrt",
+    activation_dtype="int8",
+    activation_symmetric=True,
+    weight_limit=127,
+    weight_per_channel=True,
+    int32_bias=False,
+    quantize_conv_outputs=False,
+    fuses_residual=True,
+    shield_float=False,
+    int8_ops=frozenset({"Conv", "Gemm", "MatMul", "Add"}),
+)
+
+DIALECTS: Mapping[str, Dialect] = MappingProxyType(
+    {dialect.name: dialect for dialect in (X86_VNNI, OPENVINO_VNNI, X86, ARM, TENSORRT)}
+)

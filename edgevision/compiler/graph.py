@@ -20,6 +20,7 @@ from edgevision.errors import ModelFileError
 INPUT, OUTPUT, BATCH = "input", "output", "batch"
 _MAX_PROTO = 2**31 - 1  # protobuf's own limit
 _SPATIAL = (2, 3)
+_FIRST_HARD_SWISH = 14  # opset
 
 
 def clean_graph(model: onnx.ModelProto, name: str = "the model") -> onnx.ModelProto:
@@ -32,6 +33,7 @@ def clean_graph(model: onnx.ModelProto, name: str = "the model") -> onnx.ModelPr
     """
     model = _fold(_bare(model), name)
     _remove_identities(model.graph)
+    _restore_hard_swish(model)
     rename_ends(model.graph)
     shapes = _inferred_shapes(model)
     _pool_globally(model.graph, shapes)
@@ -133,6 +135,34 @@ def _remove_identities(graph: onnx.GraphProto) -> None:
         elif source in made_by_nodes and source not in outputs:
             graph.node.remove(node)
             _rename(graph, source, target)
+
+
+def _restore_hard_swish(model: onnx.ModelProto) -> None:
+    """x·HardSigmoid(x) is HardSwish, which ONNX Runtime takes apart when it loads a graph (and so in ``_fold``).
+
+    OpenVINO runs it inside the convolution before, and HardSigmoid on its own: MobileNetV3-Large takes 1.1 times as
+    long there in float and 1.3 times in int8 without this.
+    """
+    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    if opset < _FIRST_HARD_SWISH:
+        return
+    graph = model.graph
+    outputs = {o.name for o in graph.output}
+    for gate in [n for n in graph.node if n.op_type == "HardSigmoid"]:
+        readers = [n for n in graph.node if gate.output[0] in n.input]
+        values = {a.name: a.f for a in gate.attribute}
+        if (
+            len(readers) == 1
+            and readers[0].op_type == "Mul"
+            and set(readers[0].input) == {gate.input[0], gate.output[0]}
+            and gate.output[0] not in outputs
+            and abs(values.get("alpha", 0.2) - 1 / 6) < 1e-6
+            and values.get("beta", 0.5) == 0.5
+        ):
+            product = readers[0]
+            swish = onnx.helper.make_node("HardSwish", [gate.input[0]], list(product.output), product.name)
+            _replace(graph, list(graph.node).index(product), [swish])
+            graph.node.remove(gate)
 
 
 def _pool_globally(graph: onnx.GraphProto, shapes: dict[str, tuple[int | None, ...]]) -> None:

@@ -4,6 +4,7 @@ Three kinds of operators take part:
 
 * weighted: Conv, Gemm, MatMul with constant weights. What int8 is for;
 * arithmetic: Add, Mul, pools, Concat: int8 in, int8 out, each tensor with its own scale;
+* saturating: HardSigmoid and HardSwish, which int8 computes with an addition that saturates;
 * pass-through: MaxPool, Reshape…: move int8 values, so output and input share one quantization.
 
 A Relu or Clip behind one of the first two belongs to it. What lies behind the last weighted operator on the way to an
@@ -25,6 +26,7 @@ from edgevision.errors import InputError, ModelFileError
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
 ARITHMETIC = frozenset({"Add", "Mul", "Concat", "GlobalAveragePool", "AveragePool"})
+SATURATING = frozenset({"HardSigmoid", "HardSwish"})
 PASS_THROUGH = frozenset({"MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"})
 ACTIVATIONS = frozenset({"Relu", "Clip"})
 FIRST_OPSET = 13  # the first with per-channel QuantizeLinear
@@ -188,8 +190,9 @@ def place(graph: Graph, dialect: Dialect, keep_float: frozenset[str]) -> Placeme
             or (activation is not None and activation.name in keep_float)
             or not _can_be_int8(graph, node)
             or (node.op_type not in WEIGHTED and node.name not in leads_to_weights)
-            # Moving values is worth int8 only where they already are int8.
-            or (node.op_type in PASS_THROUGH and node.input[0] not in int8_tensors)
+            # Moving or clamping values is worth int8 only where they already are int8.
+            or (node.op_type in PASS_THROUGH | SATURATING and node.input[0] not in int8_tensors)
+            or (node.op_type == "Add" and dialect.fuses_residual and _residual_conv(graph, node, int8) is None)
         ):
             continue
         int8.add(node.name)
@@ -199,12 +202,30 @@ def place(graph: Graph, dialect: Dialect, keep_float: frozenset[str]) -> Placeme
     for node in nodes:
         if node.name not in int8:
             continue
-        quantized.update(dict.fromkeys(data_inputs(graph, node)))
-        result = graph.result(node)
-        read_in_int8 = any(reader.name in int8 for reader in graph.consumers.get(result, []))
-        if read_in_int8 or node.op_type not in WEIGHTED or (node.op_type == "Conv" and dialect.quantize_conv_outputs):
-            quantized[result] = None
+        inputs = data_inputs(graph, node)
+        if node.op_type == "Add" and dialect.fuses_residual:
+            inputs = [name for name in inputs if name != _residual_conv(graph, node, int8)]
+        quantized.update(dict.fromkeys(inputs))
+        if node.op_type in WEIGHTED or (node.op_type == "Add" and dialect.fuses_residual):
+            if node.op_type == "Conv" and dialect.quantize_conv_outputs:
+                quantized[graph.result(node)] = None
+        else:
+            quantized[graph.result(node)] = None
     return Placement(frozenset(int8), tuple(quantized), tuple(_ties(graph, int8)))
+
+
+def _residual_conv(graph: Graph, add: onnx.NodeProto, int8: set[str]) -> str | None:
+    """The input of ``add`` that an int8 convolution makes for it alone: the last such, as the graph runs. Else None."""
+    found = [
+        node.output[0]
+        for node in graph.model.graph.node
+        if node.output[0] in add.input
+        and node.name in int8
+        and node.op_type == "Conv"
+        and node.output[0] not in graph.outputs
+        and len(graph.consumers[node.output[0]]) == 1
+    ]
+    return found[-1] if found else None
 
 
 def _ties(graph: Graph, int8: set[str]) -> Iterator[tuple[str, ...]]:
@@ -234,6 +255,8 @@ def _can_be_int8(graph: Graph, node: onnx.NodeProto) -> bool:
         if any(name in graph.constants for name in inputs):
             return False
         return node.op_type not in {"Add", "Mul"} or len(set(inputs)) == 2
+    if node.op_type in SATURATING:
+        return node.input[0] not in graph.constants and hard_sigmoid(node)[0] > 0
     if node.op_type in PASS_THROUGH:
         single = len([name for name in node.output if name]) == 1  # MaxPool's indices have no int8 form
         return single and node.input[0] not in graph.constants
@@ -260,6 +283,13 @@ def _can_be_weighted(graph: Graph, node: onnx.NodeProto) -> bool:
             and not _attribute(node, "transA", 0)
         )
     return True
+
+
+def hard_sigmoid(node: onnx.NodeProto) -> tuple[float, float]:
+    """(a, b) of the gate min(max(a·x + b, 0), 1) that is HardSigmoid and that HardSwish multiplies x with."""
+    if node.op_type == "HardSwish":
+        return 1 / 6, 0.5
+    return _attribute(node, "alpha", 0.2), _attribute(node, "beta", 0.5)
 
 
 def _attribute(node: onnx.NodeProto, name: str, default: float) -> float:

@@ -17,7 +17,16 @@ from onnx import helper, numpy_helper
 
 from edgevision.compiler.dialects import Dialect, QuantParams
 from edgevision.compiler.parameters import exact_bias, quantize_weights
-from edgevision.compiler.placement import WEIGHTED, Graph, Placement, data_inputs, place, weight_axis
+from edgevision.compiler.placement import (
+    SATURATING,
+    WEIGHTED,
+    Graph,
+    Placement,
+    data_inputs,
+    hard_sigmoid,
+    place,
+    weight_axis,
+)
 from edgevision.errors import InputError
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -79,7 +88,7 @@ class _Emitter:
         float_nodes: list[str] = []
         int8_nodes: list[str] = []
         if self._graph.input in self._params:
-            self._quantize_tensor(self._graph.input, self._graph.input)
+            self._quantize_tensor(self._graph.input, self._graph.input, self._params[self._graph.input])
         for node in self._graph.model.graph.node:
             if node.name in fused:
                 continue
@@ -105,9 +114,12 @@ class _Emitter:
         return QuantizedGraph(model.SerializeToString(deterministic=True), tuple(int8_nodes), tuple(float_nodes))
 
     def _emit_int8(self, node: onnx.NodeProto, activation: onnx.NodeProto | None) -> None:
+        if node.op_type in SATURATING:
+            self._emit_saturating(node)
+            return
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
-        inputs = set(data_inputs(self._graph, node))
+        inputs = {name for name in data_inputs(self._graph, node) if name in self._params}
         copy.input[:] = [self._reading(name) if name in inputs else name for name in node.input]
         if node.op_type in WEIGHTED:
             self._quantize_parameters(copy, node)
@@ -123,7 +135,47 @@ class _Emitter:
             bounded.output[0] = raw
             self._nodes += [copy, bounded]
         if result in self._params:
-            self._quantize_tensor(result, raw)
+            self._quantize_tensor(result, raw, self._params[result])
+
+    def _emit_saturating(self, node: onnx.NodeProto) -> None:
+        """HardSigmoid(x) = a·min(max(x + b/a, 0), 1/a): int8 saturates at both bounds, and the scale takes the factor.
+
+        Engines have no int8 kernel for it, nor for HardSwish(x) = x·HardSigmoid(x), but for Add and Mul. What is left
+        is one addition in place of two conversions and a float operator.
+        """
+        a, b = hard_sigmoid(node)
+        swish = node.op_type == "HardSwish"
+        gate = f"{node.name}/gate" if swish else node.output[0]
+        params = self._dialect.activation_params(0.0, 1.0) if swish else self._params[gate]
+        shift = float(np.float32(b / a))
+        addend = self._activation_constant(node.name, shift)
+        raw = f"{node.name}/sum"
+        sum_name = raw if swish else node.name
+        self._nodes.append(helper.make_node("Add", [self._reading(node.input[0]), addend], [raw], sum_name))
+        if not within((0.0, 1.0), params):
+            bounds = [self._share(np.float32(value), "bound") for value in (0, 1 / a)]
+            self._nodes.append(helper.make_node("Clip", [raw, *bounds], [f"{raw}_clipped"], f"{node.name}/clip"))
+            raw = f"{raw}_clipped"
+        self._quantize_tensor(gate, raw, params, a)
+        if swish:
+            result = node.output[0]
+            raw = f"{result}_float" if result in self._graph.outputs else result
+            inputs = [self._reading(node.input[0]), f"{gate}_dequantized"]
+            self._nodes.append(helper.make_node("Mul", inputs, [raw], node.name))
+            self._quantize_tensor(result, raw, self._params[result])
+
+    def _activation_constant(self, owner: str, value: float) -> str:
+        """Append a number, quantized as an activation, → DQ, and return the output's name."""
+        params = self._dialect.activation_params(min(value, 0.0), max(value, 0.0))
+        dtype = self._activation_dtype
+        inputs = [
+            self._share(dtype(params.zero_point + round(value / params.scale)), "constant"),
+            self._share(np.float32(params.scale), "scale"),
+            self._share(dtype(params.zero_point), "zero_point"),
+        ]
+        output = f"{owner}/constant_dequantized"
+        self._nodes.append(helper.make_node("DequantizeLinear", inputs, [output], f"{owner}/constant_DequantizeLinear"))
+        return output
 
     def _emit_float(self, node: onnx.NodeProto) -> None:
         copy = onnx.NodeProto()
@@ -135,7 +187,7 @@ class _Emitter:
         self._nodes.append(copy)
         for name in node.output:
             if name in self._params:
-                self._quantize_tensor(name, name)
+                self._quantize_tensor(name, name, self._params[name])
 
     def _shield(self, copy: onnx.NodeProto) -> None:
         """Write a float Conv or Gemm between int8 tensors so that ONNX Runtime leaves it float.
@@ -173,15 +225,18 @@ class _Emitter:
     def _saturates(self, activation: onnx.NodeProto, result: str) -> bool:
         return result in self._params and within(self._graph.clip_bounds(activation), self._params[result])
 
-    def _quantize_tensor(self, name: str, raw: str) -> None:
-        """Append ``raw`` → Q → DQ."""
-        params = self._params[name]
-        dtype = np.uint8 if self._dialect.activation_dtype == "uint8" else np.int8
+    @property
+    def _activation_dtype(self) -> type[np.uint8] | type[np.int8]:
+        return np.uint8 if self._dialect.activation_dtype == "uint8" else np.int8
+
+    def _quantize_tensor(self, name: str, raw: str, params: QuantParams, factor: float = 1.0) -> None:
+        """Append ``raw`` → Q → DQ. What is read, with scale and zero point of ``params``, is ``factor`` × ``raw``."""
         scale = self._share(np.float32(params.scale), "scale")
-        zero_point = self._share(dtype(params.zero_point), "zero_point")
+        raw_scale = self._share(np.float32(params.scale / factor), "scale")
+        zero_point = self._share(self._activation_dtype(params.zero_point), "zero_point")
         quantized = f"{name}_quantized"
         self._nodes += [
-            helper.make_node("QuantizeLinear", [raw, scale, zero_point], [quantized], f"{name}_QuantizeLinear"),
+            helper.make_node("QuantizeLinear", [raw, raw_scale, zero_point], [quantized], f"{name}_QuantizeLinear"),
             helper.make_node(
                 "DequantizeLinear", [quantized, scale, zero_point], [self._reading(name)], f"{name}_DequantizeLinear"
             ),

@@ -63,6 +63,22 @@ CASES = {
         "s = Concat<axis=0>(h, k) y = Reshape(p, s)",
         ["Conv", "GlobalAveragePool", "Shape", "Concat", "Flatten"],
     ),
+    "hard swish": (
+        f"r = Conv(x, w) c = HardSwish(r) {HEAD}",
+        ["Conv", "HardSwish", "GlobalAveragePool", "Flatten"],
+    ),
+    "hard swish in parts": (
+        f"r = Conv(x, w) g = HardSigmoid<alpha = 0.16666667, beta = 0.5>(r) c = Mul(g, r) {HEAD}",
+        ["Conv", "HardSwish", "GlobalAveragePool", "Flatten"],
+    ),
+    "hard sigmoid of another slope stays": (
+        f"r = Conv(x, w) g = HardSigmoid<alpha = 0.2, beta = 0.5>(r) c = Mul(r, g) {HEAD}",
+        ["Conv", "HardSigmoid", "Mul", "GlobalAveragePool", "Flatten"],
+    ),
+    "hard sigmoid of something else stays": (
+        f"r = Conv(x, w) t = Relu(r) g = HardSigmoid<alpha = 0.16666667, beta = 0.5>(r) c = Mul(t, g) {HEAD}",
+        ["Conv", "Relu", "HardSigmoid", "Mul", "GlobalAveragePool", "Flatten"],
+    ),
     "mean over channels stays": (
         "a = Constant<value = int64[1] {1}>() c = Conv(x, w) m = ReduceMean<keepdims=1>(c, a) d = Mul(c, m) "
         "p = GlobalAveragePool(d) y = Flatten(p)",
@@ -152,7 +168,7 @@ def test_a_network_of_torchvision(labels):
     source = SourceModel(SourceKind.MODULE, preset("imagenet", 64, 64), labels, "logits", {"name": "net"}, module=net)
     graph, report = export_float(source)
     model = onnx.load_from_string(graph)
-    expected = {"Conv", "HardSigmoid", "Mul", "Relu", "GlobalAveragePool", "Flatten", "Add", "Gemm"}
+    expected = {"Conv", "HardSigmoid", "HardSwish", "Mul", "Relu", "GlobalAveragePool", "Flatten", "Add", "Gemm"}
     assert {node.op_type for node in model.graph.node} == expected
     assert {node.domain for node in model.graph.node} == {""}
     assert max(report.max_relative_difference.values()) < 1e-4

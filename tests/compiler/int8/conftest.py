@@ -56,6 +56,9 @@ class GraphBuilder:
     def relu6(self, x: str) -> str:
         return self.node("Clip", [x, self.constant(np.float32(0)), self.constant(np.float32(6))])
 
+    def hard_swish(self, x: str) -> str:
+        return self.node("HardSwish", [x])
+
     def build(self, *outputs: str) -> bytes:
         import onnx
         from onnx import TensorProto, helper, numpy_helper
@@ -85,6 +88,25 @@ def mixed_net(seed: int = 0) -> bytes:
     gate = b.random_conv(b.node("GlobalAveragePool", [last]), 32, 32)
     features = b.node("Flatten", [b.node("GlobalAveragePool", [b.node("Mul", [last, gate])])])
     return b.build(b.random_gemm(features, 32, 10))
+
+
+def swish_net(seed: int = 0) -> bytes:
+    """Two blocks as in MobileNetV3: hard swish, depthwise, squeeze-excite, residual. 10 outputs, logits."""
+    b = GraphBuilder(3, 16, seed)
+    x = b.hard_swish(b.random_conv("x", 3, 16, 3, strides=[2, 2]))
+    for _ in range(2):
+        wide = b.hard_swish(b.random_conv(x, 16, 32))
+        deep = b.hard_swish(b.random_conv(wide, 32, 32, 3, group=32))
+        squeezed = b.node("Relu", [b.random_conv(b.node("GlobalAveragePool", [deep]), 32, 8)])
+        gate = b.node("HardSigmoid", [b.random_conv(squeezed, 8, 32)], alpha=1 / 6, beta=0.5)
+        x = b.node("Add", [b.random_conv(b.node("Mul", [deep, gate]), 32, 16), x])
+    features = b.node("Flatten", [b.node("GlobalAveragePool", [b.hard_swish(b.random_conv(x, 16, 32))])])
+    return b.build(b.random_gemm(features, 32, 10))
+
+
+@pytest.fixture(scope="session")
+def swish() -> bytes:
+    return swish_net()
 
 
 @pytest.fixture(scope="session")

@@ -298,7 +298,7 @@ class TestPlacement:
 
     @pytest.mark.parametrize(
         ("change", "limit"),
-        [({"weight_bits": 7}, 63), ({"weight_per_channel": False}, 127), ({"int32_bias": False}, 127)],
+        [({"weight_limit": 64}, 64), ({"weight_per_channel": False}, 127), ({"int32_bias": False}, 127)],
     )
     def test_a_dialect_is_a_value(self, mixed, ranges, photos, run_ort, change, limit):
         dialect: Dialect = dataclasses.replace(X86_VNNI, **change)
