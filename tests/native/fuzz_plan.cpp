@@ -183,7 +183,7 @@ bool is_small(const Plan& plan) {
   }
   const int64_t samples = static_cast<int64_t>(job.rows.count) * job.columns.count *
                           pixels(job.rows, job.resampling) * pixels(job.columns, job.resampling);
-  return plane_total <= 1 << 16 && plan.out_bytes() <= 1 << 16 && samples <= 1 << 18;
+  return plane_total <= 1 << 16 && plan.out_bytes() <= 1 << 16 && samples <= 1 << 16;
 }
 
 void compare(const Plan& plan, FuzzedDataProvider& bytes) {
