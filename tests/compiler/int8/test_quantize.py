@@ -185,6 +185,20 @@ class TestFusion:
             checked += 1
         assert checked == 7
 
+    def test_no_two_nodes_read_one_weight_or_its_zero_point(self, mixed, ranges):
+        """ONNX Runtime gives each a new name where the CPU's sums saturate, and refuses the second of one name."""
+        import onnxruntime as ort
+
+        graph = quantize(mixed, ranges, X86_VNNI).graph
+        options = ort.SessionOptions()
+        options.add_session_config_entry("session.x64quantprecision", "1")
+        ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        model, constants, _, _ = parse(graph)
+        dequantized = [node for node in model.graph.node if node.op_type == "DequantizeLinear"]
+        weights = [node for node in dequantized if constants.get(node.input[0], np.empty(0)).dtype == np.int8]
+        for position in (0, 2):
+            assert len({node.input[position] for node in weights}) == len(weights) == 8
+
     def test_deterministic(self, mixed, ranges):
         shuffled = dict(sorted(ranges.items(), reverse=True))
         assert quantize(mixed, ranges, X86_VNNI).graph == quantize(mixed, shuffled, X86_VNNI).graph
