@@ -41,13 +41,8 @@ HEIGHT = {name: height for height, names in enumerate(ROOMS) for name in names}
 
 MAKERS = {"compiler", "train"}  # rooms that may use torch and onnx
 TORCH = {"torch", "torchvision", "onnx", "onnxscript", "torch_pruning"}
-OPTIONAL = {
-    "openvino",
-    "matplotlib",
-    "tensorboard",
-    "cuda",
-    "pycuda",
-}  # may be missing: imported inside functions everywhere
+# May be missing: imported inside functions everywhere.
+OPTIONAL = {"openvino", "matplotlib", "tensorboard", "cuda", "pycuda", "tensorrt", "tensorrt_lean", "tensorrt_rtx"}
 SLOW = {
     "cv2",
     "onnxruntime",

@@ -13,16 +13,22 @@ from edgevision.errors import EngineError, MissingExtraError
 __all__ = ["ENGINES", "Engine", "EngineOptions", "Slot", "TensorInfo", "available_engines", "open_engine"]
 
 # Engine → the extra that installs it; None = a base dependency.
-ENGINES: dict[str, str | None] = {"onnxruntime": None, "openvino": "openvino"}
+ENGINES: dict[str, str | None] = {
+    "onnxruntime": None, "openvino": "openvino", "tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt-rtx",
+}  # fmt: skip
+# Modules that an engine needs any one of, where they are not called as it is.
+_MODULES = {"tensorrt": ("tensorrt", "tensorrt_lean"), "tensorrt-rtx": ("tensorrt_rtx",)}
 
 
 def available_engines() -> dict[str, str]:
     """Engines installed here, with their versions. Imports none of them."""
-    return {name: _version(name) for name in ENGINES if importlib.util.find_spec(name) is not None}
+    modules = {name: _MODULES.get(name, (name,)) for name in ENGINES}
+    found = {name: next(filter(importlib.util.find_spec, options), None) for name, options in modules.items()}
+    return {name: _version(module) for name, module in found.items() if module is not None}
 
 
 def open_engine(name: str, graph: bytes | Path, options: EngineOptions | None = None) -> Engine:
-    """Load an ONNX graph, given as bytes or as the path of a file, into an engine.
+    """Load an ONNX graph, given as bytes or as the path of a file, into an engine. TensorRT takes its own engines too.
 
     Raises MissingExtraError when the engine is not installed, EngineError when the engine is unknown, or refuses the
     graph or the options.
@@ -47,6 +53,10 @@ def open_engine(name: str, graph: bytes | Path, options: EngineOptions | None = 
         from edgevision.engines.onnxruntime import OnnxRuntimeEngine
 
         return OnnxRuntimeEngine(graph, options, version)
+    if name in ("tensorrt", "tensorrt-rtx"):
+        from edgevision.engines.tensorrt import TensorRtEngine
+
+        return TensorRtEngine(graph, options, version, kind=name)
     from edgevision.engines.openvino import OpenVinoEngine
 
     return OpenVinoEngine(graph, options, version)

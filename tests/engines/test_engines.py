@@ -173,7 +173,7 @@ def test_refuses_broken_graphs_in_one_line(engine_name, graph, damage):
 
 
 def test_open_engine_refuses_what_does_not_exist(graph):
-    with pytest.raises(EngineError, match=r"\['onnxruntime', 'openvino'\], got 'tensorflow'"):
+    with pytest.raises(EngineError, match=r"\['onnxruntime', 'openvino', .*\], got 'tensorflow'"):
         open_engine("tensorflow", graph("color"))
     with pytest.raises(EngineError, match="at least 1 thread"):
         open_engine("onnxruntime", graph("color"), EngineOptions(threads=0))
@@ -183,7 +183,9 @@ def test_open_engine_refuses_what_does_not_exist(graph):
 
 def test_a_missing_engine_names_its_extra(monkeypatch, graph):
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "openvino" else find(name, *a))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: find(name, *a) if name.split(".")[0] == "onnxruntime" else None
+    )
     assert list(available_engines()) == ["onnxruntime"]
     with pytest.raises(MissingExtraError, match=r"pip install 'edgevision\[openvino\]'"):
         open_engine("openvino", graph("color"))

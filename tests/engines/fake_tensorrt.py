@@ -1,0 +1,462 @@
+"""TensorRT and a CUDA driver, played: for calls, order and memory, where there is no GPU.
+
+The played TensorRT has what the real bindings of one version have, as recorded in tensorrt_api.json, and no more: a name
+that is not recorded cannot be defined, read or set, and a call has to fit a recorded signature. So code that runs on it
+calls what exists. Its network is the committed colour graph's: logits = 8 × the mean of each channel.
+
+The played driver does nothing before an event is waited for: as late as a device may be.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import functools
+import inspect
+import json
+import re
+import threading
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgevision.errors import DeviceError
+
+API: dict[str, Any] = json.loads(Path(__file__).with_name("tensorrt_api.json").read_text())
+VERSIONS = [name.removeprefix("tensorrt ") for name in API if name.startswith("tensorrt ")]
+SHAPE = (3, 8, 8)
+
+
+class FakeDriver:
+    """Streams of work that runs when an event behind it is waited for. ``calls``: what was asked, in order."""
+
+    has_graphs = True
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.memory: dict[int, np.ndarray] = {}
+        self.pinned_blocks: dict[int, np.ndarray] = {}
+        self.streams: dict[int, list[Callable[[], None]]] = {}
+        self.events: dict[int, tuple[int, int]] = {}  # event → stream, length of its queue
+        self.graphs: dict[int, list[Callable[[], None]]] = {}
+        self.done: dict[int, int] = {}
+        self.capturing: dict[int, list[Callable[[], None]]] = {}
+        self.failing: set[str] = set()
+        self._inside = threading.local()
+        self._next = 100
+
+    def _called(self, name: str) -> None:
+        assert getattr(self._inside, "depth", 0), f"{name} outside current()"
+        self.calls.append(name)
+        if name in self.failing:
+            raise DeviceError(f"{name}: CUDA_ERROR_UNKNOWN")
+
+    def _new(self) -> int:
+        self._next += 1
+        return self._next
+
+    def put(self, stream: int, work: Callable[[], None]) -> None:
+        assert stream in self.streams
+        self.capturing.get(stream, self.streams[stream]).append(work)
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        depth = getattr(self._inside, "depth", 0)
+        self._inside.depth = depth + 1
+        try:
+            yield
+        finally:
+            self._inside.depth = depth
+
+    def version(self) -> int:
+        return 12060
+
+    def device_name(self) -> str:
+        return "Played GPU"
+
+    def compute_capability(self) -> tuple[int, int]:
+        return 8, 7
+
+    def stream(self, handle: int | None) -> int:
+        self._called("stream")
+        stream = self._new()
+        self.streams[stream], self.done[stream] = [], 0
+        return stream
+
+    def handle(self, stream: int) -> int:
+        return stream
+
+    def sleeping_event(self) -> int:
+        self._called("sleeping_event")
+        event = self._new()
+        self.events[event] = (0, 0)
+        return event
+
+    def record(self, event: int, stream: int) -> None:
+        self._called("record")
+        assert stream not in self.capturing
+        self.events[event] = (stream, len(self.streams[stream]))
+
+    def wait_for(self, event: int, stream: int) -> None:
+        self._called("wait_for")
+        self.put(stream, lambda: self._finish(event))
+
+    def synchronize(self, event: int) -> None:
+        self._called("synchronize")
+        self._finish(event)
+
+    def _finish(self, event: int) -> None:
+        stream, length = self.events[event]
+        while self.done.get(stream, length) < length:
+            self.done[stream] += 1
+            self.streams[stream][self.done[stream] - 1]()
+
+    def allocate(self, size: int) -> int:
+        self._called("allocate")
+        assert size > 0
+        block = np.full(size + 255, 0xA5, np.uint8)
+        address = -(-block.ctypes.data // 256) * 256
+        self.memory[address] = block
+        return address
+
+    def free(self, address: int) -> None:
+        self._called("free")
+        del self.memory[address]
+
+    def kept_pinned(self, size: int) -> np.ndarray:
+        self._called("kept_pinned")
+        block = np.zeros(size + 255, np.uint8)
+        start = -block.ctypes.data % 256
+        memory = block[start : start + size]
+        self.pinned_blocks[memory.ctypes.data] = memory
+        return memory
+
+    def _is_pinned(self, array: np.ndarray) -> bool:
+        start = array.ctypes.data
+        return any(a <= start and start + array.nbytes <= a + b.nbytes for a, b in self.pinned_blocks.items())
+
+    def copy_to_device(self, address: int, source: np.ndarray, stream: int) -> None:
+        self._called("copy_to_device")
+        assert self._is_pinned(source)
+        assert address in self.memory
+        self.put(stream, lambda: ctypes.memmove(address, source.ctypes.data, source.nbytes))
+
+    def copy_to_host(self, target: np.ndarray, address: int, stream: int) -> None:
+        self._called("copy_to_host")
+        assert self._is_pinned(target)
+        assert address in self.memory
+        self.put(stream, lambda: ctypes.memmove(target.ctypes.data, address, target.nbytes))
+
+    def begin_capture(self, stream: int) -> None:
+        self._called("begin_capture")
+        self.capturing[stream] = []
+
+    def end_capture(self, stream: int) -> int:
+        work = self.capturing.pop(stream)  # whatever happens, the stream is as it was
+        self._called("end_capture")
+        graph = self._new()
+        self.graphs[graph] = work
+        return graph
+
+    def launch_graph(self, graph: int, stream: int) -> None:
+        self._called("launch_graph")
+        for work in self.graphs[graph]:
+            self.put(stream, work)
+
+    def free_graph(self, graph: int) -> None:
+        self._called("free_graph")
+        del self.graphs[graph]
+
+    def free_event(self, event: int) -> None:
+        self._called("free_event")
+        del self.events[event]
+
+    def free_stream(self, stream: int) -> None:
+        self._called("free_stream")
+        del self.streams[stream]
+
+
+class _Fake:
+    """Base of what is played: only recorded names can be set from outside."""
+
+    recorded: frozenset[str]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        assert name.startswith("_") or name in self.recorded, f"{type(self).__name__} has no {name} to be set"
+        super().__setattr__(name, value)
+
+
+def _recorded(api: dict[str, dict[str, str]], name: str) -> Callable[[type], type]:
+    """Class decorator: refuse public names that the real class has not, check calls against its signatures."""
+
+    def decorate(kind: type) -> type:
+        names = api[name]
+        for attribute, value in list(vars(kind).items()):
+            if attribute.startswith("_") or attribute == "recorded":
+                continue
+            assert attribute in names, f"{name} has no {attribute} in this version"
+            if inspect.isfunction(value):
+                setattr(kind, attribute, _checked(f"{name}.{attribute}", value, names[attribute]))
+        kind.recorded = frozenset(names)
+        kind.__name__ = name
+        return kind
+
+    return decorate
+
+
+def _checked(what: str, function: Any, signatures: str) -> Any:
+    overloads = [re.findall(r"(?:\(|, )(\w+):", text.split(" -> ")[0]) for text in signatures.split(" | ") if text]
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        fits = any(len(args) + len(kwargs) <= len(names) and set(kwargs) <= set(names) for names in overloads)
+        assert fits or not overloads, f"{what}({args[1:]}, {kwargs}) fits none of: {signatures}"
+        return function(*args, **kwargs)
+
+    return call
+
+
+def _enum(api: dict[str, Any], name: str) -> Any:
+    members = [n for n in api[name] if n not in ("__init__", "name", "value")]
+    return enum.IntEnum(name, {member: i for i, member in enumerate(members)})
+
+
+def make_tensorrt(version: str, driver: FakeDriver, **says: Any) -> Any:
+    """The module ``tensorrt`` of a version.
+
+    ``says``: ``parse`` (messages with which the parser refuses), ``build`` (with which the builder does), ``warn``,
+    ``load`` (with which the runtime does), ``execute`` (False: the context refuses), ``capture`` (False: it refuses
+    while captured), ``context`` (errors when one is made), ``inspector`` (its JSON), ``batch`` (fixed; default dynamic).
+    """
+    api = API[f"tensorrt {version}"]
+    trt = types.ModuleType("tensorrt")
+    trt.__version__ = version
+    for name in (
+        "BuilderFlag", "DataType", "ExecutionContextAllocationStrategy", "LayerInformationFormat", "MemoryPoolType",
+        "NetworkDefinitionCreationFlag", "ProfilingVerbosity", "TensorIOMode",
+    ):  # fmt: skip
+        setattr(trt, name, _enum(api, name))
+    trt.log = log = []  # what was done, for tests
+    batch = says.get("batch", -1)
+
+    class ILogger:
+        Severity = enum.IntEnum("Severity", ["INTERNAL_ERROR", "ERROR", "WARNING", "INFO", "VERBOSE"], start=0)
+
+        def __init__(self) -> None:
+            pass
+
+        def log(self, severity: int, msg: str) -> None:
+            raise NotImplementedError
+
+    def tell(logger: ILogger, messages: Any, severity: int = ILogger.Severity.ERROR) -> None:
+        for message in messages or ():
+            logger.log(severity, message)
+
+    @_recorded(api, "ITensor")
+    class Tensor(_Fake):
+        name = "input"
+        shape = (batch, *SHAPE)
+
+    @_recorded(api, "INetworkDefinition")
+    class Network(_Fake):
+        num_inputs = 1
+
+        def get_input(self, index: int) -> Tensor:
+            return Tensor()
+
+    @_recorded(api, "ParserError")
+    class ParserError(_Fake):
+        def __init__(self, text: str) -> None:
+            self._text = text
+
+        def desc(self) -> str:
+            return self._text
+
+        def node_name(self) -> str:
+            return "node_7"
+
+        def node_operator(self) -> str:
+            return "DequantizeLinear"
+
+    @_recorded(api, "OnnxParser")
+    class OnnxParser(_Fake):
+        num_errors = len(says.get("parse", ()))
+
+        def __init__(self, network: Network, logger: ILogger) -> None:
+            tell(logger, says.get("warn"), ILogger.Severity.WARNING)
+
+        def parse(self, model: bytes) -> bool:
+            return not says.get("parse")
+
+        def get_error(self, index: int) -> ParserError:
+            return ParserError(says["parse"][index])
+
+    @_recorded(api, "IOptimizationProfile")
+    class Profile(_Fake):
+        def set_shape(self, input: str, min: Any, opt: Any, max: Any) -> None:
+            self._shapes = [min, opt, max]
+
+    @_recorded(api, "ITimingCache")
+    class TimingCache(_Fake):
+        def __init__(self, content: bytes) -> None:
+            self._content = content
+
+        def serialize(self) -> bytes:
+            return self._content + b"+"
+
+    @_recorded(api, "IBuilderConfig")
+    class Config(_Fake):
+        profiling_verbosity: Any = None
+
+        def __init__(self) -> None:
+            self._profiles: list[Any] = []
+            self._flags: set[Any] = set()
+            self._cache: Any = None
+
+        def set_flag(self, flag: Any) -> None:
+            self._flags.add(flag)
+
+        def clear_flag(self, flag: Any) -> None:
+            log.append(("clear_flag", flag.name))
+
+        def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None:
+            log.append((pool.name, pool_size))
+
+        def add_optimization_profile(self, profile: Profile) -> int:
+            self._profiles.append(profile._shapes)
+            return len(self._profiles) - 1
+
+        def create_timing_cache(self, serialized_timing_cache: bytes) -> TimingCache | None:
+            return None if serialized_timing_cache == b"foreign" else TimingCache(serialized_timing_cache)
+
+        def set_timing_cache(self, cache: TimingCache, ignore_mismatch: bool) -> bool:
+            self._cache = cache
+            return not ignore_mismatch
+
+        def get_timing_cache(self) -> TimingCache:
+            return self._cache
+
+    @_recorded(api, "Builder")
+    class Builder(_Fake):
+        def __init__(self, logger: ILogger) -> None:
+            self._logger = logger
+
+        def create_network(self, flags: int) -> Network:
+            assert flags == 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+            return Network()
+
+        def create_builder_config(self) -> Config:
+            return Config()
+
+        def create_optimization_profile(self) -> Profile:
+            return Profile()
+
+        def build_serialized_network(self, network: Network, config: Config) -> bytes | None:
+            log.append("build")
+            tell(self._logger, says.get("build"))
+            assert config.profiling_verbosity == trt.ProfilingVerbosity.DETAILED
+            plan = {"profiles": config._profiles, "flags": sorted(flag.name for flag in config._flags)}
+            return None if says.get("build") else b"ftrt" + json.dumps(plan).encode()
+
+    @_recorded(api, "EngineInspector")
+    class Inspector(_Fake):
+        execution_context: Any = None
+
+        def get_engine_information(self, format: Any) -> str:
+            assert self.execution_context is not None
+            assert format == trt.LayerInformationFormat.JSON
+            return str(says.get("inspector", '{"Layers": []}'))
+
+    @_recorded(api, "IExecutionContext")
+    class Context(_Fake):
+        def __init__(self) -> None:
+            self._addresses: dict[str, int] = {}
+            self._scratch: tuple[int, int] | None = None
+            self._items = max(batch, 0)
+            self._profile = 0
+
+        def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
+            assert stream_handle in driver.streams
+            self._profile = profile_index
+            return True
+
+        def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+            self._items = shape[0]
+            log.append(("shape", shape[0], self._profile))
+            return name == "input" and shape[1:] == SHAPE
+
+        def set_device_memory(self, memory: int, size: int) -> None:
+            self._scratch = (memory, size)
+
+        def set_tensor_address(self, name: str, memory: int) -> bool:
+            self._addresses[name] = memory
+            return True
+
+        def execute_async_v3(self, stream_handle: int) -> bool:
+            assert self._scratch is not None
+            assert self._scratch[0] in driver.memory
+            driver.calls.append("execute")
+            if not says.get("execute", True) or (stream_handle in driver.capturing and not says.get("capture", True)):
+                return False
+            items, (source, target) = self._items, (self._addresses["input"], self._addresses["output"])
+
+            def work() -> None:
+                pixels = np.ctypeslib.as_array((ctypes.c_float * (items * 192)).from_address(source))
+                answer = (8 * pixels.reshape(items, *SHAPE).mean((2, 3))).astype(np.float32)
+                ctypes.memmove(target, answer.ctypes.data, answer.nbytes)
+
+            driver.put(stream_handle, work)
+            return True
+
+    @_recorded(api, "ICudaEngine")
+    class CudaEngine(_Fake):
+        num_io_tensors = 2
+        device_memory_size_v2 = 1000
+
+        def __init__(self, plan: dict[str, Any], logger: ILogger) -> None:
+            self._plan, self._logger = plan, logger
+
+        @property
+        def num_optimization_profiles(self) -> int:
+            return len(self._plan["profiles"])
+
+        def get_tensor_name(self, index: int) -> str:
+            return ("input", "output")[index]
+
+        def get_tensor_mode(self, name: str) -> Any:
+            return getattr(trt.TensorIOMode, name.upper())
+
+        def get_tensor_dtype(self, name: str) -> Any:
+            return trt.DataType.FLOAT
+
+        def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+            return (batch, *SHAPE) if name == "input" else (batch, SHAPE[0])
+
+        def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[tuple[int, ...]]:
+            return [tuple(shape) for shape in self._plan["profiles"][profile_index]]
+
+        def create_execution_context(self, strategy: Any) -> Context | None:
+            assert strategy == trt.ExecutionContextAllocationStrategy.USER_MANAGED
+            tell(self._logger, says.get("context"))
+            log.append("context")
+            return None if says.get("context") else Context()
+
+        def create_engine_inspector(self) -> Inspector:
+            return Inspector()
+
+    @_recorded(api, "Runtime")
+    class Runtime(_Fake):
+        def __init__(self, logger: ILogger) -> None:
+            self._logger = logger
+
+        def deserialize_cuda_engine(self, serialized_engine: bytes) -> CudaEngine | None:
+            tell(self._logger, says.get("load"))
+            return None if says.get("load") else CudaEngine(json.loads(serialized_engine[4:]), self._logger)
+
+    for kind in (ILogger, OnnxParser, Builder, Runtime):
+        setattr(trt, kind.__name__, kind)
+    return trt
