@@ -16,6 +16,9 @@ _FEATURES = frozenset({
     "amxbf16", "amxint8", "asimd", "asimdhp", "asimddp", "sve", "i8mm", "bf16",
 })  # fmt: skip
 
+# Any of these sums u8 × s8 products in 32 bits. An x86 CPU without them adds pairs in 16 bits, and clamps (PMADDUBSW).
+EXACT_U8S8 = frozenset({"avx512vnni", "avxvnni", "amxint8"})
+
 
 @dataclass(frozen=True)
 class Machine:

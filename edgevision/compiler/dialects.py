@@ -125,6 +125,8 @@ OPENVINO_VNNI = replace(
     int8_ops=X86_VNNI.int8_ops - {"Mul", "HardSigmoid", "HardSwish", "GlobalAveragePool"},
 )
 
+OPENVINO = replace(OPENVINO_VNNI, name="openvino", weight_limit=SATURATION_PROOF)
+
 # ARM's dot product multiplies s8 × s8, and ONNX Runtime's kernels there want s8 activations with any zero point.
 ARM = replace(X86_VNNI, name="arm", activation_dtype="int8")
 
@@ -145,5 +147,5 @@ TENSORRT = Dialect(
 )
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
-    {dialect.name: dialect for dialect in (X86_VNNI, OPENVINO_VNNI, X86, ARM, TENSORRT)}
+    {dialect.name: dialect for dialect in (X86_VNNI, OPENVINO_VNNI, X86, OPENVINO, ARM, TENSORRT)}
 )

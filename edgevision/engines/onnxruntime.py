@@ -13,7 +13,7 @@ from typing import Any
 from edgevision.engines.base import EngineOptions, Layer, TensorInfo
 from edgevision.engines.host import MOVES, HostEngine, HostSlot, Launch, check_static, load_error
 from edgevision.errors import EngineError
-from edgevision.machine import cpu_features
+from edgevision.machine import EXACT_U8S8, cpu_features
 
 PROVIDERS = ["CPUExecutionProvider"]
 
@@ -27,8 +27,6 @@ _PRECISIONS = {
 }  # fmt: skip
 _FUSED = re.compile(r"_token_\d+$")  # what it appends to the name of a node that it fused with its Q/DQ
 _KERNEL_TIME = "_kernel_time"  # behind a node's name in a profile
-# Any of these sums u8 × s8 products in 32 bits.
-_EXACT_U8S8 = frozenset({"avx512vnni", "avxvnni", "amxint8"})
 
 
 class OnnxRuntimeEngine(HostEngine):
@@ -109,7 +107,7 @@ def _session_options(threads: int) -> Any:
 
 def _u8s8_saturates() -> bool:
     """Whether this CPU clamps u8 × s8 sums: x86-64 without VNNI or AMX adds pairs of products in 16 bits (PMADDUBSW)."""
-    return platform.machine().lower() in ("x86_64", "amd64") and not _EXACT_U8S8 & set(cpu_features())
+    return platform.machine().lower() in ("x86_64", "amd64") and not EXACT_U8S8 & set(cpu_features())
 
 
 def _open_session(graph: bytes | Path, options: Any) -> Any:

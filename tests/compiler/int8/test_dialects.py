@@ -56,6 +56,7 @@ FORMS = {
     "x86-vnni": (np.uint8, 127, np.int32, False),
     "openvino-vnni": (np.uint8, 127, np.int32, False),
     "x86": (np.uint8, 64, np.int32, False),
+    "openvino": (np.uint8, 64, np.int32, False),
     "arm": (np.int8, 127, np.int32, False),
     "tensorrt": (np.int8, 127, np.float32, True),
 }

@@ -1,0 +1,121 @@
+"""Targets: which int8 graphs a compile is to make, and what this machine's engines can tell about each.
+
+A target is a kind of device. ``auto`` is this machine. A graph for another kind of device may still run here: then its
+answers can be judged here, not its speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from edgevision.compiler.dialects import ARM, OPENVINO, OPENVINO_VNNI, TENSORRT, X86, X86_VNNI, Dialect
+from edgevision.errors import InputError
+from edgevision.machine import EXACT_U8S8, Machine, describe_machine
+
+# What a run of a graph here shows of a run on its target: speed and answers; answers only; nothing.
+Shows = Literal["speed", "answers"]
+
+_X86 = frozenset({"x86_64", "amd64", "i686", "x86"})
+_ARM = frozenset({"aarch64", "arm64"})
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of device. ``dialects``: the int8 graphs for it, the one for ONNX Runtime first where it has that."""
+
+    name: str
+    dialects: tuple[Dialect, ...]
+
+
+X86_VNNI_TARGET = Target("x86-vnni", (X86_VNNI, OPENVINO_VNNI))
+X86_TARGET = Target("x86", (X86, OPENVINO))
+ARM_TARGET = Target("arm", (ARM,))
+TENSORRT_TARGET = Target("tensorrt", (TENSORRT,))
+TENSORRT_RTX_TARGET = Target("tensorrt-rtx", (TENSORRT,))
+AUTO = "auto"
+
+_TARGETS = {
+    target.name: target for target in (X86_VNNI_TARGET, X86_TARGET, ARM_TARGET, TENSORRT_TARGET, TENSORRT_RTX_TARGET)
+}
+TARGET_NAMES = (AUTO, *_TARGETS)
+
+# The engines that each dialect is written for. What they run in int8 there, and nowhere else.
+ENGINES: dict[str, tuple[str, ...]] = {
+    "x86-vnni": ("onnxruntime", "openvino"),
+    "x86": ("onnxruntime", "openvino"),
+    "openvino-vnni": ("openvino",),
+    "openvino": ("openvino",),
+    "arm": ("onnxruntime",),
+    "tensorrt": ("tensorrt", "tensorrt-rtx"),
+}
+
+
+def cpu_target(machine: Machine | None = None) -> Target:
+    """The target that the machine's CPU is (this machine's, when None).
+
+    An x86 CPU whose instruction sets are not known counts as one without VNNI: its graphs are right everywhere.
+
+    Raises:
+        InputError: neither x86 nor 64-bit ARM.
+    """
+    machine = machine or describe_machine()
+    architecture = machine.architecture.lower()
+    if architecture in _ARM:
+        return ARM_TARGET
+    if architecture in _X86:
+        return X86_VNNI_TARGET if EXACT_U8S8 & set(machine.features) else X86_TARGET
+    raise InputError(
+        f"no int8 dialect is made for this CPU ('{machine.architecture}'); name a target, one of {', '.join(_TARGETS)}"
+    )
+
+
+def parse_targets(names: str | Iterable[str], machine: Machine | None = None) -> tuple[Target, ...]:
+    """Targets by name, each once, in the order given; ``auto`` is ``cpu_target(machine)``.
+
+    ``names``: as the command line has them (``"auto,arm"``), or one by one.
+
+    Raises:
+        InputError: no name, or an unknown one.
+    """
+    listed = names.split(",") if isinstance(names, str) else list(names)
+    found: dict[str, Target] = {}
+    for name in (entry.strip().lower() for entry in listed):
+        if name != AUTO and name not in _TARGETS:
+            raise InputError(f"unknown target '{name}'; choose among {', '.join(TARGET_NAMES)}")
+        target = cpu_target(machine) if name == AUTO else _TARGETS[name]
+        found[target.name] = target
+    if not found:
+        raise InputError(f"at least one target is needed; choose among {', '.join(TARGET_NAMES)}")
+    return tuple(found.values())
+
+
+def dialects_of(targets: Iterable[Target]) -> tuple[Dialect, ...]:
+    """Every dialect that some target needs, once."""
+    return tuple(dict.fromkeys(dialect for target in targets for dialect in target.dialects))
+
+
+def engines_here(dialect: Dialect, engines: Collection[str], machine: Machine | None = None) -> dict[str, Shows]:
+    """Which of the installed ``engines`` run the dialect's graphs here without harm, and what that shows.
+
+    ``speed``: as on the target, so that it can be measured and chosen. ``answers``: the right ones, by slower kernels or
+    on another kind of CPU. Left out are engines whose answers would say nothing about the target, such as 8-bit weights
+    in OpenVINO on a CPU that saturates.
+    """
+    try:
+        here = cpu_target(machine)
+    except InputError:
+        here = None
+    shown: dict[str, Shows] = {}
+    for engine in engines:
+        if engine not in ENGINES[dialect.name] and engine != "onnxruntime":
+            continue
+        native = here is not None and dialect in here.dialects and engine in ENGINES[dialect.name]
+        if here is X86_VNNI_TARGET and dialect in X86_TARGET.dialects and engine in ENGINES[dialect.name]:
+            native = True  # the same kernels: a weight's size makes no difference to them
+        saturates = here is X86_TARGET and dialect.weight_limit > X86.weight_limit
+        if saturates and engine != "onnxruntime":  # our ONNX Runtime engine asks for exact sums there, which are slower
+            continue
+        shown[engine] = "speed" if native or engine in {"tensorrt", "tensorrt-rtx"} else "answers"
+    return shown
