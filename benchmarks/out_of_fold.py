@@ -43,7 +43,7 @@ def main() -> None:
     truth = np.concatenate([f.truth for f, _ in pooled])
     paired = paired_comparison(floats, int8s)
     losses = class_losses(floats, int8s, truth)
-    broken = [row for row in losses if row.exceeds]
+    broken = [row for row in losses if row.exceeds()]
     figures = {
         "arch": arguments.arch,
         "paired": asdict(paired),

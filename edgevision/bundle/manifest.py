@@ -65,6 +65,7 @@ class Verdict:
     passed: bool
     proven: bool
     note: str = ""
+    max_class_drop: float = 3.0  # points that a class of 20 photos or more may lose, if that is more than 2 photos
 
     def sentence(self) -> str:
         """Drop, interval, flips, photos, proven or not.

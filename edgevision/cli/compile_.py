@@ -35,6 +35,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p.add_argument("--trust", action="store_true", help="allow pickles that can run code; only for files you made")
     p.add_argument("--unproven", action="store_true", help="write a bundle without judging it")
     p.add_argument("--max-drop", type=float, default=0.5, metavar="POINTS", help="accuracy budget (default 0.5)")
+    p.add_argument(
+        "--max-class-drop", type=float, default=3.0, metavar="POINTS",
+        help="budget of the worst class with 20 judge photos or more (default 3)",
+    )  # fmt: skip
     p.add_argument("--threads", type=int, help="threads to choose for (default: all cores)")
     p.add_argument("--objective", choices=("latency", "throughput"), default="latency")
     p.add_argument("--batch", type=int, help="items per run for the choice (default: 1, for throughput 8)")
@@ -59,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = CompileOptions(
         precision=precision, data=arguments.data, val=arguments.val, labels=arguments.labels,
         preprocess=arguments.preprocess, output=arguments.output, arch=arguments.arch, trust=arguments.trust,
-        unproven=arguments.unproven, max_drop=arguments.max_drop, threads=arguments.threads,
+        unproven=arguments.unproven, max_drop=arguments.max_drop, max_class_drop=arguments.max_class_drop, threads=arguments.threads,
         objective=Objective(arguments.objective), batch=arguments.batch, keep=arguments.keep, golden=arguments.golden,
         seed=arguments.seed,
     )  # fmt: skip

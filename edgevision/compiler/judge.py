@@ -13,7 +13,7 @@ from edgevision.compiler.measure import Variant, run_all
 from edgevision.compiler.options import ProgressFn, silent
 from edgevision.compiler.photos import CompilePhoto, labels_of, prepared
 from edgevision.engines.base import Engine
-from edgevision.evaluate.paired import class_losses, paired_comparison
+from edgevision.evaluate.paired import MAX_POINTS_LOST, class_losses, paired_comparison
 from edgevision.evaluate.unknown import fit_temperature, fit_threshold
 from edgevision.preprocess import PreprocessSpec
 from edgevision.tasks.classify import ClassifyTask
@@ -53,7 +53,7 @@ def _told(
 
 def verdict(
     reference: Outputs, outputs: Outputs, truth: npt.NDArray[np.int64] | None, max_drop: float,
-    labels: Sequence[Label], *, trained_on: bool = False, looks: int = 1,
+    labels: Sequence[Label], *, max_class_drop: float = MAX_POINTS_LOST, trained_on: bool = False, looks: int = 1,
 ) -> Verdict:  # fmt: skip
     """Compare raw outputs [n, k] with float's on the judge photos.
 
@@ -76,7 +76,7 @@ def verdict(
     if looks > 1:
         notes.append(f"look {looks} at the judge photos")
     passed = paired.drop <= max_drop + 1e-9
-    if truth is not None and (losing := _losing(right_reference, right, truth, labels)):
+    if truth is not None and (losing := _losing(right_reference, right, truth, labels, max_class_drop)):
         notes.append(losing)
         passed = False
     low, high = paired.interval
@@ -87,15 +87,16 @@ def verdict(
         n=paired.n, reference=paired.a, value=paired.b, drop=paired.drop, interval=(low, high),
         confidence=paired.confidence, lost=paired.lost, gained=paired.gained, max_drop=max_drop, passed=passed,
         proven=passed and high <= max_drop and not trained_on, note="; ".join(notes),
+        max_class_drop=max_class_drop,
     )  # fmt: skip
 
 
 def _losing(
     right_reference: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_], truth: npt.NDArray[np.int64],
-    labels: Sequence[Label],
+    labels: Sequence[Label], max_class_drop: float,
 ) -> str:  # fmt: skip
     """What to say of the class that loses most, where a class loses too much; empty where none does."""
-    over = [loss for loss in class_losses(right_reference, right, truth) if loss.exceeds]
+    over = [loss for loss in class_losses(right_reference, right, truth) if loss.exceeds(max_class_drop)]
     if not over:
         return ""
     worst = max(over, key=lambda loss: loss.net / loss.n)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.compiler.options import Candidate, ProgressFn, Row, silent
+from edgevision.compiler.truth import check
 from edgevision.engines import available_engines, open_engine
 from edgevision.engines.base import Engine, EngineOptions
 from edgevision.errors import EdgeVisionError, EngineError
@@ -82,7 +84,11 @@ def measure(
     rows = []
     for place, variant in enumerate(found):
         progress("memory and load time", place, len(found))
-        load_ms, rss_bytes, layers = footprint(variant, settings[0][0])
+        threads = settings[0][0]
+        load_ms, rss_bytes = footprint(variant, threads)
+        with variant.open(threads) as engine:
+            ran = engine.layers()
+        truth = check(variant.candidate.graph, ran) if variant.candidate.precision == "int8" else None
         rows.append(
             Row(
                 variant.id,
@@ -93,8 +99,11 @@ def measure(
                 len(variant.candidate.graph),
                 load_ms,
                 rss_bytes,
-                layers,
-            )
+                dict(Counter(layer.precision for layer in ran)),
+                notes=(truth.note(),) if truth is not None and truth.note() else (),
+                ran=ran,
+                truth=truth,
+            )  # fmt: skip
         )
     return tuple(rows)
 
@@ -116,8 +125,8 @@ def _latency(
             engine.close()
 
 
-def footprint(variant: Variant, threads: int) -> tuple[float, int, dict[str, int]]:
-    """Load time (ms), resident memory (bytes) that loading and one run add, and layer precisions, in a new process."""
+def footprint(variant: Variant, threads: int) -> tuple[float, int]:
+    """Load time (ms) and resident memory (bytes) that loading and one run add, in a new process."""
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
         graph = Path(folder, "graph.onnx")
         graph.write_bytes(variant.candidate.graph)
@@ -150,7 +159,7 @@ def footprint(variant: Variant, threads: int) -> tuple[float, int, dict[str, int
             f"measuring {variant.id} in a process of its own failed (status {done.returncode}): {last}"
         )
     figures = json.loads(done.stdout.strip().splitlines()[-1])
-    return float(figures["load_ms"]), int(figures["rss_bytes"]), dict(figures["layers"])
+    return float(figures["load_ms"]), int(figures["rss_bytes"])
 
 
 def run_all(engines: Mapping[str, Engine], tensors: Iterable[npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:

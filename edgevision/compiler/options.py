@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from edgevision.compiler.truth import Truth
+from edgevision.engines.base import Layer
 from edgevision.errors import InputError
 
 # (step, done, total): called often; total 0 = not known.
@@ -34,8 +36,9 @@ class Objective(Enum):
 
 @dataclass(frozen=True)
 class CompileOptions:
-    """What to compile for. ``max_drop`` is in points of the task's metric; ``threads`` None = the cores of this machine.
-    ``batch`` None = 1, for throughput 8.
+    """What to compile for. ``max_drop`` is in points of the task's metric, ``max_class_drop`` in points of the worst
+    class that has enough judge photos (20). ``threads`` None = the cores of this machine; ``batch`` None = 1, for
+    throughput 8.
 
     ``data``: calibration photos; ``val``: judge photos; without ``val``, half of ``data`` by content is kept for
     judging; without either, the photos that the checkpoint carries. ``keep``: share of right answers that stay above
@@ -52,6 +55,7 @@ class CompileOptions:
     trust: bool = False
     unproven: bool = False
     max_drop: float = 0.5
+    max_class_drop: float = 3.0
     threads: int | None = None
     objective: Objective = Objective.LATENCY
     batch: int | None = None
@@ -62,8 +66,9 @@ class CompileOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_drop <= 100:
-            raise InputError(f"--max-drop is in points, 0…100, got {self.max_drop}")
+        for name, points in (("--max-drop", self.max_drop), ("--max-class-drop", self.max_class_drop)):
+            if not 0 <= points <= 100:
+                raise InputError(f"{name} is in points, 0…100, got {points}")
         if not 0.5 <= self.keep < 1:
             raise InputError(f"--keep is a share of right answers, 0.5…1, got {self.keep}")
         for name in ("threads", "batch"):
@@ -108,8 +113,10 @@ class Row:
     metric: float | None = None  # on the judge photos; only finalists have one
     agreement: float | None = None  # with float, on the calibration photos, percent
     notes: tuple[str, ...] = field(default=())
+    ran: tuple[Layer, ...] = ()  # what the engine runs, layer by layer
+    truth: Truth | None = None  # of what an int8 graph claims
 
     @property
     def is_int8(self) -> bool:
-        """Whether any arithmetic layer really runs in int8."""
-        return self.layers.get("int8", 0) > 0
+        """Whether most of the layers that the graph writes in int8 really run in int8."""
+        return self.truth is not None and self.truth.holds

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from edgevision.bundle.manifest import Manifest, Verdict
 from edgevision.compiler import choose, judge, measure, photos
+from edgevision.compiler.calibration_doctor import examine
 from edgevision.compiler.export import export_float
 from edgevision.compiler.int8 import Calibrated, calibrate, int8_candidate, restore, sensitive_nodes
 from edgevision.compiler.measure import REFERENCE, Variant
@@ -24,6 +25,7 @@ from edgevision.compiler.pack import pack, pick_golden, read_golden, run_golden
 from edgevision.compiler.report import Report
 from edgevision.compiler.report_page import report_files
 from edgevision.compiler.source import SourceModel, SourceOptions, load_source
+from edgevision.compiler.training_ranges import training_shift
 from edgevision.errors import BudgetError, InputError
 from edgevision.files import ensure_writable
 from edgevision.frames import ImageArray
@@ -33,6 +35,8 @@ from edgevision.tasks.classify import ClassifyTask
 MAX_LOOKS = 3  # int8 graphs that the judge photos see before compile gives up on int8
 BASE_ENGINE = "onnxruntime"  # what every installation has
 THROUGHPUT_BATCH = 8
+JUDGE_COPIES = 1000  # judge photos that are searched for copies of calibration photos
+SHIFT_PHOTOS = 32  # that are compared with the training's
 GOLDEN_POOL = 64  # calibration photos that golden frames are chosen from
 
 
@@ -117,6 +121,7 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
     job = _job(options, model, sets, progress)
 
     candidates = [Candidate("float", float_graph, "float32", "float")]
+    examined = _examine(job)
     calibrated = None
     if options.precision is not Precision.FLOAT and sets.calibration:
         calibrated = _calibrate(job, float_graph)
@@ -130,7 +135,7 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
         source=model.info, options=options, parity=parity, rows=_table(job, judged), missing=measured.missing,
         chosen=packed[0].id if packed else None, verdict=judged.verdicts.get(packed[0].id) if packed else None,
         verdicts=judged.verdicts, why=_why(job, judged), estimators=calibrated.estimators if calibrated else {},
-        sets=sets, notes=(*sets.notes, *measured.notes, *judged.notes), settings=job.settings,
+        sets=sets, notes=(*sets.notes, *examined, *measured.notes, *judged.notes), settings=job.settings,
     )  # fmt: skip
     if not packed:
         raise BudgetError(report.refusal())
@@ -157,6 +162,21 @@ def _job(options: CompileOptions, model: SourceModel, sets: photos.PhotoSets, pr
     batch = options.batch or (THROUGHPUT_BATCH if options.objective is Objective.THROUGHPUT else 1)
     calibration = photos.spread(sets.calibration, options.calibration_limit)
     return _Job(options, model, sets, calibration, options.threads or usable_cores(), batch, progress)
+
+
+def _examine(job: _Job) -> tuple[str, ...]:
+    """What the calibration doctor says of the photos that the user gave. Raises DataError where they are no good."""
+    o, model = job.options, job.model
+    given = o.data is not None or model.photos is not None
+    if o.precision is Precision.FLOAT or not job.calibration or not given:
+        return ()
+    diagnosis = examine(job.calibration, photos.spread(job.sets.judge, JUDGE_COPIES), model.labels, job.progress)
+    diagnosis.check()
+    notes = list(diagnosis.notes())
+    if model.module is not None and model.batch is None:
+        shift = training_shift(model.module, photos.prepared(job.calibration[:SHIFT_PHOTOS], model.spec))
+        notes += [shift.note()] if shift is not None and shift.note() else []
+    return tuple(notes)
 
 
 def _calibrate(job: _Job, float_graph: bytes) -> Calibrated:
@@ -239,8 +259,8 @@ def _judge(job: _Job, measured: _Measured, known: _Judged | None = None, looks: 
             )
             for i in siblings:
                 verdicts[i] = judge.verdict(
-                    outputs[REFERENCE], outputs[i], truth, o.max_drop, job.model.labels, trained_on=trained_on,
-                    looks=looks if measured.rows[i].candidate == "int8" else 1,
+                    outputs[REFERENCE], outputs[i], truth, o.max_drop, job.model.labels, max_class_drop=o.max_class_drop,
+                    trained_on=trained_on, looks=looks if measured.rows[i].candidate == "int8" else 1,
                 )  # fmt: skip
         if verdicts[row.id].passed:
             break

@@ -1,7 +1,7 @@
 """``python -m edgevision.engines.footprint ENGINE GRAPH THREADS PRECISION``: what loading a graph costs, as JSON.
 
 Runs in a process of its own, so that the figures hold nothing but this engine: ``load_ms`` = graph bytes → first
-outputs, ``rss_bytes`` = resident memory added by importing the engine, loading and running, ``layers`` = precisions.
+outputs, ``rss_bytes`` = resident memory added by importing the engine, loading and running.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ def main(engine_name: str, graph_file: str, threads: str, precision: str) -> Non
     slot = engine.slots(1)[0]
     engine.run(slot)
     load_ms = (time.perf_counter_ns() - start) / 1e6
-    figures = {"load_ms": load_ms, "rss_bytes": max(0, resident_bytes() - before)}
-    print(json.dumps({**figures, "layers": engine.layer_precisions()}))
+    print(json.dumps({"load_ms": load_ms, "rss_bytes": max(0, resident_bytes() - before)}))
     engine.close()
 
 

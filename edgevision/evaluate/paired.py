@@ -20,7 +20,7 @@ from edgevision.errors import InputError
 
 MIN_PHOTOS_PER_CLASS = 20
 MAX_PHOTOS_LOST = 2
-MAX_POINTS_LOST = 3
+MAX_POINTS_LOST = 3.0
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,9 @@ class ClassLoss:
         """Photos lost in sum."""
         return self.lost - self.gained
 
-    @property
-    def exceeds(self) -> bool:
+    def exceeds(self, max_points: float = MAX_POINTS_LOST) -> bool:
         """Whether the class lost more than the rule allows."""
-        return exceeds(self.n, self.lost, self.gained)
+        return exceeds(self.n, self.lost, self.gained, max_points)
 
 
 def paired_comparison(right_a: npt.ArrayLike, right_b: npt.ArrayLike, confidence: float = 0.95) -> Paired:
@@ -139,12 +138,12 @@ def class_losses(right_a: npt.ArrayLike, right_b: npt.ArrayLike, truth: npt.Arra
     return tuple(sorted(rows, key=lambda row: (-row.net, row.index)))
 
 
-def exceeds(n: int, lost: int, gained: int) -> bool:
-    """Whether a class of ``n`` photos lost too much: with at least 20 photos, more than max(2 photos, 3 points) net.
+def exceeds(n: int, lost: int, gained: int, max_points: float = MAX_POINTS_LOST) -> bool:
+    """Whether a class of ``n`` photos lost too much: with at least 20 photos, more than 2 photos and ``max_points`` net.
 
     Smaller classes are never said to: a single photo would be more than the rule allows.
     """
-    return n >= MIN_PHOTOS_PER_CLASS and 100 * (lost - gained) > max(100 * MAX_PHOTOS_LOST, MAX_POINTS_LOST * n)
+    return n >= MIN_PHOTOS_PER_CLASS and 100 * (lost - gained) > max(100 * MAX_PHOTOS_LOST, max_points * n)
 
 
 def _right(right_a: npt.ArrayLike, right_b: npt.ArrayLike) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:

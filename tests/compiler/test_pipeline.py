@@ -83,7 +83,7 @@ def photo(color: int, seed: int) -> bytes:
     from edgevision.decode import encode_png
 
     rng = np.random.default_rng(1000 * color + seed)
-    image = rng.integers(0, 120, (20, 30, 3))
+    image = np.kron(rng.integers(0, 120, (5, 6, 3)), np.ones((4, 5, 1), int))
     image[..., 2 - color] += rng.integers(60, 130)
     return encode_png(image.astype(np.uint8))
 
@@ -123,9 +123,8 @@ def quick(monkeypatch):
     """ONNX Runtime alone, and no process of its own for memory and load time."""
     from edgevision.compiler import measure
 
-    def footprint(variant: Any, threads: int) -> tuple[float, int, dict[str, int]]:
-        with variant.open(threads) as engine:
-            return 1.0, 1, engine.layer_precisions()
+    def footprint(variant: Any, threads: int) -> tuple[float, int]:
+        return 1.0, 1
 
     monkeypatch.setattr(measure, "footprint", footprint)
     monkeypatch.setattr(measure, "available_engines", lambda: {"onnxruntime": "1"})
@@ -258,7 +257,7 @@ def test_the_file_holds_what_was_found(compiled):
     assert report["source"]["kind"] == "pt2"
     assert result.manifest.preprocess == SPEC
     assert result.manifest.labels == LABELS
-    assert steps[:3] == ["load", "export", "calibrate"]
+    assert list(dict.fromkeys(steps))[:4] == ["load", "export", "look at photos", "calibrate"]
     assert {"range estimators", "measure", "judge photos", "pack"} <= set(steps)
 
 
@@ -622,3 +621,39 @@ def test_a_network_that_gives_no_numbers_is_refused(nets, files, photos, quick, 
     with pytest.raises(InputError, match=r"NaN|not finite|not numbers"):
         compile_model(tmp_path / "nan.pt", tmp_path / "x.edge", options(files, photos))
     assert not (tmp_path / "x.edge").exists()
+
+
+def test_noise_calibrates_nothing(files, photos, quick, tmp_path):
+    from edgevision.compiler.pipeline import compile_model
+    from edgevision.decode import encode_png
+
+    noise = tmp_path / "noise"
+    noise.mkdir()
+    for seed in range(40):
+        pixels = np.random.default_rng(seed).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+        (noise / f"{seed}.png").write_bytes(encode_png(pixels))
+    target = tmp_path / "x.edge"
+    target.write_bytes(b"the old one")
+    with pytest.raises(InputError, match=r"40 of 40 calibration photos look like random numbers.*--data"):
+        compile_model(files["script.pt"], target, options(files, noise, val=photos))
+    assert target.read_bytes() == b"the old one"
+
+
+def test_an_engine_that_lies_about_precision_is_not_believed(files, photos, quick, paced, tmp_path, monkeypatch):
+    """The graph says int8, and the engine runs floats: --int8 writes nothing, and auto does not call it int8."""
+    from edgevision.compiler.options import Precision
+    from edgevision.compiler.pipeline import compile_model
+    from edgevision.engines.onnxruntime import OnnxRuntimeEngine
+
+    honest = OnnxRuntimeEngine.layers
+    monkeypatch.setattr(
+        OnnxRuntimeEngine, "layers", lambda self: tuple(replace(layer, precision="float32") for layer in honest(self))
+    )
+    paced(float=2.0, int8=1.0)
+    target = tmp_path / "x.edge"
+    with pytest.raises(BudgetError, match="nothing was written"):
+        compile_model(files["script.pt"], target, options(files, photos, precision=Precision.INT8))
+    assert not target.exists()
+    rows = {row.id: row for row in compile_model(files["script.pt"], target, options(files, photos)).rows}
+    assert not rows["onnxruntime-int8"].is_int8
+    assert "do not run in it" in rows["onnxruntime-int8"].notes[0]

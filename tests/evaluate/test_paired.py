@@ -143,7 +143,7 @@ def test_class_losses_put_the_worst_first():
 )
 def test_the_rule_for_classes(n, lost, gained, expected):
     assert exceeds(n, lost, gained) is expected
-    assert ClassLoss(0, n, lost, gained).exceeds is expected
+    assert ClassLoss(0, n, lost, gained).exceeds() is expected
 
 
 @pytest.mark.parametrize(
