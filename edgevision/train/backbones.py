@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from edgevision.errors import EdgeVisionError, InputError, MissingExtraError
 from edgevision.preprocess.spec import PreprocessSpec, preset
+from edgevision.train.channels import Channels, apply_channels
 from edgevision.train.efficientnet_lite import ConvNorm, EfficientNetLite, imagenet_state
 
 LITE_SIZES = {"lite0": 224, "lite1": 240, "lite2": 260}
@@ -53,13 +54,27 @@ def build(arch: str, num_classes: int, **options: Any) -> nn.Module:
     return _torchvision_model(arch, num_classes, weights=None)
 
 
-def state_layout(arch: str, num_classes: int, **options: Any) -> dict[str, Tensor]:
-    """The state dict that ``build``'s network has, for its names, shapes and types; the values mean nothing."""
+def rebuild(arch: str, num_classes: int, channels: Channels | None, **options: Any) -> nn.Module:
+    """As ``build``, cut to the ``channels`` of a pruned network (None = not pruned).
+
+    Raises InputError where they do not fit, or leave fewer outputs than classes.
+    """
+    network = build(arch, num_classes, **options)
+    if channels is not None:
+        apply_channels(network, channels)
+        head = _head_name(network)
+        if channels[head][1] != num_classes:
+            raise InputError(f"{head} has an output for each of the {num_classes} classes, got {channels[head][1]}")
+    return network
+
+
+def state_layout(arch: str, num_classes: int, channels: Channels | None = None, **options: Any) -> dict[str, Tensor]:
+    """The state dict that ``rebuild``'s network has, for its names, shapes and types; the values mean nothing."""
     try:
         with torch.device("meta"):  # nothing is allocated
-            return build(arch, num_classes, **options).state_dict()
+            return rebuild(arch, num_classes, channels, **options).state_dict()
     except NotImplementedError:  # RegNets compute their widths with tensors
-        return build(arch, num_classes, **options).state_dict()
+        return rebuild(arch, num_classes, channels, **options).state_dict()
 
 
 def pretrained(arch: str, num_classes: int, **options: Any) -> nn.Module:

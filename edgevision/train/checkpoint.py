@@ -2,8 +2,8 @@
 
 The file is a plain dict of tensors, numbers, text and lists, so ``torch.load(weights_only=True)`` reads it and no code
 in it can run. Keys: ``edgevision_checkpoint`` (format version), ``arch``, ``arch_options``, ``state_dict``,
-``preprocess``, ``labels`` ([id, name] in the order of the outputs), ``output``, ``training``, ``photos``, ``channels``;
-and ``trained_on``, which older files lack (uint8 [photos, 16]: the first bytes of each photo's SHA-256).
+``preprocess``, ``labels`` ([id, name] in the order of the outputs), ``output``, ``training``, ``photos``, ``channels``
+(None, or of a pruned network {layer: [channels in, out]}); and ``trained_on``, which older files lack (uint8 [photos, 16]: the first bytes of each photo's SHA-256).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from edgevision.preprocess.spec import PreprocessSpec
 from edgevision.tasks.classify import OUTPUTS
 from edgevision.tasks.results import Label
 from edgevision.train import backbones
+from edgevision.train.channels import Channels, channels_from_plain, channels_to_plain
 
 FORMAT_KEY = "edgevision_checkpoint"
 FORMAT_VERSION = 1
@@ -67,7 +68,7 @@ class PhotoPack:
 class Checkpoint:
     """See the module. ``training`` is a record for people: options, metrics, data digest, versions, seconds.
 
-    ``channels`` describes a pruned network's layer widths; None = as the arch says. ``trained_on``: ``short_hashes`` of
+    ``channels`` are a pruned network's, as ``channel_counts`` gives them; None = as the arch says. ``trained_on``: ``short_hashes`` of
     all photos the network was trained on, whether they travel along or not; empty = not known.
     """
 
@@ -79,7 +80,7 @@ class Checkpoint:
     output: str = "logits"
     photos: PhotoPack | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
-    channels: None = None
+    channels: Channels | None = None
     trained_on: tuple[str, ...] = ()
 
     def was_trained_on(self, sha256: str) -> bool | None:
@@ -123,7 +124,7 @@ def is_checkpoint(obj: object) -> bool:
 
 def model_from_checkpoint(checkpoint: Checkpoint) -> nn.Module:
     """The network in eval mode, float32, with plain layers (convolution and batch norm apart)."""
-    model = backbones.build(checkpoint.arch, len(checkpoint.labels), **checkpoint.arch_options)
+    model = backbones.rebuild(checkpoint.arch, len(checkpoint.labels), checkpoint.channels, **checkpoint.arch_options)
     model.load_state_dict(dict(checkpoint.state_dict))
     return model.eval()
 
@@ -209,7 +210,7 @@ def to_plain(checkpoint: Checkpoint) -> dict[str, Any]:
         "output": checkpoint.output,
         "training": dict(checkpoint.training),
         "photos": photos and {"calibration": _plain_photos(photos.calibration), "judge": _plain_photos(photos.judge)},
-        "channels": checkpoint.channels,
+        "channels": None if checkpoint.channels is None else channels_to_plain(checkpoint.channels),
         "trained_on": _hash_rows(short_hashes(checkpoint.trained_on)),
     }
 
@@ -240,7 +241,7 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
     "output": str,
     "training": dict,
     "photos": (dict, type(None)),
-    "channels": type(None),
+    "channels": (dict, type(None)),
 }
 
 
@@ -269,6 +270,7 @@ def from_plain(obj: object, name: str) -> Checkpoint:
             output=obj["output"],
             photos=None if obj["photos"] is None else _photo_pack(obj["photos"], len(labels)),
             training=obj["training"],
+            channels=None if obj["channels"] is None else channels_from_plain(obj["channels"]),
             trained_on=_trained_on(obj.get("trained_on")),
         )
         if checkpoint.output not in OUTPUTS:
@@ -342,7 +344,9 @@ def _own_storage(tensor: Tensor) -> bool:
 
 def _check_state(checkpoint: Checkpoint) -> None:
     """The state dict has exactly the names, shapes and kinds of the network."""
-    expected = backbones.state_layout(checkpoint.arch, len(checkpoint.labels), **checkpoint.arch_options)
+    expected = backbones.state_layout(
+        checkpoint.arch, len(checkpoint.labels), channels=checkpoint.channels, **checkpoint.arch_options
+    )
     state = checkpoint.state_dict
     what = f"the weights do not fit {checkpoint.arch} with {len(checkpoint.labels)} classes"
     if missing := [key for key in expected if key not in state]:

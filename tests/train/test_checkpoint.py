@@ -12,6 +12,7 @@ import torch
 from edgevision.errors import EdgeVisionError, InputError, ModelFileError
 from edgevision.tasks.results import Label
 from edgevision.train import backbones
+from edgevision.train.channels import apply_channels, channel_counts, channels_to_plain
 from edgevision.train.checkpoint import (
     Checkpoint,
     PackedPhoto,
@@ -71,6 +72,18 @@ def test_files_from_before_photos_were_named_by_hash(checkpoint, tmp_path):
     old = load_checkpoint(tmp_path / "old.pt")
     assert old.was_trained_on("ab" * 32) is None
     assert [photo.source_sha256 for photo in (*old.photos.calibration, *old.photos.judge)] == [None, None]
+
+
+def test_a_pruned_network_comes_back(checkpoint, tmp_path):
+    network = model_from_checkpoint(checkpoint)
+    channels = channel_counts(network)
+    channels |= {"head.conv": (channels["head.conv"][0], 8), "head.norm": (8, 8), "classifier": (8, 3)}
+    apply_channels(network, channels).eval()
+    save_checkpoint(tmp_path / "model.pt", replace(checkpoint, state_dict=network.state_dict(), channels=channels))
+    back = load_checkpoint(tmp_path / "model.pt")
+    assert back.channels == channels
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(model_from_checkpoint(back)(x), network(x))
 
 
 def test_the_same_checkpoint_is_the_same_file(checkpoint, tmp_path):
@@ -159,6 +172,11 @@ def put(key, value):
     return lambda plain: plain.__setitem__(key, value)
 
 
+def put_channels(**changes):
+    own = channels_to_plain(channel_counts(backbones.build("lite0", 3, **OPTIONS)))
+    return put("channels", {**own, **changes})
+
+
 def put_weight(value):
     return lambda plain: plain["state_dict"].__setitem__("classifier.bias", value)
 
@@ -178,7 +196,12 @@ def put_photo(**changes):
         (put("arch", "torchvision:resnet18"), "takes no options"),
         (put("arch_options", {"width": 1e6}), "width of lite0"),
         (put("arch_options", {}), "do not fit lite0 with 3 classes"),
-        (put("channels", {"a": 1}), "'channels' of a checkpoint is None, got dict"),
+        (put("channels", [1]), "'channels' of a checkpoint is dict or None, got list"),
+        (put("channels", {"a": 1}), r"channels of a layer are \[in, out\].*'a': 1"),
+        (put("channels", {"a": [1, 1]}), "'a' is not one of them"),
+        (put_channels(**{"stem.conv": [3, 24]}), r"do not fit.*stem.conv.weight has shape \(24, 3, 3, 3\)"),
+        (put_channels(**{"stem.conv": [3, 1 << 40]}), "1…32 out"),
+        (put_channels(classifier=[16, 2]), "an output for each of the 3 classes, got 2"),
         (put("labels", []), "at least one"),
         (put("labels", [[1, "a"], [1, "b"], [2, "c"]]), "different ids"),
         (put("labels", [["1", "a"], [1, "b"], [2, "c"]]), r"a label is \[id, name\]"),
