@@ -9,11 +9,9 @@ def available_loops() -> list[str]: ...
 
 class AxisTables(TypedDict):
     first: bytes  # int32 [count]
-    weight: bytes  # float32 [count, stride]; empty where fixed is not
-    fixed: bytes  # int16 [count, stride]; empty where weight is not
+    weight: bytes  # float32 [count, stride]
     taps: int
     stride: int
-    fixed_bits: int
     segment: bytes  # int32 [segments + 1]; empty where segments is 0
     segments: int
     low: int

@@ -19,7 +19,7 @@ namespace {
 
 constexpr size_t kTableAlignment = 16;
 
-static_assert(sizeof(Axis) == 64, "an Axis has changed: a table that is new has to travel, too");
+static_assert(sizeof(Axis) == 56, "an Axis has changed: a table that is new has to travel, too");
 
 // The tables of a plan one after another: first, weights and segments of the rows, then of the columns.
 class TableBlock {
@@ -28,11 +28,7 @@ class TableBlock {
     for (const Axis* axis : {&job.rows, &job.columns}) {
       const auto count = static_cast<size_t>(axis->count), weights = count * static_cast<size_t>(axis->stride);
       add(axis->first, count * sizeof(int32_t));
-      if (axis->fixed != nullptr) {
-        add(axis->fixed, weights * sizeof(int16_t));
-      } else {
-        add(axis->weight, weights * sizeof(float));
-      }
+      add(axis->weight, weights * sizeof(float));
       if (axis->segment != nullptr) add(axis->segment, (static_cast<size_t>(axis->segments) + 1) * sizeof(int32_t));
     }
   }
@@ -47,11 +43,8 @@ class TableBlock {
   Job moved(Job job, uint64_t address) const {
     size_t next = 0;
     for (Axis* axis : {&job.rows, &job.columns}) {
-      const bool is_fixed = axis->fixed != nullptr;
       axis->first = reinterpret_cast<const int32_t*>(address + tables_[next++].at);
-      const uint64_t weights = address + tables_[next++].at;
-      axis->weight = is_fixed ? nullptr : reinterpret_cast<const float*>(weights);
-      axis->fixed = is_fixed ? reinterpret_cast<const int16_t*>(weights) : nullptr;
+      axis->weight = reinterpret_cast<const float*>(address + tables_[next++].at);
       if (axis->segment != nullptr) axis->segment = reinterpret_cast<const int32_t*>(address + tables_[next++].at);
     }
     return job;

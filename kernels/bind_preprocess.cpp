@@ -214,17 +214,15 @@ void run(const std::vector<Task>& tasks, int32_t threads) {
   });
 }
 
-// The tables of an axis as they lie in memory: int32, float32 (or int16 of fixed-point plans), native byte order.
+// The tables of an axis as they lie in memory: int32, float32, native byte order.
 nb::dict axis_tables(const Axis& axis) {
   const auto bytes = [](const void* data, size_t size) { return nb::bytes(static_cast<const char*>(data), size); };
   const auto count = static_cast<size_t>(axis.count), stride = static_cast<size_t>(axis.stride);
   nb::dict tables;
   tables["first"] = bytes(axis.first, count * sizeof(int32_t));
-  tables["weight"] = axis.fixed == nullptr ? bytes(axis.weight, count * stride * sizeof(float)) : bytes(nullptr, 0);
-  tables["fixed"] = axis.fixed == nullptr ? bytes(nullptr, 0) : bytes(axis.fixed, count * stride * sizeof(int16_t));
+  tables["weight"] = bytes(axis.weight, count * stride * sizeof(float));
   tables["taps"] = axis.taps;
   tables["stride"] = axis.stride;
-  tables["fixed_bits"] = axis.fixed_bits;
   tables["segment"] = axis.segment == nullptr
                           ? bytes(nullptr, 0)
                           : bytes(axis.segment, (static_cast<size_t>(axis.segments) + 1) * sizeof(int32_t));

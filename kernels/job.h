@@ -14,16 +14,11 @@ enum class Dtype : int32_t { float32, float16, uint8, int8 };
 // How source pixels become one output pixel.
 enum class Resampling : int32_t {
   lerp,     // at most 2×2 pixels, float32: along the row, then down the column
-  weights,  // any number of taps, float32: down the columns, then along the row
-  moments,  // any number of taps of whole bytes: integers over the pixels, float32 over the segments of the filter
-  fixed,    // any number of taps, integers: down the columns, then along the row
+  moments,  // any number of taps: sums over segments of the filter, in integers where pixels are bytes
 };
 
-// Row weights are summed in this many interleaved parts, so that vectors can hold them: tap j goes to part j % kParts.
+// Tables of lerp are padded by as much, for vectors that read past the end.
 constexpr int32_t kParts = 8;
-
-// Fractional bits of a sample between the two passes of Resampling::fixed: 255 << 7 is the largest that an int16 holds.
-constexpr int32_t kFixedSampleBits = 7;
 
 // Longest segments of Resampling::moments: an int16 holds the moment of a column of bytes, an int32 that of a cell.
 constexpr int32_t kSegmentRows = 16;
@@ -33,12 +28,10 @@ constexpr int32_t kSegmentColumns = 256;
 // for Resampling::moments, of the segments first[i] … first[i] + taps - 1, over each of which its weight is linear.
 struct Axis {
   const int32_t* first;
-  const float* weight;   // lerp: [count], the share of pixel first[i] + 1. weights: [count, stride], zero beyond taps
-  const int16_t* fixed;  // fixed: [count, stride], weight · 2^fixed_bits, each row sums to 2^fixed_bits; else null
-  int32_t count;         // outputs
+  const float* weight;  // lerp: [count], the share of pixel first[i] + 1; moments: [count, stride]
+  int32_t count;  // outputs
   int32_t taps;
-  int32_t stride;        // weights from one output to the next; columns: a multiple of kParts
-  int32_t fixed_bits;
+  int32_t stride;  // weights from one output to the next
 
   // moments: segment s holds the pixels from segment[s] to segment[s + 1] - 1 that are within low … high - 1. Output i
   // weighs pixel x of its segment k by weight[i·stride + 2k] + (x - segment[first[i] + k]) · weight[i·stride + 2k + 1].

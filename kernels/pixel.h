@@ -22,6 +22,13 @@
 #define EV_SOFTWARE_FMA 1
 #endif
 
+// Before a loop: keep it a loop, and its registers few.
+#if defined(__CUDACC__)
+#define EV_ROLLED _Pragma("unroll 1")
+#else
+#define EV_ROLLED
+#endif
+
 namespace edgevision {
 
 // a·b + c with one rounding.
@@ -129,77 +136,86 @@ EV_HD Pixel resample_lerp(const Job& job, int32_t row, int32_t column) {
   return p;
 }
 
-// The order in which vectors add up their eight lanes.
-EV_HD float sum_parts(const float* p) { return ((p[0] + p[1]) + (p[2] + p[3])) + ((p[4] + p[5]) + (p[6] + p[7])); }
-
-EV_HD Pixel resample_weights(const Job& job, int32_t row, int32_t column) {
-  const int32_t x = job.columns.first[column], y = job.rows.first[row];
-  const float* across = job.columns.weight + static_cast<int64_t>(column) * job.columns.stride;
-  const float* down = job.rows.weight + static_cast<int64_t>(row) * job.rows.stride;
-  float part[3][kParts] = {};
-  for (int32_t start = 0; start < job.columns.taps; start += kParts) {
-    for (int32_t lane = 0; lane < kParts; ++lane) {
-      if (start + lane >= job.columns.taps) break;
-      Pixel sum = {{0.0f, 0.0f, 0.0f}};
-      for (int32_t i = 0; i < job.rows.taps; ++i) {
-        const Pixel p = fetch(job, x + start + lane, y + i);
-        for (int c = 0; c < 3; ++c) sum.c[c] = fma1(down[i], p.c[c], sum.c[c]);
-      }
-      for (int c = 0; c < 3; ++c) part[c][lane] = fma1(across[start + lane], sum.c[c], part[c][lane]);
-    }
-  }
-  return {{sum_parts(part[0]), sum_parts(part[1]), sum_parts(part[2])}};
-}
-
-// Sums over the pixels (x, y) of a cell, x and y counted from where its segments begin.
+// Sums over the pixels (x, y) of a cell, x and y counted from where its segments begin: Σ p, Σ x·p, Σ y·p, Σ x·y·p.
 struct CellSums {
-  int32_t mass, across, down, both;  // Σ p, Σ x·p, Σ y·p, Σ x·y·p
+  float mass, across, down, both;
 };
 
+// The pixels of a segment that there are.
+struct Extent {
+  int32_t origin, begin, end;
+};
+
+EV_HD Extent extent(const Axis& axis, int32_t segment) {
+  const int32_t begin = axis.segment[segment], end = axis.segment[segment + 1];
+  return {begin, begin < axis.low ? axis.low : begin, end > axis.high ? axis.high : end};
+}
+
 // The triangle is linear on either side of its centre, and where one output's left side lies, its neighbour's right side
-// does. So over a cell, where a segment of each axis meet, every weight is (a + b·x)(c + d·y), and four sums of bytes,
-// which are integers and exact, are all that any output needs to know of the pixels.
-EV_HD CellSums cell_sums(const Job& job, int32_t across, int32_t down, int32_t step, int32_t c) {
-  const int32_t left = job.columns.segment[across], top = job.rows.segment[down];
-  const int32_t right = job.columns.segment[across + 1], bottom = job.rows.segment[down + 1];
-  CellSums sums = {0, 0, 0, 0};
-  for (int32_t y = top < job.rows.low ? job.rows.low : top; y < bottom && y < job.rows.high; ++y) {
-    const uint8_t* line = job.plane[0] + y * job.pitch[0] + c;
+// does. So over a cell, where a segment of each axis meet, every weight is (a + b·x)(c + d·y), and four sums are all that
+// any output needs to know of the pixels. Of bytes, they are integers, and exact in any order.
+EV_HD CellSums cell_of_bytes(const Job& job, const Extent& across, const Extent& down, int32_t c) {
+  const int32_t step = job.format == Format::gray ? 1 : job.format == Format::bgra ? 4 : 3;
+  int32_t total = 0, sum_x = 0, sum_y = 0, sum_xy = 0;
+  EV_ROLLED
+  for (int32_t y = down.begin; y < down.end; ++y) {
+    const uint8_t* line = job.plane[0] + y * job.pitch[0] + (step == 1 ? 0 : c);
     int32_t mass = 0, moment = 0;
-    for (int32_t x = left < job.columns.low ? job.columns.low : left; x < right && x < job.columns.high; ++x) {
+    for (int32_t x = across.begin; x < across.end; ++x) {
       const int32_t sample = line[static_cast<int64_t>(x) * step];
       mass += sample;
-      moment += (x - left) * sample;
+      moment += (x - across.origin) * sample;
     }
-    sums.mass += mass;
-    sums.across += moment;
-    sums.down += (y - top) * mass;
-    sums.both += (y - top) * moment;
+    total += mass;
+    sum_x += moment;
+    sum_y += (y - down.origin) * mass;
+    sum_xy += (y - down.origin) * moment;
+  }
+  return {static_cast<float>(total), static_cast<float>(sum_x), static_cast<float>(sum_y), static_cast<float>(sum_xy)};
+}
+
+// The same of Y'CbCr, whose pixels are no integers: down the columns first, then along the row.
+EV_HD CellSums cell_of_yuv(const Job& job, const Extent& across, const Extent& down, int32_t c) {
+  CellSums sums = {0.0f, 0.0f, 0.0f, 0.0f};
+  EV_ROLLED
+  for (int32_t x = across.begin; x < across.end; ++x) {
+    float mass = 0.0f, moment = 0.0f;
+    EV_ROLLED
+    for (int32_t y = down.begin; y < down.end; ++y) {
+      const float sample = fetch(job, x, y).c[c];
+      mass = mass + sample;
+      moment = fma1(static_cast<float>(y - down.origin), sample, moment);
+    }
+    const float place = static_cast<float>(x - across.origin);
+    sums = {sums.mass + mass, fma1(place, mass, sums.across), sums.down + moment, fma1(place, moment, sums.both)};
   }
   return sums;
 }
 
-EV_HD int32_t packed_step(Format format) { return format == Format::gray ? 1 : format == Format::bgra ? 4 : 3; }
-
-EV_HD Pixel resample_moments(const Job& job, int32_t row, int32_t column) {
+// One channel: others are not worked out, and take no registers, where the compiler knows which.
+EV_HD float resample_moments_of(const Job& job, int32_t row, int32_t column, int32_t c) {
   const float* across = job.columns.weight + static_cast<int64_t>(column) * job.columns.stride;
   const float* down = job.rows.weight + static_cast<int64_t>(row) * job.rows.stride;
-  const int32_t step = packed_step(job.format);
-  Pixel result;
-  for (int32_t c = 0; c < 3; ++c) {
-    float sum = 0.0f;
-    for (int32_t i = 0; i < job.rows.taps; ++i) {
-      float mass = 0.0f, moment = 0.0f;
-      for (int32_t j = 0; j < job.columns.taps; ++j) {
-        const CellSums s = cell_sums(job, job.columns.first[column] + j, job.rows.first[row] + i, step, step == 1 ? 0 : c);
-        mass = fma1(across[2 * j + 1], static_cast<float>(s.across), fma1(across[2 * j], static_cast<float>(s.mass), mass));
-        moment = fma1(across[2 * j + 1], static_cast<float>(s.both), fma1(across[2 * j], static_cast<float>(s.down), moment));
-      }
-      sum = fma1(down[2 * i + 1], moment, fma1(down[2 * i], mass, sum));
+  float sum = 0.0f;
+  EV_ROLLED
+  for (int32_t i = 0; i < job.rows.taps; ++i) {
+    const Extent rows = extent(job.rows, job.rows.first[row] + i);
+    float mass = 0.0f, moment = 0.0f;
+    EV_ROLLED
+    for (int32_t j = 0; j < job.columns.taps; ++j) {
+      const Extent columns = extent(job.columns, job.columns.first[column] + j);
+      const CellSums s = job.format < Format::nv12 ? cell_of_bytes(job, columns, rows, c) : cell_of_yuv(job, columns, rows, c);
+      mass = fma1(across[2 * j + 1], s.across, fma1(across[2 * j], s.mass, mass));
+      moment = fma1(across[2 * j + 1], s.both, fma1(across[2 * j], s.down, moment));
     }
-    result.c[c] = sum;
+    sum = fma1(down[2 * i + 1], moment, fma1(down[2 * i], mass, sum));
   }
-  return result;
+  return sum;
+}
+
+EV_HD Pixel resample_moments(const Job& job, int32_t row, int32_t column) {
+  return {{resample_moments_of(job, row, column, 0), resample_moments_of(job, row, column, 1),
+           resample_moments_of(job, row, column, 2)}};
 }
 
 // Nearest integer, halves to even. |v| < 2^31.
@@ -212,36 +228,6 @@ EV_HD int32_t round_even(float v) {
 }
 
 EV_HD bool is_yuv(Format format) { return format >= Format::nv12; }
-
-// A sample as Resampling::fixed adds it up: bytes as they are; YUV, which is not whole, with kFixedSampleBits.
-EV_HD int32_t fixed_sample(const Job& job, float v) {
-  return is_yuv(job.format) ? round_even(multiply1(v, 1 << kFixedSampleBits)) : static_cast<int32_t>(v);
-}
-
-// Bits to drop between the passes, so that kFixedSampleBits stay.
-EV_HD int32_t fixed_shift(const Job& job) {
-  return job.rows.fixed_bits - (is_yuv(job.format) ? 0 : kFixedSampleBits);
-}
-
-EV_HD Pixel resample_fixed(const Job& job, int32_t row, int32_t column) {
-  const int32_t x = job.columns.first[column], y = job.rows.first[row];
-  const int16_t* across = job.columns.fixed + static_cast<int64_t>(column) * job.columns.stride;
-  const int16_t* down = job.rows.fixed + static_cast<int64_t>(row) * job.rows.stride;
-  const int32_t shift = fixed_shift(job);
-  int32_t total[3] = {};
-  for (int32_t j = 0; j < job.columns.taps; ++j) {
-    int32_t sum[3] = {1 << (shift - 1), 1 << (shift - 1), 1 << (shift - 1)};
-    for (int32_t i = 0; i < job.rows.taps; ++i) {
-      const Pixel p = fetch(job, x + j, y + i);
-      for (int c = 0; c < 3; ++c) sum[c] += down[i] * fixed_sample(job, p.c[c]);
-    }
-    for (int c = 0; c < 3; ++c) total[c] += across[j] * (sum[c] >> shift);
-  }
-  // A power of two: the product below is exact but for the rounding of the conversion.
-  const float unit = 1.0f / static_cast<float>(1LL << (job.columns.fixed_bits + kFixedSampleBits));
-  return {{multiply1(static_cast<float>(total[0]), unit), multiply1(static_cast<float>(total[1]), unit),
-           multiply1(static_cast<float>(total[2]), unit)}};
-}
 
 // Channel c of the tensor, normalised.
 EV_HD float tensor_value(const Job& job, const Pixel& p, int32_t c) {
@@ -297,13 +283,7 @@ EV_HD void prepare_pixel(const Job& job, int32_t row, int32_t column) {
     for (int32_t c = 0; c < job.channels; ++c) store(job, row, column, c, job.pad[c]);
     return;
   }
-  Pixel p;
-  switch (job.resampling) {
-    case Resampling::lerp: p = resample_lerp(job, y, x); break;
-    case Resampling::weights: p = resample_weights(job, y, x); break;
-    case Resampling::moments: p = resample_moments(job, y, x); break;
-    default: p = resample_fixed(job, y, x); break;
-  }
+  const Pixel p = job.resampling == Resampling::lerp ? resample_lerp(job, y, x) : resample_moments(job, y, x);
   for (int32_t c = 0; c < job.channels; ++c) store(job, row, column, c, tensor_value(job, p, c));
 }
 

@@ -168,23 +168,14 @@ Plan::Plan(const Spec& spec, const Source& source, const Loops& loops)
       rows_(visible(source.region_height, placement_.height, placement_.top, spec.height, source.y), spec.filter),
       columns_(visible(source.region_width, placement_.width, placement_.left, spec.width, source.x), spec.filter) {
   Job& job = job_;
-  const bool fixed = spec.arithmetic == Arithmetic::fixed;
-  if (!fixed && rows_.taps() <= 2 && columns_.taps() <= 2) {
+  if (rows_.taps() <= 2 && columns_.taps() <= 2) {
     job.resampling = Resampling::lerp;
     rows_.make_lerp();
     columns_.make_lerp();
-  } else if (!is_yuv(source.format)) {  // integers either way
+  } else {
     job.resampling = Resampling::moments;
     rows_.make_moments(kSegmentRows);
     columns_.make_moments(kSegmentColumns);
-  } else if (fixed) {
-    job.resampling = Resampling::fixed;
-    rows_.make_fixed(16);  // as many bits as keep the sums below 2^31
-    columns_.make_fixed(16);
-  } else {
-    job.resampling = Resampling::weights;
-    rows_.make_weights();
-    columns_.make_weights();
   }
   job.rows = rows_.view();
   job.columns = columns_.view();

@@ -43,8 +43,6 @@ Output triangle(double centre, int32_t source, double support) {
   return output;
 }
 
-int32_t round_up(int32_t value, int32_t step) { return (value + step - 1) / step * step; }
-
 }  // namespace
 
 AxisTaps::AxisTaps(const AxisGeometry& axis, Filter filter) : axis_(axis), count_(axis.count) {
@@ -78,17 +76,6 @@ void AxisTaps::make_lerp() {
     weight_[static_cast<size_t>(i)] = static_cast<float>(exact_[static_cast<size_t>(i) * 2 + 1]);
   }
   std::fill(weight_.begin() + count_, weight_.end(), weight_[static_cast<size_t>(count_) - 1]);
-}
-
-void AxisTaps::make_weights() {
-  stride_ = round_up(taps_, kParts);
-  weight_.assign(static_cast<size_t>(count_) * static_cast<size_t>(stride_), 0.0f);
-  for (int32_t i = 0; i < count_; ++i) {
-    for (int32_t j = 0; j < taps_; ++j) {
-      weight_[static_cast<size_t>(i) * static_cast<size_t>(stride_) + static_cast<size_t>(j)] =
-          static_cast<float>(exact_[static_cast<size_t>(i) * static_cast<size_t>(taps_) + static_cast<size_t>(j)]);
-    }
-  }
 }
 
 void AxisTaps::make_moments(int32_t longest) {
@@ -130,32 +117,10 @@ void AxisTaps::make_moments(int32_t longest) {
   std::fill(first_.begin() + count_, first_.end(), first_[static_cast<size_t>(count_) - 1]);
 }
 
-void AxisTaps::make_fixed(int32_t largest_bits) {
-  const double largest = *std::max_element(exact_.begin(), exact_.end());
-  fixed_bits_ = largest_bits;
-  while (largest * static_cast<double>(1 << fixed_bits_) > 32766.0) --fixed_bits_;
-  const auto one = static_cast<double>(1 << fixed_bits_);
-
-  stride_ = round_up(taps_, 2 * kParts);
-  fixed_.assign(static_cast<size_t>(count_) * static_cast<size_t>(stride_), 0);
-  for (int32_t i = 0; i < count_; ++i) {
-    // Rounding the running sum, not each weight: the weights sum to exactly one, and errors do not add up.
-    double sum = 0.0;
-    int32_t given = 0;
-    for (int32_t j = 0; j < taps_; ++j) {
-      sum += exact_[static_cast<size_t>(i) * static_cast<size_t>(taps_) + static_cast<size_t>(j)];
-      const auto upto = static_cast<int32_t>(std::lround(std::min(sum, 1.0) * one));
-      fixed_[static_cast<size_t>(i) * static_cast<size_t>(stride_) + static_cast<size_t>(j)] =
-          static_cast<int16_t>(upto - given);
-      given = upto;
-    }
-  }
-}
-
 Axis AxisTaps::view() const {
-  return {first_.data(), weight_.data(), fixed_.empty() ? nullptr : fixed_.data(), count_, taps_, stride_, fixed_bits_,
-          segment_.empty() ? nullptr : segment_.data(), std::max(static_cast<int32_t>(segment_.size()) - 1, 0), axis_.offset,
-          axis_.offset + axis_.source};
+  return {first_.data(), weight_.data(), count_, taps_, stride_,
+          segment_.empty() ? nullptr : segment_.data(), std::max(static_cast<int32_t>(segment_.size()) - 1, 0),
+          axis_.offset, axis_.offset + axis_.source};
 }
 
 }  // namespace edgevision

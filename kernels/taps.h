@@ -29,22 +29,18 @@ class AxisTaps {
   // Most pixels that any output needs: 1 where each output is exactly one pixel.
   int32_t taps() const { return taps_; }
 
-  // Prepare for Resampling::lerp (taps() ≤ 2), ::weights, ::moments with segments of at most `longest` pixels, or ::fixed;
-  // `largest_bits` bounds the integers' scale.
+  // Prepare for Resampling::lerp (taps() ≤ 2) or ::moments, with segments of at most `longest` pixels.
   void make_lerp();
-  void make_weights();
   void make_moments(int32_t longest);
-  void make_fixed(int32_t largest_bits);
 
   Axis view() const;
 
  private:
   AxisGeometry axis_;
-  int32_t count_, taps_ = 1, stride_ = 1, fixed_bits_ = 0;
+  int32_t count_, taps_ = 1, stride_ = 1;
   std::vector<int32_t> first_;   // padded by kParts copies of the last, for vectors that read past the end
   std::vector<double> exact_;    // [count, taps]
   std::vector<float> weight_;
-  std::vector<int16_t> fixed_;
   std::vector<int32_t> segment_;
 };
 

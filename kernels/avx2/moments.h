@@ -166,4 +166,22 @@ inline void transpose6(const F8* in, F8* line) {
   line[5] = _mm256_permute2f128_ps(e, f, 0x31);
 }
 
+// The way back: vector i of eight, lanes 0…2 and 4…6 of which are lane i of the lines, to out + 8·i.
+inline void interleave6(const F8* line, float* out) {
+  const auto put = [&](int i, F8 sums, F8 moments) {  // vectors i and i + 4
+    store(out + 8 * i, _mm256_permute2f128_ps(sums, moments, 0x20));
+    store(out + 8 * (i + 4), _mm256_permute2f128_ps(sums, moments, 0x31));
+  };
+  const auto two = [](F8 a, F8 b, F8* four) {
+    four[0] = _mm256_shuffle_ps(a, b, _MM_SHUFFLE(1, 0, 1, 0));
+    four[1] = _mm256_shuffle_ps(a, b, _MM_SHUFFLE(3, 2, 3, 2));
+  };
+  F8 sums[4], moments[4];
+  two(_mm256_unpacklo_ps(line[0], line[1]), _mm256_unpacklo_ps(line[2], zero()), sums);
+  two(_mm256_unpackhi_ps(line[0], line[1]), _mm256_unpackhi_ps(line[2], zero()), sums + 2);
+  two(_mm256_unpacklo_ps(line[3], line[4]), _mm256_unpacklo_ps(line[5], zero()), moments);
+  two(_mm256_unpackhi_ps(line[3], line[4]), _mm256_unpackhi_ps(line[5], zero()), moments + 2);
+  for (int i = 0; i < 4; ++i) put(i, sums[i], moments[i]);
+}
+
 }  // namespace edgevision::avx2

@@ -17,8 +17,10 @@ inline F8 load(const float* p) { return _mm256_loadu_ps(p); }
 inline void store(float* p, F8 v) { _mm256_storeu_ps(p, v); }
 inline F8 all(float v) { return _mm256_set1_ps(v); }
 inline F8 zero() { return _mm256_setzero_ps(); }
+inline F8 add(F8 a, F8 b) { return _mm256_add_ps(a, b); }
 inline F8 sub(F8 a, F8 b) { return _mm256_sub_ps(a, b); }
 inline F8 fma(F8 a, F8 b, F8 c) { return _mm256_fmadd_ps(a, b, c); }
+inline F8 max(F8 a, F8 b) { return _mm256_max_ps(a, b); }
 inline F8 clamp(F8 v, F8 low, F8 high) { return _mm256_min_ps(_mm256_max_ps(v, low), high); }
 
 inline I8 load_ints(const int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
@@ -64,25 +66,6 @@ inline I8 gather(const uint8_t* base, const int32_t* at, Offset offset) {
   const __m128i low = _mm_unpacklo_epi64(_mm_unpacklo_epi32(word(0), word(1)), _mm_unpacklo_epi32(word(2), word(3)));
   const __m128i high = _mm_unpacklo_epi64(_mm_unpacklo_epi32(word(4), word(5)), _mm_unpacklo_epi32(word(6), word(7)));
   return _mm256_set_m128i(high, low);
-}
-
-// Lane i = the sum of part[i]'s lanes, in the order of pixel.h's sum_parts.
-inline F8 sum_parts(const F8* part) {
-  const F8 a = _mm256_hadd_ps(_mm256_hadd_ps(part[0], part[1]), _mm256_hadd_ps(part[2], part[3]));
-  const F8 b = _mm256_hadd_ps(_mm256_hadd_ps(part[4], part[5]), _mm256_hadd_ps(part[6], part[7]));
-  return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
-}
-
-// Eight pixels of three interleaved floats, taken apart.
-inline void deinterleave3(const float* p, F8* out) {
-  const F8 a = _mm256_permute2f128_ps(load(p), load(p + 8), 0x30);        // x0 y0 z0 x1 | x4 y4 z4 x5
-  const F8 b = _mm256_permute2f128_ps(load(p), load(p + 16), 0x21);       // y1 z1 x2 y2 | y5 z5 x6 y6
-  const F8 c = _mm256_permute2f128_ps(load(p + 8), load(p + 16), 0x30);   // z2 x3 y3 z3 | z6 x7 y7 z7
-  const F8 xy = _mm256_shuffle_ps(b, c, _MM_SHUFFLE(2, 1, 3, 2));         // x2 y2 x3 y3
-  const F8 yz = _mm256_shuffle_ps(a, b, _MM_SHUFFLE(1, 0, 2, 1));         // y0 z0 y1 z1
-  out[0] = _mm256_shuffle_ps(a, xy, _MM_SHUFFLE(2, 0, 3, 0));
-  out[1] = _mm256_shuffle_ps(yz, xy, _MM_SHUFFLE(3, 1, 2, 0));
-  out[2] = _mm256_shuffle_ps(yz, c, _MM_SHUFFLE(3, 0, 3, 1));
 }
 
 // Eight values of three channels, put together: x0 y0 z0 x1 y1 z1 …

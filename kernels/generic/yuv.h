@@ -12,12 +12,21 @@ class YuvConverter {
         green_cr_(all(m.green_cr)), red_cr_(all(m.red_cr)), bias_{all(m.bias[0]), all(m.bias[1]), all(m.bias[2])} {}
 
   // The order of operations is pixel.h's: chroma_terms, then yuv_pixel.
+  EV_INLINE void chroma(F8 cb, F8 cr, F8* terms) const {
+    terms[0] = fma(cb, blue_cb_, bias_[0]);
+    terms[1] = fma(cb, green_cb_, fma(cr, green_cr_, bias_[1]));
+    terms[2] = fma(cr, red_cr_, bias_[2]);
+  }
+
+  EV_INLINE void pixel(F8 y, const F8* terms, F8* bgr) const {
+    const F8 light = max(y, foot_);
+    for (int c = 0; c < 3; ++c) bgr[c] = clamp(fma(light, luma_, terms[c]), zero(), all(255.0f));
+  }
+
   EV_INLINE void operator()(F8 y, F8 cb, F8 cr, F8* bgr) const {
-    const F8 chroma[3] = {fma(cb, blue_cb_, bias_[0]), fma(cb, green_cb_, fma(cr, green_cr_, bias_[1])),
-                          fma(cr, red_cr_, bias_[2])};
-    const F8 top = all(255.0f);
-    const F8 light = clamp(y, foot_, top);
-    for (int c = 0; c < 3; ++c) bgr[c] = clamp(fma(light, luma_, chroma[c]), zero(), top);
+    F8 terms[3];
+    chroma(cb, cr, terms);
+    pixel(y, terms, bgr);
   }
 
  private:

@@ -89,4 +89,20 @@ inline void transpose6(const F8* in, F8* line) {
   }
 }
 
+// The way back: vector i of eight, lanes 0…2 and 4…6 of which are lane i of the lines, to out + 8·i.
+inline void interleave6(const F8* line, float* out) {
+  const auto four = [](float32x4_t b, float32x4_t g, float32x4_t r, float* p) {  // 8 floats from one to the next
+    const float32x4_t none = vdupq_n_f32(0.0f);
+    const float32x4_t br[2] = {vzip1q_f32(b, r), vzip2q_f32(b, r)}, g0[2] = {vzip1q_f32(g, none), vzip2q_f32(g, none)};
+    for (int i = 0; i < 2; ++i) {
+      vst1q_f32(p + 16 * i, vzip1q_f32(br[i], g0[i]));
+      vst1q_f32(p + 16 * i + 8, vzip2q_f32(br[i], g0[i]));
+    }
+  };
+  four(line[0].low, line[1].low, line[2].low, out);
+  four(line[0].high, line[1].high, line[2].high, out + 32);
+  four(line[3].low, line[4].low, line[5].low, out + 4);
+  four(line[3].high, line[4].high, line[5].high, out + 36);
+}
+
 }  // namespace edgevision::neon

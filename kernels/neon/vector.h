@@ -25,8 +25,10 @@ inline void store(float* p, F8 v) {
 }
 inline F8 all(float v) { return {vdupq_n_f32(v), vdupq_n_f32(v)}; }
 inline F8 zero() { return all(0.0f); }
+inline F8 add(F8 a, F8 b) { return {vaddq_f32(a.low, b.low), vaddq_f32(a.high, b.high)}; }
 inline F8 sub(F8 a, F8 b) { return {vsubq_f32(a.low, b.low), vsubq_f32(a.high, b.high)}; }
 inline F8 fma(F8 a, F8 b, F8 c) { return {vfmaq_f32(c.low, a.low, b.low), vfmaq_f32(c.high, a.high, b.high)}; }
+inline F8 max(F8 a, F8 b) { return {vmaxq_f32(a.low, b.low), vmaxq_f32(a.high, b.high)}; }
 inline F8 clamp(F8 v, F8 low, F8 high) {
   return {vminq_f32(vmaxq_f32(v.low, low.low), high.low), vminq_f32(vmaxq_f32(v.high, low.high), high.high)};
 }
@@ -103,20 +105,6 @@ inline I8 gather(const uint8_t* base, const int32_t* at, Offset offset) {
     return vsetq_lane_u32(word(i + 3), v, 3);
   };
   return {four(0), four(4)};
-}
-
-// Lane i = the sum of part[i]'s lanes, in the order of pixel.h's sum_parts.
-inline F8 sum_parts(const F8* part) {
-  float32x4_t quarter[8], half[4];
-  for (int i = 0; i < 8; ++i) quarter[i] = vpaddq_f32(part[i].low, part[i].high);
-  for (int i = 0; i < 4; ++i) half[i] = vpaddq_f32(quarter[2 * i], quarter[2 * i + 1]);
-  return {vpaddq_f32(half[0], half[1]), vpaddq_f32(half[2], half[3])};
-}
-
-// Eight pixels of three interleaved floats, taken apart.
-inline void deinterleave3(const float* p, F8* out) {
-  const float32x4x3_t low = vld3q_f32(p), high = vld3q_f32(p + 12);
-  for (int c = 0; c < 3; ++c) out[c] = {low.val[c], high.val[c]};
 }
 
 // Eight values of three channels, put together: x0 y0 z0 x1 y1 z1 …

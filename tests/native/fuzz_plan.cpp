@@ -118,14 +118,6 @@ void check_axis(const Axis& axis, Resampling resampling, int32_t begin, int32_t 
       case Resampling::lerp:
         expect(axis.taps <= 2 && axis.weight[i] >= 0.0f && axis.weight[i] <= 1.0f, "a share is one");
         break;
-      case Resampling::weights:
-        for (int32_t tap = 0; tap < axis.stride; ++tap) {
-          const float weight = axis.weight[at + tap];
-          expect(tap < axis.taps ? weight >= 0.0f : weight == 0.0f, "no weight is negative, none lies beyond the taps");
-          sum += static_cast<double>(weight);
-        }
-        expect(std::abs(sum - 1.0) <= 1e-6, "weights sum to 1");
-        break;
       case Resampling::moments:
         for (int32_t k = 0; k < axis.taps; ++k) {
           const int32_t* ends = axis.segment + axis.first[i] + k;
@@ -138,16 +130,6 @@ void check_axis(const Axis& axis, Resampling resampling, int32_t begin, int32_t 
         }
         expect(std::abs(sum - 1.0) <= 1e-6, "weights of all segments sum to 1");
         break;
-      case Resampling::fixed: {
-        int64_t whole = 0;
-        for (int32_t tap = 0; tap < axis.stride; ++tap) {
-          const int32_t weight = axis.fixed[at + tap];
-          expect(tap < axis.taps ? weight >= 0 : weight == 0, "no integer is negative, none lies beyond the taps");
-          whole += weight;
-        }
-        expect(whole == int64_t{1} << axis.fixed_bits, "integers sum to one");
-        break;
-      }
     }
   }
 }

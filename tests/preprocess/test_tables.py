@@ -21,18 +21,9 @@ def dense(axis: Taps | _native.AxisTables, length: int, offset: int = 0) -> np.n
         return from_segments(axis, length, offset)
     else:
         first = np.frombuffer(axis["first"], np.int32) - offset
-        if axis["fixed"]:
-            weights = np.frombuffer(axis["fixed"], np.int16).reshape(len(first), axis["stride"])
-            assert (weights.sum(axis=1, dtype=np.int64) == 1 << axis["fixed_bits"]).all()
-            weights = weights / (1 << axis["fixed_bits"])
-        else:
-            weights = np.frombuffer(axis["weight"], np.float32)
-            if axis["taps"] <= 2 and axis["stride"] == 1:  # the share of the right one of two pixels
-                share = weights[: len(first)].astype(np.float64)
-                weights = np.stack([1 - share, share], axis=1)[:, : axis["taps"]]
-            weights = weights.reshape(len(first), -1)
-        assert not weights[:, axis["taps"] :].any()
-        weights = weights[:, : axis["taps"]]
+        # The share of the right one of two pixels.
+        share = np.frombuffer(axis["weight"], np.float32).astype(np.float64)
+        weights = np.stack([1 - share, share], axis=1)[:, : axis["taps"]]
     matrix = np.zeros((len(first), length))
     for row, (start, values) in enumerate(zip(first, weights, strict=True)):
         assert start >= 0
@@ -85,13 +76,12 @@ def test_tables_are_the_taps_of_the_reference(seed: int) -> None:
     assert plan.placement == at
     assert isinstance(plan.placement, Placement)
 
-    tolerance = 2.0**-14 if spec.arithmetic is Arithmetic.FIXED else 1e-6
     for native, source, resized, cut, target, offset in (
         (plan.native.rows, region_height, at.height, max(-at.top, 0), spec.height, y),
         (plan.native.columns, region_width, at.width, max(-at.left, 0), spec.width, x),
     ):
         expected = taps(source, resized, spec.filter, cut, min(resized, target))
-        np.testing.assert_allclose(dense(native, source, offset), dense(expected, source), atol=tolerance, rtol=0)
+        np.testing.assert_allclose(dense(native, source, offset), dense(expected, source), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(
