@@ -19,10 +19,17 @@ import torch
 from torch import Tensor, nn
 
 from edgevision.compiler.agreement import agreement
-from edgevision.compiler.prune_cut import Gone, Price, channels_to_go, check_cut, cut
+from edgevision.compiler.prune_cut import Gone, Price, channels_to_go, check_cut, cut, kept_in_norms
 from edgevision.compiler.prune_groups import find_groups, modular_copy
 from edgevision.compiler.prune_importance import IMPORTANCES, Ranking, rank
-from edgevision.compiler.prune_norms import count_macs, count_parameters, macs_per_channel, reestimate_norms
+from edgevision.compiler.prune_norms import (
+    NormInput,
+    count_macs,
+    count_parameters,
+    macs_per_channel,
+    norm_inputs,
+    reestimate_norms,
+)
 from edgevision.compiler.prune_statistics import (
     InputStatistics,
     Photos,
@@ -203,7 +210,7 @@ class Pruner:
         gone = self.gone(ratio, importance, price)
         network = cut(self.network, self.groups, gone, self._statistics if self.options.make_up else None)
         before = self.divergence(network)
-        reestimate_norms(network, self._learn)
+        reestimate_norms(network, self._learn, self._norms, kept_in_norms(self.network, self.groups, gone))
         return self.judge(network, ratio, self.reached(gone), importance, price, before), network
 
     def divergence(self, network: nn.Module) -> float:
@@ -249,6 +256,10 @@ class Pruner:
             self._twin, consumer_names(self.groups), self._learn, self._learn_labels, seed=self.options.seed,
             step=lambda done, total: self.progress("measure gradients", done, total),
         )  # fmt: skip
+
+    @cached_property
+    def _norms(self) -> dict[str, NormInput]:
+        return norm_inputs(self._twin, self._learn)
 
     @cached_property
     def _macs(self) -> list[float]:

@@ -118,6 +118,16 @@ def cut(
     return pruned.eval()
 
 
+def kept_in_norms(network: nn.Module, groups: Sequence[ChannelGroup], gone: Gone) -> dict[str, Indices]:
+    """The channels of ``network`` that each batch norm keeps, by its name."""
+    away = _places_away(groups, gone)
+    return {
+        name: np.setdiff1d(np.arange(layer.num_features), away.get((name, "out"), _NONE))
+        for name, layer in network.named_modules()
+        if isinstance(layer, _BatchNorm)
+    }
+
+
 _NONE = np.zeros(0, np.int64)
 
 

@@ -2,45 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from edgevision.compiler.prune_groups import ChannelGroup, weight_of
+from edgevision.compiler.prune_groups import ChannelGroup, Indices, weight_of
 from edgevision.compiler.prune_statistics import BATCH, Photos
 from edgevision.train.channels import channel_counts
 
+_DEAD = 1e-12  # a variance below this is none
+_MOST = 16.0  # a spread that changed more than this says that a channel died, not that it is to be scaled
 
-def reestimate_norms(network: nn.Module, photos: Photos, step: Callable[[int, int], None] | None = None) -> bool:
-    """Set means and variances of all batch norms to those of ``photos`` [n, c, h, w], in place; no labels needed.
 
-    The cumulative average over portions of about 32 photos, all of one size. Affects nothing else; the network is left
-    in eval mode. Returns whether there was anything to set.
+@dataclass(frozen=True, eq=False)
+class NormInput:
+    """What comes into a batch norm over some photos: ``mean`` and ``variance`` of each channel, [c] float64.
+
+    ``running_mean`` and ``scale`` = √(running variance + ε): what the norm takes them for.
     """
-    norms = [layer for layer in network.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+
+    mean: Tensor
+    variance: Tensor
+    running_mean: Tensor
+    scale: Tensor
+
+
+def norm_inputs(network: nn.Module, photos: Photos) -> dict[str, NormInput]:
+    """Of every batch norm that keeps statistics, by name: averages over portions of about 32 photos [n, c, h, w]."""
+    sums: dict[str, list[Tensor]] = {}
+
+    def take(name: str, _norm: _BatchNorm, mean: Tensor, variance: Tensor) -> None:
+        before = sums.get(name, [torch.zeros(()), torch.zeros(())])
+        sums[name] = [before[0] + mean, before[1] + variance]
+
+    portions = _run_norms(network, photos, take)
+    return {
+        name: NormInput(mean / portions, variance / portions, *_running(network.get_submodule(name)))
+        for name, (mean, variance) in sums.items()
+    }
+
+
+def reestimate_norms(
+    network: nn.Module, photos: Photos, like: Mapping[str, NormInput], kept: Mapping[str, Indices]
+) -> bool:
+    """Estimate means and variances of all batch norms anew on ``photos`` [n, c, h, w], in place; no labels needed.
+
+    What comes out of each norm then has the mean and variance that it had in the original (``like``, of which the
+    network has the channels ``kept``), while the photos are the same: cumulative averages as usual, but relative to the
+    original's. Where the original's own statistics are those of the photos, that is the plain re-estimate; where they
+    are not (kept from ImageNet in fine-tuning, say), the plain one would change even a network that nothing was cut
+    from. Returns whether there was anything to set. The network is left in eval mode.
+    """
+    sums: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def take(name: str, norm: _BatchNorm, mean: Tensor, variance: Tensor) -> None:
+        before = sums.get(name)
+        sums[name] = (mean, variance) if before is None else (before[0] + mean, before[1] + variance)
+        _set(norm, mean, variance, like[name], kept[name])  # so that the layers behind see what they are to see
+
+    portions = _run_norms(network, photos, take)
+    for name, (mean, variance) in sums.items():
+        norm = network.get_submodule(name)
+        assert isinstance(norm, _BatchNorm)
+        _set(norm, mean / portions, variance / portions, like[name], kept[name])
+    return bool(sums)
+
+
+def _set(norm: _BatchNorm, mean: Tensor, variance: Tensor, like: NormInput, kept: Indices) -> None:
+    """(x - running mean) / scale gets the mean and the spread that it has in the original."""
+    k = torch.from_numpy(kept)
+    original = like.variance[k]
+    ratio = torch.where(original > _DEAD, (variance / original.clamp(min=_DEAD)).sqrt(), torch.ones_like(original))
+    ratio = ratio.clamp(1 / _MOST, _MOST)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    norm.running_mean.copy_(mean - (like.mean[k] - like.running_mean[k]) * ratio)
+    norm.running_var.copy_(((like.scale[k] * ratio) ** 2 - norm.eps).clamp(min=0))
+
+
+def _run_norms(network: nn.Module, photos: Photos, take: Callable[[str, _BatchNorm, Tensor, Tensor], None]) -> int:
+    """Run the network; ``take`` gets each norm's name, itself, and its input's mean and variance. Returns the portions."""
+
+    def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            assert isinstance(layer, _BatchNorm)
+            channels = inputs[0].detach().transpose(0, 1).flatten(1)
+            variance, mean = torch.var_mean(channels, 1, correction=0)
+            take(name, layer, mean.double(), variance.double())
+
+        return look
+
     network.eval()
-    if not norms:
-        return False
-    momenta = [layer.momentum for layer in norms]
+    handles = [
+        layer.register_forward_pre_hook(hook(name))
+        for name, layer in network.named_modules()
+        if isinstance(layer, _BatchNorm) and layer.track_running_stats
+    ]
     portions = np.array_split(photos, max(1, round(len(photos) / BATCH)))
     try:
-        for layer in norms:
-            layer.reset_running_stats()
-            layer.momentum = None  # the plain average of all portions
-            layer.train()
         with torch.no_grad():
-            for done, portion in enumerate(portions):
+            for portion in portions if handles else ():
                 network(torch.from_numpy(np.ascontiguousarray(portion)))
-                if step:
-                    step(done + 1, len(portions))
     finally:
-        for layer, momentum in zip(norms, momenta, strict=True):
-            layer.momentum = momentum
-        network.eval()
-    return True
+        for handle in handles:
+            handle.remove()
+    return len(portions)
+
+
+def _running(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    assert isinstance(norm, _BatchNorm)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return norm.running_mean.double().clone(), (norm.running_var.double() + norm.eps).sqrt()
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -10,7 +10,13 @@ import torch
 
 from edgevision.compiler.prune import PruneOptions, Pruner, prune
 from edgevision.compiler.prune_importance import IMPORTANCES
-from edgevision.compiler.prune_norms import count_macs, count_parameters, macs_per_channel, reestimate_norms
+from edgevision.compiler.prune_norms import (
+    count_macs,
+    count_parameters,
+    macs_per_channel,
+    norm_inputs,
+    reestimate_norms,
+)
 from edgevision.compiler.prune_statistics import outputs_of
 from edgevision.compiler.quiet import quiet
 from edgevision.errors import InputError
@@ -88,23 +94,36 @@ def test_the_original_is_left_alone(nets, photos):
     assert not network.training
 
 
-def test_norms_estimated_anew_bring_the_answers_back(nets, photos):
-    """Statistics that were spoilt come back to those of the photos; what has none is left alone."""
+def everything(network):
+    return {name: np.arange(outputs) for name, (_, outputs) in channel_counts(network).items()}
+
+
+def test_norms_estimated_anew_are_like_the_originals(nets, photos):
+    """Nothing cut: nothing changes, whatever the statistics are; and what was spoilt comes back."""
     network = nets["residual"]()
-    assert reestimate_norms(network, photos)
-    expected = outputs_of(network, photos)
+    like, expected = norm_inputs(network, photos), outputs_of(network, photos)
+    assert reestimate_norms(network, photos, like, everything(network))
+    np.testing.assert_allclose(outputs_of(network, photos), expected, atol=1e-4)
     with torch.no_grad():
         network.n1.running_mean += 3
-        network.n2.running_var *= 9
+        network.a.weight *= 2
     assert np.abs(outputs_of(network, photos) - expected).max() > 0.1
-    reestimate_norms(network, photos)
+    reestimate_norms(network, photos, like, everything(network))
     np.testing.assert_allclose(outputs_of(network, photos), expected, atol=1e-4)
+    assert not network.n0.training
+
+
+def test_norms_get_the_photos_statistics_where_the_original_has_them(nets, photos):
+    network = nets["residual"]()
+    like = {
+        name: replace(found, running_mean=found.mean, scale=(found.variance + 1e-5).sqrt())
+        for name, found in norm_inputs(network, photos).items()
+    }
+    reestimate_norms(network, photos, like, everything(network))
     seen = network.stem(torch.from_numpy(photos)).transpose(0, 1).flatten(1)
     torch.testing.assert_close(network.n0.running_mean, seen.mean(1), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(network.n0.running_var, seen.var(1), rtol=1e-3, atol=1e-5)
-    assert network.n0.momentum == 0.1
-    assert not network.n0.training
-    assert not reestimate_norms(nets["joined"](), photos)
+    torch.testing.assert_close(network.n0.running_var, seen.var(1, correction=0), rtol=1e-3, atol=1e-5)
+    assert not reestimate_norms(nets["joined"](), photos, {}, {})
 
 
 def test_multiply_adds_by_hand(nets):
