@@ -185,3 +185,32 @@ def openvino() -> Callable[
         return (lambda x: np.array(network(x)[0])), layers
 
     return compiled
+
+
+@pytest.fixture(scope="session")
+def tensorrt_rtx() -> Callable[[bytes], tuple[bool, str]]:
+    """Whether TensorRT-RTX's parser takes a graph and its builder makes an engine of it, without a GPU; and why not."""
+    import tensorrt_rtx as trt
+
+    class Silent(trt.ILogger):
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            pass
+
+    logger = Silent()
+
+    def build(graph: bytes) -> tuple[bool, str]:
+        builder = trt.Builder(logger)
+        network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+        parser = trt.OnnxParser(network, logger)
+        if not parser.parse(graph):
+            return False, parser.get_error(0).desc()
+        config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+        source = network.get_input(0)
+        profile.set_shape(source.name, *((batch, *tuple(source.shape)[1:]) for batch in (1, 1, 4)))
+        config.add_optimization_profile(profile)
+        return builder.build_serialized_network(network, config) is not None, ""
+
+    return build
