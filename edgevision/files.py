@@ -104,6 +104,18 @@ def ensure_writable(path: str | Path) -> None:
         temporary.unlink()
 
 
+def cache_folder() -> Path:
+    """``$EDGEVISION_CACHE``, else ``$XDG_CACHE_HOME/edgevision``, else ``~/.cache/edgevision``."""
+    if given := os.environ.get("EDGEVISION_CACHE"):
+        return Path(given)
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given) / "edgevision"
+    try:
+        return Path.home() / ".cache" / "edgevision"
+    except RuntimeError:  # no home directory: nowhere to keep anything, and a place that cannot be written says so
+        return Path("/nonexistent/edgevision")
+
+
 def is_same_file(a: str | Path, b: str | Path) -> bool:
     """Whether both are there and are one file, links followed."""
     try:

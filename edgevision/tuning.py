@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from typing import Any
 from edgevision.bundle.reader import Bundle, open_bundle
 from edgevision.engines import available_engines
 from edgevision.errors import DeviceWarning, EdgeVisionError, EngineError, InputError, MissingExtraError, SelfTestError
-from edgevision.files import atomic_write
+from edgevision.files import atomic_write, cache_folder
 from edgevision.latency import TIE, measure_interleaved
 from edgevision.machine import describe_machine, usable_cores
 from edgevision.runner import Runner, open_runner
@@ -135,18 +134,6 @@ def read_choice(bundle: Bundle) -> Choice | None:
         return None
     kept = tuple(name for name in variants if isinstance(name, str) and name in known)
     return Choice(kept, threads) if kept else None
-
-
-def cache_folder() -> Path:
-    """``$EDGEVISION_CACHE``, else ``$XDG_CACHE_HOME/edgevision``, else ``~/.cache/edgevision``."""
-    if given := os.environ.get("EDGEVISION_CACHE"):
-        return Path(given)
-    if given := os.environ.get("XDG_CACHE_HOME"):
-        return Path(given) / "edgevision"
-    try:
-        return Path.home() / ".cache" / "edgevision"
-    except RuntimeError:  # no home directory: nowhere to keep anything, and a place that cannot be written says so
-        return Path("/nonexistent/edgevision")
 
 
 def _launcher(runner: Runner) -> Callable[[], object]:

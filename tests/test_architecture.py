@@ -28,6 +28,7 @@ ROOMS: list[set[str]] = [
     {"runner"},
     {"selftest"},
     {"tuning"},
+    {"plans"},
     {"model"},
     {""},  # edgevision itself
     {"evaluate"},

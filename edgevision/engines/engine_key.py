@@ -62,7 +62,7 @@ class EngineKey:
             least = " or higher" if self.kind == "tensorrt-rtx" else ""
             return f"it needs compute capability {_dotted(built)}{least}, and {device.name} has {_dotted(has)}"
         if device.driver < self.driver_floor:
-            return f"it needs a driver for CUDA {_cuda(self.driver_floor)}, and this one is for {_cuda(device.driver)}"
+            return f"it needs a driver for CUDA {_cuda(self.driver_floor)}, and this one is for CUDA {_cuda(device.driver)}"
         return ""
 
     def _version_fits(self, here: str) -> bool:

@@ -100,6 +100,8 @@ class TensorRtEngine(Engine):
         shapes = [
             self._engine.get_tensor_profile_shape(first.name, i) for i in range(self._engine.num_optimization_profiles)
         ]
+        if not shapes:
+            raise EngineError("the engine has no optimisation profile and a dynamic batch; build it again")
         return [(int(least[0]), int(greatest[0])) for least, _, greatest in shapes]
 
     def device(self) -> Device:
@@ -112,6 +114,9 @@ class TensorRtEngine(Engine):
 
     def layers(self) -> tuple[Layer, ...]:
         """From TensorRT's engine inspector. Raises EngineError where the engine does not say (see ``read_layers``)."""
+        self._check_open()
+        if not hasattr(self._trt, "EngineInspector"):
+            raise EngineError("TensorRT's lean runtime does not say what it runs; ask where the engine was built")
         with self._changed, self._driver.current():
             self._check_open()
             stream = self._driver.stream(None)

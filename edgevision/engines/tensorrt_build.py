@@ -107,6 +107,8 @@ def build_engine(graph: bytes, trt: Any, options: BuildOptions | None = None) ->
     >>> built = build_engine(Path("model.onnx").read_bytes(), load_tensorrt("tensorrt"))  # doctest: +SKIP
     >>> Path("model.plan").write_bytes(built.plan)  # doctest: +SKIP
     """
+    if not hasattr(trt, "Builder"):
+        raise EngineError("the lean runtime runs engines and builds none; install tensorrt, or bring an engine")
     options = options or BuildOptions()
     logger = make_logger(trt)
     try:
@@ -124,6 +126,8 @@ def _build(graph: bytes, trt: Any, options: BuildOptions, logger: Any) -> BuiltE
     if not parser.parse(graph):
         told = [_parser_error(parser.get_error(i)) for i in range(parser.num_errors)]
         raise explain(trt, "refuses the graph", told or logger.errors)
+    if network.num_inputs == 0:
+        raise explain(trt, "refuses the graph", ["it has no input"])
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # or precisions could not be read back
     config.clear_flag(trt.BuilderFlag.TF32)  # float32 is float32: for less there is a float16 graph
@@ -136,7 +140,7 @@ def _build(graph: bytes, trt: Any, options: BuildOptions, logger: Any) -> BuiltE
     if options.workspace_bytes is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_bytes)
     _add_profiles(builder, network, config, options.batches)
-    timing = _timing_cache(config, options.timing_cache)
+    timing = not _is_rtx(trt) and _timing_cache(config, options.timing_cache)
     if lost := [text for text in logger.warnings if _CHANGES_NUMBERS.search(text)]:
         raise explain(trt, "refuses the graph", lost)
     plan = builder.build_serialized_network(network, config)
@@ -177,10 +181,8 @@ def _add_profiles(builder: Any, network: Any, config: Any, batches: Sequence[int
 
 
 def _timing_cache(config: Any, known: bytes) -> bool:
-    """Give the builder the timings of earlier builds. False where it keeps none (TensorRT-RTX measures nothing).
-
-    A cache of another device or version is refused, and a new one begun.
-    """
+    """Give the builder the timings of earlier builds. A cache of another device or version is refused, and a new one
+    begun; False where that fails too. TensorRT-RTX measures nothing, and warns of being asked."""
     for content in (known, b"") if known else (b"",):
         cache = config.create_timing_cache(content)
         if cache is not None and config.set_timing_cache(cache, False):
@@ -220,5 +222,9 @@ def explain(trt: Any, what: str, messages: Sequence[str]) -> EngineError:
     said = said if len(said) <= 300 else said[:299] + "…"
     joined = " ".join(texts)
     remedy = next((f"; {todo}" for pattern, todo in _REMEDIES if re.search(pattern, joined)), "")
-    name = "TensorRT-RTX" if "rtx" in trt.__name__ else "TensorRT"
+    name = "TensorRT-RTX" if _is_rtx(trt) else "TensorRT"
     return EngineError(f"{name} {trt.__version__} {what}: {said}{remedy}")
+
+
+def _is_rtx(trt: Any) -> bool:
+    return "rtx" in trt.__name__

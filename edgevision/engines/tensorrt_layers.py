@@ -40,7 +40,7 @@ def read_layers(information: str) -> tuple[Layer, ...]:
     ``information``: ``EngineInspector.get_engine_information(JSON)``. Raises EngineError where it does not say types.
     """
     try:
-        entries = json.loads(information)["Layers"]
+        entries = list(json.loads(information)["Layers"])
     except (ValueError, KeyError, TypeError) as error:
         raise EngineError(f"expected the engine inspector's JSON, got {information[:60]!r}") from error
     if any(not isinstance(entry, dict) for entry in entries):

@@ -27,7 +27,7 @@ import numpy as np
 from edgevision.errors import DeviceError
 
 API: dict[str, Any] = json.loads(Path(__file__).with_name("tensorrt_api.json").read_text())
-VERSIONS = [name.removeprefix("tensorrt ") for name in API if name.startswith("tensorrt ")]
+BUILDERS = [name for name, api in API.items() if "Builder" in api]  # not the lean runtime
 SHAPE = (3, 8, 8)
 
 
@@ -194,7 +194,9 @@ def _recorded(api: dict[str, dict[str, str]], name: str) -> Callable[[type], typ
     """Class decorator: refuse public names that the real class has not, check calls against its signatures."""
 
     def decorate(kind: type) -> type:
-        names = api[name]
+        names = api.get(name)
+        if names is None:  # the lean runtime has no builder; whoever asks for it gets an AttributeError
+            return kind
         for attribute, value in list(vars(kind).items()):
             if attribute.startswith("_") or attribute == "recorded":
                 continue
@@ -225,21 +227,23 @@ def _enum(api: dict[str, Any], name: str) -> Any:
     return enum.IntEnum(name, {member: i for i, member in enumerate(members)})
 
 
-def make_tensorrt(version: str, driver: FakeDriver, **says: Any) -> Any:
-    """The module ``tensorrt`` of a version.
+def make_tensorrt(recorded: str, driver: FakeDriver, **says: Any) -> Any:
+    """The module of "tensorrt 10.3.0" or whatever else was recorded.
 
     ``says``: ``parse`` (messages with which the parser refuses), ``build`` (with which the builder does), ``warn``,
     ``load`` (with which the runtime does), ``execute`` (False: the context refuses), ``capture`` (False: it refuses
     while captured), ``context`` (errors when one is made), ``inspector`` (its JSON), ``batch`` (fixed; default dynamic).
     """
-    api = API[f"tensorrt {version}"]
-    trt = types.ModuleType("tensorrt")
+    api = API[recorded]
+    package, _, version = recorded.partition(" ")
+    trt = types.ModuleType(package.replace("-", "_"))
     trt.__version__ = version
     for name in (
         "BuilderFlag", "DataType", "ExecutionContextAllocationStrategy", "LayerInformationFormat", "MemoryPoolType",
         "NetworkDefinitionCreationFlag", "ProfilingVerbosity", "TensorIOMode",
     ):  # fmt: skip
-        setattr(trt, name, _enum(api, name))
+        if name in api:
+            setattr(trt, name, _enum(api, name))
     trt.log = log = []  # what was done, for tests
     batch = says.get("batch", -1)
 
@@ -457,6 +461,10 @@ def make_tensorrt(version: str, driver: FakeDriver, **says: Any) -> Any:
             tell(self._logger, says.get("load"))
             return None if says.get("load") else CudaEngine(json.loads(serialized_engine[4:]), self._logger)
 
-    for kind in (ILogger, OnnxParser, Builder, Runtime):
-        setattr(trt, kind.__name__, kind)
+    for name, kind in {
+        "ILogger": ILogger, "OnnxParser": OnnxParser, "Builder": Builder, "Runtime": Runtime,
+        "EngineInspector": Inspector,
+    }.items():  # fmt: skip
+        if name in api:
+            setattr(trt, name, kind)
     return trt

@@ -30,7 +30,8 @@ def _load(name):
 
 
 fake = _load("fake_tensorrt")
-NEWEST = "11.4.0.106"
+NEWEST = "tensorrt 11.4.0.106"
+LEAN = "tensorrt-lean 11.4.0.106"
 
 
 @pytest.fixture
@@ -43,9 +44,10 @@ def make(driver):
     """Opens an engine that is built from a graph; ``says``: see ``make_tensorrt``."""
     opened = []
 
-    def build(version=NEWEST, graph=b"\x08 a graph", **says):
-        trt = fake.make_tensorrt(version, driver, **says)
-        engine = TensorRtEngine(graph, EngineOptions(), version, trt=trt, driver=driver)
+    def build(recorded=NEWEST, graph=b"\x08 a graph", **says):
+        trt = fake.make_tensorrt(recorded, driver, **says)
+        kind = "tensorrt-rtx" if "rtx" in recorded else "tensorrt"
+        engine = TensorRtEngine(graph, EngineOptions(), trt.__version__, kind=kind, trt=trt, driver=driver)
         engine.log = trt.log
         opened.append(engine)
         return engine
@@ -63,19 +65,30 @@ def answer(batch):
     return 8 * batch.astype(np.float64).mean(axis=(2, 3))
 
 
-@pytest.mark.parametrize("version", fake.VERSIONS)
-def test_builds_and_runs_in_each_version(make, driver, version):
+@pytest.mark.parametrize("recorded", fake.API)
+def test_builds_and_runs_in_each_version(make, driver, recorded):
     """Every call in it is one that the real bindings of that version have: fake_tensorrt.py sees to that."""
-    with make(version) as engine:
+    lean = recorded not in fake.BUILDERS  # runs only
+    graph = build_engine(b"\x08", fake.make_tensorrt(NEWEST, driver)).plan if lean else b"\x08 a graph"
+    with make(recorded, graph) as engine:
         assert engine.inputs == (TensorInfo("input", "float32", (None, 3, 8, 8)),)
         assert engine.outputs == (TensorInfo("output", "float32", (None, 3)),)
-        assert engine.layers() == ()
+        if lean:
+            with pytest.raises(EngineError, match="lean runtime does not say"):
+                engine.layers()
+        else:
+            assert engine.layers() == ()
         (slot,) = engine.slots(8)
         for n in (1, 2, 3, 8, 5, 3, 1):
             slot.inputs["input"][:n] = pictures(n, seed=n)
             engine.run(slot, n)
             np.testing.assert_allclose(slot.outputs["output"][:n], answer(pictures(n, seed=n)), atol=1e-5)
-        assert engine.key().file_name == f"tensorrt-{version}-sm8.7-cuda12.6.plan"
+        assert engine.key().file_name == f"{engine.name}-{recorded.split()[1]}-sm8.7-cuda12.6.plan"
+
+
+def test_the_lean_runtime_builds_nothing(make):
+    with pytest.raises(EngineError, match=r"lean runtime.*install tensorrt"):
+        make(LEAN)
 
 
 def test_everything_is_allocated_when_a_slot_is_made(make, driver):

@@ -1,0 +1,244 @@
+"""Engines from the bundle, from the cache or built here, on a played TensorRT and driver."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgevision import plans
+from edgevision.bundle.manifest import Latency
+from edgevision.bundle.reader import open_bundle
+from edgevision.bundle.writer import write_bundle
+from edgevision.engines import tensorrt, tensorrt_build
+from edgevision.engines.engine_key import EngineKey
+from edgevision.errors import DeviceWarning, EngineError, SelfTestError
+from edgevision.frames import Frame
+
+pytestmark = pytest.mark.requires("native")
+
+spec = importlib.util.spec_from_file_location("fake_tensorrt", Path(__file__).parent / "engines" / "fake_tensorrt.py")
+fake = sys.modules.setdefault("fake_tensorrt", importlib.util.module_from_spec(spec))
+spec.loader.exec_module(fake)
+
+NEWEST = "tensorrt 11.4.0.106"
+LEAN = "tensorrt-lean 11.4.0.106"
+HERE = EngineKey("tensorrt", "11.4.0.106", (8, 7), 12060)
+VARIANTS = (("tensorrt-int8", "tensorrt", "int8"), ("onnxruntime-float", "onnxruntime", "float"))
+
+
+class Device:
+    """A played GPU. ``builds``: how many engines were built there."""
+
+    def __init__(self, monkeypatch):
+        self.driver = fake.FakeDriver()
+        self.modules = []
+        self.says = {}
+        self.use(NEWEST)
+        for module in (plans, tensorrt):
+            monkeypatch.setattr(module, "load_tensorrt", lambda kind, lean=False: self.trt)
+            monkeypatch.setattr(module, "open_engine_driver", lambda: self.driver)
+        monkeypatch.setattr(
+            "edgevision.engines.available_engines", lambda: {"tensorrt": self.trt.__version__, "onnxruntime": "1"}
+        )
+
+    def use(self, recorded, **says):
+        self.trt = fake.make_tensorrt(recorded, self.driver, **says)
+        self.modules.append(self.trt)
+
+    @property
+    def builds(self):
+        return sum(trt.log.count("build") for trt in self.modules)
+
+
+@pytest.fixture
+def device(monkeypatch, tmp_path):
+    monkeypatch.setenv("EDGEVISION_CACHE", str(tmp_path / "cache"))
+    return Device(monkeypatch)
+
+
+def plan_of(batches=(1, 8), answers_right=True):
+    driver = fake.FakeDriver()
+    plan = tensorrt_build.build_engine(
+        b"\x08", fake.make_tensorrt(NEWEST, driver), tensorrt_build.BuildOptions(batches)
+    )
+    return plan.plan if answers_right else b"ftrt not an engine"
+
+
+def with_engines(path, engines):
+    """The bundle at ``path`` with further entries."""
+    with open_bundle(path) as bundle:
+        entries = {name: bundle.read(name) for name in bundle.manifest.entries}
+        manifest = bundle.manifest
+    write_bundle(path, manifest, {**entries, **engines})
+    return path
+
+
+def opened(path, **options):
+    with open_bundle(path) as bundle:
+        variant = bundle.manifest.variants[0]
+        return plans.open_variant(bundle, variant, 1, **options)
+
+
+def check(runner):
+    """It recognises red, and closes."""
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[..., 2] = 255
+    try:
+        assert runner.run([Frame.from_array(red)]).raw.argmax() == 0
+    finally:
+        runner.close()
+
+
+def test_builds_once_and_keeps_the_engine(device, color_bundle, tmp_path):
+    path = color_bundle(variants=VARIANTS)
+    check(opened(path))
+    assert device.builds == 1
+    check(opened(path))
+    assert device.builds == 1
+    kept = sorted(file.suffix for file in (tmp_path / "cache" / "engines").iterdir())
+    assert kept == [".json", ".plan", ".timing"]
+
+
+def test_kept_engines_are_raw_plans(device, color_bundle, tmp_path):
+    """As trtexec --loadEngine reads them."""
+    check(opened(color_bundle(variants=VARIANTS)))
+    (plan,) = (tmp_path / "cache" / "engines").glob("*.plan")
+    assert plan.read_bytes().startswith(b"ftrt{")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda device: device.use("tensorrt 10.16.1.11"),
+        lambda device: setattr(device.driver, "version", lambda: 13000),
+        lambda device: setattr(device.driver, "compute_capability", lambda: (8, 6)),
+    ],
+    ids=["version", "driver", "gpu"],
+)
+def test_another_device_builds_its_own(device, color_bundle, change):
+    path = color_bundle(variants=VARIANTS)
+    check(opened(path))
+    change(device)
+    check(opened(path))
+    assert device.builds == 2
+
+
+def test_another_batch_size_is_another_engine(device, color_bundle):
+    path = color_bundle(variants=VARIANTS)
+    check(opened(path, max_batch=1))
+    check(opened(path, max_batch=16))
+    assert device.builds == 2
+
+
+def test_a_later_build_starts_from_the_timings_of_the_earlier(device, color_bundle, tmp_path):
+    path = color_bundle(variants=VARIANTS)
+    check(opened(path, max_batch=1))
+    check(opened(path, max_batch=4))
+    (timings,) = (tmp_path / "cache" / "engines").glob("*.timing")
+    assert timings.read_bytes() == b"++"
+    assert timings.name == "tensorrt-11.4.0.106-sm8.7-cuda12.6.timing"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: next(folder.glob("*.plan")).write_bytes(b"ftrt{}"),
+        lambda folder: next(folder.glob("*.plan")).write_bytes(b""),
+        lambda folder: next(folder.glob("*.json")).write_bytes(b"[]"),
+        lambda folder: next(folder.glob("*.json")).write_bytes(b"\xff"),
+    ],
+)
+def test_an_altered_engine_is_not_loaded(device, color_bundle, tmp_path, damage):
+    path = color_bundle(variants=VARIANTS)
+    check(opened(path))
+    damage(tmp_path / "cache" / "engines")
+    with pytest.warns(DeviceWarning, match="was altered and is built again"):
+        check(opened(path))
+    assert device.builds == 2
+
+
+def test_an_engine_that_fails_the_golden_frames_is_not_kept(device, color_bundle, tmp_path):
+    path = color_bundle(variants=VARIANTS, spoiled=["tensorrt-int8"])
+    with open_bundle(path) as bundle:  # its float reference is wrong too: what is right here fails there
+        entries = {name: bundle.read(name) for name in bundle.manifest.entries}
+        manifest = bundle.manifest
+    entries["golden/float.npy"] = entries["golden/tensorrt-int8.npy"]
+    write_bundle(path, manifest, entries)
+    with pytest.raises(SelfTestError, match=r"'tensorrt-int8' does not give here what the model gave.*another variant"):
+        opened(path)
+    assert not list((tmp_path / "cache").rglob("*.plan"))
+    assert not [*device.driver.memory, *device.driver.streams]
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning(device, color_bundle, tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("EDGEVISION_CACHE", str(tmp_path / "file"))
+    with pytest.warns(DeviceWarning, match="built at each start; set EDGEVISION_CACHE"):
+        check(opened(color_bundle(variants=VARIANTS)))
+
+
+class TestEnginesInTheBundle:
+    def test_one_that_fits_is_used_where_the_bundle_is_trusted(self, device, color_bundle):
+        path = with_engines(color_bundle(variants=VARIANTS), {HERE.entry("int8"): plan_of()})
+        check(opened(path, trust_engines=True))
+        assert device.builds == 0
+
+    def test_none_is_used_where_it_is_not(self, device, color_bundle):
+        """An engine is a program, and hashes do not say who wrote it."""
+        path = with_engines(color_bundle(variants=VARIANTS), {HERE.entry("int8"): plan_of()})
+        check(opened(path))
+        assert device.builds == 1
+
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            replace(HERE, version="11.3.0.99").entry("int8"),
+            replace(HERE, compute_capability=(8, 6)).entry("int8"),
+            HERE.entry("float"),
+            "engines/int8/of-a-later-edgevision.plan",
+        ],
+    )
+    def test_one_that_does_not_fit_is_built_anew(self, device, color_bundle, entry):
+        path = with_engines(color_bundle(variants=VARIANTS), {entry: plan_of()})
+        check(opened(path, trust_engines=True))
+        assert device.builds == 1
+
+    def test_one_that_does_not_load_is_passed_over_with_a_message(self, device, color_bundle):
+        entry = HERE.entry("int8")
+        path = with_engines(color_bundle(variants=VARIANTS), {entry: b"ftrt" + json.dumps({"profiles": []}).encode()})
+        with pytest.warns(DeviceWarning, match=rf"{entry} is passed over: "):
+            check(opened(path, trust_engines=True))
+        assert device.builds == 1
+
+    def test_the_lean_runtime_runs_them_and_builds_none(self, device, color_bundle):
+        key = replace(HERE, version="10.16.1.11", version_compatible=True)
+        path = with_engines(color_bundle(variants=VARIANTS), {key.entry("int8"): plan_of()})
+        device.use(LEAN)
+        check(opened(path, trust_engines=True))
+        with pytest.raises(EngineError, match=r"\(not trusted\), and the lean runtime builds none"):
+            opened(path)
+        with pytest.raises(EngineError, match=r"\(the bundle has none\), and the lean runtime builds none"):
+            opened(color_bundle("other.edge", variants=VARIANTS))
+
+
+def test_other_engines_open_as_ever(device, color_bundle):
+    path = color_bundle(variants=VARIANTS[::-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check(opened(path))
+    assert device.builds == 0
+
+
+def test_batch_sizes_are_those_of_the_bundle(color_bundle):
+    with open_bundle(color_bundle(variants=VARIANTS)) as bundle:
+        variant = bundle.manifest.variants[0]
+    measured = replace(variant, latency=(Latency(1, 4, 1.0, 1.0), Latency(2, 8, 1.0, 1.0)))
+    assert plans.batch_sizes(measured) == (1, 4, 8)
+    assert plans.batch_sizes(measured, 16) == (1, 4, 8, 16)
