@@ -10,10 +10,12 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +23,9 @@ import torch
 from torch import Tensor
 
 from edgevision.decode import read_image, resize_to_fit
-from edgevision.evaluate.dataset import Dataset
 from edgevision.frames import ImageArray
 from edgevision.preprocess.spec import ColorOrder, Filter, PreprocessSpec
+from edgevision.tasks.results import Label
 from edgevision.train.augment import Augmentation, augment
 from edgevision.train.mix import mix
 
@@ -43,10 +45,26 @@ class Batch:
     targets: Tensor
 
 
+class LabelledPhotos(Protocol):
+    """What is learnt from: a ``Dataset``, or photos in memory."""
+
+    @property
+    def paths(self) -> Sequence[Path | bytes]:
+        """Files, or encoded photos themselves."""
+
+    @property
+    def truth(self) -> npt.NDArray[np.int64]:
+        """Class index of each photo, int64 [n]."""
+
+    @property
+    def labels(self) -> Sequence[Label] | None:
+        """The classes, in the order of the network's outputs."""
+
+
 class PhotoCache:
     """Decoded photos, H×W×3 uint8 BGR, at most ``max_side`` pixels long; kept in memory while they fit."""
 
-    def __init__(self, dataset: Dataset, max_side: int, max_bytes: int) -> None:
+    def __init__(self, dataset: LabelledPhotos, max_side: int, max_bytes: int) -> None:
         self._paths = dataset.paths
         self._max_side, self._free_bytes = max_side, max_bytes
         self._kept: dict[int, ImageArray] = {}
@@ -79,7 +97,7 @@ class BatchMaker:
     """
 
     def __init__(
-        self, dataset: Dataset, cache: PhotoCache, spec: PreprocessSpec, batch: int, seed: int,
+        self, dataset: LabelledPhotos, cache: PhotoCache, spec: PreprocessSpec, batch: int, seed: int,
         augmentation: Augmentation, mixup: float = 0.0, cutmix: float = 0.0,
     ) -> None:  # fmt: skip
         self._truth = dataset.truth
