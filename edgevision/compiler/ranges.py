@@ -24,6 +24,7 @@ from edgevision.compiler.placement import Graph, calibrated_tensors
 from edgevision.errors import DataError, InputError, ModelFileError
 
 BINS = 2048
+MAX_TABLE_CHARACTERS = 64 * 2**20  # of its JSON: about 5,000 bytes per tensor, a few hundred tensors
 MAX_ACTIVATION_BYTES = 256 * 2**20  # activations of one run; larger batches are cut up
 Batches = Iterable[NDArray[np.float32]]
 Progress = Callable[[int, int], None]  # photos done, photos to do (both passes; 0 while unknown)
@@ -76,13 +77,32 @@ class RangeTable:
             }
         )
 
+    def check(self, graph: bytes, data_sha256: str | None = None) -> None:
+        """That the table is of this float graph and, where given, of the photos with that hash (see ``RangeTable``).
+
+        Raises:
+            InputError: it is of others.
+        """
+        for what, own, other in (
+            ("another graph", self.graph_sha256, hashlib.sha256(graph).hexdigest()),
+            ("other photos", self.data_sha256, data_sha256 or self.data_sha256),
+        ):
+            if own != other:
+                raise InputError(
+                    f"the range table is of {what} (SHA-256 {own[:12]}…, expected {other[:12]}…); calibrate again"
+                )
+
     @staticmethod
     def from_json(text: str) -> RangeTable:
-        """Read what ``to_json`` wrote.
+        """Read what ``to_json`` wrote. What ``check`` says is for the caller to ask.
 
         Raises:
             InputError: not such a table, or of another version.
         """
+        if len(text) > MAX_TABLE_CHARACTERS:
+            raise InputError(
+                f"a range table has at most {MAX_TABLE_CHARACTERS} characters, this has {len(text)}; calibrate again"
+            )
         try:
             data = json.loads(text)
             if data["ranges"] != 1 or data["bins"] != BINS:
@@ -99,7 +119,10 @@ def _tensor_from_json(entry: Mapping[str, Any]) -> TensorRange:
     if len(packed) != BINS * 8:
         raise ValueError(f"a histogram has {len(packed)} bytes, expected {BINS * 8}")
     histogram = np.frombuffer(packed, "<i8").astype(np.int64)
-    return TensorRange(float(entry["low"]), float(entry["high"]), histogram)
+    low, high = float(entry["low"]), float(entry["high"])
+    if not (np.isfinite(low) and np.isfinite(high) and low <= high) or (histogram < 0).any():
+        raise ValueError(f"a range from {low} to {high}, or a negative count")
+    return TensorRange(low, high, histogram)
 
 
 def table_key(graph: bytes, data_sha256: str) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 
 from edgevision.compiler import ranges as ranges_module
+from edgevision.compiler.dialects import DIALECTS
 from edgevision.compiler.estimators import ESTIMATORS, estimate
+from edgevision.compiler.quantize import quantize
 from edgevision.compiler.ranges import BINS, RangeTable, TensorRange, collect_ranges, table_key
 from edgevision.errors import DataError, InputError, ModelFileError
 
@@ -104,6 +107,8 @@ class TestJson:
             lambda data: data["tensors"]["x"].update(histogram="?"),
             lambda data: data["tensors"]["x"].pop("low"),
             lambda data: data.update(tensors=[]),
+            lambda data: data["tensors"]["x"].update(low=math.nan),
+            lambda data: data["tensors"]["x"].update(low=5.0, high=4.0),
         ],
     )
     def test_damaged(self, table, change):
@@ -111,6 +116,32 @@ class TestJson:
         change(data)
         with pytest.raises(InputError, match="calibrate again"):
             RangeTable.from_json(json.dumps(data))
+
+    @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+    @pytest.mark.parametrize("estimator", ["minmax", "mse"])
+    def test_any_dialect_is_written_from_the_stored_table(self, mixed, photos, table, dialect, estimator):
+        """Without a photo: what a bundle needs to serve another kind of engine later."""
+        stored = RangeTable.from_json(table.to_json())
+        stored.check(mixed, hashlib.sha256(b"".join(batch.tobytes() for batch in photos)).hexdigest())
+        assert estimate(stored, estimator) == estimate(table, estimator)
+        assert (
+            quantize(mixed, estimate(stored, estimator), dialect).graph
+            == quantize(mixed, estimate(table, estimator), dialect).graph
+        )
+
+    def test_of_another_graph_or_other_photos(self, mixed, table, builder):
+        table.check(mixed)
+        with pytest.raises(InputError, match=r"of another graph .* calibrate again"):
+            table.check(mixed + b" ")
+        with pytest.raises(InputError, match="of other photos"):
+            table.check(mixed, "0" * 64)
+
+    def test_size(self, table, monkeypatch):
+        text = table.to_json()
+        assert len(text) < len(table.tensors) * 22_000 + 1000  # 2048 counts of 8 bytes in base64, if nothing compressed
+        monkeypatch.setattr(ranges_module, "MAX_TABLE_CHARACTERS", len(text) - 1)
+        with pytest.raises(InputError, match="at most"):
+            RangeTable.from_json(text)
 
     def test_not_json(self):
         with pytest.raises(InputError, match="calibrate again"):
