@@ -21,7 +21,6 @@ from benchmarks.common import RESULTS
 from benchmarks.preprocess_cases import (
     BLOB,
     BLOB_REUSED,
-    FIXED,
     OPENCV_NUMPY,
     OPENVINO,
     PILLOW,
@@ -52,7 +51,6 @@ SERIES = (
     Series("OpenVINO", (OPENVINO,), "#009e73", "s"),
     Series("Pillow", (PILLOW,), "#9a5f86", "^"),
 )
-FIXED_LABEL = "to our fixed-point"  # torchvision again, in units of that mode
 
 
 def draw(result: dict[str, Any], folder: Path) -> list[Path]:
@@ -77,8 +75,8 @@ def _picture(measurements: Sequence[dict[str, Any]], threads: int, path: Path) -
              "ytick.color": INK, "svg.fonttype": "none", "svg.hashsalt": "edgevision"}  # fmt: skip
     kinds, targets = _distinct(_kind(m) for m in measurements), _distinct(_target(m) for m in measurements)
     dots = [d for m in measurements for d in _dots(m)]
-    low = min(0.7, *(ratio["low"] for _, ratio, _ in dots)) / 1.15
-    high = max(10, *(ratio["high"] for _, ratio, _ in dots)) * 1.3
+    low = min(0.7, *(ratio["low"] for _, ratio in dots)) / 1.15
+    high = max(10, *(ratio["high"] for _, ratio in dots)) * 1.3
     with mpl.rc_context(style):
         size = (4.6 * len(kinds) + 0.9, 3.5 * len(targets) + 0.7)
         figure, panels = plt.subplots(len(targets), len(kinds), figsize=size, squeeze=False, sharex=True, sharey=True)
@@ -116,14 +114,14 @@ def _panel(axes: Any, measurements: Sequence[dict[str, Any]]) -> None:
                 goal.text, (goal.x, y + 0.34), xytext=(2, 0), textcoords="offset points", va="center", fontsize=7,
                 color=goal.color,
             )  # fmt: skip
-        for series, ratio, hollow in _dots(m):
+        for series, ratio in _dots(m):
             line = series.marker == "|"
             axes.plot([ratio["low"], ratio["high"]], [y, y], color=series.color, linewidth=1.4, zorder=3)
             axes.plot(
                 ratio["median"], y, series.marker, color=series.color, markersize=9 if line else 5.5, zorder=4,
-                markerfacecolor="white" if hollow else series.color, markeredgewidth=1.6 if hollow or line else 0.8,
+                markerfacecolor=series.color, markeredgewidth=1.6 if line else 0.8,
             )  # fmt: skip
-            labels.setdefault(FIXED_LABEL if hollow else series.label, (ratio["median"], series.color))
+            labels.setdefault(series.label, (ratio["median"], series.color))
     _label(axes, labels)
     axes.axvline(1, color=INK, linewidth=1.2, zorder=1)
     axes.grid(axis="x", color=LINE, linewidth=0.7)
@@ -147,14 +145,13 @@ def _label(axes: Any, labels: dict[str, tuple[float, str]]) -> None:
         )  # fmt: skip
 
 
-def _dots(m: dict[str, Any]) -> list[tuple[Series, dict[str, float], bool]]:
-    """Series, ratio, and whether the dot is hollow: the ratio is to our fixed-point mode then."""
+def _dots(m: dict[str, Any]) -> list[tuple[Series, dict[str, float]]]:
+    """Series, and the ratio of its quickest chain."""
     found = []
     for series in SERIES:
         present = [m["chains"][name] for name in series.chains if name in m["chains"]]
         if present and (m["cold"] or series.chains != (READ,)):  # reading is a limit where the cache has not got it
-            found.append((series, min(present, key=lambda chain: chain["median_us"])["ratio"], False))
-    found += [(_series(g["peer"]), g["ratio"], True) for g in m["goals"] if g["ours"] == FIXED]
+            found.append((series, min(present, key=lambda chain: chain["median_us"])["ratio"]))
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,6 @@ import numpy.typing as npt
 from benchmarks.preprocess_cases import (
     BLOB,
     BLOB_REUSED,
-    FIXED,
     MEAN,
     ONE_THREAD,
     OPENCV_NUMPY,
@@ -36,7 +35,7 @@ from benchmarks.preprocess_cases import (
     Case,
 )
 from edgevision.frames import Frame, PixelFormat
-from edgevision.preprocess import Arithmetic, Filter, make_plan
+from edgevision.preprocess import Filter, make_plan
 
 Floats = npt.NDArray[np.float32]
 Run = Callable[[int], object]
@@ -89,10 +88,9 @@ def installed(package: str) -> bool:
 # --- ours -------------------------------------------------------------------------------------------------------------
 
 
-def _plan(case: Case, frames: Sequence[Frame], threads: int, arithmetic: Arithmetic, prepared: bool) -> Ready:
-    spec = replace(case.spec, arithmetic=arithmetic)
-    plan = make_plan(spec, case.height, case.width, case.format)
-    out = np.empty(spec.tensor_shape, np.float32)
+def _plan(case: Case, frames: Sequence[Frame], threads: int, prepared: bool) -> Ready:
+    plan = make_plan(case.spec, case.height, case.width, case.format)
+    out = np.empty(case.spec.tensor_shape, np.float32)
     if not prepared:
         return Ready(lambda i: plan.run(frames[i], out, threads=threads), lambda: out)
     token = plan.prepare(out)
@@ -100,21 +98,15 @@ def _plan(case: Case, frames: Sequence[Frame], threads: int, arithmetic: Arithme
 
 
 def _ours(case: Case, frames: Sequence[Frame], threads: int) -> Ready:
-    return _plan(case, frames, threads, Arithmetic.FLOAT, prepared=False)
+    return _plan(case, frames, threads, prepared=False)
 
 
 def _prepared(case: Case, frames: Sequence[Frame], threads: int) -> Ready | None:
-    return _plan(case, frames, threads, Arithmetic.FLOAT, prepared=True) if case.letterbox else None
-
-
-def _fixed(case: Case, frames: Sequence[Frame], threads: int) -> Ready | None:
-    if case.filter is not Filter.TRIANGLE:
-        return None
-    return _plan(case, frames, threads, Arithmetic.FIXED, prepared=case.letterbox)
+    return _plan(case, frames, threads, prepared=True) if case.letterbox else None
 
 
 def _one_thread(case: Case, frames: Sequence[Frame], threads: int) -> Ready | None:
-    return _plan(case, frames, 1, Arithmetic.FLOAT, prepared=case.letterbox) if threads > 1 else None
+    return _plan(case, frames, 1, prepared=case.letterbox) if threads > 1 else None
 
 
 def _plain_read(case: Case, frames: Sequence[Frame], threads: int) -> Ready:
@@ -360,7 +352,6 @@ _TORCH = "weights of 15 bits, rounded to u8 after each axis"
 CHAINS = (
     Chain(OURS, "plan.run, padding written each time", "edgevision", 5e-4, _EXACT, _ours),
     Chain(PREPARED, "plan.run into a prepared slot", "edgevision", 5e-4, _EXACT, _prepared),
-    Chain(FIXED, "the same in integers; prepared where padded", "edgevision", 0.05, "weights of few bits", _fixed),
     Chain(ONE_THREAD, "the main chain of ours on one thread", "edgevision", 5e-4, _EXACT, _one_thread),
     Chain(BLOB, "resize → copyMakeBorder → blobFromImage", "cv2", 0.8, _OPENCV, _blob),
     Chain(BLOB_REUSED, "the same with blobFromImageWithParams, output reused", "cv2", 0.8, _OPENCV, _blob_reused),

@@ -24,7 +24,6 @@ class Plan:
         size: tuple[int, int],
         fit: str,
         filter: str,
-        arithmetic: str,
         color: str,
         mean: tuple[float, ...],
         std: tuple[float, ...],

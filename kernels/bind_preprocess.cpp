@@ -31,7 +31,6 @@ T named(const char* what, const std::string& name, const std::array<const char*,
 
 constexpr std::array<const char*, 3> kFits = {"stretch", "letterbox", "crop"};
 constexpr std::array<const char*, 2> kFilters = {"bilinear", "triangle"};
-constexpr std::array<const char*, 2> kArithmetics = {"float", "fixed"};
 constexpr std::array<const char*, 3> kColors = {"rgb", "bgr", "gray"};
 constexpr std::array<const char*, 2> kLayouts = {"nchw", "nhwc"};
 constexpr std::array<const char*, 4> kDtypes = {"float32", "float16", "uint8", "int8"};
@@ -40,7 +39,7 @@ constexpr std::array<const char*, 7> kFormats = {"bgr", "rgb", "bgra", "gray", "
 constexpr std::array<const char*, 4> kEncodings = {"bt601-limited", "bt601-full", "bt709-limited", "bt709-full"};
 
 Plan* make_plan(const std::array<int32_t, 2>& size, const std::string& fit, const std::string& filter,
-                const std::string& arithmetic, const std::string& color, const std::vector<double>& mean,
+                const std::string& color, const std::vector<double>& mean,
                 const std::vector<double>& std, double pad_value, double crop_ratio, const std::string& layout,
                 const std::string& dtype, const std::array<int32_t, 2>& frame, const std::string& format,
                 const std::string& encoding, const std::array<int32_t, 4>& region, const std::string& loops_name) {
@@ -49,7 +48,6 @@ Plan* make_plan(const std::array<int32_t, 2>& size, const std::string& fit, cons
   spec.width = size[1];
   spec.fit = named<Fit>("fit", fit, kFits);
   spec.filter = named<Filter>("filter", filter, kFilters);
-  spec.arithmetic = named<Arithmetic>("arithmetic", arithmetic, kArithmetics);
   spec.color = named<Color>("color", color, kColors);
   const auto count = static_cast<size_t>(channels(spec.color));
   if (mean.size() != count || std.size() != count) {
@@ -256,7 +254,7 @@ void bind_preprocess(nb::module_& m) {
       "Names of the loops that this CPU can run, fastest first; the last is the scalar one.");
 
   nb::class_<Plan>(m, "Plan", "A plan of kernels/plan.h; edgevision.preprocess.Plan is how to use it.")
-      .def(nb::new_(&make_plan), nb::kw_only(), "size"_a, "fit"_a, "filter"_a, "arithmetic"_a, "color"_a, "mean"_a,
+      .def(nb::new_(&make_plan), nb::kw_only(), "size"_a, "fit"_a, "filter"_a, "color"_a, "mean"_a,
            "std"_a, "pad_value"_a, "crop_ratio"_a, "layout"_a, "dtype"_a, "frame"_a, "format"_a, "encoding"_a,
            "region"_a, "loops"_a = "")
       .def(

@@ -37,9 +37,6 @@ void check_spec(const Spec& spec) {
   if (!(spec.crop_ratio >= 0.1 && spec.crop_ratio <= 1.0)) {
     fail("expected a crop ratio within 0.1…1, got " + std::to_string(spec.crop_ratio));
   }
-  if (spec.arithmetic == Arithmetic::fixed && spec.filter != Filter::triangle) {
-    fail("fixed-point arithmetic belongs to the triangle filter, got bilinear");
-  }
 }
 
 void check_source(const Source& s) {

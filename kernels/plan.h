@@ -15,7 +15,6 @@ namespace edgevision {
 enum class Fit : int32_t { stretch, letterbox, crop };
 enum class Color : int32_t { rgb, bgr, gray };
 enum class Encoding : int32_t { bt601_limited, bt601_full, bt709_limited, bt709_full };
-enum class Arithmetic : int32_t { floating, fixed };
 
 constexpr int32_t kMaxTensorSide = 8192;
 constexpr int32_t kMaxFrameSide = 65535;
@@ -25,7 +24,6 @@ struct Spec {
   int32_t height, width;
   Fit fit;
   Filter filter;
-  Arithmetic arithmetic;
   Color color;
   double mean[3], std[3];  // the first only for Color::gray
   double pad_value, crop_ratio;

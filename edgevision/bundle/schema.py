@@ -158,13 +158,9 @@ def _read_tuple(arguments: tuple[Any, ...], value: object, where: str) -> tuple[
     return tuple(_read(h, v, f"{where}[{i}]") for i, (h, v) in enumerate(zip(hints, value, strict=True)))
 
 
-# Keys of the preprocess spec that bundles of schema 1 did not have at first; without them the default was meant.
-_LATER_KEYS = {"arithmetic"}
-
-
 def _read_preprocess(value: object, where: str) -> PreprocessSpec:
     if isinstance(value, dict):  # a user's spec may leave keys out, a bundle's may not: defaults must not drift
-        names = [field.name for field in dataclasses.fields(PreprocessSpec) if field.name not in _LATER_KEYS]
+        names = [field.name for field in dataclasses.fields(PreprocessSpec)]
         if missing := [name for name in names if name not in value]:
             raise BundleError(f"{_below(where, missing[0])}: the key is missing")
     try:

@@ -4,7 +4,6 @@ from edgevision.preprocess.geometry import Region
 from edgevision.preprocess.plan import Plan, Prepared, make_plan
 from edgevision.preprocess.preprocessor import Preprocessor
 from edgevision.preprocess.spec import (
-    Arithmetic,
     ColorOrder,
     Filter,
     Fit,
@@ -15,7 +14,6 @@ from edgevision.preprocess.spec import (
 )
 
 __all__ = [
-    "Arithmetic",
     "ColorOrder",
     "Filter",
     "Fit",

@@ -120,7 +120,6 @@ def make_plan(
         size=(spec.height, spec.width),
         fit=spec.fit.value,
         filter=spec.filter.value,
-        arithmetic=spec.arithmetic.value,
         color=spec.color.value,
         mean=spec.mean,
         std=spec.std,

@@ -28,16 +28,6 @@ class Filter(Enum):
     TRIANGLE = "triangle"
 
 
-class Arithmetic(Enum):
-    """Numbers that the kernels compute in. ``FIXED`` (triangle filter only) = 16-bit weights: quicker, a little less exact.
-
-    ``FLOAT`` stays within 5e-4 of one grey level of the exact result, ``FIXED`` within 0.05.
-    """
-
-    FLOAT = "float"
-    FIXED = "fixed"
-
-
 class ColorOrder(Enum):
     """Channel order of the tensor. ``GRAY`` = BT.601 luma of the RGB samples, one channel."""
 
@@ -87,7 +77,6 @@ class PreprocessSpec:
     crop_ratio: float = 1.0
     layout: Layout = Layout.NCHW
     dtype: TensorDtype = TensorDtype.FLOAT32
-    arithmetic: Arithmetic = Arithmetic.FLOAT
 
     def __post_init__(self) -> None:
         for name in ("height", "width"):
@@ -107,8 +96,6 @@ class PreprocessSpec:
             raise InputError(f"preprocess pad_value is in pixel units, 0…255, got {self.pad_value}")
         if not 0.1 <= self.crop_ratio <= 1:
             raise InputError(f"preprocess crop_ratio is within 0.1…1, got {self.crop_ratio}")
-        if self.arithmetic is Arithmetic.FIXED and self.filter is not Filter.TRIANGLE:
-            raise InputError(f"arithmetic 'fixed' belongs to filter 'triangle', got filter '{self.filter.value}'")
         if self.crop_ratio != 1 and self.fit is not Fit.CROP:
             raise InputError(f"preprocess crop_ratio belongs to fit 'crop', got fit '{self.fit.value}'")
 
@@ -173,7 +160,6 @@ class PreprocessSpec:
 MAX_SIDE_PX = 8192
 _ENUMS: dict[str, type[Enum]] = {
     "fit": Fit, "filter": Filter, "color": ColorOrder, "layout": Layout, "dtype": TensorDtype,
-    "arithmetic": Arithmetic,
 }  # fmt: skip
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from edgevision.frames import ColorEncoding, Frame, MemoryKind, PixelFormat, plane_shapes
 from edgevision.preprocess import (
-    Arithmetic,
     ColorOrder,
     Filter,
     Fit,
@@ -98,7 +97,6 @@ def random_spec(rng: np.random.Generator) -> PreprocessSpec:
         crop_ratio=float(rng.uniform(0.3, 1)) if fit is Fit.CROP else 1.0,
         layout=Layout(rng.choice([v.value for v in Layout])),
         dtype=TensorDtype(rng.choice([d.value for d in TensorDtype])),
-        arithmetic=Arithmetic.FIXED if filter is Filter.TRIANGLE and rng.random() < 0.5 else Arithmetic.FLOAT,
     )  # fmt: skip
 
 

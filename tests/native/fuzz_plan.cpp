@@ -57,7 +57,6 @@ Spec fuzzed_spec(FuzzedDataProvider& bytes) {
   s.width = side(bytes, kMaxTensorSide);
   s.fit = one_of(bytes, Fit::crop);
   s.filter = one_of(bytes, Filter::triangle);
-  s.arithmetic = one_of(bytes, Arithmetic::fixed);
   s.color = one_of(bytes, Color::gray);
   for (double& mean : s.mean) mean = number(bytes, -300.0, 300.0);
   for (double& std : s.std) std = number(bytes, 0.0, 300.0);

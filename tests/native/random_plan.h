@@ -44,7 +44,6 @@ inline Case random_case(Random& random) {
   spec.width = random.whole(1, largest);
   spec.fit = static_cast<Fit>(random.whole(0, 2));
   spec.filter = static_cast<Filter>(random.whole(0, 1));
-  spec.arithmetic = spec.filter == Filter::triangle && random.coin() ? Arithmetic::fixed : Arithmetic::floating;
   spec.color = static_cast<Color>(random.whole(0, 2));
   for (int i = 0; i < 3; ++i) {
     spec.mean[i] = random.coin() ? 0.0 : random.real(0, 255);
@@ -117,9 +116,9 @@ inline void describe(const Case& c) {
   const Spec& s = c.spec;
   const Source& f = c.source;
   std::fprintf(stderr,
-               "tensor %dx%d fit %d filter %d arithmetic %d color %d layout %d dtype %d, frame %dx%d format %d encoding "
+               "tensor %dx%d fit %d filter %d color %d layout %d dtype %d, frame %dx%d format %d encoding "
                "%d region %d,%d %dx%d\n",
-               s.height, s.width, int(s.fit), int(s.filter), int(s.arithmetic), int(s.color), int(s.layout), int(s.dtype),
+               s.height, s.width, int(s.fit), int(s.filter), int(s.color), int(s.layout), int(s.dtype),
                f.height, f.width, int(f.format), int(f.encoding), f.x, f.y, f.region_width, f.region_height);
 }
 

@@ -13,7 +13,7 @@ import pytest
 
 from edgevision.errors import DeviceError, InputError
 from edgevision.frames import ColorEncoding, Frame, MemoryKind, PixelFormat
-from edgevision.preprocess import Arithmetic, ColorOrder, Filter, Fit, Layout, Preprocessor, PreprocessSpec, TensorDtype
+from edgevision.preprocess import ColorOrder, Filter, Fit, Layout, Preprocessor, PreprocessSpec, TensorDtype
 
 pytestmark = pytest.mark.requires("native", "compiler")
 
@@ -68,7 +68,6 @@ def on_device(frame: Frame, host: Any) -> Frame:
 SPECS = {
     "letterbox": PreprocessSpec(40, 70, Fit.LETTERBOX, mean=(1.0, 2.0, 3.0), std=(60.0, 50.0, 70.0)),
     "crop-triangle": PreprocessSpec(33, 30, Fit.CROP, Filter.TRIANGLE, crop_ratio=0.875),
-    "fixed": PreprocessSpec(18, 22, filter=Filter.TRIANGLE, arithmetic=Arithmetic.FIXED),
     "half": PreprocessSpec(24, 66, Fit.LETTERBOX, dtype=TensorDtype.FLOAT16, color=ColorOrder.BGR),
     "bytes": PreprocessSpec(20, 131, mean=(0.0,) * 3, std=(1.0,) * 3, dtype=TensorDtype.UINT8),
     "gray-nhwc": PreprocessSpec(21, 19, color=ColorOrder.GRAY, mean=(9.0,), std=(3.0,), layout=Layout.NHWC),

@@ -13,7 +13,6 @@ from edgevision import _native
 from edgevision.errors import InputError
 from edgevision.frames import ColorEncoding, Frame, MemoryKind, PixelFormat
 from edgevision.preprocess import (
-    Arithmetic,
     ColorOrder,
     Filter,
     Fit,
@@ -26,7 +25,7 @@ from edgevision.preprocess import (
 from edgevision.preprocess.reference import reference, reference_tensor
 
 LOOPS = _native.available_loops()
-TOLERANCE = {Arithmetic.FLOAT: 5e-4, Arithmetic.FIXED: 0.05}  # of a grey level, before normalisation
+TOLERANCE = 5e-4  # of a grey level, before normalisation
 GUARD = 64  # elements before and behind the tensor that must stay as they are
 
 
@@ -44,7 +43,6 @@ def random_spec(rng: np.random.Generator, largest: int = 40) -> PreprocessSpec:
         float(rng.uniform(0.3, 1)) if fit is Fit.CROP else 1.0,
         rng.choice(list(Layout)),
         rng.choice(list(TensorDtype)),
-        rng.choice(list(Arithmetic)) if filter is Filter.TRIANGLE else Arithmetic.FLOAT,
     )
 
 
@@ -71,7 +69,7 @@ def run_guarded(spec: PreprocessSpec, plan: Any, frame: Frame, fill: int) -> np.
 def assert_close(spec: PreprocessSpec, tensor: np.ndarray, exact: np.ndarray) -> None:
     """Within TOLERANCE grey levels of the reference, plus what float32 and rounding to the dtype cost."""
     shape = (-1, 1, 1) if spec.layout is Layout.NCHW else (1, 1, -1)
-    allowed = TOLERANCE[spec.arithmetic] / np.array(spec.std).reshape(shape)
+    allowed = TOLERANCE / np.array(spec.std).reshape(shape)
     if spec.dtype is TensorDtype.FLOAT16:
         allowed = allowed + np.abs(exact) * 2.0**-11 + 2.0**-24
     elif spec.dtype is not TensorDtype.FLOAT32:
@@ -143,11 +141,11 @@ def test_every_dtype_is_the_rounded_float32(loops: str, layout: Layout, format: 
         (2, 2, (300, 300), Fit.STRETCH),
     ],
 )
-@pytest.mark.parametrize("filter", [*Filter, Arithmetic.FIXED])
+@pytest.mark.parametrize("filter", list(Filter))
 @pytest.mark.parametrize("format", [PixelFormat.BGR, PixelFormat.NV12])
 def test_sizes_of_real_cameras(
     format: PixelFormat,
-    filter: Filter | Arithmetic,
+    filter: Filter,
     height: int,
     width: int,
     target: tuple[int, int],
@@ -157,10 +155,7 @@ def test_sizes_of_real_cameras(
     if format is PixelFormat.NV12 and height % 2:
         height += 1
     frame = make_frame(np.random.default_rng(5), format, height, width)
-    fixed = filter is Arithmetic.FIXED
-    spec = PreprocessSpec(*target, fit, Filter.TRIANGLE if fixed else filter, std=(1, 1, 1))
-    if fixed:
-        spec = replace(spec, arithmetic=Arithmetic.FIXED)
+    spec = PreprocessSpec(*target, fit, filter, std=(1, 1, 1))
     plan = make_plan(spec, height, width, format)
     out = np.full(spec.tensor_shape, np.nan, np.float32)
     plan.run(frame, out)

@@ -9,7 +9,7 @@ import pytest
 
 from edgevision import _native
 from edgevision.frames import ColorEncoding, PixelFormat
-from edgevision.preprocess import Arithmetic, Filter, Fit, PreprocessSpec, make_plan
+from edgevision.preprocess import Filter, Fit, PreprocessSpec, make_plan
 from edgevision.preprocess.geometry import Placement, Taps, place, taps
 
 
@@ -52,10 +52,8 @@ def random_case(seed: int) -> tuple[PreprocessSpec, int, int, tuple[int, int, in
     rng = np.random.default_rng(seed)
     fit: Any = rng.choice(list(Fit))
     filter: Any = rng.choice(list(Filter))
-    fixed = filter is Filter.TRIANGLE and seed % 2
     spec = PreprocessSpec(
         *(int(v) for v in rng.integers(1, 90, 2)), fit, filter, crop_ratio=0.875 if fit is Fit.CROP else 1.0,
-        arithmetic=Arithmetic.FIXED if fixed else Arithmetic.FLOAT,
     )  # fmt: skip
     height, width = (int(v) for v in rng.integers(1, 700, 2))
     if seed % 5 == 0:  # as large as the tensor, or a whole number of times as large
