@@ -28,7 +28,8 @@ from edgevision.errors import (
 )
 from edgevision.frames import Frame, ImageArray, MemoryKind
 from edgevision.machine import usable_cores
-from edgevision.runner import Runner, Scores, open_runner
+from edgevision.plans import open_variant
+from edgevision.runner import Runner, Scores
 from edgevision.selftest import check_golden, make_task, proof_gaps, verify_variants
 from edgevision.tasks.classify import ClassifyTask
 from edgevision.tasks.results import Classification, FrameId, Label, Timing
@@ -246,7 +247,7 @@ def _open_first(
 
 def _open_one(bundle: Bundle, entry: VariantEntry, threads: int, max_batch: int, self_test: bool) -> Model:
     in_flight = max(2, usable_cores())  # one batch is prepared while another runs; more than cores gains nothing
-    runner = open_runner(bundle.graph(entry.graph), bundle.manifest, entry, threads, max_batch, in_flight)
+    runner = open_variant(bundle, entry, threads, max_batch, in_flight)
     try:
         model = Model(bundle, entry, runner)
         if self_test:

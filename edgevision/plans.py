@@ -19,11 +19,12 @@ from typing import Any
 
 from edgevision.bundle.manifest import VariantEntry
 from edgevision.bundle.reader import Bundle
+from edgevision.engines import available_engines
 from edgevision.engines.cuda import open_engine_driver
 from edgevision.engines.engine_key import PLANS, EngineKey
 from edgevision.engines.tensorrt import describe_device, key_for
 from edgevision.engines.tensorrt_build import MODULES, BuildOptions, build_engine, load_tensorrt
-from edgevision.errors import DeviceWarning, EdgeVisionError, EngineError, InputError, SelfTestError
+from edgevision.errors import DeviceWarning, EdgeVisionError, EngineError, InputError, MissingExtraError, SelfTestError
 from edgevision.files import atomic_write, cache_folder
 from edgevision.runner import Runner, open_runner
 from edgevision.selftest import check_golden
@@ -77,6 +78,19 @@ def open_variant(
     runner = _passing(bundle, variant, opened(built.plan))
     cache.keep(built.plan, built.timing_cache)
     return runner
+
+
+def describe_gpu(bundle: Bundle) -> str | None:
+    """GPU and driver, where the bundle has a variant that would run there; None without, and a driver is not asked."""
+    installed = available_engines()
+    if not any(variant.engine in MODULES and variant.engine in installed for variant in bundle.manifest.variants):
+        return None
+    try:
+        device = describe_device(open_engine_driver(), {})
+    except (MissingExtraError, EngineError):
+        return None
+    major, minor = device.compute_capability
+    return f"{device.name}, compute capability {major}.{minor}, driver for CUDA {device.driver}"
 
 
 def batch_sizes(variant: VariantEntry, max_batch: int = 1) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """Which variant is quickest on this very machine: measured on request, remembered in a cache.
 
 ``load`` never measures by itself. The cache holds one small JSON file for each machine and bundle, named by the hash
-of its key: CPU model and features, number of usable cores, engine versions, bundle id. Anything that changes there
+of its key: CPU model and features, number of usable cores, GPU and driver, engine versions, bundle id. Anything that changes there
 asks for a new measurement.
 """
 
@@ -21,7 +21,8 @@ from edgevision.errors import DeviceWarning, EdgeVisionError, EngineError, Input
 from edgevision.files import atomic_write, cache_folder
 from edgevision.latency import TIE, measure_interleaved
 from edgevision.machine import describe_machine, usable_cores
-from edgevision.runner import Runner, open_runner
+from edgevision.plans import describe_gpu, open_variant
+from edgevision.runner import Runner
 from edgevision.selftest import check_golden
 
 ROUNDS = 40
@@ -84,8 +85,9 @@ def tune_bundle(bundle: Bundle, *, threads: int | None = None, rounds: int = ROU
     try:
         for variant in bundle.manifest.variants:
             try:
-                runner = open_runner(bundle.graph(variant.graph), bundle.manifest, variant, count)
-            except (MissingExtraError, EngineError) as error:
+                runner = open_variant(bundle, variant, count)
+            except (MissingExtraError, EngineError, SelfTestError) as error:
+                failed = failed or isinstance(error, SelfTestError)
                 reasons[variant.id] = str(error)
                 continue
             runners[variant.id] = runner
@@ -161,6 +163,7 @@ def _key(bundle: Bundle) -> dict[str, Any]:
         "features": sorted(machine.features),
         "cores": machine.cores,
         "engines": available_engines(),
+        "gpu": describe_gpu(bundle),
         "bundle": bundle.id,
     }
 

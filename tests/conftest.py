@@ -61,6 +61,7 @@ REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "torch": _package("torch", "torchvision"),
     "onnx": _package("onnx", "onnxscript"),
     "openvino": _package("openvino"),
+    "tensorrt": _package("tensorrt"),
     "tensorrt-rtx": _package("tensorrt_rtx"),
     "native": _package("edgevision._native"),
     "pillow": _package("PIL"),

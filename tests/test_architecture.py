@@ -27,8 +27,8 @@ ROOMS: list[set[str]] = [
     {"bundle"},
     {"runner"},
     {"selftest"},
-    {"tuning"},
     {"plans"},
+    {"tuning"},
     {"model"},
     {""},  # edgevision itself
     {"evaluate"},

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevision import plans
+from edgevision import engines, model, plans, tuning
 from edgevision.bundle.manifest import Latency
 from edgevision.bundle.reader import open_bundle
 from edgevision.bundle.writer import write_bundle
@@ -44,9 +44,10 @@ class Device:
         for module in (plans, tensorrt):
             monkeypatch.setattr(module, "load_tensorrt", lambda kind, lean=False: self.trt)
             monkeypatch.setattr(module, "open_engine_driver", lambda: self.driver)
-        monkeypatch.setattr(
-            "edgevision.engines.available_engines", lambda: {"tensorrt": self.trt.__version__, "onnxruntime": "1"}
-        )
+        for module in (engines, plans, model, tuning):
+            monkeypatch.setattr(
+                module, "available_engines", lambda: {"tensorrt": self.trt.__version__, "onnxruntime": "1"}
+            )
 
     def use(self, recorded, **says):
         self.trt = fake.make_tensorrt(recorded, self.driver, **says)
@@ -234,6 +235,41 @@ def test_other_engines_open_as_ever(device, color_bundle):
         warnings.simplefilter("error")
         check(opened(path))
     assert device.builds == 0
+
+
+def test_models_run_in_them(device, color_bundle):
+    """The whole walk: load, the golden frames, predict; and what is measured on this GPU is for this GPU."""
+    path = color_bundle(variants=VARIANTS)
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[..., 2] = 255
+    with model.load(path) as loaded:
+        assert loaded.variant.id == "tensorrt-int8"
+        assert loaded.predict(red).best.name == "red"
+        assert [result.best.name for result in loaded.predict([red] * 3)] == ["red"] * 3
+    assert tuning.tune(path, threads=1, rounds=3).cache is not None
+    with open_bundle(path) as bundle:
+        assert tuning.read_choice(bundle) is not None
+        assert plans.describe_gpu(bundle) == "Played GPU, compute capability 8.7, driver for CUDA 12060"
+        device.driver.device_name = lambda: "Another GPU"
+        assert tuning.read_choice(bundle) is None
+
+
+def test_where_there_is_no_gpu_the_next_variant_is_used(device, color_bundle, monkeypatch):
+    def none():
+        raise EngineError("expected a CUDA device; see nvidia-smi")
+
+    monkeypatch.setattr(plans, "open_engine_driver", none)
+    path = color_bundle(variants=VARIANTS)
+    with pytest.warns(DeviceWarning, match=r"see nvidia-smi\. Using 'onnxruntime-float'"), model.load(path) as loaded:
+        assert loaded.variant.id == "onnxruntime-float"
+    with open_bundle(path) as bundle:
+        assert plans.describe_gpu(bundle) is None
+
+
+def test_a_driver_is_not_asked_for_bundles_without_variants_for_it(device, color_bundle, monkeypatch):
+    monkeypatch.setattr(plans, "open_engine_driver", lambda: pytest.fail("asked"))
+    with open_bundle(color_bundle(variants=VARIANTS[1:])) as bundle:
+        assert plans.describe_gpu(bundle) is None
 
 
 def test_batch_sizes_are_those_of_the_bundle(color_bundle):

@@ -232,7 +232,8 @@ def make_tensorrt(recorded: str, driver: FakeDriver, **says: Any) -> Any:
 
     ``says``: ``parse`` (messages with which the parser refuses), ``build`` (with which the builder does), ``warn``,
     ``load`` (with which the runtime does), ``execute`` (False: the context refuses), ``capture`` (False: it refuses
-    while captured), ``context`` (errors when one is made), ``inspector`` (its JSON), ``batch`` (fixed; default dynamic).
+    while captured), ``work`` (what to do instead of the network: stream, items, addresses), ``context`` (errors when one
+    is made), ``inspector`` (its JSON), ``batch`` (fixed; default dynamic).
     """
     api = API[recorded]
     package, _, version = recorded.partition(" ")
@@ -407,6 +408,9 @@ def make_tensorrt(recorded: str, driver: FakeDriver, **says: Any) -> Any:
             if not says.get("execute", True) or (stream_handle in driver.capturing and not says.get("capture", True)):
                 return False
             items, (source, target) = self._items, (self._addresses["input"], self._addresses["output"])
+            if "work" in says:
+                says["work"](stream_handle, items, source, target)
+                return True
 
             def work() -> None:
                 pixels = np.ctypeslib.as_array((ctypes.c_float * (items * 192)).from_address(source))
