@@ -144,7 +144,7 @@ def _places_away(groups: Sequence[ChannelGroup], gone: Gone) -> dict[tuple[str, 
 
 def _make_up(state: dict[str, Tensor], name: str, layer: nn.Module, away: Indices, given: InputStatistics) -> None:
     """Let the channels left take over from those ``away``: x_g ≈ μ_g + Σ_gk·Σ_kk⁻¹·(x_k - μ_k)."""
-    if getattr(layer, "groups", 1) > 1:
+    if getattr(layer, "groups", 1) > 1 or given.covariance is None:
         return
     weight = state[f"{name}.weight"].double()
     g = torch.from_numpy(away)

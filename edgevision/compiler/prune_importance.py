@@ -4,7 +4,8 @@
 ``norm-scale``: |γ| of the batch norms behind it (Liu et al. 2017), likewise. ``taylor``: what the loss owes to it.
 ``activation``: variance of the channel × energy of the weights that read it: what the next layers lose.
 ``reconstruction``: likewise, but only what the channels left cannot make up for (optimal brain surgeon, Hassibi and
-Stork 1993, layer by layer); so of two channels that say the same, one is free to go.
+Stork 1993, layer by layer); so of two channels that say the same, one is free to go. Where channels cannot be taken together
+(grouped convolutions, flattened maps), as ``activation``.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def rank(
 
     Harms of one importance can be compared between groups. Raises InputError for an unknown importance.
     """
-    if importance == "reconstruction" and group.tied == 1:
+    together = importance == "reconstruction" and group.tied == 1
+    if together and all(statistics[m.layer].covariance is not None for m in group.consumers):
         return _reconstruction(group, network, statistics)
     if importance in ("reconstruction", "activation"):
         scores = _activation(group, network, statistics)
@@ -110,7 +112,7 @@ def _norm_scale(group: ChannelGroup, network: nn.Module) -> Tensor:
 
 def _activation(group: ChannelGroup, network: nn.Module, statistics: Mapping[str, InputStatistics]) -> Tensor:
     def of(member: Member) -> Tensor:
-        lost = statistics[member.layer].covariance.diagonal() * read_weights(network, member).square().sum(0)
+        lost = statistics[member.layer].variance * read_weights(network, member).square().sum(0)
         return lost / lost.sum().clamp(min=1e-300)
 
     return _scattered(group, ((m, of(m)) for m in group.consumers))
@@ -149,6 +151,7 @@ def _reconstruction(group: ChannelGroup, network: nn.Module, statistics: Mapping
         places = torch.from_numpy(member.places)
         columns = read_weights(network, member)
         covariance = statistics[member.layer].covariance
+        assert covariance is not None
         energy = float(((columns @ covariance) * columns).sum())
         root = columns[:, places].clone()
         if len(root) > root.shape[1]:

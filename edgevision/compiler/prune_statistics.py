@@ -19,6 +19,7 @@ from edgevision.compiler.prune_groups import ChannelGroup, weight_of
 
 BATCH = 32
 _PLACES_PER_PHOTO = 64  # neighbouring pixels say nearly the same
+_MOST_TOGETHER = 4096  # inputs of a layer whose covariance fits well into memory: 128 MiB
 _GRADIENT_BATCH = 8
 
 Photos = npt.NDArray[np.float32]
@@ -27,10 +28,12 @@ Step = Callable[[int, int], None]  # batches done, batches to do
 
 @dataclass(frozen=True, eq=False)
 class InputStatistics:
-    """Of a layer's input channels: ``mean`` [c], ``covariance`` [c, c] (shrunk, see ``shrink``), both float64."""
+    """Of a layer's input channels: ``mean`` [c], ``variance`` [c], and ``covariance`` [c, c] (shrunk, see ``shrink``),
+    which is None for layers of more than 4096 inputs: flattened maps; all float64."""
 
     mean: Tensor
-    covariance: Tensor
+    variance: Tensor
+    covariance: Tensor | None
 
 
 def batches(photos: Photos, size: int = BATCH) -> Iterator[Tensor]:
@@ -60,6 +63,7 @@ def input_statistics(
     generator = torch.Generator().manual_seed(seed)
     counts = dict.fromkeys(layers, 0)
     sums: dict[str, Tensor] = {}
+    squares: dict[str, Tensor] = {}
     products: dict[str, Tensor] = {}
 
     def take(name: str, x: Tensor) -> None:
@@ -72,10 +76,14 @@ def input_statistics(
         counts[name] += len(x)
         if name not in sums:
             sums[name] = torch.zeros(x.shape[1], dtype=torch.float64)
-            products[name] = torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64)
+            squares[name] = torch.zeros(x.shape[1], dtype=torch.float64)
+            if x.shape[1] <= _MOST_TOGETHER:
+                products[name] = torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64)
         wide = x.double()
         sums[name] += wide.sum(0)
-        products[name].addmm_(wide.T, wide)
+        squares[name] += wide.square().sum(0)
+        if name in products:
+            products[name].addmm_(wide.T, wide)
 
     with _inputs_of(network, layers, take), torch.no_grad():
         for done, batch in enumerate(batches(photos)):
@@ -85,8 +93,11 @@ def input_statistics(
     found = {}
     for name in layers:
         mean = sums[name] / counts[name]
-        covariance = products[name] / counts[name] - mean[:, None] * mean
-        found[name] = InputStatistics(mean, shrink(covariance, counts[name]))
+        variance = (squares[name] / counts[name] - mean**2).clamp(min=0)
+        covariance = None
+        if name in products:
+            covariance = shrink(products.pop(name) / counts[name] - mean[:, None] * mean, counts[name])
+        found[name] = InputStatistics(mean, variance, covariance)
     return found
 
 

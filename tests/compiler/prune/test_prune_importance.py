@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from edgevision.compiler import prune_statistics
 from edgevision.compiler.prune_groups import find_groups, modular_copy
 from edgevision.compiler.prune_importance import IMPORTANCES, rank
 from edgevision.compiler.prune_statistics import consumer_names, input_statistics, loss_shares, shrink
@@ -93,7 +94,8 @@ def test_statistics_of_inputs(photos):
         inputs = network[:3](torch.from_numpy(photos)).double()
     found = input_statistics(network, ["3"], photos)["3"]
     torch.testing.assert_close(found.mean, inputs.mean(0))
-    torch.testing.assert_close(found.covariance.diagonal(), inputs.var(0, correction=0), rtol=1e-4, atol=1e-9)
+    for variance in (found.variance, found.covariance.diagonal()):
+        torch.testing.assert_close(variance, inputs.var(0, correction=0), rtol=1e-4, atol=1e-9)
     shares = loss_shares(network, ["3"], photos, None, seed=1)["3"]
     assert torch.equal(shares, loss_shares(network, ["3"], photos, None, seed=1)["3"])
 
@@ -114,3 +116,13 @@ def test_shrinking_comes_nearer_to_the_truth(samples):
 def test_unknown_importance(nets, photos):
     with pytest.raises(InputError, match=r"importance is one of reconstruction, .*, got 'luck'"):
         ranked("luck", nets["residual"](), photos, "a")
+
+
+def test_wide_layers_are_taken_channel_by_channel(nets, photos, monkeypatch):
+    """Where a covariance would not fit into memory, channels are judged by what they lose alone."""
+    network = nets["residual"]()
+    apart = ranked("activation", network, photos, "a")
+    monkeypatch.setattr(prune_statistics, "_MOST_TOGETHER", 20)
+    ranking = ranked("reconstruction", network, photos, "a")
+    assert ranking.order.tolist() == apart.order.tolist()
+    assert ranking.harm.tolist() == apart.harm.tolist()
