@@ -144,7 +144,8 @@ class Pruner:
         photos: calibration photos, prepared: [n, c, h, w] float32, at least 2. Every fourth only compares.
         labels: their classes, int64 [n], or None.
         options: of which ``ratio`` matters to ``prune`` alone.
-        original: what shares of channels refer to; None = ``network``'s own channels.
+        original: what ``network`` was before any pruning, which shares of channels and divergences refer to; None =
+            ``network`` itself.
         progress: called with (step, done, total).
 
     Raises InputError where the network cannot be pruned, MissingExtraError without torch-pruning.
@@ -157,7 +158,7 @@ class Pruner:
         labels: Labels | None = None,
         *,
         options: PruneOptions,
-        original: Channels | None = None,
+        original: nn.Module | None = None,
         progress: Progress = silent,
     ) -> None:
         _check_photos(photos, labels)
@@ -167,6 +168,7 @@ class Pruner:
             )
         self.options, self.progress = options, progress
         self.network = network.eval()
+        self._original = network if original is None else original.eval()
         self._twin = modular_copy(network)
         held = np.arange(len(photos)) % _HELD_OUT == min(_HELD_OUT, len(photos)) - 1
         self._learn, self._compare = photos[~held], photos[held]
@@ -178,7 +180,7 @@ class Pruner:
         progress("trace channels", 1, 1)
         self._weights = [group.weight(self._twin) for group in self.groups]
         own = channel_counts(network)
-        full = original or own
+        full = channel_counts(self._original)
         self.channels_now = sum(w * g.size for w, g in zip(self._weights, self.groups, strict=True))
         sizes = [_original_size(full, own, g.name, g.size) for g in self.groups]
         self.channels_at_first = sum(w * n for w, n in zip(self._weights, sizes, strict=True))
@@ -229,10 +231,10 @@ class Pruner:
         )  # fmt: skip
 
     def original(self) -> dict[str, Any]:
-        """Parameters, macs, and accuracy on the photos that compare."""
+        """The original's parameters, macs, and accuracy on the photos that compare."""
         return {
-            "parameters": count_parameters(self.network),
-            "macs": count_macs(self.network, self._example),
+            "parameters": count_parameters(self._original),
+            "macs": count_macs(self._original, self._example),
             "accuracy": self._accuracy(self._reference),
             "prunable_channels": self.channels_at_first,
         }
@@ -241,7 +243,7 @@ class Pruner:
 
     @cached_property
     def _reference(self) -> npt.NDArray[np.float32]:
-        return outputs_of(self.network, self._compare)
+        return outputs_of(self._original, self._compare)
 
     @cached_property
     def _statistics(self) -> dict[str, InputStatistics]:
@@ -306,9 +308,8 @@ def prune(
     first: Pruner | None = None
     current = network
     trials: list[PruneTrial] = []
-    full = channel_counts(network)
     for step in range(options.steps):
-        pruner = Pruner(current, photos, labels, options=options, original=full, progress=progress)
+        pruner = Pruner(current, photos, labels, options=options, original=network, progress=progress)
         first = first or pruner
         ratio = options.ratio * (step + 1) / options.steps
         best: tuple[PruneTrial, nn.Module] | None = None

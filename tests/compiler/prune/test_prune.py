@@ -159,6 +159,10 @@ def test_steps_of_pruning_and_tuning(nets, photos):
     assert [trial.ratio for trial in result.trials] == [0.25, 0.5]
     assert [trial.reached for trial in result.trials] == pytest.approx([0.25, 0.5], abs=0.04)
     assert result.tuned.divergence != result.chosen.divergence
+    assert result.trials[0].divergence > 0.0  # from the original, at every step
+    twice = Pruner(result.network, photos, options=options, original=nets["residual"]())
+    assert twice.reached({}) == pytest.approx(result.tuned.reached)
+    assert twice.divergence(result.network) == pytest.approx(result.tuned.divergence)
     assert result.tuned.reached == result.chosen.reached
 
 
