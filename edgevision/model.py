@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
+from edgevision import selftest
 from edgevision.bundle.golden import GoldenResult
 from edgevision.bundle.manifest import Manifest, VariantEntry
 from edgevision.bundle.reader import Bundle, open_bundle
@@ -30,7 +31,7 @@ from edgevision.frames import Frame, ImageArray, MemoryKind
 from edgevision.machine import usable_cores
 from edgevision.plans import open_variant
 from edgevision.runner import Runner, Scores
-from edgevision.selftest import check_golden, make_task, proof_gaps, verify_variants
+from edgevision.selftest import VariantCheck, check_golden, make_task, proof_gaps
 from edgevision.tasks.classify import ClassifyTask
 from edgevision.tasks.results import Classification, FrameId, Label, Timing
 from edgevision.tuning import Choice, read_choice, tune_bundle
@@ -180,6 +181,11 @@ def load(
         model.close()
         raise
     return model
+
+
+def verify_variants(bundle: Bundle) -> list[VariantCheck]:
+    """Check every variant of the bundle on this machine, one thread each. Raises nothing for those that fail."""
+    return selftest.verify_variants(bundle, open_variant)
 
 
 def _choice(bundle: Bundle, threads: int | None, tune: str | None) -> Choice | None:

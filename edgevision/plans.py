@@ -23,7 +23,7 @@ from edgevision.engines import available_engines
 from edgevision.engines.cuda import open_engine_driver
 from edgevision.engines.engine_key import PLANS, EngineKey
 from edgevision.engines.tensorrt import describe_device, key_for
-from edgevision.engines.tensorrt_build import MODULES, BuildOptions, build_engine, load_tensorrt
+from edgevision.engines.tensorrt_build import MODULES, BuildOptions, build_engine, load_tensorrt, version_of
 from edgevision.errors import DeviceWarning, EdgeVisionError, EngineError, InputError, MissingExtraError, SelfTestError
 from edgevision.files import atomic_write, cache_folder
 from edgevision.runner import Runner, open_runner
@@ -48,7 +48,7 @@ def open_variant(
         return open_runner(bundle.graph(variant.graph), bundle.manifest, variant, threads, max_batch, in_flight)
     trt = load_tensorrt(variant.engine, lean=True)
     driver = open_engine_driver()
-    device = describe_device(driver, {variant.engine: trt.__version__})
+    device = describe_device(driver, {variant.engine: version_of(trt)})
     here = key_for(device, variant.engine)
     batches = batch_sizes(variant, max_batch)
     cache = _Cache(bundle, variant, here, batches)
@@ -78,6 +78,24 @@ def open_variant(
     runner = _passing(bundle, variant, opened(built.plan))
     cache.keep(built.plan, built.timing_cache)
     return runner
+
+
+def build_entry(
+    graph_id: str, graph: bytes, kind: str, batches: tuple[int, ...] = (1, 8), version_compatible: bool = False
+) -> tuple[str, bytes]:
+    """Build the engine of a bundle's graph on this machine: the entry for the bundle, (name, content).
+
+    ``kind``: ``tensorrt``, for this machine's GPU, or ``tensorrt-rtx``, which needs none to build.
+    Raises MissingExtraError, EngineError.
+    """
+    trt = load_tensorrt(kind)
+    options = BuildOptions(batches, version_compatible)
+    if kind == "tensorrt-rtx":
+        return EngineKey.for_rtx(version_of(trt)).entry(graph_id), build_engine(graph, trt, options).plan
+    driver = open_engine_driver()
+    key = key_for(describe_device(driver, {kind: version_of(trt)}), kind, version_compatible)
+    with driver.current():
+        return key.entry(graph_id), build_engine(graph, trt, options).plan
 
 
 def describe_gpu(bundle: Bundle) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from edgevision.bundle.golden import GoldenResult, compare
 from edgevision.bundle.manifest import Environment, Manifest, VariantEntry
 from edgevision.bundle.reader import Bundle
-from edgevision.errors import EngineError, MissingExtraError
+from edgevision.errors import EngineError, MissingExtraError, SelfTestError
 from edgevision.frames import Frame
 from edgevision.machine import Machine, describe_machine
 from edgevision.runner import Runner, open_runner
@@ -57,14 +58,24 @@ def check_golden(bundle: Bundle, variant: VariantEntry, runner: Runner) -> Golde
     )
 
 
-def verify_variants(bundle: Bundle) -> list[VariantCheck]:
+def open_graph(bundle: Bundle, variant: VariantEntry, threads: int) -> Runner:
+    """The variant's graph in its engine."""
+    return open_runner(bundle.graph(variant.graph), bundle.manifest, variant, threads)
+
+
+def verify_variants(
+    bundle: Bundle, open_variant: Callable[[Bundle, VariantEntry, int], Runner] = open_graph
+) -> list[VariantCheck]:
     """Check every variant of the bundle on this machine, one thread each. Raises nothing for those that fail."""
     checks = []
     for variant in bundle.manifest.variants:
         try:
-            runner = open_runner(bundle.graph(variant.graph), bundle.manifest, variant, threads=1)
+            runner = open_variant(bundle, variant, 1)
         except (MissingExtraError, EngineError) as error:
             checks.append(VariantCheck(variant.id, False, False, str(error)))
+            continue
+        except SelfTestError as error:
+            checks.append(VariantCheck(variant.id, True, False, str(error)))
             continue
         try:
             result = check_golden(bundle, variant, runner)

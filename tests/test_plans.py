@@ -254,6 +254,40 @@ def test_models_run_in_them(device, color_bundle):
         assert tuning.read_choice(bundle) is None
 
 
+def test_every_variant_is_verified(device, color_bundle):
+    path = color_bundle(variants=VARIANTS)
+    with open_bundle(path) as bundle:
+        assert [(check.variant, check.passed) for check in model.verify_variants(bundle)] == [
+            ("tensorrt-int8", True), ("onnxruntime-float", True),
+        ]  # fmt: skip
+    wrong = color_bundle(variants=VARIANTS, spoiled=["tensorrt-int8"])
+    with open_bundle(wrong) as bundle:
+        entries = {name: bundle.read(name) for name in bundle.manifest.entries}
+        entries["golden/float.npy"] = entries["golden/tensorrt-int8.npy"]
+        write_bundle(wrong, bundle.manifest, entries)
+    device.driver.compute_capability = lambda: (8, 6)  # what was built above passed, and is kept
+    with open_bundle(wrong) as bundle:
+        assert [check.passed for check in model.verify_variants(bundle)] == [False, True]
+
+
+@pytest.mark.parametrize("compatible", [False, True])
+def test_engines_are_built_for_the_bundle_too(device, color_bundle, compatible):
+    entry, plan = plans.build_entry("int8", b"\x08", "tensorrt", (1, 4), compatible)
+    assert entry == replace(HERE, version_compatible=compatible).entry("int8")
+    path = with_engines(color_bundle(variants=VARIANTS), {entry: plan})
+    check(opened(path, max_batch=4, trust_engines=True))
+    assert device.builds == 1
+
+
+@pytest.mark.requires("tensorrt-rtx")
+def test_tensorrt_rtx_builds_for_the_bundle_without_a_gpu():
+    graph = (Path(__file__).parent / "data" / "color.onnx").read_bytes()
+    entry, plan = plans.build_entry("float", graph, "tensorrt-rtx")
+    key = EngineKey.parse(entry)
+    assert (key.kind, key.compute_capability, key.driver_floor) == ("tensorrt-rtx", (8, 0), 0)
+    assert tensorrt.is_plan(plan)
+
+
 def test_where_there_is_no_gpu_the_next_variant_is_used(device, color_bundle, monkeypatch):
     def none():
         raise EngineError("expected a CUDA device; see nvidia-smi")

@@ -85,6 +85,11 @@ class EngineKey:
         return f"{PLANS}{graph}/{self.file_name}"
 
     @staticmethod
+    def for_rtx(version: str) -> EngineKey:
+        """Of an engine that TensorRT-RTX built without a GPU: for cards since Ampere, by any driver that loads it."""
+        return EngineKey("tensorrt-rtx", version, (8, 0), 0)
+
+    @staticmethod
     def parse(name: str) -> EngineKey:
         """The key of a file's or an entry's name. Raises InputError for another."""
         match = _FILE.fullmatch(name.rpartition("/")[2])

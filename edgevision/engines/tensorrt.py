@@ -25,7 +25,7 @@ from edgevision.engines.base import Engine, EngineOptions, Layer, Slot, TensorIn
 from edgevision.engines.cuda import EngineDriver, open_engine_driver
 from edgevision.engines.engine_key import Device, EngineKey
 from edgevision.engines.host import check_static
-from edgevision.engines.tensorrt_build import build_engine, explain, load_tensorrt, make_logger
+from edgevision.engines.tensorrt_build import build_engine, explain, load_tensorrt, make_logger, version_of
 from edgevision.engines.tensorrt_layers import read_layers
 from edgevision.engines.tensorrt_slot import Batch, TensorRtSlot, capture, launch, make_slot
 from edgevision.errors import DeviceError, EngineError
@@ -106,7 +106,7 @@ class TensorRtEngine(Engine):
 
     def device(self) -> Device:
         """The device it runs on."""
-        return describe_device(self._driver, {self.name: self.version})
+        return describe_device(self._driver, {self.name: version_of(self._trt)})
 
     def key(self, version_compatible: bool = False) -> EngineKey:
         """The key of an engine that was built here, now."""

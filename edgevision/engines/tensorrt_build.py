@@ -71,6 +71,11 @@ def load_tensorrt(kind: str, *, lean: bool = False) -> Any:
     return trt
 
 
+def version_of(trt: Any) -> str:
+    """The version of a module, its numbers only: "10.14.1.48" of "10.14.1.48.post1"."""
+    return ".".join(map(str, parse_version(trt.__version__)))
+
+
 def parse_version(text: str) -> tuple[int, ...]:
     """``"10.3.0.26"`` → (10, 3, 0, 26); what follows the numbers (``.post1``) does not count."""
     match = re.match(r"\d+(?:\.\d+)*", text)

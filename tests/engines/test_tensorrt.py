@@ -14,7 +14,7 @@ import pytest
 
 from edgevision.engines import EngineOptions, TensorInfo, open_engine
 from edgevision.engines.tensorrt import TensorRtEngine, is_plan
-from edgevision.engines.tensorrt_build import BuildOptions, build_engine
+from edgevision.engines.tensorrt_build import BuildOptions, build_engine, load_tensorrt, version_of
 from edgevision.errors import EngineError, MissingExtraError
 from edgevision.frames import MemoryKind
 
@@ -84,6 +84,29 @@ def test_builds_and_runs_in_each_version(make, driver, recorded):
             engine.run(slot, n)
             np.testing.assert_allclose(slot.outputs["output"][:n], answer(pictures(n, seed=n)), atol=1e-5)
         assert engine.key().file_name == f"{engine.name}-{recorded.split()[1]}-sm8.7-cuda12.6.plan"
+
+
+def test_the_first_the_last_of_10_and_the_newest_are_recorded():
+    versions = {" ".join(name.split(".")[:2]) for name in fake.API}
+    assert {"tensorrt 10 3", "tensorrt 10 16", "tensorrt 11 4"} <= versions
+
+
+@pytest.mark.parametrize(
+    ("told", "numbers"), [("10.3.0", "10.3.0"), ("10.14.1.48.post1", "10.14.1.48"), ("11.4.0.106", "11.4.0.106")]
+)
+def test_versions_are_their_numbers(told, numbers):
+    module = fake.types.ModuleType("tensorrt")
+    module.__version__ = told
+    assert version_of(module) == numbers
+
+
+@pytest.mark.parametrize("version", ["8.6.1", "10.2.0.post1", "12.0.0"])
+def test_other_versions_of_tensorrt_are_refused(monkeypatch, version):
+    module = fake.types.ModuleType("tensorrt")
+    module.__version__ = version
+    monkeypatch.setitem(sys.modules, "tensorrt", module)
+    with pytest.raises(EngineError, match=rf"10\.3 or later, before 12, got {version}"):
+        load_tensorrt("tensorrt")
 
 
 def test_the_lean_runtime_builds_nothing(make):
