@@ -131,7 +131,8 @@ def goals(case: Case, threads: int, cold: bool) -> list[Goal]:
     """The goals of one measurement.
 
     A goal against OpenCV stands twice: against resize → copyMakeBorder → blobFromImage, for which it was set, and
-    against the quickest chain of OpenCV calls that we could find.
+    against the quickest chain of OpenCV calls that we could find. The antialiased filter has the goal that was set for
+    float32 (1.3×) against the quickest of PyTorch, and the one for a fixed-point mode (2×) against torchvision itself.
     """
     ours = main_chain(case)
     if threads == 2:
@@ -139,10 +140,9 @@ def goals(case: Case, threads: int, cold: bool) -> list[Goal]:
             return [Goal("two threads against one", (ONE_THREAD,), ours, 1.7)]
         return []
     if case.filter is Filter.TRIANGLE:
-        torchvision = (TORCHVISION, TORCH)
         return [
-            Goal("against torchvision", torchvision, ours, 1.3),
-            Goal("what a fixed-point mode was to reach", torchvision, ours, 2.0),
+            Goal("against torchvision v2", (TORCHVISION,), ours, 2.0),
+            Goal("against the quickest of PyTorch", (TORCHVISION, TORCH), ours, 1.3),
         ]
     limit = _against_opencv(case, cold)
     found = []
