@@ -11,6 +11,9 @@ a Cast stands where a node reads another. Nodes stay float32
 - where the caller asks for it.
 
 Nodes that only move data have the type of what they move.
+
+An int8 graph becomes one whose float rest is float16: its scales do, which moves each quantized value by no more than
+float16 rounds it anyway. ONNX has float16 scales since opset 19, and so has what comes out.
 """
 
 from __future__ import annotations
@@ -26,7 +29,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgevision.compiler.graph import shape_of, to_bytes
 from edgevision.compiler.parity import brief
-from edgevision.compiler.placement import Graph
 from edgevision.errors import InputError, ModelFileError
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -49,6 +51,9 @@ MOVES = frozenset({
     "Concat", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "MaxPool", "GlobalMaxPool",
     "Relu", "Reshape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
 })  # fmt: skip
+QUANTIZES = frozenset({"QuantizeLinear", "DequantizeLinear"})
+DEQUANTIZED = "_dequantized"  # what ``quantize`` adds to the name of a tensor behind Q/DQ
+_HALF_SCALES = 19  # the first opset with float16 scales
 # An attribute of theirs, not an input, decides what they make.
 _TYPED_BY_ATTRIBUTE = frozenset({
     "Cast", "CastLike", "Constant", "ConstantOfShape", "EyeLike", "RandomNormal", "RandomNormalLike", "RandomUniform",
@@ -74,7 +79,7 @@ def to_float16(
     """Emit the float16 form of a float32 graph. The same arguments give the same bytes.
 
     Args:
-        graph: float32 ONNX, opset 13 or later, one input, not quantized, weights as initializers.
+        graph: float32 ONNX, opset 13 or later, one input, weights as initializers; with Q/DQ or without.
         ranges: (low, high) of activations, from calibration. Without them averages stay float32, and nothing else is
             known of overflow.
         keep_float32: names of nodes that stay float32.
@@ -83,30 +88,72 @@ def to_float16(
 
     Raises:
         InputError: ``keep_float32`` names no node.
-        ModelFileError: the graph cannot be read, is quantized already, or has a branch or loop inside.
+        ModelFileError: the graph cannot be read, has no single input, or has a branch or loop inside.
     """
-    view = Graph.parse(graph)
+    view = _Graph.parse(graph)
     if unknown := sorted(keep_float32 - {node.name for node in view.model.graph.node}):
         raise InputError(f"keep_float32 names {unknown[:3]}, which are no nodes of the graph")
     return _Converter(view, ranges, keep_float32, float16_inputs, float16_outputs).convert()
+
+
+@dataclass(frozen=True, eq=False)
+class _Graph:
+    """A model with what is asked of it: its ends, initializers, which tensors are float32, shapes where they are known."""
+
+    model: onnx.ModelProto
+    opset: int
+    input: str
+    outputs: frozenset[str]
+    constants: dict[str, onnx.TensorProto]
+    floats: frozenset[str]
+    shapes: dict[str, tuple[int | None, ...]]
+
+    @staticmethod
+    def parse(graph: bytes) -> _Graph:
+        try:
+            model = onnx.load_model_from_string(graph)
+            nodes = model.graph.node
+            quantized = any(node.op_type in QUANTIZES for node in nodes)
+            (opset,) = [entry for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+            if quantized:
+                opset.version = max(opset.version, _HALF_SCALES)
+            inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+        except Exception as error:  # of protobuf and onnx, of several kinds
+            raise ModelFileError(f"the graph is not readable ONNX: {brief(error)}") from error
+        constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        inputs = [value.name for value in model.graph.input if value.name not in constants]
+        if len(inputs) != 1:
+            raise ModelFileError(f"float16 expects a graph with one input, got {len(inputs)}: {inputs}")
+        for node in nodes:
+            if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
+                raise ModelFileError(
+                    f"'{node.name}' ({node.op_type}) is a branch or loop, which float16 does not enter"
+                )
+        values = (*inferred.value_info, *inferred.input, *inferred.output)
+        types = {value.name: value.type.tensor_type.elem_type for value in values}
+        types |= {name: tensor.data_type for name, tensor in constants.items()}
+        return _Graph(
+            model,
+            opset.version,
+            inputs[0],
+            frozenset(value.name for value in model.graph.output),
+            constants,
+            frozenset(name for name, kind in types.items() if kind == TensorProto.FLOAT),
+            {value.name: shape_of(value) or () for value in values},
+        )
 
 
 class _Converter:
     """Builds one float16 graph; used once."""
 
     def __init__(
-        self, view: Graph, ranges: Ranges | None, keep: frozenset[str], half_inputs: bool, half_outputs: bool
+        self, view: _Graph, ranges: Ranges | None, keep: frozenset[str], half_inputs: bool, half_outputs: bool
     ) -> None:
         self._view = view
         self._ranges = ranges
         self._keep = keep
         self._half_inputs = half_inputs
         self._half_outputs = half_outputs
-        self._opset = next(o.version for o in view.model.opset_import if o.domain in ("", "ai.onnx"))
-        inferred = onnx.shape_inference.infer_shapes(view.model, data_prop=True).graph
-        self._shapes = {
-            value.name: shape_of(value) or () for value in (*inferred.value_info, *inferred.input, *inferred.output)
-        }
         self._weights: dict[str, tuple[NDArray[np.float16], bool]] = {}
         self._half: set[str] = set()  # tensors that are float16 under their own name
         self._nodes: list[onnx.NodeProto] = []
@@ -131,12 +178,12 @@ class _Converter:
         return Float16Graph(self._assemble(), tuple(half_nodes), reasons)
 
     def _is_float(self, name: str) -> bool:
-        return name in self._view.floats or self._view.is_float_constant(name)
+        return name in self._view.floats
 
     def _slots(self, node: onnx.NodeProto) -> tuple[list[bool], list[bool]] | None:
         """Which inputs and outputs ONNX lets be float16; None for an operator that it does not define."""
         try:
-            schema = onnx.defs.get_schema(node.op_type, self._opset, node.domain)
+            schema = onnx.defs.get_schema(node.op_type, self._view.opset, node.domain)
         except onnx.defs.SchemaError:
             return None
         inputs = [_allows_half(schema.inputs, place) for place in range(len(node.input))]
@@ -158,9 +205,9 @@ class _Converter:
         if node.op_type in MOVES and data and not any(self._is_half_source(name) for name in data):
             return "moves float32"
         for ok, name in zip(slots[0], node.input, strict=True):
-            weights = ok and self._view.is_float_constant(name) and node.op_type != "Clip"
-            if weights and not self._rounded(name)[1]:
-                return f"its weights {name} do not fit"
+            weights = ok and self._is_float(name) and name in self._view.constants and node.op_type != "Clip"
+            if weights and not (self._scales_fit(name) if node.op_type in QUANTIZES else self._rounded(name)[1]):
+                return f"its {'scales' if node.op_type in QUANTIZES else 'weights'} {name} do not fit"
         return self._overflow(node, data)
 
     def _is_half_source(self, name: str) -> bool:
@@ -172,8 +219,8 @@ class _Converter:
             return "an average, without ranges" if node.op_type in AVERAGES else ""
         terms = self._terms(node)
         for name in (*data, *node.output):
-            if name in self._ranges:
-                greatest = max(abs(bound) for bound in self._ranges[name])
+            if (origin := name.removesuffix(DEQUANTIZED)) in self._ranges:
+                greatest = max(abs(bound) for bound in self._ranges[origin])
                 if not greatest * (terms if name in data else 1) * HEADROOM <= LARGEST:
                     return f"{name} reaches {greatest:.3g}" + (f" and {terms} of it are summed" if terms > 1 else "")
             elif node.op_type in AVERAGES and name in data:
@@ -185,7 +232,7 @@ class _Converter:
         if node.op_type == "AveragePool":
             return math.prod(next((a.ints for a in node.attribute if a.name == "kernel_shape"), ()))
         if node.op_type == "GlobalAveragePool":
-            cells = [side or int(LARGEST) for side in self._shapes.get(node.input[0], ())[2:]]  # unknown: many
+            cells = [side or int(LARGEST) for side in self._view.shapes.get(node.input[0], ())[2:]]  # unknown: many
             return math.prod(cells) if cells else int(LARGEST)
         return 1
 
@@ -201,6 +248,12 @@ class _Converter:
             fits = bool(error <= MAX_WEIGHT_ERROR * np.linalg.norm(wide.ravel()))  # False for NaN
             self._weights[name] = half, fits
         return self._weights[name]
+
+    def _scales_fit(self, name: str) -> bool:
+        """Whether every scale fits: each is some channel's alone."""
+        half = self._rounded(name)[0].astype(np.float64)
+        wide = numpy_helper.to_array(self._view.constants[name]).astype(np.float64)
+        return bool(np.all(np.abs(half - wide) <= MAX_WEIGHT_ERROR * np.abs(wide)))  # False for NaN
 
     def _emit(self, node: onnx.NodeProto, half: bool) -> None:
         copy = onnx.NodeProto()

@@ -43,7 +43,8 @@ def is_plan(data: bytes) -> bool:
 
 
 class TensorRtEngine(Engine):
-    """One engine on one device, from an ONNX graph (built now, which takes minutes) or from an engine's own bytes.
+    """One engine on one device, from an engine's own bytes, or from an ONNX graph: built now, which takes minutes, for
+    batches of up to 8 (``plans.open_variant`` keeps what it builds, and knows a bundle's batch sizes).
 
     ``kind``: ``tensorrt`` or ``tensorrt-rtx``. ``options.threads`` does not matter here. ``trt`` and ``driver`` are for
     tests. Raises EngineError, MissingExtraError.
@@ -119,17 +120,22 @@ class TensorRtEngine(Engine):
             raise EngineError("TensorRT's lean runtime does not say what it runs; ask where the engine was built")
         with self._changed, self._driver.current():
             self._check_open()
-            stream = self._driver.stream(None)
-            try:
-                # Types are told for known shapes only.
-                context = self._context(self._profiles[0][0], self._driver.handle(stream))
-                inspector = self._engine.create_engine_inspector()
-                inspector.execution_context = context
-                information = inspector.get_engine_information(self._trt.LayerInformationFormat.JSON)
-                del inspector, context
-            finally:
-                self._driver.free_stream(stream)
-        return read_layers(information)
+            return read_layers(self._call("does not say what it runs", self._inspect))
+
+    def _inspect(self) -> str:
+        stream, event = self._driver.stream(None), self._driver.sleeping_event()
+        try:
+            # Types are told for known shapes only. A context may go when what it put into the stream is done.
+            context = self._context(self._profiles[0][0], self._driver.handle(stream))
+            inspector = self._engine.create_engine_inspector()
+            inspector.execution_context = context
+            information = str(inspector.get_engine_information(self._trt.LayerInformationFormat.JSON))
+            self._driver.record(event, stream)
+            self._driver.synchronize(event)
+            return information
+        finally:
+            self._driver.free_event(event)
+            self._driver.free_stream(stream)
 
     # ---- memory ----
 

@@ -44,7 +44,7 @@ class BuildOptions:
 @dataclass(frozen=True)
 class BuiltEngine:
     """``plan``: as ``trtexec --loadEngine`` reads it. ``timing_cache``: for the next build on this device.
-    ``warnings``: what the builder said."""
+    ``warnings``: what the builder said, each once."""
 
     plan: bytes
     timing_cache: bytes
@@ -153,7 +153,9 @@ def _build(graph: bytes, trt: Any, options: BuildOptions, logger: Any) -> BuiltE
         raise explain(trt, "cannot build the engine", logger.errors)
     cache = config.get_timing_cache() if timing else None
     return BuiltEngine(
-        bytes(memoryview(plan)), bytes(memoryview(cache.serialize())) if cache else b"", tuple(logger.warnings)
+        bytes(memoryview(plan)),
+        bytes(memoryview(cache.serialize())) if cache else b"",
+        tuple(dict.fromkeys(logger.warnings)),
     )
 
 

@@ -233,19 +233,72 @@ def test_same_arguments_same_bytes_and_half_the_size(net):
     assert len(to_float16(wide).graph) < 0.51 * len(wide)
 
 
-@pytest.mark.parametrize(
-    ("graph", "error"),
-    [
-        (b"not a graph", "not readable"),
-        (
-            graph_of(
-                [("QuantizeLinear", ["input", "s", "z"], "q", {}), ("DequantizeLinear", ["q", "s", "z"], "y", {})],
-                {"s": np.float32(0.1), "z": np.int8(0)},
-            ),
-            "quantized already",
-        ),
-    ],
-)
-def test_refuses_what_it_cannot_read(graph, error):
-    with pytest.raises(ModelFileError, match=error):
-        to_float16(graph)
+def quantized(weights):
+    """The network in Q/DQ form: its input and both ends of the first convolution."""
+    scale = np.abs(weights["w1"]).max((1, 2, 3)) / 127
+    constants = {
+        **{name: values for name, values in weights.items() if name != "w1"},
+        "w1_int8": np.rint(weights["w1"] / scale[:, None, None, None]).astype(np.int8),
+        "w1_scale": scale.astype(np.float32),
+        "w1_zero": np.zeros(8, np.int8),
+        "input_scale": np.float32(4 / 127), "clip_scale": np.float32(6 / 127), "zero": np.int8(0),
+    }  # fmt: skip
+    return graph_of(
+        [
+            ("QuantizeLinear", ["input", "input_scale", "zero"], "input_int8", {}),
+            ("DequantizeLinear", ["input_int8", "input_scale", "zero"], "input_dequantized", {}),
+            ("DequantizeLinear", ["w1_int8", "w1_scale", "w1_zero"], "w1", {"axis": 0}),
+            ("Conv", ["input_dequantized", "w1", "b1"], "conv", {"pads": [1, 1, 1, 1]}),
+            ("Clip", ["conv", "low", "high"], "clip", {}),
+            ("QuantizeLinear", ["clip", "clip_scale", "zero"], "clip_int8", {}),
+            ("DequantizeLinear", ["clip_int8", "clip_scale", "zero"], "clip_dequantized", {}),
+            ("GlobalAveragePool", ["clip_dequantized"], "squeeze", {}),
+            ("Flatten", ["squeeze"], "flat", {}),
+            ("Gemm", ["flat", "w3", "b3"], "y", {"transB": 1}),
+        ],
+        constants,
+        opset=18,
+    )
+
+
+def test_int8_graphs_get_float16_around_them(weights):
+    graph = quantized(weights)
+    made = to_float16(graph, ranges=ROOM)
+    assert made.float32_nodes == {}
+    types = types_of(made.graph)
+    assert types["clip_scale_float16"] == types["w1_scale_float16"] == types["clip_dequantized"] == types["conv"] == F16
+    assert types["clip_int8"] == TensorProto.INT8
+    assert len(casts(made.graph)) == 2  # at the ends: none between DequantizeLinear and what engines fuse it with
+    x = np.random.default_rng(5).normal(size=(4, 3, 8, 8)).astype(np.float32)
+    (half,), (wide,) = run(made.graph, x), run(graph, x)
+    # Float16 may round a value to the next int8 step here and there; the answer is a mean over many.
+    np.testing.assert_allclose(half, wide, atol=6e-2 * np.abs(wide).max())
+
+
+@pytest.mark.parametrize("scale", [3e-6, 1e-9, 7e4])
+def test_scales_that_do_not_fit_stay_float32(weights, scale):
+    model = onnx.load_from_string(quantized(weights))
+    for tensor in model.graph.initializer:
+        if tensor.name == "w1_scale":  # one channel of eight
+            values = numpy_helper.to_array(tensor).copy()
+            values[3] = scale
+            tensor.CopyFrom(numpy_helper.from_array(values, "w1_scale"))
+    made = to_float16(model.SerializeToString(), ranges=ROOM)
+    assert made.float32_nodes == {"w1": "its scales w1_scale do not fit"}
+    assert "conv" in made.float16_nodes
+
+
+def test_refuses_what_it_cannot_read():
+    with pytest.raises(ModelFileError, match="not readable"):
+        to_float16(b"not a graph")
+    two = onnx.load_from_string(graph_of([("Relu", ["input"], "y", {})], {}))
+    two.graph.input.append(helper.make_tensor_value_info("other", F32, [1]))
+    with pytest.raises(ModelFileError, match=r"one input, got 2"):
+        to_float16(two.SerializeToString())
+    inner = helper.make_graph(
+        [helper.make_node("Relu", ["input"], ["z"])], "inner", [], [helper.make_tensor_value_info("z", F32, None)]
+    )
+    branch = onnx.load_from_string(graph_of([("Relu", ["input"], "y", {})], {"yes": np.array(True)}))
+    branch.graph.node.append(helper.make_node("If", ["yes"], ["w"], "if", then_branch=inner, else_branch=inner))
+    with pytest.raises(ModelFileError, match=r"'if' \(If\) is a branch or loop"):
+        to_float16(branch.SerializeToString())
