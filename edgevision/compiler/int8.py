@@ -1,8 +1,12 @@
-"""The int8 candidate: one range table, several range estimators, the one that agrees best with float."""
+"""Int8 candidates: one calibration, and for each dialect what agrees best with float on the calibration photos.
+
+Tried are the range estimators; then bias correction; and for networks with depthwise convolutions, which have most to
+gain and to lose, cross-layer equalization.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,9 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.compiler.agreement import agreement, graph_outputs
+from edgevision.compiler.bias_correction import correct_biases_by
+from edgevision.compiler.channels import channel_statistics
 from edgevision.compiler.dialects import X86_VNNI, Dialect
+from edgevision.compiler.equalize import equalize
 from edgevision.compiler.estimators import ESTIMATORS, estimate
 from edgevision.compiler.options import Candidate, ProgressFn, silent
+from edgevision.compiler.placement import WEIGHTED, Graph
 from edgevision.compiler.quantize import QuantizedGraph, quantize
 from edgevision.compiler.ranges import RangeTable, collect_ranges
 from edgevision.compiler.sensitivity import rank_nodes, restore_until
@@ -23,71 +31,179 @@ MAX_FLOAT_NODES = 8  # that may go back to float: with more, little of the gain 
 Tensors = Sequence[npt.NDArray[Any]]
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How an int8 graph is made of the float one."""
+
+    estimator: str
+    bias_correction: bool = False
+    equalization: bool = False
+
+    @property
+    def name(self) -> str:
+        """As reports write it: ``mse + bias correction``."""
+        steps = {"equalization": self.equalization, "bias correction": self.bias_correction}
+        return " + ".join([self.estimator, *(step for step, taken in steps.items() if taken)])
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """A float graph and what calibration saw of it. ``means``: of each channel [c] of what weighted operators read."""
+
+    graph: bytes
+    table: RangeTable
+    means: Mapping[str, npt.NDArray[np.float64]]
+
+
 @dataclass(frozen=True, eq=False)
 class Calibrated:
     """What calibration found. ``estimators``: mean KL divergence from float of the int8 graph by each estimator.
 
-    ``reference``: float's outputs [n, k] on the calibration photos.
+    ``float_graph``: the one that int8 is written from, equalized where ``recipe`` says so; ``recipes``: the divergence
+    of each that was tried; ``reference``: float's outputs [n, k] on the calibration photos.
     """
 
-    float_graph: bytes
+    plain: Observed
+    equalized: Observed | None
     tensors: Tensors
     probabilities: bool
     reference: npt.NDArray[np.float32]
-    table: RangeTable
     estimators: dict[str, float]
+    recipes: dict[Recipe, float]
+    recipe: Recipe
     ranges: dict[str, tuple[float, float]]
     dialect: Dialect
     threads: int
 
     @property
+    def observed(self) -> Observed:
+        """What int8 graphs are written from."""
+        return self.equalized if self.recipe.equalization and self.equalized is not None else self.plain
+
+    @property
+    def float_graph(self) -> bytes:
+        """The float graph that int8 graphs are written from."""
+        return self.observed.graph
+
+    @property
+    def table(self) -> RangeTable:
+        """Its range table."""
+        return self.observed.table
+
+    @property
     def estimator(self) -> str:
         """The chosen one: least divergence; of equals, the first listed."""
-        return min(self.estimators, key=lambda name: self.estimators[name])
+        return self.recipe.estimator
 
 
 def calibrate(
     float_graph: bytes, tensors: Tensors, output: str, threads: int, progress: ProgressFn = silent,
     dialect: Dialect = X86_VNNI,
 ) -> Calibrated:  # fmt: skip
-    """Collect ranges on the calibration photos, and try every estimator on them.
+    """Collect ranges on the calibration photos, and try every estimator, and then what else may help, on them.
 
     ``tensors``: prepared batches [n, c, h, w] float32; ``output``: "logits" or "probabilities".
     """
-    table = collect_ranges(float_graph, tensors, threads=threads, progress=partial(progress, "calibrate"))
+    plain = _observe(float_graph, tensors, threads, progress)
+    equalized = None
+    if _has_depthwise(float_graph):
+        graph = equalize(float_graph, tensors, threads=threads)
+        equalized = _observe(graph, tensors, threads, progress) if graph != float_graph else None
     reference = graph_outputs(float_graph, tensors, threads=threads)
-    divergence = {}
-    for place, name in enumerate(ESTIMATORS):
-        progress("range estimators", place, len(ESTIMATORS))
-        graph = quantize(float_graph, estimate(table, name), dialect).graph
-        outputs = graph_outputs(graph, tensors, threads=threads)
-        divergence[name] = agreement(reference, outputs, probabilities=output == "probabilities").kl
-    best = min(divergence, key=lambda name: divergence[name])
-    return Calibrated(
-        float_graph, tensors, output == "probabilities", reference, table, divergence, estimate(table, best), dialect,
-        threads,
+    return _fit(plain, equalized, tensors, output == "probabilities", reference, dialect, threads, progress)
+
+
+def for_dialect(calibrated: Calibrated, dialect: Dialect, progress: ProgressFn = silent) -> Calibrated:
+    """The same calibration, with the recipe that suits another dialect."""
+    return _fit(
+        calibrated.plain, calibrated.equalized, calibrated.tensors, calibrated.probabilities, calibrated.reference,
+        dialect, calibrated.threads, progress,
     )  # fmt: skip
 
 
-def int8_candidate(calibrated: Calibrated, keep_float: Sequence[str] = ()) -> Candidate:
-    """The int8 graph with the chosen ranges; nodes of ``keep_float`` stay in float."""
-    made: QuantizedGraph = quantize(
-        calibrated.float_graph, calibrated.ranges, calibrated.dialect, keep_float=frozenset(keep_float)
+def _observe(graph: bytes, tensors: Tensors, threads: int, progress: ProgressFn) -> Observed:
+    table = collect_ranges(graph, tensors, threads=threads, progress=partial(progress, "calibrate"))
+    nodes = Graph.parse(graph).model.graph.node
+    read = {node.input[0] for node in nodes if node.op_type in WEIGHTED} & set(table.tensors)
+    statistics = channel_statistics(graph, read, _first_photos(tensors), threads=threads)
+    return Observed(graph, table, {name: entry.mean for name, entry in statistics.items()})
+
+
+def _has_depthwise(graph: bytes) -> bool:
+    view = Graph.parse(graph)
+    return any(
+        node.op_type == "Conv" and view.is_float_constant(node.input[1]) and view.constants[node.input[1]].dims[1] == 1
+        for node in view.model.graph.node
     )
+
+
+def _fit(
+    plain: Observed, equalized: Observed | None, tensors: Tensors, probabilities: bool,
+    reference: npt.NDArray[np.float32], dialect: Dialect, threads: int, progress: ProgressFn,
+) -> Calibrated:  # fmt: skip
+    steps = len(ESTIMATORS) + (1 if equalized is None else 3)
+    divergence: dict[Recipe, float] = {}
+
+    def attempt(recipe: Recipe) -> None:
+        progress("range estimators", len(divergence), steps)
+        observed = equalized if recipe.equalization and equalized is not None else plain
+        graph = _int8_graph(observed, estimate(observed.table, recipe.estimator), recipe, dialect, frozenset()).graph
+        outputs = graph_outputs(graph, tensors, threads=threads)
+        divergence[recipe] = agreement(reference, outputs, probabilities=probabilities).kl
+
+    for name in ESTIMATORS:
+        attempt(Recipe(name))
+    best = min(divergence, key=lambda recipe: divergence[recipe]).estimator
+    estimators = {recipe.estimator: value for recipe, value in divergence.items()}
+    attempt(Recipe(best, bias_correction=True))
+    if equalized is not None:
+        attempt(Recipe(best, equalization=True))
+        attempt(Recipe(best, bias_correction=True, equalization=True))
+    recipe = min(divergence, key=lambda recipe: divergence[recipe])
+    table = equalized.table if recipe.equalization and equalized is not None else plain.table
+    return Calibrated(
+        plain, equalized, tensors, probabilities, reference, estimators, divergence, recipe,
+        estimate(table, recipe.estimator), dialect, threads,
+    )  # fmt: skip
+
+
+def _int8_graph(
+    observed: Observed, ranges: Mapping[str, tuple[float, float]], recipe: Recipe, dialect: Dialect,
+    keep_float: frozenset[str],
+) -> QuantizedGraph:  # fmt: skip
+    graph = observed.graph
+    if recipe.bias_correction:
+        graph = correct_biases_by(graph, ranges, dialect, observed.means, keep_float=keep_float)
+    return quantize(graph, ranges, dialect, keep_float=keep_float)
+
+
+def int8_graph(calibrated: Calibrated, keep_float: frozenset[str] = frozenset()) -> QuantizedGraph:
+    """The int8 graph by the chosen recipe; nodes of ``keep_float`` stay in float."""
+    return _int8_graph(calibrated.observed, calibrated.ranges, calibrated.recipe, calibrated.dialect, keep_float)
+
+
+def int8_candidate(calibrated: Calibrated, keep_float: Sequence[str] = (), key: str = "int8") -> Candidate:
+    """``int8_graph`` as a candidate, called ``key`` in the bundle."""
+    made = int8_graph(calibrated, frozenset(keep_float))
     return Candidate(
-        "int8", made.graph, "int8", calibrated.dialect.name, calibrated.estimator, tuple(sorted(keep_float))
+        key, made.graph, "int8", calibrated.dialect.name, calibrated.recipe.name, tuple(sorted(keep_float))
     )
+
+
+def _first_photos(tensors: Tensors) -> list[npt.NDArray[Any]]:
+    """Whole batches from the start, until there are ``SENSITIVITY_PHOTOS``."""
+    taken: list[npt.NDArray[Any]] = []
+    for batch in tensors:
+        if sum(map(len, taken)) >= SENSITIVITY_PHOTOS:
+            break
+        taken.append(np.asarray(batch))
+    return taken
 
 
 def sensitive_nodes(calibrated: Calibrated, progress: ProgressFn = silent) -> list[tuple[str, float]]:
     """Nodes with how much their quantization hurts, worst first, measured on calibration photos."""
-    some = list(calibrated.tensors)
-    taken, photos = [], 0
-    while some and photos < SENSITIVITY_PHOTOS:
-        taken.append(np.asarray(some.pop(0)))
-        photos += len(taken[-1])
     return rank_nodes(
-        calibrated.float_graph, calibrated.ranges, calibrated.dialect, taken, threads=calibrated.threads,
+        calibrated.float_graph, calibrated.ranges, calibrated.dialect, _first_photos(calibrated.tensors), threads=calibrated.threads,
         probabilities=calibrated.probabilities, progress=partial(progress, "sensitivity"),
     )  # fmt: skip
 
@@ -122,6 +238,6 @@ def restore(
 
     made = restore_until(
         calibrated.float_graph, calibrated.ranges, calibrated.dialect, ranking, accept, most,
-        progress=partial(progress, "back to float"),
+        make=partial(int8_graph, calibrated), progress=partial(progress, "back to float"),
     )  # fmt: skip
     return int8_candidate(calibrated, made.restored if made else [name for name, _ in ranking[:most]])

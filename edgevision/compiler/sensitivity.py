@@ -89,12 +89,14 @@ def restore_until(
     accept: Callable[[bytes], bool],
     max_nodes: int,
     *,
+    make: Callable[[frozenset[str]], QuantizedGraph] | None = None,
     progress: Progress | None = None,
 ) -> Restored | None:
     """Return the worst nodes to float, as few as make ``accept`` true, at most ``max_nodes``.
 
     Tries 0, 1, 2, 4, 8 … nodes, then halves the gap between the last refusal and the first acceptance: about
     2·log2(max_nodes) calls of ``accept``, which may be slow. It gets the ONNX bytes. None when nothing is accepted.
+    ``make``: writes the graph with these nodes in float, where there is more to it than ``quantize``.
 
     Raises:
         InputError: ``max_nodes`` is negative.
@@ -106,7 +108,8 @@ def restore_until(
     steps = sorted(set(counts))
 
     def attempt(count: int) -> QuantizedGraph | None:
-        candidate = quantize(graph, ranges, dialect, keep_float=frozenset(worst[:count]))
+        kept = frozenset(worst[:count])
+        candidate = make(kept) if make else quantize(graph, ranges, dialect, keep_float=kept)
         return candidate if accept(candidate.graph) else None
 
     refused = -1

@@ -195,3 +195,20 @@ class TestStatistics:
             channel_statistics(graph, ["nothing"], batches())
         with pytest.raises(DataError, match="at least one photo"):
             channel_statistics(graph, ["x"], [])
+
+
+def test_calibration_chooses_it_where_it_helps(builder):
+    """By divergence on calibration photos: for badly scaled channels, and not for a network without depthwise ones."""
+    from edgevision.compiler.int8 import calibrate, int8_candidate
+
+    bad = calibrate(depthwise_net(builder, "relu", 300.0), batches(), "logits", 1)
+    assert bad.recipe.equalization
+    assert bad.recipes[bad.recipe] == min(bad.recipes.values()) < min(bad.estimators.values()) / 2
+    assert "equalization" in int8_candidate(bad).estimator
+    assert bad.float_graph != bad.plain.graph
+    b = builder(8, 8)
+    dense = b.node("Relu", [b.random_conv("x", 8, 16)])
+    flat = b.build(b.random_gemm(b.node("Flatten", [b.random_conv(dense, 16, 4)]), 256, 5))
+    other = calibrate(flat, batches(), "logits", 1)
+    assert other.equalized is None
+    assert len(other.recipes) == len(other.estimators) + 1
