@@ -13,7 +13,9 @@ a Cast stands where a node reads another. Nodes stay float32
 Nodes that only move data have the type of what they move.
 
 An int8 graph becomes one whose float rest is float16: its scales do, which moves each quantized value by no more than
-float16 rounds it anyway. ONNX has float16 scales since opset 19, and so has what comes out.
+float16 rounds it anyway. ONNX has float16 scales since opset 19, and so has what comes out. Such a graph is for TensorRT:
+ONNX Runtime 1.31 computes it rightly without optimisations only, because with them it makes int32 biases, whose scale
+(the product of two) is often 0 in float16.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from edgevision.errors import InputError, ModelFileError
 Ranges = Mapping[str, tuple[float, float]]
 
 LARGEST = 65504.0  # of float16
+LEAST = np.float16(2.0**-24)  # above 0
 HEADROOM = 4.0  # how much larger than on the calibration photos a value may be in use
 # Relative error (root of squares) up to which weights count as fitting. Rounding normal numbers costs at most 2^-11;
 # more means that they are too small (below 2^-14 bits are lost) or too large.
@@ -206,7 +209,7 @@ class _Converter:
             return "moves float32"
         for ok, name in zip(slots[0], node.input, strict=True):
             weights = ok and self._is_float(name) and name in self._view.constants and node.op_type != "Clip"
-            if weights and not (self._scales_fit(name) if node.op_type in QUANTIZES else self._rounded(name)[1]):
+            if weights and not (self._scales_fit(node) if node.op_type in QUANTIZES else self._rounded(name)[1]):
                 return f"its {'scales' if node.op_type in QUANTIZES else 'weights'} {name} do not fit"
         return self._overflow(node, data)
 
@@ -249,11 +252,22 @@ class _Converter:
             self._weights[name] = half, fits
         return self._weights[name]
 
-    def _scales_fit(self, name: str) -> bool:
-        """Whether every scale fits: each is some channel's alone."""
-        half = self._rounded(name)[0].astype(np.float64)
-        wide = numpy_helper.to_array(self._view.constants[name]).astype(np.float64)
-        return bool(np.all(np.abs(half - wide) <= MAX_WEIGHT_ERROR * np.abs(wide)))  # False for NaN
+    def _half_scales(self, name: str) -> NDArray[np.float16]:
+        """Scales in float16, none of them 0, which engines refuse."""
+        scales: NDArray[np.float16] = np.maximum(self._rounded(name)[0], LEAST)
+        return scales
+
+    def _scales_fit(self, node: onnx.NodeProto) -> bool:
+        """Whether the scales fit: of weights, as the weights would; of an activation, itself."""
+        wide = numpy_helper.to_array(self._view.constants[node.input[1]]).astype(np.float64)
+        error = np.abs(self._half_scales(node.input[1]).astype(np.float64) - wide)
+        if node.input[0] in self._view.constants:
+            values = numpy_helper.to_array(self._view.constants[node.input[0]]).astype(np.float64)
+            axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
+            others = tuple(i for i in range(values.ndim) if wide.ndim == 0 or i != axis % values.ndim)
+            sizes = np.sqrt(np.sum(values**2, axis=others))
+            wide, error = wide * sizes, error * sizes
+        return bool(np.linalg.norm(error) <= MAX_WEIGHT_ERROR * np.linalg.norm(wide))  # False for NaN
 
     def _emit(self, node: onnx.NodeProto, half: bool) -> None:
         copy = onnx.NodeProto()
@@ -264,7 +278,7 @@ class _Converter:
             if node.op_type in _TYPELESS:
                 copy.input[place] = self._raw(name)
             elif self._is_float(name):
-                copy.input[place] = self._reading(name, able_in[place], clip=node.op_type == "Clip")
+                copy.input[place] = self._reading(name, able_in[place], node.op_type)
         for place, name in enumerate(node.output):
             if able_out[place] and self._is_float(name):
                 self._half.add(name)
@@ -280,10 +294,13 @@ class _Converter:
             return f"{name}_uncast"
         return name
 
-    def _reading(self, name: str, half: bool, clip: bool = False) -> str:
-        """What to read in place of the float tensor ``name`` as float16 or float32; a Cast is made where needed."""
+    def _reading(self, name: str, half: bool, reader: str) -> str:
+        """What to read in place of the float tensor ``name`` as float16 or float32; a Cast is made where needed.
+
+        ``reader``: kind of the node that reads it.
+        """
         if name in self._view.constants:
-            return self._constant(name, half, clip)
+            return self._constant(name, half, reader)
         if (name in self._half) == half:
             return self._raw(name)
         if name in self._view.outputs and half == self._half_outputs:
@@ -298,12 +315,14 @@ class _Converter:
         self._nodes.append(helper.make_node("Cast", [self._raw(name)], [target], f"{target}_Cast", to=to))
         return target
 
-    def _constant(self, name: str, half: bool, clip: bool) -> str:
+    def _constant(self, name: str, half: bool, reader: str) -> str:
         if not half:
             self._initializers[name] = self._view.constants[name]
             return name
         rounded = self._rounded(name)[0]
-        if clip:  # a bound beyond float16 bounds nothing
+        if reader in QUANTIZES:
+            rounded = self._half_scales(name)
+        if reader == "Clip":  # a bound beyond float16 bounds nothing
             rounded = np.clip(rounded, -np.float16(LARGEST), np.float16(LARGEST))
         target = f"{name}_float16"
         self._initializers[target] = numpy_helper.from_array(np.asarray(rounded), target)
