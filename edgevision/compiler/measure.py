@@ -17,17 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.compiler.options import Candidate, ProgressFn, Row, silent
+from edgevision.compiler.targets import ENGINES
 from edgevision.compiler.truth import check
 from edgevision.engines import available_engines, open_engine
 from edgevision.engines.base import Engine, EngineOptions
 from edgevision.errors import EdgeVisionError, EngineError
 from edgevision.latency import measure_interleaved
 
-# (engine, precision) to try for a graph of each kind. bfloat16 is the engine's own rounding of a float graph.
-_VARIANTS: dict[str, tuple[tuple[str, str], ...]] = {
-    "float32": (("onnxruntime", "float32"), ("openvino", "float32"), ("openvino", "bfloat16")),
-    "int8": (("onnxruntime", "float32"), ("openvino", "float32")),
-}
+# (engine, precision) to try for a float graph. bfloat16 is the engine's own rounding of it.
+_FLOAT_VARIANTS = (("onnxruntime", "float32"), ("openvino", "float32"), ("openvino", "bfloat16"))
 FOOTPRINT_LIMIT_S = 300
 REFERENCE = "onnxruntime-float"  # the variant that every other is compared with
 
@@ -47,14 +45,16 @@ class Variant:
 
 
 def variants(candidates: Sequence[Candidate]) -> tuple[tuple[Variant, ...], dict[str, str]]:
-    """Every variant of the candidates that runs here, and why the others do not: {id: reason}."""
+    """Every variant of the candidates that runs here, and why the others do not: {id: reason}.
+
+    An int8 graph is tried in the engines that its dialect is written for.
+    """
     present = available_engines()
     found: list[Variant] = []
     missing: dict[str, str] = {}
     for candidate in candidates:
-        for engine, precision in _VARIANTS[candidate.precision]:
-            kind = "bf16" if precision == "bfloat16" else candidate.key
-            variant = Variant(f"{engine}-{kind}", candidate, engine, precision)
+        for engine, precision in _engines(candidate):
+            variant = Variant(_id(candidate, engine, precision), candidate, engine, precision)
             if engine not in present:
                 missing[variant.id] = f"not installed: pip install 'edgevision[{engine}]'"
                 continue
@@ -66,6 +66,20 @@ def variants(candidates: Sequence[Candidate]) -> tuple[tuple[Variant, ...], dict
                 continue
             found.append(variant)
     return tuple(found), missing
+
+
+def _engines(candidate: Candidate) -> tuple[tuple[str, str], ...]:
+    if candidate.precision == "float32":
+        return _FLOAT_VARIANTS
+    return tuple((engine, "float32") for engine in ENGINES[candidate.dialect])
+
+
+def _id(candidate: Candidate, engine: str, precision: str) -> str:
+    """``onnxruntime-int8``; a second dialect's graph by its name, which begins with its engine's: ``openvino-vnni-int8``."""
+    if precision == "bfloat16":
+        return f"{engine}-bf16"
+    second = candidate.key != "int8" and candidate.dialect.startswith(engine)
+    return f"{candidate.dialect}-int8" if second else f"{engine}-{candidate.key}"
 
 
 def measure(
@@ -103,7 +117,7 @@ def measure(
                 notes=(truth.note(),) if truth is not None and truth.note() else (),
                 ran=ran,
                 truth=truth,
-            )  # fmt: skip
+            )
         )
     return tuple(rows)
 

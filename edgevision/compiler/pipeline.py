@@ -18,21 +18,23 @@ from edgevision.bundle.manifest import Manifest, Verdict
 from edgevision.compiler import choose, judge, measure, photos
 from edgevision.compiler.calibration_doctor import examine
 from edgevision.compiler.export import export_float
-from edgevision.compiler.int8 import Calibrated, calibrate, int8_candidate, restore, sensitive_nodes
+from edgevision.compiler.int8 import Calibrated, calibrate, for_dialect, int8_candidate, restore, sensitive_nodes
 from edgevision.compiler.measure import REFERENCE, Variant
 from edgevision.compiler.options import Candidate, CompileOptions, Objective, Precision, ProgressFn, Row, silent
 from edgevision.compiler.pack import pack, pick_golden, read_golden, run_golden
 from edgevision.compiler.report import Report
 from edgevision.compiler.report_page import report_files
 from edgevision.compiler.source import SourceModel, SourceOptions, load_source
+from edgevision.compiler.targets import ENGINES, cpu_target
 from edgevision.compiler.training_ranges import training_shift
+from edgevision.engines import available_engines
 from edgevision.errors import BudgetError, InputError
 from edgevision.files import ensure_writable
 from edgevision.frames import ImageArray
 from edgevision.machine import usable_cores
 from edgevision.tasks.classify import ClassifyTask
 
-MAX_LOOKS = 3  # int8 graphs that the judge photos see before compile gives up on int8
+MAX_LOOKS = 4  # int8 graphs that the judge photos see before compile gives up on int8
 BASE_ENGINE = "onnxruntime"  # what every installation has
 THROUGHPUT_BATCH = 8
 JUDGE_COPIES = 1000  # judge photos that are searched for copies of calibration photos
@@ -93,12 +95,15 @@ class _Measured:
 
 @dataclass(frozen=True)
 class _Judged:
-    """``packed``: the variants to offer, best first; empty when nothing fits the budget."""
+    """``packed``: the variants to offer, best first; empty when nothing fits the budget. ``looks``: int8 graphs that the
+    judge photos have seen so far.
+    """
 
     measured: _Measured
     packed: tuple[Row, ...]
     verdicts: dict[str, Verdict]
     outputs: dict[str, judge.Outputs]  # on the judge photos, of the variants that were shown to them
+    looks: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -122,19 +127,19 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
 
     candidates = [Candidate("float", float_graph, "float32", "float")]
     examined = _examine(job)
-    calibrated = None
+    calibrated: tuple[Calibrated, ...] = ()
     if options.precision is not Precision.FLOAT and sets.calibration:
         calibrated = _calibrate(job, float_graph)
-        candidates.append(int8_candidate(calibrated))
+        candidates += _int8_candidates(calibrated)
     judged = _judge(job, _measure(job, candidates))
-    if calibrated is not None and _int8_failed(judged):
+    if calibrated and _int8_failed(judged):
         judged = _restore(job, calibrated, judged)
 
     measured, packed = judged.measured, judged.packed
     report = Report(
         source=model.info, options=options, parity=parity, rows=_table(job, judged), missing=measured.missing,
         chosen=packed[0].id if packed else None, verdict=judged.verdicts.get(packed[0].id) if packed else None,
-        verdicts=judged.verdicts, why=_why(job, judged), estimators=calibrated.estimators if calibrated else {},
+        verdicts=judged.verdicts, why=_why(job, judged), estimators=calibrated[0].estimators if calibrated else {},
         sets=sets, notes=(*sets.notes, *examined, *measured.notes, *judged.notes), settings=job.settings,
     )  # fmt: skip
     if not packed:
@@ -179,9 +184,23 @@ def _examine(job: _Job) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _calibrate(job: _Job, float_graph: bytes) -> Calibrated:
+def _calibrate(job: _Job, float_graph: bytes) -> tuple[Calibrated, ...]:
+    """What calibration found, for each dialect that an engine of this machine wants; the base runtime's comes first."""
     tensors = list(photos.prepared(job.calibration, job.model.spec))
-    return calibrate(float_graph, tensors, job.model.output, job.threads, job.progress)
+    present = available_engines()
+    first, *others = [d for d in cpu_target().dialects if any(engine in present for engine in ENGINES[d.name])]
+    calibrated = calibrate(float_graph, tensors, job.model.output, job.threads, job.progress, first)
+    return (calibrated, *(for_dialect(calibrated, dialect, job.progress) for dialect in others))
+
+
+def _int8_candidates(calibrated: Sequence[Calibrated], keep_float: Sequence[str] = ()) -> list[Candidate]:
+    """One int8 graph for each dialect; those that come out the same are one."""
+    found: list[Candidate] = []
+    for one in calibrated:
+        candidate = int8_candidate(one, keep_float, "int8" if not found else f"int8-{one.dialect.name}")
+        if all(candidate.graph != other.graph for other in found):
+            found.append(candidate)
+    return found
 
 
 def _measure(job: _Job, candidates: Sequence[Candidate], known: _Measured | None = None) -> _Measured:
@@ -235,11 +254,11 @@ def _merged(known: _Measured, new: _Measured) -> _Measured:
     )
 
 
-def _judge(job: _Job, measured: _Measured, known: _Judged | None = None, looks: int = 1) -> _Judged:
+def _judge(job: _Job, measured: _Measured, known: _Judged | None = None) -> _Judged:
     """Show variants to the judge photos, best first, until one stays within the budget; keep its graph's that do.
 
     Variants of one graph are shown together, with float. What the photos said of graphs in ``known`` that are still
-    there holds; ``looks`` counts the int8 graphs that they have seen.
+    there holds. Each int8 graph shown is one look more at them.
     """
     o = job.options
     finalists = choose.ranked(list(measured.rows.values()), o.precision, o.objective, job.threads, job.batch)
@@ -250,6 +269,7 @@ def _judge(job: _Job, measured: _Measured, known: _Judged | None = None, looks: 
     still = [i for i in known.outputs if measured.variants.get(i) is known.measured.variants[i]] if known else []
     outputs = {i: known.outputs[i] for i in still} if known else {}
     verdicts = {i: v for i, v in known.verdicts.items() if i in still} if known else {}
+    looks = known.looks if known else 0
     for row in finalists:
         if row.id not in verdicts:
             siblings = [other.id for other in finalists if other.candidate == row.candidate]
@@ -257,10 +277,12 @@ def _judge(job: _Job, measured: _Measured, known: _Judged | None = None, looks: 
             outputs |= judge.outputs_on(
                 shown, job.sets.judge, job.model.spec, job.threads, "judge photos", job.progress
             )
+            is_int8 = measured.variants[row.id].candidate.precision == "int8"
+            looks += is_int8
             for i in siblings:
                 verdicts[i] = judge.verdict(
                     outputs[REFERENCE], outputs[i], truth, o.max_drop, job.model.labels, max_class_drop=o.max_class_drop,
-                    trained_on=trained_on, looks=looks if measured.rows[i].candidate == "int8" else 1,
+                    trained_on=trained_on, looks=looks if is_int8 else 1,
                 )  # fmt: skip
         if verdicts[row.id].passed:
             break
@@ -270,14 +292,17 @@ def _judge(job: _Job, measured: _Measured, known: _Judged | None = None, looks: 
     rows = {i: replace(row, metric=metrics.get(i)) for i, row in measured.rows.items()}
     judged = replace(measured, rows=rows)
     passed = [rows[row.id] for row in finalists if row.id in verdicts and verdicts[row.id].passed]
-    return _Judged(judged, _with_base(judged, passed), verdicts, outputs)
+    return _Judged(judged, _with_base(judged, passed), verdicts, outputs, looks)
 
 
 def _with_base(measured: _Measured, usable: Sequence[Row]) -> tuple[Row, ...]:
-    """The variants of the best one's graph; behind them, where none of these runs on the base runtime, float."""
+    """The variants of the best one's graph; behind them, where none of these runs on the base runtime, the best one
+    that does, or float.
+    """
     packed = tuple(row for row in usable if row.candidate == usable[0].candidate)
     if packed and all(row.engine != BASE_ENGINE for row in packed):
-        return (*packed, measured.rows[REFERENCE])
+        base = next((row for row in usable if row.engine == BASE_ENGINE), measured.rows[REFERENCE])
+        return (*packed, base)
     return packed
 
 
@@ -287,21 +312,23 @@ def _int8_failed(judged: _Judged) -> bool:
     return bool(shown) and not any(v.passed for v in shown)
 
 
-def _restore(job: _Job, calibrated: Calibrated, judged: _Judged) -> _Judged:
+def _restore(job: _Job, calibrated: Sequence[Calibrated], judged: _Judged) -> _Judged:
     """Return the nodes that hurt most to float: how many is decided on calibration photos, and judged once.
 
     If that fails, once more with a stricter bound: each look at the judge photos makes the verdict weaker.
     """
-    ranking = sensitive_nodes(calibrated, job.progress)
+    first = calibrated[0]
+    ranking = sensitive_nodes(first, job.progress)
     truth = photos.labels_of(job.calibration)
     back = 0
-    for looks in range(2, MAX_LOOKS + 1):
+    while judged.looks < MAX_LOOKS:
         refused = next(c for c in judged.measured.candidates if c.key == "int8")
-        candidate = restore(calibrated, ranking, refused, job.options.max_drop, truth, job.progress)
+        candidate = restore(first, ranking, refused, job.options.max_drop, truth, job.progress)
         if candidate is None:
             break
         back = len(candidate.float_parts)
-        judged = _judge(job, _measure(job, [candidate], judged.measured), judged, looks)
+        made = _int8_candidates(calibrated, candidate.float_parts)
+        judged = _judge(job, _measure(job, made, judged.measured), judged)
         if not _int8_failed(judged):
             note = f"back to float for accuracy's sake: {', '.join(candidate.float_parts)}"
             return replace(judged, notes=(note,))

@@ -515,7 +515,9 @@ def test_a_bundle_always_runs_on_the_base_runtime(files, photos, quick, tmp_path
 
     monkeypatch.setattr(judge, "outputs_on", outputs_on)
     result = compile_model(files["script.pt"], tmp_path / "x.edge", options(files, photos, precision=Precision.INT8))
-    assert [v.id for v in result.manifest.variants] == ["openvino-int8", "onnxruntime-float"]
+    *quick_ones, base = result.manifest.variants
+    assert [v.engine for v in quick_ones] == ["openvino"]  # by whichever of its graphs is the quicker
+    assert base.id == "onnxruntime-float"
     assert answers(result.path, engine="onnxruntime") == RIGHT
 
 
