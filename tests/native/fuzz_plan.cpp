@@ -17,9 +17,9 @@ namespace {
 
 using namespace edgevision;
 
-// Weights of one axis, at most, whatever the sizes. The taps of `count` outputs overlap so that each source pixel has two,
-// plus 2 an output for the ends, and rows of the table are rounded up to 16.
-constexpr int64_t kLargestTable = 2 * kMaxFrameSide + 18 * kMaxTensorSide;
+// Weights or segments of one axis, at most, whatever the sizes: where nothing shrinks, a pixel is a segment; where it does,
+// segments are long, and an output has four weights for each that its left side has.
+constexpr int64_t kLargestTable = 2 * kMaxFrameSide;
 
 void expect(bool holds, const char* what) {
   if (holds) return;
