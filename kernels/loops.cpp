@@ -10,6 +10,9 @@ extern const Loops scalar_loops;
 #if defined(EDGEVISION_AVX2)
 extern const Loops avx2_loops;
 #endif
+#if defined(EDGEVISION_SSE41)
+extern const Loops sse41_loops;
+#endif
 #if defined(EDGEVISION_NEON)
 extern const Loops neon_loops;
 #endif
@@ -23,6 +26,9 @@ const std::vector<const Loops*>& available_loops() {
     };
 #if defined(EDGEVISION_AVX2)
     if (has("avx2") && has("fma") && has("f16c")) found.push_back(&avx2_loops);
+#endif
+#if defined(EDGEVISION_SSE41)
+    if (has("sse41")) found.push_back(&sse41_loops);
 #endif
 #if defined(EDGEVISION_NEON)
     if (has("asimd")) found.push_back(&neon_loops);

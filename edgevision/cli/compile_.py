@@ -39,6 +39,15 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--max-class-drop", type=float, default=3.0, metavar="POINTS",
         help="budget of the worst class with 20 judge photos or more (default 3)",
     )  # fmt: skip
+    p.add_argument("--prune", type=float, metavar="R", help="remove this share of the channels, 0…0.95")
+    p.add_argument(
+        "--target-latency", type=_milliseconds, metavar="MS", help="prune as little as brings it there, e.g. 8ms"
+    )
+    p.add_argument(
+        "--prune-minutes", type=float, default=10.0, metavar="MIN",
+        help="fine-tune the pruned network on the labelled photos for so long (default 10; 0 = not)",
+    )  # fmt: skip
+    p.add_argument("--save-pruned", type=Path, metavar="FILE", help="also write the pruned network as a checkpoint")
     p.add_argument("--threads", type=int, help="threads to choose for (default: all cores)")
     p.add_argument("--objective", choices=("latency", "throughput"), default="latency")
     p.add_argument("--batch", type=int, help="items per run for the choice (default: 1, for throughput 8)")
@@ -47,6 +56,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p.add_argument("--report", type=Path, metavar="DIR", help="also write report.json and report.html there")
     p.add_argument("--seed", type=int, default=0)
     return p
+
+
+def _milliseconds(text: str) -> float:
+    """``8``, ``8ms`` or ``8 ms``."""
+    return float(text.strip().removesuffix("ms"))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -65,7 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
         preprocess=arguments.preprocess, output=arguments.output, arch=arguments.arch, trust=arguments.trust,
         unproven=arguments.unproven, max_drop=arguments.max_drop, max_class_drop=arguments.max_class_drop, threads=arguments.threads,
         objective=Objective(arguments.objective), batch=arguments.batch, keep=arguments.keep, golden=arguments.golden,
-        seed=arguments.seed,
+        seed=arguments.seed, prune=arguments.prune, target_latency_ms=arguments.target_latency,
+        prune_minutes=arguments.prune_minutes, save_pruned=arguments.save_pruned,
     )  # fmt: skip
     if arguments.report is not None:
         make_folder(arguments.report)

@@ -51,16 +51,18 @@ def run(arguments: argparse.Namespace) -> int:
     compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
     rows.append({"name": "C++ compiler", "found": compiler, "purpose": "building from source",
                  "add": None if compiler else "apt-get install g++ cmake"})  # fmt: skip
+    loops = _loops()
     int8 = [f for f in _INT8.get(machine.architecture, ()) if f in machine.features]
     healthy = all(row["found"] for row in rows if row["name"] in _BASE)
     if arguments.json:
         output.show_json({"healthy": healthy, "cpu": machine.cpu, "architecture": machine.architecture,
-                          "cores": machine.cores, "features": list(machine.features), "int8": int8, "parts": rows})  # fmt: skip
+                          "cores": machine.cores, "features": list(machine.features), "int8": int8, "loops": loops, "parts": rows})  # fmt: skip
         return 0 if healthy else 1
     output.say(f"{machine.cpu}, {machine.architecture}, {machine.cores} usable cores, {machine.system}")
     output.say(
         f"int8 instructions: {' '.join(int8) or 'none: int8 models run slower here, and 8-bit sums may saturate'}"
     )
+    output.say(f"preprocessing loops: {_loops_text(loops)}")
     lines = [[str(r["name"]), str(r["found"] or "missing"), str(r["purpose"]), str(r["add"] or "")] for r in rows]
     output.table("", ["part", "found", "for", "add it with"], lines, left=4)
     return 0 if healthy else 1
@@ -84,3 +86,20 @@ def _native() -> str | None:
     except ImportError:
         return None
     return str(_native.__version__)
+
+
+def _loops() -> str | None:
+    """The loops that preprocess frames on this CPU, as ``Plan.loops`` names them."""
+    try:
+        from edgevision import _native
+    except ImportError:
+        return None
+    return str(_native.available_loops()[0])
+
+
+def _loops_text(loops: str | None) -> str:
+    if loops is None:
+        return "none: the native module is missing"
+    if loops in ("sse41", "scalar"):
+        return f"{loops}: the same tensors, but several times slower than on a CPU with fused multiply-add"
+    return loops

@@ -190,6 +190,16 @@ def int8_candidate(calibrated: Calibrated, keep_float: Sequence[str] = (), key: 
     )
 
 
+def int8_candidates(calibrated: Sequence[Calibrated], keep_float: Sequence[str] = ()) -> list[Candidate]:
+    """One int8 graph for each dialect; those that come out the same are one."""
+    found: list[Candidate] = []
+    for one in calibrated:
+        candidate = int8_candidate(one, keep_float, "int8" if not found else f"int8-{one.dialect.name}")
+        if all(candidate.graph != other.graph for other in found):
+            found.append(candidate)
+    return found
+
+
 def _first_photos(tensors: Tensors) -> list[npt.NDArray[Any]]:
     """Whole batches from the start, until there are ``SENSITIVITY_PHOTOS``."""
     taken: list[npt.NDArray[Any]] = []

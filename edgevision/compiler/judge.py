@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,14 @@ def verdict(
         proven=passed and high <= max_drop and not trained_on, note="; ".join(notes),
         max_class_drop=max_class_drop,
     )  # fmt: skip
+
+
+def accuracies(
+    outputs: Mapping[str, Outputs], reference: Outputs, truth: npt.NDArray[np.int64] | None
+) -> dict[str, float]:
+    """The verdict's metric in percent for raw outputs [n, k] by name: top-1, or without labels agreement with float."""
+    expected = reference.argmax(1) if truth is None else truth
+    return {name: float(100 * np.mean(raw.argmax(1) == expected)) for name, raw in outputs.items()}
 
 
 def _losing(

@@ -27,7 +27,8 @@ from edgevision.latency import measure_interleaved
 # (engine, precision) to try for a float graph. bfloat16 is the engine's own rounding of it.
 _FLOAT_VARIANTS = (("onnxruntime", "float32"), ("openvino", "float32"), ("openvino", "bfloat16"))
 FOOTPRINT_LIMIT_S = 300
-REFERENCE = "onnxruntime-float"  # the variant that every other is compared with
+REFERENCE = "onnxruntime-float"  # the variant that every other is compared with,
+ORIGINAL = "original"  # unless the network was pruned: then it is that of this candidate, the network before
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ def variants(candidates: Sequence[Candidate]) -> tuple[tuple[Variant, ...], dict
 
 
 def _engines(candidate: Candidate) -> tuple[tuple[str, str], ...]:
+    if candidate.key == ORIGINAL:
+        return _FLOAT_VARIANTS[:1]
     if candidate.precision == "float32":
         return _FLOAT_VARIANTS
     return tuple((engine, "float32") for engine in ENGINES[candidate.dialect])
@@ -93,7 +96,7 @@ def measure(
     latency: dict[str, dict[tuple[int, int], tuple[float, float]]] = {variant.id: {} for variant in found}
     for place, (threads, batch) in enumerate(settings):
         progress("measure", place, len(settings) + 1)
-        for name, times in _latency(found, tensor, threads, batch, rounds, seed).items():
+        for name, times in measure_latency(found, tensor, threads, batch, rounds, seed).items():
             latency[name][threads, batch] = times
     rows = []
     for place, variant in enumerate(found):
@@ -122,9 +125,10 @@ def measure(
     return tuple(rows)
 
 
-def _latency(
+def measure_latency(
     found: Sequence[Variant], tensor: npt.NDArray[Any], threads: int, batch: int, rounds: int, seed: int
 ) -> Mapping[str, tuple[float, float]]:
+    """p50 and p90 of engine latency in ms by variant id, interleaved; ``tensor`` [1, …] is repeated to fill a batch."""
     engines = {variant.id: variant.open(threads) for variant in found}
     try:
         calls = {}

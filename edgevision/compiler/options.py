@@ -43,6 +43,10 @@ class CompileOptions:
     ``data``: calibration photos; ``val``: judge photos; without ``val``, half of ``data`` by content is kept for
     judging; without either, the photos that the checkpoint carries. ``keep``: share of right answers that stay above
     the unknown-threshold. ``golden``: folder of pictures to store as golden frames.
+
+    ``prune``: share of the channels of all prunable layers to remove; ``target_latency_ms``: remove as few as bring the
+    quickest variant there. ``prune_minutes``: of fine-tuning, where photos are labelled; 0 = none. ``save_pruned``: where
+    to write the pruned network as a checkpoint.
     """
 
     precision: Precision = Precision.AUTO
@@ -61,6 +65,11 @@ class CompileOptions:
     batch: int | None = None
     keep: float = 0.95
     golden: Path | None = None
+    prune: float | None = None
+    target_latency_ms: float | None = None
+    prune_minutes: float = 10.0
+    prune_multiple: int = 8
+    save_pruned: Path | None = None
     calibration_limit: int = 512
     rounds: int = 40
     seed: int = 0
@@ -69,6 +78,19 @@ class CompileOptions:
         for name, points in (("--max-drop", self.max_drop), ("--max-class-drop", self.max_class_drop)):
             if not 0 <= points <= 100:
                 raise InputError(f"{name} is in points, 0…100, got {points}")
+        if self.prune is not None and not 0 < self.prune <= 0.95:
+            raise InputError(f"--prune is a share of the channels, above 0 and up to 0.95, got {self.prune}")
+        if self.prune is not None and self.target_latency_ms is not None:
+            raise InputError("--prune says how much, --target-latency how quick: give one of them")
+        if self.target_latency_ms is not None and not self.target_latency_ms > 0:
+            raise InputError(f"--target-latency is above 0 ms, got {self.target_latency_ms}")
+        if not self.prune_minutes >= 0 or self.prune_multiple < 1:
+            raise InputError(
+                f"--prune-minutes is at least 0 and --prune-multiple at least 1, got {self.prune_minutes} and "
+                f"{self.prune_multiple}"
+            )
+        if self.save_pruned is not None and not self.prunes:
+            raise InputError("--save-pruned needs --prune or --target-latency")
         if not 0.5 <= self.keep < 1:
             raise InputError(f"--keep is a share of right answers, 0.5…1, got {self.keep}")
         for name in ("threads", "batch"):
@@ -77,6 +99,19 @@ class CompileOptions:
                 raise InputError(f"--{name} is 1…256, got {value}")
         if self.calibration_limit < 16:
             raise InputError(f"at least 16 calibration photos are needed, the limit given is {self.calibration_limit}")
+
+    @property
+    def prunes(self) -> bool:
+        """Whether the network is to be pruned."""
+        return self.prune is not None or self.target_latency_ms is not None
+
+
+def refuse_to_overwrite(target: Path, source: Path, options: CompileOptions) -> None:
+    """Raise InputError when the bundle would replace something that it is made of."""
+    given = (source, options.data, options.val, options.labels, options.preprocess)
+    for path in (Path(value) for value in given if value is not None):
+        if target.is_file() and path.is_file() and target.samefile(path):
+            raise InputError(f"{target} is read to make the bundle and would be replaced by it; name another with -o")
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,26 @@ import numpy.typing as npt
 
 from edgevision.bundle.manifest import Manifest, Verdict
 from edgevision.compiler import choose, judge, measure, photos
-from edgevision.compiler.calibration_doctor import examine
+from edgevision.compiler.examination import examine_photos
 from edgevision.compiler.export import export_float
-from edgevision.compiler.int8 import Calibrated, calibrate, for_dialect, int8_candidate, restore, sensitive_nodes
-from edgevision.compiler.measure import REFERENCE, Variant
-from edgevision.compiler.options import Candidate, CompileOptions, Objective, Precision, ProgressFn, Row, silent
+from edgevision.compiler.int8 import Calibrated, calibrate, for_dialect, int8_candidates, restore, sensitive_nodes
+from edgevision.compiler.measure import ORIGINAL, REFERENCE, Variant
+from edgevision.compiler.options import (
+    Candidate,
+    CompileOptions,
+    Objective,
+    Precision,
+    ProgressFn,
+    Row,
+    refuse_to_overwrite,
+    silent,
+)
 from edgevision.compiler.pack import pack, pick_golden, read_golden, run_golden
+from edgevision.compiler.pruned import Pruned, check_can_save, prune_source, save_pruned
 from edgevision.compiler.report import Report
 from edgevision.compiler.report_page import report_files
 from edgevision.compiler.source import SourceModel, SourceOptions, load_source
 from edgevision.compiler.targets import ENGINES, cpu_target
-from edgevision.compiler.training_ranges import training_shift
 from edgevision.engines import available_engines
 from edgevision.errors import BudgetError, InputError
 from edgevision.files import ensure_writable
@@ -37,8 +46,6 @@ from edgevision.tasks.classify import ClassifyTask
 MAX_LOOKS = 4  # int8 graphs that the judge photos see before compile gives up on int8
 BASE_ENGINE = "onnxruntime"  # what every installation has
 THROUGHPUT_BATCH = 8
-JUDGE_COPIES = 1000  # judge photos that are searched for copies of calibration photos
-SHIFT_PHOTOS = 32  # that are compared with the training's
 GOLDEN_POOL = 64  # calibration photos that golden frames are chosen from
 
 
@@ -74,6 +81,7 @@ class _Job:
     threads: int
     batch: int
     progress: ProgressFn
+    reference: str = REFERENCE  # id of the variant that every other is compared with
 
     @property
     def settings(self) -> tuple[tuple[int, int], ...]:
@@ -113,7 +121,7 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
     Raises InputError and its kin for what cannot be used, BudgetError when nothing fits the budget; then ``target``
     is what it was.
     """
-    _refuse_to_overwrite(target, source, options)
+    refuse_to_overwrite(target, source, options)
     ensure_writable(target)
     chosen_golden = None if options.golden is None else read_golden(options.golden)
     progress("load", 0, 0)
@@ -121,16 +129,22 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
         source, SourceOptions(options.arch, options.preprocess, options.labels, options.output, options.trust)
     )
     sets = photos.gather(options, model.labels, model.photos, model.trained_on)
+    job = _job(options, model, sets, progress)
+    examined = _examine(job)
     progress("export", 0, 0)
     float_graph, parity = export_float(model)
-    job = _job(options, model, sets, progress)
-
     candidates = [Candidate("float", float_graph, "float32", "float")]
-    examined = _examine(job)
+    pruned = _prune(job)
+    if pruned is not None:
+        model = pruned.model
+        job = replace(job, model=model, reference=f"{BASE_ENGINE}-{ORIGINAL}")
+        candidates = [Candidate(ORIGINAL, float_graph, "float32", "float")]
+        float_graph, parity = export_float(model)
+        candidates.append(Candidate("float", float_graph, "float32", "float"))
     calibrated: tuple[Calibrated, ...] = ()
     if options.precision is not Precision.FLOAT and sets.calibration:
         calibrated = _calibrate(job, float_graph)
-        candidates += _int8_candidates(calibrated)
+        candidates += int8_candidates(calibrated)
     judged = _judge(job, _measure(job, candidates))
     if calibrated and _int8_failed(judged):
         judged = _restore(job, calibrated, judged)
@@ -140,7 +154,8 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
         source=model.info, options=options, parity=parity, rows=_table(job, judged), missing=measured.missing,
         chosen=packed[0].id if packed else None, verdict=judged.verdicts.get(packed[0].id) if packed else None,
         verdicts=judged.verdicts, why=_why(job, judged), estimators=calibrated[0].estimators if calibrated else {},
-        sets=sets, notes=(*sets.notes, *examined, *measured.notes, *judged.notes), settings=job.settings,
+        sets=sets, notes=(*sets.notes, *examined, *_pruning_notes(pruned, judged), *measured.notes, *judged.notes),
+        settings=job.settings, pruning=None if pruned is None else pruned.to_dict(),
     )  # fmt: skip
     if not packed:
         raise BudgetError(report.refusal())
@@ -150,17 +165,11 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
     bundle_id, manifest = pack(
         target, name=target.stem, labels=model.labels, output=model.output, spec=model.spec,
         candidates={c.key: c for c in measured.candidates}, rows=packed, golden=golden,
-        verdicts=judged.verdicts, source=_source(model, measured.rows[REFERENCE]), data=sets.describe(), report=report_files(report),
+        verdicts=judged.verdicts, source=_source(model, measured.rows[job.reference]), data=sets.describe(), report=report_files(report),
     )  # fmt: skip
+    if pruned is not None and options.save_pruned is not None:
+        save_pruned(source, options.save_pruned, pruned)
     return CompileResult(target, bundle_id, manifest, report, float_graph)
-
-
-def _refuse_to_overwrite(target: Path, source: Path, options: CompileOptions) -> None:
-    """Raise InputError when the bundle would replace something that it is made of."""
-    given = (source, options.data, options.val, options.labels, options.preprocess)
-    for path in (Path(value) for value in given if value is not None):
-        if target.is_file() and path.is_file() and target.samefile(path):
-            raise InputError(f"{target} is read to make the bundle and would be replaced by it; name another with -o")
 
 
 def _job(options: CompileOptions, model: SourceModel, sets: photos.PhotoSets, progress: ProgressFn) -> _Job:
@@ -170,18 +179,33 @@ def _job(options: CompileOptions, model: SourceModel, sets: photos.PhotoSets, pr
 
 
 def _examine(job: _Job) -> tuple[str, ...]:
-    """What the calibration doctor says of the photos that the user gave. Raises DataError where they are no good."""
-    o, model = job.options, job.model
-    given = o.data is not None or model.photos is not None
-    if o.precision is Precision.FLOAT or not job.calibration or not given:
+    """What is said of the photos that the user gave. Raises DataError where they are no good."""
+    given = job.options.data is not None or job.model.photos is not None
+    if job.options.precision is Precision.FLOAT or not job.calibration or not given:
         return ()
-    diagnosis = examine(job.calibration, photos.spread(job.sets.judge, JUDGE_COPIES), model.labels, job.progress)
-    diagnosis.check()
-    notes = list(diagnosis.notes())
-    if model.module is not None and model.batch is None:
-        shift = training_shift(model.module, photos.prepared(job.calibration[:SHIFT_PHOTOS], model.spec))
-        notes += [shift.note()] if shift is not None and shift.note() else []
-    return tuple(notes)
+    return examine_photos(job.model, job.calibration, job.sets.judge, job.progress)
+
+
+def _prune(job: _Job) -> Pruned | None:
+    """The model with fewer channels, where that is asked for."""
+    o = job.options
+    if not o.prunes:
+        return None
+    if not job.calibration:
+        raise InputError("pruning needs photos to see which channels matter; give --data FOLDER_OR_LIST")
+    if o.save_pruned is not None:
+        check_can_save(job.model)
+        ensure_writable(o.save_pruned)
+    return prune_source(job.model, job.sets.calibration, o, cpu_target().dialects, job.threads, job.progress)
+
+
+def _pruning_notes(pruned: Pruned | None, judged: _Judged) -> tuple[str, ...]:
+    """What pruning took, and what of the loss is its own."""
+    if pruned is None:
+        return ()
+    rows = judged.measured.rows
+    chosen = rows[judged.packed[0].id].metric if judged.packed else None
+    return pruned.notes(rows[f"{BASE_ENGINE}-{ORIGINAL}"].metric, rows[REFERENCE].metric, chosen)
 
 
 def _calibrate(job: _Job, float_graph: bytes) -> tuple[Calibrated, ...]:
@@ -191,16 +215,6 @@ def _calibrate(job: _Job, float_graph: bytes) -> tuple[Calibrated, ...]:
     first, *others = [d for d in cpu_target().dialects if any(engine in present for engine in ENGINES[d.name])]
     calibrated = calibrate(float_graph, tensors, job.model.output, job.threads, job.progress, first)
     return (calibrated, *(for_dialect(calibrated, dialect, job.progress) for dialect in others))
-
-
-def _int8_candidates(calibrated: Sequence[Calibrated], keep_float: Sequence[str] = ()) -> list[Candidate]:
-    """One int8 graph for each dialect; those that come out the same are one."""
-    found: list[Candidate] = []
-    for one in calibrated:
-        candidate = int8_candidate(one, keep_float, "int8" if not found else f"int8-{one.dialect.name}")
-        if all(candidate.graph != other.graph for other in found):
-            found.append(candidate)
-    return found
 
 
 def _measure(job: _Job, candidates: Sequence[Candidate], known: _Measured | None = None) -> _Measured:
@@ -214,7 +228,7 @@ def _measure(job: _Job, candidates: Sequence[Candidate], known: _Measured | None
     if job.calibration:
         spec, threads = job.model.spec, job.threads
         outputs = judge.outputs_on(found, job.calibration, spec, threads, "calibration photos", job.progress)
-        new = _fitted(job, replace(new, outputs=outputs), (known.outputs if known else outputs)[REFERENCE])
+        new = _fitted(job, replace(new, outputs=outputs), (known.outputs if known else outputs)[job.reference])
     return new if known is None else _merged(known, new)
 
 
@@ -255,53 +269,61 @@ def _merged(known: _Measured, new: _Measured) -> _Measured:
 
 
 def _judge(job: _Job, measured: _Measured, known: _Judged | None = None) -> _Judged:
-    """Show variants to the judge photos, best first, until one stays within the budget; keep its graph's that do.
+    """Show variants to the judge photos, best first, until one stays within the budget, and one of the base runtime.
 
     Variants of one graph are shown together, with float. What the photos said of graphs in ``known`` that are still
     there holds. Each int8 graph shown is one look more at them.
     """
     o = job.options
-    finalists = choose.ranked(list(measured.rows.values()), o.precision, o.objective, job.threads, job.batch)
+    offered = [row for row in measured.rows.values() if row.candidate != ORIGINAL]
+    finalists = choose.ranked(offered, o.precision, o.objective, job.threads, job.batch)
     if not job.sets.judge:
-        return _Judged(measured, _with_base(measured, finalists), {}, {})
+        return _Judged(measured, _with_base(measured, finalists, job.reference), {}, {})
     truth = photos.labels_of(job.sets.judge)
     trained_on = any(photo.seen for photo in job.sets.judge)
     still = [i for i in known.outputs if measured.variants.get(i) is known.measured.variants[i]] if known else []
     outputs = {i: known.outputs[i] for i in still} if known else {}
     verdicts = {i: v for i, v in known.verdicts.items() if i in still} if known else {}
     looks = known.looks if known else 0
+    found = False
     for row in finalists:
+        if found and row.engine != BASE_ENGINE:
+            continue
+        siblings = [other for other in finalists if other.candidate == row.candidate]
         if row.id not in verdicts:
-            siblings = [other.id for other in finalists if other.candidate == row.candidate]
-            shown = [measured.variants[i] for i in dict.fromkeys((REFERENCE, *siblings)) if i not in outputs]
+            wanted = (job.reference, REFERENCE, *(other.id for other in siblings))
+            shown = [measured.variants[i] for i in dict.fromkeys(wanted) if i not in outputs]
             outputs |= judge.outputs_on(
                 shown, job.sets.judge, job.model.spec, job.threads, "judge photos", job.progress
             )
             is_int8 = measured.variants[row.id].candidate.precision == "int8"
             looks += is_int8
-            for i in siblings:
-                verdicts[i] = judge.verdict(
-                    outputs[REFERENCE], outputs[i], truth, o.max_drop, job.model.labels, max_class_drop=o.max_class_drop,
-                    trained_on=trained_on, looks=looks if is_int8 else 1,
+            for other in siblings:
+                verdicts[other.id] = judge.verdict(
+                    outputs[job.reference], outputs[other.id], truth, o.max_drop, job.model.labels,
+                    max_class_drop=o.max_class_drop, trained_on=trained_on, looks=looks if is_int8 else 1,
                 )  # fmt: skip
-        if verdicts[row.id].passed:
+        found = found or verdicts[row.id].passed
+        if found and any(verdicts[other.id].passed and other.engine == BASE_ENGINE for other in siblings):
             break
     metrics = {i: v.value for i, v in verdicts.items()}
     if verdicts:
-        metrics[REFERENCE] = next(iter(verdicts.values())).reference
+        metrics |= judge.accuracies(
+            {i: o for i, o in outputs.items() if i not in metrics}, outputs[job.reference], truth
+        )
     rows = {i: replace(row, metric=metrics.get(i)) for i, row in measured.rows.items()}
     judged = replace(measured, rows=rows)
     passed = [rows[row.id] for row in finalists if row.id in verdicts and verdicts[row.id].passed]
-    return _Judged(judged, _with_base(judged, passed), verdicts, outputs, looks)
+    return _Judged(judged, _with_base(judged, passed, job.reference), verdicts, outputs, looks)
 
 
-def _with_base(measured: _Measured, usable: Sequence[Row]) -> tuple[Row, ...]:
+def _with_base(measured: _Measured, usable: Sequence[Row], reference: str) -> tuple[Row, ...]:
     """The variants of the best one's graph; behind them, where none of these runs on the base runtime, the best one
     that does, or float.
     """
     packed = tuple(row for row in usable if row.candidate == usable[0].candidate)
     if packed and all(row.engine != BASE_ENGINE for row in packed):
-        base = next((row for row in usable if row.engine == BASE_ENGINE), measured.rows[REFERENCE])
+        base = next((row for row in usable if row.engine == BASE_ENGINE), measured.rows[reference])
         return (*packed, base)
     return packed
 
@@ -327,7 +349,7 @@ def _restore(job: _Job, calibrated: Sequence[Calibrated], judged: _Judged) -> _J
         if candidate is None:
             break
         back = len(candidate.float_parts)
-        made = _int8_candidates(calibrated, candidate.float_parts)
+        made = int8_candidates(calibrated, candidate.float_parts)
         judged = _judge(job, _measure(job, made, judged.measured), judged)
         if not _int8_failed(judged):
             note = f"back to float for accuracy's sake: {', '.join(candidate.float_parts)}"

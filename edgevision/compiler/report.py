@@ -36,6 +36,7 @@ class Report:
     sets: PhotoSets
     notes: tuple[str, ...]
     settings: tuple[tuple[int, int], ...]
+    pruning: Mapping[str, Any] | None = None
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Header and lines of the table of variants, as text. ``TABLE_LEGEND`` explains the columns."""
@@ -93,6 +94,7 @@ class Report:
             "range_estimators": dict(self.estimators),
             "data": self.sets.describe(),
             "notes": list(self.notes),
+            "pruning": None if self.pruning is None else dict(self.pruning),
             "environment": asdict(environment()),
         }
 

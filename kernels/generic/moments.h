@@ -96,7 +96,7 @@ inline int32_t sum_across_once(const Job& job, const Sums& sums, NextRows& next,
     F8 pixel[8];
 #pragma GCC unroll 8
     for (int32_t i = 0; i < 8; ++i, weight += 4) {
-      pixel[i] = fma(all(weight[1]), moment, fma(all(weight[0]), mass, zero()));
+      pixel[i] = fma(all(weight[1]), moment, multiply(all(weight[0]), mass));
       sums.template sum_segment<kPairs>(x + i + 1, &mass, &moment);
       pixel[i] = fma(all(weight[3]), moment, fma(all(weight[2]), mass, pixel[i]));
     }

@@ -55,10 +55,9 @@ class YuvColumns {
           }
         }
         convert_.pixel(luma, chroma, pixel);
-        const F8 place = all(static_cast<float>(y - begin));
         for (int c = 0; c < 3; ++c) {
           line[c] = add(line[c], pixel[c]);
-          line[3 + c] = fma(place, pixel[c], line[3 + c]);
+          line[3 + c] = fma_whole(y - begin, pixel[c], line[3 + c]);  // below 2^15, of multiples of 2^-26
         }
       }
       interleave6(line, columns_ + static_cast<int64_t>(x - origin) * 8);
@@ -82,12 +81,18 @@ class YuvColumns {
     const int32_t* begin = job_.columns.segment + segment;
     const float* column = columns_ + static_cast<int64_t>(begin[0] - job_.columns.segment[0]) * 8;
     const float* const end = columns_ + static_cast<int64_t>(begin[1] - job_.columns.segment[0]) * 8;
-    F8 sum = zero(), weighted = zero(), place = zero();
-    for (; column < end; column += 8) {
+    F8 sum = zero(), weighted = zero();
+    int32_t place = 0;
+    // Times 0 … 63, less than 2^11 in all, what is below 2^15 and a multiple of 2^-26 fits 53 bits.
+    for (; column < end && place < 64; column += 8, ++place) {
       const F8 v = load(column);
       sum = add(sum, v);
-      weighted = fma(place, v, weighted);
-      place = add(place, all(1.0f));
+      weighted = fma_whole(place, v, weighted);
+    }
+    for (; column < end; column += 8, ++place) {
+      const F8 v = load(column);
+      sum = add(sum, v);
+      weighted = fma(all(static_cast<float>(place)), v, weighted);
     }
     *mass = sum;
     *moment = weighted;

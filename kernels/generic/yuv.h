@@ -11,16 +11,17 @@ class YuvConverter {
       : foot_(all(m.foot)), luma_(all(m.luma)), blue_cb_(all(m.blue_cb)), green_cb_(all(m.green_cb)),
         green_cr_(all(m.green_cr)), red_cr_(all(m.red_cr)), bias_{all(m.bias[0]), all(m.bias[1]), all(m.bias[2])} {}
 
-  // The order of operations is pixel.h's: chroma_terms, then yuv_pixel.
+  // The order of operations is pixel.h's: chroma_terms, then yuv_pixel. Bytes times constants that are multiples of 2^-26
+  // make sums below 2^10 that are, too, before and after rounding: fma53 will do.
   EV_INLINE void chroma(F8 cb, F8 cr, F8* terms) const {
-    terms[0] = fma(cb, blue_cb_, bias_[0]);
-    terms[1] = fma(cb, green_cb_, fma(cr, green_cr_, bias_[1]));
-    terms[2] = fma(cr, red_cr_, bias_[2]);
+    terms[0] = fma53(cb, blue_cb_, bias_[0]);
+    terms[1] = fma53(cb, green_cb_, fma53(cr, green_cr_, bias_[1]));
+    terms[2] = fma53(cr, red_cr_, bias_[2]);
   }
 
   EV_INLINE void pixel(F8 y, const F8* terms, F8* bgr) const {
     const F8 light = max(y, foot_);
-    for (int c = 0; c < 3; ++c) bgr[c] = clamp(fma(light, luma_, terms[c]), zero(), all(255.0f));
+    for (int c = 0; c < 3; ++c) bgr[c] = clamp(fma53(light, luma_, terms[c]), zero(), all(255.0f));
   }
 
   EV_INLINE void operator()(F8 y, F8 cb, F8 cr, F8* bgr) const {

@@ -28,6 +28,9 @@ inline F8 zero() { return all(0.0f); }
 inline F8 add(F8 a, F8 b) { return {vaddq_f32(a.low, b.low), vaddq_f32(a.high, b.high)}; }
 inline F8 sub(F8 a, F8 b) { return {vsubq_f32(a.low, b.low), vsubq_f32(a.high, b.high)}; }
 inline F8 fma(F8 a, F8 b, F8 c) { return {vfmaq_f32(c.low, a.low, b.low), vfmaq_f32(c.high, a.high, b.high)}; }
+inline F8 fma53(F8 a, F8 b, F8 c) { return fma(a, b, c); }
+inline F8 fma_whole(int32_t n, F8 v, F8 c) { return fma(all(static_cast<float>(n)), v, c); }
+inline F8 multiply(F8 a, F8 b) { return fma(a, b, zero()); }
 inline F8 max(F8 a, F8 b) { return {vmaxq_f32(a.low, b.low), vmaxq_f32(a.high, b.high)}; }
 inline F8 clamp(F8 v, F8 low, F8 high) {
   return {vminq_f32(vmaxq_f32(v.low, low.low), high.low), vminq_f32(vmaxq_f32(v.high, low.high), high.high)};

@@ -200,6 +200,26 @@ def test_doctor(edgevision):
         assert (part["found"] is None) == (part["add"] is not None)
 
 
+@pytest.mark.parametrize(
+    ("loops", "told"),
+    [
+        ("avx2", "preprocessing loops: avx2"),
+        ("neon", "preprocessing loops: neon"),
+        ("sse41", "preprocessing loops: sse41: the same tensors, but several times slower"),
+        ("scalar", "preprocessing loops: scalar: the same tensors, but several times slower"),
+        (None, "preprocessing loops: none: the native module is missing"),
+    ],
+)
+def test_doctor_names_the_loops(edgevision, monkeypatch, loops, told):
+    from edgevision.cli import doctor
+
+    monkeypatch.setattr(doctor, "_loops", lambda: loops)
+    out = edgevision("doctor").out
+    assert told in " ".join(out.split())
+    assert ("slower than" in " ".join(out.split())) == (loops in ("sse41", "scalar"))
+    assert edgevision("doctor", "--json").json["loops"] == loops
+
+
 def test_doctor_without_an_engine(edgevision, monkeypatch):
     from edgevision.cli import doctor
 

@@ -11,6 +11,9 @@
 #include <random>
 
 #include "pixel.h"
+#if defined(__SSE4_1__)
+#include "sse41/vector.h"
+#endif
 
 namespace {
 
@@ -75,6 +78,39 @@ Triple triple(std::mt19937_64& random, int kind) {
       return {static_cast<float>(low) * 0x1p-32f, static_cast<float>(high & 255), static_cast<float>(last) * 0x1p-24f};
   }
 }
+
+#if defined(__SSE4_1__)
+// Eight at a time, as a CPU without such an instruction does.
+bool check_fma_of_vectors(int64_t count) {
+  std::mt19937_64 random(4);
+  for (int64_t i = 0; i < count; i += 8) {
+    float a[8], b[8], c[8], sum[8], product[8];
+    for (int k = 0; k < 8; ++k) {
+      const Triple t = triple(random, static_cast<int>((i / 8 + (k == 5)) % kKinds));  // a lane that may need more care
+      a[k] = t.a;
+      b[k] = t.b;
+      c[k] = t.c;
+    }
+    sse41::store(sum, sse41::fma(sse41::load(a), sse41::load(b), sse41::load(c)));
+    sse41::store(product, sse41::multiply(sse41::load(a), sse41::load(b)));
+    for (int k = 0; k < 8; ++k) {
+      if (bits_of(sum[k]) != bits_of(std::fma(a[k], b[k], c[k]))) {
+        std::fprintf(stderr, "sse41::fma(%a, %a, %a) is %a\n", a[k], b[k], c[k], sum[k]);
+        return false;
+      }
+      const float expected = std::fma(a[k], b[k], 0.0f);
+      const bool vanished = expected == 0.0f && a[k] != 0.0f && b[k] != 0.0f;  // as no product of multiply does
+      if (!vanished && bits_of(product[k]) != bits_of(expected)) {
+        std::fprintf(stderr, "sse41::multiply(%a, %a) is %a\n", a[k], b[k], product[k]);
+        return false;
+      }
+    }
+  }
+  return true;
+}
+#else
+bool check_fma_of_vectors(int64_t) { return true; }
+#endif
 
 bool check_fma(int64_t count) {
   std::mt19937_64 random(1);
@@ -161,7 +197,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: check_pixel [MILLIONS]\n");
     return 2;
   }
-  if (!check_fma(millions * 1000000) || !check_half() || !check_round()) return 1;
+  if (!check_fma(millions * 1000000) || !check_fma_of_vectors(millions * 1000000) || !check_half() || !check_round()) return 1;
 #if defined(EV_SOFTWARE_FMA)
   const char* how = "worked out in double";
 #else
