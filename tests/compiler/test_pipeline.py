@@ -142,7 +142,7 @@ def paced(monkeypatch):
             measured.extend(variant.id for variant in found)
             return {variant.id: (ms[variant.candidate.key], 2 * ms[variant.candidate.key]) for variant in found}
 
-        monkeypatch.setattr(measure, "_latency", latency)
+        monkeypatch.setattr(measure, "measure_latency", latency)
         return measured
 
     return pace
@@ -257,7 +257,7 @@ def test_the_file_holds_what_was_found(compiled):
     assert report["source"]["kind"] == "pt2"
     assert result.manifest.preprocess == SPEC
     assert result.manifest.labels == LABELS
-    assert list(dict.fromkeys(steps))[:4] == ["load", "export", "look at photos", "calibrate"]
+    assert list(dict.fromkeys(steps))[:4] == ["load", "look at photos", "export", "calibrate"]
     assert {"range estimators", "measure", "judge photos", "pack"} <= set(steps)
 
 
