@@ -211,7 +211,11 @@ inline void moments_picture_of(const Job& job, int32_t begin, int32_t end, uint8
       });
     };
     if (rows.taps == 2) {  // so it is whenever a picture shrinks by less than kSegmentRows
-      shaded([&](int c, int32_t x) EV_INLINE_LAMBDA { return add_segments(segments, 2, pitch, c, x, zero()); });
+      shaded([&](int c, int32_t x) EV_INLINE_LAMBDA {
+        const float* line = segments[0].lines + c * pitch + x;
+        const F8 sum = fma(all(segments[0].moment), load(line + 3 * pitch), multiply(all(segments[0].mass), load(line)));
+        return add_segments(segments + 1, 1, pitch, c, x, sum);
+      });
     } else {
       shaded([&](int c, int32_t x) EV_INLINE_LAMBDA {
         return add_segments(segments, count, pitch, c, x, fresh ? zero() : load(partial + c * pitch + x));

@@ -102,11 +102,13 @@ EV_ALWAYS F8 fma_whole(int32_t n, F8 v, F8 c) {
   return {_mm_add_ps(_mm_mul_ps(factor.low, v.low), c.low), _mm_add_ps(_mm_mul_ps(factor.high, v.high), c.high)};
 }
 
-// fma(a, b, zero()) for products that are 0 or do not underflow to it: they are rounded once anyway, and the sum makes +0
-// of -0.
+// fma(a, b, zero()): the product, rounded once anyway, and +0 where a factor is 0. A negative one that rounds to 0 stays -0.
 EV_ALWAYS F8 multiply(F8 a, F8 b) {
-  return {_mm_add_ps(_mm_mul_ps(a.low, b.low), _mm_setzero_ps()),
-          _mm_add_ps(_mm_mul_ps(a.high, b.high), _mm_setzero_ps())};
+  const auto four = [](__m128 x, __m128 y) {
+    const __m128 none = _mm_setzero_ps();
+    return _mm_and_ps(_mm_mul_ps(x, y), _mm_and_ps(_mm_cmpneq_ps(x, none), _mm_cmpneq_ps(y, none)));
+  };
+  return {four(a.low, b.low), four(a.high, b.high)};
 }
 
 EV_ALWAYS __m128i load16(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
