@@ -81,9 +81,10 @@ def environment() -> Environment:
 def pack(
     target: Path, *, name: str, labels: Sequence[Label], output: str, spec: PreprocessSpec,
     candidates: Mapping[str, Candidate], rows: Sequence[Row], golden: Golden, verdicts: Mapping[str, Verdict],
-    source: Mapping[str, Any], data: Mapping[str, Any], report: Mapping[str, bytes],
+    source: Mapping[str, Any], data: Mapping[str, Any], attached: Mapping[str, bytes],
 ) -> tuple[str, Manifest]:  # fmt: skip
-    """Write the bundle. ``rows``: the variants to offer, the chosen one first, with ``verdicts`` by variant.
+    """Write the bundle. ``rows``: the variants to offer, the chosen one first, with ``verdicts`` by variant;
+    ``attached``: further entries, such as the report.
 
     Returns the bundle's id and the manifest as it was written.
     """
@@ -94,7 +95,7 @@ def pack(
     entries["golden/reference.npy"] = encode_outputs(golden.reference)
     for row in rows:
         entries[f"golden/{row.id}.npy"] = encode_outputs(golden.outputs[row.id])
-    entries.update(report)
+    entries.update(attached)
     manifest = Manifest(
         name=name,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -46,6 +46,7 @@ from edgevision.tasks.classify import ClassifyTask
 MAX_LOOKS = 4  # int8 graphs that the judge photos see before compile gives up on int8
 BASE_ENGINE = "onnxruntime"  # what every installation has
 THROUGHPUT_BATCH = 8
+RANGES = "calibration/ranges.json"  # in the bundle: the range table, keyed to float graph and photos
 GOLDEN_POOL = 64  # calibration photos that golden frames are chosen from
 
 
@@ -165,7 +166,7 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
     bundle_id, manifest = pack(
         target, name=target.stem, labels=model.labels, output=model.output, spec=model.spec,
         candidates={c.key: c for c in measured.candidates}, rows=packed, golden=golden,
-        verdicts=judged.verdicts, source=_source(model, measured.rows[job.reference]), data=sets.describe(), report=report_files(report),
+        verdicts=judged.verdicts, source=_source(model, measured.rows[job.reference]), data=sets.describe(), attached={**report_files(report), **({RANGES: calibrated[0].plain.table.to_json().encode()} if calibrated else {})},
     )  # fmt: skip
     if pruned is not None and options.save_pruned is not None:
         save_pruned(source, options.save_pruned, pruned)

@@ -240,6 +240,7 @@ def test_what_is_packed_runs_in_int8_and_on_the_base_runtime(compiled):
 
 def test_the_file_holds_what_was_found(compiled):
     from edgevision.bundle.reader import open_bundle
+    from edgevision.compiler.ranges import RangeTable
     from edgevision.model import verify_variants
 
     result, steps = compiled
@@ -248,6 +249,9 @@ def test_the_file_holds_what_was_found(compiled):
         assert bundle.id == result.bundle_id
         assert bundle.manifest == result.manifest
         assert "graphs/int8.onnx" in result.manifest.entries
+        table = RangeTable.from_json(bundle.read("calibration/ranges.json").decode())
+        table.check(result.float_graph)  # of this graph, and so fit to write other dialects from
+        assert table.photos == result.report.sets.describe()["calibration"]["count"]
         assert all(r.passed for r in verify_variants(bundle) if r.ran)
         assert len(bundle.golden_frames()) == 8
         report = json.loads(bundle.read("report/report.json"))
