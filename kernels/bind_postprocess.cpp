@@ -11,6 +11,7 @@
 #include <limits>
 #include <optional>
 
+#include "gil.h"
 #include "nms.h"
 #include "scores.h"
 
@@ -63,7 +64,7 @@ std::int64_t checked_nms(const Boxes& boxes, const Table<const float>& scores,
   batch.scores = scores.data();
   batch.classes = classes ? classes->data() : nullptr;
   const NmsOptions options{iou_threshold, static_cast<float>(score_threshold)};
-  nb::gil_scoped_release released;
+  const GilReleased released;
   return nms(batch, options, kept.shape(1), kept.data(), counts.data());
 }
 
@@ -73,7 +74,7 @@ std::int64_t checked_softmax(const Table<const T>& logits, double temperature, c
   require(logits.shape(0) == out.shape(0) && logits.shape(1) == out.shape(1), "expected out of the logits' shape");
   require_aligned(logits);
   require_aligned(out);
-  nb::gil_scoped_release released;
+  const GilReleased released;
   return softmax(logits.data(), logits.shape(0), logits.shape(1), temperature, out.data());
 }
 
@@ -85,7 +86,7 @@ std::int64_t checked_top_k(const Table<const T>& scores, const Table<std::int64_
   require_aligned(scores);
   require_aligned(indices);
   require_aligned(values);
-  nb::gil_scoped_release released;
+  const GilReleased released;
   return top_k(scores.data(), rows, scores.shape(1), count, indices.data(), values.data());
 }
 

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "buffer.h"
+#include "gil.h"
 #include "plan.h"
 #include "threads.h"
 
@@ -196,7 +197,7 @@ void run(const std::vector<Task>& tasks, int32_t threads) {
     const Task* task;
     int32_t begin, end;
   };
-  const nb::gil_scoped_release release;
+  const GilReleased released;
   if (threads == 1) {
     for (const Task& task : tasks) task.run_rows(0, task.plan().spec().height);
     return;
@@ -264,7 +265,7 @@ void bind_preprocess(nb::module_& m) {
             tasks.emplace_back(plan, planes, out, prepared);
             run(tasks, checked_threads(threads));
           },
-          "planes"_a, "out"_a, "prepared"_a = 0, "threads"_a = 1,
+          "planes"_a.none(), "out"_a.none(), "prepared"_a = 0, "threads"_a = 1,
           "Prepare a frame's planes into `out`. `prepared`: what `prepare` gave for this `out`, or 0.")
       .def(
           "prepare",
@@ -273,7 +274,7 @@ void bind_preprocess(nb::module_& m) {
             plan.write_pad(target.data(), 0, plan.spec().height);
             return reinterpret_cast<int64_t>(target.data());
           },
-          "out"_a, "Write the pad into `out`, and give its address.")
+          "out"_a.none(), "Write the pad into `out`, and give its address.")
       .def_prop_ro("loops", [](const Plan& plan) { return std::string(plan.loops().name); })
       .def_prop_ro("placement",
                    [](const Plan& plan) {
@@ -289,6 +290,9 @@ void bind_preprocess(nb::module_& m) {
         std::vector<Task> tasks;
         tasks.reserve(items.size());
         for (const auto& [plan, planes, out, prepared] : items) {
+          if (!nb::isinstance<Plan>(plan)) {
+            throw InvalidArgument(std::string("items: expected a Plan first in each, got ") + Py_TYPE(plan.ptr())->tp_name);
+          }
           tasks.emplace_back(*nb::cast<const Plan*>(plan), planes, out, prepared);
         }
         run(tasks, checked_threads(threads));

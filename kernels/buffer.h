@@ -34,8 +34,11 @@ class Buffer {
   int dimensions() const { return view_.ndim; }
   int64_t size(int axis) const { return view_.shape[axis]; }
   int64_t stride(int axis) const { return view_.strides[axis]; }  // bytes
-  // Code of the elements in the struct module.
-  std::string format() const { return view_.format == nullptr ? "B" : view_.format; }
+  // Code of the elements in the struct module. NumPy writes that of memory which is not aligned with "=".
+  std::string format() const {
+    const std::string code = view_.format == nullptr ? "B" : view_.format;
+    return code.size() > 1 && (code[0] == '=' || code[0] == '@') ? code.substr(1) : code;
+  }
 
   // Elements and shape, in NumPy's words where the owner has them.
   std::string description() const {
@@ -50,7 +53,6 @@ class Buffer {
     PyErr_Clear();
     return elements + " " + shape_text();
   }
-
 
   std::string shape_text() const {
     std::string text = "(";

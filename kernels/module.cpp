@@ -10,6 +10,9 @@
 #include "cpu_features.h"
 
 NB_MODULE(_native, m) {
+#if defined(NDEBUG)
+  nanobind::set_leak_warnings(false);  // a daemon thread keeps its plan when the interpreter ends, which is no leak
+#endif
   m.doc() = "Native part of EdgeVision";
   m.attr("__version__") = EDGEVISION_VERSION;
   m.def("cpu_features", &edgevision::cpu_features,

@@ -46,7 +46,7 @@ class Pool {
       places_ = helpers;
       generation_.fetch_add(1, std::memory_order_release);
     }
-    wake_.notify_all();
+    for (int32_t i = 0; i < helpers; ++i) wake_.notify_one();  // not all: an earlier call may have had more
     take_tasks(work, tasks);
     {
       const std::lock_guard<std::mutex> guard(mutex_);

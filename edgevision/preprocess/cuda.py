@@ -255,9 +255,7 @@ class _Batch:
         self._rows: dict[int, tuple[int, int]] = {}  # by frame: the rows of it that any item reads
         self._offsets: dict[int, list[int]] = {}  # by frame: of its planes in the slot
         self._places: dict[int, list[Place]] = {}  # by frame in device memory
-        self._blocks: dict[
-            Plan, tuple[int, bytes]
-        ] = {}  # tables that come along: offset in the slot, and what they are
+        self._blocks: dict[Plan, tuple[int, bytes]] = {}  # tables that come along: offset in the slot, what they are
 
     def add(self, frame: Frame, plan: Plan, tables: int | None) -> None:
         """One more item. ``tables``: as ``_Tables.find`` gives it."""

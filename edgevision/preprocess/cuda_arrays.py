@@ -85,7 +85,7 @@ def _from_dlpack(array: Any, what: str, stream: int | None) -> DeviceArray:
     kind = int(array.__dlpack_device__()[0])
     if kind not in _CUDA_MEMORY:
         raise InputError(f"{what}: expected an array in CUDA memory, got one of DLPack device type {kind}")
-    capsule = array.__dlpack__(stream=stream)
+    capsule = array.__dlpack__(stream=1 if stream == 0 else stream)  # DLPack's name for the default stream
     get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
     get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
     # The capsule is kept, not taken over: when it goes, it gives the memory back to its producer.

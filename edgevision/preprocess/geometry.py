@@ -6,6 +6,7 @@ Everything here is float64 and runs once per plan, so that every kernel, on any 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -49,13 +50,20 @@ class Taps:
 
 
 def check_region(region: Sequence[int] | None, height: int, width: int) -> Region:
-    """Give ``region`` (x, y, width, height), or the whole frame for None. Raises InputError where it leaves the frame."""
+    """Give ``region`` (x, y, width, height), or the whole frame for None.
+
+    Raises InputError where it leaves the frame, or is not four whole numbers: whoever has floats knows how to round them.
+    """
     if region is None:
         return Region(0, 0, width, height)
-    x, y, w, h = region if len(region) == 4 else (-1,) * 4
+    try:
+        x, y, w, h = (operator.index(side) for side in region)
+    except (TypeError, ValueError):
+        x, y, w, h = (-1,) * 4
     if x < 0 or y < 0 or w < 1 or h < 1 or x + w > width or y + h > height:
         raise InputError(
-            f"expected a region (x, y, width, height) inside the frame of {width}×{height} pixels, got {tuple(region)}"
+            f"expected a region (x, y, width, height) in whole pixels, inside the frame of {width}×{height} pixels, "
+            f"got {region!r}"
         )
     return Region(x, y, w, h)
 

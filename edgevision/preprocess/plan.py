@@ -72,6 +72,8 @@ class Plan:
 
     def check_frame(self, frame: Frame) -> None:
         """Raise InputError unless ``frame`` is in host memory and of the planned size, format and encoding."""
+        if not isinstance(frame, Frame):
+            raise InputError(f"expected a Frame, got {type(frame).__name__}; Frame.from_array makes one of an array")
         if frame.memory is not MemoryKind.HOST:
             raise InputError(f"expected a frame in host memory, got {frame.memory.name}; copy it to the host first")
         if (frame.height, frame.width, frame.format) != (self.height, self.width, self.format):
@@ -87,6 +89,8 @@ class Plan:
 
     def check_prepared(self, prepared: Prepared) -> int:
         """The address that ``prepared`` speaks of. Raises InputError where another plan made it."""
+        if not isinstance(prepared, Prepared):
+            raise InputError(f"prepared: expected what this plan's prepare() gave, got {type(prepared).__name__}")
         if prepared.plan is not self:
             raise InputError(
                 "prepared: expected what this plan's prepare() gave, got another plan's; prepare with this one"

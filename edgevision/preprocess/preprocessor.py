@@ -12,6 +12,7 @@ import numpy as np
 from edgevision import _native
 from edgevision.errors import InputError
 from edgevision.frames import Frame, ImageArray, MemoryKind
+from edgevision.preprocess.geometry import check_region
 from edgevision.preprocess.plan import Plan, Tensor, make_plan
 from edgevision.preprocess.spec import PreprocessSpec
 
@@ -41,13 +42,14 @@ class Preprocessor:
     def plan(self, frame: Frame, region: Sequence[int] | None = None) -> Plan:
         """The plan for frames like ``frame``, made when it is first needed."""
         encoding = frame.encoding if frame.format.is_yuv else None  # without meaning elsewhere
-        key = (frame.height, frame.width, frame.format, encoding, None if region is None else tuple(region))
+        area = check_region(region, frame.height, frame.width)
+        key = (frame.height, frame.width, frame.format, encoding, area)
         with self._lock:
             if (plan := self._plans.get(key)) is not None:
                 self._plans.move_to_end(key)
                 return plan
         # Made outside the lock: threads with known sizes need not wait. Two may make the same plan; one is kept.
-        plan = make_plan(self.spec, frame.height, frame.width, frame.format, frame.encoding, region)
+        plan = make_plan(self.spec, frame.height, frame.width, frame.format, frame.encoding, area)
         with self._lock:
             plan = self._plans.setdefault(key, plan)
             self._plans.move_to_end(key)
@@ -89,9 +91,12 @@ class Preprocessor:
         """
         if out is None:
             out = np.empty((len(frames), *self.spec.tensor_shape), self.spec.dtype.value)
-        if not isinstance(out, np.ndarray) or out.ndim != 4 or len(out) < len(frames):
+        shape = self.spec.tensor_shape
+        if not isinstance(out, np.ndarray) or len(out.shape) != 4 or out.shape[1:] != shape or len(out) < len(frames):
             got = f"shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-            raise InputError(f"out: expected room for {len(frames)} items of {self.spec.tensor_shape}, got {got}")
+            raise InputError(f"out: expected room for {len(frames)} items of {shape}, got {got}")
+        if len(frames) > 1 and abs(out.strides[0]) < out[0].nbytes:
+            raise InputError(f"out: expected items that do not overlap, got strides {out.strides}")
         if regions is not None and len(regions) != len(frames):
             raise InputError(f"regions: expected one for each of {len(frames)} frames, got {len(regions)}")
         items = []
@@ -108,7 +113,12 @@ def packed_frame(frame: Frame | ImageArray) -> Frame:
     """A frame whose rows are packed: the one that came, or where its samples do not lie side by side, a copy."""
     if not isinstance(frame, Frame):
         frame = Frame.from_array(frame)
-    if frame.memory is not MemoryKind.HOST or all(_has_packed_rows(plane) for plane in frame.planes):
+    if frame.memory is not MemoryKind.HOST:
+        return frame
+    for plane in frame.planes:
+        if not isinstance(plane, np.ndarray):
+            raise InputError(f"expected a frame in host memory to have NumPy arrays, got {type(plane).__name__}")
+    if all(_has_packed_rows(plane) for plane in frame.planes):
         return frame
     return replace(frame, planes=tuple(np.ascontiguousarray(plane) for plane in frame.planes))
 

@@ -90,9 +90,10 @@ def nms(
 
     From the best score down (equal scores by ascending index), a box with ``score > score_threshold``, compared in
     float32 as NumPy does, is kept unless a box of its class kept before has ``IoU > iou_threshold`` with it; each item
-    stops at ``max_detections`` (None: no limit). The defaults are those of ultralytics' ``predict``. Decisions equal torchvision.ops.nms per class
-    to the last bit: same float32 IoU, and classes are kept apart rather than shifted by an offset, which would round
-    the coordinates.
+    stops at ``max_detections`` (None: no limit). The defaults are those of ultralytics' ``predict``.
+
+    Decisions equal torchvision.ops.nms per class to the last bit: same float32 IoU, and classes are kept apart rather
+    than shifted by an offset, which would round the coordinates.
 
     Odd boxes, as torchvision treats them: an empty or inverted one (x2 ≤ x1 or y2 ≤ y1) overlaps with nothing, so it
     stays; neither is an overlap seen where the areas overflow float32. Unlike there, boxes with a NaN or infinite

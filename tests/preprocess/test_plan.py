@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from typing import Any
@@ -267,6 +270,44 @@ def test_threads_share_a_plan() -> None:
     np.testing.assert_array_equal(together, alone)
 
 
+# A daemon thread is in the kernels nearly always; the interpreter ends around it, many times of 10 at a bad moment.
+ENDING = """
+import threading, time
+import numpy as np
+from edgevision.preprocess import Filter, PreprocessSpec, Preprocessor
+
+prepare, frame = Preprocessor(PreprocessSpec(320, 320, filter=Filter.TRIANGLE)), np.zeros((720, 1280, 3), np.uint8)
+running = threading.Event()
+
+def work():
+    while True:
+        prepare.run(frame, threads=2)
+        running.set()
+
+for _ in range(2):
+    threading.Thread(target=work, daemon=True).start()
+running.wait()
+"""
+
+
+def test_the_interpreter_may_end_while_a_daemon_thread_prepares() -> None:
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    frame = Frame.from_array(np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8))
+    prepare = Preprocessor(PreprocessSpec(200, 200))
+    expected = prepare.run(frame, threads=3)
+    if (child := os.fork()) == 0:
+        same = np.array_equal(prepare.run(frame, threads=3), expected)
+        os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
 # What run() must refuse
 
 SPEC = PreprocessSpec(8, 8)
@@ -289,7 +330,9 @@ def _read_only() -> np.ndarray:
         (np.zeros((3, 8, 8), np.dtype(">f4")), ">f4"),
         (np.zeros((3, 8, 16), np.float32)[..., ::2], "strides"),
         (_read_only(), "read-only"),
+        (np.frombuffer(bytearray(769), np.uint8)[1:].view(np.float32).reshape(3, 8, 8), "not aligned"),
         ([[0.0]], "list"),
+        (None, "NoneType"),
     ],
 )
 def test_outputs_that_do_not_fit(out: Any, got: str) -> None:
@@ -303,9 +346,10 @@ def test_outputs_that_do_not_fit(out: Any, got: str) -> None:
         (Frame.from_array(np.zeros((16, 17, 3), np.uint8)), "16×16.*16×17"),
         (Frame.from_array(np.zeros((16, 16, 3), np.uint8), format=PixelFormat.RGB), "BGR.*RGB"),
         (Frame((np.zeros((16, 16, 3), np.uint8),), 16, 16, memory=MemoryKind.CUDA), "host memory.*CUDA"),
+        (np.zeros((16, 16, 3), np.uint8), "a Frame, got ndarray"),
     ],
 )
-def test_frames_that_are_not_as_planned(frame: Frame, message: str) -> None:
+def test_frames_that_are_not_as_planned(frame: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make_plan(SPEC, 16, 16).run(frame, np.zeros(SPEC.tensor_shape, np.float32))
 
@@ -319,6 +363,8 @@ def test_a_token_of_another_slot_or_plan() -> None:
         plan.run(BGR, slots[1], prepared=token)
     with pytest.raises(InputError, match="another plan's"):
         other.run(BGR, slots[0], prepared=token)
+    with pytest.raises(InputError, match=r"prepare.*got int"):
+        plan.run(BGR, slots[0], prepared=token.address)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -344,6 +390,12 @@ def test_planes_that_lie_about_themselves(planes: tuple[Any, ...]) -> None:
     """A frame checks its planes when it is made; the kernels trust nobody."""
     with pytest.raises(InputError, match="expected"):
         make_plan(SPEC, 16, 16).native.run(planes, np.zeros(SPEC.tensor_shape, np.float32))
+
+
+def test_a_batch_of_the_kernels_is_made_of_plans() -> None:
+    for what in (None, 5):
+        with pytest.raises(InputError, match="expected a Plan"):
+            _native.run_batch([(what, BGR.planes, np.zeros(SPEC.tensor_shape, np.float32), 0)])  # type: ignore[list-item]
 
 
 def test_another_encoding_is_refused_for_yuv_only() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,6 +73,28 @@ def test_a_batch_fills_the_first_items() -> None:
 def test_a_batch_needs_room() -> None:
     with pytest.raises(InputError, match=r"room for 2 items of \(3, 12, 16\)"):
         Preprocessor(SPEC).batch([picture(5, 5)] * 2, np.zeros((1, *SPEC.tensor_shape), np.float32))
+
+
+def test_items_of_a_batch_are_apart() -> None:
+    item = np.zeros(SPEC.tensor_shape, np.float32)
+    with pytest.raises(InputError, match="do not overlap"):
+        Preprocessor(SPEC).batch(
+            [picture(5, 5)] * 2, np.lib.stride_tricks.as_strided(item, (2, *item.shape), (0, *item.strides))
+        )
+
+
+@pytest.mark.parametrize(
+    "region", [(0.5, 0, 4, 4), (float("nan"), 0, 4, 4), np.ones(4, np.float32), (1, 2, 3), "abcd", 5]
+)
+def test_a_region_is_four_whole_numbers(region: Any) -> None:
+    with pytest.raises(InputError, match="whole pixels"):
+        Preprocessor(SPEC).run(picture(20, 20), region=region)
+
+
+def test_a_region_may_come_from_numpy() -> None:
+    prepare, image = Preprocessor(SPEC), picture(300, 300)
+    region = np.array([200, 200, 60, 70], np.uint8)  # whose sums do not fit
+    np.testing.assert_array_equal(prepare.run(image, region=region), prepare.run(image, region=(200, 200, 60, 70)))
 
 
 @pytest.mark.parametrize("bad", ["photo.jpg", np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)])
