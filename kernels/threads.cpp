@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <new>
+#include <system_error>
 #include <thread>
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -18,6 +19,8 @@ namespace {
 // Waking a sleeping thread takes longer than preparing a small frame. So a thread that has just worked stays awake this
 // long, in case the next frame comes at once.
 constexpr std::chrono::microseconds kAwake{50};
+
+constexpr int32_t kTurns = 2000;  // of waiting for the others, before the core is offered to them
 
 void relax() {
 #if defined(__x86_64__) || defined(_M_X64)
@@ -32,11 +35,9 @@ class Pool {
   bool try_run(int32_t threads, int32_t tasks, const std::function<void(int32_t)>& work) {
     const std::unique_lock<std::mutex> caller(caller_, std::try_to_lock);
     if (!caller.owns_lock()) return false;
-    const int32_t helpers = std::min({threads - 1, tasks - 1, kMaxThreads - 1});
-    while (workers_ < helpers) {
-      std::thread(&Pool::serve, this).detach();
-      ++workers_;
-    }
+    // More threads than cores would only wait for each other.
+    const auto cores = static_cast<int32_t>(std::max(std::thread::hardware_concurrency(), 1u));
+    const int32_t helpers = hire(std::min({threads, tasks, cores, kMaxThreads}) - 1);
     {
       const std::lock_guard<std::mutex> guard(mutex_);
       work_ = &work;
@@ -52,12 +53,24 @@ class Pool {
       const std::lock_guard<std::mutex> guard(mutex_);
       places_ = 0;  // who has not come by now need not come
     }
-    while (busy_.load(std::memory_order_acquire) != 0) relax();
+    for (int32_t turn = 0; busy_.load(std::memory_order_acquire) != 0; ++turn) {
+      if (turn < kTurns) relax();
+      else std::this_thread::yield();  // whoever is late may be waiting for this core
+    }
     if (failed_) throw std::bad_alloc();
     return true;
   }
 
  private:
+  // Up to `wanted` workers; fewer where the system gives no more threads.
+  int32_t hire(int32_t wanted) {
+    try {
+      for (; workers_ < wanted; ++workers_) std::thread(&Pool::serve, this).detach();
+    } catch (const std::system_error&) {
+    }
+    return std::min(wanted, workers_);
+  }
+
   void take_tasks(const std::function<void(int32_t)>& work, int32_t tasks) {
     for (int32_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < tasks;) {
       try {

@@ -53,7 +53,7 @@ class Plan:
         """Prepare ``frame`` into ``out``: one item of the batch, C-contiguous, ``spec.tensor_shape``, ``spec.dtype``.
 
         Writes every element of ``out``; with ``prepared``, which ``prepare(out)`` gave, all but the padding. ``threads``
-        share the rows. Allocates nothing and releases the GIL. Raises InputError if frame, ``out`` or ``prepared`` are not
+        share the rows. Allocates nothing of a frame's or a tensor's size, and releases the GIL. Raises InputError if frame, ``out`` or ``prepared`` are not
         as planned; rows of the frame may lie anywhere, also upside down, but their samples must be packed.
         """
         self.check_frame(frame)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,8 +24,8 @@ _Key = tuple[object, ...]
 class Preprocessor:
     """Prepares frames for one model. Threads may share it.
 
-    Keeps the ``capacity`` plans used last, by size, format, encoding and region: a camera needs one, a folder of photos
-    a few.
+    Keeps the ``capacity`` plans used last, by size, format and encoding: a camera needs one, a folder of photos a few; and
+    as many of regions.
 
     >>> from edgevision.preprocess import preset
     >>> prepare = Preprocessor(preset("lite"))
@@ -36,25 +38,30 @@ class Preprocessor:
             raise InputError(f"a preprocessor keeps at least 1 plan, got capacity {capacity}")
         self.spec = spec
         self._capacity = capacity
-        self._plans: OrderedDict[_Key, Plan] = OrderedDict()
+        self._plans: OrderedDict[_Key, Plan] = OrderedDict()  # of whole frames
+        self._crops: OrderedDict[_Key, Plan] = (
+            OrderedDict()
+        )  # of regions: a detector's come and go, and would push those out
         self._lock = threading.Lock()
+        _preprocessors.add(self)
 
     def plan(self, frame: Frame, region: Sequence[int] | None = None) -> Plan:
         """The plan for frames like ``frame``, made when it is first needed."""
         encoding = frame.encoding if frame.format.is_yuv else None  # without meaning elsewhere
         area = check_region(region, frame.height, frame.width)
         key = (frame.height, frame.width, frame.format, encoding, area)
+        plans = self._plans if area == (0, 0, frame.width, frame.height) else self._crops
         with self._lock:
-            if (plan := self._plans.get(key)) is not None:
-                self._plans.move_to_end(key)
+            if (plan := plans.get(key)) is not None:
+                plans.move_to_end(key)
                 return plan
         # Made outside the lock: threads with known sizes need not wait. Two may make the same plan; one is kept.
         plan = make_plan(self.spec, frame.height, frame.width, frame.format, frame.encoding, area)
         with self._lock:
-            plan = self._plans.setdefault(key, plan)
-            self._plans.move_to_end(key)
-            while len(self._plans) > self._capacity:
-                self._plans.popitem(last=False)
+            plan = plans.setdefault(key, plan)
+            plans.move_to_end(key)
+            while len(plans) > self._capacity:
+                plans.popitem(last=False)
         return plan
 
     def run(
@@ -107,6 +114,19 @@ class Preprocessor:
             items.append((plan.native, packed.planes, out[index], 0))
         _native.run_batch(items, threads)
         return out[: len(frames)]
+
+
+# A child of fork may inherit a lock that a thread held which it does not have.
+_preprocessors: weakref.WeakSet[Preprocessor] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    for preprocessor in _preprocessors:
+        preprocessor._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def packed_frame(frame: Frame | ImageArray) -> Frame:

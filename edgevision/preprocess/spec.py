@@ -79,6 +79,17 @@ class PreprocessSpec:
     dtype: TensorDtype = TensorDtype.FLOAT32
 
     def __post_init__(self) -> None:
+        for name, kind in _ENUMS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise InputError(
+                    f"preprocess {name} is a {kind.__name__}, got {getattr(self, name)!r}; from_dict reads plain words"
+                )
+        for name in ("mean", "std"):
+            if not isinstance(getattr(self, name), tuple) or not all(_is_number(v) for v in getattr(self, name)):
+                raise InputError(f"preprocess {name} is a tuple of numbers, got {getattr(self, name)!r}")
+        for name in ("pad_value", "crop_ratio"):
+            if not _is_number(getattr(self, name)):
+                raise InputError(f"preprocess {name} is a number, got {getattr(self, name)!r}")
         for name in ("height", "width"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_SIDE_PX:
