@@ -8,15 +8,18 @@ import pytest
 
 from edgevision.compiler.choose import cost_ms, faster_elsewhere, ranked
 from edgevision.compiler.options import Objective, Precision, Row
+from edgevision.compiler.truth import Truth
 
 
 def row(id: str, p50_ms: float, *, int8: int = 0, engine: str = "", size: int = 100, batch_ms: float = 0.0) -> Row:
     """A row with that latency at 2 threads, batch 1; ``batch_ms``: of a batch of 8."""
     latency = {(2, 1): (p50_ms, 2 * p50_ms), (1, 1): (99.0, 99.0), (2, 8): (batch_ms or 8 * p50_ms, 99.0)}
     kind = "int8" if int8 else "float"
+    truth = Truth(tuple(f"conv{i}" for i in range(int8)), (), ())
     return Row(
-        id, kind, engine or id.split("-", maxsplit=1)[0], "float32", latency, size, 1.0, 1, {"int8": int8, "float32": 5}
-    )
+        id, kind, engine or id.split("-", maxsplit=1)[0], "float32", latency, size, 1.0, 1,
+        {"int8": int8, "float32": 5}, truth=truth,
+    )  # fmt: skip
 
 
 def order(rows, precision=Precision.AUTO, objective=Objective.LATENCY, batch=1):
