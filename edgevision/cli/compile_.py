@@ -60,7 +60,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def _milliseconds(text: str) -> float:
     """``8``, ``8ms`` or ``8 ms``."""
-    return float(text.strip().removesuffix("ms"))
+    try:
+        return float(text.strip().removesuffix("ms"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected milliseconds, such as 8 or 8ms, got {text!r}") from None
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -107,11 +107,17 @@ class CompileOptions:
 
 
 def refuse_to_overwrite(target: Path, source: Path, options: CompileOptions) -> None:
-    """Raise InputError when the bundle would replace something that it is made of."""
+    """Raise InputError when the bundle or the pruned checkpoint would replace what they are made of, or one another."""
     given = (source, options.data, options.val, options.labels, options.preprocess)
+    made = [(target, "-o")] if options.save_pruned is None else [(target, "-o"), (options.save_pruned, "--save-pruned")]
     for path in (Path(value) for value in given if value is not None):
-        if target.is_file() and path.is_file() and target.samefile(path):
-            raise InputError(f"{target} is read to make the bundle and would be replaced by it; name another with -o")
+        for out, option in made:
+            if out.is_file() and path.is_file() and out.samefile(path):
+                raise InputError(f"{out} is read to make the bundle and would be replaced; name another with {option}")
+    if len({out.resolve() for out, _ in made}) < len(made):
+        raise InputError(
+            f"the bundle and the pruned checkpoint are both to be {target}; name another with --save-pruned"
+        )
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,19 @@ def test_a_latency_that_nothing_reaches_writes_nothing(checkpoint: Path, quick: 
     assert not target.exists()
 
 
+@pytest.mark.parametrize("place", ["source", "bundle"])
+def test_the_pruned_checkpoint_replaces_nothing(place: str, checkpoint: Path, quick: None, tmp_path: Path) -> None:
+    from edgevision.compiler.pipeline import compile_model
+
+    own, target = tmp_path / "own.pt", tmp_path / "net.edge"
+    own.write_bytes(checkpoint.read_bytes())
+    saved = {"source": own, "bundle": target}[place]
+    with pytest.raises(InputError, match="name another with --save-pruned"):
+        compile_model(own, target, options(prune=0.3, prune_minutes=0, save_pruned=saved))
+    assert own.read_bytes() == checkpoint.read_bytes()
+    assert not target.exists()
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
