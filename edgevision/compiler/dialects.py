@@ -131,8 +131,9 @@ OPENVINO = replace(OPENVINO_VNNI, name="openvino", weight_limit=SATURATION_PROOF
 ARM = replace(X86_VNNI, name="arm", activation_dtype="int8")
 
 # TensorRT's parser takes no zero points but 0, no u8, and int32 nowhere behind a DequantizeLinear. It fuses what the
-# convolution before and after allows; Q/DQ elsewhere only keep it from that. Placed as NVIDIA's "Recommendations for
-# Q/DQ Placement" say: the inputs of weighted operators, and the residual input of an Add behind a convolution.
+# convolution before and after allows; Q/DQ elsewhere only keep it from that. They stand at the inputs of weighted
+# operators, and at the residual input of an Add behind a convolution, as NVIDIA's TensorFlow quantization toolkit has
+# it for ResNets ("Add Custom QDQ Insertion Case"). What TensorRT makes of them on a GPU was never measured.
 TENSORRT = Dialect(
     name="tensorrt",
     activation_dtype="int8",

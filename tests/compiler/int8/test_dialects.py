@@ -144,7 +144,7 @@ class TestHardSigmoid:
 
 
 class TestTensorRt:
-    """Placement as in NVIDIA's "Recommendations for Q/DQ Placement"."""
+    """Inputs of weighted operators, and the residual input of an Add: the toolkit's ResNet case that dialects.py names."""
 
     def test_residual(self, builder):
         b = builder(8, 8)
