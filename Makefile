@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 LEAN   := build/lean-venv
 PIP    := -m pip --disable-pip-version-check install --quiet --constraint tests/constraints.txt
-SOURCES := pyproject.toml CMakeLists.txt $(wildcard kernels/*) tests/constraints.txt
+SOURCES := pyproject.toml CMakeLists.txt $(wildcard kernels/* kernels/*/*) tests/constraints.txt
 
 .PHONY: demo test lint clean
 demo: $(VENV)/.demo

@@ -10,6 +10,8 @@
 #define EV_ISA sse41
 #define EV_ALWAYS inline __attribute__((always_inline))
 
+#include "../x86/interleave.h"
+
 namespace edgevision::sse41 {
 
 struct F8 {
@@ -198,32 +200,6 @@ inline void interleave3(const float* x, const float* y, const float* z, float* o
     _mm_storeu_ps(out, _mm_shuffle_ps(xy, zx, _MM_SHUFFLE(2, 0, 2, 0)));
     _mm_storeu_ps(out + 4, _mm_shuffle_ps(yz, xy, _MM_SHUFFLE(3, 1, 2, 0)));
     _mm_storeu_ps(out + 8, _mm_shuffle_ps(zx, yz, _MM_SHUFFLE(3, 1, 3, 1)));
-  }
-}
-
-inline void interleave3(const uint8_t* x, const uint8_t* y, const uint8_t* z, uint8_t* out) {
-  const __m128i xy = _mm_unpacklo_epi64(load8(x), load8(y)), zz = load8(z);
-  constexpr char o = -128;
-  const __m128i head = _mm_or_si128(
-      _mm_shuffle_epi8(xy, _mm_setr_epi8(0, 8, o, 1, 9, o, 2, 10, o, 3, 11, o, 4, 12, o, 5)),
-      _mm_shuffle_epi8(zz, _mm_setr_epi8(o, o, 0, o, o, 1, o, o, 2, o, o, 3, o, o, 4, o)));
-  const __m128i tail = _mm_or_si128(
-      _mm_shuffle_epi8(xy, _mm_setr_epi8(13, o, 6, 14, o, 7, 15, o, o, o, o, o, o, o, o, o)),
-      _mm_shuffle_epi8(zz, _mm_setr_epi8(o, 5, o, o, 6, o, o, 7, o, o, o, o, o, o, o, o)));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), head);
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 16), tail);
-}
-
-inline void interleave3(const int8_t* x, const int8_t* y, const int8_t* z, int8_t* out) {
-  const auto bytes = [](const int8_t* p) { return reinterpret_cast<const uint8_t*>(p); };
-  interleave3(bytes(x), bytes(y), bytes(z), reinterpret_cast<uint8_t*>(out));
-}
-
-inline void interleave3(const uint16_t* x, const uint16_t* y, const uint16_t* z, uint16_t* out) {
-  for (int i = 0; i < 8; ++i) {
-    out[3 * i] = x[i];
-    out[3 * i + 1] = y[i];
-    out[3 * i + 2] = z[i];
   }
 }
 
