@@ -24,7 +24,7 @@ def main() -> None:
     start = time.monotonic()
     common = ("--labels", labels)
     record = train(
-        checkpoint, "--data", GROCERY / "train.txt", "--val", GROCERY / "val.txt", *common, "--arch", arch,
+        checkpoint, "--data", GROCERY / "train.txt", "--val", GROCERY / "val.txt", *common,
         *RECIPES[arch], "--patience", 0, reuse=arguments.reuse,
     )  # fmt: skip
     train_s = time.monotonic() - start

@@ -2,6 +2,7 @@
 
     .venv/bin/python -m benchmarks.out_of_fold lite0      # trains the two halves' checkpoints
     .venv/bin/python -m benchmarks.pruning lite0 --minutes 6
+    .venv/bin/python -m benchmarks.pruning lite0 --minutes 6 --reuse    # measures latency anew, on a quiet machine say
 
 For each ratio: accuracy in float after pruning, after fine-tuning (the unpruned model teaches), and in int8, photo by
 photo against the unpruned int8; and the int8 graph's latency in the quickest engine, all ratios interleaved in one run.
@@ -11,6 +12,7 @@ The goal: at least 1.5 times as fast as the unpruned int8, at 1 point or less. W
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
@@ -53,13 +55,14 @@ def main() -> None:
     p.add_argument("--folds", type=int, nargs="+", default=[0, 1], choices=(0, 1))
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--rounds", type=int, default=300)
+    p.add_argument("--reuse", action="store_true", help="take what an earlier run, finished or not, left in runs/")
     arguments = p.parse_args()
     right: dict[str, dict[float, list[npt.NDArray[np.bool_]]]] = {"pruned": {}, "tuned": {}, "int8": {}}
     graphs: dict[float, bytes] = {}
     trials = []
     for fold in arguments.folds:
         for ratio in (UNPRUNED, *arguments.ratios):
-            seen, graph, record = one(arguments, fold, ratio)
+            seen, graph, record = kept(arguments, fold, ratio)
             for stage, answers in seen.items():
                 right[stage].setdefault(ratio, []).append(answers)
             graphs.setdefault(ratio, graph)
@@ -88,9 +91,33 @@ def main() -> None:
     write_result(f"pruning-{arguments.arch}", figures)
 
 
-def one(
-    arguments: argparse.Namespace, fold: int, ratio: float
-) -> tuple[dict[str, npt.NDArray[np.bool_]], bytes, dict[str, Any]]:
+Trial = tuple[dict[str, npt.NDArray[np.bool_]], bytes, dict[str, Any]]
+
+
+def kept(arguments: argparse.Namespace, fold: int, ratio: float) -> Trial:
+    """``one``, kept in runs/: a run of hours goes on where it was broken off."""
+    path = RUNS / f"pruning-{arguments.arch}-{fold}-{ratio:g}.npz"
+    what = json.dumps(
+        {k: v for k, v in vars(arguments).items() if k not in ("folds", "ratios", "rounds", "reuse", "threads")}
+    )
+    if arguments.reuse and path.is_file():
+        with np.load(path, allow_pickle=False) as file:
+            if str(file["options"]) == what:
+                seen = {name.removeprefix("right_"): file[name] for name in file.files if name.startswith("right_")}
+                return seen, file["graph"].tobytes(), json.loads(str(file["record"]))
+    seen, graph, record = one(arguments, fold, ratio)
+    rights_by_stage: dict[str, Any] = {f"right_{stage}": answers for stage, answers in seen.items()}
+    np.savez(
+        path,
+        options=what,
+        record=json.dumps(record, default=str),
+        graph=np.frombuffer(graph, np.uint8),
+        **rights_by_stage,
+    )
+    return seen, graph, record
+
+
+def one(arguments: argparse.Namespace, fold: int, ratio: float) -> Trial:
     """Prune, tune and quantize one fold's model: which judge photos are right at each stage, int8 graph, record."""
     name = f"oof-{arguments.arch}-{fold}"
     source = load_source(RUNS / f"{name}.pt", SourceOptions())

@@ -49,7 +49,7 @@ def main() -> None:
     checkpoint, bundle = folder / "model.pt", folder / "model.edge"
     more = ("--epochs", arguments.epochs) if arguments.epochs else ()
     record = train(
-        checkpoint, "--data", lists["train"], "--val", lists["fit"], *labels, "--arch", arch, *RECIPES[arch], *more,
+        checkpoint, "--data", lists["train"], "--val", lists["fit"], *labels, *RECIPES[arch], *more,
         "--patience", 0, reuse=arguments.reuse,
     )  # fmt: skip
     edgevision("compile", checkpoint, "--int8", "--data", lists["fit"], "--val", lists["judge"], *labels, "-o", bundle)

@@ -66,6 +66,8 @@ class Verdict:
     proven: bool
     note: str = ""
     max_class_drop: float = 3.0  # points that a class of 20 photos or more may lose, if that is more than 2 photos
+    calibration_error: float | None = None  # the variant's expected calibration error, 0…1; None without labels
+    reference_calibration_error: float | None = None  # float's
 
     def sentence(self) -> str:
         """Drop, interval, flips, photos, proven or not.

@@ -156,6 +156,7 @@ class Row:
     notes: tuple[str, ...] = field(default=())
     ran: tuple[Layer, ...] = ()  # what the engine runs, layer by layer
     truth: Truth | None = None  # of what an int8 graph claims
+    target: str = ""  # the kind of device it is for, where that is not this machine's own
 
     @property
     def is_int8(self) -> bool:
