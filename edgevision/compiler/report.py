@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgevision.bundle.manifest import Verdict
@@ -11,6 +12,9 @@ from edgevision.compiler.options import CompileOptions, Row
 from edgevision.compiler.pack import environment
 from edgevision.compiler.parity import ParityReport
 from edgevision.compiler.photos import PhotoSets
+from edgevision.compiler.report_classes import ClassLine
+from edgevision.compiler.report_layers import GraphNode
+from edgevision.tasks.results import Label
 
 TABLE_LEGEND = (
     "top1, agreement: percent on the judge photos, float's and those of the variants that were shown to them; agree: percent of calibration photos whose "
@@ -21,7 +25,15 @@ TABLE_LEGEND = (
 
 @dataclass(frozen=True)
 class Report:
-    """Everything measured. ``rows``: the packed variants first. ``chosen`` is None when nothing fits the budget."""
+    """Everything measured. ``rows``: the packed variants first; those without latency are for other devices, and were
+    judged here by their answers alone. ``chosen`` is None when nothing fits the budget.
+
+    ``estimators``: mean KL divergence from float, in nats on the calibration photos, by range estimator; ``recipes``: the
+    same by dialect and recipe, of which each dialect takes the least. ``sensitivity``: the divergence that quantizing a
+    node alone causes, by its name, where that was measured. ``nodes``: of each graph, by its name in the bundle, what it
+    writes in which precision. ``classes``: by variant, every class with judge photos. ``steps``: (step, seconds), in the
+    order taken. ``hashes``: SHA-256 by entry of the bundle, of those that are written before the report.
+    """
 
     source: Mapping[str, Any]
     options: CompileOptions
@@ -37,27 +49,61 @@ class Report:
     notes: tuple[str, ...]
     settings: tuple[tuple[int, int], ...]
     pruning: Mapping[str, Any] | None = None
+    sensitivity: Mapping[str, float] = field(default_factory=dict)
+    recipes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    nodes: Mapping[str, tuple[GraphNode, ...]] = field(default_factory=dict)
+    classes: Mapping[str, tuple[ClassLine, ...]] = field(default_factory=dict)
+    labels: tuple[Label, ...] = ()
+    steps: tuple[tuple[str, float], ...] = ()
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def measured(self) -> tuple[Row, ...]:
+        """The rows whose latency was measured on this machine."""
+        return tuple(row for row in self.rows if row.latency)
+
+    @property
+    def elsewhere(self) -> tuple[Row, ...]:
+        """The rows for other devices, whose latency shows there only."""
+        return tuple(row for row in self.rows if not row.latency)
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Header and lines of the table of variants, as text. ``TABLE_LEGEND`` explains the columns."""
-        metric = next((v.metric for v in self.verdicts.values()), "judged")
+        """Header and lines of the table of variants measured here, as text. ``TABLE_LEGEND`` explains the columns."""
         times = [f"ms {t}t" + (f" ×{b}" if b > 1 else "") for t, b in self.settings]
-        header = ["variant", metric, "agree", *times, "RAM", "load", "file", "int8"]
-        lines = []
-        for row in self.rows:
-            counted = sum(row.layers.values())
-            lines.append(
-                [
-                    row.id,
-                    *("–" if value is None else f"{value:.1f}" for value in (row.metric, row.agreement)),
-                    *("/".join(map(_short, row.latency[s])) for s in self.settings),
-                    f"{row.rss_bytes / 1e6:.0f}",
-                    f"{row.load_ms:.0f}",
-                    f"{row.size_bytes / 1e6:.2f}",
-                    f"{row.layers.get('int8', 0)}/{counted}",
-                ]
-            )
+        header = ["variant", self._metric, "agree", *times, "RAM", "load", "file", "int8"]
+        lines = [
+            [
+                row.id,
+                *map(_percent, (row.metric, row.agreement)),
+                *("/".join(map(_short, row.latency[s])) if s in row.latency else "–" for s in self.settings),
+                f"{row.rss_bytes / 1e6:.0f}",
+                f"{row.load_ms:.0f}",
+                f"{row.size_bytes / 1e6:.2f}",
+                f"{row.layers.get('int8', 0)}/{sum(row.layers.values())}",
+            ]
+            for row in self.measured
+        ]
         return header, lines
+
+    def targets_table(self) -> tuple[list[str], list[list[str]]]:
+        """Header and lines of the table of variants for other devices, as text; no lines where there are none."""
+        header = ["variant", "for", "engine", self._metric, "agree", "ms", "file"]
+        lines = [
+            [
+                row.id,
+                row.target or "another device",
+                row.engine,
+                *map(_percent, (row.metric, row.agreement)),
+                "not measured here",
+                f"{row.size_bytes / 1e6:.2f}",
+            ]
+            for row in self.elsewhere
+        ]
+        return header, lines
+
+    @property
+    def _metric(self) -> str:
+        return next((v.metric for v in self.verdicts.values()), "judged")
 
     def verdict_line(self) -> str:
         """The verdict in one sentence."""
@@ -95,8 +141,24 @@ class Report:
             "data": self.sets.describe(),
             "notes": list(self.notes),
             "pruning": None if self.pruning is None else dict(self.pruning),
+            "sensitivity_nats": _numbers(self.sensitivity),
+            "recipes_nats": {dialect: _numbers(tried) for dialect, tried in self.recipes.items()},
+            "nodes": {graph: [asdict(node) for node in nodes] for graph, nodes in self.nodes.items()},
+            "classes": {name: [line.to_dict() for line in lines] for name, lines in self.classes.items()},
+            "labels": [asdict(label) for label in self.labels],
+            "steps": [{"step": step, "seconds": seconds} for step, seconds in self.steps],
+            "sha256": dict(self.hashes),
             "environment": asdict(environment()),
         }
+
+
+def _numbers(values: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON has no word for infinity, nor for what is not a number."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
 
 
 def _short(ms: float) -> str:

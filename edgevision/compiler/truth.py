@@ -55,7 +55,7 @@ def int8_nodes(graph: bytes) -> tuple[str, ...]:
 
 def check(graph: bytes, layers: Sequence[Layer]) -> Truth:
     """Compare what ``graph`` (ONNX, Q/DQ) writes in int8 with the ``layers`` that an engine runs."""
-    ran = {_node_name(source): layer.precision for layer in reversed(layers) for source in layer.sources}
+    ran = precision_by_node(layers)
     confirmed, refuted, missing = [], [], []
     for name, aliases in _claims(graph).items():
         precision = next((ran[alias] for alias in (name, *aliases) if alias in ran), None)
@@ -66,6 +66,11 @@ def check(graph: bytes, layers: Sequence[Layer]) -> Truth:
         else:
             refuted.append((name, precision))
     return Truth(tuple(confirmed), tuple(refuted), tuple(missing))
+
+
+def precision_by_node(layers: Sequence[Layer]) -> dict[str, str]:
+    """Name of the graph's node → precision of the layer that it became part of, as far as the engine tells."""
+    return {_node_name(source): layer.precision for layer in reversed(layers) for source in layer.sources}
 
 
 def _claims(graph: bytes) -> dict[str, tuple[str, ...]]:

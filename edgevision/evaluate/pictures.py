@@ -67,12 +67,15 @@ _STYLE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Point:
-    """One candidate: latency in milliseconds, accuracy in percent, and whether it is the one chosen."""
+    """One candidate: latency in milliseconds, accuracy in percent, and whether it is the one chosen, or ``reference``:
+    the one that the others are compared with.
+    """
 
     name: str
     latency_ms: float
     accuracy: float
     chosen: bool = False
+    reference: bool = False
 
 
 def confused_pairs(pairs: Sequence[Confusion], limit: int = 12) -> str:
@@ -145,28 +148,60 @@ def reliability_diagram(curves: Mapping[str, Reliability]) -> str:
     return drawing.svg
 
 
-def latency_accuracy(points: Sequence[Point]) -> str:
-    """Scatter: latency against accuracy, every candidate labelled, the chosen one filled."""
+def latency_accuracy(
+    points: Sequence[Point], *, front: bool = False, latency: str = "latency, ms (median, one picture; left is better)",
+    accuracy: str = "accuracy, % (up is better)",
+) -> str:  # fmt: skip
+    """Scatter: latency against accuracy, every candidate labelled, the chosen one filled, the reference a diamond.
+
+    ``front``: draw the Pareto front too. ``latency``, ``accuracy``: what the axes say.
+    """
     if not points:
         raise InputError("expected at least one candidate to draw, got none")
     with _figure(3.6) as (figure, drawing):
         axes = figure.add_subplot()
-        accuracy = np.array([point.accuracy for point in points])
-        margin = max(0.25, 0.18 * float(np.ptp(accuracy)))
-        axes.set_xlim(0, 1.12 * max(point.latency_ms for point in points))
-        axes.set_ylim(float(accuracy.min()) - margin, float(accuracy.max()) + margin)
+        values = np.array([point.accuracy for point in points])
+        margin = max(0.25, 0.18 * float(np.ptp(values)))
+        right = 1.12 * max(point.latency_ms for point in points)
+        axes.set_xlim(0, right)
+        axes.set_ylim(float(values.min()) - margin, float(values.max()) + margin)
+        if front:
+            _draw_front(axes, [points[i] for i in pareto_front(points)], right)
         for point in points:
             color = SERIES[0] if point.chosen else MUTED
-            face = color if point.chosen else PAPER
             axes.plot(
-                [point.latency_ms], [point.accuracy], "o", markersize=9 if point.chosen else 7, color=color,
-                markerfacecolor=face, zorder=3,
+                [point.latency_ms], [point.accuracy], MARKERS[1] if point.reference else MARKERS[0],
+                markersize=9 if point.chosen else 7, color=color, markerfacecolor=color if point.chosen else PAPER,
+                zorder=3,
             )  # fmt: skip
         figure.draw_without_rendering()  # settles the layout, on which pixel positions depend
         _label_points(axes, points)
-        axes.set_xlabel("latency, ms (median, one picture; left is better)")
-        axes.set_ylabel("accuracy, % (up is better)")
+        axes.set_xlabel(latency)
+        axes.set_ylabel(accuracy)
     return drawing.svg
+
+
+def pareto_front(points: Sequence[Point]) -> tuple[int, ...]:
+    """Indices of the points that no other beats: as quick and as accurate, and better in one. Quickest first.
+
+    >>> pareto_front([Point("a", 2, 90), Point("b", 1, 80), Point("c", 3, 90)])
+    (1, 0)
+    """
+    order = sorted(range(len(points)), key=lambda i: (points[i].latency_ms, -points[i].accuracy))
+    front: list[int] = []
+    for index in order:
+        point, last = points[index], points[front[-1]] if front else None
+        equal = last is not None and (point.latency_ms, point.accuracy) == (last.latency_ms, last.accuracy)
+        if last is None or equal or point.accuracy > last.accuracy:
+            front.append(index)
+    return tuple(front)
+
+
+def _draw_front(axes: Any, front: Sequence[Point], right: float) -> None:
+    """What can be had within each latency: a step up at each point of the front, then level to the ``right`` edge."""
+    x, y = [p.latency_ms for p in front], [p.accuracy for p in front]
+    axes.plot([*x, right], [*y, y[-1]], DASHES[1], drawstyle="steps-post", color=SERIES[2], label="Pareto front")
+    _legend(axes)
 
 
 def score_histogram(known: npt.ArrayLike, unknown: npt.ArrayLike, threshold: float | None, bins: int = 25) -> str:

@@ -17,7 +17,25 @@ from typing import Literal
 
 from edgevision.errors import InputError
 
-Cell = str | int | float | bool | None
+Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Rich:
+    """A cell with more to it than its ``value``.
+
+    ``shown``: text in place of the value, which still says whether the column is one of numbers. ``title``: told on
+    hovering. ``share``: length of a bar behind the text, 0…1. ``tone``: as a ``Text`` has it, or ``strong``.
+    """
+
+    value: Value
+    shown: str = ""
+    title: str = ""
+    share: float | None = None
+    tone: Literal["plain", "strong", "good", "warning", "bad"] = "plain"
+
+
+Cell = Value | Rich
 
 
 @dataclass(frozen=True)
@@ -77,7 +95,14 @@ class Figure:
             raise InputError(f"expected one <svg> element as a figure, got {self.svg[:40]!r}")
 
 
-Block = Text | Facts | Table | Figure
+@dataclass(frozen=True)
+class Side:
+    """Figures side by side where there is room, else one under the other."""
+
+    figures: tuple[Figure, ...]
+
+
+Block = Text | Facts | Table | Figure | Side
 
 
 @dataclass(frozen=True)
@@ -115,6 +140,8 @@ def _block(block: Block) -> str:
         return f'<dl class="facts">{"".join(map(_fact, block.facts))}</dl>'
     if isinstance(block, Table):
         return _table(block)
+    if isinstance(block, Side):
+        return f'<div class="side">{"".join(map(_block, block.figures))}</div>'
     caption = f"<p>{escape(block.caption)}</p>" if block.caption else ""
     svg = block.svg.replace("<svg ", f'<svg aria-label="{escape(block.title)}" ', 1)
     return f"<figure><figcaption><h3>{escape(block.title)}</h3>{caption}</figcaption>{svg}</figure>"
@@ -128,7 +155,7 @@ def _fact(fact: Fact) -> str:
 def _table(table: Table) -> str:
     numeric = [
         any(_is_number(row[c]) for row in table.rows)
-        and all(_is_number(row[c]) or row[c] is None for row in table.rows)
+        and all(_is_number(row[c]) or _value(row[c]) is None for row in table.rows)
         for c in range(len(table.columns))
     ]
     classes = [' class="number"' if number else "" for number in numeric]
@@ -137,9 +164,7 @@ def _table(table: Table) -> str:
     )
     rows = []
     for index, row in enumerate(table.rows):
-        cells = "".join(
-            f"<td{css}>{escape(_cell(cell, table.digits))}</td>" for cell, css in zip(row, classes, strict=True)
-        )
+        cells = "".join(_td(cell, number, table.digits) for cell, number in zip(row, numeric, strict=True))
         marked = ' class="marked"' if index in table.marked else ""
         rows.append(f"<tr{marked}>{cells}</tr>")
     grid = (
@@ -152,11 +177,27 @@ def _table(table: Table) -> str:
     return f'<div class="table">{f"<p>{caption}</p>" if caption else ""}{grid}</div>'
 
 
+def _td(cell: Cell, number: bool, digits: int) -> str:
+    rich = cell if isinstance(cell, Rich) else Rich(cell)
+    classes = ["number"] * number + ["bar"] * (rich.share is not None) + [rich.tone] * (rich.tone != "plain")
+    attributes = f' class="{" ".join(classes)}"' if classes else ""
+    if rich.title:
+        attributes += f' title="{escape(rich.title)}"'
+    if rich.share is not None and math.isfinite(rich.share):
+        attributes += f' style="--share:{100 * min(1.0, max(0.0, rich.share)):.1f}%"'
+    return f"<td{attributes}>{escape(rich.shown or _cell(rich.value, digits))}</td>"
+
+
+def _value(cell: Cell) -> Value:
+    return cell.value if isinstance(cell, Rich) else cell
+
+
 def _is_number(cell: Cell) -> bool:
-    return isinstance(cell, int | float) and not isinstance(cell, bool)
+    value = _value(cell)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _cell(cell: Cell, digits: int) -> str:
+def _cell(cell: Value, digits: int) -> str:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return "–"
     if isinstance(cell, bool):
@@ -174,7 +215,7 @@ _CSS = """
 --series-1:#56b4e9;--series-2:#f0a030;--series-3:#2fc79b;--series-4:#d69ac0;--good:#4fd1a5;--warning:#f0b860;--bad:#ff8a80}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.5 var(--sans);-webkit-text-size-adjust:100%}
-main{max-width:880px;margin:0 auto;padding:24px 16px 64px}
+main{max-width:1000px;margin:0 auto;padding:24px 16px 64px}
 h1{font-size:1.75rem;line-height:1.2;margin:.4em 0 .2em;overflow-wrap:anywhere}
 h2{font-size:1.2rem;margin:0 0 .6em}h3{font-size:1rem;margin:0 0 .2em}
 .lead{color:var(--muted);margin:0 0 1em}
@@ -197,8 +238,13 @@ table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:t
 th,td{text-align:left;min-width:5em;padding:6px 10px;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--muted);font-weight:600;white-space:nowrap}
 .number{text-align:right;white-space:nowrap}
+td.strong{font-weight:650}td.good{color:var(--good)}td.warning{color:var(--warning)}td.bad{color:var(--bad);font-weight:650}
+td.bar{min-width:9em;background:linear-gradient(to right,color-mix(in srgb,var(--series-1) 32%,transparent) var(--share,0%),
+transparent 0) no-repeat left 50%/100% 1.3em}
+td[title]{text-decoration:underline dotted var(--muted);text-underline-offset:.25em}
 tr.marked td{font-weight:650;background:color-mix(in srgb,var(--series-1) 14%,transparent)}
 figure{margin:0 0 1.5em}figcaption p{color:var(--muted);font-size:.9rem;margin:0 0 .4em}
+.side{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,380px),1fr));gap:0 24px}
 figure svg{display:block;width:100%;max-width:640px;height:auto}
 @media(max-width:520px){section{padding:14px;margin:12px -6px}main{padding:12px 12px 48px}}
 @media print{body{background:#fff}section{break-inside:avoid;border:0;padding:0}nav{display:none}}
