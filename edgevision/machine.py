@@ -56,6 +56,18 @@ def cpu_features() -> tuple[str, ...]:
     return tuple(_native.cpu_features())
 
 
+def cpu_kind(architecture: str, features: Iterable[str]) -> str | None:
+    """The kind of CPU that int8 graphs are written for: ``x86-vnni``, ``x86``, ``arm`` (64 bit), None for another.
+
+    An x86 CPU whose instruction sets are not known counts as one without VNNI: its graphs are right everywhere.
+    """
+    if architecture.lower() in ("aarch64", "arm64"):
+        return "arm"
+    if architecture.lower() in ("x86_64", "amd64", "i686", "x86"):
+        return "x86-vnni" if EXACT_U8S8 & set(features) else "x86"
+    return None
+
+
 def usable_cores() -> int:
     """Physical cores this process may keep busy, at least 1: the default number of threads.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
@@ -28,10 +28,11 @@ from edgevision.errors import (
     UnprovenWarning,
 )
 from edgevision.frames import Frame, ImageArray, MemoryKind
-from edgevision.machine import usable_cores
+from edgevision.machine import describe_machine, usable_cores
 from edgevision.plans import open_variant
 from edgevision.runner import Runner, Scores
 from edgevision.selftest import VariantCheck, check_golden, make_task, proof_gaps
+from edgevision.suited import suited_first
 from edgevision.tasks.classify import ClassifyTask
 from edgevision.tasks.results import Classification, FrameId, Label, Timing
 from edgevision.tuning import Choice, read_choice, tune_bundle
@@ -143,6 +144,7 @@ def load(
     threshold: float | None = None,
     self_test: bool = True,
     max_batch: int = 8,
+    trust_engines: bool = False,
 ) -> Model:
     """Load a ``.edge`` file.
 
@@ -151,7 +153,8 @@ def load(
     used or refused, never replaced. ``threads``: default as tuned, else as compiled, at most the physical cores.
     ``tune="now"`` measures first. ``threshold`` replaces the stored one: the best score, 0…1, from which on a
     product counts as known. ``self_test=False`` saves the few milliseconds of the golden frames.
-    ``max_batch``: largest batch that lists are run in.
+    ``max_batch``: largest batch that lists are run in. ``trust_engines``: load TensorRT engines that the bundle brings
+    along; they are programs, so only from where you trust. Else such an engine is built here from the bundle's graph.
 
     Warns UnprovenWarning for a bundle without proof of its accuracy, DeviceWarning where a variant is passed over or
     the proof was made on another instruction set. Raises BundleError, MissingExtraError, EngineError, SelfTestError.
@@ -171,7 +174,8 @@ def load(
         if threshold is not None:
             candidates = [replace(entry, threshold=threshold) for entry in candidates]
         count = threads or (choice.threads if choice else _default_threads(bundle.manifest))
-        model = _open_first(bundle, candidates, count, max_batch, self_test, strict=variant is not None)
+        opening = _Opening(count, max_batch, self_test, trust_engines)
+        model = _open_first(bundle, candidates, opening, strict=variant is not None)
     except BaseException:
         bundle.close()
         raise
@@ -206,7 +210,8 @@ def _candidates(
         raise InputError(f"the bundle has variants {list(entries)}, got {variant!r}")
     if engine is not None and engine not in ENGINES:
         raise InputError(f"engines are {list(ENGINES)}, got {engine!r}")
-    order = dict.fromkeys((*(choice.variants if choice else ()), manifest.chosen, *entries))  # unique, first wins
+    suited = (entry.id for entry in suited_first(manifest, describe_machine(), available_engines()))
+    order = dict.fromkeys((*(choice.variants if choice else ()), *suited))  # unique, first wins
     found = [
         entries[name] for name in order if variant in (None, name) and engine in (None, entries[name].engine)
     ]  # fmt: skip
@@ -223,9 +228,17 @@ def _default_threads(manifest: Manifest) -> int:
     return min([usable_cores(), *([max(measured)] if measured else [])])
 
 
-def _open_first(
-    bundle: Bundle, candidates: list[VariantEntry], threads: int, max_batch: int, self_test: bool, strict: bool
-) -> Model:
+@dataclass(frozen=True)
+class _Opening:
+    """How a variant is opened, as asked of ``load``."""
+
+    threads: int
+    max_batch: int
+    self_test: bool
+    trust_engines: bool
+
+
+def _open_first(bundle: Bundle, candidates: list[VariantEntry], opening: _Opening, strict: bool) -> Model:
     """The first candidate that works; each one passed over is a DeviceWarning. ``strict``: raise instead.
 
     Where none works: SelfTestError if the golden frames of any failed, else EngineError.
@@ -236,7 +249,7 @@ def _open_first(
         try:
             if entry.engine in ENGINES and entry.engine not in installed:
                 raise MissingExtraError(entry.engine, ENGINES[entry.engine] or "", f"variant '{entry.id}'")
-            model = _open_one(bundle, entry, threads, max_batch, self_test)
+            model = _open_one(bundle, entry, opening)
         except (MissingExtraError, EngineError, SelfTestError) as error:
             if strict:
                 raise
@@ -251,12 +264,14 @@ def _open_first(
     ) from passed_over[-1]
 
 
-def _open_one(bundle: Bundle, entry: VariantEntry, threads: int, max_batch: int, self_test: bool) -> Model:
+def _open_one(bundle: Bundle, entry: VariantEntry, opening: _Opening) -> Model:
     in_flight = max(2, usable_cores())  # one batch is prepared while another runs; more than cores gains nothing
-    runner = open_variant(bundle, entry, threads, max_batch, in_flight)
+    runner = open_variant(
+        bundle, entry, opening.threads, opening.max_batch, in_flight, trust_engines=opening.trust_engines
+    )
     try:
         model = Model(bundle, entry, runner)
-        if self_test:
+        if opening.self_test:
             model.self_test()
     except BaseException:
         runner.close()

@@ -16,9 +16,10 @@ class GraphEntry:
     """An ONNX graph in the bundle. ``dialect``: ``float``, or which Q/DQ form it has (``x86-vnni``, …)."""
 
     entry: str  # name in the archive, "graphs/<id>.onnx"
-    precision: str  # "float32", "int8"
+    precision: str  # "float32", "float16", "int8"
     dialect: str
     float_parts: tuple[str, ...] = ()  # nodes kept in float for accuracy's sake
+    recipe: str = ""  # how an int8 graph was made: range estimator and what helped it
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class VariantEntry:
     layer_precisions: dict[str, int] = field(default_factory=dict)
     metric: float | None = None  # on the judge photos, where it was a finalist
     verdict: Verdict | None = None  # likewise
+    target: str = ""  # kind of device it is for ("x86-vnni", "x86", "arm", "tensorrt", …); "" = any
 
 
 @dataclass(frozen=True)

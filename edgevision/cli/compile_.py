@@ -39,6 +39,18 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--max-class-drop", type=float, default=3.0, metavar="POINTS",
         help="budget of the worst class with 20 judge photos or more (default 3)",
     )  # fmt: skip
+    p.add_argument(
+        "--max-calibration-rise", type=float, default=3.0, metavar="POINTS",
+        help="budget of the scores: how much their calibration error may rise (default 3)",
+    )  # fmt: skip
+    p.add_argument(
+        "--target", default="auto", metavar="NAME[,NAME]",
+        help="also for other devices: x86 (without VNNI), x86-vnni, arm, tensorrt, tensorrt-rtx (default auto: this machine)",
+    )  # fmt: skip
+    p.add_argument(
+        "--version-compatible", action="store_true",
+        help="TensorRT engines that later versions and the lean runtime run too",
+    )  # fmt: skip
     p.add_argument("--prune", type=float, metavar="R", help="remove this share of the channels, 0…0.95")
     p.add_argument(
         "--target-latency", type=_milliseconds, metavar="MS", help="prune as little as brings it there, e.g. 8ms"
@@ -84,6 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
         objective=Objective(arguments.objective), batch=arguments.batch, keep=arguments.keep, golden=arguments.golden,
         seed=arguments.seed, prune=arguments.prune, target_latency_ms=arguments.target_latency,
         prune_minutes=arguments.prune_minutes, save_pruned=arguments.save_pruned,
+        max_calibration_rise=arguments.max_calibration_rise, targets=tuple(arguments.target.split(",")),
+        version_compatible=arguments.version_compatible,
     )  # fmt: skip
     if arguments.report is not None:
         make_folder(arguments.report)

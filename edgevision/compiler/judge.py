@@ -14,14 +14,17 @@ from edgevision.compiler.options import ProgressFn, silent
 from edgevision.compiler.photos import CompilePhoto, labels_of, prepared
 from edgevision.engines.base import Engine
 from edgevision.evaluate.paired import MAX_POINTS_LOST, class_losses, paired_comparison
-from edgevision.evaluate.unknown import fit_temperature, fit_threshold
+from edgevision.evaluate.unknown import expected_calibration_error, fit_temperature, fit_threshold
 from edgevision.preprocess import PreprocessSpec
 from edgevision.tasks.classify import ClassifyTask
 from edgevision.tasks.results import Label
 
 Outputs = npt.NDArray[np.float32]
+Scores = npt.NDArray[np.float64]
 ERROR_RATE = 0.05  # of an interval, where one graph is judged
 NEAR_THRESHOLD = 24  # photos that carry a threshold from float to a variant
+MAX_CALIBRATION_RISE = 3.0  # points of expected calibration error
+MIN_FOR_CALIBRATION = 50  # judge photos, for a calibration error that is more than noise
 MIN_UNSEEN = 50  # labelled photos that the model was not trained on, to fit the temperature with
 
 
@@ -54,11 +57,14 @@ def _told(
 def verdict(
     reference: Outputs, outputs: Outputs, truth: npt.NDArray[np.int64] | None, max_drop: float,
     labels: Sequence[Label], *, max_class_drop: float = MAX_POINTS_LOST, trained_on: bool = False, looks: int = 1,
+    scores: tuple[Scores, Scores] | None = None, max_calibration_rise: float = MAX_CALIBRATION_RISE,
 ) -> Verdict:  # fmt: skip
     """Compare raw outputs [n, k] with float's on the judge photos.
 
-    With labels the metric is top-1; without, agreement with float. Passed: the drop is at most ``max_drop`` points, and
-    no class loses too much (``evaluate.paired.exceeds``). Proven: the upper end of the drop's interval is within the
+    With labels the metric is top-1; without, agreement with float. Passed: the drop is at most ``max_drop`` points,
+    no class loses too much (``evaluate.paired.exceeds``), and the expected calibration error of the best ``scores``
+    ([n] of float, [n] of the variant, 0…1), so far as there are ``MIN_FOR_CALIBRATION`` labelled photos, is at most
+    ``max_calibration_rise`` points above float's. Proven: the upper end of the drop's interval is within the
     budget as well, and the model was not trained on those photos.
 
     ``looks``: how many graphs, this one too, have been shown to these photos in search of one that passes. Each is
@@ -79,6 +85,17 @@ def verdict(
     if truth is not None and (losing := _losing(right_reference, right, truth, labels, max_class_drop)):
         notes.append(losing)
         passed = False
+    errors: tuple[float, float] | None = None
+    if truth is not None and scores is not None:
+        before, after = scores
+        errors = expected_calibration_error(before, right_reference), expected_calibration_error(after, right)
+        rise = 100 * (errors[1] - errors[0])
+        if paired.n >= MIN_FOR_CALIBRATION and rise > max_calibration_rise + 1e-9:
+            notes.append(
+                f"the scores are {rise:.2f} points further from the truth than float's (calibration error), and "
+                f"{max_calibration_rise:g} are allowed"
+            )
+            passed = False
     low, high = paired.interval
     if passed and high > max_drop and not trained_on:
         notes.append(f"{paired.n} judge photos are too few to be sure of it")
@@ -87,7 +104,8 @@ def verdict(
         n=paired.n, reference=paired.a, value=paired.b, drop=paired.drop, interval=(low, high),
         confidence=paired.confidence, lost=paired.lost, gained=paired.gained, max_drop=max_drop, passed=passed,
         proven=passed and high <= max_drop and not trained_on, note="; ".join(notes),
-        max_class_drop=max_class_drop,
+        max_class_drop=max_class_drop, reference_calibration_error=None if errors is None else errors[0],
+        calibration_error=None if errors is None else errors[1],
     )  # fmt: skip
 
 

@@ -37,12 +37,15 @@ class Objective(Enum):
 @dataclass(frozen=True)
 class CompileOptions:
     """What to compile for. ``max_drop`` is in points of the task's metric, ``max_class_drop`` in points of the worst
-    class that has enough judge photos (20). ``threads`` None = the cores of this machine; ``batch`` None = 1, for
+    class that has enough judge photos (20), ``max_calibration_rise`` in points of expected calibration error. ``threads`` None = the cores of this machine; ``batch`` None = 1, for
     throughput 8.
 
     ``data``: calibration photos; ``val``: judge photos; without ``val``, half of ``data`` by content is kept for
     judging; without either, the photos that the checkpoint carries. ``keep``: share of right answers that stay above
     the unknown-threshold. ``golden``: folder of pictures to store as golden frames.
+
+    ``targets``: kinds of devices that the bundle is for, besides this machine; see ``compiler.targets``.
+    ``version_compatible``: TensorRT's engines are to run on later versions too, and on the lean runtime.
 
     ``prune``: share of the channels of all prunable layers to remove; ``target_latency_ms``: remove as few as bring the
     quickest variant there. ``prune_minutes``: of fine-tuning, where photos are labelled; 0 = none. ``save_pruned``: where
@@ -60,11 +63,14 @@ class CompileOptions:
     unproven: bool = False
     max_drop: float = 0.5
     max_class_drop: float = 3.0
+    max_calibration_rise: float = 3.0
     threads: int | None = None
     objective: Objective = Objective.LATENCY
     batch: int | None = None
     keep: float = 0.95
     golden: Path | None = None
+    targets: tuple[str, ...] = ("auto",)
+    version_compatible: bool = False
     prune: float | None = None
     target_latency_ms: float | None = None
     prune_minutes: float = 10.0
@@ -75,7 +81,12 @@ class CompileOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, points in (("--max-drop", self.max_drop), ("--max-class-drop", self.max_class_drop)):
+        budgets = {
+            "--max-drop": self.max_drop,
+            "--max-class-drop": self.max_class_drop,
+            "--max-calibration-rise": self.max_calibration_rise,
+        }
+        for name, points in budgets.items():
             if not 0 <= points <= 100:
                 raise InputError(f"{name} is in points, 0…100, got {points}")
         if self.prune is not None and not 0 < self.prune <= 0.95:

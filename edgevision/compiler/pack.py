@@ -19,6 +19,7 @@ from edgevision.bundle.reader import open_bundle
 from edgevision.bundle.writer import write_bundle
 from edgevision.compiler.measure import Variant, run_all
 from edgevision.compiler.options import Candidate, Row
+from edgevision.compiler.targets import cpu_target
 from edgevision.decode import encode_png, read_image
 from edgevision.engines import available_engines
 from edgevision.errors import DataError
@@ -105,7 +106,7 @@ def pack(
         output=output,
         preprocess=spec,
         graphs={key: _graph_entry(candidates[key]) for key in sorted(used)},
-        variants=tuple(_variant_entry(row, verdicts.get(row.id)) for row in rows),
+        variants=tuple(_variant_entry(row, candidates[row.candidate], verdicts.get(row.id)) for row in rows),
         chosen=rows[0].id,
         source=dict(source),
         data=dict(data),
@@ -125,14 +126,18 @@ def json_bytes(data: object) -> bytes:
 
 
 def _graph_entry(candidate: Candidate) -> GraphEntry:
-    return GraphEntry(f"graphs/{candidate.key}.onnx", candidate.precision, candidate.dialect, candidate.float_parts)
+    return GraphEntry(
+        f"graphs/{candidate.key}.onnx", candidate.precision, candidate.dialect, candidate.float_parts,
+        candidate.estimator,
+    )  # fmt: skip
 
 
-def _variant_entry(row: Row, verdict: Verdict | None) -> VariantEntry:
+def _variant_entry(row: Row, candidate: Candidate, verdict: Verdict | None) -> VariantEntry:
+    target = row.target or (cpu_target().name if candidate.precision == "int8" else "")
     latency = tuple(
         Latency(threads, batch, p50_ms, p90_ms) for (threads, batch), (p50_ms, p90_ms) in sorted(row.latency.items())
     )
     return VariantEntry(
         row.id, row.candidate, row.engine, row.precision, row.temperature, row.threshold, f"golden/{row.id}.npy",
-        latency, dict(row.layers), row.metric, verdict,
+        latency, dict(row.layers), row.metric, verdict, target,
     )  # fmt: skip

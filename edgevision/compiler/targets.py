@@ -12,13 +12,10 @@ from typing import Literal
 
 from edgevision.compiler.dialects import ARM, OPENVINO, OPENVINO_VNNI, TENSORRT, X86, X86_VNNI, Dialect
 from edgevision.errors import InputError
-from edgevision.machine import EXACT_U8S8, Machine, describe_machine
+from edgevision.machine import Machine, cpu_kind, describe_machine
 
 # What a run of a graph here shows of a run on its target: speed and answers; answers only; nothing.
 Shows = Literal["speed", "answers"]
-
-_X86 = frozenset({"x86_64", "amd64", "i686", "x86"})
-_ARM = frozenset({"aarch64", "arm64"})
 
 
 @dataclass(frozen=True)
@@ -53,22 +50,18 @@ ENGINES: dict[str, tuple[str, ...]] = {
 
 
 def cpu_target(machine: Machine | None = None) -> Target:
-    """The target that the machine's CPU is (this machine's, when None).
-
-    An x86 CPU whose instruction sets are not known counts as one without VNNI: its graphs are right everywhere.
+    """The target that the machine's CPU is (this machine's, when None); see ``machine.cpu_kind``.
 
     Raises:
         InputError: neither x86 nor 64-bit ARM.
     """
     machine = machine or describe_machine()
-    architecture = machine.architecture.lower()
-    if architecture in _ARM:
-        return ARM_TARGET
-    if architecture in _X86:
-        return X86_VNNI_TARGET if EXACT_U8S8 & set(machine.features) else X86_TARGET
-    raise InputError(
-        f"no int8 dialect is made for this CPU ('{machine.architecture}'); name a target, one of {', '.join(_TARGETS)}"
-    )
+    kind = cpu_kind(machine.architecture, machine.features)
+    if kind is None:
+        raise InputError(
+            f"no int8 dialect is made for this CPU ('{machine.architecture}'); name a target, one of {', '.join(_TARGETS)}"
+        )
+    return _TARGETS[kind]
 
 
 def parse_targets(names: str | Iterable[str], machine: Machine | None = None) -> tuple[Target, ...]:
