@@ -93,22 +93,29 @@ def _judged(report: Report) -> tuple[Block, ...]:
     """Every variant that the judge photos saw."""
     if not report.verdicts:
         return ()
-    columns = ("variant", "outcome", "value %", "float %", "drop", "interval of the drop", "lost", "gained", "ECE %",
-               "float's ECE %")  # fmt: skip
+    first = next(iter(report.verdicts.values()))
+    with_errors = any(v.calibration_error is not None for v in report.verdicts.values())
     rows: list[tuple[Cell, ...]] = []
     for name, v in report.verdicts.items():
         outcome = Rich("proven", tone="good") if v.proven else "passed" if v.passed else Rich("failed", tone="bad")
-        low, high = v.interval
-        errors = (None if e is None else 100 * e for e in (v.calibration_error, v.reference_calibration_error))
-        interval = f"{low:+.2f} … {high:+.2f} ({100 * v.confidence:.3g} %)"
-        rows.append((name, outcome, v.value, v.reference, v.drop, interval, v.lost, v.gained, *errors))
+        interval = "…".join(f"{end:+.2f}" for end in v.interval).replace("-", "−")
+        own_error = None if v.calibration_error is None else 100 * v.calibration_error
+        rows.append(
+            (name, outcome, v.value, Rich(v.drop, f"{v.drop:+.2f}".replace("-", "−")), interval,
+             Rich(v.confidence, f"{100 * v.confidence:.3g} %"), v.lost, v.gained, *([own_error] if with_errors else []))
+        )  # fmt: skip
+    value = "top-1 %" if first.metric == "top1" else "agreement %"
+    columns = ("variant", "outcome", value, "drop", "its interval", "confidence", "lost", "gained",
+               *(["ECE %"] if with_errors else []))  # fmt: skip
     marked = tuple(i for i, name in enumerate(report.verdicts) if name == report.chosen)
-    any_of_them = next(iter(report.verdicts.values()))
-    value = "top-1" if any_of_them.metric == "top1" else "agreement with float"
     caption = (
-        f"What the {any_of_them.n} judge photos were shown. Value: {value}. Lost: float right, variant wrong. "
-        "ECE: expected calibration error of the scores."
+        f"What the {first.n} judge photos were shown; float: {first.reference:.2f} %. Lost: float right, variant wrong."
     )
+    if with_errors:
+        error = first.reference_calibration_error
+        caption += " ECE: expected calibration error of the scores" + (
+            "." if error is None else f"; float's is {100 * error:.2f} %."
+        )
     return (Table(columns, tuple(rows), caption, marked=marked),)
 
 

@@ -52,18 +52,16 @@ def _layer_lines(
     ran = [ran_in(row) for row in rows]
     known = [sensitivity[node.name] for node in nodes if node.name in sensitivity]
     most = max(known, default=0.0)
-    columns = ("#", "layer", "operator", "written in", *(f"ran in, {row.id}" for row in rows))
+    columns = ("#", "layer", "operator", *(["KL, nats"] if known else []), "written", *(row.id for row in rows))
     lines: list[Line] = []
     for place, node in enumerate(nodes, 1):
         written: Cell = node.written
         if node.returned:
             written = Rich(node.written, f"{node.written}, kept for accuracy", tone="warning")
-        line: Line = (place, named(node.layer, full=node.name), node.operator, written)
-        line += tuple(_ran(node, there.get(node.name)) for there in ran)
-        if known:
-            line += (_nats(sensitivity.get(node.name), most),)
-        lines.append(line)
-    return (*columns, "KL when alone in int8, nats") if known else columns, lines
+        alone = (_nats(sensitivity.get(node.name), most),) if known else ()
+        there = (_ran(node, one.get(node.name)) for one in ran)
+        lines.append((place, named(node.layer, full=node.name), node.operator, *alone, written, *there))
+    return columns, lines
 
 
 def _ran(node: GraphNode, precision: str | None) -> Cell:
@@ -86,14 +84,15 @@ def _about_graph(graph: str, nodes: Sequence[GraphNode], rows: Sequence[Row]) ->
         otherwise = sum(n.written == "int8" and ran.get(n.name, "int8") != "int8" for n in nodes)
         if otherwise:
             parts.append(f"{row.id} runs {otherwise} of them in another precision (red)")
-    return "; ".join(parts) + "."
+    beside = " The columns after 'written' say what each engine really ran." if rows else ""
+    return "; ".join(parts) + f".{beside}"
 
 
 def _about_sensitivity(told: Sequence[float]) -> str:
     total, most = sum(told), max(told)
     text = (
-        "KL when alone in int8: mean divergence of the network's answers from float's, on calibration photos, when this "
-        f"node alone runs in int8; {len(told)} nodes were measured so"
+        "KL: mean divergence of the network's answers from float's on calibration photos when this node alone runs in "
+        f"int8; {len(told)} nodes were measured so"
     )
     return f"{text}, and the worst makes {most / total:.0%} of their sum." if total > 0 else f"{text}."
 
@@ -131,12 +130,12 @@ def _class_line(line: ClassLine, max_class_drop: float) -> Line:
     loss = line.loss
     rule: Cell = "within"
     if not line.ruled:
-        rule = Rich("too few photos", title=f"the rule is for classes with {MIN_PHOTOS_PER_CLASS} judge photos or more")
+        rule = "too few photos"
     elif loss.exceeds(max_class_drop):
         rule = Rich("loses too much", tone="bad")
-    points = 100 * loss.net / loss.n
+    points = f"{100 * loss.net / loss.n:+.1f}".replace("-", "−") if loss.net else "0"
     counts = (loss.n, line.float_right, line.variant_right, loss.lost, loss.gained)
-    return (named(line.name), *counts, Rich(points, f"{points + 0.0:+.1f}".replace("-", "−")), rule)
+    return (named(line.name), *counts, Rich(100 * loss.net / loss.n, points), rule)
 
 
 def _about_classes(variant: str, lines: Sequence[ClassLine], report: Report) -> str:
@@ -146,7 +145,7 @@ def _about_classes(variant: str, lines: Sequence[ClassLine], report: Report) -> 
     return (
         f"{variant}: {changed} of {len(lines)} classes with judge photos are answered differently{without}. A class of "
         f"{MIN_PHOTOS_PER_CLASS} photos or more may lose {MAX_PHOTOS_LOST}, or {report.options.max_class_drop:g} points "
-        f"where that is more; {ruled} are so large."
+        f"where that is more; {ruled} of these have so many."
     )
 
 

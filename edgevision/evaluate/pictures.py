@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -154,7 +155,8 @@ def latency_accuracy(
 ) -> str:  # fmt: skip
     """Scatter: latency against accuracy, every candidate labelled, the chosen one filled, the reference a diamond.
 
-    ``front``: draw the Pareto front too. ``latency``, ``accuracy``: what the axes say.
+    ``front``: draw the Pareto front too: what can be had within each latency. ``latency``, ``accuracy``: what the axes
+    say.
     """
     if not points:
         raise InputError("expected at least one candidate to draw, got none")
@@ -165,8 +167,11 @@ def latency_accuracy(
         right = 1.12 * max(point.latency_ms for point in points)
         axes.set_xlim(0, right)
         axes.set_ylim(float(values.min()) - margin, float(values.max()) + margin)
-        if front:
-            _draw_front(axes, [points[i] for i in pareto_front(points)], right)
+        stairs = _stairs([points[i] for i in pareto_front(points)], right) if front else []
+        if stairs:
+            x, y = zip(*stairs, strict=True)
+            axes.plot(x, y, DASHES[1], color=SERIES[2], label="Pareto front")
+            _legend(axes)
         for point in points:
             color = SERIES[0] if point.chosen else MUTED
             axes.plot(
@@ -175,7 +180,7 @@ def latency_accuracy(
                 zorder=3,
             )  # fmt: skip
         figure.draw_without_rendering()  # settles the layout, on which pixel positions depend
-        _label_points(axes, points)
+        _label_points(axes, points, stairs)
         axes.set_xlabel(latency)
         axes.set_ylabel(accuracy)
     return drawing.svg
@@ -197,11 +202,10 @@ def pareto_front(points: Sequence[Point]) -> tuple[int, ...]:
     return tuple(front)
 
 
-def _draw_front(axes: Any, front: Sequence[Point], right: float) -> None:
-    """What can be had within each latency: a step up at each point of the front, then level to the ``right`` edge."""
-    x, y = [p.latency_ms for p in front], [p.accuracy for p in front]
-    axes.plot([*x, right], [*y, y[-1]], DASHES[1], drawstyle="steps-post", color=SERIES[2], label="Pareto front")
-    _legend(axes)
+def _stairs(front: Sequence[Point], right: float) -> list[tuple[float, float]]:
+    """Corners of the front: level from each point to the next one's latency, then up to it; at last to ``right``."""
+    ends = [*(point.latency_ms for point in front[1:]), right]
+    return [(x, p.accuracy) for p, end in zip(front, ends, strict=True) for x in (p.latency_ms, end)]
 
 
 def score_histogram(known: npt.ArrayLike, unknown: npt.ArrayLike, threshold: float | None, bins: int = 25) -> str:
@@ -304,11 +308,16 @@ def _say(axes: Any, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED)
 
 
-def _label_points(axes: Any, points: Sequence[Point]) -> None:
-    """Write each point's name beside it: at the first place, going outwards, that covers no point and no name."""
+def _label_points(axes: Any, points: Sequence[Point], line: Sequence[tuple[float, float]] = ()) -> None:
+    """Write each point's name beside it: at the first place, going outwards, that covers no point, no name, and no
+    stretch, level or upright, of the ``line`` with these corners.
+    """
     pixels = axes.transData.transform([(point.latency_ms, point.accuracy) for point in points])
     frame = axes.get_window_extent()
     taken = [(x - 8.0, x + 8.0, y - 8.0, y + 8.0) for x, y in pixels]  # left, right, bottom, top; at 100 dpi
+    corners = axes.transData.transform(line) if line else []
+    for (x0, y0), (x1, y1) in itertools.pairwise(corners):
+        taken.append((min(x0, x1) - 1.0, max(x0, x1) + 1.0, min(y0, y1) - 1.0, max(y0, y1) + 1.0))
     order = sorted(range(len(points)), key=lambda i: (not points[i].chosen, -points[i].accuracy, points[i].latency_ms))
     for index in order:
         point, (x, y) = points[index], pixels[index]

@@ -237,10 +237,10 @@ summary{cursor:pointer;color:var(--series-1)}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{text-align:left;min-width:5em;padding:6px 10px;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--muted);font-weight:600;white-space:nowrap}
-.number{text-align:right;white-space:nowrap}
+th.number,td.number{text-align:right;white-space:nowrap;min-width:3.5em}
 td.strong{font-weight:650}td.good{color:var(--good)}td.warning{color:var(--warning)}td.bad{color:var(--bad);font-weight:650}
 td.bar{min-width:9em;background:linear-gradient(to right,color-mix(in srgb,var(--series-1) 32%,transparent) var(--share,0%),
-transparent 0) no-repeat left 50%/100% 1.3em}
+transparent 0) no-repeat left 7px/100% 1.3em}
 td[title]{text-decoration:underline dotted var(--muted);text-underline-offset:.25em}
 tr.marked td{font-weight:650;background:color-mix(in srgb,var(--series-1) 14%,transparent)}
 figure{margin:0 0 1.5em}figcaption p{color:var(--muted);font-size:.9rem;margin:0 0 .4em}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from edgevision.evaluate.pictures import (
     class_recall,
     confused_pairs,
     latency_accuracy,
+    pareto_front,
     reliability_diagram,
     score_histogram,
     shorten,
@@ -48,6 +50,12 @@ CASES = {
     "recall beside": lambda: class_recall(metrics().per_class, metrics(1).per_class, limit=3, names=("int8", "float")),
     "reliability": lambda: reliability_diagram({"float": curve(0), "int8": curve(1)}),
     "scatter": lambda: latency_accuracy([Point(n, 2 + i % 2, 90 + i % 3, i == 1) for i, n in enumerate(HOSTILE)]),
+    "front": lambda: latency_accuracy(
+        [Point(n, 1 + i, 90 + i % 3, i == 1, i == 2) for i, n in enumerate(HOSTILE)],
+        front=True,
+        latency="<ms>",
+        accuracy="%",
+    ),
     "one point": lambda: latency_accuracy([Point("int8", 2.0, 90.0, True)]),
     "histogram": lambda: score_histogram([0.9, 0.8, 0.95], [0.2, 0.3], 0.7),
     "no unknowns": lambda: score_histogram([0.9], [], 0.2),
@@ -126,6 +134,45 @@ def test_names_of_points_do_not_cover_each_other():
         if (element.text or "").startswith("variant"):
             places.append((element.attrib["x"], element.attrib["y"]))
     assert len(set(places)) == 5
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_front_is_what_no_other_point_beats(seed):
+    rng = np.random.default_rng(seed)
+    # Few different values, so that there are ties and points at one place.
+    points = [
+        Point(str(i), float(x), float(y)) for i, (x, y) in enumerate(rng.integers(1, 7, (rng.integers(1, 16), 2)))
+    ]
+
+    def beats(a: Point, b: Point) -> bool:
+        no_worse = a.latency_ms <= b.latency_ms and a.accuracy >= b.accuracy
+        return no_worse and (a.latency_ms < b.latency_ms or a.accuracy > b.accuracy)
+
+    front = pareto_front(points)
+    assert set(front) == {i for i, point in enumerate(points) if not any(beats(other, point) for other in points)}
+    assert [points[i].latency_ms for i in front] == sorted(points[i].latency_ms for i in front)
+    assert len(set(front)) == len(front)
+
+
+def test_no_points_have_no_front():
+    assert pareto_front([]) == ()
+
+
+@pytest.mark.requires("matplotlib")
+def test_the_front_is_drawn_as_stairs():
+    """One dashed line that is level or upright everywhere, through the three points that nothing beats."""
+    points = [Point("a", 1, 80), Point("b", 2, 90), Point("c", 3, 85), Point("d", 4, 95)]
+    paths = [
+        element.attrib["d"]
+        for element in ET.fromstring(latency_accuracy(points, front=True)).iter("{http://www.w3.org/2000/svg}path")
+        if "--series-3" in element.attrib.get("style", "")
+        and element.attrib["d"].count("L") > 2  # the legend's has two
+    ]
+    assert len(paths) == 1
+    corners = [tuple(map(float, pair)) for pair in re.findall(r"[ML] ([\d.]+) ([\d.]+)", paths[0])]
+    assert all((x0 == x1) != (y0 == y1) for (x0, y0), (x1, y1) in itertools.pairwise(corners))
+    assert len(corners) == 6  # three levels
+    assert "Pareto front" not in texts(latency_accuracy(points))
 
 
 @pytest.mark.requires("matplotlib")

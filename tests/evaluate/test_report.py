@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from edgevision.errors import InputError
-from edgevision.evaluate.report import Fact, Facts, Figure, Section, Table, Text, html_page
+from edgevision.evaluate.report import Fact, Facts, Figure, Rich, Section, Side, Table, Text, html_page
 
 SVG = '<svg viewBox="0 0 1 1"><path d="M 0 0"/></svg>'
 VOID = {"meta", "path"}
@@ -87,6 +87,9 @@ BAD = '<script>alert("1")</script> & "quotes"'
         page_of(Table((BAD,), ((BAD,),), BAD)),
         page_of(Table((BAD,), ((BAD,),), BAD, folded=True)),
         page_of(Figure(SVG, BAD, BAD)),
+        page_of(Side((Figure(SVG, BAD, BAD),))),
+        page_of(Table(("a",), ((Rich(BAD),),))),
+        page_of(Table((BAD,), ((Rich(1, shown=BAD, title=BAD),),))),
     ],
 )
 def test_all_text_is_escaped(page):
@@ -119,6 +122,36 @@ def test_columns_of_numbers_are_set_right():
     assert '<th scope="col" class="number">ms</th>' in page
     assert '<td class="number">1.0</td>' in page
     assert '<th scope="col">mixed</th>' in page
+
+
+@pytest.mark.parametrize(
+    ("cell", "html"),
+    [
+        (Rich(0.5), '<td class="number">0.50</td>'),
+        (Rich(0.5, "half"), '<td class="number">half</td>'),
+        (Rich(None, title="why"), '<td class="number" title="why">–</td>'),
+        (Rich(3, tone="bad"), '<td class="number bad">3</td>'),
+        (Rich(3, share=0.25), '<td class="number bar" style="--share:25.0%">3</td>'),
+        (Rich(3, share=7.0), '<td class="number bar" style="--share:100.0%">3</td>'),
+        (Rich(3, share=-1.0), '<td class="number bar" style="--share:0.0%">3</td>'),
+        (Rich(3, share=math.nan), '<td class="number bar">3</td>'),
+        (Rich(3, title='"<b>'), '<td class="number" title="&quot;&lt;b&gt;">3</td>'),
+    ],
+)
+def test_rich_cells(cell, html):
+    """Beside a number, so that the column is one of numbers."""
+    assert html in page_of(Table(("value",), ((cell,), (1,))))
+
+
+def test_a_rich_text_makes_a_column_of_text():
+    assert "<td>x</td>" in page_of(Table(("value",), ((Rich("x"),), (1,))))
+
+
+def test_figures_side_by_side():
+    reader = Reader(page_of(Side((Figure(SVG, "One"), Figure(SVG, "Two")))))
+    assert reader.open == []
+    assert [tag for tag, _ in reader.tags].count("figure") == 2
+    assert ("div", {"class": "side"}) in reader.tags
 
 
 def test_wrong_blocks_are_refused():
