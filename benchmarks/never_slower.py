@@ -33,10 +33,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.common import RESULTS, RUNS, shorten, write_result
-from benchmarks.networks import NAMES, network
+from benchmarks.networks import NAMES, float_graph, network
 from benchmarks.peers_int8 import NNCF_PRESETS, nncf_quantize, quantize_static, with_static_batch
 from edgevision.compiler import choose, judge
-from edgevision.compiler.export import export_float
 from edgevision.compiler.int8 import calibrate, for_dialect, int8_candidates
 from edgevision.compiler.measure import REFERENCE, run_all, variants
 from edgevision.compiler.options import Candidate, CompileOptions, Objective, Precision, Row
@@ -119,20 +118,20 @@ def prepare(name: str, folder: Path, nncf_python: Path, photos: int | None) -> N
     made, threads = network(name, photos), usable_cores()
     source = made.source
     tensors = list(prepared(made.calibration, source.spec))
-    float_graph, parity = export_float(source)
+    graph = float_graph(made)
 
     start = time.perf_counter()
     present = available_engines()
     first, *others = [d for d in cpu_target().dialects if any(engine in present for engine in ENGINES[d.name])]
-    calibrated = [calibrate(float_graph, tensors, source.output, threads, dialect=first)]
+    calibrated = [calibrate(graph, tensors, source.output, threads, dialect=first)]
     calibrated += [for_dialect(calibrated[0], dialect) for dialect in others]
-    candidates = [Candidate("float", float_graph, "float32", "float"), *int8_candidates(calibrated)]
+    candidates = [Candidate("float", graph, "float32", "float"), *int8_candidates(calibrated)]
     seconds[OURS] = time.perf_counter() - start
     for candidate in candidates:
         (folder / f"{candidate.key}.onnx").write_bytes(candidate.graph)
 
     start = time.perf_counter()
-    (folder / "quantize-static.onnx").write_bytes(quantize_static(float_graph, tensors, {}))
+    (folder / "quantize-static.onnx").write_bytes(quantize_static(graph, tensors, {}))
     seconds["quantize_static"] = time.perf_counter() - start
     np.save(folder / "calibration.npy", np.concatenate(tensors))
     versions: dict[str, str] = {}
@@ -148,7 +147,7 @@ def prepare(name: str, folder: Path, nncf_python: Path, photos: int | None) -> N
     record = {
         "calibration_photos": len(made.calibration), "check_photos": len(made.check),
         "truth": None if truth is None else truth.tolist(), "labels": [asdict(label) for label in source.labels],
-        "detector": made.is_detector, "source": dict(source.info), "parity": asdict(parity),
+        "detector": made.is_detector, "source": dict(source.info),
         "candidates": [{"key": c.key, "precision": c.precision, "dialect": c.dialect, "recipe": c.estimator} for c in candidates],
         "seconds": seconds, "nncf_environment": versions,
     }  # fmt: skip
