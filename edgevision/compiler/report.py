@@ -178,4 +178,6 @@ def _row_dict(row: Row) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if hasattr(value, "value"):
         return value.value
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

@@ -141,7 +141,8 @@ def _pictures(report: Report) -> tuple[Block, ...]:
 
     figures = []
     if everyone := points({row.id: row.agreement for row in rows}):
-        caption = "Every candidate, on the calibration photos. Filled: the chosen one; diamond: float."
+        diamond = "float before pruning" if pruned else "float"
+        caption = f"Every candidate, on the calibration photos. Filled: the chosen one; diamond: {diamond}."
         svg = pictures.latency_accuracy(everyone, front=True, latency=axis, accuracy="agreement with float, %")
         figures.append(Figure(svg, "Up and left is better", caption))
     if shown := points({row.id: row.metric for row in rows}):

@@ -71,13 +71,13 @@ def _trials(pruning: Mapping[str, Any]) -> Table:
         divergence = Rich(
             trial["divergence"], f"{trial['divergence']:.3g}", share=trial["divergence"] / most if most > 0 else 0.0
         )
-        rows.append((name, trial["price"], 100 * trial["reached"], trial["parameters"] / 1e6, trial["macs"] / 1e6,
+        rows.append((name, 100 * trial["reached"], trial["parameters"] / 1e6, trial["macs"] / 1e6,
                      divergence, 100 * trial["agreement"], accuracy))  # fmt: skip
-    columns = ("importance", "price", "channels gone, %", "parameters, M", "MACs, M", "KL from the original, nats",
-               "agreement, %", "accuracy, %")  # fmt: skip
+    columns = ("importance", "channels gone, %", "params, M", "MACs, M", "KL, nats", "agree, %", "right, %")
+    prices = " or ".join(dict.fromkeys(str(trial["price"]) for trial in trials))
     caption = (
-        "Ways to choose the channels, compared on calibration photos that nothing was learnt from. Price: what a channel's "
-        "harm is weighed by."
+        f"Ways to choose the channels; a channel's harm is weighed by its {prices}. KL: mean divergence from the original's "
+        "answers, on calibration photos that nothing was learnt from."
     )
     return Table(columns, tuple(rows), caption, marked=marked)
 

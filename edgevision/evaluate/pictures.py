@@ -334,8 +334,17 @@ def _label_points(axes: Any, points: Sequence[Point], line: Sequence[tuple[float
                 places.append((crowded, outside > 0, len(places), rise, left > x, box))
         *_, rise, on_right, box = min(places)
         taken.append(box)
+        # Where the name is not beside its point, a line leads to it.
+        leader = {
+            "arrowstyle": "-",
+            "color": MUTED,
+            "linewidth": 0.6,
+            "relpos": (0 if on_right else 1, 0.5),
+            "shrinkA": 1,
+        }
         axes.annotate(
             name, (point.latency_ms, point.accuracy), (8 if on_right else -8, 0.72 * rise), textcoords="offset points",
             ha="left" if on_right else "right", va="center", fontsize=9,
             color=INK if point.chosen else MUTED, fontweight="bold" if point.chosen else "normal",
+            arrowprops=leader if abs(rise) > 16 else None,
         )  # fmt: skip

@@ -240,9 +240,9 @@ th{color:var(--muted);font-weight:600;white-space:nowrap}
 th.number,td.number{text-align:right;white-space:nowrap;min-width:3.5em}
 td.strong{font-weight:650}td.good{color:var(--good)}td.warning{color:var(--warning)}td.bad{color:var(--bad);font-weight:650}
 td.bar{min-width:9em;background:linear-gradient(to right,color-mix(in srgb,var(--series-1) 32%,transparent) var(--share,0%),
-transparent 0) no-repeat left 7px/100% 1.3em}
+transparent 0) left 7px/100% 1.3em no-repeat}
 td[title]{text-decoration:underline dotted var(--muted);text-underline-offset:.25em}
-tr.marked td{font-weight:650;background:color-mix(in srgb,var(--series-1) 14%,transparent)}
+tr.marked td{font-weight:650;background-color:color-mix(in srgb,var(--series-1) 14%,transparent)}
 figure{margin:0 0 1.5em}figcaption p{color:var(--muted);font-size:.9rem;margin:0 0 .4em}
 .side{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,380px),1fr));gap:0 24px}
 figure svg{display:block;width:100%;max-width:640px;height:auto}
