@@ -1,14 +1,16 @@
 """Int8 candidates: one calibration, and for each dialect what agrees best with float on the calibration photos.
 
 Tried are the range estimators; then bias correction; and for networks with depthwise convolutions, which have most to
-gain and to lose, cross-layer equalization.
+gain and to lose, cross-layer equalization. Ranges come from all calibration photos; recipes are tried on some of them,
+the same for all, so that what photos differ in counts alike for each.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -24,9 +26,13 @@ from edgevision.compiler.options import Candidate, ProgressFn, silent
 from edgevision.compiler.placement import WEIGHTED, Graph
 from edgevision.compiler.quantize import QuantizedGraph, quantize
 from edgevision.compiler.ranges import RangeTable, collect_ranges
-from edgevision.compiler.sensitivity import rank_nodes, restore_until
+from edgevision.compiler.sensitivity import measure_nodes, rank_nodes, restore_until
 
-SENSITIVITY_PHOTOS = 64
+TRIAL_PHOTOS = 128  # that recipes are tried on
+MEAN_PHOTOS = 64  # that channels' means are taken over
+SENSITIVITY_PHOTOS = 64  # that nodes are ranked on before some go back to float,
+REPORT_PHOTOS = 32  # and for the report alone
+RUNNERS_UP = 2  # estimators that a further dialect tries: the best of those before
 MAX_FLOAT_NODES = 8  # that may go back to float: with more, little of the gain is left
 Tensors = Sequence[npt.NDArray[Any]]
 
@@ -53,6 +59,35 @@ class Observed:
     graph: bytes
     table: RangeTable
     means: Mapping[str, npt.NDArray[np.float64]]
+    _ranges: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
+
+    def ranges(self, estimator: str) -> dict[str, tuple[float, float]]:
+        """(low, high) of every tensor; worked out once, for all dialects."""
+        if estimator not in self._ranges:
+            self._ranges[estimator] = estimate(self.table, estimator)
+        return self._ranges[estimator]
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """The photos that recipes are tried on, with float's outputs [n, k] there; and what was tried.
+
+    ``known``: the divergence of int8 graphs by their SHA-256. Dialects often come out the same.
+    """
+
+    tensors: Tensors
+    reference: npt.NDArray[np.float32]
+    probabilities: bool
+    threads: int
+    known: dict[bytes, float] = field(default_factory=dict)
+
+    def divergence(self, graph: bytes) -> float:
+        """Mean KL divergence of the graph's answers from float's, in nats."""
+        key = hashlib.sha256(graph).digest()
+        if key not in self.known:
+            outputs = graph_outputs(graph, self.tensors, threads=self.threads)
+            self.known[key] = agreement(self.reference, outputs, probabilities=self.probabilities).kl
+        return self.known[key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,20 +95,23 @@ class Calibrated:
     """What calibration found. ``estimators``: mean KL divergence from float of the int8 graph by each estimator.
 
     ``float_graph``: the one that int8 is written from, equalized where ``recipe`` says so; ``recipes``: the divergence
-    of each that was tried; ``reference``: float's outputs [n, k] on the calibration photos.
+    of each that was tried; ``tensors``: all calibration photos.
     """
 
     plain: Observed
     equalized: Observed | None
     tensors: Tensors
-    probabilities: bool
-    reference: npt.NDArray[np.float32]
+    trials: Trials
     estimators: dict[str, float]
     recipes: dict[Recipe, float]
     recipe: Recipe
     ranges: dict[str, tuple[float, float]]
     dialect: Dialect
-    threads: int
+
+    @cached_property
+    def reference(self) -> npt.NDArray[np.float32]:
+        """Float's outputs [n, k] on all calibration photos."""
+        return graph_outputs(self.plain.graph, self.tensors, threads=self.trials.threads)
 
     @property
     def observed(self) -> Observed:
@@ -109,23 +147,29 @@ def calibrate(
     if _has_depthwise(float_graph):
         graph = equalize(float_graph, tensors, threads=threads)
         equalized = _observe(graph, tensors, threads, progress) if graph != float_graph else None
-    reference = graph_outputs(float_graph, tensors, threads=threads)
-    return _fit(plain, equalized, tensors, output == "probabilities", reference, dialect, threads, progress)
+    some = some_photos(tensors, TRIAL_PHOTOS)
+    trials = Trials(some, graph_outputs(float_graph, some, threads=threads), output == "probabilities", threads)
+    return _fit(plain, equalized, tensors, trials, dialect, tuple(ESTIMATORS), progress)
 
 
 def for_dialect(calibrated: Calibrated, dialect: Dialect, progress: ProgressFn = silent) -> Calibrated:
-    """The same calibration, with the recipe that suits another dialect."""
+    """The same calibration, with the recipe that suits another dialect.
+
+    Of the range estimators only those are tried that were best for ``calibrated``: they differ in how much of a
+    tensor's tail they clip, and what a network bears of that hardly depends on how an engine wants its int8 written.
+    """
+    best = sorted(calibrated.estimators, key=lambda name: calibrated.estimators[name])[:RUNNERS_UP]
+    estimators = tuple(name for name in ESTIMATORS if name in best)
     return _fit(
-        calibrated.plain, calibrated.equalized, calibrated.tensors, calibrated.probabilities, calibrated.reference,
-        dialect, calibrated.threads, progress,
-    )  # fmt: skip
+        calibrated.plain, calibrated.equalized, calibrated.tensors, calibrated.trials, dialect, estimators, progress
+    )
 
 
 def _observe(graph: bytes, tensors: Tensors, threads: int, progress: ProgressFn) -> Observed:
     table = collect_ranges(graph, tensors, threads=threads, progress=partial(progress, "calibrate"))
     nodes = Graph.parse(graph).model.graph.node
     read = {node.input[0] for node in nodes if node.op_type in WEIGHTED} & set(table.tensors)
-    statistics = channel_statistics(graph, read, _first_photos(tensors), threads=threads)
+    statistics = channel_statistics(graph, read, some_photos(tensors, MEAN_PHOTOS), threads=threads)
     return Observed(graph, table, {name: entry.mean for name, entry in statistics.items()})
 
 
@@ -138,33 +182,32 @@ def _has_depthwise(graph: bytes) -> bool:
 
 
 def _fit(
-    plain: Observed, equalized: Observed | None, tensors: Tensors, probabilities: bool,
-    reference: npt.NDArray[np.float32], dialect: Dialect, threads: int, progress: ProgressFn,
+    plain: Observed, equalized: Observed | None, tensors: Tensors, trials: Trials, dialect: Dialect,
+    estimators: Sequence[str], progress: ProgressFn,
 ) -> Calibrated:  # fmt: skip
-    steps = len(ESTIMATORS) + (1 if equalized is None else 3)
+    steps = len(estimators) + (1 if equalized is None else 3)
     divergence: dict[Recipe, float] = {}
 
     def attempt(recipe: Recipe) -> None:
         progress("range estimators", len(divergence), steps)
         observed = equalized if recipe.equalization and equalized is not None else plain
-        graph = _int8_graph(observed, estimate(observed.table, recipe.estimator), recipe, dialect, frozenset()).graph
-        outputs = graph_outputs(graph, tensors, threads=threads)
-        divergence[recipe] = agreement(reference, outputs, probabilities=probabilities).kl
+        graph = _int8_graph(observed, observed.ranges(recipe.estimator), recipe, dialect, frozenset()).graph
+        divergence[recipe] = trials.divergence(graph)
 
-    for name in ESTIMATORS:
+    for name in estimators:
         attempt(Recipe(name))
     best = min(divergence, key=lambda recipe: divergence[recipe]).estimator
-    estimators = {recipe.estimator: value for recipe, value in divergence.items()}
+    by_estimator = {recipe.estimator: value for recipe, value in divergence.items()}
     attempt(Recipe(best, bias_correction=True))
     if equalized is not None:
         attempt(Recipe(best, equalization=True))
         attempt(Recipe(best, bias_correction=True, equalization=True))
+    progress("range estimators", steps, steps)
     recipe = min(divergence, key=lambda recipe: divergence[recipe])
-    table = equalized.table if recipe.equalization and equalized is not None else plain.table
+    chosen = equalized if recipe.equalization and equalized is not None else plain
     return Calibrated(
-        plain, equalized, tensors, probabilities, reference, estimators, divergence, recipe,
-        estimate(table, recipe.estimator), dialect, threads,
-    )  # fmt: skip
+        plain, equalized, tensors, trials, by_estimator, divergence, recipe, chosen.ranges(recipe.estimator), dialect
+    )
 
 
 def _int8_graph(
@@ -200,21 +243,44 @@ def int8_candidates(calibrated: Sequence[Calibrated], keep_float: Sequence[str] 
     return found
 
 
-def _first_photos(tensors: Tensors) -> list[npt.NDArray[Any]]:
-    """Whole batches from the start, until there are ``SENSITIVITY_PHOTOS``."""
-    taken: list[npt.NDArray[Any]] = []
-    for batch in tensors:
-        if sum(map(len, taken)) >= SENSITIVITY_PHOTOS:
-            break
-        taken.append(np.asarray(batch))
-    return taken
+def some_photos(tensors: Tensors, count: int) -> Tensors:
+    """``count`` of the photos, or all; in order, in batches like the first one.
+
+    Drawn at random, always the same: lists of photos are often sorted by class, or go through the classes in turns.
+    """
+    sizes = [len(batch) for batch in tensors]
+    if sum(sizes) <= count:
+        return tensors
+    chosen = set(np.random.default_rng(0).permutation(sum(sizes))[:count].tolist())
+    starts = np.cumsum([0, *sizes[:-1]]).tolist()
+    photos = [
+        batch[i] for start, batch in zip(starts, tensors, strict=True) for i in range(len(batch)) if start + i in chosen
+    ]
+    return [np.stack(photos[start : start + sizes[0]]) for start in range(0, count, sizes[0])]
+
+
+def sensitivities(
+    calibrated: Calibrated, progress: ProgressFn = silent, time_limit_s: float = 40.0
+) -> list[tuple[str, float]]:
+    """For the report: nodes with the divergence that quantizing each alone causes, in nats, worst first.
+
+    On ``REPORT_PHOTOS`` calibration photos, or as many fewer as ``time_limit_s`` allows. Nodes that even the first few
+    photos left no time for are not in the list.
+    """
+    losses = measure_nodes(
+        calibrated.float_graph, calibrated.ranges, calibrated.dialect, some_photos(calibrated.tensors, REPORT_PHOTOS),
+        probabilities=calibrated.trials.probabilities, threads=calibrated.trials.threads, time_limit_s=time_limit_s,
+        progress=partial(progress, "sensitivity"),
+    )  # fmt: skip
+    return sorted(losses.items(), key=lambda item: -item[1])
 
 
 def sensitive_nodes(calibrated: Calibrated, progress: ProgressFn = silent) -> list[tuple[str, float]]:
-    """Nodes with how much their quantization hurts, worst first, measured on calibration photos."""
+    """All nodes with how much their quantization hurts, worst first, measured on more photos than ``sensitivities``."""
     return rank_nodes(
-        calibrated.float_graph, calibrated.ranges, calibrated.dialect, _first_photos(calibrated.tensors), threads=calibrated.threads,
-        probabilities=calibrated.probabilities, progress=partial(progress, "sensitivity"),
+        calibrated.float_graph, calibrated.ranges, calibrated.dialect,
+        some_photos(calibrated.tensors, SENSITIVITY_PHOTOS), probabilities=calibrated.trials.probabilities,
+        threads=calibrated.trials.threads, progress=partial(progress, "sensitivity"),
     )  # fmt: skip
 
 
@@ -232,12 +298,12 @@ def restore(
     most = min(MAX_FLOAT_NODES, len(ranking) - 1)
     if len(refused.float_parts) >= most:
         return None
-    reference, probabilities = calibrated.reference, calibrated.probabilities
+    reference, probabilities = calibrated.reference, calibrated.trials.probabilities
     best = reference.argmax(1)
     expected = best if truth is None else truth
 
     def outputs_of(graph: bytes) -> npt.NDArray[np.float32]:
-        return graph_outputs(graph, calibrated.tensors, threads=calibrated.threads)
+        return graph_outputs(graph, calibrated.tensors, threads=calibrated.trials.threads)
 
     bound = agreement(reference, outputs_of(refused.graph), probabilities=probabilities).kl / 2
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,7 +26,8 @@ from edgevision.errors import DataError, InputError, ModelFileError
 
 BINS = 2048
 MAX_TABLE_CHARACTERS = 64 * 2**20  # of its JSON: about 5,000 bytes per tensor, a few hundred tensors
-MAX_ACTIVATION_BYTES = 256 * 2**20  # activations of one run; larger batches are cut up
+MAX_ACTIVATION_BYTES = 128 * 2**20  # activations of one run, of which two are in memory; larger batches are cut up
+_AT_ONCE = 1 << 15  # values that are counted at once
 Batches = Iterable[NDArray[np.float32]]
 Progress = Callable[[int, int], None]  # photos done, photos to do (both passes; 0 while unknown)
 
@@ -184,10 +186,17 @@ def _count(values: NDArray[np.float32], low: float, high: float, histogram: NDAr
         histogram[0] += values.size
         return
     flat = values.reshape(-1)
-    for start in range(0, flat.size, 1 << 16):  # small temporaries stay in cache
-        scaled = (flat[start : start + (1 << 16)] - np.float32(low)) * np.float32(BINS / (high - low))
-        index = np.minimum(scaled.astype(np.int32), BINS - 1)
-        histogram += np.bincount(index, minlength=BINS)
+    # Small temporaries stay in cache, and bincount takes its own index type as it is, where it would copy another.
+    scaled, index = np.empty(_AT_ONCE, np.float32), np.empty(_AT_ONCE, np.intp)
+    for start in range(0, flat.size, _AT_ONCE):
+        part = flat[start : start + _AT_ONCE]
+        steps, bins = scaled[: len(part)], index[: len(part)]
+        np.subtract(part, np.float32(low), out=steps)
+        np.multiply(steps, np.float32(BINS / (high - low)), out=steps)
+        bins[...] = steps  # rounds down: no value lies below ``low``
+        counts = np.bincount(bins, minlength=BINS + 1)
+        histogram += counts[:BINS]
+        histogram[-1] += counts[BINS]  # the greatest values, which lie on the last edge
 
 
 class _Probe:
@@ -218,7 +227,21 @@ class _Probe:
         self._limit = 1  # photos per run, raised once the size of one photo's activations is known
 
     def run(self, batches: Batches, digest: Any) -> Iterator[tuple[int, Iterator[tuple[str, NDArray[np.float32]]]]]:
-        """(photos, their activations by name) per run; the photos go into ``digest``."""
+        """(photos, their activations by name) per run; the photos go into ``digest``.
+
+        While the caller looks at the activations of one run, the next one is under way in a thread.
+        """
+        with ThreadPoolExecutor(1) as pool:
+            running: tuple[NDArray[np.float32], Future[list[NDArray[np.float32]]]] | None = None
+            for part in self._parts(batches, digest):
+                following = (part, pool.submit(self._session.run, self._outputs, {self._input: part}))
+                if running is not None:
+                    yield self._taken(*running)
+                running = following
+            if running is not None:
+                yield self._taken(*running)
+
+    def _parts(self, batches: Batches, digest: Any) -> Iterator[NDArray[np.float32]]:
         for batch in batches:
             tensor = np.ascontiguousarray(batch, dtype=np.float32)
             digest.update(tensor.tobytes())
@@ -226,8 +249,13 @@ class _Probe:
             while start < len(tensor):
                 part = tensor[start : start + self._limit]
                 start += len(part)
-                outputs = self._session.run(self._outputs, {self._input: part})
-                size = sum(output.nbytes for output in outputs)
-                self._limit = max(1, min(16, MAX_ACTIVATION_BYTES // max(1, size // len(part))))
-                activations = {self._input: part, **dict(zip(self._outputs, outputs, strict=True))}
-                yield len(part), iter([(name, activations[name]) for name in self._names])
+                yield part
+
+    def _taken(
+        self, part: NDArray[np.float32], running: Future[list[NDArray[np.float32]]]
+    ) -> tuple[int, Iterator[tuple[str, NDArray[np.float32]]]]:
+        outputs = running.result()
+        size = sum(output.nbytes for output in outputs)
+        self._limit = max(1, min(16, MAX_ACTIVATION_BYTES // max(1, size // len(part))))
+        activations = {self._input: part, **dict(zip(self._outputs, outputs, strict=True))}
+        return len(part), iter([(name, activations[name]) for name in self._names])

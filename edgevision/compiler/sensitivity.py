@@ -14,13 +14,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
-from edgevision.compiler.agreement import agreement, graph_outputs
+from edgevision.compiler.agreement import agreement
 from edgevision.compiler.dialects import Dialect
 from edgevision.compiler.placement import PASS_THROUGH, Graph
 from edgevision.compiler.quantize import QuantizedGraph, Ranges, quantizable_nodes, quantize
+from edgevision.compiler.segments import SegmentedGraph
 from edgevision.errors import InputError
+
+PHOTOS_AT_ONCE = 8  # whose activations between all segments are in memory
 
 Progress = Callable[[int, int], None]  # steps done, steps to do
 
@@ -37,40 +41,84 @@ def rank_nodes(
     time_limit_s: float = 300.0,
     progress: Progress | None = None,
 ) -> list[tuple[str, float]]:
-    """Nodes with the loss that quantizing each alone causes, worst first; of equals, the earlier in the graph.
+    """(Node name, loss) by ``measure_nodes``, worst first, at most ``limit``; of equals, the earlier in the graph.
+
+    Nodes that there was no time for are ranked behind all others, with loss 0. Arguments and errors are those of
+    ``measure_nodes``.
+    """
+    losses = measure_nodes(
+        graph, ranges, dialect, batches, probabilities=probabilities, threads=threads, time_limit_s=time_limit_s,
+        progress=progress,
+    )  # fmt: skip
+    ranked = [(name, losses.get(name, 0.0)) for name in measurable_nodes(graph, dialect)]
+    return sorted(ranked, key=lambda item: -item[1])[:limit]  # stable: graph order among equals
+
+
+def measurable_nodes(graph: bytes, dialect: Dialect) -> tuple[str, ...]:
+    """Names of the nodes that int8 can hurt, in graph order: all that run in it, but for those that only move values."""
+    moving = {node.name for node in Graph.parse(graph).model.graph.node if node.op_type in PASS_THROUGH}
+    return tuple(name for name in quantizable_nodes(graph, dialect) if name not in moving)
+
+
+def measure_nodes(
+    graph: bytes,
+    ranges: Ranges,
+    dialect: Dialect,
+    batches: Sequence[NDArray[Any]],
+    *,
+    probabilities: bool = False,
+    threads: int = 1,
+    time_limit_s: float = 300.0,
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """The loss that quantizing each node alone causes: mean KL divergence of the outputs from float, in nats, by name.
 
     Args:
         graph: float ONNX.
         ranges: (low, high) per tensor, as for ``quantize``.
         dialect: as for ``quantize``.
         batches: calibration tensors [n, c, h, w] float32; 32 to 64 photos are enough.
-        limit: how many of the worst nodes to return; None = all.
         probabilities: the graph's output is probabilities rather than logits.
         threads: for ONNX Runtime.
-        time_limit_s: when it is spent, nodes not yet measured are ranked behind all others, with loss 0. Nodes of
-            several kinds are measured early: the order is a fixed shuffle of the graph's.
-        progress: called with (nodes done, nodes to do).
+        time_limit_s: when it is spent, the losses are those on the photos that all nodes have been measured on, a few
+            at a time. If it does not suffice for the first few, nodes not yet measured are left out. Nodes of several
+            kinds are measured early: the order is a fixed shuffle of the graph's.
+        progress: called with (measurements done, measurements to do); each is of one node on a few photos.
 
-    Returns:
-        (node name, mean KL divergence of the outputs from float, in nats).
+    Raises:
+        EngineError: ONNX Runtime cannot run the graph.
+        InputError, ModelFileError: as ``quantize``.
     """
-    # Nodes that only move values follow their neighbours into float: nothing to measure.
-    moving = {node.name for node in Graph.parse(graph).model.graph.node if node.op_type in PASS_THROUGH}
+    segmented = SegmentedGraph(graph, threads=threads)
     everything = frozenset(quantizable_nodes(graph, dialect))
-    names = [name for name in quantizable_nodes(graph, dialect) if name not in moving]
-    reference = graph_outputs(graph, batches, threads=threads)
-    losses = dict.fromkeys(names, 0.0)
+    names = measurable_nodes(graph, dialect)
+    order = [names[index] for index in np.random.default_rng(0).permutation(len(names)).tolist()]
+    parts = [batch[i : i + PHOTOS_AT_ONCE] for batch in batches for i in range(0, len(batch), PHOTOS_AT_ONCE)]
+    losses: dict[str, float] = {}
+    photos = 0
     started = time.monotonic()
-    for done, index in enumerate(np.random.default_rng(0).permutation(len(names)).tolist()):
-        if time.monotonic() - started > time_limit_s:
-            break
-        alone = quantize(graph, ranges, dialect, keep_float=everything - {names[index]}).graph
-        outputs = graph_outputs(alone, batches, threads=threads)
-        losses[names[index]] = agreement(reference, outputs, probabilities=probabilities).kl
-        if progress:
-            progress(done + 1, len(names))
-    ranked = sorted(losses.items(), key=lambda item: -item[1])  # stable: graph order among equals
-    return ranked[:limit]
+    for turn, part in enumerate(parts):
+        values = segmented.run(part)
+        reference = segmented.answer(values[-1])
+        measured: dict[str, float] = {}
+        for name in order:
+            if time.monotonic() - started > time_limit_s:
+                break
+            place = segmented.segment_of(name)
+            alone = quantize(segmented.hollow(place), ranges, dialect, keep_float=everything - {name})
+            measured[name] = 0.0
+            if alone.int8_nodes:  # what takes part only among int8 neighbours is not int8 alone
+                changed = onnx.load_model_from_string(alone.graph)
+                outputs = segmented.outputs_with(name, changed, values[place])
+                measured[name] = agreement(reference, outputs, probabilities=probabilities).kl
+            if progress:
+                progress(turn * len(names) + len(measured), len(parts) * len(names))
+        if turn and len(measured) < len(names):
+            break  # losses on some photos more would not compare with the others'
+        for name, loss in measured.items():
+            losses[name] = (losses.get(name, 0.0) * photos + loss * len(part)) / (photos + len(part))
+        photos += len(part)
+    return losses
 
 
 @dataclass(frozen=True)

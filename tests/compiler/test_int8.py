@@ -62,7 +62,8 @@ def test_other_dialects_from_the_same_calibration(calibrated, graph, tensors):
 
     other = for_dialect(calibrated, TENSORRT)
     assert other.plain is calibrated.plain  # no photo went through the float model again
-    assert set(other.estimators) == set(calibrated.estimators)
+    best = sorted(calibrated.estimators, key=lambda name: calibrated.estimators[name])[:2]
+    assert set(other.estimators) == set(best)  # what was best once is tried again
     candidate = int8_candidate(other, key="int8-tensorrt")
     assert (candidate.key, candidate.dialect) == ("int8-tensorrt", "tensorrt")
     outputs = graph_outputs(candidate.graph, tensors)

@@ -95,7 +95,7 @@ class TestRank:
             bad_tensor[0], bad_ranges, X86_VNNI, photos, limit=2, progress=lambda *step: seen.append(step)
         )
         assert again == ranking[:2]
-        assert seen[-1] == (len(ranking), len(ranking))
+        assert seen[-1][0] == seen[-1][1] >= len(ranking)
 
     def test_time_limit(self, bad_tensor, bad_ranges, photos, ranking):
         cut = rank_nodes(bad_tensor[0], bad_ranges, X86_VNNI, photos, time_limit_s=0)
