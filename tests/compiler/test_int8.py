@@ -161,3 +161,40 @@ def test_progress_is_told(graph, tensors):
     calibrate(graph, tensors, "logits", 1, lambda step, done, total: steps.append((step, done, total)))
     assert {step for step, _, _ in steps} == {"calibrate", "range estimators"}
     assert all(done <= total or not total for _, done, total in steps)
+
+
+def test_dialects_that_come_out_the_same_are_run_once(calibrated, monkeypatch):
+    from edgevision.compiler import int8
+    from edgevision.compiler.dialects import OPENVINO_VNNI
+
+    ran = []
+    outputs = int8.graph_outputs
+    monkeypatch.setattr(int8, "graph_outputs", lambda graph, *a, **k: ran.append(graph) or outputs(graph, *a, **k))
+    again = int8.for_dialect(calibrated, calibrated.dialect)
+    assert (ran, again.recipe) == ([], calibrated.recipe)
+    assert {r: v for r, v in calibrated.recipes.items() if r in again.recipes} == again.recipes
+    other = int8.for_dialect(calibrated, OPENVINO_VNNI)
+    same = [int8.int8_graph(one).graph for one in (calibrated, other)]
+    assert (same[0] in ran) is False
+    assert len(ran) == len(set(ran))
+
+
+@pytest.mark.parametrize(("photos", "batch", "count"), [(24, 8, 24), (24, 8, 100), (24, 8, 10), (23, 5, 12), (7, 7, 1)])
+def test_some_photos_are_drawn_from_all(photos, batch, count):
+    from edgevision.compiler.int8 import some_photos
+
+    tensors = [np.arange(start, min(start + batch, photos)).reshape(-1, 1) for start in range(0, photos, batch)]
+    drawn = np.concatenate(some_photos(tensors, count)).ravel().tolist()
+    assert len(set(drawn)) == len(drawn) == min(photos, count)
+    assert drawn == sorted(drawn)
+    assert all(0 < len(part) <= batch for part in some_photos(tensors, count))
+    if 1 < count < photos:
+        assert min(drawn) < photos / 4 < 3 * photos / 4 < max(drawn)  # neither the first nor the last alone
+
+
+def test_sensitivities_for_the_report_name_what_was_measured_alone(calibrated):
+    from edgevision.compiler.int8 import sensitive_nodes, sensitivities
+
+    measured = sensitivities(calibrated)
+    assert measured == sensitive_nodes(calibrated)  # 24 photos: all of them for both
+    assert sensitivities(calibrated, time_limit_s=0.0) == []
