@@ -26,7 +26,7 @@ ROOMS: list[set[str]] = [
     {"engines"},
     {"bundle"},
     {"runner"},
-    {"selftest"},
+    {"selftest", "suited"},
     {"plans"},
     {"tuning"},
     {"model"},

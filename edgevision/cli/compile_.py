@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="budget of the scores: how much their calibration error may rise (default 3)",
     )  # fmt: skip
     p.add_argument(
-        "--target", default="auto", metavar="NAME[,NAME]",
+        "--target", dest="targets", default="auto", metavar="NAME[,NAME]",
         help="also for other devices: x86 (without VNNI), x86-vnni, arm, tensorrt, tensorrt-rtx (default auto: this machine)",
     )  # fmt: skip
     p.add_argument(
@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
         objective=Objective(arguments.objective), batch=arguments.batch, keep=arguments.keep, golden=arguments.golden,
         seed=arguments.seed, prune=arguments.prune, target_latency_ms=arguments.target_latency,
         prune_minutes=arguments.prune_minutes, save_pruned=arguments.save_pruned,
-        max_calibration_rise=arguments.max_calibration_rise, targets=tuple(arguments.target.split(",")),
+        max_calibration_rise=arguments.max_calibration_rise, targets=tuple(arguments.targets.split(",")),
         version_compatible=arguments.version_compatible,
     )  # fmt: skip
     if arguments.report is not None:
@@ -119,6 +119,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     say = output.say
     say(TABLE_LEGEND, "dim")
+    header, lines = report.targets_table()
+    if lines:
+        output.table(
+            "For other devices: judged here by their answers, not measured", header, lines, bold=None, whole=True
+        )
     for name, reason in report.missing.items():
         say(f"{name}: {reason}", "dim")
     say(f"\n{report.why}", "bold")

@@ -5,7 +5,8 @@ Each step takes values and returns a value; none reaches back. Nothing is writte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ from edgevision.compiler.other_targets import OtherTargets, Reference, other_tar
 from edgevision.compiler.pack import pack, pick_golden, read_golden, run_golden
 from edgevision.compiler.pruned import Pruned, check_can_save, prune_source, save_pruned
 from edgevision.compiler.report import Report
+from edgevision.compiler.report_classes import ClassLine, class_lines
+from edgevision.compiler.report_layers import graph_nodes
 from edgevision.compiler.report_page import report_files
 from edgevision.compiler.source import SourceModel, SourceOptions, load_source
 from edgevision.compiler.steps import StepClock
@@ -107,13 +110,15 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
         others = _for_elsewhere(job, elsewhere, float_graph, calibrated, judged)
 
     measured, rows = judged.measured, (*judged.packed, *(one.row for one in others.packed))
-    verdicts = {**judged.verdicts, **others.verdicts}
-    report = Report(
-        source=model.info, options=options, parity=parity, rows=_table(job, judged, others), missing=measured.missing,
-        chosen=rows[0].id if rows else None, verdict=verdicts.get(rows[0].id) if rows else None, verdicts=verdicts,
-        why=_why(job, judged), estimators=calibrated[0].estimators if calibrated else {}, sets=sets,
-        notes=(*sets.notes, *examined, *_pruning_notes(pruned, judged), *measured.notes, *judged.notes, *others.notes),
-        settings=job.settings, pruning=None if pruned is None else pruned.to_dict(),
+    candidates = [*measured.candidates, *(one.candidate for one in others.packed)]
+    ranges = {RANGES: calibrated[0].plain.table.to_json().encode()} if calibrated else {}
+    report = _report(job, judged, others, calibrated)
+    report = replace(
+        report, parity=parity, pruning=None if pruned is None else pruned.to_dict(),
+        notes=(*sets.notes, *examined, *_pruning_notes(pruned, judged), *report.notes),
+        nodes={c.key: graph_nodes(c) for c in candidates if c.precision == "int8"},
+        hashes=_hashes({**{f"graphs/{c.key}.onnx": c.graph for c in candidates}, **ranges, **dict(others.engines)}),
+        steps=clock.steps(),
     )  # fmt: skip
     if not rows or (options.precision is Precision.INT8 and others.refused):
         raise BudgetError(report.refusal())
@@ -121,14 +126,10 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
     frames = _golden_frames(job, measured) if chosen_golden is None else chosen_golden
     shown = [*(measured.variants[row.id] for row in judged.packed), *(one.stand_in for one in others.packed)]
     golden = run_golden(frames, shown, measured.variants[REFERENCE], model.spec)
-    graphs = {c.key: c for c in (*measured.candidates, *(one.candidate for one in others.packed))}
-    attached = {**report_files(report), **dict(others.engines)}
-    if calibrated:
-        attached[RANGES] = calibrated[0].plain.table.to_json().encode()
     bundle_id, manifest = pack(
-        target, name=target.stem, labels=model.labels, output=model.output, spec=model.spec, candidates=graphs,
-        rows=rows, golden=golden, verdicts=verdicts, source=_source(model, measured.rows[job.reference]),
-        data=sets.describe(), attached=attached,
+        target, name=target.stem, labels=model.labels, output=model.output, spec=model.spec,
+        candidates={c.key: c for c in candidates}, rows=rows, golden=golden, verdicts=report.verdicts, source=_source(model, measured.rows[job.reference]),
+        data=sets.describe(), attached={**report_files(report), **ranges, **dict(others.engines)},
     )  # fmt: skip
     if pruned is not None and options.save_pruned is not None:
         save_pruned(source, options.save_pruned, pruned)
@@ -182,6 +183,35 @@ def _for_elsewhere(
     reference = Reference(judged.measured.rows[id], judged.measured.outputs.get(id), judged.outputs.get(id))
     returned = next((c.float_parts for c in judged.measured.candidates if c.key == "int8"), ())
     return prepare_targets(job, targets, float_graph, first, reference, returned)
+
+
+def _report(job: Job, judged: Judged, others: OtherTargets, calibrated: Sequence[Calibrated]) -> Report:
+    """What was measured and judged, so far as these say it."""
+    verdicts = {**judged.verdicts, **others.verdicts}
+    chosen = judged.packed[0].id if judged.packed else None
+    return Report(
+        source=job.model.info, options=job.options, parity=None, rows=_table(job, judged, others),
+        missing=judged.measured.missing, chosen=chosen, verdict=None if chosen is None else verdicts.get(chosen),
+        verdicts=verdicts, why=_why(job, judged), estimators=calibrated[0].estimators if calibrated else {},
+        sets=job.sets, notes=(*judged.measured.notes, *judged.notes, *others.notes), settings=job.settings,
+        sensitivity=dict(judged.ranking), classes=_classes(job, judged, others), labels=job.model.labels,
+        recipes={c.dialect.name: {r.name: v for r, v in c.recipes.items()} for c in calibrated},
+    )  # fmt: skip
+
+
+def _classes(job: Job, judged: Judged, others: OtherTargets) -> dict[str, tuple[ClassLine, ...]]:
+    """Class by class, what each judged variant lost; empty without labels."""
+    truth = photos.labels_of(job.sets.judge) if judged.outputs else None
+    if truth is None:
+        return {}
+    expected = judged.outputs[job.reference].argmax(1) == truth
+    shown = {id: judged.outputs[id] for id in judged.verdicts}
+    shown |= {one.row.id: one.outputs for one in (*others.packed, *others.refused) if one.outputs is not None}
+    return {id: class_lines(expected, raw.argmax(1) == truth, truth, job.model.labels) for id, raw in shown.items()}
+
+
+def _hashes(entries: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in entries.items()}
 
 
 def _source(model: SourceModel, reference: Row) -> dict[str, Any]:

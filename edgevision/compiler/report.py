@@ -116,7 +116,9 @@ class Report:
         if not self.verdicts:
             why = "; ".join(f"{name}: {reason}" for name, reason in self.missing.items()) or "no layer can run in int8"
             return f"nothing was written: no {self.options.precision.value} variant runs on this machine ({why})"
-        lines = [f"no variant stays within the budget of {self.options.max_drop:g} points; nothing was written."]
+        failed = [row.target for row in self.elsewhere if row.id in self.verdicts and not self.verdicts[row.id].passed]
+        which = f"int8 variant for {', '.join(dict.fromkeys(failed))}" if self.chosen and failed else "variant"
+        lines = [f"no {which} stays within the budget of {self.options.max_drop:g} points; nothing was written."]
         lines += [f"  {name}: {v.sentence()}" for name, v in self.verdicts.items()]
         lines += [f"  {note}" for note in self.notes]
         over = any(v.drop > v.max_drop for v in self.verdicts.values())  # else it is a class that loses too much
