@@ -207,3 +207,33 @@ def test_a_threshold_is_carried_to_a_variant_by_what_its_scores_do_near_it():
     assert np.log(carried / (1 - carried)) == pytest.approx(1.7, abs=0.02)
     assert [carry_threshold(edge, scores, own) for edge in (0.0, 1.0)] == [0.0, 1.0]
     assert carry_threshold(0.9, scores, scores) == pytest.approx(0.9, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("n", "score", "allowed", "passed"),
+    [
+        (200, 0.80, 3.0, True),  # right 8 times in 10, as sure as that
+        (200, 0.84, 3.0, False),  # four points too sure
+        (200, 0.84, 5.0, True),
+        (200, 0.76, 3.0, False),  # too modest is as wrong
+        (40, 0.99, 3.0, True),  # of so few photos nothing is said
+    ],
+)
+def test_scores_that_mean_less_than_floats_fail(n, score, allowed, passed):
+    truth = np.zeros(n, np.int64)
+    best = np.where(np.arange(n) % 5 < 4, 0, 1)  # 80 % right, and the same photos
+    scores = (np.full(n, 0.80), np.full(n, score))
+    made = verdict(
+        answers(*best), answers(*best), truth, 0.5, LABELS, scores=scores, max_calibration_rise=allowed
+    )  # fmt: skip
+    assert made.passed == passed
+    assert made.reference_calibration_error == pytest.approx(0.0, abs=1e-12)
+    assert made.calibration_error == pytest.approx(abs(score - 0.8))
+    assert ("calibration error" in made.note) == (not passed)
+
+
+def test_without_labels_nothing_is_known_of_scores():
+    best = np.zeros(100, np.int64)
+    made = verdict(answers(*best), answers(*best), None, 0.5, LABELS, scores=(np.full(100, 0.1), np.full(100, 0.9)))
+    assert made.passed
+    assert (made.calibration_error, made.reference_calibration_error) == (None, None)

@@ -1,0 +1,218 @@
+"""The whole walk, where it must refuse, return layers to float, or say that nothing is proven."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from known_walk import COLORS, RIGHT, SPEC, answers, onnx_of, options, photo
+
+from edgevision.errors import BudgetError, InputError, UnprovenWarning
+
+pytestmark = pytest.mark.requires("torch", "onnx")
+
+
+@pytest.mark.parametrize("precision", ["float", "auto", "int8"])
+def test_precision(precision, files, photos, quick, tmp_path):
+    from edgevision.compiler.options import Precision
+    from edgevision.compiler.pipeline import compile_model
+
+    result = compile_model(
+        files["script.pt"], tmp_path / "x.edge", options(files, photos, precision=Precision(precision))
+    )
+    chosen = result.rows[0]
+    kinds = {row.candidate for row in result.rows}
+    assert kinds == ({"float"} if precision == "float" else {"float", "int8"})
+    if precision != "auto":
+        assert chosen.is_int8 == (precision == "int8")
+    else:
+        assert chosen.latency[1, 1][0] <= 1.03 * min(row.latency[1, 1][0] for row in result.rows)
+    assert answers(result.path) == RIGHT
+
+
+@pytest.mark.parametrize("photos_given", [True, False])
+@pytest.mark.parametrize("precision", ["float", "auto", "int8"])
+def test_unproven(photos_given, precision, files, photos, quick, tmp_path):
+    import edgevision as ev
+    from edgevision.compiler.options import Precision
+    from edgevision.compiler.pipeline import compile_model
+
+    given = {"data": photos, "val": photos} if photos_given else {"data": None}
+    result = compile_model(
+        files["script.pt"],
+        tmp_path / "x.edge",
+        options(files, photos, precision=Precision(precision), unproven=True, **given),
+    )
+    assert result.verdict is None
+    assert not result.manifest.proven
+    with pytest.warns(UnprovenWarning, match="not proven"):
+        ev.load(result.path).close()
+    assert answers(result.path) == RIGHT
+    assert result.rows[0].is_int8 == (precision == "int8") or precision == "auto"
+
+
+def test_without_labels_agreement_judges(files, photos, quick, tmp_path):
+    from edgevision.compiler.pipeline import compile_model
+
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for place, path in enumerate(sorted(photos.rglob("*.png"))):
+        (flat / f"{place}.png").write_bytes(path.read_bytes())
+    result = compile_model(files["script.pt"], tmp_path / "x.edge", options(files, flat))
+    assert (result.verdict.metric, result.verdict.value) == ("agreement", 100.0)
+    assert "not accuracy" in result.verdict.note
+    assert result.rows[0].threshold == 0.0
+
+
+@pytest.mark.parametrize("precision", ["int8", "auto"])
+def test_one_layer_at_fault_goes_back_to_float(precision, nets, files, photos, quick, paced, tmp_path):
+    from edgevision.compiler.options import Precision
+    from edgevision.compiler.pipeline import compile_model
+
+    measured = paced(float=2.0, int8=1.0)
+    source = onnx_of(nets.net(flaws=1), tmp_path)
+    given = options(
+        files, photos, labels=None, preprocess=None, output=None, precision=Precision(precision), max_drop=0
+    )
+    result = compile_model(source, tmp_path / "x.edge", given)
+    int8 = next(row for row in result.rows if row.candidate == "int8")
+    assert int8.metric == 100.0
+    assert int8.is_int8
+    assert any(note.startswith("back to float for accuracy's sake: ") for note in result.report.notes)
+    assert answers(result.path) == RIGHT
+    parts = result.manifest.graphs["int8"].float_parts
+    assert 1 <= len(parts) <= 4
+    assert result.manifest.variants[0].layer_precisions["int8"] >= 1
+    assert result.verdict.confidence == pytest.approx(0.975)  # the second graph that the judge photos saw
+    assert "look 2 at the judge photos" in result.verdict.note
+    settings = len(result.report.settings)
+    assert measured == ["onnxruntime-float", "onnxruntime-int8"] * settings + ["onnxruntime-int8"] * settings
+
+
+@pytest.mark.parametrize("precision", ["auto", "int8", "float"])
+@pytest.mark.parametrize("quicker", ["float", "int8"])
+def test_only_finalists_are_shown_to_the_judge_photos(precision, quicker, files, photos, quick, paced, tmp_path):
+    """Best first, until one passes; float is always beside it."""
+    from edgevision.compiler.options import Precision
+    from edgevision.compiler.pipeline import compile_model
+
+    paced(**{"float": 2.0, "int8": 2.0, quicker: 1.0})
+    result = compile_model(
+        files["script.pt"], tmp_path / "x.edge", options(files, photos, precision=Precision(precision))
+    )
+    judged = quicker if precision == "auto" else precision
+    assert list(result.report.verdicts) == [f"onnxruntime-{judged}"]
+    assert {row.id for row in result.rows if row.metric is not None} == {"onnxruntime-float", f"onnxruntime-{judged}"}
+
+
+def test_a_class_that_is_lost_sends_layers_back_to_float(nets, files, photos, quick, paced, tmp_path, monkeypatch):
+    """The budget allows the drop as a whole; a class with 20 judge photos may not lose 3 of them."""
+    from edgevision.compiler import judge
+    from edgevision.compiler.options import Precision
+    from edgevision.compiler.pipeline import compile_model
+
+    paced(float=2.0, int8=1.0)
+    val = tmp_path / "val"
+    for color, name in enumerate(COLORS):
+        (val / name).mkdir(parents=True)
+        for seed in range(20):
+            (val / name / f"{seed}.png").write_bytes(photo(color, 2000 + seed))
+    true = judge.outputs_on
+    looks: list[tuple[str, ...]] = []
+
+    def outputs_on(found, sets, spec, threads, step, progress):
+        outputs = true(found, sets, spec, threads, step, progress)
+        if step == "judge photos" and "onnxruntime-int8" in outputs:
+            looks.append(next(v.candidate.float_parts for v in found if v.id == "onnxruntime-int8"))
+            mine = [i for i, one in enumerate(sets) if one.label == 1][:3]
+            outputs["onnxruntime-int8"][mine] = outputs["onnxruntime-int8"][mine][:, ::-1] + [9e3, 0, 0]
+        return outputs
+
+    monkeypatch.setattr(judge, "outputs_on", outputs_on)
+    given = options(files, photos, val=val, precision=Precision.INT8, max_drop=6)
+    with pytest.raises(BudgetError, match="class 'green' loses 3 of 20 photos") as caught:
+        compile_model(files["script.pt"], tmp_path / "x.edge", given)
+    assert "Raise --max-drop" not in str(caught.value)  # that would not help
+    assert 2 <= len(looks) <= 3  # the judge photos are no place to search in
+    assert [len(parts) for parts in looks] == sorted({len(parts) for parts in looks})  # each time more goes back
+
+
+def test_a_budget_that_cannot_be_met(nets, files, photos, quick, paced, tmp_path):
+    """Six flaws in a row are more than are given back; then nothing is written, and the message says what was tried."""
+    from edgevision.compiler.options import Precision
+    from edgevision.compiler.pipeline import compile_model
+
+    paced(float=2.0, int8=1.0)
+    source = onnx_of(nets.net(flaws=6), tmp_path)
+    target = tmp_path / "x.edge"
+    target.write_bytes(b"the old one")
+    left = sorted(tmp_path.iterdir())
+    given = options(files, photos, labels=None, preprocess=None, output=None, precision=Precision.INT8, max_drop=0)
+    with pytest.raises(BudgetError, match="nothing was written") as caught:
+        compile_model(source, target, given)
+    assert caught.value.exit_status == 3
+    told = str(caught.value)
+    assert "onnxruntime-int8: failed: 33.33 % against 100.00 % for float on 45 judge photos" in told
+    assert "8 most sensitive layers" in told
+    assert "--max-drop" in told
+    assert target.read_bytes() == b"the old one"
+    assert sorted(tmp_path.iterdir()) == left
+    # Any precision: float is within every budget, and the report says what became of int8.
+    result = compile_model(source, target, replace(given, precision=Precision.AUTO))
+    assert result.manifest.chosen == "onnxruntime-float"
+    assert any("most sensitive layers" in note for note in result.report.notes)
+    assert answers(target) == RIGHT
+
+
+def test_a_network_that_gives_no_numbers_is_refused(nets, files, photos, quick, tmp_path):
+    import torch
+
+    from edgevision.compiler.pipeline import compile_model
+    from edgevision.compiler.quiet import quiet
+
+    broken = nets.net()
+    with torch.no_grad():
+        broken[-1].weight[0, 0] = float("nan")
+    with quiet():
+        torch.jit.save(torch.jit.trace(broken, torch.zeros(2, 3, SPEC.height, SPEC.width), check_trace=False),
+                       tmp_path / "nan.pt")  # fmt: skip
+    with pytest.raises(InputError, match=r"NaN|not finite|not numbers"):
+        compile_model(tmp_path / "nan.pt", tmp_path / "x.edge", options(files, photos))
+    assert not (tmp_path / "x.edge").exists()
+
+
+def test_noise_calibrates_nothing(files, photos, quick, tmp_path):
+    from edgevision.compiler.pipeline import compile_model
+    from edgevision.decode import encode_png
+
+    noise = tmp_path / "noise"
+    noise.mkdir()
+    for seed in range(40):
+        pixels = np.random.default_rng(seed).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+        (noise / f"{seed}.png").write_bytes(encode_png(pixels))
+    target = tmp_path / "x.edge"
+    target.write_bytes(b"the old one")
+    with pytest.raises(InputError, match=r"40 of 40 calibration photos look like random numbers.*--data"):
+        compile_model(files["script.pt"], target, options(files, noise, val=photos))
+    assert target.read_bytes() == b"the old one"
+
+
+def test_an_engine_that_lies_about_precision_is_not_believed(files, photos, quick, paced, tmp_path, monkeypatch):
+    """The graph says int8, and the engine runs floats: --int8 writes nothing, and auto does not call it int8."""
+    from edgevision.compiler.options import Precision
+    from edgevision.compiler.pipeline import compile_model
+    from edgevision.engines.onnxruntime import OnnxRuntimeEngine
+
+    honest = OnnxRuntimeEngine.layers
+    monkeypatch.setattr(
+        OnnxRuntimeEngine, "layers", lambda self: tuple(replace(layer, precision="float32") for layer in honest(self))
+    )
+    paced(float=2.0, int8=1.0)
+    target = tmp_path / "x.edge"
+    with pytest.raises(BudgetError, match="nothing was written"):
+        compile_model(files["script.pt"], target, options(files, photos, precision=Precision.INT8))
+    assert not target.exists()
+    rows = {row.id: row for row in compile_model(files["script.pt"], target, options(files, photos)).rows}
+    assert not rows["onnxruntime-int8"].is_int8
+    assert "do not run in it" in rows["onnxruntime-int8"].notes[0]
