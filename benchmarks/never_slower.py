@@ -1,7 +1,7 @@
 """Is what `compile` chooses ever slower than what a user would take instead? Static batches, equal threads, one run.
 
     python -m benchmarks.never_slower [MODEL...] --nncf-python ENVIRONMENT/bin/python    # see nncf_quantize.py
-    python -m benchmarks.never_slower [MODEL...] --reuse           # measures graphs that an earlier run prepared
+    python -m benchmarks.never_slower [MODEL...] --reuse    # measures graphs that an earlier run, or --prepare, left
 
 For each model, number of threads and batch, two interleaved measurements in this process:
 
@@ -98,6 +98,7 @@ def main() -> None:
     p.add_argument("--photos", type=int, help="that calibrate, at most (default: 300; detector 32)")
     p.add_argument("--nncf-python", type=Path, help="Python of an environment with NNCF; only to prepare graphs")
     p.add_argument("--reuse", action="store_true", help="measure the graphs that an earlier run prepared")
+    p.add_argument("--prepare", action="store_true", help="only prepare the graphs")
     arguments = p.parse_args()
     if unknown := set(arguments.models) - set(NAMES):
         p.error(f"models are {', '.join(NAMES)}; got {', '.join(sorted(unknown))}")
@@ -107,7 +108,8 @@ def main() -> None:
             if arguments.nncf_python is None:
                 p.error(f"the graphs of {name} are not prepared: give --nncf-python (see benchmarks/nncf_quantize.py)")
             prepare(name, folder, arguments.nncf_python, arguments.photos)
-        save(name, benchmark(read(name, folder), arguments))
+        if not arguments.prepare:
+            save(name, benchmark(read(name, folder), arguments))
 
 
 def prepare(name: str, folder: Path, nncf_python: Path, photos: int | None) -> None:
@@ -186,11 +188,14 @@ def benchmark(model: Prepared, arguments: argparse.Namespace) -> dict[str, Any]:
     """Check every candidate, then measure at each number of threads and batch."""
     print(f"\n{model.name}")
     answers = check(model)
-    offered = [session for session in model.ours if answers[session.id].get("within_budget", True)]
     for id, answer in answers.items():
         print(f"  {id:28s} {answer['text']:58s} {_brief(answer['layers'])}")
+    poor = {id for id, answer in answers.items() if not answer.get("within_budget", True)}
+    offered = [session for session in model.ours if session.id not in poor]
     settings = [
-        measure(model, offered, threads, batch, arguments) for threads in arguments.threads for batch in arguments.batch
+        measure(model, offered, poor, threads, batch, arguments)
+        for threads in arguments.threads
+        for batch in arguments.batch
     ]
     return {
         "candidates": answers, "settings": settings, "never_slower": all(s["never_slower"] for s in settings),
@@ -235,9 +240,12 @@ def sqnr_db(reference: npt.NDArray[np.float32], output: npt.NDArray[np.float32])
 
 
 def measure(
-    model: Prepared, offered: list[Session], threads: int, batch: int, arguments: argparse.Namespace
+    model: Prepared, offered: list[Session], poor: set[str], threads: int, batch: int, arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    """The survey, the choice, and the choice against the quickest peers."""
+    """The survey, the choice among ``offered``, and the choice against the quickest peers.
+
+    ``poor``: what is over the accuracy budget. As a peer it counts all the same, and the result says so.
+    """
     every = {session.id: session for session in (*offered, *model.peers)}
     item = np.array(model.tensors[:1])
     with ExitStack() as stack:
@@ -257,7 +265,7 @@ def measure(
     ratio = paired_ratio(ours, final[best.id])
     result = {
         "threads": threads, "batch": batch, "chosen": chosen.id, "best_peer": best.id, "ratio": asdict(ratio),
-        "never_slower": ratio.high <= 1 + TIE, "same_as_peer": chosen.id in FLOAT_PEERS, "rounds": rounds,
+        "best_peer_over_budget": best.id in poor, "never_slower": ratio.high <= 1 + TIE, "same_as_peer": chosen.id in FLOAT_PEERS, "rounds": rounds,
         "p50_ms": {id: samples.p50_ms for id, samples in final.items()},
         "against": {peer.id: asdict(paired_ratio(ours, final[peer.id])) for peer in near},
         "survey": {
@@ -300,7 +308,8 @@ def _brief(layers: Mapping[str, int]) -> str:
 def _print(result: dict[str, Any]) -> None:
     ratio, p50 = result["ratio"], result["p50_ms"]
     verdict = "never slower" if result["never_slower"] else "SLOWER, or not sure"
-    same = ", the same graph" if result["same_as_peer"] and result["chosen"] == result["best_peer"] else ""
+    same = " (over the budget)" if result["best_peer_over_budget"] else ""
+    same += ", the same graph" if result["same_as_peer"] and result["chosen"] == result["best_peer"] else ""
     print(f"  {result['threads']} threads, batch {result['batch']}: {result['chosen']} {p50[OURS]:.2f} ms, best peer "
           f"{result['best_peer']} {p50[result['best_peer']]:.2f} ms{same}: ratio {ratio['median']:.3f} "
           f"[{ratio['low']:.3f}…{ratio['high']:.3f}] of {ratio['n']} rounds, {verdict}")  # fmt: skip

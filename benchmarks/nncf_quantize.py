@@ -11,7 +11,7 @@ import json
 import sys
 from importlib.metadata import version
 
-import nncf
+import nncf  # type: ignore[import-not-found]
 import numpy as np
 import openvino
 
