@@ -15,7 +15,7 @@ import numpy as np
 
 import edgevision as ev
 from benchmarks.common import GROCERY, RUNS, edgevision, train, write_list, write_result
-from benchmarks.recipes import RECIPES, TAUGHT
+from benchmarks.recipes import RECIPES
 from edgevision.compiler.float_model import FloatModel
 from edgevision.compiler.source import SourceOptions
 from edgevision.evaluate.dataset import Dataset, read_dataset, stratified_folds
@@ -68,8 +68,6 @@ def _fold(
     train_list, test = write_list(RUNS / f"{name}-train.txt", trained), write_list(RUNS / f"{name}-test.txt", judged)
     checkpoint, bundle = RUNS / f"{name}.pt", RUNS / f"{name}.edge"
     more = ("--epochs", arguments.epochs) if arguments.epochs else ()
-    if arch in TAUGHT:  # by what was trained on the same half
-        more = (*more, "--teacher", RUNS / f"oof-lite0-{place}.pt")
     record = train(
         checkpoint, "--data", train_list, "--labels", GROCERY / "classes.csv", *RECIPES[arch], *more,
         reuse=arguments.reuse,

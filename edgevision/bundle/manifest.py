@@ -54,7 +54,7 @@ class VariantEntry:
 class Verdict:
     """What the judge photos said of a variant against float."""
 
-    metric: str  # "top1" with labels, "agreement" without
+    metric: str  # "top1" with labels, "recall@1" of embeddings, "agreement" without labels
     n: int
     reference: float  # float's metric, in points (percent)
     value: float  # the variant's
@@ -76,7 +76,9 @@ class Verdict:
 
         "Proven" and "passed" are not the same: passed is the drop that was seen, proven its interval's upper end.
         """
-        unit = "points of top-1" if self.metric == "top1" else "points of agreement with float"
+        unit = {"top1": "points of top-1", "recall@1": "points of recall@1"}.get(
+            self.metric, "points of agreement with float"
+        )
         state = "proven" if self.proven else "passed, not proven" if self.passed else "failed"
         low, high = self.interval
         note = f" ({self.note})" if self.note else ""

@@ -13,7 +13,9 @@ from edgevision.compiler.measure import Variant, run_all
 from edgevision.compiler.options import ProgressFn, silent
 from edgevision.compiler.photos import CompilePhoto, labels_of, prepared
 from edgevision.engines.base import Engine
+from edgevision.errors import InputError
 from edgevision.evaluate.paired import MAX_POINTS_LOST, class_losses, paired_comparison
+from edgevision.evaluate.retrieval import has_another, nearest_is_right
 from edgevision.evaluate.unknown import expected_calibration_error, fit_temperature, fit_threshold
 from edgevision.preprocess import PreprocessSpec
 from edgevision.tasks.classify import ClassifyTask
@@ -58,10 +60,12 @@ def verdict(
     reference: Outputs, outputs: Outputs, truth: npt.NDArray[np.int64] | None, max_drop: float,
     labels: Sequence[Label], *, max_class_drop: float = MAX_POINTS_LOST, trained_on: bool = False, looks: int = 1,
     scores: tuple[Scores, Scores] | None = None, max_calibration_rise: float = MAX_CALIBRATION_RISE,
+    embeddings: bool = False,
 ) -> Verdict:  # fmt: skip
     """Compare raw outputs [n, k] with float's on the judge photos.
 
-    With labels the metric is top-1; without, agreement with float. Passed: the drop is at most ``max_drop`` points,
+    With labels the metric is top-1, or where the outputs are ``embeddings`` recall@1 among the judge photos that have
+    another of their class; without labels, agreement with float (embeddings need labels). Passed: the drop is at most ``max_drop`` points,
     no class loses too much (``evaluate.paired.exceeds``), and the expected calibration error of the best ``scores``
     ([n] of float, [n] of the variant, 0…1), so far as there are ``MIN_FOR_CALIBRATION`` labelled photos, is at most
     ``max_calibration_rise`` points above float's. Proven: the upper end of the drop's interval is within the
@@ -70,9 +74,18 @@ def verdict(
     ``looks``: how many graphs, this one too, have been shown to these photos in search of one that passes. Each is
     another chance to pass by luck, so the interval's confidence is 1 - 0.05 / looks (Bonferroni).
     """
-    best, best_reference = outputs.argmax(1), reference.argmax(1)
-    right_reference = best_reference == truth if truth is not None else np.ones(len(best), bool)
-    right = best == (truth if truth is not None else best_reference)
+    if embeddings:
+        if truth is None:
+            raise InputError(
+                "embeddings are judged by recall@1, which needs labelled judge photos; give --val with labels"
+            )
+        asked = has_another(truth)
+        right_reference, right = nearest_is_right(reference, truth)[asked], nearest_is_right(outputs, truth)[asked]
+        truth = truth[asked]
+    else:
+        best, best_reference = outputs.argmax(1), reference.argmax(1)
+        right_reference = best_reference == truth if truth is not None else np.ones(len(best), bool)
+        right = best == (truth if truth is not None else best_reference)
     paired = paired_comparison(right_reference, right, 1 - ERROR_RATE / looks)
     notes = []
     if truth is None:
@@ -100,7 +113,7 @@ def verdict(
     if passed and high > max_drop and not trained_on:
         notes.append(f"{paired.n} judge photos are too few to be sure of it")
     return Verdict(
-        metric="top1" if truth is not None else "agreement",
+        metric="recall@1" if embeddings else "top1" if truth is not None else "agreement",
         n=paired.n, reference=paired.a, value=paired.b, drop=paired.drop, interval=(low, high),
         confidence=paired.confidence, lost=paired.lost, gained=paired.gained, max_drop=max_drop, passed=passed,
         proven=passed and high <= max_drop and not trained_on, note="; ".join(notes),

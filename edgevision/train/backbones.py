@@ -129,6 +129,17 @@ def classifier_head(model: nn.Module) -> nn.Module:
     return model.get_submodule(_head_name(model))
 
 
+def quick_statistics(model: nn.Module) -> None:
+    """Let the running statistics of batch norms follow the weights within tens of steps (momentum 0.1 at least).
+
+    MobileNetV3 and EfficientNet come with a momentum of 0.01, made for trainings of a million steps. In one of a
+    thousand their statistics are those of weights long gone, and evaluation sees another network than training did.
+    """
+    for layer in model.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.momentum is not None:
+            layer.momentum = max(layer.momentum, 0.1)
+
+
 def training_mode(model: nn.Module, frozen_statistics: bool) -> None:
     """``model.train()``; with ``frozen_statistics`` those of batch norms are constants, scale and shift still learn.
 

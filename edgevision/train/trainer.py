@@ -336,6 +336,8 @@ class _Run:
         make = backbones.build if options.scratch else backbones.pretrained
         model = make(options.arch, classes, **options.arch_options)
         use_quick_depthwise(model)
+        if options.scratch:
+            backbones.quick_statistics(model)
         backbones.training_mode(model, frozen_statistics=not options.scratch)
         return model.to(self.compute.device).to(memory_format=torch.channels_last)
 

@@ -7,7 +7,7 @@ import pytest
 
 from edgevision.compiler.judge import MIN_UNSEEN, agreement, carry_threshold, fit_unknown, verdict
 from edgevision.compiler.photos import CompilePhoto
-from edgevision.errors import EngineError
+from edgevision.errors import EngineError, InputError
 from edgevision.tasks.results import Label
 
 pytestmark = pytest.mark.requires("torch")
@@ -237,3 +237,26 @@ def test_without_labels_nothing_is_known_of_scores():
     made = verdict(answers(*best), answers(*best), None, 0.5, LABELS, scores=(np.full(100, 0.1), np.full(100, 0.9)))
     assert made.passed
     assert (made.calibration_error, made.reference_calibration_error) == (None, None)
+
+
+@pytest.mark.parametrize("lost", [0, 1, 5])
+def test_embeddings_are_judged_by_what_they_find(lost):
+    """Pairs of photos, far from all other pairs; ``lost`` photos of different pairs move to the next pair."""
+    truth = np.repeat(np.arange(100), 2)
+    reference = np.eye(100, dtype=np.float32)[truth]
+    variant = reference.copy()
+    variant[: 4 * lost : 4] = reference[2 : 4 * lost + 2 : 4]  # its pair's other photo then finds no near one either
+    alone = np.full((1, 100), 0.1, np.float32)  # a class of one photo: neither right nor wrong
+    made = verdict(
+        np.vstack([reference, alone]), np.vstack([variant, alone]), np.append(truth, 100), 0.5, LABELS, embeddings=True
+    )  # fmt: skip
+    assert (made.metric, made.n, made.reference) == ("recall@1", 200, 100.0)
+    assert made.lost >= 2 * lost
+    assert (made.drop > 0) == (lost > 0)
+    assert made.passed == (lost == 0)
+    assert "recall@1" in made.sentence()
+
+
+def test_embeddings_without_labels_cannot_be_judged():
+    with pytest.raises(InputError, match="needs labelled judge photos"):
+        verdict(answers(0, 1), answers(0, 1), None, 0.5, LABELS, embeddings=True)
