@@ -29,7 +29,7 @@ from edgevision.errors import (
 )
 from edgevision.frames import Frame, ImageArray, MemoryKind
 from edgevision.machine import describe_machine, usable_cores
-from edgevision.plans import open_variant
+from edgevision.plans import describe_gpu, open_variant
 from edgevision.runner import Runner, Scores
 from edgevision.selftest import VariantCheck, check_golden, make_task, proof_gaps
 from edgevision.suited import suited_first
@@ -170,7 +170,7 @@ def load(
     bundle = open_bundle(path)
     try:
         choice = _choice(bundle, threads, tune)
-        candidates = _candidates(bundle.manifest, engine, variant, choice)
+        candidates = _candidates(bundle, engine, variant, choice)
         if threshold is not None:
             candidates = [replace(entry, threshold=threshold) for entry in candidates]
         count = threads or (choice.threads if choice else _default_threads(bundle.manifest))
@@ -201,16 +201,16 @@ def _choice(bundle: Bundle, threads: int | None, tune: str | None) -> Choice | N
     return choice if choice and threads in (None, choice.threads) else None
 
 
-def _candidates(
-    manifest: Manifest, engine: str | None, variant: str | None, choice: Choice | None
-) -> list[VariantEntry]:
+def _candidates(bundle: Bundle, engine: str | None, variant: str | None, choice: Choice | None) -> list[VariantEntry]:
     """Variants to try, in order."""
+    manifest = bundle.manifest
     entries = {entry.id: entry for entry in manifest.variants}
     if variant is not None and variant not in entries:
         raise InputError(f"the bundle has variants {list(entries)}, got {variant!r}")
     if engine is not None and engine not in ENGINES:
         raise InputError(f"engines are {list(ENGINES)}, got {engine!r}")
-    suited = (entry.id for entry in suited_first(manifest, describe_machine(), available_engines()))
+    gpu_engines = () if describe_gpu(bundle) is None else tuple(available_engines())
+    suited = (entry.id for entry in suited_first(manifest, describe_machine(), gpu_engines))
     order = dict.fromkeys((*(choice.variants if choice else ()), *suited))  # unique, first wins
     found = [
         entries[name] for name in order if variant in (None, name) and engine in (None, entries[name].engine)

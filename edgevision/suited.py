@@ -7,22 +7,23 @@ from collections.abc import Collection
 from edgevision.bundle.manifest import Manifest, VariantEntry
 from edgevision.machine import Machine, cpu_kind
 
-_DEVICE_ENGINES = ("tensorrt", "tensorrt-rtx")  # where they are installed, there is a GPU to use
+_GPU_ENGINES = ("tensorrt", "tensorrt-rtx")
 
 
-def suited_first(manifest: Manifest, machine: Machine, engines: Collection[str]) -> tuple[VariantEntry, ...]:
-    """The bundle's variants in the order to try them, where ``engines`` are installed.
+def suited_first(manifest: Manifest, machine: Machine, gpu_engines: Collection[str]) -> tuple[VariantEntry, ...]:
+    """The bundle's variants in the order to try them. ``gpu_engines``: installed here, with a GPU to run on.
 
     First those for this machine's GPU, then those for its kind of CPU: of a bundle that was made on that kind, these are
-    the chosen variant and what follows it. Then the others in the bundle's order, and last what has no engine here.
+    the chosen variant and what follows it. Then the others in the bundle's order, and last those for GPUs that are not
+    here.
     """
     here = cpu_kind(machine.architecture, machine.features)
     made = manifest.environment
     made_here = cpu_kind(made.architecture, made.features) == here
 
     def rank(variant: VariantEntry) -> tuple[int, bool]:
-        if variant.engine in _DEVICE_ENGINES:
-            place = 0 if variant.engine in engines else 3
+        if variant.engine in _GPU_ENGINES:
+            place = 0 if variant.engine in gpu_engines else 3
         elif variant.target == here or (not variant.target and made_here):
             place = 1
         else:

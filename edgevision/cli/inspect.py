@@ -45,8 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
         times = ", ".join(f"{x.p50_ms:.2f} ms ({x.threads} threads, batch {x.batch})" for x in variant.latency)
         layers = ", ".join(f"{count} {precision}" for precision, count in variant.layer_precisions.items() if count)
         facts = [
-            ["runs", f"graph {variant.graph} in {variant.engine}, {layers} layers"],
-            ["p50 latency where it was made", times],
+            ["runs", f"graph {variant.graph} in {variant.engine}" + (f", {layers} layers" if layers else "")],
+            *([["for", variant.target]] if variant.target else []),
+            ["p50 latency where it was made", times or "not measured: it is for another device"],
             ["temperature", f"{variant.temperature:.3f}"],
             ["unknown below a score of", f"{variant.threshold:.3f}"],
         ]
