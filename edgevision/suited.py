@@ -15,7 +15,7 @@ def suited_first(manifest: Manifest, machine: Machine, gpu_engines: Collection[s
 
     First those for this machine's GPU, then those for its kind of CPU: of a bundle that was made on that kind, these are
     the chosen variant and what follows it. Then the others in the bundle's order, and last those for GPUs that are not
-    here.
+    here, unless one of them is the chosen variant: that it cannot be used is worth a warning.
     """
     here = cpu_kind(machine.architecture, machine.features)
     made = manifest.environment
@@ -23,7 +23,7 @@ def suited_first(manifest: Manifest, machine: Machine, gpu_engines: Collection[s
 
     def rank(variant: VariantEntry) -> tuple[int, bool]:
         if variant.engine in _GPU_ENGINES:
-            place = 0 if variant.engine in gpu_engines else 3
+            place = 0 if variant.engine in gpu_engines or variant.id == manifest.chosen else 3
         elif variant.target == here or (not variant.target and made_here):
             place = 1
         else:

@@ -28,7 +28,9 @@ from edgevision.compiler.quantize import QuantizedGraph, quantize
 from edgevision.compiler.ranges import RangeTable, collect_ranges
 from edgevision.compiler.sensitivity import measure_nodes, rank_nodes, restore_until
 
-TRIAL_PHOTOS = 128  # that recipes are tried on
+# Photos that recipes are tried on. What 128 of 400 choose diverges on all 400 by 2 % more than the best recipe would, on
+# average over draws, and by 6 % at worst (EfficientNet-Lite0, each dialect): recipes that few photos mix up are as good.
+TRIAL_PHOTOS = 128
 MEAN_PHOTOS = 64  # that channels' means are taken over
 SENSITIVITY_PHOTOS = 64  # that nodes are ranked on before some go back to float,
 REPORT_PHOTOS = 32  # and for the report alone
