@@ -27,7 +27,6 @@ from edgevision.errors import DataError, InputError, ModelFileError
 BINS = 2048
 MAX_TABLE_CHARACTERS = 64 * 2**20  # of its JSON: about 5,000 bytes per tensor, a few hundred tensors
 MAX_ACTIVATION_BYTES = 128 * 2**20  # activations of one run, of which two are in memory; larger batches are cut up
-_AT_ONCE = 1 << 15  # values that are counted at once
 Batches = Iterable[NDArray[np.float32]]
 Progress = Callable[[int, int], None]  # photos done, photos to do (both passes; 0 while unknown)
 
@@ -186,17 +185,10 @@ def _count(values: NDArray[np.float32], low: float, high: float, histogram: NDAr
         histogram[0] += values.size
         return
     flat = values.reshape(-1)
-    # Small temporaries stay in cache, and bincount takes its own index type as it is, where it would copy another.
-    scaled, index = np.empty(_AT_ONCE, np.float32), np.empty(_AT_ONCE, np.intp)
-    for start in range(0, flat.size, _AT_ONCE):
-        part = flat[start : start + _AT_ONCE]
-        steps, bins = scaled[: len(part)], index[: len(part)]
-        np.subtract(part, np.float32(low), out=steps)
-        np.multiply(steps, np.float32(BINS / (high - low)), out=steps)
-        bins[...] = steps  # rounds down: no value lies below ``low``
-        counts = np.bincount(bins, minlength=BINS + 1)
-        histogram += counts[:BINS]
-        histogram[-1] += counts[BINS]  # the greatest values, which lie on the last edge
+    for start in range(0, flat.size, 1 << 16):  # small temporaries stay in cache
+        scaled = (flat[start : start + (1 << 16)] - np.float32(low)) * np.float32(BINS / (high - low))
+        index = np.minimum(scaled.astype(np.int32), BINS - 1)
+        histogram += np.bincount(index, minlength=BINS)
 
 
 class _Probe:
