@@ -44,7 +44,7 @@ from edgevision.compiler.targets import ENGINES, cpu_target
 from edgevision.engines import Engine, EngineOptions, available_engines, open_engine
 from edgevision.errors import EngineError
 from edgevision.latency import TIE, Samples, measure_interleaved, paired_ratio
-from edgevision.machine import package_versions, usable_cores
+from edgevision.machine import describe_machine, package_versions, usable_cores
 from edgevision.tasks.results import Label
 
 RESULT = "never-slower"
@@ -228,7 +228,10 @@ def check(model: Prepared) -> dict[str, dict[str, Any]]:
             said = judge.verdict(reference, output, truth, CompileOptions().max_drop, labels)
             figures |= {"top1_percent": said.value, "drop_points": said.drop, "within_budget": said.passed}
             text += f"  top-1 {said.value:.2f} %" + ("" if said.passed else ", over the budget")
-        found[id] = {**figures, "photos": len(reference), "layers": layers[id], "text": text}
+        finite = {
+            key: None if value == float("inf") else value for key, value in figures.items()
+        }  # JSON has no infinity
+        found[id] = {**finite, "photos": len(reference), "layers": layers[id], "text": text}
     return found
 
 
@@ -324,6 +327,7 @@ def save(name: str, figures: dict[str, Any]) -> None:
     made = {
         "command": shlex.join(shorten(word) for word in sys.orig_argv),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": asdict(describe_machine()),
         "load_average": os.getloadavg(),
         "versions": package_versions(("onnxruntime", "openvino", "torch")) | {"nncf": figures["prepared"]["nncf_environment"]["nncf"]},
     }  # fmt: skip
