@@ -16,7 +16,7 @@ from edgevision.compiler import choose, photos
 from edgevision.compiler.budget import Judged, judge_variants, restore_layers
 from edgevision.compiler.examination import examine_photos
 from edgevision.compiler.export import export_float
-from edgevision.compiler.int8 import Calibrated, calibrate, for_dialect, int8_candidates
+from edgevision.compiler.int8 import Calibrated, calibrate, for_dialect, int8_candidates, sensitivities
 from edgevision.compiler.job import BASE_ENGINE, Job, make_job
 from edgevision.compiler.measure import ORIGINAL, REFERENCE
 from edgevision.compiler.measured import Measured, measure_candidates
@@ -194,9 +194,16 @@ def _report(job: Job, judged: Judged, others: OtherTargets, calibrated: Sequence
         missing=judged.measured.missing, chosen=chosen, verdict=None if chosen is None else verdicts.get(chosen),
         verdicts=verdicts, why=_why(job, judged), estimators=calibrated[0].estimators if calibrated else {},
         sets=job.sets, notes=(*judged.measured.notes, *judged.notes, *others.notes), settings=job.settings,
-        sensitivity=dict(judged.ranking), classes=_classes(job, judged, others), labels=job.model.labels,
+        sensitivity=_sensitivity(job, judged, calibrated), classes=_classes(job, judged, others), labels=job.model.labels,
         recipes={c.dialect.name: {r.name: v for r, v in c.recipes.items()} for c in calibrated},
     )  # fmt: skip
+
+
+def _sensitivity(job: Job, judged: Judged, calibrated: Sequence[Calibrated]) -> dict[str, float]:
+    """How much quantizing each node alone hurts; measured for the report where no node had to be sought out before."""
+    if judged.ranking or not calibrated or not job.sets.calibration:
+        return dict(judged.ranking)
+    return dict(sensitivities(calibrated[0], job.progress))
 
 
 def _classes(job: Job, judged: Judged, others: OtherTargets) -> dict[str, tuple[ClassLine, ...]]:

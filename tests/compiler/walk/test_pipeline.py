@@ -132,11 +132,14 @@ def test_every_kind_of_file_goes_the_whole_way(kind, files, photos, nets, quick,
 
 def test_our_checkpoint_compiles_with_nothing_else(photos, quick, tmp_path):
     """The photos that it carries calibrate and judge; those it was trained on prove nothing."""
+    import torch
+
     from edgevision.compiler.options import CompileOptions, Precision
     from edgevision.compiler.pipeline import compile_model
     from edgevision.train.backbones import build
     from edgevision.train.checkpoint import Checkpoint, PackedPhoto, PhotoPack, save_checkpoint
 
+    torch.manual_seed(0)
     arch = {"width": 0.1, "depth": 0.1, "features": 8}
     pack = PhotoPack(
         tuple(PackedPhoto(photo(s % 3, s), s % 3, True) for s in range(100, 118)),
