@@ -242,13 +242,21 @@ def _child(steps_file: Path, command: list[str]) -> int:
     from edgevision.compiler.steps import StepClock
 
     wall, cpu = StepClock(silent), StepClock(silent, _cpu_s)
-    heard, silence = time.monotonic(), 0.0
+    heard, silence, current = time.monotonic(), 0.0, ""
 
     def told(step: str, done: int, total: int) -> None:
-        nonlocal heard, silence
+        nonlocal heard, silence, current
         silence, heard = max(silence, time.monotonic() - heard), time.monotonic()
+        if step != current:
+            current = step
+            write()  # a run that is broken off leaves the steps before
         wall(step, done, total)
         cpu(step, done, total)
+
+    def write() -> None:
+        spent = dict(cpu.steps())
+        steps = {step: {"wall_s": round(s, 1), "cpu_s": round(spent[step], 1)} for step, s in wall.steps()}
+        steps_file.write_text(json.dumps({"steps": steps, "longest_silence_s": round(silence, 1)}))
 
     @contextlib.contextmanager
     def progress(enabled: bool = True) -> Iterator[Callable[[str, int, int], None]]:
@@ -257,10 +265,7 @@ def _child(steps_file: Path, command: list[str]) -> int:
     output.progress = progress
     told("start", 0, 0)
     status = cli.main(command)
-    told("", 0, 0)
-    spent = dict(cpu.steps())
-    steps = {step: {"wall_s": round(s, 1), "cpu_s": round(spent[step], 1)} for step, s in wall.steps() if step}
-    steps_file.write_text(json.dumps({"steps": steps, "longest_silence_s": round(silence, 1)}))
+    write()
     return status
 
 
