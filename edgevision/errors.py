@@ -60,9 +60,13 @@ class DeviceError(EdgeVisionError):
 
 
 class BudgetError(EdgeVisionError):
-    """No variant stays within the accuracy budget; nothing was written."""
+    """No variant stays within the accuracy budget; nothing was written. ``report``: what was found, if that far."""
 
     exit_status = 3
+
+    def __init__(self, message: str, report: object = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class SelfTestError(EdgeVisionError):

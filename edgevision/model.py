@@ -149,7 +149,8 @@ def load(
     """Load a ``.edge`` file.
 
     The first of its variants that runs here and passes the self-test is used: in the order that ``edgevision tune``
-    found on this machine, else as compiled. ``variant`` or ``engine`` narrow the choice; a variant asked for by name is
+    found on this machine, else those for its GPU, then those for its kind of CPU, in the order measured when it was
+    compiled. ``variant`` or ``engine`` narrow the choice; a variant asked for by name is
     used or refused, never replaced. ``threads``: default as tuned, else as compiled, at most the physical cores.
     ``tune="now"`` measures first. ``threshold`` replaces the stored one: the best score, 0…1, from which on a
     product counts as known. ``self_test=False`` saves the few milliseconds of the golden frames.

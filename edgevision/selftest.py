@@ -54,7 +54,8 @@ def check_golden(bundle: Bundle, variant: VariantEntry, runner: Runner) -> Golde
         task.probabilities(bundle.golden_outputs(bundle.manifest.golden_reference)),
         probabilities,
         task.probabilities(bundle.golden_outputs(variant.golden)),
-        same_device=_same_device(bundle.manifest.environment, runner),
+        # What was never measured where it was made had its golden outputs from another engine there.
+        same_device=bool(variant.latency) and _same_device(bundle.manifest.environment, runner),
     )
 
 
@@ -101,6 +102,10 @@ def proof_gaps(manifest: Manifest, variant: VariantEntry | None = None) -> tuple
     judged = manifest.verdict_on(variant) is not None or (is_float and variant.metric is not None)
     if manifest.verdict is not None and not judged:
         gaps.append(f"the judge photos were shown to '{chosen.id}', not to '{variant.id}'")
+    if manifest.verdict is not None and not variant.latency:
+        gaps.append(
+            f"'{variant.id}' was judged by its numbers in another engine; its own has not run where it was made"
+        )
     if not is_float:
         difference = _feature_difference(manifest.environment, describe_machine())
         if difference:

@@ -24,6 +24,8 @@ def suited_first(manifest: Manifest, machine: Machine, gpu_engines: Collection[s
     def rank(variant: VariantEntry) -> tuple[int, bool]:
         if variant.engine in _GPU_ENGINES:
             place = 0 if variant.engine in gpu_engines or variant.id == manifest.chosen else 3
+        elif variant.engine == "openvino" and variant.target == "x86-vnni" and here == "x86":
+            place = 3  # its sums would saturate there
         elif variant.target == here or (not variant.target and made_here):
             place = 1
         else:

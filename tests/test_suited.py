@@ -26,7 +26,13 @@ PACKED = (
     ("machine", "gpu_engines", "first", "last"),
     [
         (VNNI, set(), ["openvino-int8", "onnxruntime-float"], "tensorrt-int8"),
-        (PLAIN, set(), ["onnxruntime-x86-int8", "openvino-int8"], "tensorrt-int8"),
+        # 8-bit weights saturate in OpenVINO there: such a graph comes after everything that is right.
+        (
+            PLAIN,
+            set(),
+            ["onnxruntime-x86-int8", "onnxruntime-float", "onnxruntime-arm-int8", "openvino-int8"],
+            "tensorrt-int8",
+        ),
         (ARM, set(), ["onnxruntime-arm-int8", "openvino-int8", "onnxruntime-float"], "tensorrt-int8"),
         (ARM, {"tensorrt"}, ["tensorrt-int8", "onnxruntime-arm-int8"], "onnxruntime-x86-int8"),
         (("riscv64", ()), {"tensorrt-rtx"}, ["openvino-int8", "onnxruntime-float"], "tensorrt-int8"),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgevision.cli import output
 from edgevision.cli.extras import make_folder, need_compile, write_report
-from edgevision.errors import InputError
+from edgevision.errors import BudgetError, InputError
+
+if TYPE_CHECKING:
+    from edgevision.compiler.report import Report
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -33,7 +36,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p.add_argument("--output", choices=("logits", "probabilities"), help="what the model's output is")
     p.add_argument("--arch", metavar="NAME", help="for a state dict: torchvision:NAME or package.module:callable")
     p.add_argument("--trust", action="store_true", help="allow pickles that can run code; only for files you made")
-    p.add_argument("--unproven", action="store_true", help="write a bundle without judging it")
+    p.add_argument("--unproven", action="store_true", help="do without judge photos, or any")
     p.add_argument("--max-drop", type=float, default=0.5, metavar="POINTS", help="accuracy budget (default 0.5)")
     p.add_argument(
         "--max-class-drop", type=float, default=3.0, metavar="POINTS",
@@ -82,6 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     need_compile("compile")
     from edgevision.compiler.options import CompileOptions, Objective, Precision
     from edgevision.compiler.pipeline import compile_model
+    from edgevision.compiler.report import Report
 
     if arguments.int8 and arguments.precision not in (None, "int8"):
         raise InputError(f"--int8 and --precision {arguments.precision} contradict each other; give one of them")
@@ -101,8 +105,13 @@ def run(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     if arguments.report is not None:
         make_folder(arguments.report)
-    with output.progress(not arguments.json) as progress:
-        result = compile_model(arguments.model, target, options, progress)
+    try:
+        with output.progress(not arguments.json) as progress:
+            result = compile_model(arguments.model, target, options, progress)
+    except BudgetError as error:
+        if isinstance(error.report, Report):
+            _show_refused(error.report, arguments)
+        raise
     if arguments.report is not None:
         from edgevision.bundle.reader import open_bundle
 
@@ -113,17 +122,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         output.show_json({"bundle": str(target), "id": result.bundle_id, "size_bytes": size_bytes, **report.to_dict()})
         return 0
-    header, lines = report.table()
-    output.table("Variants on this machine", header, lines, bold=0, whole=True)
-    from edgevision.compiler.report import TABLE_LEGEND
-
+    _show_tables(report, chosen=0)
     say = output.say
-    say(TABLE_LEGEND, "dim")
-    header, lines = report.targets_table()
-    if lines:
-        output.table(
-            "For other devices: judged here by their answers, not measured", header, lines, bold=None, whole=True
-        )
     for name, reason in report.missing.items():
         say(f"{name}: {reason}", "dim")
     say(f"\n{report.why}", "bold")
@@ -134,3 +134,26 @@ def run(arguments: argparse.Namespace) -> int:
         f"\nWrote {target} ({size_bytes / 1e6:.2f} MB, id {result.bundle_id[:12]}). Next: edgevision predict {shlex.quote(str(target))} PHOTO"
     )
     return 0
+
+
+def _show_tables(report: Report, chosen: int | None) -> None:
+    """The variants of this machine, and those for others. ``chosen``: the line to mark."""
+    from edgevision.compiler.report import TABLE_LEGEND
+
+    header, lines = report.table()
+    output.table("Variants on this machine", header, lines, bold=chosen, whole=True)
+    output.say(TABLE_LEGEND, "dim")
+    header, lines = report.targets_table()
+    if lines:
+        output.table("For other devices: judged here by their answers, not measured", header, lines, whole=True)
+
+
+def _show_refused(report: Report, arguments: argparse.Namespace) -> None:
+    """What was found of a model that is not packed: the table, and with ``--report`` the page."""
+    from edgevision.compiler.report_page import report_files
+
+    if not arguments.json:
+        _show_tables(report, chosen=None)
+    if arguments.report is not None:
+        for name, content in report_files(report).items():
+            (arguments.report / Path(name).name).write_bytes(content)

@@ -49,10 +49,13 @@ def judge_variants(job: Job, measured: Measured, known: Judged | None = None) ->
     there holds. Each int8 graph shown is one look more at them.
     """
     o = job.options
-    offered = [row for row in measured.rows.values() if row.candidate != ORIGINAL]
+    honest = [
+        row for row in measured.rows.values() if row.truth is None or row.truth.holds
+    ]  # what is int8 in name only
+    offered = [row for row in honest if row.candidate != ORIGINAL]  # is offered as nothing
     finalists = choose.ranked(offered, o.precision, o.objective, job.threads, job.batch)
     if not job.sets.judge:
-        return Judged(measured, _with_base(measured, finalists, job.reference), {}, {})
+        return Judged(measured, _with_base(measured, finalists), {}, {})
     truth = photos.labels_of(job.sets.judge)
     still = [i for i in known.outputs if measured.variants.get(i) is known.measured.variants[i]] if known else []
     outputs = {i: known.outputs[i] for i in still} if known else {}
@@ -87,7 +90,13 @@ def judge_variants(job: Job, measured: Measured, known: Judged | None = None) ->
     rows = {i: replace(row, metric=metrics.get(i)) for i, row in measured.rows.items()}
     judged = replace(measured, rows=rows)
     passed = [rows[row.id] for row in finalists if row.id in verdicts and verdicts[row.id].passed]
-    return Judged(judged, _with_base(judged, passed, job.reference), verdicts, outputs, looks)
+    if job.reference != REFERENCE and REFERENCE in outputs and REFERENCE not in verdicts:
+        # The pruned float, which is what runs where int8 cannot, has to be within the budget too.
+        verdicts[REFERENCE] = verdict_on(
+            job, measured.rows[job.reference], rows[REFERENCE], outputs[job.reference], outputs[REFERENCE]
+        )
+    fits = REFERENCE not in verdicts or verdicts[REFERENCE].passed
+    return Judged(judged, _with_base(judged, passed, REFERENCE if fits else None), verdicts, outputs, looks)
 
 
 def verdict_on(
@@ -107,14 +116,16 @@ def verdict_on(
     )  # fmt: skip
 
 
-def _with_base(measured: Measured, usable: Sequence[Row], reference: str) -> tuple[Row, ...]:
+def _with_base(measured: Measured, usable: Sequence[Row], floating: str | None = REFERENCE) -> tuple[Row, ...]:
     """The variants of the best one's graph; behind them, where none of these runs on the base runtime, the best one
-    that does, or float.
+    that does, or float. None at all where nothing does: a bundle must load everywhere. ``floating``: id of float, None
+    where it is outside the budget itself, as a pruned network's may be.
     """
     packed = tuple(row for row in usable if row.candidate == usable[0].candidate)
     if packed and all(row.engine != BASE_ENGINE for row in packed):
-        base = next((row for row in usable if row.engine == BASE_ENGINE), measured.rows[reference])
-        return (*packed, base)
+        fallback = None if floating is None else measured.rows[floating]
+        base = next((row for row in usable if row.engine == BASE_ENGINE), fallback)
+        return () if base is None else (*packed, base)
     return packed
 
 
@@ -127,7 +138,7 @@ def restore_layers(job: Job, calibrated: Sequence[Calibrated], judged: Judged) -
     ranking = sensitive_nodes(first, job.progress)
     truth = photos.labels_of(job.calibration)
     back = 0
-    while judged.looks < MAX_LOOKS:
+    while judged.looks + len(calibrated) <= MAX_LOOKS:
         refused = next(c for c in judged.measured.candidates if c.key == "int8")
         candidate = restore(first, ranking, refused, job.options.max_drop, truth, job.progress)
         if candidate is None:
@@ -136,7 +147,12 @@ def restore_layers(job: Job, calibrated: Sequence[Calibrated], judged: Judged) -
         made = int8_candidates(calibrated, candidate.float_parts)
         judged = judge_variants(job, measure_candidates(job, made, judged.measured), judged)
         if not judged.int8_failed:
-            note = f"back to float for accuracy's sake: {', '.join(candidate.float_parts)}"
+            names = ", ".join(candidate.float_parts)
+            rows = judged.measured.rows
+            if any(v.passed and rows[i].is_int8 for i, v in judged.verdicts.items()):
+                note = f"back to float for accuracy's sake: {names}"
+            else:  # int8 was not shown again, for float is quicker by now
+                note = f"int8 loses too much; with {names} back in float it is slower than what is packed"
             return replace(judged, notes=(note,), ranking=tuple(ranking))
     note = f"int8 stays outside the budget even with its {back} most sensitive layers back in float"
     return replace(judged, notes=(note,) if back else (), ranking=tuple(ranking))

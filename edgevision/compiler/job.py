@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,10 @@ class Job:
     def settings(self) -> tuple[tuple[int, int], ...]:
         """(threads, batch) to measure at; the first is the one that decides."""
         return tuple(dict.fromkeys([(self.threads, self.batch), (self.threads, 1), (1, 1)]))
+
+    def used(self) -> photos.PhotoSets:
+        """The sets with the calibration photos that were really used: at most ``calibration_limit``."""
+        return replace(self.sets, calibration=self.calibration)
 
     def tensors(self) -> list[npt.NDArray[Any]]:
         """The calibration photos, prepared: batches [n, …]."""

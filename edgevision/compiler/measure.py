@@ -82,7 +82,9 @@ def _id(candidate: Candidate, engine: str, precision: str) -> str:
     if precision == "bfloat16":
         return f"{engine}-bf16"
     second = candidate.key != "int8" and candidate.dialect.startswith(engine)
-    return f"{candidate.dialect}-int8" if second else f"{engine}-{candidate.key}"
+    if second:
+        return "openvino-x86-int8" if candidate.dialect == "openvino" else f"{candidate.dialect}-int8"
+    return f"{engine}-{candidate.key}"
 
 
 def measure(

@@ -24,10 +24,6 @@ class Measured:
     outputs: dict[str, judge.Outputs]
     notes: tuple[str, ...]
 
-    def with_rows(self, rows: dict[str, Row]) -> Measured:
-        """The same, with other rows."""
-        return replace(self, rows=rows)
-
 
 def measure_candidates(job: Job, candidates: Sequence[Candidate], known: Measured | None = None) -> Measured:
     """See what runs here, measure it, and fit what says "unknown".

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -93,9 +94,11 @@ class CompileOptions:
             raise InputError(f"--prune is a share of the channels, above 0 and up to 0.95, got {self.prune}")
         if self.prune is not None and self.target_latency_ms is not None:
             raise InputError("--prune says how much, --target-latency how quick: give one of them")
-        if self.target_latency_ms is not None and not self.target_latency_ms > 0:
+        if self.target_latency_ms is not None and not 0 < self.target_latency_ms < math.inf:
             raise InputError(f"--target-latency is above 0 ms, got {self.target_latency_ms}")
-        if not self.prune_minutes >= 0 or self.prune_multiple < 1:
+        if self.rounds < 1:
+            raise InputError(f"at least 1 round is needed to measure, got {self.rounds}")
+        if not 0 <= self.prune_minutes < math.inf or self.prune_multiple < 1:
             raise InputError(
                 f"--prune-minutes is at least 0 and --prune-multiple at least 1, got {self.prune_minutes} and "
                 f"{self.prune_multiple}"
@@ -137,7 +140,7 @@ class Candidate:
 
     key: str
     graph: bytes
-    precision: str  # "float32" or "int8"
+    precision: str  # "float32", "float16" or "int8"
     dialect: str  # "float" or the Q/DQ dialect's name
     estimator: str = ""  # how the ranges were estimated
     float_parts: tuple[str, ...] = ()

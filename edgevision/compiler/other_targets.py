@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from edgevision.bundle.manifest import Verdict
 from edgevision.compiler import judge
 from edgevision.compiler.budget import MAX_LOOKS, verdict_on
 from edgevision.compiler.dialects import Dialect
+from edgevision.compiler.estimators import estimate
 from edgevision.compiler.float16 import to_float16
 from edgevision.compiler.int8 import Calibrated, for_dialect, int8_candidate, restore, sensitive_nodes
 from edgevision.compiler.job import BASE_ENGINE, Job
@@ -23,9 +25,11 @@ from edgevision.compiler.measure import Variant
 from edgevision.compiler.measured import fit_rows
 from edgevision.compiler.options import Candidate, Precision, Row
 from edgevision.compiler.photos import labels_of
+from edgevision.compiler.ranges import collect_ranges
 from edgevision.compiler.targets import Target, cpu_target, engines_here
 from edgevision.engines import available_engines
-from edgevision.errors import DeviceError, EngineError, MissingExtraError
+from edgevision.engines.cuda import open_engine_driver
+from edgevision.errors import EngineError, MissingExtraError
 from edgevision.plans import build_entry
 
 TENSORRT = ("tensorrt", "tensorrt-rtx")
@@ -85,37 +89,85 @@ def prepare_targets(
     job: Job, targets: Sequence[Target], float_graph: bytes, calibrated: Calibrated | None, reference: Reference,
     keep_float: Sequence[str] = (),
 ) -> OtherTargets:  # fmt: skip
-    """The variants for ``targets``, each judged against ``reference``. ``keep_float``: nodes to begin with in float.
+    """The variants for ``targets``, each judged against ``reference``. ``keep_float``: nodes to begin with in float,
+    because the judge photos refused int8 without them.
 
-    Raises EngineError where a graph is one that its engine refuses.
+    Raises EngineError where int8 is asked for and an engine refuses the graph.
     """
     kept: list[Travelling] = []
     over: list[Travelling] = []
     notes: list[str] = []
     engines: list[tuple[str, bytes]] = []
+    made: dict[str, Travelling] = {}  # by dialect: two targets of one dialect have the same graph
     for place, target in enumerate(targets):
         job.progress("other targets", place, len(targets))
-        found = [_int8(job, target, d, calibrated, reference, keep_float) for d in _dialects(job, target, calibrated)]
+        found = []
+        for dialect in _dialects(job, target, calibrated):
+            if dialect.name not in made:
+                made[dialect.name] = _int8(job, target, dialect, calibrated, reference, keep_float)
+            found.append(_for_target(made[dialect.name], target))
         if target.name in TENSORRT and job.options.precision is not Precision.INT8:
-            ranges = calibrated.ranges if calibrated is not None else None
-            graph = to_float16(float_graph, ranges=ranges).graph
-            found.append(_variant(job, target, target.name, Candidate("float16", graph, "float16", "float"), reference))
+            if "float16" not in made:
+                made["float16"] = _float16(job, target, float_graph, calibrated, reference)
+            found.append(_for_target(made["float16"], target))
         if not found:
             notes.append(f"{target.name}: the float graph runs there as it is")
-        passing = [one for one in found if one.passed]
-        kept += passing
         over += [one for one in found if not one.passed]
-        if target.name in TENSORRT:
-            for one in passing:
-                entry, note = _engine(job, target.name, one.candidate)
-                engines += entry
-                notes += [note] if note else []
+        for one in (one for one in found if one.passed):
+            try:
+                entry, note = _engine(job, target.name, one.candidate) if target.name in TENSORRT else ([], "")
+            except EngineError as error:
+                if job.options.precision is Precision.INT8:
+                    raise
+                notes.append(f"{one.row.id} is left out: {error}")
+                continue
+            kept.append(one)
+            engines += entry
+            notes += [note] if note else []
     notes += [f"{one.row.id} is left out: {one.verdict.sentence()}" for one in over if one.verdict is not None]
     return OtherTargets(tuple(kept), tuple(over), tuple(dict(engines).items()), tuple(notes))
 
 
 def _dialects(job: Job, target: Target, calibrated: Calibrated | None) -> tuple[Dialect, ...]:
     return target.dialects if calibrated is not None and job.options.precision is not Precision.FLOAT else ()
+
+
+def _for_target(one: Travelling, target: Target) -> Travelling:
+    """The variant, made for another target of the same dialect."""
+    if one.row.target == target.name:
+        return one
+    engine = target.name if target.name in TENSORRT else one.row.engine
+    id = _id(engine, target, one.candidate.precision)
+    row = replace(one.row, id=id, engine=engine, target=target.name)
+    return replace(one, row=row, stand_in=replace(one.stand_in, id=id))
+
+
+def _id(engine: str, target: Target, precision: str) -> str:
+    cpu = "" if target.name in TENSORRT else f"-{target.name}"
+    return f"{engine}{cpu}-{precision}"
+
+
+def _float16(
+    job: Job, target: Target, float_graph: bytes, calibrated: Calibrated | None, reference: Reference
+) -> Travelling:
+    """The float16 variant. What calibration saw outgrow float16 stays float32."""
+    ranges = None if calibrated is None else calibrated.ranges
+    if calibrated is None and job.calibration:
+        seen = collect_ranges(
+            float_graph, job.tensors(), threads=job.threads, progress=partial(job.progress, "calibrate")
+        )
+        ranges = estimate(seen, "minmax")
+    graph = to_float16(float_graph, ranges=ranges).graph
+    found = _variant(job, target, target.name, Candidate("float16", graph, "float16", "float"), reference)
+    return replace(found, verdict=_not_proven(found.verdict))
+
+
+def _not_proven(verdict: Verdict | None) -> Verdict | None:
+    """Of float16 on TensorRT: no engine here computes it as TensorRT does (ONNX Runtime's sums are float32)."""
+    if verdict is None:
+        return None
+    note = "; ".join(filter(None, (verdict.note, "judged here with float32 sums, where TensorRT takes float16")))
+    return replace(verdict, proven=False, note=note)
 
 
 def _int8(
@@ -129,7 +181,7 @@ def _int8(
     key = f"int8-{dialect.name}"
     candidate = int8_candidate(own, keep_float, key)
     ranking: list[tuple[str, float]] = []
-    for look in range(1, MAX_LOOKS + 1):
+    for look in range(1 + bool(keep_float), MAX_LOOKS + 1):  # that nodes are kept float was a look at the photos too
         found = _variant(job, target, engine, candidate, reference, look)
         if found.passed or look == MAX_LOOKS:
             break
@@ -139,8 +191,10 @@ def _int8(
             break
         candidate = replace(restored, key=key)
     if target.name in TENSORRT:  # what stays float runs in float16 there; its answers are judged before that
-        half = to_float16(candidate.graph, ranges=own.ranges).graph
-        found = replace(found, candidate=replace(candidate, graph=half), row=replace(found.row, size_bytes=len(half)))
+        packed = replace(candidate, graph=to_float16(candidate.graph, ranges=own.ranges).graph)
+        _check(packed, engine, target)
+        row = replace(found.row, size_bytes=len(packed.graph))
+        found = replace(found, candidate=packed, row=row, verdict=_not_proven(found.verdict))
     return found
 
 
@@ -150,8 +204,7 @@ def _variant(
     """The variant with temperature, threshold and verdict, by its answers in an engine of this machine."""
     if candidate.precision == "int8":
         _check(candidate, engine, target)
-    cpu = "" if target.name in TENSORRT else f"-{target.name}"
-    id = f"{engine}{cpu}-{candidate.precision}"
+    id = _id(engine, target, candidate.precision)
     stand_in = Variant(id, candidate, _stand_in(engine, candidate, target, available_engines()), "float32")
     row = Row(id, candidate.key, engine, "float32", {}, len(candidate.graph), 0.0, 0, {}, target=target.name)
     spec, threads = job.model.spec, job.threads
@@ -186,7 +239,9 @@ def _stand_in(engine: str, candidate: Candidate, target: Target, installed: Coll
 
 
 def _engine(job: Job, kind: str, candidate: Candidate) -> tuple[list[tuple[str, bytes]], str]:
-    """The device engine as a bundle entry, where it can be built here; else why not."""
+    """The device engine as a bundle entry, where it can be built here; else why not. Raises EngineError where TensorRT
+    refuses the graph.
+    """
     batches = tuple(sorted({1, job.batch, 8}))
     installed = available_engines()
     if kind not in installed:
@@ -195,7 +250,9 @@ def _engine(job: Job, kind: str, candidate: Candidate) -> tuple[list[tuple[str, 
             return [], later
         build_entry(candidate.key, candidate.graph, "tensorrt-rtx", batches)  # refuses what TensorRT 11 refuses
         return [], f"{later}; TensorRT-RTX's parser and builder took the graph"
-    try:
-        return [build_entry(candidate.key, candidate.graph, kind, batches, job.options.version_compatible)], ""
-    except (DeviceError, MissingExtraError) as error:
-        return [], f"no {kind} engine was built here ({error}): a device builds its own at the first load"
+    if kind == "tensorrt":  # TensorRT-RTX builds without a GPU
+        try:
+            open_engine_driver()
+        except (MissingExtraError, EngineError) as error:
+            return [], f"no {kind} engine was built here ({error}): a device builds its own at the first load"
+    return [build_entry(candidate.key, candidate.graph, kind, batches, job.options.version_compatible)], ""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edgevision.bundle.golden import shrink
 from edgevision.bundle.manifest import Manifest, Verdict
 from edgevision.compiler import choose, photos
 from edgevision.compiler.budget import Judged, judge_variants, restore_layers
@@ -46,6 +47,7 @@ from edgevision.frames import ImageArray
 from edgevision.tasks.classify import ClassifyTask
 
 RANGES = "calibration/ranges.json"  # in the bundle: the range table, keyed to float graph and photos
+LATENCY_SLACK = 0.1  # of --target-latency: two measurements on a machine in use differ by so much
 GOLDEN_POOL = 64  # calibration photos that golden frames are chosen from
 
 
@@ -94,7 +96,9 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
     pruned = _prune(job)
     if pruned is not None:
         model = pruned.model
-        job = replace(job, model=model, reference=f"{BASE_ENGINE}-{ORIGINAL}")
+        sets = replace(sets, calibration=pruned.marked(sets.calibration))
+        job = replace(job, model=model, reference=f"{BASE_ENGINE}-{ORIGINAL}", sets=sets,
+                      calibration=pruned.marked(job.calibration))  # fmt: skip
         candidates = [Candidate(ORIGINAL, float_graph, "float32", "float")]
         float_graph, parity = export_float(model)
         candidates.append(Candidate("float", float_graph, "float32", "float"))
@@ -121,7 +125,8 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
         steps=clock.steps(),
     )  # fmt: skip
     if not rows or (options.precision is Precision.INT8 and others.refused):
-        raise BudgetError(report.refusal())
+        raise BudgetError(report.refusal(), report)
+    _check_latency(job, rows[0], report)
     clock("pack", 0, 0)
     frames = _golden_frames(job, measured) if chosen_golden is None else chosen_golden
     shown = [*(measured.variants[row.id] for row in judged.packed), *(one.stand_in for one in others.packed)]
@@ -129,7 +134,7 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
     bundle_id, manifest = pack(
         target, name=target.stem, labels=model.labels, output=model.output, spec=model.spec,
         candidates={c.key: c for c in candidates}, rows=rows, golden=golden, verdicts=report.verdicts, source=_source(model, measured.rows[job.reference]),
-        data=sets.describe(), attached={**report_files(report), **ranges, **dict(others.engines)},
+        data=job.used().describe(), attached={**report_files(report), **ranges, **dict(others.engines)},
     )  # fmt: skip
     if pruned is not None and options.save_pruned is not None:
         save_pruned(source, options.save_pruned, pruned)
@@ -154,7 +159,7 @@ def _prune(job: Job) -> Pruned | None:
     if o.save_pruned is not None:
         check_can_save(job.model)
         ensure_writable(o.save_pruned)
-    return prune_source(job.model, job.sets.calibration, o, cpu_target().dialects, job.threads, job.progress)
+    return prune_source(job.model, job.sets.calibration, o, cpu_target().dialects, job.threads, job.batch, job.progress)
 
 
 def _pruning_notes(pruned: Pruned | None, judged: Judged) -> tuple[str, ...]:
@@ -185,6 +190,18 @@ def _for_elsewhere(
     return prepare_targets(job, targets, float_graph, first, reference, returned)
 
 
+def _check_latency(job: Job, chosen: Row, report: Report) -> None:
+    """Raise BudgetError where what was chosen is slower than ``--target-latency`` by more than measuring varies."""
+    target_ms, (p50_ms, _) = job.options.target_latency_ms, chosen.latency[job.threads, job.batch]
+    if target_ms is not None and p50_ms > (1 + LATENCY_SLACK) * target_ms:
+        raise BudgetError(
+            f"{chosen.id} is the quickest variant within the budget and takes {p50_ms:.2f} ms; {target_ms:g} ms were asked "
+            "for, and nothing was written. Allow more with --target-latency or --max-drop, or tune longer with "
+            "--prune-minutes",
+            report,
+        )
+
+
 def _report(job: Job, judged: Judged, others: OtherTargets, calibrated: Sequence[Calibrated]) -> Report:
     """What was measured and judged, so far as these say it."""
     verdicts = {**judged.verdicts, **others.verdicts}
@@ -193,7 +210,8 @@ def _report(job: Job, judged: Judged, others: OtherTargets, calibrated: Sequence
         source=job.model.info, options=job.options, parity=None, rows=_table(job, judged, others),
         missing=judged.measured.missing, chosen=chosen, verdict=None if chosen is None else verdicts.get(chosen),
         verdicts=verdicts, why=_why(job, judged), estimators=calibrated[0].estimators if calibrated else {},
-        sets=job.sets, notes=(*judged.measured.notes, *judged.notes, *others.notes), settings=job.settings,
+        sets=job.used(), settings=job.settings,
+        notes=(*judged.measured.notes, *judged.notes, *others.notes, *(f"{r.id}: {n}" for r in judged.packed for n in r.notes)),
         sensitivity=_sensitivity(job, judged, calibrated), classes=_classes(job, judged, others), labels=job.model.labels,
         recipes={c.dialect.name: {r.name: v for r, v in c.recipes.items()} for c in calibrated},
     )  # fmt: skip
@@ -201,7 +219,7 @@ def _report(job: Job, judged: Judged, others: OtherTargets, calibrated: Sequence
 
 def _sensitivity(job: Job, judged: Judged, calibrated: Sequence[Calibrated]) -> dict[str, float]:
     """How much quantizing each node alone hurts; measured for the report where no node had to be sought out before."""
-    if judged.ranking or not calibrated or not job.sets.calibration:
+    if judged.ranking or not judged.packed or not calibrated:
         return dict(judged.ranking)
     return dict(sensitivities(calibrated[0], job.progress))
 
@@ -232,7 +250,9 @@ def _golden_frames(job: Job, measured: Measured) -> tuple[ImageArray, ...]:
         return pick_golden((), None)
     pool = job.calibration[:GOLDEN_POOL]
     task = ClassifyTask(job.model.labels, job.model.output, measured.rows[REFERENCE].temperature, 0.0)
-    return pick_golden([photo.read() for photo in pool], task.probabilities(measured.outputs[REFERENCE][: len(pool)]))
+    return pick_golden(
+        [shrink(photo.read()) for photo in pool], task.probabilities(measured.outputs[REFERENCE][: len(pool)])
+    )
 
 
 def _table(job: Job, judged: Judged, others: OtherTargets) -> tuple[Row, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from edgevision.compiler.quantize import quantize
 from edgevision.compiler.ranges import collect_ranges
 from edgevision.compiler.source import SourceKind, SourceModel
 from edgevision.errors import BudgetError, InputError
-from edgevision.train.checkpoint import load_checkpoint, save_checkpoint
+from edgevision.train.checkpoint import load_checkpoint, save_checkpoint, short_hashes
 from edgevision.train.finetune import FineTuneOptions, PhotosInMemory, fine_tune
 
 PHOTOS = 256  # that importances and batch norms are estimated on
@@ -34,11 +35,18 @@ _RANGE_PHOTOS = 8  # for a graph of which only the speed matters
 
 @dataclass(frozen=True, eq=False)
 class Pruned:
-    """``model``: what to compile in place of the original. ``search``: how the ratio was found, where it was."""
+    """``model``: what to compile in place of the original. ``search``: how the ratio was found, where it was.
+    ``tuned_on``: SHA-256 of the photos that the network was fine-tuned on.
+    """
 
     model: SourceModel
     result: PruneResult
     search: RatioSearch | None
+    tuned_on: frozenset[str] = frozenset()
+
+    def marked(self, photos: Sequence[CompilePhoto]) -> tuple[CompilePhoto, ...]:
+        """The photos, those that fine-tuning saw marked as seen: nothing can be fitted or proven on them any more."""
+        return tuple(replace(p, seen=True) if p.sha256 in self.tuned_on else p for p in photos)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the report."""
@@ -68,11 +76,11 @@ class Pruned:
 
 def prune_source(
     model: SourceModel, photos: Sequence[CompilePhoto], options: CompileOptions, dialects: Sequence[Dialect],
-    threads: int, progress: ProgressFn,
+    threads: int, batch: int, progress: ProgressFn,
 ) -> Pruned:  # fmt: skip
     """Prune ``model`` by ``options.prune``, or as little as ``options.target_latency_ms`` takes.
 
-    ``photos``: calibration photos; where they are labelled, the network is fine-tuned on them for
+    ``photos``: calibration photos; the network is fine-tuned on the labelled ones (``_to_tune_on``) for
     ``options.prune_minutes``, with the original as teacher. ``dialects``: of the int8 graphs whose latency counts.
     Raises InputError for a model that cannot be pruned, BudgetError where no ratio is quick enough.
     """
@@ -96,7 +104,7 @@ def prune_source(
     if options.target_latency_ms is not None:
         pruner = Pruner(network, tensors, labels, options=made, progress=progress)
         search = search_ratio(
-            pruner, options.target_latency_ms, _Stopwatch(model, tensors, dialects, options, threads), price=PRICE,
+            pruner, options.target_latency_ms, _Stopwatch(model, tensors, dialects, options, threads, batch), price=PRICE,
             progress=progress,
         )  # fmt: skip
         if search.ratio is None:
@@ -111,20 +119,36 @@ def prune_source(
     )
     now = result.tuned or result.chosen
     info = {**model.info, "parameters": now.parameters, "pruned": round(now.reached, 4)}
-    return Pruned(replace(model, module=result.network, program=None, info=info), result, search)
+    tuned_on = frozenset(photo.sha256 for photo in _to_tune_on(photos)) if result.tuned else frozenset()
+    return Pruned(replace(model, module=result.network, program=None, info=info), result, search, tuned_on)
 
 
 def save_pruned(source: Path, target: Path, pruned: Pruned) -> None:
-    """Write the pruned network as a checkpoint: the original's, with channel counts and weights of its own.
+    """Write the pruned network as a checkpoint: the original's, with channel counts and weights of its own, which says
+    of the photos it was fine-tuned on that it was trained on them.
 
     ``source`` is one of our checkpoints (``check_can_save``): no other file says how to build the network.
     """
     original = load_checkpoint(source)
     record = {**original.training, "pruned": pruned.result.chosen.to_dict()}
+    pack = original.photos
+    if pack is not None:
+        tuned_on = pruned.tuned_on
+        pack = replace(pack, calibration=tuple(
+            replace(p, seen=True) if (p.source_sha256 or hashlib.sha256(p.data).hexdigest()) in tuned_on else p
+            for p in pack.calibration
+        ))  # fmt: skip
+    # Where the original does not say what it was trained on, a list of what came after would read as all of it.
+    trained_on = (*original.trained_on, *short_hashes(pruned.tuned_on)) if original.trained_on else ()
     save_checkpoint(
         target,
         replace(
-            original, state_dict=pruned.result.network.state_dict(), channels=pruned.result.channels, training=record
+            original,
+            state_dict=pruned.result.network.state_dict(),
+            channels=pruned.result.channels,
+            training=record,
+            photos=pack,
+            trained_on=tuple(dict.fromkeys(trained_on)),
         ),
     )
 
@@ -138,10 +162,20 @@ def check_can_save(model: SourceModel) -> None:
         )
 
 
+def _to_tune_on(photos: Sequence[CompilePhoto]) -> list[CompilePhoto]:
+    """The labelled photos that the network was trained on before, if these are most; else all that are labelled.
+
+    Photos it has not seen are worth more to the temperature and the unknown-threshold.
+    """
+    labelled = [photo for photo in photos if photo.label is not None]
+    seen = [photo for photo in labelled if photo.seen]
+    return seen if 2 * len(seen) > len(labelled) else labelled
+
+
 def _tune(
     model: SourceModel, photos: Sequence[CompilePhoto], options: CompileOptions, progress: ProgressFn
 ) -> Tune | None:
-    labelled = [photo for photo in photos if photo.label is not None]
+    labelled = _to_tune_on(photos)
     teacher = model.module
     if not labelled or not options.prune_minutes or teacher is None:
         return None
@@ -166,6 +200,7 @@ class _Stopwatch:
     dialects: Sequence[Dialect]
     options: CompileOptions
     threads: int
+    batch: int
 
     def __call__(self, network: nn.Module) -> float:
         graph, _ = export_float(replace(self.model, module=network, program=None))
@@ -179,5 +214,5 @@ class _Stopwatch:
             ]
         found, _ = variants(candidates)
         o = self.options
-        times = measure_latency(found, self.tensors[:1], self.threads, o.batch or 1, o.rounds, o.seed)
+        times = measure_latency(found, self.tensors[:1], self.threads, self.batch, o.rounds, o.seed)
         return min(p50_ms for p50_ms, _ in times.values())

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgevision.bundle.manifest import Verdict
-from edgevision.compiler.options import CompileOptions, Row
+from edgevision.compiler.options import CompileOptions, Precision, Row
 from edgevision.compiler.pack import environment
 from edgevision.compiler.parity import ParityReport
 from edgevision.compiler.photos import PhotoSets
@@ -123,7 +123,8 @@ class Report:
         lines += [f"  {note}" for note in self.notes]
         over = any(v.drop > v.max_drop for v in self.verdicts.values())  # else it is a class that loses too much
         raising = "Raise --max-drop, give" if over else "Give"
-        lines.append(f"{raising} more calibration photos with --data, or try --precision auto.")
+        other = "" if self.options.precision is Precision.AUTO else ", or try --precision auto"
+        lines.append(f"{raising} more calibration photos with --data{other}.")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:

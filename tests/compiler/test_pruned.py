@@ -81,6 +81,9 @@ def test_a_pruned_network_is_judged_against_the_whole_one_and_saved(
         model.predict(photo(1))
 
     small = load_checkpoint(saved)
+    assert small.photos is not None
+    assert all(p.seen for p in small.photos.calibration)  # it was fine-tuned on them
+    assert not any(p.seen for p in small.photos.judge)
     assert small.channels is not None
     network = model_from_checkpoint(small)
     assert sum(p.numel() for p in network.parameters()) == pruning["tuned"]["parameters"]
@@ -116,6 +119,8 @@ def test_the_pruned_checkpoint_replaces_nothing(place: str, checkpoint: Path, qu
         ({"prune": 1.5}, "--prune is a share"),
         ({"prune": 0.2, "target_latency_ms": 3.0}, "give one of them"),
         ({"target_latency_ms": 0.0}, "above 0 ms"),
+        ({"target_latency_ms": float("inf")}, "above 0 ms"),
+        ({"prune": 0.2, "prune_minutes": float("inf")}, "--prune-minutes"),
         ({"save_pruned": Path("x.pt")}, "--save-pruned needs"),
     ],
 )

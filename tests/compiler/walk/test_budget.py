@@ -199,7 +199,7 @@ def test_noise_calibrates_nothing(files, photos, quick, tmp_path):
 
 
 def test_an_engine_that_lies_about_precision_is_not_believed(files, photos, quick, paced, tmp_path, monkeypatch):
-    """The graph says int8, and the engine runs floats: --int8 writes nothing, and auto does not call it int8."""
+    """The graph says int8, and the engine runs floats: --int8 writes nothing, and auto packs float, though it is slower."""
     from edgevision.compiler.options import Precision
     from edgevision.compiler.pipeline import compile_model
     from edgevision.engines.onnxruntime import OnnxRuntimeEngine
@@ -213,6 +213,56 @@ def test_an_engine_that_lies_about_precision_is_not_believed(files, photos, quic
     with pytest.raises(BudgetError, match="nothing was written"):
         compile_model(files["script.pt"], target, options(files, photos, precision=Precision.INT8))
     assert not target.exists()
-    rows = {row.id: row for row in compile_model(files["script.pt"], target, options(files, photos)).rows}
+    result = compile_model(files["script.pt"], target, options(files, photos))
+    assert result.manifest.chosen == "onnxruntime-float"
+    assert {graph.precision for graph in result.manifest.graphs.values()} == {"float32"}
+    rows = {row.id: row for row in result.rows}
     assert not rows["onnxruntime-int8"].is_int8
     assert "do not run in it" in rows["onnxruntime-int8"].notes[0]
+
+
+def test_never_more_looks_than_are_allowed(nets, files, photos, quick, paced, tmp_path, monkeypatch):
+    """Two int8 graphs are two looks each time: the third round would make six."""
+    from edgevision.compiler import judge, pipeline
+    from edgevision.compiler.budget import MAX_LOOKS
+    from edgevision.compiler.int8 import for_dialect
+    from edgevision.compiler.options import Precision
+    from edgevision.compiler.targets import ARM_TARGET, ENGINES
+
+    paced(**{"float": 2.0, "int8": 1.0, "int8-arm": 1.5})
+    true_calibrate, true_outputs = pipeline._calibrate, judge.outputs_on
+    shown: set[bytes] = set()
+
+    def two(job, graph):
+        (first, *_) = true_calibrate(job, graph)
+        return first, for_dialect(first, ARM_TARGET.dialects[0])
+
+    def outputs_on(found, sets, spec, threads, step, progress):
+        if step == "judge photos":
+            shown.update(v.candidate.graph for v in found if v.candidate.precision == "int8")
+        return true_outputs(found, sets, spec, threads, step, progress)
+
+    monkeypatch.setattr(pipeline, "_calibrate", two)
+    monkeypatch.setattr(judge, "outputs_on", outputs_on)
+    assert ENGINES["arm"] == ("onnxruntime",)
+    source = onnx_of(nets.net(flaws=6), tmp_path)
+    given = options(files, photos, labels=None, preprocess=None, output=None, precision=Precision.INT8, max_drop=0)
+    with pytest.raises(BudgetError) as caught:
+        pipeline.compile_model(source, tmp_path / "x.edge", given)
+    assert 2 <= len(shown) <= MAX_LOOKS
+    assert caught.value.report.verdicts
+
+
+def test_a_latency_that_was_asked_for_and_missed_writes_nothing(files, photos, quick, paced, tmp_path, monkeypatch):
+    """The pruning search found it, but what the budget let through is slower."""
+    from edgevision.compiler import pipeline
+    from edgevision.compiler.options import Precision
+
+    paced(float=20.0, int8=30.0)
+    monkeypatch.setattr(pipeline, "_prune", lambda job: None)
+    target = tmp_path / "x.edge"
+    with pytest.raises(BudgetError, match=r"onnxruntime-float .* takes 20.00 ms; 8 ms were asked for"):
+        pipeline.compile_model(files["script.pt"], target, options(files, photos, target_latency_ms=8.0))
+    assert not target.exists()
+    given = options(files, photos, precision=Precision.FLOAT, target_latency_ms=19.0)  # within what measuring varies
+    assert pipeline.compile_model(files["script.pt"], target, given).manifest.chosen == "onnxruntime-float"

@@ -54,6 +54,8 @@ def test_each_target_gets_its_graph_and_its_verdict(files, photos, alone, tmp_pa
         graphs = {key: onnx.load_from_string(bundle.graph(key)) for key in manifest.graphs}
     types = {key: _quantized_types(graph) for key, graph in graphs.items() if key != "float"}
     assert types["int8-tensorrt"] == {np.dtype(np.int8)}
+    assert not others["tensorrt"].verdict.proven  # what it packs is float16 beside int8, and nothing here runs that
+    assert "float32 sums" in others["tensorrt"].verdict.note
     if "arm" in FOREIGN:
         assert types["int8-arm"] == {np.dtype(np.int8)}
     if "x86" in FOREIGN:
@@ -128,3 +130,57 @@ def test_an_engine_that_needs_no_gpu_comes_along(files, photos, quick, tmp_path)
 def test_an_unknown_target_is_refused_before_anything_is_read(files, photos, tmp_path):
     with pytest.raises(InputError, match="unknown target 'x87'; choose among auto, "):
         compiled(tmp_path / "is-not-there.pt", tmp_path, options(files, photos), "x87")
+
+
+def test_two_targets_of_one_dialect_share_its_graph(files, photos, alone, tmp_path):
+    result = compiled(
+        files["script.pt"], tmp_path, options(files, photos), "tensorrt", "tensorrt-rtx", precision="auto"
+    )
+    made = {v.id: v for v in result.manifest.variants if v.engine.startswith("tensorrt")}
+    assert set(made) == {f"{engine}-{kind}" for engine in ("tensorrt", "tensorrt-rtx") for kind in ("int8", "float16")}
+    for kind in ("int8", "float16"):
+        assert made[f"tensorrt-{kind}"].graph == made[f"tensorrt-rtx-{kind}"].graph
+
+
+@pytest.mark.parametrize("precision", ["auto", "int8"])
+def test_an_engine_that_cannot_be_built(precision, files, photos, alone, tmp_path, monkeypatch):
+    """A GPU that is not there is for the device to have; a graph that is refused is left out, or fails the compile."""
+    from edgevision.compiler import other_targets
+    from edgevision.errors import EngineError
+
+    def none():
+        raise EngineError("expected an NVIDIA GPU")
+
+    def refuse(*_):
+        raise EngineError("TensorRT refuses the graph")
+
+    monkeypatch.setattr(other_targets, "available_engines", lambda: {"onnxruntime": "1", "tensorrt": "11"})
+    monkeypatch.setattr(other_targets, "open_engine_driver", none)
+    monkeypatch.setattr(other_targets, "build_entry", refuse)
+    result = compiled(files["script.pt"], tmp_path, options(files, photos), "tensorrt", precision=precision)
+    assert "tensorrt-int8" in {v.id for v in result.manifest.variants}
+    assert any("no tensorrt engine was built here (expected an NVIDIA GPU)" in note for note in result.report.notes)
+
+    monkeypatch.setattr(other_targets, "open_engine_driver", lambda: None)
+    if precision == "int8":
+        with pytest.raises(EngineError, match="refuses the graph"):
+            compiled(files["script.pt"], tmp_path, options(files, photos), "tensorrt", precision=precision)
+        return
+    result = compiled(files["script.pt"], tmp_path, options(files, photos), "tensorrt", precision=precision)
+    assert not [v for v in result.manifest.variants if v.target == "tensorrt"]
+    assert "tensorrt-int8 is left out: TensorRT refuses the graph" in result.report.notes
+
+
+def test_no_two_variants_have_one_name():
+    """Of whichever targets, in every engine that a dialect is for."""
+    from edgevision.compiler.measure import variants
+    from edgevision.compiler.options import Candidate
+    from edgevision.compiler.targets import ENGINES, X86_TARGET, X86_VNNI_TARGET
+
+    for target in (X86_TARGET, X86_VNNI_TARGET):
+        first, *others = target.dialects
+        candidates = [Candidate("int8", b"", "int8", first.name)]
+        candidates += [Candidate(f"int8-{d.name}", b"", "int8", d.name) for d in others]
+        expected = sum(len(ENGINES[d.name]) for d in target.dialects)
+        found, missing = variants(candidates)  # no graph loads: each is missing, by its name
+        assert len({v.id for v in found} | set(missing)) == expected
