@@ -26,7 +26,7 @@ from edgevision.compiler.measured import fit_rows
 from edgevision.compiler.options import Candidate, Precision, Row
 from edgevision.compiler.photos import labels_of
 from edgevision.compiler.ranges import collect_ranges
-from edgevision.compiler.targets import Target, cpu_target, engines_here
+from edgevision.compiler.targets import Target, cpu_target, exact_engines
 from edgevision.engines import available_engines
 from edgevision.engines.cuda import open_engine_driver
 from edgevision.errors import EngineError, MissingExtraError
@@ -235,7 +235,7 @@ def _stand_in(engine: str, candidate: Candidate, target: Target, installed: Coll
     dialect = next((d for d in target.dialects if d.name == candidate.dialect), None)
     if dialect is None or engine in TENSORRT:
         return BASE_ENGINE
-    return engine if engine in engines_here(dialect, installed) else BASE_ENGINE
+    return engine if engine in exact_engines(dialect, installed) else BASE_ENGINE
 
 
 def _engine(job: Job, kind: str, candidate: Candidate) -> tuple[list[tuple[str, bytes]], str]:

@@ -1,4 +1,4 @@
-"""Targets: which int8 graphs a compile is to make, and what this machine's engines can tell about each.
+"""Targets: which int8 graphs a compile is to make, and which engines of this machine can tell about each.
 
 A target is a kind of device. ``auto`` is this machine. A graph for another kind of device may still run here: then its
 answers can be judged here, not its speed.
@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from edgevision.compiler.dialects import ARM, OPENVINO, OPENVINO_VNNI, TENSORRT, X86, X86_VNNI, Dialect
 from edgevision.errors import InputError
 from edgevision.machine import Machine, cpu_kind, describe_machine
-
-# What a run of a graph here shows of a run on its target: speed and answers; answers only; nothing.
-Shows = Literal["speed", "answers"]
 
 
 @dataclass(frozen=True)
@@ -84,31 +80,15 @@ def parse_targets(names: str | Iterable[str], machine: Machine | None = None) ->
     return tuple(found.values())
 
 
-def dialects_of(targets: Iterable[Target]) -> tuple[Dialect, ...]:
-    """Every dialect that some target needs, once."""
-    return tuple(dict.fromkeys(dialect for target in targets for dialect in target.dialects))
+def exact_engines(dialect: Dialect, engines: Collection[str], machine: Machine | None = None) -> frozenset[str]:
+    """Those of the installed ``engines`` whose answers on this machine (``machine``) are those of the dialect's graphs,
+    by the kernels of the target or by slower ones.
 
-
-def engines_here(dialect: Dialect, engines: Collection[str], machine: Machine | None = None) -> dict[str, Shows]:
-    """Which of the installed ``engines`` run the dialect's graphs here without harm, and what that shows.
-
-    ``speed``: as on the target, so that it can be measured and chosen. ``answers``: the right ones, by slower kernels or
-    on another kind of CPU. Left out are engines whose answers would say nothing about the target, such as 8-bit weights
-    in OpenVINO on a CPU that saturates.
+    Left out are engines whose answers would say nothing about the target, such as OpenVINO with 8-bit weights on a CPU
+    that saturates.
     """
-    try:
-        here = cpu_target(machine)
-    except InputError:
-        here = None
-    shown: dict[str, Shows] = {}
-    for engine in engines:
-        if engine not in ENGINES[dialect.name] and engine != "onnxruntime":
-            continue
-        native = here is not None and dialect in here.dialects and engine in ENGINES[dialect.name]
-        if here is X86_VNNI_TARGET and dialect in X86_TARGET.dialects and engine in ENGINES[dialect.name]:
-            native = True  # the same kernels: a weight's size makes no difference to them
-        saturates = here is X86_TARGET and dialect.weight_limit > X86.weight_limit
-        if saturates and engine != "onnxruntime":  # our ONNX Runtime engine asks for exact sums there, which are slower
-            continue
-        shown[engine] = "speed" if native or engine in {"tensorrt", "tensorrt-rtx"} else "answers"
-    return shown
+    machine = machine or describe_machine()
+    saturates = cpu_kind(machine.architecture, machine.features) == "x86" and dialect.weight_limit > X86.weight_limit
+    written_for = {engine for engine in engines if engine in ENGINES[dialect.name]}
+    # Our ONNX Runtime engine asks for exact sums everywhere.
+    return frozenset({"onnxruntime"} & set(engines) | (set() if saturates else written_for))
