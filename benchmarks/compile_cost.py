@@ -187,6 +187,10 @@ def timed(command: list[str], steps_file: Path) -> Run:
     with _peak_memory(child.pid) as peak:
         said, _ = child.communicate()
     wall_s = time.monotonic() - start
+    if child.returncode < 0:
+        sys.exit(
+            f"compile was ended by signal {-child.returncode} after {wall_s:.0f} s; {steps_file} holds its steps so far"
+        )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     recorded: dict[str, Any] = json.loads(steps_file.read_text())
