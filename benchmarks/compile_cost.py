@@ -60,7 +60,8 @@ def main() -> None:
     command = [
         "compile", weights, "--int8", "--arch", f"torchvision:{arguments.arch}", "--preprocess", "imagenet",
         "--labels", GROCERY / "classes.csv", "--output", "logits", "--data", calibration, "--val", judge,
-        "--max-drop", budget[0], "--max-class-drop", budget[1], "-o", folder / f"{arguments.arch}.edge", "--json",
+        "--max-drop", budget[0], "--max-class-drop", budget[1], "--max-calibration-rise", budget[1],
+        "-o", folder / f"{arguments.arch}.edge", "--json",
     ]  # fmt: skip
     steps_file = folder / "steps.json"
     run = timed(list(map(str, command)), steps_file)
