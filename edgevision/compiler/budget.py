@@ -49,10 +49,9 @@ def judge_variants(job: Job, measured: Measured, known: Judged | None = None) ->
     there holds. Each int8 graph shown is one look more at them.
     """
     o = job.options
-    honest = [
-        row for row in measured.rows.values() if row.truth is None or row.truth.holds
-    ]  # what is int8 in name only
-    offered = [row for row in honest if row.candidate != ORIGINAL]  # is offered as nothing
+    # What is int8 in name only is not offered, as int8 or as anything else.
+    honest = [row for row in measured.rows.values() if row.truth is None or row.truth.holds]
+    offered = [row for row in honest if row.candidate != ORIGINAL]
     finalists = choose.ranked(offered, o.precision, o.objective, job.threads, job.batch)
     if not job.sets.judge:
         return Judged(measured, _with_base(measured, finalists), {}, {})

@@ -266,3 +266,55 @@ def test_a_latency_that_was_asked_for_and_missed_writes_nothing(files, photos, q
     assert not target.exists()
     given = options(files, photos, precision=Precision.FLOAT, target_latency_ms=19.0)  # within what measuring varies
     assert pipeline.compile_model(files["script.pt"], target, given).manifest.chosen == "onnxruntime-float"
+
+
+def test_int8_that_is_slower_once_repaired_is_told_of(nets, files, photos, quick, monkeypatch, tmp_path):
+    """Layers went back to float, float is quicker by then: nothing claims that int8 was saved."""
+    from edgevision.compiler import measure
+    from edgevision.compiler.options import Precision
+    from edgevision.compiler.pipeline import compile_model
+
+    def latency(found, *_):
+        slow = {True: 9.0, False: 2.0}  # with layers in float, int8 is the slowest
+        ms = {
+            v.id: 1.0
+            if v.candidate.precision == "int8" and not v.candidate.float_parts
+            else slow[v.candidate.precision == "int8"]
+            for v in found
+        }
+        return {id: (time, time) for id, time in ms.items()}
+
+    monkeypatch.setattr(measure, "measure_latency", latency)
+    source = onnx_of(nets.net(flaws=1), tmp_path)
+    given = options(files, photos, labels=None, preprocess=None, output=None, precision=Precision.AUTO)
+    result = compile_model(source, tmp_path / "x.edge", given)
+    assert result.manifest.chosen == "onnxruntime-float"
+    assert any(note.startswith("int8 loses too much; with ") for note in result.report.notes)
+    assert not any("accuracy's sake" in note for note in result.report.notes)
+
+
+def test_the_bundle_names_the_photos_that_were_used(files, photos, quick, tmp_path):
+    from edgevision.compiler.options import Precision
+    from edgevision.compiler.pipeline import compile_model
+
+    given = options(files, photos, precision=Precision.INT8, calibration_limit=20)
+    result = compile_model(files["script.pt"], tmp_path / "x.edge", given)
+    assert result.manifest.data["calibration"]["count"] == 20
+    assert result.manifest.data["judge"]["count"] == 45
+
+
+@pytest.mark.parametrize("judged", [True, False])
+def test_what_falls_back_for_a_pruned_network_is_within_the_budget_too(judged):
+    """int8 that runs in OpenVINO alone takes the pruned float along, or where that loses too much, nothing is packed."""
+    from edgevision.compiler.budget import _with_base
+    from edgevision.compiler.measure import REFERENCE
+    from edgevision.compiler.measured import Measured
+    from edgevision.compiler.options import Row
+
+    def row(id: str, engine: str) -> Row:
+        return Row(id, id, engine, "float32", {}, 1, 1.0, 1, {})
+
+    int8, floating = row("openvino-int8", "openvino"), row(REFERENCE, "onnxruntime")
+    measured = Measured((), {}, {}, {r.id: r for r in (int8, floating)}, {}, ())
+    packed = _with_base(measured, [int8], REFERENCE if judged else None)
+    assert packed == ((int8, floating) if judged else ())
