@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import fake_tensorrt as fake
 import numpy as np
 import pytest
 
@@ -22,10 +21,6 @@ from edgevision.errors import DeviceWarning, EngineError, SelfTestError
 from edgevision.frames import Frame
 
 pytestmark = pytest.mark.requires("native")
-
-spec = importlib.util.spec_from_file_location("fake_tensorrt", Path(__file__).parent / "engines" / "fake_tensorrt.py")
-fake = sys.modules.setdefault("fake_tensorrt", importlib.util.module_from_spec(spec))
-spec.loader.exec_module(fake)
 
 NEWEST = "tensorrt 11.4.0.106"
 LEAN = "tensorrt-lean 11.4.0.106"

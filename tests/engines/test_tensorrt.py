@@ -9,6 +9,7 @@ import threading
 import weakref
 from pathlib import Path
 
+import fake_tensorrt as fake
 import numpy as np
 import pytest
 
@@ -20,16 +21,6 @@ from edgevision.frames import MemoryKind
 
 pytestmark = pytest.mark.requires("native")
 
-
-def _load(name):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-fake = _load("fake_tensorrt")
 NEWEST = "tensorrt 11.4.0.106"
 LEAN = "tensorrt-lean 11.4.0.106"
 

@@ -6,11 +6,10 @@ cannot be installed.
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import threading
 from pathlib import Path
 
+import fake_tensorrt as fake
 import numpy as np
 import pytest
 
@@ -22,10 +21,6 @@ from edgevision.preprocess import PreprocessSpec
 pytestmark = [pytest.mark.gpu, pytest.mark.requires("native", "gpu")]
 
 TESTS = Path(__file__).parents[1]
-spec = importlib.util.spec_from_file_location("fake_tensorrt", TESTS / "engines" / "fake_tensorrt.py")
-fake = sys.modules.setdefault("fake_tensorrt", importlib.util.module_from_spec(spec))
-spec.loader.exec_module(fake)
-
 SIZE = 192 * 4  # bytes of an item
 
 
