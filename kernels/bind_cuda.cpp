@@ -1,5 +1,5 @@
-// What the CUDA kernel reads, made from a plan: its tables in one block, and a Job with the device's pointers. No CUDA here:
-// edgevision/preprocess/cuda.py brings the bytes to the device.
+// What the CUDA kernel reads, made from a plan: its tables in one block, and a CudaJob. Nothing here calls CUDA:
+// edgevision/preprocess/cuda.py copies the bytes to the device.
 #include "bind_cuda.h"
 
 #include <nanobind/stl/pair.h>
@@ -24,7 +24,7 @@ static_assert(sizeof(Axis) == 56, "an Axis has changed: a table that is new has 
 // The tables of a plan one after another: first, weights and segments of the rows, then of the columns.
 class TableBlock {
  public:
-  explicit TableBlock(const Job& job) {
+  explicit TableBlock(const RowJob& job) {
     for (const Axis* axis : {&job.rows, &job.columns}) {
       const auto count = static_cast<size_t>(axis->count), weights = count * static_cast<size_t>(axis->stride);
       add(axis->first, count * sizeof(int32_t));
@@ -40,7 +40,7 @@ class TableBlock {
   }
 
   // `job` with the block at `address` in place of the plan's own tables.
-  Job moved(Job job, uint64_t address) const {
+  CudaJob moved(RowJob job, uint64_t address) const {
     size_t next = 0;
     for (Axis* axis : {&job.rows, &job.columns}) {
       axis->first = reinterpret_cast<const int32_t*>(address + tables_[next++].at);
@@ -72,7 +72,7 @@ nb::bytes cuda_job(const Plan& plan, const std::vector<std::pair<uint64_t, int64
     throw InvalidArgument("expected " + std::to_string(expected) + " planes, got " + std::to_string(planes.size()));
   }
   if (tables == 0 || tables % kTableAlignment != 0) throw InvalidArgument("expected tables at a multiple of 16 bytes");
-  Job job = TableBlock(plan.job()).moved(plan.job(), tables);
+  CudaJob job = TableBlock(plan.job()).moved(plan.job(), tables);
   for (size_t p = 0; p < planes.size(); ++p) {
     job.plane[p] = reinterpret_cast<const uint8_t*>(planes[p].first);
     job.pitch[p] = planes[p].second;
@@ -85,14 +85,14 @@ nb::bytes cuda_job(const Plan& plan, const std::vector<std::pair<uint64_t, int64
 
 void bind_cuda(nb::module_& m) {
   using namespace nb::literals;
-  m.attr("CUDA_JOB_BYTES") = sizeof(Job);
+  m.attr("CUDA_JOB_BYTES") = sizeof(CudaJob);
   m.attr("CUDA_TILE") = nb::make_tuple(tile::kTileColumns, tile::kTileRows);
   m.attr("CUDA_BLOCK") = nb::make_tuple(tile::kLanes, tile::kWarps);
   m.def(
       "cuda_tables", [](const Plan& plan) { return TableBlock(plan.job()).bytes(); }, "plan"_a,
       "The plan's tables as one block for the device, where it has to lie at a multiple of 16 bytes.");
   m.def("cuda_job", &cuda_job, "plan"_a, "planes"_a, "tables"_a, "out"_a,
-        "A Job for the kernel: planes = (address, bytes from row to row) each, all addresses the device's.");
+        "A CudaJob: planes = (address, bytes from row to row) each, all addresses the device's.");
 }
 
 }  // namespace edgevision

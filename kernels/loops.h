@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "job.h"
+#include "row_job.h"
 
 namespace edgevision {
 
@@ -23,8 +23,8 @@ struct Loops {
   const char* name;
   // Write those rows of the picture into job.out, and nothing else. `scratch` has scratch_bytes(job), aligned to 64,
   // and holds finite floats.
-  void (*picture)(const Job& job, RowRange rows, uint8_t* scratch);
-  size_t (*scratch_bytes)(const Job& job);
+  void (*picture)(const RowJob& job, RowRange rows, uint8_t* scratch);
+  size_t (*scratch_bytes)(const RowJob& job);
   bool overreads;
 };
 

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "job.h"
+#include "row_job.h"
 
 #if defined(__CUDACC__)
 #define EV_HD static __host__ __device__ __forceinline__
@@ -107,14 +107,14 @@ EV_HD Pixel pixel_of_row(Format format, const uint8_t* const* row, int32_t x, co
 }
 
 // The pixel (x, y) of the frame.
-EV_HD Pixel fetch(const Job& job, int32_t x, int32_t y) {
+EV_HD Pixel fetch(const RowJob& job, int32_t x, int32_t y) {
   const uint8_t* row[3] = {job.plane[0] + y * job.pitch[0], nullptr, nullptr};
   if (job.format == Format::nv12 || job.format == Format::i420) row[1] = job.plane[1] + (y >> 1) * job.pitch[1];
   if (job.format == Format::i420) row[2] = job.plane[2] + (y >> 1) * job.pitch[2];
   return pixel_of_row(job.format, row, x, job.yuv);
 }
 
-EV_HD Pixel lerp_columns(const Job& job, int32_t column, int32_t y) {
+EV_HD Pixel lerp_columns(const RowJob& job, int32_t column, int32_t y) {
   const int32_t x = job.columns.first[column];
   Pixel p = fetch(job, x, y);
   if (job.columns.taps > 1) {
@@ -125,7 +125,7 @@ EV_HD Pixel lerp_columns(const Job& job, int32_t column, int32_t y) {
   return p;
 }
 
-EV_HD Pixel resample_lerp(const Job& job, int32_t row, int32_t column) {
+EV_HD Pixel resample_lerp(const RowJob& job, int32_t row, int32_t column) {
   const int32_t y = job.rows.first[row];
   Pixel p = lerp_columns(job, column, y);
   if (job.rows.taps > 1) {
@@ -154,7 +154,7 @@ EV_HD Extent extent(const Axis& axis, int32_t segment) {
 // The triangle is linear on either side of its centre, and where one output's left side lies, its neighbour's right side
 // does. So over a cell, where a segment of each axis meet, every weight is (a + b·x)(c + d·y), and four sums are all that
 // any output needs to know of the pixels. Of bytes, they are integers, and exact in any order.
-EV_HD CellSums cell_of_bytes(const Job& job, const Extent& across, const Extent& down, int32_t c) {
+EV_HD CellSums cell_of_bytes(const RowJob& job, const Extent& across, const Extent& down, int32_t c) {
   const int32_t step = job.format == Format::gray ? 1 : job.format == Format::bgra ? 4 : 3;
   int32_t total = 0, sum_x = 0, sum_y = 0, sum_xy = 0;
   EV_ROLLED
@@ -175,7 +175,7 @@ EV_HD CellSums cell_of_bytes(const Job& job, const Extent& across, const Extent&
 }
 
 // The same of Y'CbCr, whose pixels are no integers: down the columns first, then along the row.
-EV_HD CellSums cell_of_yuv(const Job& job, const Extent& across, const Extent& down, int32_t c) {
+EV_HD CellSums cell_of_yuv(const RowJob& job, const Extent& across, const Extent& down, int32_t c) {
   CellSums sums = {0.0f, 0.0f, 0.0f, 0.0f};
   EV_ROLLED
   for (int32_t x = across.begin; x < across.end; ++x) {
@@ -193,7 +193,7 @@ EV_HD CellSums cell_of_yuv(const Job& job, const Extent& across, const Extent& d
 }
 
 // One channel: others are not worked out, and take no registers, where the compiler knows which.
-EV_HD float resample_moments_of(const Job& job, int32_t row, int32_t column, int32_t c) {
+EV_HD float resample_moments_of(const RowJob& job, int32_t row, int32_t column, int32_t c) {
   const float* across = job.columns.weight + static_cast<int64_t>(column) * job.columns.stride;
   const float* down = job.rows.weight + static_cast<int64_t>(row) * job.rows.stride;
   float sum = 0.0f;
@@ -213,7 +213,7 @@ EV_HD float resample_moments_of(const Job& job, int32_t row, int32_t column, int
   return sum;
 }
 
-EV_HD Pixel resample_moments(const Job& job, int32_t row, int32_t column) {
+EV_HD Pixel resample_moments(const RowJob& job, int32_t row, int32_t column) {
   return {{resample_moments_of(job, row, column, 0), resample_moments_of(job, row, column, 1),
            resample_moments_of(job, row, column, 2)}};
 }
@@ -230,7 +230,7 @@ EV_HD int32_t round_even(float v) {
 EV_HD bool is_yuv(Format format) { return format >= Format::nv12; }
 
 // Channel c of the tensor, normalised.
-EV_HD float tensor_value(const Job& job, const Pixel& p, int32_t c) {
+EV_HD float tensor_value(const RowJob& job, const Pixel& p, int32_t c) {
   float v = p.c[job.source[c]];
   if (job.channels == 1 && job.format != Format::gray) {  // equal channels keep their value to the last bit
     v = fma1(job.luma_weight[0], p.c[0] - p.c[1], fma1(job.luma_weight[1], p.c[2] - p.c[1], p.c[1]));
@@ -260,7 +260,7 @@ EV_HD uint16_t to_half(float v) {
 #endif
 }
 
-EV_HD void store(const Job& job, int32_t row, int32_t column, int32_t c, float v) {
+EV_HD void store(const RowJob& job, int32_t row, int32_t column, int32_t c, float v) {
   const int64_t at = job.layout == Layout::nchw
                          ? (static_cast<int64_t>(c) * job.height + row) * job.width + column
                          : (static_cast<int64_t>(row) * job.width + column) * job.channels + c;
@@ -277,7 +277,7 @@ EV_HD void store(const Job& job, int32_t row, int32_t column, int32_t c, float v
 }
 
 // Every channel of the tensor at (row, column): picture or pad.
-EV_HD void prepare_pixel(const Job& job, int32_t row, int32_t column) {
+EV_HD void prepare_pixel(const RowJob& job, int32_t row, int32_t column) {
   const int32_t y = row - job.top, x = column - job.left;
   if (y < 0 || y >= job.rows.count || x < 0 || x >= job.columns.count) {
     for (int32_t c = 0; c < job.channels; ++c) store(job, row, column, c, job.pad[c]);

@@ -101,7 +101,7 @@ size_t element_bytes(Dtype dtype) {
 
 // The pad of each channel, rounded to the tensor's dtype.
 template <typename T, typename Convert>
-void fill(const Job& job, int32_t row, int32_t begin, int32_t end, Convert convert) {
+void fill(const RowJob& job, int32_t row, int32_t begin, int32_t end, Convert convert) {
   if (begin >= end) return;
   T* out = static_cast<T*>(job.out);
   if (job.layout == Layout::nchw) {
@@ -117,7 +117,7 @@ void fill(const Job& job, int32_t row, int32_t begin, int32_t end, Convert conve
   }
 }
 
-void fill_pad(const Job& job, int32_t row, int32_t begin, int32_t end) {
+void fill_pad(const RowJob& job, int32_t row, int32_t begin, int32_t end) {
   switch (job.dtype) {
     case Dtype::float32: return fill<float>(job, row, begin, end, [](float v) { return v; });
     case Dtype::float16: return fill<uint16_t>(job, row, begin, end, [](float v) { return to_half(v); });
@@ -130,7 +130,7 @@ void fill_pad(const Job& job, int32_t row, int32_t begin, int32_t end) {
   }
 }
 
-void pad_row(const Job& job, int32_t row) {
+void pad_row(const RowJob& job, int32_t row) {
   const int32_t y = row - job.top;
   if (y < 0 || y >= job.rows.count) return fill_pad(job, row, 0, job.width);
   fill_pad(job, row, 0, job.left);
@@ -164,7 +164,7 @@ Plan::Plan(const Spec& spec, const Source& source, const Loops& loops)
       loops_(loops),
       rows_(visible(source.region_height, placement_.height, placement_.top, spec.height, source.y), spec.filter),
       columns_(visible(source.region_width, placement_.width, placement_.left, spec.width, source.x), spec.filter) {
-  Job& job = job_;
+  RowJob& job = job_;
   if (rows_.taps() <= 2 && columns_.taps() <= 2) {
     job.resampling = Resampling::lerp;
     rows_.make_lerp();
@@ -208,7 +208,7 @@ int64_t Plan::out_bytes() const {
 }
 
 void Plan::write_pad(void* out, int32_t begin, int32_t end) const {
-  Job job = job_;
+  RowJob job = job_;
   job.out = out;
   for (int32_t row = begin; row < end; ++row) pad_row(job, row);
 }

@@ -5,8 +5,8 @@
 #include <memory>
 #include <stdexcept>
 
-#include "job.h"
 #include "loops.h"
+#include "row_job.h"
 #include "taps.h"
 #include "workspace.h"
 
@@ -82,7 +82,7 @@ class Plan {
   int64_t out_bytes() const;
 
   // What the kernels read, without planes and out: those are the caller's, frame by frame.
-  const Job& job() const { return job_; }
+  const RowJob& job() const { return job_; }
 
   // Prepare rows begin … end - 1 of the tensor at `out`. `padded`: what the picture does not cover holds the pad already.
   void run_rows(const Planes& planes, void* out, bool padded, int32_t begin, int32_t end) const;
@@ -96,7 +96,7 @@ class Plan {
   Placement placement_;
   const Loops& loops_;
   AxisTaps rows_, columns_;
-  Job job_{};
+  RowJob job_{};
   size_t scratch_bytes_;  // of a workspace that are the loops'; copies of rows follow
   mutable WorkspacePool workspaces_;
 };

@@ -33,11 +33,11 @@ bool is_half_height(Format format, int32_t plane) {
 }
 
 // Prepare one row of the picture from copies of the source rows that it reads.
-void copied_row(const Job& job, const Source& source, const Planes& planes, const Loops& loops, int32_t row,
+void copied_row(const RowJob& job, const Source& source, const Planes& planes, const Loops& loops, int32_t row,
                 uint8_t* copies, uint8_t* scratch) {
   const int32_t y = job.rows.first[row];
   const int32_t parity = y & 1;  // kept: it says which rows share their chroma
-  Job one = job;
+  RowJob one = job;
   for (int32_t p = 0; p < plane_count(source.format); ++p) {
     const PlaneBytes plane = plane_bytes(source, planes, p);
     const int64_t pitch = plane.row_bytes + kOverread;
@@ -69,7 +69,7 @@ size_t copied_rows_bytes(const Source& source) {
 }
 
 void Plan::run_rows(const Planes& planes, void* out, bool padded, int32_t begin, int32_t end) const {
-  Job job = job_;
+  RowJob job = job_;
   job.out = out;
   for (int32_t p = 0; p < 3; ++p) {
     job.plane[p] = planes.data[p];

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "job.h"
+#include "row_job.h"
 
 namespace edgevision {
 

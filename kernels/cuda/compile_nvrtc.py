@@ -33,7 +33,7 @@ HEADERS = {
     ),
     "tile.h": (HERE / "tile.h").read_text(encoding="utf-8"),
     "../pixel.h": (HERE.parent / "pixel.h").read_text(encoding="utf-8"),
-    "job.h": (HERE.parent / "job.h").read_text(encoding="utf-8"),
+    "row_job.h": (HERE.parent / "row_job.h").read_text(encoding="utf-8"),
 }
 
 

@@ -7,13 +7,13 @@
 using namespace edgevision;
 
 // Grid: (columns of the widest tensor / kTileColumns, rows of the tallest / kTileRows, items), rounded up. Block:
-// (kLanes, kWarps). `jobs`: one for each item, with pointers of the device.
+// (kLanes, kWarps). `jobs`: one for each item.
 extern "C" __global__ void __launch_bounds__(tile::kLanes* tile::kWarps, tile::kBlocks)
-    edgevision_preprocess(const Job* __restrict__ jobs) {
+    edgevision_preprocess(const CudaJob* __restrict__ jobs) {
   // Shared, not in registers: every thread needs all of it, one field at a time.
-  __shared__ Job job;
-  constexpr int kWords = sizeof(Job) / sizeof(uint32_t);
-  static_assert(sizeof(Job) % sizeof(uint32_t) == 0 && kWords <= tile::kLanes * tile::kWarps, "one word to a thread");
+  __shared__ CudaJob job;
+  constexpr int kWords = sizeof(CudaJob) / sizeof(uint32_t);
+  static_assert(sizeof(CudaJob) % sizeof(uint32_t) == 0 && kWords <= tile::kLanes * tile::kWarps, "one word to a thread");
   const int thread = threadIdx.y * tile::kLanes + threadIdx.x;
   if (thread < kWords) {
     reinterpret_cast<uint32_t*>(&job)[thread] = __ldg(reinterpret_cast<const uint32_t*>(jobs + blockIdx.z) + thread);
@@ -26,7 +26,7 @@ extern "C" __global__ void __launch_bounds__(tile::kLanes* tile::kWarps, tile::k
   tile::prepare_tile(job, first_column, threadIdx.x, first_row + threadIdx.y, tile::kWarps, end);
 }
 
-// Its size is that of a Job: whoever loads the module compares it with the host's.
+// Its size is that of a CudaJob: whoever loads the module compares it with the host's.
 extern "C" {
-__constant__ uint8_t edgevision_job[sizeof(Job)];
+__constant__ uint8_t edgevision_job[sizeof(CudaJob)];
 }

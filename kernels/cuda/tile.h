@@ -24,6 +24,10 @@
 #endif
 
 namespace edgevision {
+
+// What the CUDA kernel is given for each item of a batch: a RowJob whose pointers are addresses on the device.
+using CudaJob = RowJob;
+
 namespace tile {
 
 constexpr int32_t kLanes = 32;
@@ -66,7 +70,7 @@ EV_HD bool aligned(const void* p, int64_t pitch, uint32_t to) {
 }
 
 // Whether the samples that load_samples reads in one piece are aligned. If not, pixel.h's byte by byte path serves.
-EV_HD bool samples_are_aligned(const Job& job) {
+EV_HD bool samples_are_aligned(const RowJob& job) {
   switch (job.format) {
     case Format::bgra:
     case Format::yuyv: return aligned(job.plane[0], job.pitch[0], 4);
@@ -81,7 +85,7 @@ struct SourceRow {
 };
 
 template <Format F>
-EV_HD SourceRow source_row(const Job& job, int32_t y) {
+EV_HD SourceRow source_row(const RowJob& job, int32_t y) {
   SourceRow row = {{job.plane[0] + y * job.pitch[0], nullptr, nullptr}};
   if (F == Format::nv12 || F == Format::i420) row.plane[1] = job.plane[1] + (y >> 1) * job.pitch[1];
   if (F == Format::i420) row.plane[2] = job.plane[2] + (y >> 1) * job.pitch[2];
@@ -156,9 +160,9 @@ struct Columns {
 };
 
 // Whether the two pixels of a thread are neighbours, so that a store holds both; else a warp's width apart.
-EV_HD bool neighbours(const Job& job) { return job.layout == Layout::nchw && job.dtype != Dtype::float32; }
+EV_HD bool neighbours(const RowJob& job) { return job.layout == Layout::nchw && job.dtype != Dtype::float32; }
 
-EV_HD Columns tile_columns(const Job& job, int32_t first_column, int32_t lane) {
+EV_HD Columns tile_columns(const RowJob& job, int32_t first_column, int32_t lane) {
   const bool pair = neighbours(job);
   Columns columns;
   EV_UNROLL
@@ -175,7 +179,7 @@ EV_HD Columns tile_columns(const Job& job, int32_t first_column, int32_t lane) {
 
 // Resampling::lerp of one row of the picture; kAcross, kDown: whether the axis has two taps.
 template <Format F, bool kAcross, bool kDown>
-EV_HD void lerp_row(const Job& job, const Columns& columns, int32_t row, Pixel* out) {
+EV_HD void lerp_row(const RowJob& job, const Columns& columns, int32_t row, Pixel* out) {
   const int32_t y = load<int32_t>(job.rows.first + row);
   const float share = kDown ? load<float>(job.rows.weight + row) : 0.0f;
   const SourceRow above = source_row<F>(job, y), below = source_row<F>(job, kDown ? y + 1 : y);
@@ -201,7 +205,7 @@ EV_HD void lerp_row(const Job& job, const Columns& columns, int32_t row, Pixel* 
 }
 
 template <Format F>
-EV_HD void resample_row(const Job& job, const Columns& columns, int32_t row, Pixel* out) {
+EV_HD void resample_row(const RowJob& job, const Columns& columns, int32_t row, Pixel* out) {
   if (job.rows.taps > 1) {
     if (job.columns.taps > 1) return lerp_row<F, true, true>(job, columns, row, out);
     return lerp_row<F, false, true>(job, columns, row, out);
@@ -211,7 +215,7 @@ EV_HD void resample_row(const Job& job, const Columns& columns, int32_t row, Pix
 }
 
 // The picture's pixels of `row` in the thread's columns.
-EV_HD void picture_row(const Job& job, const Columns& columns, int32_t row, Pixel* out) {
+EV_HD void picture_row(const RowJob& job, const Columns& columns, int32_t row, Pixel* out) {
   switch (job.format) {
     case Format::bgr:
     case Format::rgb: return resample_row<Format::bgr>(job, columns, row, out);  // alike in memory
@@ -224,7 +228,7 @@ EV_HD void picture_row(const Job& job, const Columns& columns, int32_t row, Pixe
 }
 
 // tensor_value of pixel.h, choosing by comparison: an index that is known at run time only would put the pixel in memory.
-EV_HD float channel_value(const Job& job, const Pixel& p, int32_t c) {
+EV_HD float channel_value(const RowJob& job, const Pixel& p, int32_t c) {
   const int32_t from = job.source[c];
   float v = from == 0 ? p.c[0] : from == 1 ? p.c[1] : p.c[2];
   if (job.channels == 1 && job.format != Format::gray) {
@@ -261,7 +265,7 @@ EV_HD uint16_t join(uint8_t low, uint8_t high) { return static_cast<uint16_t>(lo
 
 // Write one channel of the thread's columns at `line`, the tensor's row of that channel. NCHW.
 template <typename T>
-EV_HD void write_channel(const Job& job, uint8_t* line, bool packed, const Columns& columns, const float* v) {
+EV_HD void write_channel(const RowJob& job, uint8_t* line, bool packed, const Columns& columns, const float* v) {
   using Bits = typename T::Bits;
   constexpr int32_t kSize = sizeof(Bits);
   if (packed && kSize < 4) {  // the width is even: both lie within it, or none
@@ -276,7 +280,7 @@ EV_HD void write_channel(const Job& job, uint8_t* line, bool packed, const Colum
 
 // Write values[channel][pixel] to the thread's columns of tensor row `row`.
 template <typename T>
-EV_HD void write_row(const Job& job, const Columns& columns, int32_t row, const float (*values)[kPixels]) {
+EV_HD void write_row(const RowJob& job, const Columns& columns, int32_t row, const float (*values)[kPixels]) {
   using Bits = typename T::Bits;
   constexpr int32_t kSize = sizeof(Bits);
   uint8_t* out = static_cast<uint8_t*>(job.out);
@@ -304,7 +308,7 @@ EV_HD void write_two(uint8_t* p, uint8_t bits) { write(p, join(bits, bits)); }
 
 // Write pad to columns first_column … first_column + kTileColumns - 1 of tensor row `row`, as far as there are any.
 template <typename T>
-EV_HD void pad_row(const Job& job, int32_t first_column, int32_t lane, int32_t row) {
+EV_HD void pad_row(const RowJob& job, int32_t first_column, int32_t lane, int32_t row) {
   using Bits = typename T::Bits;
   constexpr int32_t kSize = sizeof(Bits);
   uint8_t* out = static_cast<uint8_t*>(job.out);
@@ -327,7 +331,7 @@ EV_HD void pad_row(const Job& job, int32_t first_column, int32_t lane, int32_t r
 }
 
 // Write tensor row `row` in the thread's columns: the picture's pixels, normalised, and pad beside them.
-EV_HD void lerp_and_write_row(const Job& job, const Columns& columns, int32_t row) {
+EV_HD void lerp_and_write_row(const RowJob& job, const Columns& columns, int32_t row) {
   Pixel pixels[kPixels] = {};
   picture_row(job, columns, row - job.top, pixels);
   float values[3][kPixels] = {};
@@ -347,7 +351,7 @@ EV_HD void lerp_and_write_row(const Job& job, const Columns& columns, int32_t ro
   }
 }
 
-EV_HD void write_pad(const Job& job, int32_t first_column, int32_t lane, int32_t row) {
+EV_HD void write_pad(const RowJob& job, int32_t first_column, int32_t lane, int32_t row) {
   switch (job.dtype) {
     case Dtype::float32: return pad_row<Float32>(job, first_column, lane, row);
     case Dtype::float16: return pad_row<Float16>(job, first_column, lane, row);
@@ -357,7 +361,7 @@ EV_HD void write_pad(const Job& job, int32_t first_column, int32_t lane, int32_t
 }
 
 // The same rows of any job, by pixel.h alone. A call, so that what it needs takes no registers from the other path.
-EV_COLD void prepare_tile_any(const Job& job, int32_t first_column, int32_t lane, int32_t first_row, int32_t step,
+EV_COLD void prepare_tile_any(const RowJob& job, int32_t first_column, int32_t lane, int32_t first_row, int32_t step,
                               int32_t end) {
   const int32_t last_column = min1(first_column + kTileColumns, job.width);
   for (int32_t row = first_row; row < end; row += step) {
@@ -366,7 +370,7 @@ EV_COLD void prepare_tile_any(const Job& job, int32_t first_column, int32_t lane
 }
 
 // Tensor rows first_row, first_row + step, … below `end`, in the columns of the tile that are the thread's.
-EV_TILE void prepare_tile(const Job& job, int32_t first_column, int32_t lane, int32_t first_row, int32_t step,
+EV_TILE void prepare_tile(const RowJob& job, int32_t first_column, int32_t lane, int32_t first_row, int32_t step,
                           int32_t end) {
   if (job.resampling != Resampling::lerp || !samples_are_aligned(job)) {
     return prepare_tile_any(job, first_column, lane, first_row, step, end);

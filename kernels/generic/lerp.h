@@ -11,7 +11,7 @@ struct SourceRow {
   const uint8_t* plane[3];
 };
 
-inline SourceRow source_row(const Job& job, int32_t y) {
+inline SourceRow source_row(const RowJob& job, int32_t y) {
   const int32_t chroma = job.format == Format::yuyv ? y : y >> 1;
   return {{job.plane[0] + y * job.pitch[0], job.plane[1] + chroma * job.pitch[1],
            job.plane[2] + chroma * job.pitch[2]}};
@@ -26,7 +26,7 @@ constexpr int bytes_per_pixel(Format format) {
 template <Format kFormat>
 class Prefetcher {
  public:
-  Prefetcher(const Job& job, int32_t row, int32_t end) {
+  Prefetcher(const RowJob& job, int32_t row, int32_t end) {
     const int32_t current = job.rows.first[row];
     const int32_t ahead = row + 1 + 128 / job.columns.count;  // a few hundred pixels of work: time for a cache miss
     if (ahead >= end) return;
@@ -120,7 +120,7 @@ EV_INLINE void resample8(const SourceRow& top, const SourceRow& bottom, const in
 }
 
 template <Format kFormat, bool kPairs, bool kTwoRows>
-inline void lerp_row(const Job& job, int32_t row, int32_t last_row, const Shader& shade, const YuvConverter& convert) {
+inline void lerp_row(const RowJob& job, int32_t row, int32_t last_row, const Shader& shade, const YuvConverter& convert) {
   const int32_t y = job.rows.first[row];
   const SourceRow top = source_row(job, y), bottom = kTwoRows ? source_row(job, y + 1) : top;
   const F8 share_y = all(kTwoRows ? job.rows.weight[row] : 0.0f);
@@ -139,7 +139,7 @@ inline void lerp_row(const Job& job, int32_t row, int32_t last_row, const Shader
 }
 
 template <Format kFormat>
-inline void lerp_picture(const Job& job, int32_t begin, int32_t end) {
+inline void lerp_picture(const RowJob& job, int32_t begin, int32_t end) {
   const Shader shade(job);
   const YuvConverter convert(job.yuv);
   const bool pairs = job.columns.taps > 1;
@@ -152,7 +152,7 @@ inline void lerp_picture(const Job& job, int32_t begin, int32_t end) {
   }
 }
 
-inline void lerp_picture(const Job& job, int32_t begin, int32_t end) {
+inline void lerp_picture(const RowJob& job, int32_t begin, int32_t end) {
   switch (job.format) {
     case Format::bgr:
     case Format::rgb: return lerp_picture<Format::bgr>(job, begin, end);

@@ -6,12 +6,12 @@
 
 namespace edgevision::EV_ISA {
 
-inline void picture(const Job& job, RowRange rows, uint8_t* scratch) {
+inline void picture(const RowJob& job, RowRange rows, uint8_t* scratch) {
   if (job.resampling == Resampling::lerp) return lerp_picture(job, rows.begin, rows.end);
   moments_picture(job, rows.begin, rows.end, scratch);
 }
 
-inline size_t scratch_bytes(const Job& job) {
+inline size_t scratch_bytes(const RowJob& job) {
   return job.resampling == Resampling::lerp ? 0 : moments_scratch_bytes(job);
 }
 

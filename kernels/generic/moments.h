@@ -21,7 +21,7 @@ struct Slots {
   int64_t pitch;
   int32_t count;
 
-  explicit Slots(const Job& job)
+  explicit Slots(const RowJob& job)
       : pitch((job.columns.count + 7) / 8 * 8), count(job.rows.taps <= kMostSlots ? job.rows.taps : 1) {}
   size_t bytes() const { return static_cast<size_t>((count * 6 + 3) * pitch) * sizeof(float); }
 };
@@ -30,7 +30,7 @@ struct Slots {
 // the first-level cache, and memory would be idle.
 class NextRows {
  public:
-  NextRows(const Job& job, int32_t index, int32_t last) {
+  NextRows(const RowJob& job, int32_t index, int32_t last) {
     if (index > last) return;
     const Axis &rows = job.rows, &columns = job.columns;
     top_ = std::max(rows.segment[index], rows.low);
@@ -43,7 +43,7 @@ class NextRows {
   }
 
   // The share of eight outputs.
-  EV_INLINE void ask(const Job& job) {
+  EV_INLINE void ask(const RowJob& job) {
     const int32_t upto = std::min(next_ + share_, end_);
     for (; next_ < upto; next_ += 64) {
       const uint8_t* p = job.plane[0] + top_ * job.pitch[0] + next_;
@@ -86,7 +86,7 @@ inline void sum_across(const Axis& columns, const Sums& sums, int32_t x, float* 
 
 // The same where output x has the segments x and x + 1: the second is the next one's first.
 template <int kPairs, typename Sums>
-inline int32_t sum_across_once(const Job& job, const Sums& sums, NextRows& next, float* lines, int64_t pitch) {
+inline int32_t sum_across_once(const RowJob& job, const Sums& sums, NextRows& next, float* lines, int64_t pitch) {
   const Axis& columns = job.columns;
   F8 mass, moment;
   sums.template sum_segment<kPairs>(0, &mass, &moment);
@@ -109,7 +109,7 @@ inline int32_t sum_across_once(const Job& job, const Sums& sums, NextRows& next,
 // How a job's segments of columns are summed. -2: each output by itself; -1: each segment once; else each once, and
 // being 2·pairs to 2·pairs + 2 columns wide.
 template <typename Sums>
-inline int pairs_across(const Job& job) {
+inline int pairs_across(const RowJob& job) {
   const Axis& columns = job.columns;
   if (columns.taps != 2 || columns.segments != columns.count + 1) return -2;
   int32_t least = kSegmentColumns, most = 0, rows = 0;
@@ -127,7 +127,7 @@ inline int pairs_across(const Job& job) {
 }
 
 template <typename Sums>
-inline void sum_across(int pairs, const Job& job, const Sums& sums, NextRows& next, float* lines, int64_t pitch) {
+inline void sum_across(int pairs, const RowJob& job, const Sums& sums, NextRows& next, float* lines, int64_t pitch) {
   int32_t done = 0;
   if constexpr (Sums::kNarrow) {
     switch (pairs) {
@@ -161,7 +161,7 @@ EV_INLINE F8 add_segments(const WeighedLines* segments, int32_t count, int64_t p
 }
 
 template <typename Sums>
-inline void moments_picture_of(const Job& job, int32_t begin, int32_t end, uint8_t* scratch) {
+inline void moments_picture_of(const RowJob& job, int32_t begin, int32_t end, uint8_t* scratch) {
   constexpr int kChannels = Sums::kChannels;
   const Shader shade(job);
   const Slots sizes(job);
@@ -237,13 +237,13 @@ inline auto with_sums(Format format, Do act) {
   }
 }
 
-inline void moments_picture(const Job& job, int32_t begin, int32_t end, uint8_t* scratch) {
+inline void moments_picture(const RowJob& job, int32_t begin, int32_t end, uint8_t* scratch) {
   with_sums(job.format, [&](auto* kind) {
     moments_picture_of<std::remove_pointer_t<decltype(kind)>>(job, begin, end, scratch);
   });
 }
 
-inline size_t moments_scratch_bytes(const Job& job) {
+inline size_t moments_scratch_bytes(const RowJob& job) {
   return Slots(job).bytes() + with_sums(job.format, [&](auto* kind) {
            return std::remove_pointer_t<decltype(kind)>::scratch_bytes(job);
          });

@@ -14,13 +14,13 @@ class ByteColumns {
   // Vectors read as much as this behind a segment of columns, and write as much as this behind a row.
   static constexpr int64_t kMargin = 32;
 
-  static int64_t line_length(const Job& job) {
+  static int64_t line_length(const RowJob& job) {
     const Axis& columns = job.columns;
     return ((columns.segment[columns.segments] - columns.segment[0]) * kStep + 2 * kMargin + 31) / 32 * 32;
   }
-  static size_t scratch_bytes(const Job& job) { return static_cast<size_t>(2 * line_length(job)) * sizeof(int16_t); }
+  static size_t scratch_bytes(const RowJob& job) { return static_cast<size_t>(2 * line_length(job)) * sizeof(int16_t); }
 
-  ByteColumns(const Job& job, uint8_t* scratch)
+  ByteColumns(const RowJob& job, uint8_t* scratch)
       : job_(job), mass_(reinterpret_cast<int16_t*>(scratch)), moment_(mass_ + line_length(job)) {
     std::memset(scratch, 0, scratch_bytes(job));  // no pixel, no weight
   }
@@ -71,7 +71,7 @@ class ByteColumns {
   }
 
  private:
-  const Job& job_;
+  const RowJob& job_;
   int16_t *mass_, *moment_;
 };
 

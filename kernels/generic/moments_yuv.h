@@ -12,12 +12,12 @@ class YuvColumns {
   static constexpr bool kNarrow = false;
   static constexpr int64_t kBefore = 1;  // an even column at which vectors start, though it is not wanted
 
-  static int64_t length(const Job& job) {
+  static int64_t length(const RowJob& job) {
     return job.columns.segment[job.columns.segments] - job.columns.segment[0] + kBefore;
   }
-  static size_t scratch_bytes(const Job& job) { return static_cast<size_t>(length(job)) * 8 * sizeof(float); }
+  static size_t scratch_bytes(const RowJob& job) { return static_cast<size_t>(length(job)) * 8 * sizeof(float); }
 
-  YuvColumns(const Job& job, uint8_t* scratch)
+  YuvColumns(const RowJob& job, uint8_t* scratch)
       : job_(job), convert_(job.yuv), columns_(reinterpret_cast<float*>(scratch) + 8 * kBefore) {
     std::memset(scratch, 0, scratch_bytes(job));  // no pixel, no weight
   }
@@ -99,7 +99,7 @@ class YuvColumns {
   }
 
  private:
-  const Job& job_;
+  const RowJob& job_;
   const YuvConverter convert_;
   float* columns_;
 };

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "../job.h"
 #include "../pixel.h"
+#include "../row_job.h"
 
 // The loops below are written as functions for the reader; a call in the middle of one would spill every vector.
 #define EV_INLINE inline __attribute__((always_inline))
@@ -21,12 +21,12 @@ struct FloatRows {
   float* channel[3];
 };
 
-inline bool is_direct(const Job& job) {
+inline bool is_direct(const RowJob& job) {
   return job.dtype == Dtype::float32 && (job.layout == Layout::nchw || job.channels == 1);
 }
 
 // Where row `row` of the picture, from its column `column` on, lies in a tensor that is_direct.
-inline FloatRows direct_rows(const Job& job, int32_t row, int32_t column) {
+inline FloatRows direct_rows(const RowJob& job, int32_t row, int32_t column) {
   FloatRows rows{};
   for (int32_t c = 0; c < job.channels; ++c) {
     rows.channel[c] = static_cast<float*>(job.out) +
@@ -43,7 +43,7 @@ struct Target {
 // Normalises eight pixels at a time.
 class Shader {
  public:
-  explicit Shader(const Job& job)
+  explicit Shader(const RowJob& job)
       : three_(job.channels == 3), luma_(job.channels == 1 && job.format != Format::gray) {
     for (int32_t c = 0; c < job.channels; ++c) {
       const int32_t m = job.format == Format::gray ? c : job.source[c];
@@ -106,7 +106,7 @@ inline void pack_channel(const float* in, int32_t count, T* out) {
 }
 
 template <typename T>
-inline void pack(const Job& job, const FloatRows& tile, int32_t row, int32_t column, int32_t count) {
+inline void pack(const RowJob& job, const FloatRows& tile, int32_t row, int32_t column, int32_t count) {
   T* out = static_cast<T*>(job.out);
   const int64_t y = job.top + row, x = job.left + column;
   if (job.layout == Layout::nchw || job.channels == 1) {
@@ -128,7 +128,7 @@ inline void pack(const Job& job, const FloatRows& tile, int32_t row, int32_t col
 // Let `make(begin, end, rows)` fill rows of floats for the picture's columns begin … end - 1, and put them into the
 // tensor: in place where it is rows of floats, else by way of a tile.
 template <typename Make>
-EV_INLINE void write_row(const Job& job, int32_t row, Make make) {
+EV_INLINE void write_row(const RowJob& job, int32_t row, Make make) {
   if (is_direct(job)) return make(0, job.columns.count, direct_rows(job, row, 0));
   float tile[3][kTile + 8];
   const FloatRows rows = {{tile[0], tile[1], tile[2]}};

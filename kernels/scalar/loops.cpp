@@ -5,13 +5,13 @@
 namespace edgevision {
 namespace {
 
-void picture(const Job& job, RowRange rows, uint8_t*) {
+void picture(const RowJob& job, RowRange rows, uint8_t*) {
   for (int32_t row = rows.begin; row < rows.end; ++row) {
     for (int32_t x = 0; x < job.columns.count; ++x) prepare_pixel(job, job.top + row, job.left + x);
   }
 }
 
-size_t scratch_bytes(const Job&) { return 0; }
+size_t scratch_bytes(const RowJob&) { return 0; }
 
 }  // namespace
 

@@ -15,8 +15,8 @@ namespace {
 
 using namespace edgevision;
 
-Job filled(const Plan& plan, const Planes& planes, void* out) {
-  Job job = plan.job();
+RowJob filled(const Plan& plan, const Planes& planes, void* out) {
+  RowJob job = plan.job();
   job.out = out;
   for (int32_t p = 0; p < 3; ++p) {
     job.plane[p] = planes.data[p];
@@ -26,7 +26,7 @@ Job filled(const Plan& plan, const Planes& planes, void* out) {
 }
 
 // A grid as the kernel's: every block of the tensor, every warp of the block, every lane of the warp.
-void run_grid(const Job& job) {
+void run_grid(const RowJob& job) {
   for (int32_t first_row = 0; first_row < job.height; first_row += tile::kTileRows) {
     const int32_t end = tile::min1(first_row + tile::kTileRows, job.height);
     for (int32_t first_column = 0; first_column < job.width; first_column += tile::kTileColumns) {
@@ -51,7 +51,7 @@ int compare(int32_t plans, uint64_t seed) {
     const std::vector<uint8_t> expected = run_between_sentinels(
         size, [&](uint8_t* out) { plan.run_rows(picture.planes, out, false, 0, c.spec.height); });
     const std::vector<uint8_t> got = run_between_sentinels(size, [&](uint8_t* out) {
-      const Job job = filled(plan, picture.planes, out);
+      const RowJob job = filled(plan, picture.planes, out);
       fast += job.resampling == Resampling::lerp && tile::samples_are_aligned(job) ? 1 : 0;
       run_grid(job);
     });

@@ -4,9 +4,9 @@
 
 using namespace edgevision;
 
-extern "C" void edgevision_preprocess(const Job* jobs, int32_t blocks_x, int32_t blocks_y, int32_t items) {
+extern "C" void edgevision_preprocess(const CudaJob* jobs, int32_t blocks_x, int32_t blocks_y, int32_t items) {
   for (int32_t item = 0; item < items; ++item) {
-    const Job& job = jobs[item];
+    const CudaJob& job = jobs[item];
     for (int32_t y = 0; y < blocks_y; ++y) {
       for (int32_t x = 0; x < blocks_x; ++x) {
         const int32_t first_column = x * tile::kTileColumns, first_row = y * tile::kTileRows;

@@ -134,7 +134,7 @@ void check_axis(const Axis& axis, Resampling resampling, int32_t begin, int32_t 
 }
 
 void check_plan(const Plan& plan) {
-  const Job& job = plan.job();
+  const RowJob& job = plan.job();
   const Source& source = plan.source();
   check_axis(job.rows, job.resampling, source.y, source.region_height, kSegmentRows);
   check_axis(job.columns, job.resampling, source.x, source.region_width, kSegmentColumns);
@@ -156,7 +156,7 @@ int64_t pixels(const Axis& axis, Resampling resampling) {
 
 // Whether the scalar loops are done with it in milliseconds.
 bool is_small(const Plan& plan) {
-  const Job& job = plan.job();
+  const RowJob& job = plan.job();
   int64_t plane_total = 0;
   for (int32_t p = 0; p < plane_count(job.format); ++p) {
     const PlaneShape shape = plane_shape(plan.source(), p);

@@ -35,7 +35,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("fatbin")
     source = folder / "source"
     (source / "kernels").mkdir(parents=True)
-    for name in ("job.h", "pixel.h"):
+    for name in ("row_job.h", "pixel.h"):
         shutil.copy(ROOT / "kernels" / name, source / "kernels")
     shutil.copytree(ROOT / "kernels/cuda", source / "kernels/cuda")
     (source / "CMakeLists.txt").write_text(

@@ -1,6 +1,7 @@
-// One frame, or one region of one, on its way into one item of a batch: everything a kernel reads, as plain data.
+// RowJob: one frame, or one region of a frame, that becomes one item of a batch. It is plain data, and all that a loop needs
+// to compute any row of that item. Which rows a call computes is an argument of their own.
 //
-// The same struct serves the CPU loops and the CUDA kernel; the pointers are the host's or the device's.
+// The CPU loops and the CUDA kernel read the same struct: with pointers of the host, or of the device (CudaJob).
 #pragma once
 
 #include <stdint.h>
@@ -47,7 +48,7 @@ struct YuvMatrix {
   float bias[3];  // B, G, R
 };
 
-struct Job {
+struct RowJob {
   const uint8_t* plane[3];
   int64_t pitch[3];  // bytes from one row of a plane to the next; may be negative
 
