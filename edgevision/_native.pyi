@@ -12,8 +12,8 @@ class AxisTables(TypedDict):
     weight: bytes  # float32 [count, stride]
     taps: int
     stride: int
-    segment: bytes  # int32 [segments + 1]; empty where segments is 0
-    segments: int
+    knot: bytes  # int32 [pieces + 1]; empty where pieces is 0
+    pieces: int
     low: int
     high: int
 

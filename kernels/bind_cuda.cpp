@@ -21,7 +21,7 @@ constexpr size_t kTableAlignment = 16;
 
 static_assert(sizeof(Axis) == 56, "an Axis has changed: a table that is new has to travel, too");
 
-// The tables of a plan one after another: first, weights and segments of the rows, then of the columns.
+// The tables of a plan one after another: first, weight and knot of the rows, then of the columns.
 class TableBlock {
  public:
   explicit TableBlock(const RowJob& job) {
@@ -29,7 +29,7 @@ class TableBlock {
       const auto count = static_cast<size_t>(axis->count), weights = count * static_cast<size_t>(axis->stride);
       add(axis->first, count * sizeof(int32_t));
       add(axis->weight, weights * sizeof(float));
-      if (axis->segment != nullptr) add(axis->segment, (static_cast<size_t>(axis->segments) + 1) * sizeof(int32_t));
+      if (axis->knot != nullptr) add(axis->knot, (static_cast<size_t>(axis->pieces) + 1) * sizeof(int32_t));
     }
   }
 
@@ -45,7 +45,7 @@ class TableBlock {
     for (Axis* axis : {&job.rows, &job.columns}) {
       axis->first = reinterpret_cast<const int32_t*>(address + tables_[next++].at);
       axis->weight = reinterpret_cast<const float*>(address + tables_[next++].at);
-      if (axis->segment != nullptr) axis->segment = reinterpret_cast<const int32_t*>(address + tables_[next++].at);
+      if (axis->knot != nullptr) axis->knot = reinterpret_cast<const int32_t*>(address + tables_[next++].at);
     }
     return job;
   }

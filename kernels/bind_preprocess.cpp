@@ -222,10 +222,9 @@ nb::dict axis_tables(const Axis& axis) {
   tables["weight"] = bytes(axis.weight, count * stride * sizeof(float));
   tables["taps"] = axis.taps;
   tables["stride"] = axis.stride;
-  tables["segment"] = axis.segment == nullptr
-                          ? bytes(nullptr, 0)
-                          : bytes(axis.segment, (static_cast<size_t>(axis.segments) + 1) * sizeof(int32_t));
-  tables["segments"] = axis.segments;
+  tables["knot"] = axis.knot == nullptr ? bytes(nullptr, 0)
+                                        : bytes(axis.knot, (static_cast<size_t>(axis.pieces) + 1) * sizeof(int32_t));
+  tables["pieces"] = axis.pieces;
   tables["low"] = axis.low;
   tables["high"] = axis.high;
   return tables;

@@ -1,8 +1,8 @@
 // The maths of a pixel, once, for host and device.
 //
-// Every multiplication is written as an explicit fused multiply-add (IEEE 754 fusedMultiplyAdd: one rounding), and every
-// sum has a stated order. So nothing is left for a compiler to contract or to reorder, and the scalar loop, the vector
-// loops and the CUDA kernel give the same bits. Compile with -ffp-contract=off and never with fast-math.
+// Every multiplication is written as an explicit fused multiply-add (IEEE 754 fusedMultiplyAdd: one rounding), and
+// every sum has a stated order. So nothing is left for a compiler to contract or to reorder, and the scalar loop, the
+// vector loops and the CUDA kernel give the same bits. Compile with -ffp-contract=off and never with fast-math.
 #pragma once
 
 #include <math.h>
@@ -136,86 +136,89 @@ EV_HD Pixel resample_lerp(const RowJob& job, int32_t row, int32_t column) {
   return p;
 }
 
-// Sums over the pixels (x, y) of a cell, x and y counted from where its segments begin: Σ p, Σ x·p, Σ y·p, Σ x·y·p.
+// The triangle filter is piecewise linear, and its knots are the same for all outputs: on the piece between two knots,
+// the weight of every output is a + b·x. A cell is where a piece of the columns crosses a piece of the rows. There a
+// weight is (a + b·x)·(c + d·y), and an output adds c·(a·Σp + b·Σx·p) + d·(a·Σy·p + b·Σx·y·p) over the cell's pixels p.
+// So these four sums are all that any output needs of a cell. x and y count from the knots where the pieces begin.
 struct CellSums {
-  float mass, across, down, both;
+  float p, xp, yp, xyp;
 };
 
-// The pixels of a segment that there are.
-struct Extent {
-  int32_t origin, begin, end;
+// A piece's first knot, and those of its pixels that exist: begin … end - 1.
+struct Piece {
+  int32_t knot, begin, end;
 };
 
-EV_HD Extent extent(const Axis& axis, int32_t segment) {
-  const int32_t begin = axis.segment[segment], end = axis.segment[segment + 1];
+EV_HD Piece piece_of(const Axis& axis, int32_t index) {
+  const int32_t begin = axis.knot[index], end = axis.knot[index + 1];
   return {begin, begin < axis.low ? axis.low : begin, end > axis.high ? axis.high : end};
 }
 
-// The triangle is linear on either side of its centre, and where one output's left side lies, its neighbour's right side
-// does. So over a cell, where a segment of each axis meet, every weight is (a + b·x)(c + d·y), and four sums are all that
-// any output needs to know of the pixels. Of bytes, they are integers, and exact in any order.
-EV_HD CellSums cell_of_bytes(const RowJob& job, const Extent& across, const Extent& down, int32_t c) {
+// Channel c of a format of bytes. The sums are integers, and so exact in any order.
+EV_HD CellSums cell_of_bytes(const RowJob& job, const Piece& across, const Piece& down, int32_t c) {
   const int32_t step = job.format == Format::gray ? 1 : job.format == Format::bgra ? 4 : 3;
-  int32_t total = 0, sum_x = 0, sum_y = 0, sum_xy = 0;
+  int32_t sum_p = 0, sum_xp = 0, sum_yp = 0, sum_xyp = 0;
   EV_ROLLED
   for (int32_t y = down.begin; y < down.end; ++y) {
     const uint8_t* line = job.plane[0] + y * job.pitch[0] + (step == 1 ? 0 : c);
-    int32_t mass = 0, moment = 0;
+    int32_t row_p = 0, row_xp = 0;
     for (int32_t x = across.begin; x < across.end; ++x) {
       const int32_t sample = line[static_cast<int64_t>(x) * step];
-      mass += sample;
-      moment += (x - across.origin) * sample;
+      row_p += sample;
+      row_xp += (x - across.knot) * sample;
     }
-    total += mass;
-    sum_x += moment;
-    sum_y += (y - down.origin) * mass;
-    sum_xy += (y - down.origin) * moment;
+    sum_p += row_p;
+    sum_xp += row_xp;
+    sum_yp += (y - down.knot) * row_p;
+    sum_xyp += (y - down.knot) * row_xp;
   }
-  return {static_cast<float>(total), static_cast<float>(sum_x), static_cast<float>(sum_y), static_cast<float>(sum_xy)};
+  return {static_cast<float>(sum_p), static_cast<float>(sum_xp), static_cast<float>(sum_yp),
+          static_cast<float>(sum_xyp)};
 }
 
-// The same of Y'CbCr, whose pixels are no integers: down the columns first, then along the row.
-EV_HD CellSums cell_of_yuv(const RowJob& job, const Extent& across, const Extent& down, int32_t c) {
+// The same for Y'CbCr, whose pixels are not integers: down the columns first, then along the row.
+EV_HD CellSums cell_of_yuv(const RowJob& job, const Piece& across, const Piece& down, int32_t c) {
   CellSums sums = {0.0f, 0.0f, 0.0f, 0.0f};
   EV_ROLLED
   for (int32_t x = across.begin; x < across.end; ++x) {
-    float mass = 0.0f, moment = 0.0f;
+    float column_p = 0.0f, column_yp = 0.0f;
     EV_ROLLED
     for (int32_t y = down.begin; y < down.end; ++y) {
       const float sample = fetch(job, x, y).c[c];
-      mass = mass + sample;
-      moment = fma1(static_cast<float>(y - down.origin), sample, moment);
+      column_p = column_p + sample;
+      column_yp = fma1(static_cast<float>(y - down.knot), sample, column_yp);
     }
-    const float place = static_cast<float>(x - across.origin);
-    sums = {sums.mass + mass, fma1(place, mass, sums.across), sums.down + moment, fma1(place, moment, sums.both)};
+    const float position = static_cast<float>(x - across.knot);
+    sums = {sums.p + column_p, fma1(position, column_p, sums.xp), sums.yp + column_yp,
+            fma1(position, column_yp, sums.xyp)};
   }
   return sums;
 }
 
-// One channel: others are not worked out, and take no registers, where the compiler knows which.
-EV_HD float resample_moments_of(const RowJob& job, int32_t row, int32_t column, int32_t c) {
+// One channel: where the compiler knows which, the others are not computed and take no registers.
+EV_HD float piecewise_linear_channel(const RowJob& job, int32_t row, int32_t column, int32_t c) {
   const float* across = job.columns.weight + static_cast<int64_t>(column) * job.columns.stride;
   const float* down = job.rows.weight + static_cast<int64_t>(row) * job.rows.stride;
   float sum = 0.0f;
   EV_ROLLED
   for (int32_t i = 0; i < job.rows.taps; ++i) {
-    const Extent rows = extent(job.rows, job.rows.first[row] + i);
-    float mass = 0.0f, moment = 0.0f;
+    const Piece rows = piece_of(job.rows, job.rows.first[row] + i);
+    float sum_p = 0.0f, sum_yp = 0.0f;  // weighted across, not yet down
     EV_ROLLED
     for (int32_t j = 0; j < job.columns.taps; ++j) {
-      const Extent columns = extent(job.columns, job.columns.first[column] + j);
+      const Piece columns = piece_of(job.columns, job.columns.first[column] + j);
       const CellSums s = job.format < Format::nv12 ? cell_of_bytes(job, columns, rows, c) : cell_of_yuv(job, columns, rows, c);
-      mass = fma1(across[2 * j + 1], s.across, fma1(across[2 * j], s.mass, mass));
-      moment = fma1(across[2 * j + 1], s.both, fma1(across[2 * j], s.down, moment));
+      sum_p = fma1(across[2 * j + 1], s.xp, fma1(across[2 * j], s.p, sum_p));
+      sum_yp = fma1(across[2 * j + 1], s.xyp, fma1(across[2 * j], s.yp, sum_yp));
     }
-    sum = fma1(down[2 * i + 1], moment, fma1(down[2 * i], mass, sum));
+    sum = fma1(down[2 * i + 1], sum_yp, fma1(down[2 * i], sum_p, sum));
   }
   return sum;
 }
 
-EV_HD Pixel resample_moments(const RowJob& job, int32_t row, int32_t column) {
-  return {{resample_moments_of(job, row, column, 0), resample_moments_of(job, row, column, 1),
-           resample_moments_of(job, row, column, 2)}};
+EV_HD Pixel resample_piecewise_linear(const RowJob& job, int32_t row, int32_t column) {
+  return {{piecewise_linear_channel(job, row, column, 0), piecewise_linear_channel(job, row, column, 1),
+           piecewise_linear_channel(job, row, column, 2)}};
 }
 
 // Nearest integer, halves to even. |v| < 2^31.
@@ -283,7 +286,7 @@ EV_HD void prepare_pixel(const RowJob& job, int32_t row, int32_t column) {
     for (int32_t c = 0; c < job.channels; ++c) store(job, row, column, c, job.pad[c]);
     return;
   }
-  const Pixel p = job.resampling == Resampling::lerp ? resample_lerp(job, y, x) : resample_moments(job, y, x);
+  const Pixel p = job.resampling == Resampling::lerp ? resample_lerp(job, y, x) : resample_piecewise_linear(job, y, x);
   for (int32_t c = 0; c < job.channels; ++c) store(job, row, column, c, tensor_value(job, p, c));
 }
 

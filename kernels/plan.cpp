@@ -170,9 +170,9 @@ Plan::Plan(const Spec& spec, const Source& source, const Loops& loops)
     rows_.make_lerp();
     columns_.make_lerp();
   } else {
-    job.resampling = Resampling::moments;
-    rows_.make_moments(kSegmentRows);
-    columns_.make_moments(kSegmentColumns);
+    job.resampling = Resampling::piecewise_linear;
+    rows_.make_piecewise_linear(kMaxPieceRows);
+    columns_.make_piecewise_linear(kMaxPieceColumns);
   }
   job.rows = rows_.view();
   job.columns = columns_.view();

@@ -1,5 +1,5 @@
-// RowJob: one frame, or one region of a frame, that becomes one item of a batch. It is plain data, and all that a loop needs
-// to compute any row of that item. Which rows a call computes is an argument of their own.
+// RowJob: one frame, or one region of a frame, that becomes one item of a batch. It is plain data, and all that a loop
+// needs to compute any row of that item. Which rows a call computes is an argument of their own.
 //
 // The CPU loops and the CUDA kernel read the same struct: with pointers of the host, or of the device (CudaJob).
 #pragma once
@@ -14,30 +14,31 @@ enum class Dtype : int32_t { float32, float16, uint8, int8 };
 
 // How source pixels become one output pixel.
 enum class Resampling : int32_t {
-  lerp,     // at most 2×2 pixels, float32: along the row, then down the column
-  moments,  // any number of taps: sums over segments of the filter, in integers where pixels are bytes
+  lerp,              // linear interpolation of at most 2×2 pixels, in float32: along the row, then down the column
+  piecewise_linear,  // a filter of any width, linear on each of a few pieces: pixel.h's CellSums says how
 };
 
-// Tables of lerp are padded by as much, for vectors that read past the end.
-constexpr int32_t kParts = 8;
+// Tables of lerp have this many more entries than outputs, for vectors that read past the end.
+constexpr int32_t kTablePadding = 8;
 
-// Longest segments of Resampling::moments: an int16 holds the moment of a column of bytes, an int32 that of a cell.
-constexpr int32_t kSegmentRows = 16;
-constexpr int32_t kSegmentColumns = 256;
+// The longest pieces: Σ y·p down the rows of one fits an int16 for each column of bytes, Σ x·y·p over a cell an int32.
+constexpr int32_t kMaxPieceRows = 16;
+constexpr int32_t kMaxPieceColumns = 256;
 
-// Resampling of one axis. Output i is made of the source pixels first[i] … first[i] + taps - 1, in pixels of the frame;
-// for Resampling::moments, of the segments first[i] … first[i] + taps - 1, over each of which its weight is linear.
+// Resampling of one axis. Output i is a weighted sum of `taps` pixels from first[i] on, counted in pixels of the frame.
+// For Resampling::piecewise_linear, it is one of `taps` pieces from first[i] on, on each of which its weight is linear.
 struct Axis {
   const int32_t* first;
-  const float* weight;  // lerp: [count], the share of pixel first[i] + 1; moments: [count, stride]
+  const float* weight;  // lerp: [count], that of pixel first[i] + 1; piecewise_linear: [count, stride]
   int32_t count;  // outputs
   int32_t taps;
   int32_t stride;  // weights from one output to the next
 
-  // moments: segment s holds the pixels from segment[s] to segment[s + 1] - 1 that are within low … high - 1. Output i
-  // weighs pixel x of its segment k by weight[i·stride + 2k] + (x - segment[first[i] + k]) · weight[i·stride + 2k + 1].
-  const int32_t* segment;
-  int32_t segments, low, high;
+  // piecewise_linear: the pieces lie between knots. Piece n holds the pixels knot[n] … knot[n + 1] - 1, of which only
+  // those within low … high - 1 exist. Output i has two weights for its k-th piece, n = first[i] + k: pixel x counts
+  // weight[i·stride + 2k] + (x - knot[n]) · weight[i·stride + 2k + 1].
+  const int32_t* knot;
+  int32_t pieces, low, high;
 };
 
 // Y'CbCr samples to B, G, R in 0…255: c = luma·max(Y, foot) + (blue, red part) + bias, then clamped.

@@ -65,7 +65,7 @@ AxisTaps::AxisTaps(const AxisGeometry& axis, Filter filter) : axis_(axis), count
     std::copy(output.weights.begin(), output.weights.end(),
               exact_.begin() + static_cast<int64_t>(i) * taps_ + (output.first - first));
   }
-  first_.insert(first_.end(), kParts, first_.back());
+  first_.insert(first_.end(), kTablePadding, first_.back());
 }
 
 void AxisTaps::make_lerp() {
@@ -78,37 +78,38 @@ void AxisTaps::make_lerp() {
   std::fill(weight_.begin() + count_, weight_.end(), weight_[static_cast<size_t>(count_) - 1]);
 }
 
-void AxisTaps::make_moments(int32_t longest) {
+void AxisTaps::make_piecewise_linear(int32_t longest) {
   const double scale = static_cast<double>(axis_.source) / static_cast<double>(axis_.resized);
-  if (scale <= 1.0) {  // one or two pixels, each a segment of its own
+  if (scale <= 1.0) {  // one or two pixels, each a piece of its own
     stride_ = 2 * taps_;
     const int32_t begin = first_.front();
-    for (int32_t x = begin; x <= first_.back() + taps_; ++x) segment_.push_back(x);
+    for (int32_t x = begin; x <= first_.back() + taps_; ++x) knot_.push_back(x);
     for (int32_t& first : first_) first -= begin;
     for (const double weight : exact_) weight_.insert(weight_.end(), {static_cast<float>(weight), 0.0f});
     return;
   }
-  // Segments run from one output's centre to the next, or are equal parts of that.
+  // The triangle of an output has its top at the output's centre and its ends at the centres of its two neighbours: so
+  // the centres are the knots. Where they lie more than `longest` pixels apart, more knots between them cut equal parts.
   const auto centre = [&](int32_t i) { return (static_cast<double>(axis_.start + i) + 0.5) * scale; };
   const auto parts = static_cast<int32_t>((std::ceil(scale) + longest - 1) / longest);
   for (int32_t i = -1; i <= count_; ++i) {
     const auto begin = static_cast<int32_t>(std::ceil(centre(i) - 0.5));
     const auto end = static_cast<int32_t>(std::ceil(centre(i + 1) - 0.5));
     for (int32_t part = 0; part < (i < count_ ? parts : 1); ++part) {
-      segment_.push_back(axis_.offset + begin + static_cast<int32_t>(static_cast<int64_t>(end - begin) * part / parts));
+      knot_.push_back(axis_.offset + begin + static_cast<int32_t>(static_cast<int64_t>(end - begin) * part / parts));
     }
   }
   taps_ = 2 * parts;
   stride_ = 2 * taps_;
   for (int32_t i = 0; i < count_; ++i) {
     first_[static_cast<size_t>(i)] = i * parts;
-    // The sum of what the constructor found before it was made one, so that here it becomes one, too.
+    // The sum of the triangle's weights: divided by it, they sum to 1, as those of triangle() do.
     double sum = 0.0;
     const auto low = static_cast<int32_t>(std::max(std::floor(centre(i) - scale), 0.0));
     const auto high = static_cast<int32_t>(std::min(std::ceil(centre(i) + scale), static_cast<double>(axis_.source)));
     for (int32_t x = low; x < high; ++x) sum += std::max(0.0, 1.0 - std::abs(x + 0.5 - centre(i)) / scale);
     for (int32_t k = 0; k < taps_; ++k) {
-      const int32_t begin = segment_[static_cast<size_t>(i * parts + k)] - axis_.offset;
+      const int32_t begin = knot_[static_cast<size_t>(i * parts + k)] - axis_.offset;
       const double slope = (k < parts ? 1.0 : -1.0) / scale;
       weight_.push_back(static_cast<float>((1.0 + slope * (begin + 0.5 - centre(i))) / sum));
       weight_.push_back(static_cast<float>(slope / sum));
@@ -119,7 +120,7 @@ void AxisTaps::make_moments(int32_t longest) {
 
 Axis AxisTaps::view() const {
   return {first_.data(), weight_.data(), count_, taps_, stride_,
-          segment_.empty() ? nullptr : segment_.data(), std::max(static_cast<int32_t>(segment_.size()) - 1, 0),
+          knot_.empty() ? nullptr : knot_.data(), std::max(static_cast<int32_t>(knot_.size()) - 1, 0),
           axis_.offset, axis_.offset + axis_.source};
 }
 

@@ -29,19 +29,19 @@ class AxisTaps {
   // Most pixels that any output needs: 1 where each output is exactly one pixel.
   int32_t taps() const { return taps_; }
 
-  // Prepare for Resampling::lerp (taps() ≤ 2) or ::moments, with segments of at most `longest` pixels.
+  // Make the tables of Resampling::lerp (taps() ≤ 2) or ::piecewise_linear, with pieces of at most `longest` pixels.
   void make_lerp();
-  void make_moments(int32_t longest);
+  void make_piecewise_linear(int32_t longest);
 
   Axis view() const;
 
  private:
   AxisGeometry axis_;
   int32_t count_, taps_ = 1, stride_ = 1;
-  std::vector<int32_t> first_;   // padded by kParts copies of the last, for vectors that read past the end
+  std::vector<int32_t> first_;   // padded by kTablePadding copies of the last, for vectors that read past the end
   std::vector<double> exact_;    // [count, taps]
   std::vector<float> weight_;
-  std::vector<int32_t> segment_;
+  std::vector<int32_t> knot_;
 };
 
 }  // namespace edgevision

@@ -1,5 +1,5 @@
 // The generic loops for x86 with AVX2, FMA and F16C. Compiled for these, and run only where the CPU has them.
-#include "moments.h"
+#include "piecewise_linear.h"
 #include "vector.h"
 
 #include "../generic/loops.h"

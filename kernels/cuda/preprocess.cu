@@ -13,7 +13,8 @@ extern "C" __global__ void __launch_bounds__(tile::kLanes* tile::kWarps, tile::k
   // Shared, not in registers: every thread needs all of it, one field at a time.
   __shared__ CudaJob job;
   constexpr int kWords = sizeof(CudaJob) / sizeof(uint32_t);
-  static_assert(sizeof(CudaJob) % sizeof(uint32_t) == 0 && kWords <= tile::kLanes * tile::kWarps, "one word to a thread");
+  static_assert(sizeof(CudaJob) % sizeof(uint32_t) == 0, "a whole number of words");
+  static_assert(kWords <= tile::kLanes * tile::kWarps, "one word to a thread");
   const int thread = threadIdx.y * tile::kLanes + threadIdx.x;
   if (thread < kWords) {
     reinterpret_cast<uint32_t*>(&job)[thread] = __ldg(reinterpret_cast<const uint32_t*>(jobs + blockIdx.z) + thread);

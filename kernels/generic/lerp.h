@@ -120,7 +120,8 @@ EV_INLINE void resample8(const SourceRow& top, const SourceRow& bottom, const in
 }
 
 template <Format kFormat, bool kPairs, bool kTwoRows>
-inline void lerp_row(const RowJob& job, int32_t row, int32_t last_row, const Shader& shade, const YuvConverter& convert) {
+inline void lerp_row(const RowJob& job, int32_t row, int32_t last_row, const Shader& shade,
+                     const YuvConverter& convert) {
   const int32_t y = job.rows.first[row];
   const SourceRow top = source_row(job, y), bottom = kTwoRows ? source_row(job, y + 1) : top;
   const F8 share_y = all(kTwoRows ? job.rows.weight[row] : 0.0f);

@@ -2,17 +2,17 @@
 #pragma once
 
 #include "../loops.h"
-#include "moments.h"
+#include "piecewise_linear.h"
 
 namespace edgevision::EV_ISA {
 
 inline void picture(const RowJob& job, RowRange rows, uint8_t* scratch) {
   if (job.resampling == Resampling::lerp) return lerp_picture(job, rows.begin, rows.end);
-  moments_picture(job, rows.begin, rows.end, scratch);
+  piecewise_linear_picture(job, rows.begin, rows.end, scratch);
 }
 
 inline size_t scratch_bytes(const RowJob& job) {
-  return job.resampling == Resampling::lerp ? 0 : moments_scratch_bytes(job);
+  return job.resampling == Resampling::lerp ? 0 : piecewise_linear_scratch_bytes(job);
 }
 
 }  // namespace edgevision::EV_ISA

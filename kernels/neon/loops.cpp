@@ -1,5 +1,5 @@
 // The generic loops for ARM with Advanced SIMD, which every 64-bit ARM has.
-#include "moments.h"
+#include "piecewise_linear.h"
 #include "vector.h"
 
 #include "../generic/loops.h"

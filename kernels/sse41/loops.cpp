@@ -1,6 +1,6 @@
 // The generic loops for x86 with SSE4.1 and no more, as in the Atoms of kiosks. Compiled for it, and run where the CPU
 // has nothing quicker.
-#include "moments.h"
+#include "piecewise_linear.h"
 #include "vector.h"
 
 #include "../generic/loops.h"

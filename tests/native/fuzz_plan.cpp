@@ -17,8 +17,8 @@ namespace {
 
 using namespace edgevision;
 
-// Weights or segments of one axis, at most, whatever the sizes: where nothing shrinks, a pixel is a segment; where it does,
-// segments are long, and an output has four weights for each that its left side has.
+// The most weights or pieces that one axis may have, whatever the sizes. Where nothing shrinks, each pixel is a piece.
+// Where it does, pieces are long, and an output has four weights for each piece on one side of its centre.
 constexpr int64_t kLargestTable = 2 * kMaxFrameSide;
 
 void expect(bool holds, const char* what) {
@@ -95,20 +95,20 @@ Source fuzzed_source(FuzzedDataProvider& bytes) {
 }
 
 // What every loop takes for granted of an axis that covers pixels begin … begin + size - 1 of the frame.
-void check_axis(const Axis& axis, Resampling resampling, int32_t begin, int32_t size, int32_t longest_segment) {
-  const bool by_segment = resampling == Resampling::moments;
+void check_axis(const Axis& axis, Resampling resampling, int32_t begin, int32_t size, int32_t longest_piece) {
+  const bool by_piece = resampling == Resampling::piecewise_linear;
   expect(axis.count >= 1 && axis.taps >= 1, "an axis has outputs, and an output has taps");
   expect(static_cast<int64_t>(axis.count) * axis.stride <= kLargestTable, "tables are of bounded size");
-  if (by_segment) {
-    expect(axis.low == begin && axis.high == begin + size, "segments are cut to the region");
-    expect(axis.segments >= 1 && axis.segments <= kLargestTable, "segments are of bounded number");
-    for (int32_t s = 0; s < axis.segments; ++s) {
-      const int32_t length = axis.segment[s + 1] - axis.segment[s];
-      expect(length >= 0 && length <= longest_segment, "a segment is short enough for its sums");
+  if (by_piece) {
+    expect(axis.low == begin && axis.high == begin + size, "pieces are cut to the region");
+    expect(axis.pieces >= 1 && axis.pieces <= kLargestTable, "the number of pieces is bounded");
+    for (int32_t n = 0; n < axis.pieces; ++n) {
+      const int32_t length = axis.knot[n + 1] - axis.knot[n];
+      expect(length >= 0 && length <= longest_piece, "a piece is short enough for its sums");
     }
   }
   for (int32_t i = 0; i < axis.count; ++i) {
-    const int32_t low = by_segment ? 0 : begin, high = by_segment ? axis.segments : begin + size;
+    const int32_t low = by_piece ? 0 : begin, high = by_piece ? axis.pieces : begin + size;
     expect(axis.first[i] >= low && axis.first[i] <= high - axis.taps, "taps lie inside the region");
     expect(i == 0 || axis.first[i] >= axis.first[i - 1], "taps move in one direction");
     const int64_t at = static_cast<int64_t>(i) * axis.stride;
@@ -117,9 +117,9 @@ void check_axis(const Axis& axis, Resampling resampling, int32_t begin, int32_t 
       case Resampling::lerp:
         expect(axis.taps <= 2 && axis.weight[i] >= 0.0f && axis.weight[i] <= 1.0f, "a share is one");
         break;
-      case Resampling::moments:
+      case Resampling::piecewise_linear:
         for (int32_t k = 0; k < axis.taps; ++k) {
-          const int32_t* ends = axis.segment + axis.first[i] + k;
+          const int32_t* ends = axis.knot + axis.first[i] + k;
           for (int32_t x = std::max(ends[0], axis.low); x < std::min(ends[1], axis.high); ++x) {
             const double weight = static_cast<double>(axis.weight[at + 2 * k]) +
                                   static_cast<double>(axis.weight[at + 2 * k + 1]) * (x - ends[0]);
@@ -127,7 +127,7 @@ void check_axis(const Axis& axis, Resampling resampling, int32_t begin, int32_t 
             sum += weight;
           }
         }
-        expect(std::abs(sum - 1.0) <= 1e-6, "weights of all segments sum to 1");
+        expect(std::abs(sum - 1.0) <= 1e-6, "weights of all pieces sum to 1");
         break;
     }
   }
@@ -136,8 +136,8 @@ void check_axis(const Axis& axis, Resampling resampling, int32_t begin, int32_t 
 void check_plan(const Plan& plan) {
   const RowJob& job = plan.job();
   const Source& source = plan.source();
-  check_axis(job.rows, job.resampling, source.y, source.region_height, kSegmentRows);
-  check_axis(job.columns, job.resampling, source.x, source.region_width, kSegmentColumns);
+  check_axis(job.rows, job.resampling, source.y, source.region_height, kMaxPieceRows);
+  check_axis(job.columns, job.resampling, source.x, source.region_width, kMaxPieceColumns);
   expect(job.top >= 0 && job.top + job.rows.count <= job.height, "the picture's rows lie in the tensor");
   expect(job.left >= 0 && job.left + job.columns.count <= job.width, "the picture's columns lie in the tensor");
   for (int32_t c = 0; c < job.channels; ++c) {
@@ -149,9 +149,9 @@ void check_plan(const Plan& plan) {
 
 // Pixels along an axis that the scalar loops look at for one output.
 int64_t pixels(const Axis& axis, Resampling resampling) {
-  if (resampling != Resampling::moments) return axis.taps;
-  const int32_t* segment = axis.segment + axis.first[0];
-  return 2 + segment[axis.taps] - segment[0];
+  if (resampling != Resampling::piecewise_linear) return axis.taps;
+  const int32_t* knot = axis.knot + axis.first[0];
+  return 2 + knot[axis.taps] - knot[0];
 }
 
 // Whether the scalar loops are done with it in milliseconds.

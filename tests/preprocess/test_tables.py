@@ -17,8 +17,8 @@ def dense(axis: Taps | _native.AxisTables, length: int, offset: int = 0) -> np.n
     """Weights of an axis as a matrix [outputs, source pixels]."""
     if isinstance(axis, Taps):
         first, weights = axis.first, axis.weights
-    elif axis["segments"]:
-        return from_segments(axis, length, offset)
+    elif axis["pieces"]:
+        return from_pieces(axis, length, offset)
     else:
         first = np.frombuffer(axis["first"], np.int32) - offset
         # The share of the right one of two pixels.
@@ -32,19 +32,19 @@ def dense(axis: Taps | _native.AxisTables, length: int, offset: int = 0) -> np.n
     return matrix
 
 
-def from_segments(axis: _native.AxisTables, length: int, offset: int) -> np.ndarray:
-    """The same of weights that are linear over segments of pixels; segments may begin or end outside the region."""
+def from_pieces(axis: _native.AxisTables, length: int, offset: int) -> np.ndarray:
+    """The same of weights that are linear between knots; pieces may begin or end outside the region."""
     assert (axis["low"], axis["high"]) == (offset, offset + length)
     first = np.frombuffer(axis["first"], np.int32)
-    segment = np.frombuffer(axis["segment"], np.int32) - offset
+    knot = np.frombuffer(axis["knot"], np.int32) - offset
     weights = np.frombuffer(axis["weight"], np.float32).reshape(len(first), axis["taps"], 2).astype(np.float64)
     pixel = np.arange(length)
     matrix = np.zeros((len(first), length))
     for row in range(len(first)):
-        for k, (mass, moment) in enumerate(weights[row]):
-            begin, end = segment[first[row] + k], segment[first[row] + k + 1]
+        for k, (value, slope) in enumerate(weights[row]):
+            begin, end = knot[first[row] + k], knot[first[row] + k + 1]
             inside = (begin <= pixel) & (pixel < end)
-            matrix[row, inside] = mass + (pixel[inside] - begin) * moment
+            matrix[row, inside] = value + (pixel[inside] - begin) * slope
     return matrix
 
 
