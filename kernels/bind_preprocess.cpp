@@ -1,5 +1,5 @@
-// Plans in Python. Everything that memory safety rests on is checked here; edgevision/preprocess/plan.py adds what a
-// frame knows of itself.
+// Plans in Python. Everything that memory safety depends on is checked here. edgevision/preprocess/plan.py fills in
+// what a Frame says of itself.
 #include "bind_preprocess.h"
 
 #include <nanobind/stl/array.h>
@@ -89,7 +89,7 @@ std::string text(const std::vector<int64_t>& shape) {
   return result + ")";
 }
 
-// The memory of one item of a batch, held.
+// Holds the memory of one item of a batch, and checks that it is the tensor that the plan writes.
 class OutBuffer {
  public:
   OutBuffer(const Plan& plan, nb::handle object) : buffer_(object.ptr(), Buffer::Access::write, expected(plan.spec())) {
@@ -129,7 +129,7 @@ class OutBuffer {
   Buffer buffer_;
 };
 
-// One frame and one item of a batch, with their memory held.
+// One frame and the item of a batch that it becomes. Holds the memory of both.
 class Task {
  public:
   Task(const Plan& plan, nb::handle planes, nb::handle out, int64_t prepared)
@@ -184,16 +184,16 @@ int32_t checked_threads(int32_t threads) {
   return threads;
 }
 
-// Rows of a task that one thread takes at a time: enough pieces that a late thread holds nobody up, and no smaller than
-// what is worth a hand-over.
-int32_t piece_rows(const Plan& plan, int32_t threads, size_t tasks) {
+// Rows of a task that one thread takes at a time. There are enough chunks that a late thread delays nobody, and each is
+// large enough to be worth handing over.
+int32_t chunk_rows(const Plan& plan, int32_t threads, size_t tasks) {
   const int32_t height = plan.spec().height;
   if (threads == 1 || tasks >= 4 * static_cast<size_t>(threads)) return height;
   return std::max(height / (4 * threads), 16);
 }
 
 void run(const std::vector<Task>& tasks, int32_t threads) {
-  struct Piece {
+  struct Chunk {
     const Task* task;
     int32_t begin, end;
   };
@@ -202,14 +202,14 @@ void run(const std::vector<Task>& tasks, int32_t threads) {
     for (const Task& task : tasks) task.run_rows(0, task.plan().spec().height);
     return;
   }
-  std::vector<Piece> pieces;
+  std::vector<Chunk> chunks;
   for (const Task& task : tasks) {
-    const int32_t height = task.plan().spec().height, step = piece_rows(task.plan(), threads, tasks.size());
-    for (int32_t row = 0; row < height; row += step) pieces.push_back({&task, row, std::min(row + step, height)});
+    const int32_t height = task.plan().spec().height, step = chunk_rows(task.plan(), threads, tasks.size());
+    for (int32_t row = 0; row < height; row += step) chunks.push_back({&task, row, std::min(row + step, height)});
   }
-  parallel_for(threads, static_cast<int32_t>(pieces.size()), [&](int32_t i) {
-    const Piece& piece = pieces[static_cast<size_t>(i)];
-    piece.task->run_rows(piece.begin, piece.end);
+  parallel_for(threads, static_cast<int32_t>(chunks.size()), [&](int32_t i) {
+    const Chunk& chunk = chunks[static_cast<size_t>(i)];
+    chunk.task->run_rows(chunk.begin, chunk.end);
   });
 }
 
@@ -234,7 +234,7 @@ nb::dict axis_tables(const Axis& axis) {
 
 void bind_preprocess(nb::module_& m) {
   using namespace nb::literals;
-  // What edgevision's callers know.
+  // InvalidArgument becomes edgevision.errors.InputError.
   static PyObject* const input_error = nb::module_::import_("edgevision.errors").attr("InputError").inc_ref().ptr();
   nb::register_exception_translator([](const std::exception_ptr& pointer, void*) {
     try {

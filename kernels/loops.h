@@ -1,4 +1,5 @@
-// What an instruction set has to offer: one function. Each lives in a folder of its own, compiled for that set alone.
+// Loops: the implementation of the preprocessing for one instruction set. Each is in a folder of its own, which is
+// compiled for that set alone.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +11,8 @@
 
 namespace edgevision {
 
-// Bytes that the loops of Resampling::lerp may read behind the end of a row where they say so. Whoever calls makes sure
-// that they can be read.
+// Bytes that loops with `overreads` may read behind the end of a row for Resampling::lerp. The caller makes sure that
+// they can be read.
 constexpr int32_t kOverread = 32;
 
 // Rows begin … end - 1 of the picture (0 = its first row, not the tensor's).
@@ -25,7 +26,7 @@ struct Loops {
   // and holds finite floats.
   void (*picture)(const RowJob& job, RowRange rows, uint8_t* scratch);
   size_t (*scratch_bytes)(const RowJob& job);
-  bool overreads;
+  bool overreads;  // whether `picture` may read kOverread bytes behind a row
 };
 
 // The loops of this build that this CPU can run, fastest first. The last is the scalar one, the oracle of all.

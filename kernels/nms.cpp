@@ -19,7 +19,7 @@ struct Box {
   float x1, y1, x2, y2, area;
 };
 
-// Kept boxes of one class, as columns. Lanes not yet used are empty boxes, which overlap with nothing.
+// Kept boxes of one class as a structure of arrays. Unused lanes are empty boxes, which overlap with nothing.
 struct Block {
   float x1[kLanes] = {}, y1[kLanes] = {}, x2[kLanes] = {}, y2[kLanes] = {}, area[kLanes] = {};
   std::uint32_t used = 0;

@@ -73,7 +73,7 @@ EV_HD Pixel chroma_terms(float cb, float cr, const YuvMatrix& m) {
 }
 
 EV_HD Pixel yuv_pixel(float y, const Pixel& chroma, const YuvMatrix& m) {
-  const float luma = y < m.foot ? m.foot : y;
+  const float luma = y < m.black_level ? m.black_level : y;
   Pixel p;
   for (int c = 0; c < 3; ++c) p.c[c] = clamp1(fma1(luma, m.luma, chroma.c[c]), 0.0f, 255.0f);
   return p;

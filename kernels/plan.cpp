@@ -84,13 +84,14 @@ YuvMatrix yuv_matrix(Encoding encoding) {
   const bool limited = encoding == Encoding::bt601_limited || encoding == Encoding::bt709_limited;
   const double kr = bt601 ? 0.299 : 0.2126, kb = bt601 ? 0.114 : 0.0722, kg = 1.0 - kr - kb;
   const double luma = limited ? 255.0 / 219.0 : 1.0, chroma = limited ? 255.0 / 224.0 : 1.0;
-  const double foot = limited ? 16.0 : 0.0;
+  const double black_level = limited ? 16.0 : 0.0;
   const double blue_cb = chroma * 2.0 * (1.0 - kb), red_cr = chroma * 2.0 * (1.0 - kr);
   const double green_cb = -blue_cb * kb / kg, green_cr = -red_cr * kr / kg;
-  const double from_foot = -luma * foot;
+  const double black_offset = -luma * black_level;
   const auto f = [](double v) { return static_cast<float>(v); };
-  return {f(foot), f(luma), f(blue_cb), f(green_cb), f(green_cr), f(red_cr),
-          {f(from_foot - blue_cb * 128.0), f(from_foot - (green_cb + green_cr) * 128.0), f(from_foot - red_cr * 128.0)}};
+  return {f(black_level), f(luma), f(blue_cb), f(green_cb), f(green_cr), f(red_cr),
+          {f(black_offset - blue_cb * 128.0), f(black_offset - (green_cb + green_cr) * 128.0),
+           f(black_offset - red_cr * 128.0)}};
 }
 
 constexpr double kLumaBlue = 0.114, kLumaRed = 0.299;  // BT.601, as OpenCV and Pillow make grey

@@ -1,4 +1,4 @@
-// Everything about a preprocess spec and one kind of frame that can be worked out before the first frame.
+// A plan: all that can be computed from a preprocess spec and one kind of frame before the first frame comes.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +44,7 @@ struct Placement {
   int64_t height, width, top, left;
 };
 
-// Expected, got, what to do.
+// The message says what was expected, what came, and what to do.
 class InvalidArgument : public std::invalid_argument {
  public:
   using std::invalid_argument::invalid_argument;
@@ -84,7 +84,8 @@ class Plan {
   // What the kernels read, without planes and out: those are the caller's, frame by frame.
   const RowJob& job() const { return job_; }
 
-  // Prepare rows begin … end - 1 of the tensor at `out`. `padded`: what the picture does not cover holds the pad already.
+  // Prepare rows begin … end - 1 of the tensor at `out`. `padded`: what the picture does not cover holds the pad
+  // already.
   void run_rows(const Planes& planes, void* out, bool padded, int32_t begin, int32_t end) const;
 
   // Write the pad to every element of those rows that the picture does not cover.
@@ -97,7 +98,7 @@ class Plan {
   const Loops& loops_;
   AxisTaps rows_, columns_;
   RowJob job_{};
-  size_t scratch_bytes_;  // of a workspace that are the loops'; copies of rows follow
+  size_t scratch_bytes_;  // for the loops, at the beginning of a workspace; copies of rows follow
   mutable WorkspacePool workspaces_;
 };
 

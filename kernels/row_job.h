@@ -41,9 +41,9 @@ struct Axis {
   int32_t pieces, low, high;
 };
 
-// Y'CbCr samples to B, G, R in 0…255: c = luma·max(Y, foot) + (blue, red part) + bias, then clamped.
+// Y'CbCr samples to B, G, R in 0…255: c = luma·max(Y, black_level) + its factors of Cb and Cr + bias, then clamped.
 struct YuvMatrix {
-  float foot;  // 16 in limited range, 0 in full range
+  float black_level;  // 16 in limited range, 0 in full range
   float luma;
   float blue_cb, green_cb, green_cr, red_cr;
   float bias[3];  // B, G, R
@@ -65,7 +65,7 @@ struct RowJob {
   Layout layout;
   Dtype dtype;
 
-  // Channel c of the tensor = scale[c] · (channel source[c] of the pixel as it lies in memory) + offset[c].
+  // Channel c of the tensor = scale[c] · p + offset[c], p being channel source[c] of the pixel as it lies in memory.
   int32_t source[3];
   float scale[3], offset[3];
   float pad[3];        // in the tensor's units, before rounding to dtype

@@ -1,5 +1,5 @@
-// Running a plan: rows of the tensor, each from the frame or, where vectors would read past the end of a plane, from a
-// copy of the few rows concerned.
+// Running a plan. Most rows of the tensor are computed from the frame in place. Where vectors would read past the end
+// of a plane, the few source rows concerned are copied to where there is room behind them.
 #include <algorithm>
 #include <cstring>
 
@@ -36,7 +36,7 @@ bool is_half_height(Format format, int32_t plane) {
 void copied_row(const RowJob& job, const Source& source, const Planes& planes, const Loops& loops, int32_t row,
                 uint8_t* copies, uint8_t* scratch) {
   const int32_t y = job.rows.first[row];
-  const int32_t parity = y & 1;  // kept: it says which rows share their chroma
+  const int32_t parity = y & 1;  // the copies keep it: it says which rows share their chroma
   RowJob one = job;
   for (int32_t p = 0; p < plane_count(source.format); ++p) {
     const PlaneBytes plane = plane_bytes(source, planes, p);
@@ -54,7 +54,7 @@ void copied_row(const RowJob& job, const Source& source, const Planes& planes, c
   one.rows.weight = job.rows.weight + row;
   one.rows.count = 1;
   one.top = job.top + row;
-  // The tensor's row is found from job.top: one row of picture, at its place.
+  // The copy is a picture of one row, whose place in the tensor follows from `top`.
   loops.picture(one, {0, 1}, scratch);
 }
 
@@ -84,7 +84,7 @@ void Plan::run_rows(const Planes& planes, void* out, bool padded, int32_t begin,
   uint8_t* scratch = workspace.data();
   if (job.resampling != Resampling::lerp || !loops_.overreads) return loops_.picture(job, {first, last}, scratch);
 
-  const auto whole = [&](int32_t row) {
+  const auto can_overread = [&](int32_t row) {
     for (int32_t p = 0; p < plane_count(source_.format); ++p) {
       const PlaneBytes plane = plane_bytes(source_, planes, p);
       const int32_t half = is_half_height(source_.format, p) ? 1 : 0;
@@ -94,12 +94,12 @@ void Plan::run_rows(const Planes& planes, void* out, bool padded, int32_t begin,
     }
     return true;
   };
-  // Rows whose source can be read in place come in one piece: all but the last few, or but the first where rows lie
-  // upside down.
+  // One call covers all rows whose source can be read in place: all but the last few, or all but the first few if the
+  // pitch is negative.
   int32_t row = first;
   while (row < last) {
     int32_t stop = row;
-    while (stop < last && whole(stop)) ++stop;
+    while (stop < last && can_overread(stop)) ++stop;
     if (stop > row) {
       loops_.picture(job, {row, stop}, scratch);
       row = stop;

@@ -10,7 +10,7 @@
 namespace edgevision {
 
 #if defined(EDGEVISION_AVX2)
-bool softmax_row_avx2(const float* row, std::size_t columns, float coldness, float* out);
+bool softmax_row_avx2(const float* row, std::size_t columns, float inverse_temperature, float* out);
 #endif
 
 namespace {
@@ -99,9 +99,11 @@ template <typename T>
 std::int64_t softmax(const T* logits, std::size_t rows, std::size_t columns, double temperature, T* out) {
   if (columns == 0) return -1;
   const RowFunction<T> run = softmax_row(T{});
-  const T coldness = static_cast<T>(1.0 / temperature);
+  const T inverse_temperature = static_cast<T>(1.0 / temperature);
   for (std::size_t i = 0; i < rows; ++i) {
-    if (!run(logits + i * columns, columns, coldness, out + i * columns)) return static_cast<std::int64_t>(i);
+    if (!run(logits + i * columns, columns, inverse_temperature, out + i * columns)) {
+      return static_cast<std::int64_t>(i);
+    }
   }
   return -1;
 }

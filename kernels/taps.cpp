@@ -6,8 +6,8 @@
 namespace edgevision {
 namespace {
 
-// Weights below this are what rounding leaves where the triangle touches zero: no pixel is read for them.
-constexpr double kNothing = 1e-9;
+// Smaller weights are rounding errors where the triangle touches zero: no pixel is read for them.
+constexpr double kMinWeight = 1e-9;
 
 struct Output {
   int32_t first;
@@ -29,7 +29,7 @@ Output triangle(double centre, int32_t source, double support) {
   double sum = 0.0;
   for (int32_t i = low; i < high; ++i) {
     const double weight = 1.0 - std::abs(i + 0.5 - centre) / support;
-    if (weight < kNothing) {
+    if (weight < kMinWeight) {
       if (output.weights.empty()) {
         ++output.first;
         continue;
@@ -89,7 +89,8 @@ void AxisTaps::make_piecewise_linear(int32_t longest) {
     return;
   }
   // The triangle of an output has its top at the output's centre and its ends at the centres of its two neighbours: so
-  // the centres are the knots. Where they lie more than `longest` pixels apart, more knots between them cut equal parts.
+  // the centres are the knots. Where they lie more than `longest` pixels apart, more knots between them cut equal
+  // parts.
   const auto centre = [&](int32_t i) { return (static_cast<double>(axis_.start + i) + 0.5) * scale; };
   const auto parts = static_cast<int32_t>((std::ceil(scale) + longest - 1) / longest);
   for (int32_t i = -1; i <= count_; ++i) {

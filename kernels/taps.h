@@ -1,4 +1,4 @@
-// Which source pixels an output pixel is made of, and how much of each. Worked out in float64, kept in float32.
+// Taps: the source pixels that an output pixel is made of, and their weights. Computed in float64, kept in float32.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,8 @@ namespace edgevision {
 
 enum class Filter : int32_t { bilinear, triangle };
 
-// One axis of a picture of `source` pixels, resized to `resized`, of which outputs start … start + count - 1 are wanted.
+// One axis of a picture of `source` pixels, resized to `resized`, of which outputs start … start + count - 1 are
+// wanted.
 struct AxisGeometry {
   int32_t source;
   int64_t resized, start;
@@ -21,9 +22,9 @@ struct AxisGeometry {
 // The tables behind an Axis.
 class AxisTaps {
  public:
-  // Pixel centres lie at half: output d is centred on c = (d + 0.5) · source / resized.
-  // bilinear: the two pixels around c - 0.5, clamped to the picture. triangle: weight max(0, 1 - |i + 0.5 - c| / s) with
-  // s = max(1, source / resized), made to sum to 1 over the pixels that exist.
+  // Pixel centres lie at half: output d is centred on c = (d + 0.5) · source / resized. bilinear: the two pixels around
+  // c - 0.5, clamped to the picture. triangle: weight max(0, 1 - |i + 0.5 - c| / s) with s = max(1, source / resized),
+  // scaled to sum to 1 over the pixels that exist.
   AxisTaps(const AxisGeometry& axis, Filter filter);
 
   // Most pixels that any output needs: 1 where each output is exactly one pixel.

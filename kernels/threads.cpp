@@ -16,11 +16,11 @@
 namespace edgevision {
 namespace {
 
-// Waking a sleeping thread takes longer than preparing a small frame. So a thread that has just worked stays awake this
-// long, in case the next frame comes at once.
-constexpr std::chrono::microseconds kAwake{50};
+// Waking a sleeping thread takes longer than preparing a small frame. So a thread that has just worked spins this long
+// before it sleeps, in case the next frame comes at once.
+constexpr std::chrono::microseconds kSpinTime{50};
 
-constexpr int32_t kTurns = 2000;  // of waiting for the others, before the core is offered to them
+constexpr int32_t kMaxSpins = 2000;  // while waiting for the others; then the core is yielded to them
 
 void relax() {
 #if defined(__x86_64__) || defined(_M_X64)
@@ -37,33 +37,34 @@ class Pool {
     if (!caller.owns_lock()) return false;
     // More threads than cores would only wait for each other.
     const auto cores = static_cast<int32_t>(std::max(std::thread::hardware_concurrency(), 1u));
-    const int32_t helpers = hire(std::min({threads, tasks, cores, kMaxThreads}) - 1);
+    const int32_t helpers = start_workers(std::min({threads, tasks, cores, kMaxThreads}) - 1);
     {
       const std::lock_guard<std::mutex> guard(mutex_);
       work_ = &work;
       tasks_ = tasks;
       next_ = 0;
       failed_ = false;
-      places_ = helpers;
+      open_places_ = helpers;
       generation_.fetch_add(1, std::memory_order_release);
     }
     for (int32_t i = 0; i < helpers; ++i) wake_.notify_one();  // not all: an earlier call may have had more
     take_tasks(work, tasks);
     {
       const std::lock_guard<std::mutex> guard(mutex_);
-      places_ = 0;  // who has not come by now need not come
+      open_places_ = 0;  // all tasks are taken: a worker that has not begun need not begin
     }
     for (int32_t turn = 0; busy_.load(std::memory_order_acquire) != 0; ++turn) {
-      if (turn < kTurns) relax();
-      else std::this_thread::yield();  // whoever is late may be waiting for this core
+      if (turn < kMaxSpins) relax();
+      else std::this_thread::yield();  // the late one may be waiting for this core
     }
     if (failed_) throw std::bad_alloc();
     return true;
   }
 
  private:
-  // Up to `wanted` workers; fewer where the system gives no more threads.
-  int32_t hire(int32_t wanted) {
+  // Starts workers until there are `wanted`. Returns how many there are to use: fewer if the system gives no more
+  // threads.
+  int32_t start_workers(int32_t wanted) {
     try {
       for (; workers_ < wanted; ++workers_) std::thread(&Pool::serve, this).detach();
     } catch (const std::system_error&) {
@@ -84,7 +85,7 @@ class Pool {
   void serve() {
     uint64_t seen = 0;
     for (;;) {
-      const auto until = std::chrono::steady_clock::now() + kAwake;
+      const auto until = std::chrono::steady_clock::now() + kSpinTime;
       while (generation_.load(std::memory_order_acquire) == seen && std::chrono::steady_clock::now() < until) relax();
       const std::function<void(int32_t)>* work = nullptr;
       int32_t tasks = 0;
@@ -92,8 +93,8 @@ class Pool {
         std::unique_lock<std::mutex> guard(mutex_);
         wake_.wait(guard, [&] { return generation_.load(std::memory_order_relaxed) != seen; });
         seen = generation_.load(std::memory_order_relaxed);
-        if (places_ == 0) continue;
-        --places_;
+        if (open_places_ == 0) continue;
+        --open_places_;
         busy_.fetch_add(1, std::memory_order_relaxed);
         work = work_;
         tasks = tasks_;
@@ -103,13 +104,13 @@ class Pool {
     }
   }
 
-  std::mutex caller_;  // held by the one whose work is being done
+  std::mutex caller_;  // held by the caller whose work is being done
   int32_t workers_ = 0;
 
-  std::mutex mutex_;  // guards what follows, but for the atomics
+  std::mutex mutex_;  // guards the members below, except the atomics
   std::condition_variable wake_;
   const std::function<void(int32_t)>* work_ = nullptr;
-  int32_t tasks_ = 0, places_ = 0;
+  int32_t tasks_ = 0, open_places_ = 0;
   std::atomic<uint64_t> generation_{0};
   std::atomic<int32_t> next_{0}, busy_{0};
   std::atomic<bool> failed_{false};

@@ -1,5 +1,5 @@
-// Scratch memory of a plan: taken for a run and put back, so that running allocates nothing once as many threads have
-// run at a time as ever will.
+// Scratch memory of a plan. A run takes one workspace and puts it back, so that a run allocates only if more threads
+// run the plan at once than ever before.
 #pragma once
 
 #include <cstddef>
@@ -37,7 +37,7 @@ class WorkspacePool {
   };
 
  private:
-  // Zeroed: vectors read past what was written, and multiply that by zero.
+  // Zeroed: vectors read past what was written and multiply it by zero, which has to give zero, not NaN.
   std::unique_ptr<uint8_t[]> make() const { return std::make_unique<uint8_t[]>(bytes_ + 64); }
 
   std::unique_ptr<uint8_t[]> take() {

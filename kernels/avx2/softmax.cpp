@@ -3,8 +3,8 @@
 
 namespace edgevision {
 
-bool softmax_row_avx2(const float* row, std::size_t columns, float coldness, float* out) {
-  return SoftmaxRow<float, 32>::run(row, columns, coldness, out);
+bool softmax_row_avx2(const float* row, std::size_t columns, float inverse_temperature, float* out) {
+  return SoftmaxRow<float, 32>::run(row, columns, inverse_temperature, out);
 }
 
 }  // namespace edgevision

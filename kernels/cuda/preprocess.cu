@@ -1,7 +1,7 @@
 // The CUDA kernel: one launch for the items of a batch, whatever the size, format, region and filter of each.
 //
-// tile.h says what a thread does. A block's item is blockIdx.z, so every switch over what the item is goes one way for
-// the whole block. Compile with -fmad=false and without fast-math: pixel.h says why.
+// tile.h says what a thread does. A block works on one item, blockIdx.z, so that no branch on the item's format, filter
+// or dtype diverges. Compile with -fmad=false and without fast-math: pixel.h says why.
 #include "tile.h"
 
 using namespace edgevision;

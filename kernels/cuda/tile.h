@@ -2,13 +2,13 @@
 //
 // A warp prepares kTileColumns columns of one row of the tensor, kPixels a thread. The maths is pixel.h's; what differs
 // is how memory is reached:
-//  - Neighbouring threads take neighbouring columns (V of them where V elements fill 32 bits), so that the bytes a load
-//    gathers lie together, 1–4 cache lines for a usual reduction, and each store of a warp is 128 bytes in one piece.
-//    Four columns in a row to a thread would save nine stores of a few hundred instructions, and touch four times as
-//    many cache lines with each load.
-//  - The loads of all kPixels come before the first use, through the read-only cache; samples that lie together are one
-//    load where they are aligned. Every byte read belongs to a pixel of the job's taps: nothing is read outside.
-//  - Pad is selected at the end, without a branch; rows and tiles that are all pad are written 4 elements a store.
+//  - Neighbouring threads take neighbouring columns, or neighbouring pairs where elements are smaller than 32 bits. So
+//    a load of a warp touches few cache lines, 1–4 for a usual reduction, and a store to a plane is coalesced. Four
+//    adjacent columns to a thread would save nine stores among a few hundred instructions, and touch four times as many
+//    cache lines with each load.
+//  - A thread loads all its kPixels before it uses the first, through the read-only cache. Adjacent samples are one
+//    load where they are aligned. Every byte read belongs to one of the pixels' taps: nothing is read outside.
+//  - Pad is selected at the end, without a branch; rows and tiles that are all pad are written kPixels elements a store.
 #pragma once
 
 #include "../pixel.h"
@@ -31,11 +31,11 @@ using CudaJob = RowJob;
 namespace tile {
 
 constexpr int32_t kLanes = 32;
-constexpr int32_t kPixels = 2;                     // of a row, to each thread
-constexpr int32_t kTileColumns = kLanes * kPixels;  // to each warp
+constexpr int32_t kPixels = 2;                      // of a row, per thread
+constexpr int32_t kTileColumns = kLanes * kPixels;  // per warp
 constexpr int32_t kWarps = 4;
-constexpr int32_t kBlocks = 5;     // to a multiprocessor at once: 96 registers, so that nothing goes to local memory
-constexpr int32_t kTileRows = 16;  // to each block: kTileRows / kWarps to each warp, for which it keeps its columns
+constexpr int32_t kBlocks = 5;     // per multiprocessor: leaves 96 registers to a thread, enough that none spills
+constexpr int32_t kTileRows = 16;  // per block: kTileRows / kWarps per warp, all in the same columns
 
 // Read-only for as long as the kernel runs; aligned to its size.
 template <typename T>
@@ -69,7 +69,7 @@ EV_HD bool aligned(const void* p, int64_t pitch, uint32_t to) {
   return ((reinterpret_cast<uintptr_t>(p) | static_cast<uint64_t>(pitch)) & (to - 1)) == 0;
 }
 
-// Whether the samples that load_samples reads in one piece are aligned. If not, pixel.h's byte by byte path serves.
+// Whether the samples that load_samples reads at once are aligned. If not, pixel.h reads them byte by byte.
 EV_HD bool samples_are_aligned(const RowJob& job) {
   switch (job.format) {
     case Format::bgra:
@@ -92,7 +92,8 @@ EV_HD SourceRow source_row(const RowJob& job, int32_t y) {
   return row;
 }
 
-// A pixel as it is loaded. `first`: one sample, or all of BGRA and YUYV; chroma of NV12 in one piece in `second`.
+// A pixel as it is loaded. `first`: one sample, or all those of BGRA and YUYV. `second`: one sample, or both of NV12's
+// chroma.
 struct Samples {
   uint32_t first, second, third;
 };
@@ -151,15 +152,15 @@ EV_HD Pixel mix(const Pixel& a, const Pixel& b, float share_of_b) {
   return p;
 }
 
-// The columns of the tensor that a thread prepares, and what they are made of. Made once, used for each of its rows.
+// The columns of the tensor that a thread prepares, and their taps. Computed once, used for each of its rows.
 struct Columns {
   int32_t column[kPixels];  // of the tensor; may lie beyond its width
-  int32_t x[kPixels];       // source pixel; outside the picture that of its first column, loaded in vain
+  int32_t x[kPixels];       // source pixel; for columns outside the picture that of its first, not used
   float share[kPixels];     // of pixel x + 1
   bool inside[kPixels];     // of the picture
 };
 
-// Whether the two pixels of a thread are neighbours, so that a store holds both; else a warp's width apart.
+// Whether the two pixels of a thread are neighbours, so that one store writes both. Else they lie a warp's width apart.
 EV_HD bool neighbours(const RowJob& job) { return job.layout == Layout::nchw && job.dtype != Dtype::float32; }
 
 EV_HD Columns tile_columns(const RowJob& job, int32_t first_column, int32_t lane) {
@@ -227,7 +228,8 @@ EV_HD void picture_row(const RowJob& job, const Columns& columns, int32_t row, P
   }
 }
 
-// tensor_value of pixel.h, choosing by comparison: an index that is known at run time only would put the pixel in memory.
+// tensor_value of pixel.h without an array index that is known only at run time: that would put the pixel in local
+// memory.
 EV_HD float channel_value(const RowJob& job, const Pixel& p, int32_t c) {
   const int32_t from = job.source[c];
   float v = from == 0 ? p.c[0] : from == 1 ? p.c[1] : p.c[2];
@@ -360,7 +362,7 @@ EV_HD void write_pad(const RowJob& job, int32_t first_column, int32_t lane, int3
   }
 }
 
-// The same rows of any job, by pixel.h alone. A call, so that what it needs takes no registers from the other path.
+// Any job, by pixel.h alone. Not inlined, so that it takes no registers from the fast path.
 EV_COLD void prepare_tile_any(const RowJob& job, int32_t first_column, int32_t lane, int32_t first_row, int32_t step,
                               int32_t end) {
   const int32_t last_column = min1(first_column + kTileColumns, job.width);

@@ -1,7 +1,7 @@
-// Resampling::lerp: each output pixel gathers at most 2×2 source pixels; no row of the source is read that has no weight.
+// Resampling::lerp: each output pixel gathers at most 2×2 source pixels; a source row without weight is not read.
 #pragma once
 
-#include "shade.h"
+#include "normalise.h"
 #include "yuv.h"
 
 namespace edgevision::EV_ISA {
@@ -21,8 +21,8 @@ constexpr int bytes_per_pixel(Format format) {
   return format == Format::bgra ? 4 : format == Format::yuyv ? 2 : format == Format::bgr || format == Format::rgb ? 3 : 1;
 }
 
-// Asks for the source rows of a later output row, a cache line at a time, while this row is being worked on: a camera's
-// frame comes from memory, and rows far apart are nothing that the hardware would foresee.
+// Prefetches the source rows of a later output row, a cache line at a time, while this row is computed: a camera's
+// frame comes from memory, and the hardware does not predict rows that lie far apart.
 template <Format kFormat>
 class Prefetcher {
  public:
@@ -31,7 +31,7 @@ class Prefetcher {
     const int32_t ahead = row + 1 + 128 / job.columns.count;  // a few hundred pixels of work: time for a cache miss
     if (ahead >= end) return;
     const int32_t y = job.rows.first[ahead];
-    if (y < current + job.rows.taps) return;  // enlarging: it is here already
+    if (y < current + job.rows.taps) return;  // enlarging: the rows are in the cache already
     const bool two = job.rows.taps > 1 && job.rows.weight[ahead] > 0.0f;
     const SourceRow top = source_row(job, y), bottom = source_row(job, two ? y + 1 : y);
     row_[0] = top.plane[0];
@@ -55,7 +55,7 @@ class Prefetcher {
   int64_t next_ = INT64_MAX;
 };
 
-// One row of YUV pixels at eight places, and where kPairs mixed with their right neighbours.
+// Eight YUV pixels of one row, converted to B, G, R and, if kPairs, interpolated with their right neighbours.
 template <Format kFormat, bool kPairs>
 EV_INLINE void yuv8(const SourceRow& row, const int32_t* first, F8 share, const YuvConverter& convert, F8* out) {
   const I8 x = load_ints(first);
@@ -120,7 +120,7 @@ EV_INLINE void resample8(const SourceRow& top, const SourceRow& bottom, const in
 }
 
 template <Format kFormat, bool kPairs, bool kTwoRows>
-inline void lerp_row(const RowJob& job, int32_t row, int32_t last_row, const Shader& shade,
+inline void lerp_row(const RowJob& job, int32_t row, int32_t last_row, const Normaliser& normalise,
                      const YuvConverter& convert) {
   const int32_t y = job.rows.first[row];
   const SourceRow top = source_row(job, y), bottom = kTwoRows ? source_row(job, y + 1) : top;
@@ -129,11 +129,11 @@ inline void lerp_row(const RowJob& job, int32_t row, int32_t last_row, const Sha
   const float* share = job.columns.weight;
   Prefetcher<kFormat> ahead(job, row, last_row);
   write_row(job, row, [&](int32_t begin, int32_t end, const FloatRows& rows) EV_INLINE_LAMBDA {
-    const Target out = shade.target(rows);
+    const Target out = normalise.target(rows);
     for (int32_t x = begin; x < end; x += 8) {
       F8 pixel[3];
       resample8<kFormat, kPairs, kTwoRows>(top, bottom, first + x, load(share + x), share_y, convert, pixel);
-      shade(pixel, out, x - begin, end - x);
+      normalise(pixel, out, x - begin, end - x);
       ahead.upto(static_cast<int64_t>(first[x + 7] + 1) * bytes_per_pixel(kFormat));
     }
   });
@@ -141,15 +141,15 @@ inline void lerp_row(const RowJob& job, int32_t row, int32_t last_row, const Sha
 
 template <Format kFormat>
 inline void lerp_picture(const RowJob& job, int32_t begin, int32_t end) {
-  const Shader shade(job);
+  const Normaliser normalise(job);
   const YuvConverter convert(job.yuv);
   const bool pairs = job.columns.taps > 1;
   for (int32_t row = begin; row < end; ++row) {
     const bool two = job.rows.taps > 1 && job.rows.weight[row] != 0.0f;  // a row without weight need not be read
-    if (pairs && two) lerp_row<kFormat, true, true>(job, row, end, shade, convert);
-    else if (pairs) lerp_row<kFormat, true, false>(job, row, end, shade, convert);
-    else if (two) lerp_row<kFormat, false, true>(job, row, end, shade, convert);
-    else lerp_row<kFormat, false, false>(job, row, end, shade, convert);
+    if (pairs && two) lerp_row<kFormat, true, true>(job, row, end, normalise, convert);
+    else if (pairs) lerp_row<kFormat, true, false>(job, row, end, normalise, convert);
+    else if (two) lerp_row<kFormat, false, true>(job, row, end, normalise, convert);
+    else lerp_row<kFormat, false, false>(job, row, end, normalise, convert);
   }
 }
 

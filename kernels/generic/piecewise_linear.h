@@ -2,7 +2,7 @@
 //
 // CellSums in pixel.h says why four sums of a cell are enough. Here each source row is read once, in three steps:
 //  1. down each column over a piece of rows: Σ p and Σ y·p (sum_down);
-//  2. along the row, over each piece of columns, weighted for each output column (sum_across): a piece of rows has become
+//  2. along the row, over each piece of columns, weighted for each output column (sum_across): now a piece of rows is
 //     six lines of the picture's width, Σ p and Σ y·p of three channels;
 //  3. for each output row, the weighted sum of the lines of its pieces of rows (add_pieces).
 #pragma once
@@ -168,7 +168,7 @@ EV_INLINE F8 add_pieces(const WeightedPiece* pieces, int32_t count, int64_t pitc
 template <typename Sums>
 inline void piecewise_linear_picture_of(const RowJob& job, int32_t begin, int32_t end, uint8_t* scratch) {
   constexpr int kChannels = Sums::kChannels;
-  const Shader shade(job);
+  const Normaliser normalise(job);
   const Slots sizes(job);
   const int64_t pitch = sizes.pitch;
   float* const slots = reinterpret_cast<float*>(scratch);
@@ -204,25 +204,25 @@ inline void piecewise_linear_picture_of(const RowJob& job, int32_t begin, int32_
       fresh = false;
       count = 0;
     }
-    const auto shaded = [&](auto sum) EV_INLINE_LAMBDA {
+    const auto write = [&](auto sum) EV_INLINE_LAMBDA {
       write_row(job, row, [&](int32_t first, int32_t last, const FloatRows& floats) EV_INLINE_LAMBDA {
-        const Target out = shade.target(floats);
+        const Target out = normalise.target(floats);
         for (int32_t x = first; x < last; x += 8) {
           F8 pixel[3];
           for (int c = 0; c < kChannels; ++c) pixel[c] = sum(c, x);
           if (kChannels == 1) pixel[1] = pixel[2] = pixel[0];
-          shade(pixel, out, x - first, last - x);
+          normalise(pixel, out, x - first, last - x);
         }
       });
     };
     if (rows.taps == 2) {  // as for every reduction by a factor of up to kMaxPieceRows
-      shaded([&](int c, int32_t x) EV_INLINE_LAMBDA {
+      write([&](int c, int32_t x) EV_INLINE_LAMBDA {
         const float* line = pieces[0].lines + c * pitch + x;
         const F8 sum = fma(all(pieces[0].slope), load(line + 3 * pitch), multiply(all(pieces[0].value), load(line)));
         return add_pieces(pieces + 1, 1, pitch, c, x, sum);
       });
     } else {
-      shaded([&](int c, int32_t x) EV_INLINE_LAMBDA {
+      write([&](int c, int32_t x) EV_INLINE_LAMBDA {
         return add_pieces(pieces, count, pitch, c, x, fresh ? zero() : load(partial + c * pitch + x));
       });
     }

@@ -2,7 +2,7 @@
 // channels interleaved as in the frame.
 #pragma once
 
-#include "shade.h"
+#include "normalise.h"
 
 namespace edgevision::EV_ISA {
 

@@ -1,8 +1,9 @@
-// Softmax of one row, for vectors of kBytes. GCC and Clang have arithmetic for such types, so that nothing hangs on the
-// vectoriser, which may not reorder a sum or a maximum. Every width gives the same bits: a step is 64 bytes in all.
+// Softmax of one row, for vectors of kBytes. GCC and Clang have arithmetic for such types, so that nothing depends on
+// auto-vectorisation, which may not reorder a sum or a maximum. Every width gives the same bits: a step is 64 bytes in
+// all.
 //
-// Included by files compiled for different instruction sets, and so free of anything that the linker might share between
-// them: all is in an unnamed namespace, and nothing is called but the C library.
+// Files for different instruction sets include this, and the linker must not share a function between them. So all is
+// in an unnamed namespace, and only the C library is called.
 #pragma once
 
 #include <cstddef>
@@ -20,11 +21,11 @@ struct Vector {
 template <typename T, std::size_t kBytes>
 class SoftmaxRow {
  public:
-  // out = exp((x - max) * coldness) / sum. False where the row holds NaN or +inf, or nothing but -inf.
-  static bool run(const T* row, std::size_t columns, T coldness, T* out) {
+  // out = exp((x - max) * inverse_temperature) / sum. False where the row holds NaN or +inf, or nothing but -inf.
+  static bool run(const T* row, std::size_t columns, T inverse_temperature, T* out) {
     T top = -kInfinity;
     if (!largest(row, columns, &top)) return false;
-    const T scale = static_cast<T>(1.0 / exponentials(row, columns, top, coldness, out));
+    const T scale = static_cast<T>(1.0 / exponentials(row, columns, top, inverse_temperature, out));
     for (std::size_t j = 0; j < columns; ++j) out[j] *= scale;
     return true;
   }
@@ -96,15 +97,17 @@ class SoftmaxRow {
     return all_fine && *top > -kInfinity;
   }
 
-  // out = exp((x - top) * coldness); returns their sum.
-  static double exponentials(const T* row, std::size_t columns, T top, T coldness, T* out) {
+  // out = exp((x - top) * inverse_temperature); returns their sum.
+  static double exponentials(const T* row, std::size_t columns, T top, T inverse_temperature, T* out) {
     double total = 0.0;
     std::size_t j = 0;
     while (j + kStep <= columns) {
       Pack sums[kPacks] = {};
       for (std::size_t step = 0; step < kFlush && j + kStep <= columns; ++step, j += kStep) {
         Pack e[kPacks];  // all loads before the stores, which might otherwise overlap for all the compiler knows
-        for (std::size_t i = 0; i < kPacks; ++i) e[i] = exp_of((load(row + j + i * kWidth) - top) * coldness);
+        for (std::size_t i = 0; i < kPacks; ++i) {
+          e[i] = exp_of((load(row + j + i * kWidth) - top) * inverse_temperature);
+        }
         for (std::size_t i = 0; i < kPacks; ++i) sums[i] += e[i];
         std::memcpy(out + j, e, sizeof e);
       }
@@ -116,7 +119,7 @@ class SoftmaxRow {
       const std::size_t rest = columns - j < kWidth ? columns - j : kWidth;
       Pack x = Pack{} + top;
       std::memcpy(&x, row + j, rest * sizeof(T));
-      const Pack e = exp_of((x - top) * coldness);
+      const Pack e = exp_of((x - top) * inverse_temperature);
       std::memcpy(out + j, &e, rest * sizeof(T));
       for (std::size_t lane = 0; lane < rest; ++lane) total += static_cast<double>(e[lane]);
       j += rest;

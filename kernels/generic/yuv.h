@@ -1,18 +1,18 @@
 // Y'CbCr to B, G, R for eight pixels.
 #pragma once
 
-#include "shade.h"
+#include "normalise.h"
 
 namespace edgevision::EV_ISA {
 
 class YuvConverter {
  public:
   explicit YuvConverter(const YuvMatrix& m)
-      : foot_(all(m.foot)), luma_(all(m.luma)), blue_cb_(all(m.blue_cb)), green_cb_(all(m.green_cb)),
+      : black_level_(all(m.black_level)), luma_(all(m.luma)), blue_cb_(all(m.blue_cb)), green_cb_(all(m.green_cb)),
         green_cr_(all(m.green_cr)), red_cr_(all(m.red_cr)), bias_{all(m.bias[0]), all(m.bias[1]), all(m.bias[2])} {}
 
-  // The order of operations is pixel.h's: chroma_terms, then yuv_pixel. Bytes times constants that are multiples of 2^-26
-  // make sums below 2^10 that are, too, before and after rounding: fma53 will do.
+  // The order of operations is that of pixel.h: chroma_terms, then yuv_pixel. The constants are multiples of 2^-26, so
+  // the sums are multiples of 2^-26 below 2^10, before and after rounding. They fit the 53 bits that fma53 needs.
   EV_INLINE void chroma(F8 cb, F8 cr, F8* terms) const {
     terms[0] = fma53(cb, blue_cb_, bias_[0]);
     terms[1] = fma53(cb, green_cb_, fma53(cr, green_cr_, bias_[1]));
@@ -20,7 +20,7 @@ class YuvConverter {
   }
 
   EV_INLINE void pixel(F8 y, const F8* terms, F8* bgr) const {
-    const F8 light = max(y, foot_);
+    const F8 light = max(y, black_level_);
     for (int c = 0; c < 3; ++c) bgr[c] = clamp(fma53(light, luma_, terms[c]), zero(), all(255.0f));
   }
 
@@ -31,7 +31,7 @@ class YuvConverter {
   }
 
  private:
-  F8 foot_, luma_, blue_cb_, green_cb_, green_cr_, red_cr_, bias_[3];
+  F8 black_level_, luma_, blue_cb_, green_cb_, green_cr_, red_cr_, bias_[3];
 };
 
 }  // namespace edgevision::EV_ISA

@@ -28,6 +28,7 @@ inline F8 zero() { return all(0.0f); }
 inline F8 add(F8 a, F8 b) { return {vaddq_f32(a.low, b.low), vaddq_f32(a.high, b.high)}; }
 inline F8 sub(F8 a, F8 b) { return {vsubq_f32(a.low, b.low), vsubq_f32(a.high, b.high)}; }
 inline F8 fma(F8 a, F8 b, F8 c) { return {vfmaq_f32(c.low, a.low, b.low), vfmaq_f32(c.high, a.high, b.high)}; }
+// fma for operands that allow a quicker way where there is no such instruction: sse41/vector.h says which.
 inline F8 fma53(F8 a, F8 b, F8 c) { return fma(a, b, c); }
 inline F8 fma_whole(int32_t n, F8 v, F8 c) { return fma(all(static_cast<float>(n)), v, c); }
 inline F8 multiply(F8 a, F8 b) { return fma(a, b, zero()); }

@@ -1,5 +1,6 @@
-// Vectors of eight floats on x86 with SSE4.1, each a pair of registers: what the generic loops are written in. These CPUs
-// have no fused multiply-add, and none is needed where a·b + c is known to be exact on the way.
+// Vectors of eight floats on x86 with SSE4.1, each a pair of registers: what the generic loops are written in. These
+// CPUs have no fused multiply-add. fma computes it in float64; fma53, fma_whole and multiply are quicker, for operands
+// with which nothing is rounded before the end.
 #pragma once
 
 #include <smmintrin.h>
@@ -52,7 +53,8 @@ EV_ALWAYS D4 multiply_add(D4 a, D4 b, D4 c) {
 EV_ALWAYS __m128d multiply_add_odd(__m128d a, __m128d b, __m128d c) {
   const __m128d product = _mm_mul_pd(a, b), sum = _mm_add_pd(product, c), part = _mm_sub_pd(sum, product);
   const __m128d error = _mm_add_pd(_mm_sub_pd(product, _mm_sub_pd(sum, part)), _mm_sub_pd(c, part));  // Knuth's TwoSum
-  // Towards zero, which is one step back where sum and error differ in sign; then the last bit of what is inexact is set.
+  // Towards zero, which is one step back where sum and error differ in sign; then the last bit of what is inexact is
+  // set.
   const __m128i inexact = _mm_castpd_si128(_mm_cmpneq_pd(error, _mm_setzero_pd()));
   const __m128i beyond = _mm_and_si128(_mm_castpd_si128(_mm_xor_pd(sum, error)), inexact);
   const __m128i cut = _mm_sub_epi64(_mm_castpd_si128(sum), _mm_srli_epi64(beyond, 63));
@@ -64,16 +66,16 @@ EV_ALWAYS __m128 fma_odd(__m128 a, __m128 b, __m128 c) {
   return narrow({multiply_add_odd(x.low, y.low, z.low), multiply_add_odd(x.high, y.high, z.high)});
 }
 
-// Lanes, by their sign bits, that might be wrong if a·b + c were rounded to float64 and then to float32, where c is the
-// addend and `sum` the rounded sum. The second rounding cannot see to which side the first one went where the float64 is
-// halfway between two floats: its last 29 bits are 1000…. That holds for normal floats. A subnormal result that was
-// rounded the first time has an addend below 2^-125, not zero: the product has 48 bits, so that the sum of it and of a
+// Marks, in their sign bits, the lanes that two roundings might get wrong: a·b + c to float64, which is `sum`, then to
+// float32. There are two cases. A float64 halfway between two floats, whose last 29 bits are 1000…, no longer says to
+// which side the first rounding went; that is the only case if the result is a normal float. If it is subnormal and the
+// first rounding changed it, c is below 2^-125 and not zero: the product has 48 bits, so that the sum of it and of a
 // multiple of 2^-149 is exact in 53, unless the product is smaller than the sum by a factor of 32.
 EV_ALWAYS __m128i doubtful(D4 sum, __m128 c) {
   const __m128i tails = _mm_castps_si128(
       _mm_shuffle_ps(_mm_castpd_ps(sum.low), _mm_castpd_ps(sum.high), _MM_SHUFFLE(2, 0, 2, 0)));
   const __m128i halfway = _mm_cmpeq_epi32(_mm_slli_epi32(tails, 3), _mm_set1_epi32(INT32_MIN));
-  // Without its sign, twice the bits of c; all of them less one, and so 0 is the largest.
+  // Twice the bits of c drop its sign. Less one, a c of zero becomes the largest number and is not marked.
   const __m128i bits = _mm_castps_si128(c), magnitude = _mm_add_epi32(bits, bits);
   const __m128i tiny = _mm_cmplt_epi32(_mm_add_epi32(magnitude, _mm_set1_epi32(INT32_MAX)),
                                        _mm_set1_epi32(INT32_MIN + (2 << 24)));
@@ -91,20 +93,21 @@ EV_ALWAYS F8 fma(F8 a, F8 b, F8 c) {
   return {narrow(low), narrow(high)};
 }
 
-// fma where float64 holds a·b + c, all of it: then the only rounding is that to float.
+// fma for operands whose a·b + c fits the 53 bits of float64 exactly: then the only rounding is that to float.
 EV_ALWAYS F8 fma53(F8 a, F8 b, F8 c) {
   return {narrow(multiply_add(widen(a.low), widen(b.low), widen(c.low))),
           narrow(multiply_add(widen(a.high), widen(b.high), widen(c.high)))};
 }
 
-// fma53 for a whole number n ≥ 0. By 0 and powers of two, floats multiply exactly.
+// fma53 for a whole number n ≥ 0. A float times 0 or a power of two is exact.
 EV_ALWAYS F8 fma_whole(int32_t n, F8 v, F8 c) {
   const F8 factor = all(static_cast<float>(n));
   if ((n & (n - 1)) != 0) return fma53(factor, v, c);
   return {_mm_add_ps(_mm_mul_ps(factor.low, v.low), c.low), _mm_add_ps(_mm_mul_ps(factor.high, v.high), c.high)};
 }
 
-// fma(a, b, zero()): the product, rounded once anyway, and +0 where a factor is 0. A negative one that rounds to 0 stays -0.
+// fma(a, b, zero()): the product, rounded once anyway, and +0 where a factor is 0. A negative one that rounds to 0
+// stays -0.
 EV_ALWAYS F8 multiply(F8 a, F8 b) {
   const auto four = [](__m128 x, __m128 y) {
     const __m128 none = _mm_setzero_ps();
@@ -132,7 +135,7 @@ EV_ALWAYS I8 times(I8 v, int32_t factor) {
   return {_mm_mullo_epi32(v.low, _mm_set1_epi32(factor)), _mm_mullo_epi32(v.high, _mm_set1_epi32(factor))};
 }
 EV_ALWAYS I8 shift_right(I8 v, int count) { return {_mm_srli_epi32(v.low, count), _mm_srli_epi32(v.high, count)}; }
-// By whole bytes: 0, 8, 16 or 24. There is no shift by a count for each lane, but a choice by its sign bit.
+// By 0, 8, 16 or 24 bits. SSE4.1 cannot shift each lane by its own count, but it can blend by each lane's sign bit.
 EV_ALWAYS I8 shift_right(I8 v, I8 counts) {
   const auto four = [](__m128i bits, __m128i count) {
     const auto where = [count](int bit, __m128i no, __m128i yes) {
@@ -235,10 +238,10 @@ inline void store_int8(int8_t* p, F8 v) {
 // Inlined by force: GCC takes a function that only prefetches for one without effect, and drops the call.
 EV_ALWAYS void prefetch(const uint8_t* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
 
-// The share of a right neighbour in two parts, so that floats are enough for share·(right - left) + left of bytes: `coarse`
-// is a multiple of 2^-16, and coarse·(right - left) + left one within 0 … 255, which has 24 bits; `fine` is at most 2^-17.
-// Where it has no more than 16 bits, as from a share of 2^-10 on, its product with a difference of bytes is exact, too,
-// and the sum of the two is what is rounded.
+// The weight of a right neighbour as a sum of two, so that share·(right - left) + left needs no float64 where left and
+// right are bytes. `coarse` is a multiple of 2^-16: coarse·(right - left) + left is one within 0 … 255, has at most 24
+// bits and is exact. `fine` is at most 2^-17. If it has no more than 16 bits, as for every share from 2^-10 on,
+// fine·(right - left) is exact, too. Then only the addition of these two rounds.
 struct Share {
   F8 coarse, fine;
 

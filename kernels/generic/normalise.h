@@ -1,4 +1,4 @@
-// From resampled pixels to the tensor: luma, normalisation, dtype and layout, eight pixels at a time.
+// From resampled pixels to the tensor, eight pixels at a time: luma for a gray tensor, normalisation, dtype, layout.
 #pragma once
 
 #include <algorithm>
@@ -7,13 +7,14 @@
 #include "../pixel.h"
 #include "../row_job.h"
 
-// The loops below are written as functions for the reader; a call in the middle of one would spill every vector.
+// For functions that are called inside the loops: a call that is not inlined would spill every vector register.
 #define EV_INLINE inline __attribute__((always_inline))
 #define EV_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace edgevision::EV_ISA {
 
-// Columns worked on at once where the tensor is not rows of float32: the tile stays in the first-level cache.
+// Columns computed at once where the floats need a tile, because the tensor is not rows of float32. The tile stays in
+// the first-level cache.
 constexpr int32_t kTile = 512;
 
 // Rows of normalised floats, one for each channel of the tensor.
@@ -35,15 +36,15 @@ inline FloatRows direct_rows(const RowJob& job, int32_t row, int32_t column) {
   return rows;
 }
 
-// The same rows, in the order of the pixel's channels in memory.
+// FloatRows in the order of the pixel's channels in memory.
 struct Target {
   float* channel[3];
 };
 
 // Normalises eight pixels at a time.
-class Shader {
+class Normaliser {
  public:
-  explicit Shader(const RowJob& job)
+  explicit Normaliser(const RowJob& job)
       : three_(job.channels == 3), luma_(job.channels == 1 && job.format != Format::gray) {
     for (int32_t c = 0; c < job.channels; ++c) {
       const int32_t m = job.format == Format::gray ? c : job.source[c];
@@ -125,8 +126,8 @@ inline void pack(const RowJob& job, const FloatRows& tile, int32_t row, int32_t 
   }
 }
 
-// Let `make(begin, end, rows)` fill rows of floats for the picture's columns begin … end - 1, and put them into the
-// tensor: in place where it is rows of floats, else by way of a tile.
+// Writes row `row` of the picture into the tensor. `make(begin, end, rows)` computes the columns begin … end - 1 as
+// floats: straight into the tensor where is_direct, else into a tile that is then converted.
 template <typename Make>
 EV_INLINE void write_row(const RowJob& job, int32_t row, Make make) {
   if (is_direct(job)) return make(0, job.columns.count, direct_rows(job, row, 0));
