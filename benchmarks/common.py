@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from edgevision.evaluate.dataset import Dataset
+from edgevision.evaluate.data.dataset import Dataset
 from edgevision.machine import describe_machine, package_versions
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,6 +43,11 @@ def train(checkpoint: Path, *arguments: object, reuse: bool = False) -> dict[str
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         edgevision("train", *arguments, "-o", checkpoint)
     return dict(load_checkpoint(checkpoint).training)
+
+
+def classes_of(label: int | None) -> tuple[int, ...]:
+    """``CompilePhoto.classes`` of a photo with one label, or none."""
+    return () if label is None else (label,)
 
 
 def write_list(path: Path, dataset: Dataset) -> Path:

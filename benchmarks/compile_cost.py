@@ -1,13 +1,13 @@
 """What compiling costs: the time of every step, and the peak memory of all processes, against goals set beforehand.
 
-    .venv/bin/python -m benchmarks.compile_cost resnet50              # no layer goes back to float: 5 minutes
-    .venv/bin/python -m benchmarks.compile_cost resnet50 --restore    # a budget of nothing, so that layers do: 15
+    .venv/bin/python -m benchmarks.compile_cost resnet50              # no layer falls back to float: 5 minutes
+    .venv/bin/python -m benchmarks.compile_cost resnet50 --float-fallback    # a budget of nothing, so that layers do: 15
 
 The network has random weights, batch norms with the statistics of photos, and a linear classifier solved for on the
-photos: activations live, and answers are worth keeping. 300 photos calibrate, those of ``val.txt`` judge. Timed is the
+photos: activations live, and answers are worth keeping. 300 photos calibrate, those of ``val.txt`` validate. Timed is the
 whole command, from the start of its process to its end: reading files, decoding photos, export, and writing the bundle.
 
-With ``--restore``, judge photos have no labels and no answer may change. What is timed is everything that `compile`
+With ``--float-fallback``, validation photos have no labels and no answer may change. What is timed is everything that `compile`
 tries; whether a bundle comes of it (exit status 0) or a refusal (3) makes no difference.
 
 Goals hold for 2 cores that have nothing else to do: look at ``load_average`` and at ``cpu_s`` (user and system time of
@@ -31,11 +31,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import GROCERY, RUNS, shorten, write_result
-from edgevision.evaluate.dataset import Dataset, read_dataset
+from edgevision.evaluate.data.dataset import Dataset, read_dataset
 
-GOAL_MINUTES, GOAL_RESTORE_MINUTES, GOAL_MEMORY_GIB = 5.0, 15.0, 4.0
+GOAL_MINUTES, GOAL_FALLBACK_MINUTES, GOAL_MEMORY_GIB = 5.0, 15.0, 4.0
 NORM_PHOTOS = 64  # that batch norms are estimated on
-SAMPLE_S = 0.05  # between two looks at the memory
+SAMPLE_S = 0.05  # between two readings of the memory
 STEPS_FILE = "COMPILE_COST_STEPS"  # environment: where the child writes the times of its steps
 
 
@@ -44,34 +44,36 @@ def main() -> None:
         sys.exit(_child(Path(os.environ[STEPS_FILE]), sys.argv[1:]))
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("arch", nargs="?", default="resnet50", help="of torchvision")
-    p.add_argument("--restore", action="store_true", help="force layers back to float")
+    p.add_argument("--float-fallback", action="store_true", help="force layers to fall back to float")
     p.add_argument("--photos", type=int, default=300, help="that calibrate")
     arguments = p.parse_args()
     folder = RUNS / "compile-cost"
     folder.mkdir(parents=True, exist_ok=True)
-    calibration, judge = folder / "calibrate.txt", folder / "judge.txt"
+    calibration, validation = folder / "calibrate.txt", folder / "validate.txt"
     trained = read_dataset(GROCERY / "train.txt", GROCERY / "classes.csv")
     chosen = trained.select(_spread(trained, arguments.photos))
     _write_list(calibration, chosen, labelled=True)
-    _write_list(judge, read_dataset(GROCERY / "val.txt", GROCERY / "classes.csv"), labelled=not arguments.restore)
+    _write_list(
+        validation, read_dataset(GROCERY / "val.txt", GROCERY / "classes.csv"), labelled=not arguments.float_fallback
+    )
     weights = make_weights(arguments.arch, chosen, folder / f"{arguments.arch}.pt")
 
-    budget = (0, 0) if arguments.restore else (100, 100)
+    budget = (0, 0) if arguments.float_fallback else (100, 100)
     command = [
         "compile", weights, "--int8", "--arch", f"torchvision:{arguments.arch}", "--preprocess", "imagenet",
-        "--labels", GROCERY / "classes.csv", "--output", "logits", "--data", calibration, "--val", judge,
-        "--max-drop", budget[0], "--max-class-drop", budget[1], "--max-calibration-rise", budget[1],
+        "--labels", GROCERY / "classes.csv", "--output", "logits", "--data", calibration, "--val", validation,
+        "--max-drop", budget[0], "--max-class-drop", budget[1], "--max-ece-increase", budget[1],
         "-o", folder / f"{arguments.arch}.edge", "--json",
     ]  # fmt: skip
     steps_file = folder / "steps.json"
     run = timed(list(map(str, command)), steps_file)
-    if run.status not in ((0, 3) if arguments.restore else (0,)):
+    if run.status not in ((0, 3) if arguments.float_fallback else (0,)):
         sys.exit(run.status)
-    minutes = GOAL_RESTORE_MINUTES if arguments.restore else GOAL_MINUTES
+    minutes = GOAL_FALLBACK_MINUTES if arguments.float_fallback else GOAL_MINUTES
     peak_gib = run.peak_bytes / 2**30
     figures = {
         "compiled": ["edgevision", *map(shorten, map(str, command))],
-        "photos": {"calibration": arguments.photos, "judge": len(judge.read_text().splitlines())},
+        "photos": {"calibration": arguments.photos, "validation": len(validation.read_text().splitlines())},
         "status": run.status,
         "wall_s": round(run.wall_s, 1),
         "cpu_s": round(run.cpu_s, 1),
@@ -86,7 +88,7 @@ def main() -> None:
         print(f"{name:24} {step['wall_s']:7.1f} s  {step['cpu_s']:7.1f} s CPU")
     print(f"{'all':24} {run.wall_s:7.1f} s  {run.cpu_s:7.1f} s CPU, at most {peak_gib:.2f} GiB; "
           f"goals: {minutes:g} minutes {_met(run.wall_s <= 60 * minutes)}, {GOAL_MEMORY_GIB:g} GiB {_met(peak_gib <= GOAL_MEMORY_GIB)}")  # fmt: skip
-    write_result(f"compile-cost-{arguments.arch}{'-restore' if arguments.restore else ''}", figures)
+    write_result(f"compile-cost-{arguments.arch}{'-float-fallback' if arguments.float_fallback else ''}", figures)
 
 
 def _met(yes: bool) -> str:
@@ -119,7 +121,7 @@ def make_weights(arch: str, dataset: Dataset, path: Path) -> Path:
     import torch
     import torchvision
 
-    from edgevision.compiler.photos import CompilePhoto, prepared
+    from edgevision.compiler.data.photos import CompilePhoto, prepared
     from edgevision.preprocess.spec import preset
 
     assert dataset.labels is not None
@@ -243,8 +245,7 @@ def _child(steps_file: Path, command: list[str]) -> int:
     """`edgevision` with these arguments, its progress timed in place of shown; what comes before any is "start"."""
     from edgevision.cli import main as cli
     from edgevision.cli import output
-    from edgevision.compiler.options import silent
-    from edgevision.compiler.steps import StepClock
+    from edgevision.compiler.progress import StepClock, silent
 
     wall, cpu = StepClock(silent), StepClock(silent, _cpu_s)
     heard, silence, current = time.monotonic(), 0.0, ""

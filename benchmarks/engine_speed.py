@@ -3,7 +3,7 @@
     .venv/bin/python -m benchmarks.engine_speed runs/grocery-lite0.pt runs/grocery-lite0.edge [--threads 1]
 
 Engine latency = prepared batch-1 tensor in the engine's slot → outputs readable. Candidates run in shuffled turns;
-ratios are medians over rounds with a bootstrap 95 % interval. Beside each: agreement with float on the judge photos.
+ratios are medians over rounds with a bootstrap 95 % interval. Beside each: agreement with float on the validation photos.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 
 from benchmarks.common import write_result
 from edgevision.bundle.reader import open_bundle
-from edgevision.compiler.export import export_float
-from edgevision.compiler.photos import CompilePhoto, prepared
-from edgevision.compiler.source import SourceOptions, load_source
+from edgevision.compiler.data.photos import CompilePhoto, prepared
+from edgevision.compiler.sources.export import export_float
+from edgevision.compiler.sources.source import SourceOptions, load_source
 from edgevision.engines import open_engine
 from edgevision.engines.base import Engine, EngineOptions
 from edgevision.latency import measure_interleaved, paired_ratio
@@ -41,7 +41,7 @@ def main() -> None:
     floating, _ = export_float(source)
     pack = source.photos
     calibration = list(prepared([CompilePhoto(q.data, q.label, "") for q in pack.calibration[:256]], source.spec, 1))
-    judge = list(prepared([CompilePhoto(q.data, q.label, "") for q in pack.judge[:256]], source.spec, 1))
+    validation = list(prepared([CompilePhoto(q.data, q.label, "") for q in pack.validation[:256]], source.spec, 1))
     with open_bundle(arguments.bundle) as bundle:
         chosen = next(v for v in bundle.manifest.variants if v.id == bundle.manifest.chosen)
         ours = bundle.graph(chosen.graph)
@@ -59,11 +59,11 @@ def main() -> None:
         name: open_engine(engine, graph, EngineOptions(arguments.threads, precision))
         for name, (engine, graph, precision) in graphs.items()
     }
-    answers = {name: best_classes(engine, judge) for name, engine in engines.items()}
+    answers = {name: best_classes(engine, validation) for name, engine in engines.items()}
     calls = {}
     for name, engine in engines.items():
         slot = engine.slots(1)[0]
-        slot.inputs[engine.inputs[0].name][...] = judge[0]
+        slot.inputs[engine.inputs[0].name][...] = validation[0]
         calls[name] = lambda engine=engine, slot=slot: engine.run(slot)
     samples = measure_interleaved(calls, rounds=arguments.rounds, warmup=20)
     rows: dict[str, Any] = {}
@@ -81,7 +81,7 @@ def main() -> None:
     share = len(ours) / weights
     print(f"int8 graph {len(ours) / 1e6:.2f} MB = {share:.1%} of the float32 weights ({weights / 1e6:.2f} MB)")
     figures = {"threads": arguments.threads, "rounds": arguments.rounds, "chosen": chosen.id, "candidates": rows,
-               "judge_photos": len(judge), "int8_graph_share_of_float_weights": share}  # fmt: skip
+               "validation_photos": len(validation), "int8_graph_share_of_float_weights": share}  # fmt: skip
     write_result(f"engine-speed-{source.info['arch']}-{arguments.threads}t", figures)
 
 

@@ -4,7 +4,7 @@
 #   TEST=/path/to/test.txt benchmarks/grocery.sh [lite0|lite1|lite2]
 #
 # $GROCERY is the data folder (default ../shared/data/grocery), $PYTHON an interpreter with edgevision[all] installed
-# (default .venv/bin/python, which `make test` makes). val.txt is never trained on: it fits the temperature and judges.
+# (default .venv/bin/python, which `make test` makes). val.txt is never trained on: it fits the temperature and validates.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec "${PYTHON:-.venv/bin/python}" -m benchmarks.grocery "${1:-lite0}" --test "${TEST:-${GROCERY:-../shared/data/grocery}/val.txt}"

@@ -7,27 +7,33 @@ activations have the spread of a trained network's: with the initial statistics 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from benchmarks.common import GROCERY, RUNS
-from edgevision.compiler.agreement import graph_outputs
-from edgevision.compiler.graph import BATCH, INPUT, OUTPUT, clean_graph, to_bytes
-from edgevision.compiler.onnx_file import OPSET
+from benchmarks.common import GROCERY, RUNS, classes_of
+from edgevision.compiler.answers import AnswerMeasure, run_graph
+from edgevision.compiler.data.photos import CompilePhoto, gather, prepared, stratified_sample
 from edgevision.compiler.options import CompileOptions
-from edgevision.compiler.parity import TOLERANCE
-from edgevision.compiler.photos import CompilePhoto, gather, prepared, spread
-from edgevision.compiler.quiet import quiet
-from edgevision.compiler.source import SourceKind, SourceModel, load_source
-from edgevision.compiler.weights import build_network
-from edgevision.evaluate.dataset import read_dataset
+from edgevision.compiler.sources.graph import BATCH, INPUT, OUTPUT, clean_graph, to_bytes
+from edgevision.compiler.sources.onnx_file import OPSET
+from edgevision.compiler.sources.parity import TOLERANCE
+from edgevision.compiler.sources.quiet import quiet
+from edgevision.compiler.sources.source import SourceKind, SourceModel, load_source
+from edgevision.compiler.sources.weights import build_network
+from edgevision.evaluate.data.dataset import read_dataset
+from edgevision.evaluate.tasks.classify import ClassifyEvaluator
 from edgevision.preprocess import PreprocessSpec
 from edgevision.preprocess.spec import Filter, Fit, preset
+from edgevision.tasks.base import TaskSpec
+from edgevision.tasks.classify import SCORES, ClassifyTask, classify_spec
 from edgevision.tasks.results import Label
+from edgevision.tensors import Outputs
 
 TRAINED = "lite0"
 DETECTOR = "yolo"
@@ -51,20 +57,53 @@ class BenchmarkNetwork:
     proven: bool
     is_detector: bool
 
+    @property
+    def measure(self) -> AnswerMeasure:
+        """How answers of int8 graphs are compared with float's."""
+        return measure_of(self.source.task, self.is_detector)
+
+
+class OneRowTask(ClassifyTask):
+    """An output of any shape, laid out as one row of logits for each item."""
+
+    def digest(self, outputs: Outputs) -> dict[str, npt.NDArray[Any]]:
+        """``scores`` [n, k]: all numbers of the one output."""
+        scores = super().digest(outputs)[SCORES]
+        return {SCORES: scores.reshape(len(scores), -1)}
+
+
+class OneRowEvaluator(ClassifyEvaluator):
+    """The KL divergence of ``OneRowTask``'s rows, for a detector whose boxes and scores are one output: no task reads
+    that yet. Of the classifier's measures the divergence alone means anything here; it is what recipes are chosen by.
+    """
+
+    def __init__(self, spec: TaskSpec) -> None:
+        super().__init__(spec)
+        self.task = OneRowTask(spec)
+
+
+def measure_of(spec: TaskSpec, is_detector: bool) -> AnswerMeasure:
+    """The measure of a benchmark's network."""
+    return AnswerMeasure(OneRowEvaluator(spec)) if is_detector else AnswerMeasure.of(spec)
+
 
 def network(name: str, calibration: int | None = None) -> BenchmarkNetwork:
     """One of ``NAMES``. ``calibration``: at most so many photos calibrate (default: see the constants above)."""
     if name == TRAINED:
         source = load_source(RUNS / "grocery-lite0.pt")
-        sets = gather(CompileOptions(), source.labels, source.photos, source.trained_on)
-        kept = spread(sets.calibration, calibration or CompileOptions().calibration_limit)
-        return BenchmarkNetwork(source, kept, sets.judge, proven=True, is_detector=False)
+        evaluator = measure_of(source.task, is_detector=False).evaluator
+        sets = gather(CompileOptions(), evaluator, source.photos, source.trained_on)
+        kept = stratified_sample(sets.calibration, calibration or CompileOptions().calibration_limit)
+        return BenchmarkNetwork(source, kept, sets.validation, proven=True, is_detector=False)
     is_detector = name == DETECTOR
     count = calibration or (DETECTOR_CALIBRATION if is_detector else CLASSIFIER_CALIBRATION)
     checked = DETECTOR_CHECK if is_detector else CLASSIFIER_CHECK
     dataset = read_dataset(GROCERY / "train.txt", GROCERY / "classes.csv")
     hashed = zip(dataset.photos, dataset.content_hashes, strict=True)
-    drawn = spread([CompilePhoto(photo.path, photo.label, sha256) for photo, sha256 in hashed], count + checked)
+    drawn = stratified_sample(
+        [CompilePhoto(photo.path, photo.label, sha256, classes=classes_of(photo.label)) for photo, sha256 in hashed],
+        count + checked,
+    )
     torch.manual_seed(0)
     module: nn.Module = Detector() if is_detector else build_network(f"torchvision:{name}", 1000)
     spec = preset("imagenet", 224)
@@ -73,7 +112,8 @@ def network(name: str, calibration: int | None = None) -> BenchmarkNetwork:
         spec = PreprocessSpec(side, side, fit=Fit.LETTERBOX, filter=Filter.BILINEAR)
     estimate_norms(module, drawn[checked:][:NORM_PHOTOS], spec)
     labels = tuple(Label(index, str(index)) for index in range(CLASSES if is_detector else 1000))
-    source = SourceModel(SourceKind.MODULE, spec, labels, "logits", {"name": name, "arch": name}, module.eval())
+    task = classify_spec(labels, name=OUTPUT)
+    source = SourceModel(SourceKind.MODULE, spec, task, {"name": name, "arch": name}, module.eval())
     return BenchmarkNetwork(source, drawn[checked:], drawn[:checked], proven=False, is_detector=is_detector)
 
 
@@ -94,8 +134,9 @@ def float_graph(made: BenchmarkNetwork) -> bytes:
         )
     assert exported is not None
     graph = to_bytes(clean_graph(exported.model_proto, name), name)
-    expected = made.source.run(photos).reshape(len(photos), -1)
-    difference = np.abs(graph_outputs(graph, [photos]) - expected).max() / np.abs(expected).max()
+    expected = made.source.run(photos)[OUTPUT]
+    (found,) = run_graph(graph, [photos])
+    difference = np.abs(found[OUTPUT] - expected).max() / np.abs(expected).max()
     if not difference <= TOLERANCE:
         raise SystemExit(f"the ONNX graph of {name} differs from the network by {difference:.2g} of the largest output")
     return graph

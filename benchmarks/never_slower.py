@@ -22,7 +22,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -33,19 +33,26 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.common import RESULTS, RUNS, shorten, write_result
-from benchmarks.networks import NAMES, float_graph, network
+from benchmarks.networks import CLASSES, NAMES, float_graph, measure_of, network
 from benchmarks.peers_int8 import NNCF_PRESETS, nncf_quantize, quantize_static, with_static_batch
-from edgevision.compiler import choose, judge
-from edgevision.compiler.int8 import calibrate, for_dialect, int8_candidates
-from edgevision.compiler.measure import REFERENCE, run_all, variants
-from edgevision.compiler.options import Candidate, CompileOptions, Objective, Precision, Row
-from edgevision.compiler.photos import labels_of, prepared
-from edgevision.compiler.targets import ENGINES, cpu_target
+from edgevision.bundle.manifest import Verdict
+from edgevision.compiler.answers import AnswerMeasure
+from edgevision.compiler.data.photos import prepared, truths_of
+from edgevision.compiler.options import CompileOptions, Objective, Precision
+from edgevision.compiler.quantize.recipes import calibrate, for_dialect, int8_candidates
+from edgevision.compiler.quantize.targets import DIALECT_ENGINES, cpu_target
+from edgevision.compiler.select import choose
+from edgevision.compiler.select.measure import variants
+from edgevision.compiler.select.run_photos import run_all
+from edgevision.compiler.select.verdict import ScoredVariant, ValidationTruth, verdict
+from edgevision.compiler.variants import REFERENCE, Candidate, VariantMeasurement
 from edgevision.engines import Engine, EngineOptions, available_engines, open_engine
 from edgevision.errors import EngineError
 from edgevision.latency import TIE, Samples, measure_interleaved, paired_ratio
 from edgevision.machine import describe_machine, package_versions, usable_cores
-from edgevision.tasks.results import Label
+from edgevision.tasks.base import TaskSpec
+from edgevision.tasks.classify import SCORES
+from edgevision.tensors import Outputs
 
 RESULT = "never-slower"
 FOLDER = RUNS / RESULT
@@ -124,8 +131,8 @@ def prepare(name: str, folder: Path, nncf_python: Path, photos: int | None) -> N
 
     start = time.perf_counter()
     present = available_engines()
-    first, *others = [d for d in cpu_target().dialects if any(engine in present for engine in ENGINES[d.name])]
-    calibrated = [calibrate(graph, tensors, source.output, threads, dialect=first)]
+    first, *others = [d for d in cpu_target().dialects if any(engine in present for engine in DIALECT_ENGINES[d.name])]
+    calibrated = [calibrate(graph, tensors, made.measure, threads, dialect=first)]
     calibrated += [for_dialect(calibrated[0], dialect) for dialect in others]
     candidates = [Candidate("float", graph, "float32", "float"), *int8_candidates(calibrated)]
     seconds[OURS] = time.perf_counter() - start
@@ -145,12 +152,12 @@ def prepare(name: str, folder: Path, nncf_python: Path, photos: int | None) -> N
         seconds[f"nncf {preset}"] = time.perf_counter() - start
     (folder / "calibration.npy").unlink()
     np.save(folder / "check.npy", np.concatenate(list(prepared(made.check, source.spec))))
-    truth = labels_of(made.check) if made.proven else None
+    truth = truths_of(made.check) if made.proven else None
     record = {
         "calibration_photos": len(made.calibration), "check_photos": len(made.check),
-        "truth": None if truth is None else truth.tolist(), "labels": [asdict(label) for label in source.labels],
+        "truth": truth, "task": source.task.to_dict(),
         "detector": made.is_detector, "source": dict(source.info),
-        "candidates": [{"key": c.key, "precision": c.precision, "dialect": c.dialect, "recipe": c.estimator} for c in candidates],
+        "candidates": [{"key": c.key, "precision": c.precision, "dialect": c.dialect, "recipe": c.recipe} for c in candidates],
         "seconds": seconds, "nncf_environment": versions,
     }  # fmt: skip
     (folder / "record.json").write_text(json.dumps(record, indent=1))
@@ -199,7 +206,7 @@ def benchmark(model: Prepared, arguments: argparse.Namespace) -> dict[str, Any]:
     ]
     return {
         "candidates": answers, "settings": settings, "never_slower": all(s["never_slower"] for s in settings),
-        "prepared": {key: model.record[key] for key in model.record if key not in ("labels", "truth")},
+        "prepared": {key: model.record[key] for key in model.record if key not in ("task", "truth")},
     }  # fmt: skip
 
 
@@ -207,32 +214,46 @@ def check(model: Prepared) -> dict[str, dict[str, Any]]:
     """By session: how its answers compare with float's, in figures and words, and its layers by precision."""
     sessions = {session.id: session for session in (*model.ours, *model.peers)}
     record, found = model.record, {}
+    measure = measure_of(TaskSpec.from_dict(record["task"]), record["detector"])
     with ExitStack() as stack:
         engines = {id: stack.enter_context(session.open(usable_cores(), 1)) for id, session in sessions.items()}
-        outputs = run_all(engines, [model.tensors])
+        answers = run_all(engines, [model.tensors], measure)
         layers = {id: engine.layer_precisions() for id, engine in engines.items()}
-    reference = outputs[REFERENCE]
-    truth = None if record["truth"] is None else np.asarray(record["truth"])
-    labels = [Label(**label) for label in record["labels"]]
-    for id, output in outputs.items():
+    reference = answers[REFERENCE]
+    for id, own in answers.items():
         figures: dict[str, Any] = {}
         if record["detector"]:
-            figures["boxes_sqnr_db"] = sqnr_db(reference[:, :BOXES], output[:, :BOXES])
-            figures["scores_sqnr_db"] = sqnr_db(reference[:, BOXES:], output[:, BOXES:])
+            (boxes, scores), (own_boxes, own_scores) = parts_of(reference), parts_of(own)
+            figures["boxes_sqnr_db"] = sqnr_db(boxes, own_boxes)
+            figures["scores_sqnr_db"] = sqnr_db(scores, own_scores)
             text = f"boxes {figures['boxes_sqnr_db']:5.1f} dB  scores {figures['scores_sqnr_db']:5.1f} dB"
         else:
-            figures["agreement_percent"] = judge.agreement(reference, output)
-            figures["sqnr_db"] = sqnr_db(reference, output)
+            figures["agreement_percent"] = measure.agreement(reference, own)
+            figures["sqnr_db"] = sqnr_db(reference[SCORES], own[SCORES])
             text = f"agreement {figures['agreement_percent']:5.1f} %  {figures['sqnr_db']:5.1f} dB"
-        if truth is not None:
-            said = judge.verdict(reference, output, truth, CompileOptions().max_drop, labels)
+        if record["truth"] is not None:
+            said = verdict_on(measure, reference, own, record["truth"])
             figures |= {"top1_percent": said.value, "drop_points": said.drop, "within_budget": said.passed}
             text += f"  top-1 {said.value:.2f} %" + ("" if said.passed else ", over the budget")
         finite = {
             key: None if value == float("inf") else value for key, value in figures.items()
         }  # JSON has no infinity
-        found[id] = {**finite, "photos": len(reference), "layers": layers[id], "text": text}
+        found[id] = {**finite, "photos": len(model.tensors), "layers": layers[id], "text": text}
     return found
+
+
+def verdict_on(measure: AnswerMeasure, reference: Outputs, own: Outputs, truth: Sequence[int]) -> Verdict:
+    """On answers against float's, by compile's default budget: drop and classes. Nothing was fitted for any of the
+    candidates, so their calibration errors are not compared.
+    """
+    before, after = (ScoredVariant(measure.evaluator.scores(answers, truth), None) for answers in (reference, own))
+    return verdict(measure, before, after, ValidationTruth(truth, True, False), CompileOptions())
+
+
+def parts_of(answers: Outputs) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """The detector's boxes [n, 4, anchors] and scores [n, classes, anchors]."""
+    channels = answers[SCORES].reshape(len(answers[SCORES]), BOXES + CLASSES, -1)
+    return channels[:, :BOXES], channels[:, BOXES:]
 
 
 def sqnr_db(reference: npt.NDArray[np.float32], output: npt.NDArray[np.float32]) -> float:
@@ -295,12 +316,14 @@ def _rounds(seconds: float, limits: tuple[int, int], once: Iterable[Samples]) ->
 
 def _chosen(offered: list[Session], survey: Mapping[str, Samples], threads: int, batch: int) -> Session:
     """By compile's own rule (``--precision auto``)."""
-    rows = [
-        Row(s.id, s.graph.stem, s.engine, s.precision, {(threads, batch): (survey[s.id].p50_ms, survey[s.id].p90_ms)},
-            s.graph.stat().st_size, 0.0, 0, {})
+    measurements = [
+        VariantMeasurement(
+            s.id, s.graph.stem, s.engine, s.precision, s.graph.stat().st_size,
+            {(threads, batch): (survey[s.id].p50_ms, survey[s.id].p90_ms)},
+        )
         for s in offered
     ]  # fmt: skip
-    best = choose.ranked(rows, Precision.AUTO, Objective.LATENCY, threads, batch)[0]
+    best = choose.ranked(measurements, Precision.AUTO, Objective.LATENCY, threads, batch)[0]
     return next(session for session in offered if session.id == best.id)
 
 
@@ -310,12 +333,12 @@ def _brief(layers: Mapping[str, int]) -> str:
 
 def _print(result: dict[str, Any]) -> None:
     ratio, p50 = result["ratio"], result["p50_ms"]
-    verdict = "never slower" if result["never_slower"] else "SLOWER, or not sure"
+    finding = "never slower" if result["never_slower"] else "SLOWER, or not sure"
     same = " (over the budget)" if result["best_peer_over_budget"] else ""
     same += ", the same graph" if result["same_as_peer"] and result["chosen"] == result["best_peer"] else ""
     print(f"  {result['threads']} threads, batch {result['batch']}: {result['chosen']} {p50[OURS]:.2f} ms, best peer "
           f"{result['best_peer']} {p50[result['best_peer']]:.2f} ms{same}: ratio {ratio['median']:.3f} "
-          f"[{ratio['low']:.3f}…{ratio['high']:.3f}] of {ratio['n']} rounds, {verdict}")  # fmt: skip
+          f"[{ratio['low']:.3f}…{ratio['high']:.3f}] of {ratio['n']} rounds, {finding}")  # fmt: skip
     times = sorted(result["survey"]["p50_ms"].items(), key=lambda item: item[1])
     print("    survey: " + "  ".join(f"{id} {ms:.2f}" for id, ms in times))
 

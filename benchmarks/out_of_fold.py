@@ -1,4 +1,4 @@
-"""What int8 costs, out of fold: train on one half of train.txt, compile, judge the other; pool all photos of both.
+"""What int8 costs, out of fold: train on one half of train.txt, compile, compare on the other; pool all photos of both.
 
     .venv/bin/python -m benchmarks.out_of_fold [lite0]
 
@@ -17,10 +17,11 @@ import edgevision as ev
 from benchmarks.common import GROCERY, RUNS, edgevision, train, write_list, write_result
 from benchmarks.recipes import RECIPES
 from edgevision.compiler.float_model import FloatModel
-from edgevision.compiler.source import SourceOptions
-from edgevision.evaluate.dataset import Dataset, read_dataset, stratified_folds
-from edgevision.evaluate.evaluation import Evaluation, evaluate
-from edgevision.evaluate.paired import class_losses, paired_comparison
+from edgevision.compiler.sources.source import SourceOptions
+from edgevision.evaluate.data.dataset import Dataset, read_dataset, stratified_folds
+from edgevision.evaluate.evaluation import Predictor, evaluate
+from edgevision.evaluate.statistics.paired import class_losses, paired_comparison
+from edgevision.evaluate.tasks.classify_evaluation import ClassifyEvaluation
 
 
 def main() -> None:
@@ -32,40 +33,38 @@ def main() -> None:
     dataset = read_dataset(GROCERY / "train.txt", GROCERY / "classes.csv")
     assert dataset.labels is not None
     folds = stratified_folds(dataset, 2, seed=0)
-    pooled: list[tuple[Evaluation, Evaluation]] = []
+    pooled: list[tuple[ClassifyEvaluation, ClassifyEvaluation]] = []
     records = []
-    for place, (trained, judged) in enumerate((folds, folds[::-1])):
-        floating, int8, record = _fold(arguments, place, trained, judged)
+    for place, (trained, unseen) in enumerate((folds, folds[::-1])):
+        floating, int8, record = _fold(arguments, place, trained, unseen)
         pooled.append((floating, int8))
         records.append(record)
-    floats = np.concatenate([f.right for f, _ in pooled])
-    int8s = np.concatenate([i.right for _, i in pooled])
-    truth = np.concatenate([f.truth for f, _ in pooled])
+    floats = np.concatenate([f.scores.right for f, _ in pooled])
+    int8s = np.concatenate([i.scores.right for _, i in pooled])
+    truth = np.concatenate([f.scores.truth for f, _ in pooled])
     paired = paired_comparison(floats, int8s)
-    losses = class_losses(floats, int8s, truth)
+    losses = class_losses(floats, int8s, truth, dataset.labels)
     broken = [row for row in losses if row.exceeds()]
     figures = {
         "arch": arguments.arch,
         "paired": asdict(paired),
-        "worst_classes": [
-            {**asdict(row), "name": dataset.labels[row.index].name, "net": row.net} for row in losses[:5]
-        ],
-        "classes_over_the_rule": [dataset.labels[row.index].name for row in broken],
+        "worst_classes": [{**asdict(row), "net": row.net} for row in losses[:5]],
+        "classes_over_the_rule": [row.name for row in broken],
         "within_rule": paired.drop <= 0.5 and not broken,
         "folds": [{"float": f.metrics.top1, "int8": i.metrics.top1, "photos": f.metrics.n} for f, i in pooled],
         "training": records,
     }
     write_result(f"out-of-fold-{arguments.arch}", figures)
-    print(f"{arguments.arch}, {paired.n} photos out of fold: float {paired.a:.2f} %, int8 {paired.b:.2f} %, drop {paired.drop:+.2f} "
+    print(f"{arguments.arch}, {paired.n} photos out of fold: float {paired.reference:.2f} %, int8 {paired.value:.2f} %, drop {paired.drop:+.2f} "
           f"points, 95 % interval {paired.interval[0]:+.2f}…{paired.interval[1]:+.2f}; {paired.lost} lost, {paired.gained} gained; "
           f"classes over the rule: {[row.index for row in broken] or 'none'}")  # fmt: skip
 
 
 def _fold(
-    arguments: argparse.Namespace, place: int, trained: Dataset, judged: Dataset
-) -> tuple[Evaluation, Evaluation, dict[str, Any]]:
+    arguments: argparse.Namespace, place: int, trained: Dataset, unseen: Dataset
+) -> tuple[ClassifyEvaluation, ClassifyEvaluation, dict[str, Any]]:
     arch, name = arguments.arch, f"oof-{arguments.arch}-{place}"
-    train_list, test = write_list(RUNS / f"{name}-train.txt", trained), write_list(RUNS / f"{name}-test.txt", judged)
+    train_list, test = write_list(RUNS / f"{name}-train.txt", trained), write_list(RUNS / f"{name}-test.txt", unseen)
     checkpoint, bundle = RUNS / f"{name}.pt", RUNS / f"{name}.edge"
     more = ("--epochs", arguments.epochs) if arguments.epochs else ()
     record = train(
@@ -75,9 +74,15 @@ def _fold(
     edgevision("compile", checkpoint, "--int8", "-o", bundle)  # calibrated on its own photos: the other half is unseen
     photos = read_dataset(test, GROCERY / "classes.csv")
     with FloatModel(checkpoint, SourceOptions()) as model:
-        floating = evaluate("float", model, photos)
+        floating = _evaluated("float", model, photos)
     with ev.load(bundle) as loaded:
-        return floating, evaluate("int8", loaded, photos), record
+        return floating, _evaluated("int8", loaded, photos), record
+
+
+def _evaluated(name: str, model: Predictor, photos: Dataset) -> ClassifyEvaluation:
+    evaluation = evaluate(name, model, photos)
+    assert isinstance(evaluation, ClassifyEvaluation)
+    return evaluation
 
 
 if __name__ == "__main__":

@@ -29,11 +29,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.common import write_result
+from edgevision.cuda.driver import CudaBindings
 from edgevision.frames import Frame, MemoryKind, PixelFormat
 from edgevision.machine import package_versions
 from edgevision.preprocess import Fit, Plan, Preprocessor, PreprocessSpec, make_plan
 from edgevision.preprocess.cuda import CudaPreprocessor
-from edgevision.preprocess.cuda_driver import CudaBindings
 from edgevision.preprocess.reference import reference
 
 PACKAGES = ("edgevision", "cuda-bindings", "torch", "torchvision", "cvcuda-cu12", "cvcuda-cu13")

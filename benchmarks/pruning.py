@@ -1,4 +1,4 @@
-"""What pruning costs and brings, out of fold: prune, fine-tune on the half it was trained on, judge on the other half.
+"""What pruning costs and brings, out of fold: prune, fine-tune on the half it was trained on, compare on the other half.
 
     .venv/bin/python -m benchmarks.out_of_fold lite0      # trains the two halves' checkpoints
     .venv/bin/python -m benchmarks.pruning lite0 --minutes 6
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -21,19 +21,19 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from benchmarks.common import GROCERY, RUNS, write_result
-from edgevision.compiler.agreement import graph_outputs
-from edgevision.compiler.export import export_float
-from edgevision.compiler.int8 import calibrate, int8_candidate
-from edgevision.compiler.photos import CompilePhoto, labels_of, prepared, spread
-from edgevision.compiler.prune import PruneOptions, PruneResult, prune
-from edgevision.compiler.prune_importance import IMPORTANCES
-from edgevision.compiler.prune_statistics import outputs_of
-from edgevision.compiler.source import SourceModel, SourceOptions, load_source
+from benchmarks.common import GROCERY, RUNS, classes_of, write_result
+from edgevision.compiler.answers import AnswerMeasure
+from edgevision.compiler.data.photos import CompilePhoto, prepared, stratified_sample, truths_of
+from edgevision.compiler.prune.importance import IMPORTANCES
+from edgevision.compiler.prune.pruner import PruneOptions, PruneResult, prune
+from edgevision.compiler.prune.statistics import outputs_of
+from edgevision.compiler.quantize.recipes import calibrate, int8_candidate
+from edgevision.compiler.sources.export import export_float
+from edgevision.compiler.sources.source import SourceModel, SourceOptions, load_source
 from edgevision.engines import available_engines, open_engine
 from edgevision.engines.base import EngineOptions
-from edgevision.evaluate.dataset import Dataset, read_dataset
-from edgevision.evaluate.paired import paired_comparison
+from edgevision.evaluate.data.dataset import Dataset, read_dataset
+from edgevision.evaluate.statistics.paired import paired_comparison
 from edgevision.latency import measure_interleaved, paired_ratio
 from edgevision.preprocess import PreprocessSpec
 from edgevision.train.finetune import FineTuneOptions, fine_tune
@@ -62,8 +62,8 @@ def main() -> None:
     trials = []
     for fold in arguments.folds:
         for ratio in (UNPRUNED, *arguments.ratios):
-            seen, graph, record = kept(arguments, fold, ratio)
-            for stage, answers in seen.items():
+            by_stage, graph, record = kept(arguments, fold, ratio)
+            for stage, answers in by_stage.items():
                 right[stage].setdefault(ratio, []).append(answers)
             graphs.setdefault(ratio, graph)
             trials.append({"fold": fold, "ratio": ratio, **record})
@@ -81,8 +81,8 @@ def main() -> None:
             "meets_goal": speed[ratio]["speedup"]["median"] >= GOAL_SPEED and compared["int8"].drop <= GOAL_DROP,
         }
         rows.append(row)
-        print(f"ratio {ratio:.2f}  float pruned {compared['pruned'].b:6.2f} %  tuned {compared['tuned'].b:6.2f} %  int8 "
-              f"{compared['int8'].b:6.2f} % (drop {compared['int8'].drop:+.2f})  {row['p50_ms']:6.2f} ms  "
+        print(f"ratio {ratio:.2f}  float pruned {compared['pruned'].value:6.2f} %  tuned {compared['tuned'].value:6.2f} %  int8 "
+              f"{compared['int8'].value:6.2f} % (drop {compared['int8'].drop:+.2f})  {row['p50_ms']:6.2f} ms  "
               f"{row['speedup']['median']:.2f}× the unpruned int8's speed")  # fmt: skip
     met = [row["ratio"] for row in rows if row["meets_goal"]]
     print(f"goal of {GOAL_SPEED}× at {GOAL_DROP} point: {f'met at {met}' if met else 'missed'}")
@@ -103,10 +103,11 @@ def kept(arguments: argparse.Namespace, fold: int, ratio: float) -> Trial:
     if arguments.reuse and path.is_file():
         with np.load(path, allow_pickle=False) as file:
             if str(file["options"]) == what:
-                seen = {name.removeprefix("right_"): file[name] for name in file.files if name.startswith("right_")}
-                return seen, file["graph"].tobytes(), json.loads(str(file["record"]))
-    seen, graph, record = one(arguments, fold, ratio)
-    rights_by_stage: dict[str, Any] = {f"right_{stage}": answers for stage, answers in seen.items()}
+                stages = [name for name in file.files if name.startswith("right_")]
+                by_stage = {name.removeprefix("right_"): file[name] for name in stages}
+                return by_stage, file["graph"].tobytes(), json.loads(str(file["record"]))
+    by_stage, graph, record = one(arguments, fold, ratio)
+    rights_by_stage: dict[str, Any] = {f"right_{stage}": answers for stage, answers in by_stage.items()}
     np.savez(
         path,
         options=what,
@@ -114,38 +115,43 @@ def kept(arguments: argparse.Namespace, fold: int, ratio: float) -> Trial:
         graph=np.frombuffer(graph, np.uint8),
         **rights_by_stage,
     )
-    return seen, graph, record
+    return by_stage, graph, record
 
 
 def one(arguments: argparse.Namespace, fold: int, ratio: float) -> Trial:
-    """Prune, tune and quantize one fold's model: which judge photos are right at each stage, int8 graph, record."""
+    """Prune, tune and quantize one fold's model: which validation photos are right at each stage, int8 graph, record."""
     name = f"oof-{arguments.arch}-{fold}"
     source = load_source(RUNS / f"{name}.pt", SourceOptions())
     assert source.photos is not None
     assert source.module is not None
     trained = read_dataset(RUNS / f"{name}-train.txt", GROCERY / "classes.csv").with_labels(source.labels)
-    judged = read_dataset(RUNS / f"{name}-test.txt", GROCERY / "classes.csv").with_labels(source.labels)
-    pack = spread([CompilePhoto(q.data, q.label, "") for q in source.photos.calibration], arguments.photos)
-    tensors = list(prepared(pack, source.spec))
+    compared = read_dataset(RUNS / f"{name}-test.txt", GROCERY / "classes.csv").with_labels(source.labels)
+    measure = AnswerMeasure.of(source.task)
+    packed = [CompilePhoto(q.data, q.label, "", classes=classes_of(q.label)) for q in source.photos.calibration]
+    calibration = stratified_sample(packed, arguments.photos)
+    tensors = list(prepared(calibration, source.spec))
     pruned, tuned, record = source.module, source.module, {}
     if ratio:
-        result = pruned_by(arguments, source, ratio, np.concatenate(tensors), labels_of(pack), trained)
+        result = pruned_by(arguments, source, ratio, np.concatenate(tensors), truths_of(calibration), trained)
         pruned, tuned, record = result.network, result.network, result.to_dict()
         if arguments.minutes and arguments.steps == 1:
             options = FineTuneOptions(epochs=1000, minutes=arguments.minutes)
             done = fine_tune(pruned, source.module, trained, source.spec, options)
             tuned, record = done.network, {**record, "tuning": {"steps": done.steps, "seconds": done.seconds}}
     graph, _ = export_float(replace(source, module=tuned))
-    int8 = int8_candidate(calibrate(graph, tensors, source.output, arguments.threads)).graph
-    seen = {stage: rights(network, judged, source.spec) for stage, network in (("pruned", pruned), ("tuned", tuned))}
-    seen["int8"] = rights(int8, judged, source.spec)
-    print(f"fold {fold}  ratio {ratio:.2f}  " + "  ".join(f"{k} {100 * v.mean():.2f} %" for k, v in seen.items()))
-    return seen, int8, record
+    int8 = int8_candidate(calibrate(graph, tensors, measure, arguments.threads)).graph
+    by_stage = {
+        stage: rights(network, compared, source.spec, measure)
+        for stage, network in (("pruned", pruned), ("tuned", tuned))
+    }
+    by_stage["int8"] = rights(int8, compared, source.spec, measure)
+    print(f"fold {fold}  ratio {ratio:.2f}  " + "  ".join(f"{k} {100 * v.mean():.2f} %" for k, v in by_stage.items()))
+    return by_stage, int8, record
 
 
 def pruned_by(
     arguments: argparse.Namespace, source: SourceModel, ratio: float, photos: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.int64] | None, trained: Dataset,
+    truths: Sequence[int] | None, trained: Dataset,
 ) -> PruneResult:  # fmt: skip
     """Pruned; with several steps tuned after each, else not yet."""
     teacher = source.module
@@ -158,16 +164,23 @@ def pruned_by(
     def tune(network: nn.Module, _step: int, _steps: int) -> nn.Module:
         return fine_tune(network, teacher, trained, source.spec, tuning).network
 
-    return prune(teacher, photos, options, labels=labels, tune=tune if arguments.steps > 1 else None)
+    labels = None if truths is None else np.array(truths, np.int64)
+    measure = AnswerMeasure.of(source.task)
+    return prune(teacher, photos, measure, options, labels=labels, tune=tune if arguments.steps > 1 else None)
 
 
-def rights(model: nn.Module | bytes, dataset: Dataset, spec: PreprocessSpec) -> npt.NDArray[np.bool_]:
+def rights(
+    model: nn.Module | bytes, dataset: Dataset, spec: PreprocessSpec, measure: AnswerMeasure
+) -> npt.NDArray[np.bool_]:
     """Which photos a network, or an ONNX graph, answers rightly."""
-    answers = []
+    answers: list[int] = []
     for tensor in _tensors(dataset, spec):
-        outputs = graph_outputs(model, [tensor]) if isinstance(model, bytes) else outputs_of(model, tensor)
-        answers.append(outputs.argmax(1))
-    return np.asarray(np.concatenate(answers) == dataset.truth)
+        if isinstance(model, bytes):
+            digest = measure.run(model, [tensor])
+        else:
+            digest = measure.digest_of_array(outputs_of(model, tensor))
+        answers += measure.evaluator.pseudo_truth(digest)
+    return np.asarray(np.array(answers) == dataset.truth)
 
 
 def _tensors(dataset: Dataset, spec: PreprocessSpec) -> Iterator[npt.NDArray[np.float32]]:

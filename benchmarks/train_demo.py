@@ -26,10 +26,11 @@ from torch import Tensor, nn
 from benchmarks.common import ROOT, write_result
 from edgevision.demo.products import LISTED
 from edgevision.demo.scene import SceneKind, render, sample_scene
-from edgevision.evaluate.unknown import auroc
+from edgevision.evaluate.statistics.ranking import auroc
 from edgevision.frames import ImageArray
 from edgevision.preprocess import Preprocessor
 from edgevision.preprocess.spec import Filter, Fit, PreprocessSpec
+from edgevision.tasks.classify import classify_spec
 from edgevision.tasks.results import Label
 from edgevision.train.backbones import build
 from edgevision.train.checkpoint import Checkpoint, PackedPhoto, PhotoPack, load_checkpoint, save_checkpoint
@@ -42,7 +43,7 @@ MAX_BYTES = 2_000_000
 BATCH = 64
 
 # One seed for each use, so that no frame serves two.
-TRAIN_SEED, VAL_SEED, CALIBRATION_SEED, JUDGE_SEED, UNLISTED_SEED, EMPTY_SEED = 1, 2, 3, 4, 5, 6
+TRAIN_SEED, TEST_SEED, CALIBRATION_SEED, VALIDATION_SEED, UNLISTED_SEED, EMPTY_SEED = 1, 2, 3, 4, 5, 6
 
 Job = tuple[int, int, str, int, int]  # seed, index, kind, side in pixels, class (-1: any)
 
@@ -153,7 +154,7 @@ def train(
 
 
 def half_precision(model: nn.Module) -> dict[str, Tensor]:
-    """The state dict with convolutions and classifier rounded to float16: half the file, and what is judged below."""
+    """The state dict with convolutions and classifier rounded to float16: half the file, and what is measured below."""
     return {k: v.contiguous().half() if v.ndim > 1 else v for k, v in model.state_dict().items()}
 
 
@@ -186,8 +187,8 @@ def main() -> None:
     with Pool(arguments.cores) as pool:
         print("rendering", flush=True)
         frames, truth = listed(pool, TRAIN_SEED, arguments.frames, RENDERED_PX)
-        val, val_truth = listed(pool, VAL_SEED, 1_600, 320)
-        calibration, judge = (listed(pool, seed, 120, 320) for seed in (CALIBRATION_SEED, JUDGE_SEED))
+        val, val_truth = listed(pool, TEST_SEED, 1_600, 320)
+        calibration, validation = (listed(pool, seed, 120, 320) for seed in (CALIBRATION_SEED, VALIDATION_SEED))
         strangers = others(pool, UNLISTED_SEED, "unlisted", 600, 320)
         empty = others(pool, EMPTY_SEED, "empty", 300, 320)
     model = build(ARCH, len(LISTED), **ARCH_OPTIONS).to(memory_format=torch.channels_last)
@@ -216,8 +217,8 @@ def main() -> None:
     }
     labels = tuple(Label(i, product.name) for i, product in enumerate(LISTED))
     for quality in (92, 88, 84, 80, 76, 72):
-        photos = PhotoPack(packed(*calibration, quality), packed(*judge, quality))
-        checkpoint = Checkpoint(ARCH, state, SPEC, labels, ARCH_OPTIONS, photos=photos, training=figures)
+        photos = PhotoPack(packed(*calibration, quality), packed(*validation, quality))
+        checkpoint = Checkpoint(ARCH, state, SPEC, classify_spec(labels), ARCH_OPTIONS, photos=photos, training=figures)
         save_checkpoint(arguments.target, checkpoint)
         if arguments.target.stat().st_size <= MAX_BYTES:
             break

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.common import GROCERY, RUNS, edgevision, train, write_list, write_result
 from benchmarks.recipes import RECIPES
-from edgevision.evaluate.dataset import read_dataset, split_by_content
+from edgevision.evaluate.data.dataset import read_dataset, split_by_content
 
 HELD_OUT = 10
 SEED = 0
@@ -33,13 +33,13 @@ def main() -> None:
     is_unknown = np.isin(dataset.truth, held_out)
     known = dataset.select(np.flatnonzero(~is_unknown))
     unseen, trained = split_by_content(known, 0.4)
-    fitted, judged = split_by_content(unseen, 0.5)  # one fifth fits the threshold, one fifth measures
+    fitted, validation = split_by_content(unseen, 0.5)  # one fifth fits the threshold, one fifth measures
 
     folder = RUNS / f"unknowns-{arch}"
     lists = {
         "train": write_list(folder / "train.txt", trained),
         "fit": write_list(folder / "fit.txt", fitted),
-        "judge": write_list(folder / "judge.txt", judged),
+        "validation": write_list(folder / "validation.txt", validation),
         "unknown": write_list(folder / "unknown.txt", dataset.select(np.flatnonzero(is_unknown))),
     }
     names = folder / "classes.csv"
@@ -52,9 +52,11 @@ def main() -> None:
         checkpoint, "--data", lists["train"], "--val", lists["fit"], *labels, *RECIPES[arch], *more,
         "--patience", 0, reuse=arguments.reuse,
     )  # fmt: skip
-    edgevision("compile", checkpoint, "--int8", "--data", lists["fit"], "--val", lists["judge"], *labels, "-o", bundle)
+    edgevision(
+        "compile", checkpoint, "--int8", "--data", lists["fit"], "--val", lists["validation"], *labels, "-o", bundle
+    )
     found = edgevision(
-        "eval", bundle, "--data", lists["judge"], "--unknown", lists["unknown"], *labels, "--against", checkpoint
+        "eval", bundle, "--data", lists["validation"], "--ood-data", lists["unknown"], *labels, "--against", checkpoint
     )
     int8, floating = ({"top1": m["metrics"]["top1"], **m["unknown"]} for m in found["models"])
     figures = {
@@ -71,7 +73,7 @@ def main() -> None:
     write_result(f"unknowns-{arch}", figures)
     for name, m in (("int8", int8), ("float", floating)):
         print(f"{name}: AUROC {m['auroc']:.4f}, false accepts {m['false_accepts']:.2%} of {m['n_unknown']}, right answers kept "
-              f"{m['kept']:.2%}, ECE {m['ece']:.4f}, top-1 {m['top1']:.2f} %")  # fmt: skip
+              f"{m['true_accept_rate']:.2%}, ECE {m['ece']:.4f}, top-1 {m['top1']:.2f} %")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -55,6 +55,10 @@ class EngineError(EdgeVisionError):
     """An engine refused a graph or failed while running it."""
 
 
+class UnreadableOutputError(EngineError):
+    """A graph's outputs cannot be an answer of its task: NaN, another shape, negative probabilities."""
+
+
 class DeviceError(EdgeVisionError):
     """A device that was asked for is not there, or its driver refused a call."""
 
@@ -81,3 +85,7 @@ class UnprovenWarning(UserWarning):
 
 class DeviceWarning(UserWarning):
     """Something about this machine makes the model slower, or less certain, than where it was compiled."""
+
+
+class CacheWarning(UserWarning):
+    """A cache of this machine cannot be read or written: answers are the same, and starting may take longer."""

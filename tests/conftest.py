@@ -48,7 +48,7 @@ def _has_gpu() -> bool:
     from edgevision.errors import EdgeVisionError
 
     try:
-        from edgevision.preprocess.cuda_driver import open_driver
+        from edgevision.cuda.driver import open_driver
 
         open_driver()
     except (EdgeVisionError, ImportError):
@@ -161,6 +161,7 @@ def color_bundle(tmp_path: Path) -> Callable[..., Path]:
     from edgevision.engines import available_engines
     from edgevision.machine import describe_machine
     from edgevision.preprocess.spec import PreprocessSpec
+    from edgevision.tasks.classify import classify_spec
     from edgevision.tasks.results import Label
 
     colors = np.random.default_rng(2).integers(0, 256, (8, 3), dtype=np.uint8)  # RGB
@@ -187,12 +188,19 @@ def color_bundle(tmp_path: Path) -> Callable[..., Path]:
             latency = (Latency(1, 1, 2.0, 3.0),)
             rows.append(
                 VariantEntry(
-                    id, graph, engine, (precision or ["float32"])[0], 1.0, 0.5, f"golden/{id}.npy", latency, metric=99.0
+                    id,
+                    graph,
+                    engine,
+                    (precision or ["float32"])[0],
+                    {"temperature": 1.0, "threshold": 0.5},
+                    {"scores": f"golden/{id}.npy"},
+                    latency,
+                    metric=99.0,
                 )
             )
         value = Manifest(
-            name="color", created="2026-01-01T00:00:00Z", edgevision="0.1.0", task="classify",
-            labels=(Label(10, "red"), Label(20, "green"), Label(30, "blue")), output="logits",
+            name="color", created="2026-01-01T00:00:00Z", edgevision="0.1.0",
+            task=classify_spec([Label(10, "red"), Label(20, "green"), Label(30, "blue")]),
             preprocess=PreprocessSpec(8, 8),
             graphs={
                 "float": GraphEntry("graphs/float.onnx", "float32", "float"),
@@ -204,7 +212,8 @@ def color_bundle(tmp_path: Path) -> Callable[..., Path]:
                 available_engines(),
             ),
             verdict=Verdict("top1", 1000, 99.0, 99.0, 0.0, (-0.1, 0.1), 0.95, 0, 0, 0.5, True, True),
-            golden_frames=tuple(f"golden/{i}.png" for i in range(len(colors))), golden_reference="golden/float.npy",
+            golden_frames=tuple(f"golden/{i}.png" for i in range(len(colors))),
+            golden_reference={"scores": "golden/float.npy"},
         )  # fmt: skip
         value = manifest(value) if callable(manifest) else replace(value, **(manifest or {}))
         path = tmp_path / name

@@ -11,7 +11,6 @@ from colors import NAMES, colors, plain, truth
 
 import edgevision as ev
 from edgevision import model as model_module
-from edgevision import tuning
 from edgevision.errors import (
     DeviceWarning,
     EngineError,
@@ -22,6 +21,7 @@ from edgevision.errors import (
 )
 from edgevision.latency import Samples
 from edgevision.preprocess.spec import ColorOrder
+from edgevision.runtime import tuning
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +55,7 @@ def test_a_variant_can_be_asked_for(color_bundle):
         ({"threads": 0}, "threads is a whole number"),
         ({"max_batch": 0}, "max_batch is a whole number"),
         ({"tune": True}, "'now'"),
+        ({"preprocess_on": "gpu"}, "preprocess_on is 'cpu' or 'cuda', got 'gpu'"),
     ],
 )
 def test_arguments_that_cannot_be_met_are_refused(color_bundle, arguments, message):
@@ -129,7 +130,9 @@ def test_openvino_variants_give_the_known_answer(color_bundle, graph):
     with ev.load(color_bundle(variants=[("openvino", "openvino", graph)])) as model:
         values = colors(9)
         np.testing.assert_allclose(
-            model.probabilities([plain(v) for v in values]), [truth(v) for v in values], atol=1e-5
+            model.task.probabilities(model.digest([plain(v) for v in values])["scores"]),
+            [truth(v) for v in values],
+            atol=1e-5,
         )
 
 
@@ -143,6 +146,19 @@ def test_labels_that_do_not_match_the_outputs_are_refused(color_bundle):
     path = color_bundle(variants=[("onnxruntime-float", "onnxruntime", "float")], manifest=lambda m: replace(
         m, preprocess=replace(m.preprocess, height=9)))  # fmt: skip
     with pytest.raises(EngineError, match=r"items of shape \(3, 8, 8\).*\(3, 9, 8\)"):
+        ev.load(path)
+
+
+def test_engines_of_the_cpu_take_no_frames_prepared_with_cuda(color_bundle):
+    path = color_bundle()
+    for options in ({"variant": "onnxruntime-int8"}, {}):
+        with pytest.raises(EngineError, match="leave preprocess_on at 'cpu', or take a TensorRT variant"):
+            ev.load(path, preprocess_on="cuda", **options)
+
+
+def test_a_task_that_nobody_here_brings_is_named(color_bundle):
+    path = color_bundle(manifest=lambda m: replace(m, task=replace(m.task, kind="juggle")))
+    with pytest.raises(InputError, match=r"knows the task 'juggle'; known are classify.*Install the package"):
         ev.load(path)
 
 
@@ -168,30 +184,32 @@ def test_float_does_not_hang_on_the_instruction_set(color_bundle):
         ev.load(color_bundle(manifest=foreign, variants=[("onnxruntime-float", "onnxruntime", "float")])).close()
 
 
-def test_a_variant_that_was_not_judged_says_so(color_bundle):
-    def unjudged(manifest):
+def test_a_variant_that_was_not_validated_says_so(color_bundle):
+    def unvalidated(manifest):
         (first, second) = manifest.variants
         return replace(manifest, variants=(first, replace(second, metric=None)))
 
-    path = color_bundle(manifest=unjudged)
-    with pytest.warns(DeviceWarning, match="judge photos were shown to 'onnxruntime-int8', not to 'onnxruntime-float'"):
+    path = color_bundle(manifest=unvalidated)
+    with pytest.warns(
+        DeviceWarning, match="validation photos were shown to 'onnxruntime-int8', not to 'onnxruntime-float'"
+    ):
         ev.load(path, variant="onnxruntime-float").close()
 
 
-def judged_apart(manifest):
+def validated_apart(manifest):
     # The chosen variant is proven; the second was a finalist that stays within the budget, but not surely.
     (first, second) = manifest.variants
-    own = replace(manifest.verdict, interval=(-0.1, 0.9), proven=False, note="40 judge photos are too few")
+    own = replace(manifest.verdict, interval=(-0.1, 0.9), proven=False, note="40 validation photos are too few")
     return replace(manifest, variants=(replace(first, verdict=manifest.verdict), replace(second, verdict=own)))
 
 
 def test_each_variant_answers_for_itself(color_bundle):
-    path = color_bundle(manifest=judged_apart)
+    path = color_bundle(manifest=validated_apart)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ev.load(path, variant="onnxruntime-int8").close()
     with pytest.warns(
-        UnprovenWarning, match="'color' in 'onnxruntime-float' is not proven: 40 judge photos are too few"
+        UnprovenWarning, match="'color' in 'onnxruntime-float' is not proven: 40 validation photos are too few"
     ):
         model = ev.load(path, variant="onnxruntime-float")
     assert model.manifest.proven  # it speaks of the chosen variant

@@ -90,12 +90,21 @@ def test_results_carry_the_frame_and_the_time(model):
     assert result.timing.batch == 1
 
 
-def test_probabilities_of_all_classes(model):
+def test_digests_are_the_scores_of_all_classes(model):
     values = colors(11)
-    got = model.probabilities([plain(rgb) for rgb in values])
+    digest = model.digest([plain(rgb) for rgb in values])
+    assert list(digest) == ["scores"]
+    assert digest["scores"].dtype == np.float32
+    np.testing.assert_allclose(digest["scores"], 8 / 255 * np.array(values), atol=1e-4)
+    got = model.task.probabilities(digest["scores"])
     assert got.dtype == np.float64
     np.testing.assert_allclose(got, [truth(rgb) for rgb in values], atol=1e-5)
-    assert model.probabilities([]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("nothing", [[], ()])
+def test_a_digest_of_nothing_is_refused(model, nothing):
+    with pytest.raises(InputError, match="expected at least one picture, got none"):
+        model.digest(nothing)
 
 
 def test_sixteen_threads_get_the_answers_of_one(model):
@@ -124,7 +133,7 @@ def test_sixteen_threads_get_the_answers_of_one(model):
 def test_stored_temperature_and_threshold_are_used(color_bundle):
     def change(manifest):
         (first, *rest) = manifest.variants
-        return replace(manifest, variants=(replace(first, temperature=2.0, threshold=0.9), *rest))
+        return replace(manifest, variants=(replace(first, parameters={"temperature": 2.0, "threshold": 0.9}), *rest))
 
     with ev.load(color_bundle(manifest=change)) as model:
         result = model.predict(plain((160, 0, 0)))
@@ -138,8 +147,21 @@ def test_the_threshold_can_be_replaced(color_bundle):
         with ev.load(path, threshold=threshold) as model:
             assert model.threshold == threshold
             assert model.predict(plain((255, 0, 0))).known is known
-    with pytest.raises(InputError, match="threshold is a probability"):
-        ev.load(path, threshold=1.5)
+    for bad in (1.5, -0.1, float("nan"), "0.5", True):
+        with pytest.raises(InputError, match="threshold is "):
+            ev.load(path, threshold=bad)
+
+
+def test_parameters_of_the_task_can_be_replaced(color_bundle):
+    path = color_bundle()
+    with ev.load(path, parameters={"top": 1, "temperature": 2.0}) as model:
+        (best,) = model.predict(plain((160, 0, 0))).top
+        assert best.score == pytest.approx(1 / (1 + 2 * np.exp(-4 * 160 / 255)), abs=1e-5)
+        assert model.threshold == 0.5
+    with ev.load(path, parameters={"threshold": 0.1}, threshold=0.9) as model:
+        assert model.threshold == 0.9
+    with pytest.raises(InputError, match=r"parameters temperature, threshold and top, got \['speed'\]"):
+        ev.load(path, parameters={"speed": 1})
 
 
 @pytest.mark.parametrize(
@@ -171,7 +193,7 @@ def test_closed_models_refuse(color_bundle):
         lambda: model.predict(plain((0, 0, 0))),
         lambda: model.predict([plain((0, 0, 0))]),
         lambda: model.predict([]),
-        lambda: model.probabilities([plain((0, 0, 0))]),
+        lambda: model.digest([plain((0, 0, 0))]),
         model.self_test,
     ):
         with pytest.raises(EdgeVisionError, match="closed; load it again"):

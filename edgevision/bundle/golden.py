@@ -6,9 +6,9 @@ Running them again shows whether this machine prepares pictures and runs the gra
 from __future__ import annotations
 
 import io
+import math
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,105 +17,13 @@ from edgevision.decode import read_image, resize_to_fit
 from edgevision.errors import BundleError, ImageError, InputError
 from edgevision.frames import ImageArray
 
-COUNT = 8
 MAX_SIDE_PX = 512
-SAME_DEVICE_TOLERANCE = 1e-3  # same variant, same instruction set: only the order of sums may differ
-OTHER_DEVICE_TOLERANCE = 0.1
-CLEAR_MARGIN = 0.2  # between float's best two probabilities: less than that, another device may well prefer the other
 
 # NumPy's format 1.0: magic, version, header length, a Python literal, spaces up to a multiple of 64, a newline.
 _NPY_HEADER = re.compile(
-    rb"\x93NUMPY\x01\x00(..)\{'descr': '<f4', 'fortran_order': False, 'shape': \((\d{1,9}), (\d{1,9})\), \} *\n",
+    rb"\x93NUMPY\x01\x00(..)\{'descr': '(<f4|<i4|\|u1)', 'fortran_order': False, 'shape': \((\d{1,9}(?:, \d{1,9}){1,3})\), \} *\n",
     re.DOTALL,
 )
-
-_COLOR_LEVELS = 32.0  # grey levels between blue and red that count as fully coloured
-
-
-@dataclass(frozen=True)
-class GoldenResult:
-    """What the golden frames showed. ``worst``: largest difference of a probability from the stored one, 0…1."""
-
-    passed: bool
-    worst: float
-    message: str
-
-
-def compare(
-    reference: npt.ArrayLike, probabilities: npt.ArrayLike, own: npt.ArrayLike, *, same_device: bool
-) -> GoldenResult:
-    """Judge what a variant gives for the golden frames on this machine.
-
-    All three are probabilities [n, k], made of raw outputs by the same task (the variant's temperature): ``reference``
-    of float's stored outputs, ``own`` of the variant's stored ones, ``probabilities`` of what it gives now.
-
-    ``same_device`` (the engine and the instruction set it was compiled with): every probability within 1e-3 of its own.
-    Otherwise: within 0.1 of its own, and the same best class as float wherever float's best two are 0.2 or more apart.
-    Raises InputError when the shapes differ.
-
-    >>> compare([[0.9, 0.1]], [[0.88, 0.12]], [[0.9, 0.1]], same_device=False).passed
-    True
-    """
-    expected, now, float_ = (np.asarray(a, np.float64) for a in (own, probabilities, reference))
-    if not expected.shape == now.shape == float_.shape or now.ndim != 2 or 0 in now.shape:
-        raise InputError(
-            f"golden frames: expected three arrays [n, k] of one shape, got {float_.shape}, {now.shape}, "
-            f"{expected.shape}; the graph's outputs and the labels do not belong together"
-        )
-    difference = np.abs(now - expected)
-    difference[~np.isfinite(difference)] = np.inf
-    worst = float(difference.max())
-    tolerance = SAME_DEVICE_TOLERANCE if same_device else OTHER_DEVICE_TOLERANCE
-    count = len(now)
-    if worst > tolerance:
-        frame = int(difference.max(axis=1).argmax())
-        return GoldenResult(
-            False,
-            worst,
-            f"golden frame {frame + 1} of {count}: a probability differs by {worst:.3g} from the stored one, "
-            f"{tolerance:g} is allowed {'where it was compiled' if same_device else 'on another engine or device'}",
-        )
-    clear = _margins(float_) >= CLEAR_MARGIN
-    turned = np.flatnonzero(clear & (now.argmax(axis=1) != float_.argmax(axis=1)))
-    if not same_device and turned.size:
-        return GoldenResult(
-            False,
-            worst,
-            f"golden frame {turned[0] + 1} of {count}: the best class is not float's, though float's best two are "
-            f"{CLEAR_MARGIN:g} or more apart",
-        )
-    return GoldenResult(
-        True, worst, f"{count} golden frames agree: worst difference {worst:.2g}, allowed {tolerance:g}"
-    )
-
-
-def choose_golden(images: Iterable[ImageArray], probabilities: npt.ArrayLike, n: int = COUNT) -> list[int]:
-    """Choose the ``n`` photos (fewer if there are fewer) that tell most, as indices, best first.
-
-    ``images``: H×W×3 uint8 BGR, one at a time; ``probabilities``: float's, [len(images), k]. Best is a picture
-
-    - whose best class is clear, with room to spare, so that a sound device does not turn it;
-    - whose probability is not 1 to many digits: a saturated one hides a wrong filter or a lost normalisation;
-    - in which blue and red differ, so that swapped colours show;
-
-    and the choice goes through the classes in turn. The same photos always give the same choice.
-    """
-    p = np.asarray(probabilities, np.float64)
-    color = np.array([_color_difference(image) for image in images])
-    if p.ndim != 2 or len(color) != len(p) or n < 1:
-        raise InputError(f"expected one row of probabilities for each of {len(color)} photos, got shape {p.shape}")
-    best = p.max(axis=1)
-    moves = 4 * best * (1 - best)  # slope of a probability over its logit, as a share of the steepest
-    # A product: colour shows only where the probability can still move.
-    score = 2 * (_margins(p) >= 1.5 * CLEAR_MARGIN) + moves * (1 + np.minimum(1, color / _COLOR_LEVELS))
-    ranked = np.argsort(-score, kind="stable")
-    seen: dict[int, int] = {}  # class → photos of it so far
-    turns = []
-    for place, i in enumerate(ranked):
-        label = int(p[i].argmax())
-        turns.append((seen.get(label, 0), place, int(i)))
-        seen[label] = seen.get(label, 0) + 1
-    return [i for _, _, i in sorted(turns)[:n]]
 
 
 def shrink(image: ImageArray) -> ImageArray:
@@ -139,46 +47,44 @@ def decode_frame(data: bytes, entry: str) -> ImageArray:
 
 
 def encode_outputs(outputs: npt.ArrayLike) -> bytes:
-    """Raw outputs [n, k] as the bytes of a float32 ``.npy`` entry. Raises InputError unless they are finite."""
-    array = np.ascontiguousarray(outputs, "<f4")
-    if array.ndim != 2 or not np.isfinite(array).all():
-        raise InputError(f"golden outputs are finite numbers [n, k], got shape {array.shape}, or NaN or infinity in it")
+    """One array of a digest, [frames, …] of two to four axes, as the bytes of an ``.npy`` entry.
+
+    float64 is stored as float32, int64 as int32; uint8 as it is. Raises InputError for anything else, for numbers that
+    are not finite, and for those that the stored type does not have.
+    """
+    array = np.asarray(outputs)
+    kind = {"f": "<f4", "i": "<i4", "u": "|u1"}.get(array.dtype.kind)
+    if kind is None or not 2 <= array.ndim <= 4:
+        raise InputError(
+            f"golden outputs are finite numbers of two to four axes, got {array.dtype} of shape {array.shape}"
+        )
+    with np.errstate(over="ignore"):
+        stored = np.ascontiguousarray(array, kind)
+    if not np.isfinite(stored).all() or (array.dtype.kind != "f" and not np.array_equal(stored, array)):
+        raise InputError(f"golden outputs are finite numbers that {stored.dtype} has, got NaN, infinity or others")
     file = io.BytesIO()
-    np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
+    np.lib.format.write_array(file, stored, version=(1, 0), allow_pickle=False)
     return file.getvalue()
 
 
-def decode_outputs(data: bytes, shape: tuple[int, int], entry: str) -> npt.NDArray[np.float32]:
-    """Raw outputs [n, k] of an ``.npy`` entry that must have this shape.
+def decode_outputs(data: bytes, frames: int, entry: str) -> npt.NDArray[Any]:
+    """An array of a digest from its ``.npy`` entry, one row for each of ``frames``.
 
-    Only the header that NumPy writes for such an array is accepted; nothing is unpickled, or allocated on the file's
-    word. Raises BundleError for any other version, type, order, shape or length, and for numbers that are not finite.
+    Only the header that ``encode_outputs`` writes is accepted; nothing is unpickled, or allocated on the file's word.
+    Raises BundleError for any other version, type, order, shape or length, and for numbers that are not finite.
     """
     header = _NPY_HEADER.match(data)
     if header is None or len(header[0]) != 10 + int.from_bytes(header[1], "little"):
-        raise BundleError(f"{entry} is not a float32 .npy array of two axes; compile the model again")
-    found = int(header[2]), int(header[3])
+        raise BundleError(f"{entry} is not an .npy array as golden outputs are stored; compile the model again")
+    kind = np.dtype(header[2].decode())
+    shape = tuple(int(side) for side in header[3].split(b", "))
     rest = data[header.end() :]
-    if found != shape or len(rest) != 4 * shape[0] * shape[1]:
+    if shape[0] != frames or len(rest) != kind.itemsize * math.prod(shape):
         raise BundleError(
-            f"{entry}: expected an array of shape {shape} (golden frames × labels), got {found} and {len(rest)} bytes; "
-            "compile the model again"
+            f"{entry}: expected an array with a row for each of {frames} golden frames, got shape {shape} and {len(rest)} "
+            "bytes; compile the model again"
         )
-    outputs = np.frombuffer(rest, "<f4").reshape(shape).astype(np.float32)
+    outputs = np.frombuffer(rest, kind).reshape(shape).astype(kind.newbyteorder("="))
     if not np.isfinite(outputs).all():
         raise BundleError(f"{entry} holds NaN or infinity; compile the model again")
     return outputs
-
-
-def _margins(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Best minus second best of each row; 1 where there is one class only."""
-    if p.shape[1] < 2:
-        return np.ones(len(p))
-    ordered = np.sort(p, axis=1)
-    return np.asarray(ordered[:, -1] - ordered[:, -2])
-
-
-def _color_difference(image: ImageArray) -> float:
-    """Mean difference of blue and red, in grey levels, on every fourth pixel each way."""
-    sample = image[::4, ::4].astype(np.int16)
-    return float(np.abs(sample[..., 0] - sample[..., 2]).mean())

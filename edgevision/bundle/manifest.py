@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from edgevision.engines import available_engines
+from edgevision.machine import describe_machine, package_versions
 from edgevision.preprocess.spec import PreprocessSpec
+from edgevision.tasks.base import TaskSpec
 from edgevision.tasks.results import Label
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class GraphEntry:
     entry: str  # name in the archive, "graphs/<id>.onnx"
     precision: str  # "float32", "float16", "int8"
     dialect: str
-    float_parts: tuple[str, ...] = ()  # nodes kept in float for accuracy's sake
+    float_fallback: tuple[str, ...] = ()  # nodes kept in float for accuracy's sake
     recipe: str = ""  # how an int8 graph was made: range estimator and what helped it
 
 
@@ -34,39 +37,39 @@ class Latency:
 
 @dataclass(frozen=True)
 class VariantEntry:
-    """One way to run the model: graph × engine × precision. Its temperature and threshold belong to it."""
+    """One way to run the model: graph × engine × precision. ``parameters``: of its task, fitted for this variant."""
 
     id: str  # "openvino-int8"
     graph: str  # id of the graph: key of Manifest.graphs
     engine: str
     precision: str  # EngineOptions.precision
-    temperature: float
-    threshold: float
-    golden: str  # entry with its own outputs on the golden frames, "golden/<id>.npy"
+    parameters: dict[str, Any]
+    golden: dict[str, str]  # its own digest of the golden frames: role → entry, "golden/<id>.<role>.npy"
     latency: tuple[Latency, ...] = ()
     layer_precisions: dict[str, int] = field(default_factory=dict)
-    metric: float | None = None  # on the judge photos, where it was a finalist
+    metric: float | None = None  # on the validation photos, where it was a finalist, in points
     verdict: Verdict | None = None  # likewise
     target: str = ""  # kind of device it is for ("x86-vnni", "x86", "arm", "tensorrt", …); "" = any
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge photos said of a variant against float."""
+    """What the validation photos said of a variant against float."""
 
-    metric: str  # "top1" with labels, "recall@1" of embeddings, "agreement" without labels
+    metric: str  # the task's, such as "top1"; "agreement" without labels
     n: int
     reference: float  # float's metric, in points (percent)
     value: float  # the variant's
     drop: float  # points lost; negative = gained
     interval: tuple[float, float]  # of the drop, in points
     confidence: float  # 0.95
-    lost: int  # float right, variant wrong
-    gained: int  # float wrong, variant right
+    lost: int | None  # photos with float right, variant wrong; None where the metric is no count of photos
+    gained: int | None  # float wrong, variant right
     max_drop: float
     passed: bool
     proven: bool
     note: str = ""
+    unit: str = "points"  # of drop and interval, in words: "points of top-1"
     max_class_drop: float = 3.0  # points that a class of 20 photos or more may lose, if that is more than 2 photos
     calibration_error: float | None = None  # the variant's expected calibration error, 0…1; None without labels
     reference_calibration_error: float | None = None  # float's
@@ -76,16 +79,16 @@ class Verdict:
 
         "Proven" and "passed" are not the same: passed is the drop that was seen, proven its interval's upper end.
         """
-        unit = {"top1": "points of top-1", "recall@1": "points of recall@1"}.get(
-            self.metric, "points of agreement with float"
-        )
-        state = "proven" if self.proven else "passed, not proven" if self.passed else "failed"
+        state = "proven"
+        if not self.proven:
+            state = "passed, not proven" if self.passed else "failed"
         low, high = self.interval
+        flips = "" if self.lost is None else f"; {self.lost} lost, {self.gained} gained"
         note = f" ({self.note})" if self.note else ""
         return (
-            f"{state}: {self.value:.2f} % against {self.reference:.2f} % for float on {self.n} judge photos; "
-            f"drop {self.drop:+.2f} {unit}, {100 * self.confidence:.3g} % interval {low:+.2f}…{high:+.2f}, "
-            f"budget {self.max_drop:g}; {self.lost} lost, {self.gained} gained{note}"
+            f"{state}: {self.value:.2f} % against {self.reference:.2f} % for float on {self.n} validation photos; "
+            f"drop {self.drop:+.2f} {self.unit}, {100 * self.confidence:.3g} % interval {low:+.2f}…{high:+.2f}, "
+            f"budget {self.max_drop:g}{flips}{note}"
         )
 
 
@@ -99,6 +102,15 @@ class Environment:
     cores: int
     system: str
     versions: dict[str, str]  # package → version
+
+    @classmethod
+    def here(cls) -> Environment:
+        """This machine, with the versions of what decides results."""
+        machine = describe_machine()
+        versions = {**available_engines(), **package_versions(("numpy", "opencv-python-headless", "torch", "onnx"))}
+        return cls(
+            machine.cpu, machine.architecture, machine.features, machine.cores, machine.system, versions
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -116,29 +128,36 @@ class Manifest:
     name: str
     created: str  # ISO 8601, UTC
     edgevision: str  # version that wrote it
-    task: str
-    labels: tuple[Label, ...]
-    output: str  # "logits" or "probabilities"
+    task: TaskSpec
     preprocess: PreprocessSpec
     graphs: dict[str, GraphEntry]
     variants: tuple[VariantEntry, ...]  # fastest first
     chosen: str  # id of a variant
     source: dict[str, Any]  # file name, sha256, kind, arch
-    data: dict[str, Any]  # calibration and judge photos: counts and hashes
+    data: dict[str, Any]  # calibration and validation photos: counts and hashes
     environment: Environment
     verdict: Verdict | None  # on the chosen variant
     golden_frames: tuple[str, ...]  # entries, PNG
-    golden_reference: str  # entry with the float model's outputs, .npy
+    golden_reference: dict[str, str]  # the float model's digest of the golden frames: role → entry, .npy
     entries: dict[str, Entry] = field(default_factory=dict)  # filled by the writer
     schema: int = SCHEMA_VERSION
 
     @property
     def proven(self) -> bool:
-        """Whether the judge photos showed the chosen variant within the budget, the interval's upper end too."""
+        """Whether the validation photos showed the chosen variant within the budget, the interval's upper end too."""
         return self.verdict is not None and self.verdict.proven
 
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The classes that the model knows, in the order of its outputs."""
+        return self.task.labels
+
+    def task_of(self, variant: VariantEntry) -> TaskSpec:
+        """The task spec with the parameters that were fitted for the variant."""
+        return self.task.with_parameters(variant.parameters)
+
     def verdict_on(self, variant: VariantEntry) -> Verdict | None:
-        """What the judge photos said of this variant; None where they were not shown to it."""
+        """What the validation photos said of this variant; None where they were not shown to it."""
         return self.verdict if variant.id == self.chosen else variant.verdict
 
     def to_dict(self) -> dict[str, Any]:

@@ -7,18 +7,19 @@ import io
 import os
 import stat
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-import numpy as np
 import numpy.typing as npt
 
 from edgevision.bundle.archive import Member, read_data, read_members
 from edgevision.bundle.golden import decode_frame, decode_outputs
 from edgevision.bundle.manifest import Manifest
 from edgevision.bundle.schema import DIGEST_ENTRY, MANIFEST_ENTRY, UnknownSchemaError, read_manifest
-from edgevision.errors import BundleError
+from edgevision.errors import BundleError, EngineError, InputError
 from edgevision.frames import ImageArray
+from edgevision.tasks.registry import find_task
 
 MAX_MANIFEST_BYTES = 8 << 20
 _REMEDY = "Copy it again, or compile the model again"
@@ -103,19 +104,34 @@ class Bundle:
         """The golden frames, H×W×3 uint8 BGR each."""
         return [decode_frame(self.read(entry), f"{self.name}: {entry}") for entry in self.manifest.golden_frames]
 
-    def golden_outputs(self, entry: str) -> npt.NDArray[np.float32]:
-        """Raw outputs stored for the golden frames, [frames, labels]: ``manifest.golden_reference`` (float) or a
+    def golden_outputs(self, entries: Mapping[str, str]) -> dict[str, npt.NDArray[Any]]:
+        """A digest of the golden frames as it is stored, role → [frames, …]: ``manifest.golden_reference`` (float) or a
         variant's ``golden``."""
-        shape = len(self.manifest.golden_frames), len(self.manifest.labels)
-        return decode_outputs(self.read(entry), shape, f"{self.name}: {entry}")
+        frames = len(self.manifest.golden_frames)
+        return {
+            role: decode_outputs(self.read(entry), frames, f"{self.name}: {entry}") for role, entry in entries.items()
+        }
 
     def verify(self) -> None:
-        """Check every entry, and that golden frames and outputs can be read. Raises BundleError at the first fault."""
+        """Check every entry, and that golden frames and outputs can be read; by the task too, where it is known here.
+
+        Raises BundleError at the first fault.
+        """
         for entry in self.manifest.entries:
             self.read(entry)
         self.golden_frames()
-        for entry in {self.manifest.golden_reference, *(v.golden for v in self.manifest.variants)}:
-            self.golden_outputs(entry)
+        reference = self.golden_outputs(self.manifest.golden_reference)
+        task = find_task(self.manifest.task.kind)
+        for variant in self.manifest.variants:
+            own = self.golden_outputs(variant.golden)
+            if task is None:
+                continue
+            try:
+                task.make(self.manifest.task_of(variant)).compare(reference, own, own, same_device=True)
+            except (EngineError, InputError, LookupError) as error:
+                raise BundleError(
+                    f"{self.name}: the golden outputs of '{variant.id}' are none of its task: {error}. {_REMEDY}"
+                ) from None
 
     def close(self) -> None:
         """Close the file. Reading raises BundleError from now on; closing twice is allowed."""

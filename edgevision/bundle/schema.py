@@ -17,13 +17,14 @@ from typing import Any, NoReturn, TypeVar, Union, cast, get_args, get_origin, ge
 
 from edgevision.bundle.archive import MAX_ENTRY_BYTES, is_entry_name
 from edgevision.bundle.manifest import SCHEMA_VERSION, Manifest, Verdict
+from edgevision.bundle.schema1 import as_schema_2
 from edgevision.errors import BundleError, InputError
 from edgevision.preprocess.spec import PreprocessSpec
-from edgevision.tasks.classify import OUTPUTS
+from edgevision.tasks.base import TaskSpec
+from edgevision.tasks.registry import find_task
 
 MANIFEST_ENTRY = "manifest.json"
 DIGEST_ENTRY = "manifest.sha256"
-TASKS = ("classify",)
 MAX_GOLDEN_FRAMES = 64
 _ROUNDING = 1e-9  # points: what adding and dividing may have moved a drop
 
@@ -70,7 +71,7 @@ def parse_manifest(data: object) -> Manifest:
     if not isinstance(data, dict):
         raise BundleError(f"manifest: expected an object, got {_shown(data)}")
     _check_version(data)
-    values = dict(data)
+    values = as_schema_2(data) if data["schema"] == 1 else dict(data)
     proven = values.pop("proven", None)  # told apart for those who read the JSON; it follows from the verdict
     try:
         manifest = _read_dataclass(Manifest, values, "")
@@ -92,10 +93,6 @@ def _check_version(data: dict[str, Any]) -> None:
             f"edgevision reads up to {SCHEMA_VERSION}. Run: pip install --upgrade edgevision; or compile the model "
             "again with this version"
         )
-    if version < SCHEMA_VERSION:
-        raise UnknownSchemaError(
-            f"schema: the bundle has version {version}, this edgevision reads {SCHEMA_VERSION}; compile the model again"
-        )
 
 
 # ---- values of any type, by their type hints ----
@@ -115,6 +112,8 @@ def _read(hint: Any, value: object, where: str) -> Any:
         return _read_float(value, where)
     if hint is PreprocessSpec:
         return _read_preprocess(value, where)
+    if hint is TaskSpec:
+        return _read_task(value, where)
     if dataclasses.is_dataclass(hint):
         return _read_dataclass(cast("type[Any]", hint), value, where)
     origin, arguments = get_origin(hint), get_args(hint)
@@ -171,6 +170,13 @@ def _read_preprocess(value: object, where: str) -> PreprocessSpec:
         return _refuse(where, "a preprocess spec", value)
 
 
+def _read_task(value: object, where: str) -> TaskSpec:
+    try:
+        return TaskSpec.from_dict(_read_json(value, where))
+    except InputError as error:
+        raise error if isinstance(error, BundleError) else BundleError(f"{where}: {error}") from None
+
+
 def _read_str(value: object, where: str) -> str:
     if not isinstance(value, str):
         return _refuse(where, "a string", value)
@@ -212,7 +218,11 @@ def _below(where: str, key: object) -> str:
 
 
 def _shown(value: object) -> str:
-    text = ascii(value) if not isinstance(value, (dict, list)) else "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    text = ascii(value)
     return text if len(text) <= 60 else text[:60] + "…"
 
 
@@ -245,10 +255,6 @@ def _finite_number(text: str) -> float:
 
 
 def _check(m: Manifest) -> None:
-    _one_of("task", m.task, TASKS)
-    _one_of("output", m.output, OUTPUTS)
-    _at_least_one("labels", m.labels)
-    _unique("labels", "id", [label.id for label in m.labels])
     for name, entry in m.entries.items():
         if not is_entry_name(name) or name in (MANIFEST_ENTRY, DIGEST_ENTRY):
             raise BundleError(f"entries: no entry may have the name {_shown(name)}")
@@ -263,10 +269,7 @@ def _check(m: Manifest) -> None:
     for i, variant in enumerate(m.variants):
         where = f"variants[{i}]"
         _one_of(f"{where}.graph", variant.graph, m.graphs)
-        _listed(m, f"{where}.golden", variant.golden)
-        if variant.temperature <= 0:
-            raise BundleError(f"{where}.temperature: expected a number above 0, got {variant.temperature}")
-        _within(f"{where}.threshold", variant.threshold, 0, 1)
+        _check_golden(m, f"{where}.golden", variant.golden)
         for j, latency in enumerate(variant.latency):
             _within(f"{where}.latency[{j}].threads", latency.threads, 1)
             _within(f"{where}.latency[{j}].batch", latency.batch, 1)
@@ -278,7 +281,8 @@ def _check(m: Manifest) -> None:
     _unique("golden_frames", "name", list(m.golden_frames))
     for i, name in enumerate(m.golden_frames):
         _listed(m, f"golden_frames[{i}]", name)
-    _listed(m, "golden_reference", m.golden_reference)
+    _check_golden(m, "golden_reference", m.golden_reference)
+    _check_task(m)
     if m.verdict is not None:
         _check_verdict("verdict", m.verdict)
     for i, variant in enumerate(m.variants):
@@ -290,17 +294,42 @@ def _check(m: Manifest) -> None:
                 )
 
 
+def _check_golden(m: Manifest, where: str, entries: dict[str, str]) -> None:
+    _at_least_one(where, entries)
+    for role, entry in entries.items():
+        _listed(m, f"{where}.{role}", entry)
+
+
+def _check_task(m: Manifest) -> None:
+    """The spec makes a task, with the parameters of each variant too. Of a task that is not known here nothing is said:
+    such a bundle can be inspected and verified, and ``load`` says what is missing."""
+    task = find_task(m.task.kind)
+    if task is None:
+        return
+    for where, parameters in (
+        ("task", {}),
+        *((f"variants[{i}].parameters", v.parameters) for i, v in enumerate(m.variants)),
+    ):
+        try:
+            task.make(m.task.with_parameters(parameters))
+        except InputError as error:
+            raise BundleError(f"{where}: {error}") from None
+
+
 def _check_verdict(where: str, v: Verdict) -> None:
     """A verdict that its own figures bear out: nothing is passed or proven by saying so."""
     for key in ("n", "lost", "gained"):
-        _within(f"{where}.{key}", getattr(v, key), 0)
+        if (count := getattr(v, key)) is not None:
+            _within(f"{where}.{key}", count, 0)
     _within(f"{where}.confidence", v.confidence, 0, 1)
     if v.interval[0] > v.interval[1]:
         raise BundleError(f"{where}.interval: expected its lower end first, got {list(v.interval)}")
     if v.passed and v.drop > v.max_drop + _ROUNDING:
         raise BundleError(f"{where}.passed: expected false, because the drop of {v.drop:g} is above {v.max_drop:g}")
     if v.proven:
-        against = "passed is false" if not v.passed else "no photo judged" if v.n == 0 else ""
+        against = "" if v.passed else "passed is false"
+        if not against and v.n == 0:
+            against = "no photo was shown"
         if not against and v.interval[1] > v.max_drop + _ROUNDING:
             against = f"the interval's upper end of {v.interval[1]:g} is above {v.max_drop:g}"
         if against:

@@ -3,74 +3,110 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.cli import output
-from edgevision.cli.extras import make_folder, need_compile, write_report
+from edgevision.cli.extras import OptionAdder, make_folder, need_compile, write_report
 from edgevision.errors import BudgetError, InputError
 
 if TYPE_CHECKING:
-    from edgevision.compiler.report import Report
+    from edgevision.compiler.options import CompileOptions, Precision
+    from edgevision.compiler.report.report import Report
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
+    from edgevision.compiler.options import CompileOptions
+
     p: argparse.ArgumentParser = commands.add_parser(
         "compile",
         help="quantize, export, measure and prove a model; write one .edge file",
         description="From a model file to one bundle: quantized, measured on this machine, and within an accuracy budget.",
     )
+    option = OptionAdder(p, CompileOptions)
     p.add_argument("model", type=Path, help="our checkpoint, TorchScript, .pt2, a state dict with --arch, or .onnx")
     p.add_argument(
         "-o", dest="target", type=Path, metavar="FILE", help="the bundle (default: MODEL with the suffix .edge)"
     )
-    p.add_argument("--int8", action="store_true", help="pack the quickest int8 variant")
+    p.add_argument("--int8", action="store_true", help="pack the quickest int8 variant: short for --precision int8")
     p.add_argument(
         "--precision", choices=("auto", "int8", "float"), help="auto (default): the quickest of any within the budget"
     )
-    p.add_argument("--data", type=Path, metavar="SRC", help="calibration photos: folder or list file")
-    p.add_argument("--val", type=Path, metavar="SRC", help="judge photos (default: half of --data)")
-    p.add_argument("--labels", type=Path, metavar="FILE", help="class names: one a line, or CSV with name and id")
-    p.add_argument("--preprocess", metavar="FILE|imagenet|lite", help="how a frame becomes the input tensor")
-    p.add_argument("--output", choices=("logits", "probabilities"), help="what the model's output is")
-    p.add_argument("--arch", metavar="NAME", help="for a state dict: torchvision:NAME or package.module:callable")
-    p.add_argument("--trust", action="store_true", help="allow pickles that can run code; only for files you made")
-    p.add_argument("--unproven", action="store_true", help="do without judge photos, or any")
-    p.add_argument("--max-drop", type=float, default=0.5, metavar="POINTS", help="accuracy budget (default 0.5)")
-    p.add_argument(
-        "--max-class-drop", type=float, default=3.0, metavar="POINTS",
-        help="budget of the worst class with 20 judge photos or more (default 3)",
-    )  # fmt: skip
-    p.add_argument(
-        "--max-calibration-rise", type=float, default=3.0, metavar="POINTS",
-        help="budget of the scores: how much their calibration error may rise (default 3)",
-    )  # fmt: skip
-    p.add_argument(
-        "--target", dest="targets", default="auto", metavar="NAME[,NAME]",
-        help="also for other devices: x86 (without VNNI), x86-vnni, arm, tensorrt, tensorrt-rtx (default auto: this machine)",
-    )  # fmt: skip
-    p.add_argument(
-        "--version-compatible", action="store_true",
-        help="TensorRT engines that later versions and the lean runtime run too",
-    )  # fmt: skip
-    p.add_argument("--prune", type=float, metavar="R", help="remove this share of the channels, 0…0.95")
-    p.add_argument(
-        "--target-latency", type=_milliseconds, metavar="MS", help="prune as little as brings it there, e.g. 8ms"
+    p.add_argument("--report", type=Path, metavar="DIR", help="also write report.json and report.html there")
+    option("--data", "data", "calibration photos: folder or list file", type=Path, metavar="SRC")
+    option("--val", "val", "validation photos (default: half of --data)", type=Path, metavar="SRC")
+    option("--labels", "labels", "class names: one a line, or CSV with name and id", type=Path, metavar="FILE")
+    option("--preprocess", "preprocess", "how a frame becomes the input tensor", metavar="FILE|imagenet|lite")
+    option("--task", "task", "what the model does, where its file does not say it (default: classify)", metavar="KIND")
+    option(
+        "--output",
+        "output",
+        "how its outputs are to be read; of a classifier: logits or probabilities",
+        metavar="LAYOUT",
+    )
+    option("--arch", "arch", "for a state dict: torchvision:NAME or package.module:callable", metavar="NAME")
+    option("--trust", "trust", "allow pickles that can run code; only for files you made")
+    option("--skip-validation", "skip_validation", "do without validation photos, or any photos")
+    option("--max-drop", "max_drop", "accuracy budget (default {default})", type=float, metavar="POINTS")
+    option(
+        "--max-class-drop",
+        "max_class_drop",
+        "budget of the worst class with 20 validation photos or more (default {default})",
+        type=float,
+        metavar="POINTS",
+    )
+    option(
+        "--max-ece-increase",
+        "max_ece_increase",
+        "budget of the scores: how much their calibration error may rise (default {default})",
+        type=float,
+        metavar="POINTS",
     )
     p.add_argument(
-        "--prune-minutes", type=float, default=10.0, metavar="MIN",
-        help="fine-tune the pruned network on the labelled photos for so long (default 10; 0 = not)",
-    )  # fmt: skip
-    p.add_argument("--save-pruned", type=Path, metavar="FILE", help="also write the pruned network as a checkpoint")
-    p.add_argument("--threads", type=int, help="threads to choose for (default: all cores)")
-    p.add_argument("--objective", choices=("latency", "throughput"), default="latency")
-    p.add_argument("--batch", type=int, help="items per run for the choice (default: 1, for throughput 8)")
-    p.add_argument("--keep", type=float, default=0.95, help='share of right answers that stay "known"')
-    p.add_argument("--golden", type=Path, metavar="DIR", help="pictures to store as golden frames")
-    p.add_argument("--report", type=Path, metavar="DIR", help="also write report.json and report.html there")
-    p.add_argument("--seed", type=int, default=0)
-    return p
+        "--target",
+        dest="targets",
+        default=",".join(CompileOptions.targets),
+        metavar="NAME[,NAME]",
+        help="also for other devices: x86 (without VNNI), x86-vnni, arm, tensorrt, tensorrt-rtx (default auto: this machine)",
+    )
+    option(
+        "--version-compatible",
+        "version_compatible",
+        "TensorRT engines that later versions and the lean runtime run too",
+    )
+    option("--prune", "prune", "remove this share of the channels, 0…0.95", type=float, metavar="R")
+    option(
+        "--target-latency",
+        "target_latency_ms",
+        "prune as little as brings it there, e.g. 8ms",
+        type=_milliseconds,
+        metavar="MS",
+    )
+    option(
+        "--prune-minutes",
+        "prune_minutes",
+        "fine-tune the pruned network on the labelled photos for so long (default {default}; 0 = not)",
+        type=float,
+        metavar="MIN",
+    )
+    option("--save-pruned", "save_pruned", "also write the pruned network as a checkpoint", type=Path, metavar="FILE")
+    option("--threads", "threads", "threads to choose for (default: all cores)", type=int)
+    option(
+        "--objective", "objective", "what the choice minimises (default {default})", choices=("latency", "throughput")
+    )
+    option("--batch", "batch", "items per run for the choice (default: 1, for throughput 8)", type=int)
+    option(
+        "--true-accept-rate",
+        "true_accept_rate",
+        'share of right answers that stay "known" (default {default})',
+        type=float,
+        metavar="SHARE",
+    )
+    option("--golden", "golden", "pictures to store as golden frames", type=Path, metavar="DIR")
+    option("--seed", "seed", "of what is drawn at random (default {default})", type=int)
+    return p  # fmt: skip
 
 
 def _milliseconds(text: str) -> float:
@@ -81,11 +117,27 @@ def _milliseconds(text: str) -> float:
         raise argparse.ArgumentTypeError(f"expected milliseconds, such as 8 or 8ms, got {text!r}") from None
 
 
+def _options(arguments: argparse.Namespace, precision: Precision) -> CompileOptions:
+    """What was asked for: every option is called as its field."""
+    from edgevision.compiler.options import CompileOptions, Objective
+
+    names = {field.name for field in dataclasses.fields(CompileOptions)}
+    given = {name: value for name, value in vars(arguments).items() if name in names}
+    return CompileOptions(
+        **{
+            **given,
+            "precision": precision,
+            "objective": Objective(arguments.objective),
+            "targets": tuple(arguments.targets.split(",")),
+        }
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
     need_compile("compile")
-    from edgevision.compiler.options import CompileOptions, Objective, Precision
+    from edgevision.compiler.options import Precision
     from edgevision.compiler.pipeline import compile_model
-    from edgevision.compiler.report import Report
+    from edgevision.compiler.report.report import Report
 
     if arguments.int8 and arguments.precision not in (None, "int8"):
         raise InputError(f"--int8 and --precision {arguments.precision} contradict each other; give one of them")
@@ -93,16 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.model.name:
         raise InputError(f"expected a model file, got '{arguments.model}'")
     target = arguments.target or arguments.model.with_suffix(".edge")
-    options = CompileOptions(
-        precision=precision, data=arguments.data, val=arguments.val, labels=arguments.labels,
-        preprocess=arguments.preprocess, output=arguments.output, arch=arguments.arch, trust=arguments.trust,
-        unproven=arguments.unproven, max_drop=arguments.max_drop, max_class_drop=arguments.max_class_drop, threads=arguments.threads,
-        objective=Objective(arguments.objective), batch=arguments.batch, keep=arguments.keep, golden=arguments.golden,
-        seed=arguments.seed, prune=arguments.prune, target_latency_ms=arguments.target_latency,
-        prune_minutes=arguments.prune_minutes, save_pruned=arguments.save_pruned,
-        max_calibration_rise=arguments.max_calibration_rise, targets=tuple(arguments.targets.split(",")),
-        version_compatible=arguments.version_compatible,
-    )  # fmt: skip
+    options = _options(arguments, precision)
     if arguments.report is not None:
         make_folder(arguments.report)
     try:
@@ -138,19 +181,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show_tables(report: Report, chosen: int | None) -> None:
     """The variants of this machine, and those for others. ``chosen``: the line to mark."""
-    from edgevision.compiler.report import TABLE_LEGEND
+    from edgevision.compiler.report.report import TABLE_LEGEND
 
     header, lines = report.table()
     output.table("Variants on this machine", header, lines, bold=chosen, whole=True)
     output.say(TABLE_LEGEND, "dim")
     header, lines = report.targets_table()
     if lines:
-        output.table("For other devices: judged here by their answers, not measured", header, lines, whole=True)
+        output.table("For other devices: compared here by their answers, not measured", header, lines, whole=True)
 
 
 def _show_refused(report: Report, arguments: argparse.Namespace) -> None:
     """What was found of a model that is not packed: the table, and with ``--report`` the page."""
-    from edgevision.compiler.report_page import report_files
+    from edgevision.compiler.report.page import report_files
 
     if not arguments.json:
         _show_tables(report, chosen=None)

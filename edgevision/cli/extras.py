@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
+from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from edgevision.bundle.reader import Bundle
+
+
+class OptionAdder:
+    """Adds to a parser the options of a dataclass: an option's default is its field's, typed once.
+
+    ``{default}`` in a help text is the default. A field without a default makes the option required.
+    """
+
+    def __init__(self, parser: argparse.ArgumentParser, options: type[DataclassInstance]) -> None:
+        self._parser = parser
+        self._fields = {field.name: field for field in dataclasses.fields(options)}
+
+    def __call__(self, name: str, field: str, help: str = "", **more: Any) -> None:
+        """Option ``name`` for the field ``field``; ``more`` as ``add_argument`` takes it."""
+        default = self._fields[field].default
+        if isinstance(default, Enum):
+            default = default.value
+        if default is dataclasses.MISSING:
+            self._parser.add_argument(name, dest=field, help=help, required=True, **more)
+            return
+        if isinstance(default, bool):
+            self._parser.add_argument(name, dest=field, help=help, action="store_true")
+            return
+        shown = f"{default:g}" if isinstance(default, float) else str(default)
+        self._parser.add_argument(name, dest=field, default=default, help=help.replace("{default}", shown), **more)
 
 
 def need_compile(purpose: str) -> None:

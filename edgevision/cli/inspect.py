@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgevision.cli import output
+
+if TYPE_CHECKING:
+    from edgevision.tasks.base import TaskSpec
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -34,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         facts = [
             ["id", bundle.id],
             ["made", f"{manifest.created} by edgevision {manifest.edgevision} from {manifest.source.get('name', '?')}"],
-            ["task", f"{manifest.task}, {len(manifest.labels)} labels, output {manifest.output}"],
+            ["task", f"{manifest.task.kind}, {len(manifest.labels)} labels; {_outputs(manifest.task)}"],
             ["input", _input(manifest.preprocess)],
             ["graphs", ", ".join(f"{k} ({g.precision}, {g.dialect})" for k, g in manifest.graphs.items())],
             ["made on", f"{manifest.environment.cpu}, {manifest.environment.cores} cores"],
@@ -48,13 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
             ["runs", f"graph {variant.graph} in {variant.engine}" + (f", {layers} layers" if layers else "")],
             *([["for", variant.target]] if variant.target else []),
             ["p50 latency where it was made", times or "not measured: it is for another device"],
-            ["temperature", f"{variant.temperature:.3f}"],
-            ["unknown below a score of", f"{variant.threshold:.3f}"],
+            *([name, _number(value)] for name, value in manifest.task_of(variant).parameters.items()),
         ]
         output.table(variant.id + (" (chosen)" if variant.id == manifest.chosen else ""), ["", ""], facts, left=2)
     say = output.say
     if manifest.verdict is not None:
-        say(f"Judged: {manifest.verdict.sentence()}")
+        say(f"Verdict: {manifest.verdict.sentence()}")
     for gap in gaps:
         say(f"Not proven here: {gap}")
     if arguments.labels:
@@ -62,6 +64,14 @@ def run(arguments: argparse.Namespace) -> int:
     for path in written:
         say(f"Wrote {path}")
     return 0
+
+
+def _outputs(task: TaskSpec) -> str:
+    return ", ".join(f"{output.role} in '{output.name}' as {output.layout}" for output in task.outputs)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _input(spec: Any) -> str:

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from edgevision.cli import output
-from edgevision.errors import DeviceWarning, EdgeVisionError, UnprovenWarning
+from edgevision.errors import CacheWarning, DeviceWarning, EdgeVisionError, UnprovenWarning
 
 COMMANDS = ("train", "compile", "eval", "predict", "inspect", "verify", "tune", "doctor", "demo")
 _MODULES = {"eval": "evaluate", "compile": "compile_"}
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The whole command line, or with ``only`` that of one command: the others need not be imported then."""
     top = argparse.ArgumentParser(
         prog="edgevision",
         description="From a PyTorch model that recognises products to one proven file that runs without PyTorch.",
@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="store_true", help="print the version and leave")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
-    for name in COMMANDS:
+    for name in COMMANDS if only is None else (only,):
         module = import_module(f"edgevision.cli.{_MODULES.get(name, name)}")
         added = module.add_parser(commands)
         added.add_argument("--json", action="store_true", help="print one JSON object instead of text")
@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name or sign that the terminal cannot show is no reason to fail
             stream.reconfigure(errors="replace")
-    arguments = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments = parser(words[0] if words and words[0] in COMMANDS else None).parse_args(words)
     if arguments.version:
         from edgevision import __version__
 
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = output.show_warning  # type: ignore[assignment]
         warnings.simplefilter("ignore")  # other people's; ours are said, each time
-        for kind in (DeviceWarning, UnprovenWarning):
+        for kind in (CacheWarning, DeviceWarning, UnprovenWarning):
             warnings.simplefilter("always", kind)
         try:
             status = int(arguments.run(arguments))

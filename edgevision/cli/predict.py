@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgevision.cli import output
 from edgevision.cli.extras import check_threads, make_folder
 from edgevision.errors import ImageError, InputError
-
-if TYPE_CHECKING:
-    from edgevision.tasks.results import Classification
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -40,9 +38,14 @@ def run(arguments: argparse.Namespace) -> int:
     photos = [photo for given in arguments.photos for photo in _expand(given)]
     if arguments.draw is not None:
         make_folder(arguments.draw)
-    answers: list[tuple[Path, Classification | ImageError]] = []
+    answers: list[tuple[Path, Any]] = []  # a result of the bundle's task, or the ImageError of a photo
     given = {"engine": arguments.engine, "threads": arguments.threads, "threshold": arguments.threshold}
     with ev.load(arguments.bundle, **given) as model:
+        if arguments.draw is not None and model.task.spec.kind != "classify":
+            raise InputError(
+                f"--draw knows the results of classifiers, the bundle's task is '{model.task.spec.kind}'; "
+                "leave out --draw"
+            )
         for photo in photos:
             try:
                 answers.append((photo, model.predict(photo)))
@@ -60,11 +63,18 @@ def run(arguments: argparse.Namespace) -> int:
     return ImageError.exit_status if any(isinstance(answer, ImageError) for _, answer in answers) else 0
 
 
-def _data(answer: Classification | ImageError) -> dict[str, Any]:
-    return {"error": str(answer)} if isinstance(answer, ImageError) else answer.to_dict()
+def _data(answer: Any) -> dict[str, Any]:
+    if isinstance(answer, ImageError):
+        return {"error": str(answer)}
+    data: dict[str, Any] = answer.to_dict()
+    return data
 
 
-def _text(result: Classification, top: int) -> str:
+def _text(result: Any, top: int) -> str:
+    from edgevision.tasks.results import Classification
+
+    if not isinstance(result, Classification):
+        return json.dumps(result.to_dict(), ensure_ascii=False)
     answer = ", ".join(f"{p.name} {p.score:.1%}" for p in result.top[:top])
     return answer if result.known else f"unknown (closest: {answer})"
 
@@ -72,12 +82,12 @@ def _text(result: Classification, top: int) -> str:
 def _expand(given: Path) -> list[Path]:
     if not given.is_dir():
         return [given]
-    from edgevision.evaluate.dataset import read_dataset
+    from edgevision.evaluate.data.dataset import read_dataset
 
     return [photo.path for photo in read_dataset(given).photos]
 
 
-def _draw(folder: Path, answers: list[tuple[Path, Classification | ImageError]]) -> None:
+def _draw(folder: Path, answers: list[tuple[Path, Any]]) -> None:
     from edgevision.decode import encode_png, read_image
     from edgevision.files import atomic_write
     from edgevision.tasks.draw import draw

@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgevision.tuning import tune
+    from edgevision.runtime.tuning import tune
 
     check_threads(arguments.threads)
     result = tune(arguments.bundle, threads=arguments.threads)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from edgevision.compiler.export import export_float
-from edgevision.compiler.judge import fit_unknown
-from edgevision.compiler.options import ProgressFn, silent
-from edgevision.compiler.photos import CompilePhoto
-from edgevision.compiler.source import SourceOptions, load_source
+from edgevision.compiler.answers import AnswerMeasure
+from edgevision.compiler.data.photos import CompilePhoto, unpack
+from edgevision.compiler.progress import ProgressFn, silent
+from edgevision.compiler.sources.export import export_float
+from edgevision.compiler.sources.source import SourceOptions, load_source
 from edgevision.engines import EngineOptions
 from edgevision.frames import Frame, ImageArray
 from edgevision.machine import usable_cores
-from edgevision.runner import Runner
-from edgevision.tasks.classify import ClassifyTask
-from edgevision.tasks.results import Label
+from edgevision.runtime.runner import Runner
+from edgevision.tasks.base import Task
+from edgevision.tasks.registry import make_task
+from edgevision.tensors import Outputs, joined
 
 BATCH = 8
 
@@ -26,39 +25,39 @@ BATCH = 8
 class FloatModel:
     """A model file exported to ONNX and run in float by ONNX Runtime. A context manager.
 
-    Temperature and unknown-threshold are fitted on the photos that the checkpoint carries, as ``compile`` does. Where
-    it carries too few, the temperature is 1, and ``threshold`` None: nothing says what is unknown. ``fitted``: a
-    temperature and a threshold (0 = none) to take instead, such as a bundle's, to compare like with like.
+    ``task``: with parameters that are fitted on the photos that the checkpoint carries, as ``compile`` does; where it
+    carries too few, without. ``fitted``: parameters to take instead, such as a bundle's, to compare like with like.
     """
 
     def __init__(
-        self, path: Path, options: SourceOptions, *, keep: float = 0.95, threads: int | None = None,
-        fitted: tuple[float, float] | None = None, progress: ProgressFn = silent,
+        self, path: Path, options: SourceOptions, *, true_accept_rate: float = 0.95, threads: int | None = None,
+        fitted: Mapping[str, Any] | None = None, progress: ProgressFn = silent,
     ) -> None:  # fmt: skip
         source = load_source(path, options)
         progress("export", 0, 0)
         graph, _ = export_float(source)
-        self.labels: tuple[Label, ...] = tuple(source.labels)
-        self.threshold: float | None = None
-        self._runner = Runner(
-            graph, "onnxruntime", EngineOptions(threads or usable_cores()), source.spec, len(self.labels), BATCH
-        )
-        temperature = 1.0
+        task = make_task(source.task)
+        self._runner = Runner(graph, "onnxruntime", EngineOptions(threads or usable_cores()), source.spec, task, BATCH)
+        self.task: Task[Any] = task
+        self.preprocess = source.spec
         try:
-            if fitted is not None:
-                temperature, self.threshold = fitted[0], fitted[1] or None
-            elif source.photos is not None and source.photos.calibration:
-                photos = [CompilePhoto(p.data, p.label, "", p.seen) for p in source.photos.calibration]
-                raw = self._outputs(photos, progress)
-                temperature, self.threshold, _ = fit_unknown(raw, photos, self.labels, source.output, keep)
+            if fitted is None and source.photos is not None and source.photos.calibration:
+                measure = AnswerMeasure.of(source.task, source.spec)
+                photos = unpack(source.photos.calibration, measure.evaluator)
+                answers = self._answers(photos, progress)
+                truth, learnt = [p.truth for p in photos], [p.in_training_set for p in photos]
+                fitted = measure.evaluator.fit(answers, answers, truth, learnt, true_accept_rate).parameters
+            self.task = make_task(source.task.with_parameters(fitted or {}))
         except BaseException:
             self._runner.close()
             raise
-        self._task = ClassifyTask(self.labels, source.output, temperature, self.threshold or 0.0)
 
-    def probabilities(self, images: Sequence[ImageArray]) -> npt.NDArray[np.float64]:
-        """Probabilities [n, k] of H×W×3 uint8 BGR images."""
-        return self._task.probabilities(self._raw(images))
+    def digest(self, images: Sequence[ImageArray]) -> Outputs:
+        """What is kept of each image, H×W×3 uint8 BGR, by role; first axis: the images."""
+        frames = [Frame.from_array(image) for image in images]
+        size = self._runner.max_batch
+        parts = [self._runner.run(frames[start : start + size]).outputs for start in range(0, len(frames), size)]
+        return joined([dict(self.task.digest(outputs)) for outputs in parts])
 
     def close(self) -> None:
         """Give the engine's memory back."""
@@ -70,16 +69,10 @@ class FloatModel:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _outputs(self, photos: Sequence[CompilePhoto], progress: ProgressFn) -> npt.NDArray[np.float32]:
-        """Raw outputs [n, k] of photos, few of which are decoded at a time."""
+    def _answers(self, photos: Sequence[CompilePhoto], progress: ProgressFn) -> Outputs:
+        """Digests of photos, few of which are decoded at a time."""
         parts = []
         for start in range(0, len(photos), BATCH):
-            progress("fit the threshold", start, len(photos))
-            parts.append(self._raw([photo.read() for photo in photos[start : start + BATCH]]))
-        return np.concatenate(parts)
-
-    def _raw(self, images: Sequence[ImageArray]) -> npt.NDArray[np.float32]:
-        frames = [Frame.from_array(image) for image in images]
-        size = self._runner.max_batch
-        parts = [self._runner.run(frames[start : start + size]).raw for start in range(0, len(frames), size)]
-        return np.concatenate(parts) if parts else np.empty((0, len(self.labels)), np.float32)
+            progress("fit the task's parameters", start, len(photos))
+            parts.append(dict(self.digest([photo.read() for photo in photos[start : start + BATCH]])))
+        return joined(parts)

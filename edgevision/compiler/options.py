@@ -1,23 +1,13 @@
-"""What `compile` is asked for, and the values its steps hand to each other."""
+"""What `compile` is asked for."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from edgevision.compiler.truth import Truth
-from edgevision.engines.base import Layer
 from edgevision.errors import InputError
-
-# (step, done, total): called often; total 0 = not known.
-ProgressFn = Callable[[str, int, int], None]
-
-
-def silent(step: str, done: int, total: int) -> None:
-    """Show no progress."""
 
 
 class Precision(Enum):
@@ -38,14 +28,17 @@ class Objective(Enum):
 @dataclass(frozen=True)
 class CompileOptions:
     """What to compile for. ``max_drop`` is in points of the task's metric, ``max_class_drop`` in points of the worst
-    class that has enough judge photos (20), ``max_calibration_rise`` in points of expected calibration error. ``threads`` None = the cores of this machine; ``batch`` None = 1, for
+    class that has enough validation photos (20), ``max_ece_increase`` in points of expected calibration error. ``threads`` None = the cores of this machine; ``batch`` None = 1, for
     throughput 8.
 
-    ``data``: calibration photos; ``val``: judge photos; without ``val``, half of ``data`` by content is kept for
-    judging; without either, the photos that the checkpoint carries. ``keep``: share of right answers that stay above
+    ``task``: kind of task, for files that do not say it; None = ``tasks.registry.DEFAULT_KIND``. ``output``: how the outputs are to be read, by the
+    task's words, where the file does not say it.
+
+    ``data``: calibration photos; ``val``: validation photos; without ``val``, half of ``data`` by content is kept for
+    validation; without either, the photos that the checkpoint carries. ``true_accept_rate``: share of right answers that stay above
     the unknown-threshold. ``golden``: folder of pictures to store as golden frames.
 
-    ``targets``: kinds of devices that the bundle is for, besides this machine; see ``compiler.targets``.
+    ``targets``: kinds of devices that the bundle is for, besides this machine; see ``compiler.quantize.targets``.
     ``version_compatible``: TensorRT's engines are to run on later versions too, and on the lean runtime.
 
     ``prune``: share of the channels of all prunable layers to remove; ``target_latency_ms``: remove as few as bring the
@@ -58,17 +51,18 @@ class CompileOptions:
     val: Path | None = None
     labels: Path | None = None
     preprocess: str | None = None
+    task: str | None = None
     output: str | None = None
     arch: str | None = None
     trust: bool = False
-    unproven: bool = False
+    skip_validation: bool = False
     max_drop: float = 0.5
     max_class_drop: float = 3.0
-    max_calibration_rise: float = 3.0
+    max_ece_increase: float = 3.0
     threads: int | None = None
     objective: Objective = Objective.LATENCY
     batch: int | None = None
-    keep: float = 0.95
+    true_accept_rate: float = 0.95
     golden: Path | None = None
     targets: tuple[str, ...] = ("auto",)
     version_compatible: bool = False
@@ -85,7 +79,7 @@ class CompileOptions:
         budgets = {
             "--max-drop": self.max_drop,
             "--max-class-drop": self.max_class_drop,
-            "--max-calibration-rise": self.max_calibration_rise,
+            "--max-ece-increase": self.max_ece_increase,
         }
         for name, points in budgets.items():
             if not 0 <= points <= 100:
@@ -105,8 +99,8 @@ class CompileOptions:
             )
         if self.save_pruned is not None and not self.prunes:
             raise InputError("--save-pruned needs --prune or --target-latency")
-        if not 0.5 <= self.keep < 1:
-            raise InputError(f"--keep is a share of right answers, 0.5…1, got {self.keep}")
+        if not 0.5 <= self.true_accept_rate < 1:
+            raise InputError(f"--true-accept-rate is a share of right answers, 0.5…1, got {self.true_accept_rate}")
         for name in ("threads", "batch"):
             value = getattr(self, name)
             if value is not None and not 1 <= value <= 256:
@@ -132,47 +126,3 @@ def refuse_to_overwrite(target: Path, source: Path, options: CompileOptions) -> 
         raise InputError(
             f"the bundle and the pruned checkpoint are both to be {target}; name another with --save-pruned"
         )
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A graph that variants can be made of. ``key`` is its name in the bundle (``float``, ``int8``)."""
-
-    key: str
-    graph: bytes
-    precision: str  # "float32", "float16" or "int8"
-    dialect: str  # "float" or the Q/DQ dialect's name
-    estimator: str = ""  # how the ranges were estimated
-    float_parts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Row:
-    """One measured variant: a line of the table. Times in milliseconds, sizes in bytes.
-
-    ``latency`` maps (threads, batch) to (p50, p90) of engine latency for the whole batch. ``rss_bytes`` is what
-    loading and one run add to the resident memory of a fresh process, ``load_ms`` how long that loading takes.
-    """
-
-    id: str
-    candidate: str
-    engine: str
-    precision: str  # EngineOptions.precision
-    latency: dict[tuple[int, int], tuple[float, float]]
-    size_bytes: int
-    load_ms: float
-    rss_bytes: int
-    layers: dict[str, int]
-    temperature: float = 1.0
-    threshold: float = 0.0
-    metric: float | None = None  # on the judge photos; only finalists have one
-    agreement: float | None = None  # with float, on the calibration photos, percent
-    notes: tuple[str, ...] = field(default=())
-    ran: tuple[Layer, ...] = ()  # what the engine runs, layer by layer
-    truth: Truth | None = None  # of what an int8 graph claims
-    target: str = ""  # the kind of device it is for, where that is not this machine's own
-
-    @property
-    def is_int8(self) -> bool:
-        """Whether most of the layers that the graph writes in int8 really run in int8."""
-        return self.truth is not None and self.truth.holds

@@ -17,7 +17,7 @@ from edgevision.demo.tally import Tally
 from edgevision.errors import InputError, MissingExtraError, UnprovenWarning
 from edgevision.files import atomic_write
 from edgevision.frames import Frame, ImageArray
-from edgevision.tasks.results import Classification, FrameId, Timing
+from edgevision.tasks.results import Classification
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,21 +120,20 @@ def _make(folder: Path) -> None:
 @contextmanager
 def _float_reference(result: CompileResult, threads: int) -> Iterator[Callable[[ImageArray], Classification]]:
     """The float graph, answering as a variant of the bundle would."""
-    from edgevision.compiler.measure import REFERENCE
+    from edgevision.compiler.variants import BASE_ENGINE, REFERENCE
     from edgevision.engines import EngineOptions
-    from edgevision.runner import Runner
-    from edgevision.tasks.classify import ClassifyTask
+    from edgevision.runtime.runner import Runner
+    from edgevision.tasks.registry import make_task
 
     manifest = result.manifest
-    row = next(row for row in result.rows if row.id == REFERENCE)
-    task = ClassifyTask(manifest.labels, manifest.output, row.temperature, row.threshold)
-    options = EngineOptions(threads)
-    runner = Runner(result.float_graph, row.engine, options, manifest.preprocess, len(manifest.labels))
+    variant = next(one for one in result.variants if one.id == REFERENCE)
+    task = make_task(manifest.task.with_parameters(variant.parameters))
+    runner = Runner(result.float_graph, BASE_ENGINE, EngineOptions(threads), manifest.preprocess, task)
 
     def answer(frame: ImageArray) -> Classification:
-        scores = runner.run([Frame.from_array(frame)])
-        timing = Timing(scores.preprocess_ms, scores.infer_ms, 0.0)
-        return task.decode(scores.raw, [FrameId()], timing)[0]
+        batch = runner.run([Frame.from_array(frame)])
+        found: Classification = task.decode(batch.outputs, batch.views, batch.timing)[0]
+        return found
 
     try:
         yield answer
@@ -149,7 +148,7 @@ def _watch(
     import cv2
 
     import edgevision as ev
-    from edgevision.compiler.measure import REFERENCE
+    from edgevision.compiler.variants import REFERENCE
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnprovenWarning)  # the verdict was printed above
@@ -175,7 +174,7 @@ def _watch(
                 for tally, given in ((int8, first), (reference, second)):
                     tally.add(shot.scene.kind, shot.scene.label, given)
                 fps = (shot.index + 1) / (time.perf_counter() - began)
-                show(shot, frame, (first, second), (int8, reference), model.variant.threshold, frames, fps)
+                show(shot, frame, (first, second), (int8, reference), model.threshold or 0.0, frames, fps)
     finally:
         cv2.setNumThreads(cv_threads)
     return int8, reference, tuple(kept)
@@ -233,13 +232,16 @@ def _keep(folder: Path, shot: Shot, frame: ImageArray) -> Path:
 def _found(
     result: CompileResult, int8: Tally, reference: Tally, kept: tuple[Path, ...], compile_s: float, stream_s: float
 ) -> DemoResult:
-    engine_ms = {row.id: {t: p50 for (t, batch), (p50, _) in row.latency.items() if batch == 1} for row in result.rows}
+    engine_ms = {
+        one.id: {t: p50 for (t, batch), (p50, _) in one.measurement.latency.items() if batch == 1}
+        for one in result.variants
+    }
     chosen = result.manifest.chosen
-    int8_row = next(row for row in result.rows if row.id == chosen)
+    packed = next(one for one in result.variants if one.id == chosen)
     sizes = {
         "checkpoint": CHECKPOINT.stat().st_size,
         "float_graph": len(result.float_graph),
-        "int8_graph": int8_row.size_bytes,
+        "int8_graph": packed.measurement.size_bytes,
         "bundle": result.path.stat().st_size,
     }
     report = result.report

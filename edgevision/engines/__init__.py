@@ -7,10 +7,10 @@ import importlib.util
 from importlib import metadata
 from pathlib import Path
 
-from edgevision.engines.base import Engine, EngineOptions, Slot, TensorInfo
+from edgevision.engines.base import Engine, EngineOptions, Slot
 from edgevision.errors import EngineError, MissingExtraError
 
-__all__ = ["ENGINES", "Engine", "EngineOptions", "Slot", "TensorInfo", "available_engines", "open_engine"]
+__all__ = ["ENGINES", "Engine", "EngineOptions", "Slot", "available_engines", "open_engine"]
 
 # Engine → the extra that installs it; None = a base dependency.
 ENGINES: dict[str, str | None] = {

@@ -10,15 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgevision.frames import MemoryKind
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """Name, element type (NumPy's name) and shape of a graph's input or output; None = dynamic."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | None, ...]
+from edgevision.tensors import TensorInfo
 
 
 @dataclass(frozen=True)
@@ -66,6 +58,7 @@ class Engine(ABC):
     options: EngineOptions
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
+    has_device_slots: bool = False  # whether slots can have their inputs in device memory
 
     @abstractmethod
     def slots(self, batch: int, count: int = 1) -> tuple[Slot, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from edgevision.errors import InputError
 
-PLANS = "engines/"  # folder of a bundle's entries
+ENGINE_FILES = "engines/"  # folder of a bundle's entries
 
 _FILE = re.compile(
     r"(?P<kind>tensorrt|tensorrt-rtx)-(?P<version>\d+(?:\.\d+){1,3})-sm(?P<major>\d+)\.(?P<minor>\d)"
@@ -82,7 +82,7 @@ class EngineKey:
 
     def entry(self, graph: str) -> str:
         """The name of the bundle's entry for the engine of one of its graphs: ``engines/<graph>/<key>.plan``."""
-        return f"{PLANS}{graph}/{self.file_name}"
+        return f"{ENGINE_FILES}{graph}/{self.file_name}"
 
     @staticmethod
     def for_rtx(version: str) -> EngineKey:

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.engines.base import Engine, EngineOptions, Slot, TensorInfo
+from edgevision.engines.base import Engine, EngineOptions, Slot
 from edgevision.errors import EngineError
+from edgevision.tensors import TensorInfo
 
 HostArray = npt.NDArray[Any]
 Launch = Callable[[], object]  # runs prepared items once, in the calling thread

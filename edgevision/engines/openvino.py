@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from edgevision.engines.base import EngineOptions, Layer, TensorInfo
+from edgevision.engines.base import EngineOptions, Layer
 from edgevision.engines.host import MOVES, HostEngine, HostSlot, Launch, check_static, load_error
 from edgevision.errors import EngineError, MissingExtraError
+from edgevision.tensors import TensorInfo
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _PRECISIONS = {"i8": "int8", "u8": "int8", "f32": "float32", "bf16": "bfloat16", "f16": "float16"}

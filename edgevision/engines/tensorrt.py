@@ -21,8 +21,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from edgevision.engines.base import Engine, EngineOptions, Layer, Slot, TensorInfo
-from edgevision.engines.cuda import EngineDriver, open_engine_driver
+from edgevision.cuda.engine_driver import EngineDriver, open_engine_driver
+from edgevision.engines.base import Engine, EngineOptions, Layer, Slot
 from edgevision.engines.engine_key import Device, EngineKey
 from edgevision.engines.host import check_static
 from edgevision.engines.tensorrt_build import build_engine, explain, load_tensorrt, make_logger, version_of
@@ -30,6 +30,7 @@ from edgevision.engines.tensorrt_layers import read_layers
 from edgevision.engines.tensorrt_slot import Batch, TensorRtSlot, capture, launch, make_slot
 from edgevision.errors import DeviceError, EngineError
 from edgevision.frames import MemoryKind
+from edgevision.tensors import TensorInfo
 
 _DTYPES = {
     "FLOAT": "float32", "HALF": "float16", "INT8": "int8", "UINT8": "uint8", "INT32": "int32", "INT64": "int64",
@@ -37,18 +38,20 @@ _DTYPES = {
 }  # fmt: skip
 
 
-def is_plan(data: bytes) -> bool:
+def is_engine_file(data: bytes) -> bool:
     """Whether these are the bytes of an engine ("ftrt", "vtrt", …), not of an ONNX graph."""
     return data[1:4] == b"trt"
 
 
 class TensorRtEngine(Engine):
     """One engine on one device, from an engine's own bytes, or from an ONNX graph: built now, which takes minutes, for
-    batches of up to 8 (``plans.open_variant`` keeps what it builds, and knows a bundle's batch sizes).
+    batches of up to 8 (``runtime.engine_cache`` keeps what it builds, and knows a bundle's batch sizes).
 
     ``kind``: ``tensorrt`` or ``tensorrt-rtx``. ``options.threads`` does not matter here. ``trt`` and ``driver`` are for
     tests. Raises EngineError, MissingExtraError.
     """
+
+    has_device_slots = True
 
     def __init__(
         self, graph: bytes | Path, options: EngineOptions, version: str, *, kind: str = "tensorrt", trt: Any = None,
@@ -61,7 +64,7 @@ class TensorRtEngine(Engine):
             )
         data = graph if isinstance(graph, bytes) else graph.read_bytes()
         self.name, self.version, self.options = kind, version, options
-        self._trt: Any = trt or load_tensorrt(kind, lean=is_plan(data))
+        self._trt: Any = trt or load_tensorrt(kind, lean=is_engine_file(data))
         self._driver = driver or open_engine_driver()
         self._logger = make_logger(self._trt)
         self._changed = threading.Condition()
@@ -72,8 +75,8 @@ class TensorRtEngine(Engine):
         self._waiting: SimpleQueue[tuple[Future[None], TensorRtSlot] | None] = SimpleQueue()
         self._waiter: threading.Thread | None = None
         with self._driver.current():
-            if not is_plan(data):
-                data = build_engine(data, self._trt).plan
+            if not is_engine_file(data):
+                data = build_engine(data, self._trt).engine_file
             self._runtime: Any = self._trt.Runtime(self._logger)
             self._engine: Any = self._runtime.deserialize_cuda_engine(data)
         if self._engine is None:
@@ -104,6 +107,11 @@ class TensorRtEngine(Engine):
         if not shapes:
             raise EngineError("the engine has no optimisation profile and a dynamic batch; build it again")
         return [(int(least[0]), int(greatest[0])) for least, _, greatest in shapes]
+
+    @property
+    def driver(self) -> EngineDriver:
+        """Of its device: for preprocessing that writes into its slots."""
+        return self._driver
 
     def device(self) -> Device:
         """The device it runs on."""
@@ -239,8 +247,9 @@ class TensorRtEngine(Engine):
                 self._running -= 1
                 self._changed.notify_all()
 
-    def wait_for(self, slot: TensorRtSlot, event: Any) -> None:
+    def wait_for(self, slot: Slot, event: Any) -> None:
         """See ``TensorRtSlot.wait_for``."""
+        assert isinstance(slot, TensorRtSlot)
         with self._changed, self._driver.current():
             self._check_open()
             self._call("cannot wait for an event", lambda: self._driver.wait_for(event, slot.stream))

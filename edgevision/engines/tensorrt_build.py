@@ -1,4 +1,4 @@
-"""ONNX graph → TensorRT engine (a *plan*), by TensorRT 10.3–11 or TensorRT-RTX, along one path.
+"""ONNX graph → TensorRT engine (NVIDIA calls it a plan), by TensorRT 10.3–11 or TensorRT-RTX, along one path.
 
 The network is strongly typed, so precision is what the graph says: int8 where it has Q/DQ, float16 where its tensors
 are float16. That is the only way TensorRT 11 has, and TensorRT 10 has it too: no calibrator, no precision flag, nothing
@@ -43,10 +43,10 @@ class BuildOptions:
 
 @dataclass(frozen=True)
 class BuiltEngine:
-    """``plan``: as ``trtexec --loadEngine`` reads it. ``timing_cache``: for the next build on this device.
+    """``engine_file``: as ``trtexec --loadEngine`` reads it. ``timing_cache``: for the next build on this device.
     ``warnings``: what the builder said, each once."""
 
-    plan: bytes
+    engine_file: bytes
     timing_cache: bytes
     warnings: tuple[str, ...]
 
@@ -110,7 +110,7 @@ def build_engine(graph: bytes, trt: Any, options: BuildOptions | None = None) ->
     what TensorRT said and what to do.
 
     >>> built = build_engine(Path("model.onnx").read_bytes(), load_tensorrt("tensorrt"))  # doctest: +SKIP
-    >>> Path("model.plan").write_bytes(built.plan)  # doctest: +SKIP
+    >>> Path("model.plan").write_bytes(built.engine_file)  # doctest: +SKIP
     """
     if not hasattr(trt, "Builder"):
         raise EngineError("the lean runtime runs engines and builds none; install tensorrt, or bring an engine")
@@ -148,12 +148,12 @@ def _build(graph: bytes, trt: Any, options: BuildOptions, logger: Any) -> BuiltE
     timing = not _is_rtx(trt) and _timing_cache(config, options.timing_cache)
     if lost := [text for text in logger.warnings if _CHANGES_NUMBERS.search(text)]:
         raise explain(trt, "refuses the graph", lost)
-    plan = builder.build_serialized_network(network, config)
-    if plan is None:
+    serialized = builder.build_serialized_network(network, config)
+    if serialized is None:
         raise explain(trt, "cannot build the engine", logger.errors)
     cache = config.get_timing_cache() if timing else None
     return BuiltEngine(
-        bytes(memoryview(plan)),
+        bytes(memoryview(serialized)),
         bytes(memoryview(cache.serialize())) if cache else b"",
         tuple(dict.fromkeys(logger.warnings)),
     )

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from edgevision.engines.base import Slot, TensorInfo
-from edgevision.engines.cuda import EngineDriver
+from edgevision.cuda.engine_driver import EngineDriver
+from edgevision.engines.base import Slot
 from edgevision.engines.host import HostArray
 from edgevision.errors import DeviceError
 from edgevision.frames import MemoryKind
+from edgevision.tensors import TensorInfo
 
-if TYPE_CHECKING:
-    from edgevision.engines.tensorrt import TensorRtEngine
+
+class SlotOwner(Protocol):
+    """The engine that a slot belongs to, so far as the slot needs it."""
+
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+
+    def wait_for(self, slot: Slot, event: Any) -> None:
+        """What is submitted to ``slot`` from now on begins after ``event``."""
 
 
 class DeviceTensor:
@@ -46,7 +54,7 @@ class TensorRtSlot(Slot):
     ``frees`` gives back what it holds besides, last first.
     """
 
-    owner: TensorRtEngine | None = field(default=None, repr=False)
+    owner: SlotOwner | None = field(default=None, repr=False)
     stream: Any = None
     event: Any = None
     addresses: Mapping[str, int] = field(default_factory=dict)
@@ -61,7 +69,7 @@ class TensorRtSlot(Slot):
 
 
 def make_slot(
-    driver: EngineDriver, owner: TensorRtEngine, batch: int, memory: MemoryKind, scratch_bytes: int,
+    driver: EngineDriver, owner: SlotOwner, batch: int, memory: MemoryKind, scratch_bytes: int,
     frees: list[Callable[[], None]],
 ) -> TensorRtSlot:  # fmt: skip
     """Allocate a slot, zeroed; ``frees`` fills up as memory is taken, also where that ends in a DeviceError."""

@@ -1,114 +1,77 @@
-"""Everything `eval` reports: metrics on labelled photos, what happens to unknown ones, and two models side by side."""
+"""A model over a data set, and two models side by side, whatever their task: what `eval` does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from edgevision.evaluate.classification import ClassificationMetrics, classification_metrics
-from edgevision.evaluate.dataset import Dataset
-from edgevision.evaluate.paired import Paired, paired_comparison
-from edgevision.evaluate.ranking import auroc
-from edgevision.evaluate.run import predict_dataset
-from edgevision.evaluate.unknown import expected_calibration_error, false_accept_rate
+from edgevision.errors import DataError, InputError
+from edgevision.evaluate.base import TaskEvaluation, TaskEvaluator, Truths
+from edgevision.evaluate.data.dataset import Dataset
+from edgevision.evaluate.data.run import predict_dataset
+from edgevision.evaluate.registry import make_evaluator
+from edgevision.evaluate.statistics.paired import PairedComparison
 from edgevision.frames import ImageArray
-from edgevision.tasks.results import Label
-
-Probabilities = npt.NDArray[np.float64]
+from edgevision.preprocess.spec import PreprocessSpec
+from edgevision.tasks.base import Task
+from edgevision.tensors import Outputs
 
 
 class Predictor(Protocol):
     """A model that can be evaluated: a loaded bundle, or a float model."""
 
     @property
-    def labels(self) -> tuple[Label, ...]:
-        """The classes, in the order of the probabilities."""
+    def task(self) -> Task[Any]:
+        """How its outputs are read, with the parameters that were fitted for it."""
 
     @property
-    def threshold(self) -> float | None:
-        """Best scores under it mean "unknown"; None where nothing could be fitted."""
+    def preprocess(self) -> PreprocessSpec:
+        """How images become its input."""
 
-    def probabilities(self, images: Sequence[ImageArray]) -> Probabilities:
-        """Probabilities [n, k] of H×W×3 uint8 BGR images."""
-
-
-@dataclass(frozen=True)
-class UnknownMetrics:
-    """How well "I don't know" works. Shares are 0…1.
-
-    ``auroc``: chance that a known photo scores higher than an unknown one. ``false_accepts``: share of unknown photos
-    that pass the threshold. ``kept``: share of right answers that pass it; both None without a threshold. ``ece``:
-    calibration error on known photos.
-    """
-
-    n_unknown: int
-    auroc: float | None
-    false_accepts: float | None
-    threshold: float | None
-    kept: float | None
-    ece: float
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """One model on one data set. The arrays are kept for pictures and comparisons: probabilities [n, k], truth [n]."""
-
-    name: str
-    metrics: ClassificationMetrics
-    unknown: UnknownMetrics
-    labels: tuple[Label, ...]
-    probabilities: Probabilities
-    truth: npt.NDArray[np.int64]
-    unknown_scores: npt.NDArray[np.float64] | None
-
-    @property
-    def right(self) -> npt.NDArray[np.bool_]:
-        """Whether the best class is the true one, bool [n]."""
-        return np.asarray(self.probabilities.argmax(1) == self.truth)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, without the arrays."""
-        return {"model": self.name, "metrics": asdict(self.metrics), "unknown": asdict(self.unknown)}
+    def digest(self, images: Sequence[ImageArray]) -> Outputs:
+        """What is kept of H×W×3 uint8 BGR images: arrays [n, …] by role (``Task.digest``), of the caller's own."""
 
 
 def evaluate(
-    name: str, model: Predictor, dataset: Dataset, unknown: Dataset | None = None,
+    name: str, model: Predictor, dataset: Dataset, ood: Dataset | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-) -> Evaluation:  # fmt: skip
-    """Run ``model`` over labelled photos, and over photos of things it does not know, if given.
+) -> TaskEvaluation:  # fmt: skip
+    """Run ``model`` over labelled photos, and over photos of what it does not know (``ood``), if given.
 
-    Raises DataError when the photos are not labelled, or not with the model's labels; ImageError for a bad photo.
+    ``name``: of the model, in what is shown; ``progress(step, done, n)`` is called after each batch. Raises DataError when
+    a photo's truth is not known, or is not for this model's labels; ImageError for a bad photo.
+
+    >>> with ev.load("model.edge") as model:  # doctest: +SKIP
+    ...     evaluation = evaluate("int8", model, read_dataset("photos/"))
+    >>> evaluation.rows()[0]  # doctest: +SKIP
+    ('photos', '296')
     """
-    dataset.require_labels(purpose="eval")
-    known = dataset.with_labels(model.labels)
-    probabilities = predict_dataset(model.probabilities, known, progress=_step(progress, f"{name}: photos"))
-    scores = None
-    if unknown is not None:
-        scores = predict_dataset(model.probabilities, unknown, progress=_step(progress, f"{name}: unknown")).max(1)
-    best, right = probabilities.max(1), probabilities.argmax(1) == known.truth
-    threshold = model.threshold
-    return Evaluation(
-        name,
-        classification_metrics(probabilities, known.truth, model.labels),
-        UnknownMetrics(
-            n_unknown=0 if scores is None else len(scores),
-            auroc=None if scores is None else auroc(best, scores),
-            false_accepts=None if scores is None or threshold is None else false_accept_rate(scores, threshold),
-            threshold=threshold,
-            kept=None if threshold is None or not right.any() else float((best[right] >= threshold).mean()),
-            ece=expected_calibration_error(best, right),
-        ),
-        tuple(model.labels), probabilities, known.truth, scores,
-    )  # fmt: skip
+    evaluator = make_evaluator(model.task.spec, model.preprocess)
+    truth = _known(evaluator, dataset)
+    digest = predict_dataset(model.digest, dataset, progress=_step(progress, f"{name}: photos"))
+    unknown = None
+    if ood is not None:
+        unknown = predict_dataset(model.digest, ood, progress=_step(progress, f"{name}: unknown photos"))
+    return evaluator.evaluate(name, digest, truth, unknown)
 
 
-def compare(reference: Evaluation, other: Evaluation) -> Paired:
-    """The same photos through two models: drop, flips and interval."""
-    return paired_comparison(reference.right, other.right)
+def compare(reference: TaskEvaluation, other: TaskEvaluation) -> PairedComparison:
+    """Two models on the same photos: drop, flips and interval. Raises InputError where their tasks differ."""
+    kinds = [evaluation.evaluator.task.spec.kind for evaluation in (reference, other)]
+    if kinds[0] != kinds[1]:
+        raise InputError(f"expected two models of one task, got {reference.name}: {kinds[0]}, {other.name}: {kinds[1]}")
+    return reference.evaluator.paired(reference.scores, other.scores)
+
+
+def _known(evaluator: TaskEvaluator, dataset: Dataset) -> Truths:
+    truth = evaluator.truth(dataset)
+    missing = len([one for one in truth if one is None])
+    if missing:
+        dataset.require_labels(purpose="eval")  # says how labelled photos are laid out
+        raise DataError(
+            f"eval needs the truth of each photo, and {dataset.source} lacks it for {missing} of {len(truth)}"
+        )
+    return truth
 
 
 def _step(progress: Callable[[str, int, int], None] | None, step: str) -> Callable[[int, int], None] | None:

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.frames import ColorEncoding
-from edgevision.preprocess.spec import ColorOrder, PreprocessSpec
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -30,11 +29,3 @@ def yuv_matrix(encoding: ColorEncoding) -> tuple[FloatArray, FloatArray]:
         [luma, 0.0, chroma * 2 * (1 - kr)],
     ])  # fmt: skip
     return matrix, -matrix @ np.array([foot, 128.0, 128.0])
-
-
-def color_matrix(spec: PreprocessSpec) -> FloatArray:
-    """Matrix [channels, 3] that takes B, G, R to the channels of the tensor, before normalisation."""
-    if spec.color is ColorOrder.GRAY:
-        return np.array([LUMA_BGR])
-    identity = np.eye(3)
-    return identity if spec.color is ColorOrder.BGR else identity[::-1]

@@ -1,8 +1,8 @@
 """Frames to tensors on a CUDA device: one copy and one launch for a whole batch, without waiting.
 
 Not yet run on a GPU. What stands behind it so far: kernels/cuda/tile.h, the code of the kernel's threads, gives the CPU
-loops' bits over thousands of random plans when it is compiled for the CPU, and this module does so on a driver that is
-played by the CPU; the kernel compiles for every architecture without a multiplication that could round differently. Not
+loops' bits over thousands of random plans when it is compiled for the CPU, and this module does so on a driver
+that is a fake on the CPU; the kernel compiles for every architecture without a multiplication that could round differently. Not
 yet seen: the calls of a real driver, bits from a real device, and any speed. ``pytest tests/gpu`` and
 ``benchmarks/preprocess_cuda.py`` are ready for the day.
 """
@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from edgevision import _native
+from edgevision.cuda.arrays import device_array, packed_from
+from edgevision.cuda.driver import Bytes, CudaDriver, load_kernels, open_driver
 from edgevision.errors import DeviceError, InputError
 from edgevision.frames import Frame, ImageArray, MemoryKind
-from edgevision.preprocess.cuda_arrays import device_array, packed_from
-from edgevision.preprocess.cuda_driver import Bytes, CudaDriver, load_kernels, open_driver
 from edgevision.preprocess.plan import Plan
 from edgevision.preprocess.preprocessor import Preprocessor, packed_frame
 from edgevision.preprocess.spec import PreprocessSpec

@@ -1,6 +1,6 @@
-"""What a preprocess spec means: the float64 reference that judges every kernel. Slow, plain, and without tricks.
+"""What a preprocess spec means: the float64 reference that every kernel is compared with. Slow, plain, and without tricks.
 
-It computes in float64 throughout; kernels keep taps in float32 and compute in float32, and are judged within a
+It computes in float64 throughout; kernels keep taps in float32 and compute in float32, and are compared within a
 tolerance that allows for that and nothing else.
 """
 

@@ -1,6 +1,17 @@
 """Tasks: how output tensors become results."""
 
-from edgevision.tasks.classify import ClassifyTask
+from edgevision.tasks.base import GoldenResult, OutputRole, Task, TaskSpec, View
 from edgevision.tasks.results import Classification, FrameId, Label, Prediction, Timing
 
-__all__ = ["Classification", "ClassifyTask", "FrameId", "Label", "Prediction", "Timing"]
+__all__ = [
+    "Classification",
+    "FrameId",
+    "GoldenResult",
+    "Label",
+    "OutputRole",
+    "Prediction",
+    "Task",
+    "TaskSpec",
+    "Timing",
+    "View",
+]

@@ -103,7 +103,7 @@ def has_fixed_size(arch: str) -> bool:
 def default_preprocess(arch: str, size: int | None = None) -> PreprocessSpec:
     """How the network wants its pictures, ``size``×``size`` pixels (default: what it was made for).
 
-    EfficientNet-Lite: the whole picture, stretched. torchvision: what its newest weights were judged with (shorter
+    EfficientNet-Lite: the whole picture, stretched. torchvision: what its newest weights were validated with (shorter
     side resized, centre cut), always with the antialiased bilinear filter.
     """
     if arch in LITE_SIZES:

@@ -1,9 +1,12 @@
-"""The checkpoint: a network and everything needed to use, judge and compile it, in one ``.pt`` file.
+"""The checkpoint: a network and everything needed to use, validate and compile it, in one ``.pt`` file.
 
 The file is a plain dict of tensors, numbers, text and lists, so ``torch.load(weights_only=True)`` reads it and no code
 in it can run. Keys: ``edgevision_checkpoint`` (format version), ``arch``, ``arch_options``, ``state_dict``,
-``preprocess``, ``labels`` ([id, name] in the order of the outputs), ``output``, ``training``, ``photos``, ``channels``
-(None, or of a pruned network {layer: [channels in, out]}); and ``trained_on``, which older files lack (uint8 [photos, 16]: the first bytes of each photo's SHA-256).
+``preprocess``, ``task`` (``TaskSpec.to_dict``), ``training``, ``photos``, ``channels`` (None, or of a pruned network
+{layer: [channels in, out]}); and ``trained_on`` (uint8 [photos, 16]: the first bytes of each photo's SHA-256).
+
+Version 1 is read too: it had ``labels`` ([id, name]) and ``output`` in place of ``task``, was always a classifier, called
+the validation photos ``judge`` and ``in_training_set`` ``seen``, and may lack ``trained_on``.
 """
 
 from __future__ import annotations
@@ -23,13 +26,15 @@ from torch import Tensor, nn
 from edgevision.errors import EdgeVisionError, InputError, ModelFileError
 from edgevision.files import atomic_write
 from edgevision.preprocess.spec import PreprocessSpec
-from edgevision.tasks.classify import OUTPUTS
+from edgevision.tasks.base import TaskSpec
+from edgevision.tasks.classify import classify_spec
+from edgevision.tasks.registry import make_task
 from edgevision.tasks.results import Label
 from edgevision.train import backbones
 from edgevision.train.channels import Channels, channels_from_plain, channels_to_plain
 
 FORMAT_KEY = "edgevision_checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_BYTES = 4 << 30  # larger files are refused before anything is read
 MAX_PHOTOS = 100_000
 _HASH_BYTES = 16  # of a photo's SHA-256: no two of a billion photos share them
@@ -41,27 +46,27 @@ _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 class PackedPhoto:
     """An encoded picture (JPEG or PNG) with its class: an index into the labels, or None.
 
-    ``seen``: the network was trained on it, so its accuracy here flatters. ``source_sha256``: SHA-256, in hexadecimal,
+    ``in_training_set``: the network was trained on it, so its accuracy here flatters. ``source_sha256``: SHA-256, in hexadecimal,
     of the file it was made from, which ``data`` may hold smaller and encoded anew; None = not known.
     """
 
     data: bytes
     label: int | None
-    seen: bool
+    in_training_set: bool
     source_sha256: str | None = None
 
 
 @dataclass(frozen=True)
 class PhotoPack:
-    """Photos that travel with the checkpoint: some to calibrate on, others to judge by."""
+    """Photos that travel with the checkpoint: some to calibrate on, others to validate with."""
 
     calibration: tuple[PackedPhoto, ...]
-    judge: tuple[PackedPhoto, ...]
+    validation: tuple[PackedPhoto, ...]
 
     @property
     def size_bytes(self) -> int:
         """Bytes of all photos together."""
-        return sum(len(photo.data) for photo in (*self.calibration, *self.judge))
+        return sum(len(photo.data) for photo in (*self.calibration, *self.validation))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +80,17 @@ class Checkpoint:
     arch: str
     state_dict: Mapping[str, Tensor]
     preprocess: PreprocessSpec
-    labels: tuple[Label, ...]
+    task: TaskSpec
     arch_options: Mapping[str, Any] = field(default_factory=dict)
-    output: str = "logits"
     photos: PhotoPack | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     channels: Channels | None = None
     trained_on: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The classes, in the order of the network's outputs."""
+        return self.task.labels
 
     def was_trained_on(self, sha256: str) -> bool | None:
         """Whether the network was trained on the photo whose file has this SHA-256; None = the checkpoint does not say."""
@@ -206,10 +215,9 @@ def to_plain(checkpoint: Checkpoint) -> dict[str, Any]:
         "arch_options": dict(checkpoint.arch_options),
         "state_dict": {k: v.detach().cpu().contiguous().clone() for k, v in checkpoint.state_dict.items()},
         "preprocess": checkpoint.preprocess.to_dict(),
-        "labels": [[label.id, label.name] for label in checkpoint.labels],
-        "output": checkpoint.output,
+        "task": checkpoint.task.to_dict(),
         "training": dict(checkpoint.training),
-        "photos": photos and {"calibration": _plain_photos(photos.calibration), "judge": _plain_photos(photos.judge)},
+        "photos": photos and {half: _plain_photos(getattr(photos, half)) for half in _HALVES},
         "channels": None if checkpoint.channels is None else channels_to_plain(checkpoint.channels),
         "trained_on": _hash_rows(short_hashes(checkpoint.trained_on)),
     }
@@ -225,20 +233,25 @@ def _hash_rows(hashes: tuple[str, ...]) -> Tensor:
 
 def _plain_photos(photos: tuple[PackedPhoto, ...]) -> list[dict[str, Any]]:
     return [
-        {"data": _bytes_tensor(p.data), "label": p.label, "seen": p.seen, "source_sha256": p.source_sha256}
+        {
+            "data": _bytes_tensor(p.data),
+            "label": p.label,
+            "in_training_set": p.in_training_set,
+            "source_sha256": p.source_sha256,
+        }
         for p in photos
     ]
 
 
 # ---- plain dict → checked value ----
 
+_HALVES = ("calibration", "validation")
 _KEYS: dict[str, type | tuple[type, ...]] = {
     "arch": str,
     "arch_options": dict,
     "state_dict": dict,
     "preprocess": dict,
-    "labels": list,
-    "output": str,
+    "task": dict,
     "training": dict,
     "photos": (dict, type(None)),
     "channels": (dict, type(None)),
@@ -250,31 +263,31 @@ def from_plain(obj: object, name: str) -> Checkpoint:
     if not isinstance(obj, dict) or FORMAT_KEY not in obj:
         raise ModelFileError(f"{name} is not an EdgeVision checkpoint; one is made by 'edgevision train'")
     version = obj[FORMAT_KEY]
-    if type(version) is not int or version != FORMAT_VERSION:
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise ModelFileError(
-            f"{name} is a checkpoint of version {version!r}, this EdgeVision reads version {FORMAT_VERSION}; "
+            f"{name} is a checkpoint of version {version!r}, this EdgeVision reads versions up to {FORMAT_VERSION}; "
             f"install the EdgeVision that wrote it, or train again"
         )
+    if version == 1:
+        obj = _as_version_2(obj, name)
     for key, kind in _KEYS.items():
         if key not in obj or not isinstance(obj[key], kind):
             got = type(obj[key]).__name__ if key in obj else "nothing"
             raise ModelFileError(f"{name}: {key!r} of a checkpoint is {_kind_name(kind)}, got {got}; make it anew")
     try:
-        labels = _labels(obj["labels"])
+        task = TaskSpec.from_dict(obj["task"])
+        make_task(task)
         checkpoint = Checkpoint(
             arch=obj["arch"],
             arch_options=obj["arch_options"],
             state_dict=obj["state_dict"],
             preprocess=PreprocessSpec.from_dict(obj["preprocess"]),
-            labels=labels,
-            output=obj["output"],
-            photos=None if obj["photos"] is None else _photo_pack(obj["photos"], len(labels)),
+            task=task,
+            photos=None if obj["photos"] is None else _photo_pack(obj["photos"], len(task.labels)),
             training=obj["training"],
             channels=None if obj["channels"] is None else channels_from_plain(obj["channels"]),
             trained_on=_trained_on(obj.get("trained_on")),
         )
-        if checkpoint.output not in OUTPUTS:
-            raise InputError(f"output is one of {list(OUTPUTS)}, got {checkpoint.output!r}")
         _check_state(checkpoint)
     except InputError as error:
         raise ModelFileError(f"{name}: {error}") from None
@@ -286,24 +299,24 @@ def _kind_name(kind: type | tuple[type, ...]) -> str:
     return " or ".join("None" if k is type(None) else k.__name__ for k in kinds)
 
 
-def _labels(rows: list[Any]) -> tuple[Label, ...]:
+def _as_version_2(obj: dict[str, Any], name: str) -> dict[str, Any]:
+    """A version 1 checkpoint with the keys of version 2. Raises ModelFileError where it has not its own."""
+    rows, layout = obj.get("labels"), obj.get("output")
+    if not isinstance(rows, list) or not isinstance(layout, str):
+        raise ModelFileError(f"{name}: a checkpoint of version 1 has 'labels' and 'output'; make it anew")
     for row in rows:
-        if (
-            not isinstance(row, (list, tuple))
-            or len(row) != 2
-            or type(row[0]) is not int
-            or not isinstance(row[1], str)
-        ):
-            raise InputError(f"a label is [id, name], a whole number and a text, got {row!r}")
-    labels = tuple(Label(row[0], row[1]) for row in rows)
-    if not labels or len({label.id for label in labels}) != len(labels):
-        raise InputError(f"labels have different ids, at least one; got {len(labels)} labels")
-    return labels
+        if not isinstance(row, (list, tuple)) or [type(value) for value in row] != [int, str]:
+            raise ModelFileError(f"{name}: a label is [id, name], a whole number and a text, got {row!r}")
+    photos = obj.get("photos")
+    if isinstance(photos, dict):
+        photos = {"validation" if half == "judge" else half: content for half, content in photos.items()}
+    task = classify_spec([Label(*row) for row in rows], layout)
+    return {**obj, "task": task.to_dict(), "photos": photos}
 
 
 def _photo_pack(data: dict[str, Any], classes: int) -> PhotoPack:
     halves = []
-    for half in ("calibration", "judge"):
+    for half in _HALVES:
         photos = data.get(half)
         if not isinstance(photos, list) or len(photos) > MAX_PHOTOS:
             raise InputError(f"photos have a list {half!r} of at most {MAX_PHOTOS} photos, got {type(photos).__name__}")
@@ -314,17 +327,18 @@ def _photo_pack(data: dict[str, Any], classes: int) -> PhotoPack:
 def _photo(photo: object, classes: int) -> PackedPhoto:
     if not isinstance(photo, dict):
         raise InputError(f"a packed photo is a dict, got {type(photo).__name__}")
-    data, label, seen = photo.get("data"), photo.get("label"), photo.get("seen")
+    data, label = photo.get("data"), photo.get("label")
+    in_training_set = photo.get("in_training_set", photo.get("seen"))  # as version 1 called it
     if not isinstance(data, Tensor) or data.dtype != torch.uint8 or data.ndim != 1 or not _own_storage(data):
         raise InputError("the data of a packed photo is a flat uint8 tensor")
     if label is not None and (type(label) is not int or not 0 <= label < classes):
         raise InputError(f"the label of a packed photo is None or 0…{classes - 1}, got {label!r}")
-    if not isinstance(seen, bool):
-        raise InputError(f"'seen' of a packed photo is true or false, got {seen!r}")
+    if not isinstance(in_training_set, bool):
+        raise InputError(f"'in_training_set' of a packed photo is true or false, got {in_training_set!r}")
     source = photo.get("source_sha256")
     if source is not None and (not isinstance(source, str) or not _SHA256.fullmatch(source)):
         raise InputError(f"'source_sha256' of a packed photo is None or 64 hexadecimal digits, got {source!r}")
-    return PackedPhoto(data.numpy().tobytes(), label, seen, source)
+    return PackedPhoto(data.numpy().tobytes(), label, in_training_set, source)
 
 
 def _trained_on(hashes: object) -> tuple[str, ...]:

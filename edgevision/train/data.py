@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgevision.errors import DataError
-from edgevision.evaluate.dataset import Dataset, overlap, read_dataset
+from edgevision.evaluate.data.dataset import Dataset, overlap, read_dataset
 from edgevision.tasks.results import Label
 from edgevision.train.options import TrainOptions
 

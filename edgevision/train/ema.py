@@ -1,4 +1,4 @@
-"""The exponential moving average of a network's weights: what is judged and kept."""
+"""The exponential moving average of a network's weights: what is validated and kept."""
 
 from __future__ import annotations
 

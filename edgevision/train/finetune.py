@@ -1,7 +1,7 @@
 """Short training of a network that is there already, such as a pruned one, with another as its teacher.
 
 The pieces are the trainer's: batches, losses, averaged weights, clock. What differs is that networks come and go in
-memory, and that nothing is judged or written.
+memory, and that nothing is validated or written.
 """
 
 from __future__ import annotations

@@ -34,8 +34,9 @@ class Teacher:
     def __init__(self, path: Path, labels: Sequence[Label], student: PreprocessSpec, device: torch.device) -> None:
         """Raises ModelFileError for a file that is no checkpoint, InputError when its classes are others."""
         checkpoint = load_checkpoint(path)
-        if checkpoint.output != "logits":
-            raise InputError(f"a teacher gives logits, but {path} gives {checkpoint.output}")
+        layouts = [output.layout for output in checkpoint.task.outputs]
+        if layouts != ["logits"]:
+            raise InputError(f"a teacher gives logits, but {path} gives {', '.join(layouts)}")
         places = {label: place for place, label in enumerate(checkpoint.labels)}
         if missing := [label.name for label in labels if label not in places]:
             raise InputError(

@@ -34,7 +34,7 @@ class TrainOptions:
 
     Optimiser: AdamW; ``lr`` for the network, ``head_lr`` for the last layer; a step is made of ``accumulate`` batches
     of ``batch`` photos; gradients are cut at norm ``clip_norm``. ``ema``: decay of the averaged weights, which are
-    what is judged and kept.
+    what is validated and kept.
 
     ``mixup`` and ``cutmix``: probability for each batch. ``teacher``: a checkpoint to distil from; the loss is then
     ``distil_weight`` × KL at ``distil_temperature`` and the rest from the labels.

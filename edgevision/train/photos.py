@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgevision.decode import read_image, resize_to_fit
-from edgevision.evaluate.dataset import Dataset, split_by_content
+from edgevision.evaluate.data.dataset import Dataset, split_by_content
 from edgevision.train.checkpoint import PackedPhoto, PhotoPack
 
 PACK_BYTES = 8_000_000
@@ -18,25 +18,31 @@ SIDE_SCALE = 1.25  # longest side, in the model's sizes: enough for any fit, and
 
 
 def make_pack(train: Dataset, val: Dataset | None, size: int, max_bytes: int = PACK_BYTES) -> PhotoPack:
-    """Choose and shrink photos: half of the bytes to calibrate on, half to judge by.
+    """Choose and shrink photos: half of the bytes to calibrate on, half to validate with.
 
-    With ``val`` (photos the network has not learnt from), half of it by content is for judging; the other half
-    calibrates, together with training photos (``seen``), in equal shares. Without, both halves come from the training
-    photos, and all are ``seen``. Photos are divided by content, and chosen class by class in the order of their hashes: the same
+    With ``val`` (photos the network has not learnt from), half of it by content validates; the other half
+    calibrates, together with training photos (``in_training_set``), in equal shares. Without, both halves come from the training
+    photos, and all are ``in_training_set``. Photos are divided by content, and chosen class by class in the order of their hashes: the same
     photos give the same pack, whatever their names.
     """
     half = max_bytes // 2
     if val is None or len(val) < 2:
-        calibration, judge = split_by_content(train)
-        return PhotoPack(_choose(calibration, size, half, seen=True), _choose(judge, size, half, seen=True))
+        calibration, validation = split_by_content(train)
+        return PhotoPack(
+            _choose(calibration, size, half, in_training_set=True),
+            _choose(validation, size, half, in_training_set=True),
+        )
     learnt = set(train.content_hashes)
     fresh = val.select([i for i, content in enumerate(val.content_hashes) if content not in learnt])
     if len(fresh) < 2:
         return make_pack(train, None, size, max_bytes)
-    kept, judge = split_by_content(fresh)
-    unseen = _choose(kept, size, half // 2, seen=False)
+    kept, validation = split_by_content(fresh)
+    unseen = _choose(kept, size, half // 2, in_training_set=False)
     left = half - sum(len(photo.data) for photo in unseen)
-    return PhotoPack(_choose(train, size, left, seen=True) + unseen, _choose(judge, size, half, seen=False))
+    return PhotoPack(
+        _choose(train, size, left, in_training_set=True) + unseen,
+        _choose(validation, size, half, in_training_set=False),
+    )
 
 
 def encode_photo(path: Path, size: int) -> bytes:
@@ -50,7 +56,7 @@ def encode_photo(path: Path, size: int) -> bytes:
     return original if len(original) <= len(encoded) else encoded
 
 
-def _choose(dataset: Dataset, size: int, max_bytes: int, *, seen: bool) -> tuple[PackedPhoto, ...]:
+def _choose(dataset: Dataset, size: int, max_bytes: int, *, in_training_set: bool) -> tuple[PackedPhoto, ...]:
     """One photo of each class, then another of each, until ``max_bytes`` are full."""
     chosen, hashes = [], dataset.content_hashes
     for index in _round_robin(dataset.truth.tolist(), hashes):
@@ -58,7 +64,7 @@ def _choose(dataset: Dataset, size: int, max_bytes: int, *, seen: bool) -> tuple
         if len(data) > max_bytes:
             break
         max_bytes -= len(data)
-        chosen.append(PackedPhoto(data, int(dataset.truth[index]), seen, hashes[index]))
+        chosen.append(PackedPhoto(data, int(dataset.truth[index]), in_training_set, hashes[index]))
     return tuple(chosen)
 
 

@@ -55,7 +55,7 @@ class Progress(Protocol):
         """A step is done."""
 
     def epoch(self, report: EpochReport) -> None:
-        """An epoch is done and judged."""
+        """An epoch is done and validated."""
 
     def close(self) -> None:
         """The run is over, well or not."""

@@ -1,6 +1,6 @@
 """The training run: photos in, checkpoint out.
 
-One optimiser step after the other, each a function of the seed, its number and how far the run is. What is judged and
+One optimiser step after the other, each a function of the seed, its number and how far the run is. What is validated and
 kept are the averaged weights. See ``TrainOptions`` for what can be chosen.
 """
 
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from edgevision.errors import EdgeVisionError, InputError
 from edgevision.files import ensure_writable, is_same_file
 from edgevision.machine import package_versions, usable_cores
+from edgevision.tasks.classify import classify_spec
 from edgevision.train import backbones
 from edgevision.train.checkpoint import Checkpoint, save_checkpoint, short_hashes
 from edgevision.train.compute import Compute, choose_compute, training_process
@@ -161,7 +162,7 @@ class _Run:
         self.saved_at = time.monotonic()
 
     def run(self) -> TrainResult:
-        """Train, judge, write."""
+        """Train, validate, write."""
         stopped = self._train()
         model = self.ema.model
         if self.best_state is not None and self.options.patience is not None:
@@ -175,7 +176,7 @@ class _Run:
             arch_options=dict(self.options.arch_options),
             state_dict={name: value.detach().cpu() for name, value in model.state_dict().items()},
             preprocess=self.spec,
-            labels=self.data.labels,
+            task=classify_spec(self.data.labels),
             photos=photos,
             training=self._record(score, stopped),
             trained_on=short_hashes(self.data.train.content_hashes),

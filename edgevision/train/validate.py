@@ -1,4 +1,4 @@
-"""Judging a network while it trains, on photos prepared exactly as at run time."""
+"""Validating a network while it trains, on photos prepared exactly as at run time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgevision.decode import read_image
-from edgevision.evaluate.dataset import Dataset
+from edgevision.evaluate.data.dataset import Dataset
 from edgevision.frames import Frame
 from edgevision.preprocess import Preprocessor, PreprocessSpec
 from edgevision.train.compute import Compute
@@ -44,7 +44,7 @@ class Validation:
 
     @torch.no_grad()
     def score(self, model: nn.Module, compute: Compute, *, exact: bool = False) -> Score:
-        """Judge ``model``; in float32 where ``exact``, else in the precision it trains in."""
+        """Score ``model``; in float32 where ``exact``, else in the precision it trains in."""
         model.eval()
         right1 = right5 = 0
         loss = 0.0

@@ -40,7 +40,7 @@ def test_norms_are_those_of_the_photos():
     from torch import nn
 
     from benchmarks.networks import NORM_BATCH, estimate_norms
-    from edgevision.compiler.photos import prepared, random_pictures
+    from edgevision.compiler.data.photos import prepared, random_pictures
     from edgevision.preprocess import PreprocessSpec
 
     torch.manual_seed(0)
@@ -59,7 +59,7 @@ def test_static_batch_changes_no_answer(batch):
     import onnx
 
     from benchmarks.peers_int8 import with_static_batch
-    from edgevision.compiler.agreement import graph_outputs
+    from edgevision.compiler.answers import run_graph
 
     weight = onnx.numpy_helper.from_array(np.random.default_rng(1).normal(size=(4, 3, 3, 3)).astype(np.float32), "w")
     nodes = [onnx.helper.make_node("Conv", ["input", "w"], ["y"]), onnx.helper.make_node("Flatten", ["y"], ["output"])]
@@ -75,7 +75,8 @@ def test_static_batch_changes_no_answer(batch):
     shapes = [value.type.tensor_type.shape for value in (*body.input, *body.output)]
     assert [shape.dim[0].dim_value for shape in shapes] == [batch, batch]
     tensor = np.random.default_rng(0).random((batch, 3, 8, 8), np.float32)
-    np.testing.assert_array_equal(graph_outputs(fixed, [tensor]), graph_outputs(graph, [tensor]))
+    (expected,), (found,) = run_graph(graph, [tensor]), run_graph(fixed, [tensor])
+    np.testing.assert_array_equal(found["output"], expected["output"])
 
 
 @pytest.mark.parametrize(("noise", "expected_db"), [(0.0, np.inf), (0.1, 20.0), (1.0, 0.0)])
@@ -84,3 +85,44 @@ def test_sqnr(noise, expected_db):
 
     reference = np.full((2, 5), 3.0, np.float32)
     assert sqnr_db(reference, reference * np.float32(1 + noise)) == pytest.approx(expected_db, abs=1e-4)
+
+
+def test_detector_answers_are_all_of_its_output():
+    """Boxes and scores both count in the divergence, and are found again in the digest."""
+    from benchmarks.networks import CLASSES, measure_of
+    from benchmarks.never_slower import BOXES, parts_of
+    from edgevision.tasks.classify import classify_spec
+    from edgevision.tasks.results import Label
+
+    measure = measure_of(classify_spec([Label(i, str(i)) for i in range(CLASSES)]), is_detector=True)
+    output = np.random.default_rng(0).normal(size=(2, BOXES + CLASSES, 6)).astype(np.float32)
+    reference = measure.digest({"output": output})
+    boxes, scores = parts_of(reference)
+    np.testing.assert_array_equal(boxes, output[:, :BOXES])
+    np.testing.assert_array_equal(scores, output[:, BOXES:])
+    assert measure.divergence(reference, reference) == 0
+    for channel in (0, BOXES):  # a box's side, a class's score
+        changed = output.copy()
+        changed[0, channel, 3] += 1
+        powers, others = (np.exp(x.astype(np.float64).reshape(2, -1)) for x in (output, changed))
+        p, q = (x / x.sum(1, keepdims=True) for x in (powers, others))
+        expected = np.mean(np.sum(p * np.log(p / q), axis=1))
+        assert measure.divergence(reference, measure.digest({"output": changed})) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("wrong", "passed"), [(0, True), (1, True), (3, False)])
+def test_verdict_counts_wrong_answers_by_the_default_budget(wrong, passed):
+    """One of 400 is within half a point, three are not; how sure the answers are counts for nothing."""
+    from benchmarks.networks import measure_of
+    from benchmarks.never_slower import verdict_on
+    from edgevision.tasks.classify import classify_spec
+    from edgevision.tasks.results import Label
+
+    truth = [photo % 4 for photo in range(400)]
+    measure = measure_of(classify_spec([Label(i, str(i)) for i in range(4)]), is_detector=False)
+    sure = 20 * np.eye(4, dtype=np.float32)[truth]
+    unsure = 0.1 * np.eye(4, dtype=np.float32)[[(c + 1) % 4 if i < wrong else c for i, c in enumerate(truth)]]
+    reference, own = measure.digest({"output": sure}), measure.digest({"output": unsure})
+    found = verdict_on(measure, reference, own, truth)
+    assert (found.value, found.drop) == (100 - wrong / 4, wrong / 4)
+    assert found.passed is passed

@@ -16,6 +16,7 @@ import pytest
 from edgevision.bundle.manifest import Environment, GraphEntry, Latency, Manifest, VariantEntry, Verdict
 from edgevision.bundle.writer import write_bundle
 from edgevision.preprocess.spec import PreprocessSpec
+from edgevision.tasks.classify import classify_spec
 from edgevision.tasks.results import Label
 
 
@@ -58,9 +59,7 @@ def manifest() -> Manifest:
         name="shelf",
         created="2025-01-02T03:04:05+00:00",
         edgevision="0.1.0",
-        task="classify",
-        labels=(Label(7, "Äpfel"), Label(-3, "milk 1 l")),
-        output="logits",
+        task=classify_spec([Label(7, "Äpfel"), Label(-3, "milk 1 l")]),
         preprocess=PreprocessSpec(224, 192, mean=(127.0,) * 3, std=(128.0,) * 3),
         graphs={
             "int8": GraphEntry("graphs/int8.onnx", "int8", "x86-vnni", ("head",)),
@@ -68,21 +67,22 @@ def manifest() -> Manifest:
         },
         variants=(
             VariantEntry(
-                "fast", "int8", "openvino", "float32", 1.25, 0.4, "golden/fast.npy", (Latency(1, 1, 2.5, 2.75),),
-                {"int8": 49}, 91.25,
+                "fast", "int8", "openvino", "float32", {"temperature": 1.25, "threshold": 0.4},
+                {"scores": "golden/fast.npy"}, (Latency(1, 1, 2.5, 2.75),), {"int8": 49}, 91.25,
             ),
             VariantEntry(
-                "base", "float", "onnxruntime", "float32", 1.0, 0.5, "golden/base.npy",
+                "base", "float", "onnxruntime", "float32", {"temperature": 1.0, "threshold": 0.5},
+                {"scores": "golden/base.npy"},
                 verdict=Verdict("top1", 30, 90.0, 89.0, 1.0, (0.0, 2.0), 0.95, 2, 0, 0.5, False, False, "too much"),
             ),
         ),
         chosen="fast",
         source={"file": "model.pt", "sha256": "0" * 64, "arch": None, "sizes": [1, 2.5, True]},
-        data={"calibration": {"n": 12}, "judge": {"n": 30}},
+        data={"calibration": {"n": 12}, "validation": {"n": 30}},
         environment=Environment("Some CPU", "x86_64", ("avx2", "vnni"), 2, "Linux", {"numpy": "2.0"}),
         verdict=Verdict("top1", 30, 90.0, 90.0, 0.0, (-0.25, 0.25), 0.95, 1, 1, 0.5, True, True),
         golden_frames=("golden/0.png", "golden/1.png"),
-        golden_reference="golden/reference.npy",
+        golden_reference={"scores": "golden/reference.npy"},
     )  # fmt: skip
 
 

@@ -103,7 +103,7 @@ def test_the_digest_is_exact(bundle_bytes, digest):
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
-        (SCHEMA_VERSION + 1, r"version 2 \(made by edgevision '0.1.0'\).*pip install --upgrade edgevision.*compile"),
+        (SCHEMA_VERSION + 1, r"version 3 \(made by edgevision '0.1.0'\).*pip install --upgrade edgevision.*compile"),
         (0, "compile the model again"),
         (None, "compile the model again"),
         ("1", "compile the model again"),
@@ -240,9 +240,10 @@ def test_golden_frames_are_the_pictures(bundle_path):
     with open_bundle(bundle_path) as bundle:
         frames = bundle.golden_frames()
         reference = bundle.golden_outputs(bundle.manifest.golden_reference)
-        with pytest.raises(BundleError, match=r"golden/0\.png is not a float32"):
-            bundle.golden_outputs("golden/0.png")
+        with pytest.raises(BundleError, match=r"golden/0\.png is not an \.npy array"):
+            bundle.golden_outputs({"scores": "golden/0.png"})
     for seed, (frame, (height, width)) in enumerate(zip(frames, [(3, 4), (5, 3)], strict=True)):
         rgb = np.random.default_rng(seed).integers(0, 256, (height, width * 3), np.uint8).reshape(height, width, 3)
         np.testing.assert_array_equal(frame, rgb[..., ::-1])
-    np.testing.assert_array_equal(reference, np.array([[2, -1], [0, 1]], np.float32))
+    assert list(reference) == ["scores"]
+    np.testing.assert_array_equal(reference["scores"], np.array([[2, -1], [0, 1]], np.float32))

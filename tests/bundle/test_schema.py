@@ -9,7 +9,9 @@ import pytest
 
 from edgevision.bundle.manifest import Entry, Manifest
 from edgevision.bundle.schema import manifest_json, parse_manifest, read_manifest
-from edgevision.errors import BundleError
+from edgevision.errors import BundleError, InputError
+from edgevision.tasks import registry
+from edgevision.tasks.registry import TaskType, make_task, register_task
 
 DELETE = object()
 
@@ -43,8 +45,9 @@ def test_round_trip(data, manifest):
 
 
 def test_whole_numbers_become_floats(data):
-    parsed = parse_manifest(put(data, "variants>0>temperature", 2))
-    assert type(parsed.variants[0].temperature) is float
+    parsed = parse_manifest(put(put(data, "variants>0>metric", 90), "variants>0>parameters>temperature", 2))
+    assert type(parsed.variants[0].metric) is float
+    assert type(make_task(parsed.task_of(parsed.variants[0])).temperature) is float
 
 
 def test_without_a_verdict(data):
@@ -54,7 +57,7 @@ def test_without_a_verdict(data):
 
 
 @pytest.mark.parametrize(
-    "path", ["variants>0>metric", "variants>1>verdict", "variants>0>latency", "graphs>int8>float_parts"]
+    "path", ["variants>0>metric", "variants>1>verdict", "variants>0>latency", "graphs>int8>float_fallback"]
 )
 def test_keys_with_a_default_may_be_missing(data, path):
     parse_manifest(put(data, path, DELETE))
@@ -74,20 +77,26 @@ def test_keys_with_a_default_may_be_missing(data, path):
         ("name", 3, "name: expected a string, got 3"),
         ("name", None, "name: expected a string, got None"),
         ("name", "\ud800", "name: expected Unicode text"),
-        ("labels", {}, "labels: expected a list, got an object"),
-        ("labels", "ab", "labels: expected a list, got 'ab'"),
-        ("labels>0", [1, "a"], r"labels\[0\]: expected an object, got a list"),
-        ("labels>1>id", 1.0, r"labels\[1\].id: expected a whole number, got 1.0"),
-        ("labels>1>id", True, r"labels\[1\].id: expected a whole number, got True"),
-        ("labels>1>id", "1", r"labels\[1\].id: expected a whole number, got '1'"),
+        ("task", "classify", "task: a task spec has the keys kind, labels, outputs and parameters, got str"),
+        ("task>kind", DELETE, "task: a task spec has the keys kind, labels, outputs and parameters, got"),
+        ("task>extra", 1, "task: a task spec has the keys kind, labels, outputs and parameters, got"),
+        ("task>labels", {}, "task: the labels of a task are a list, got dict"),
+        ("task>labels", "ab", "task: the labels of a task are a list, got str"),
+        ("task>labels>0", [1, "a"], r"task: a label of a task has the keys \['id', 'name'\], got \[1, 'a'\]"),
+        ("task>labels>1>id", 1.0, "task: a label of a task has as id a int, got 1.0"),
+        ("task>labels>1>id", True, "task: a label of a task has as id a int, got True"),
+        ("task>labels>1>id", "1", "task: a label of a task has as id a int, got '1'"),
+        ("task>labels>1>name", "\ud800", r"task.labels\[1\].name: expected Unicode text"),
+        ("task>parameters", {"threshold": float("nan")}, "task.parameters.threshold: expected a finite number"),
         ("graphs", [], "graphs: expected an object, got a list"),
         ("graphs>int8", "x", "graphs.int8: expected an object, got 'x'"),
-        ("graphs>int8>float_parts", ["a", 1], r"graphs.int8.float_parts\[1\]: expected a string"),
-        ("variants>0>temperature", "x", r"variants\[0\].temperature: expected a number, got 'x'"),
-        ("variants>0>temperature", True, r"variants\[0\].temperature: expected a number, got True"),
-        ("variants>0>temperature", float("nan"), r"variants\[0\].temperature: expected a finite number"),
-        ("variants>0>temperature", float("inf"), r"variants\[0\].temperature: expected a finite number"),
-        ("variants>0>temperature", 10**400, r"variants\[0\].temperature: expected a finite number"),
+        ("graphs>int8>float_fallback", ["a", 1], r"graphs.int8.float_fallback\[1\]: expected a string"),
+        ("variants>0>parameters", [], r"variants\[0\].parameters: expected an object, got a list"),
+        ("variants>0>parameters>temperature", "x", r"variants\[0\].parameters: temperature is a finite number, got 'x'"),
+        ("variants>0>parameters>temperature", True, r"variants\[0\].parameters: temperature is a finite number, got True"),
+        ("variants>0>parameters>temperature", float("nan"), r"variants\[0\].parameters.temperature: expected a finite number"),
+        ("variants>0>parameters>temperature", float("inf"), r"variants\[0\].parameters.temperature: expected a finite number"),
+        ("variants>0>parameters>temperature", 10**400, r"variants\[0\].parameters.temperature: expected a finite number"),
         ("variants>0>metric", "x", r"variants\[0\].metric: expected a number"),
         ("variants>0>layer_precisions", {"int8": 1.5}, r"variants\[0\].layer_precisions.int8: expected a whole number"),
         ("verdict>interval", [1], "verdict.interval: expected a list of 2"),
@@ -101,28 +110,36 @@ def test_keys_with_a_default_may_be_missing(data, path):
         ("preprocess>height", 0, "preprocess: preprocess height"),
         ("preprocess>std", [1, 1, 0], "preprocess: preprocess std"),
         # between values
-        ("task", "juggle", "task: expected one of classify, got 'juggle'"),
-        ("output", "scores", "output: expected one of logits, probabilities"),
-        ("labels", [], "labels: expected at least one"),
-        ("labels>1>id", 7, "labels: expected a different id each, got 7 twice"),
+        ("task>kind", "", "task: the kind of a task is a word, such as 'classify', got ''"),
+        ("task>outputs>0>layout", "scores", r"task: output is one of \['logits', 'probabilities'\], got 'scores'"),
+        ("task>outputs>0>role", "boxes", "task: expected an output for the role 'scores'"),
+        ("task>outputs", [], "task: a classifier has one output, got 0"),
+        ("task>labels", [], "task: a classifier has at least 2 labels, got 0"),
+        ("task>labels>1>id", 7, "task: labels have different ids; got 2 labels, some with the same id"),
+        ("task>parameters", {"speed": 1}, "task: a classifier has the parameters temperature, threshold and top, got"),
         ("chosen", "slow", "chosen: expected one of fast, base, got 'slow'"),
         ("graphs", {}, "graphs: expected at least one"),
         ("graphs>int8>entry", "graphs/x.onnx", "graphs.int8.entry: expected an entry of the bundle, got 'graphs/x.onnx'"),
         ("variants", [], "variants: expected at least one"),
         ("variants>1>id", "fast", "variants: expected a different id each, got 'fast' twice"),
         ("variants>1>graph", "x", r"variants\[1\].graph: expected one of int8, float, got 'x'"),
-        ("variants>1>golden", "golden/x.npy", r"variants\[1\].golden: expected an entry"),
-        ("variants>0>temperature", 0, r"variants\[0\].temperature: expected a number above 0, got 0.0"),
-        ("variants>0>temperature", -1, r"variants\[0\].temperature: expected a number above 0"),
-        ("variants>0>threshold", 1.01, r"variants\[0\].threshold: expected 0…1, got 1.01"),
-        ("variants>0>threshold", -0.1, r"variants\[0\].threshold: expected 0…1"),
+        ("variants>1>golden", "golden/x.npy", r"variants\[1\].golden: expected an object, got 'golden/x.npy'"),
+        ("variants>1>golden", {}, r"variants\[1\].golden: expected at least one"),
+        ("variants>1>golden>scores", "golden/x.npy", r"variants\[1\].golden.scores: expected an entry"),
+        ("variants>0>parameters>speed", 1, r"variants\[0\].parameters: a classifier has the parameters temperature"),
+        ("variants>0>parameters>temperature", 0, r"variants\[0\].parameters: temperature is within 1e-06…1e\+06, got 0"),
+        ("variants>0>parameters>temperature", -1, r"variants\[0\].parameters: temperature is within"),
+        ("variants>0>parameters>threshold", 1.01, r"variants\[0\].parameters: threshold is within 0…1, got 1.01"),
+        ("variants>0>parameters>threshold", -0.1, r"variants\[0\].parameters: threshold is within 0…1"),
         ("variants>0>latency>0>threads", 0, r"variants\[0\].latency\[0\].threads: expected at least 1"),
         ("variants>0>latency>0>p50_ms", -1, r"variants\[0\].latency\[0\].p50_ms: expected at least 0"),
         ("variants>0>latency>0>p90_ms", 1, r"variants\[0\].latency\[0\].p90_ms: expected at least 2.5"),
         ("golden_frames", [], "golden_frames: expected at least one"),
         ("golden_frames", ["golden/0.png"] * 2, "golden_frames: expected a different name each, got 'golden/0.png' twice"),
         ("golden_frames", ["golden/9.png"], r"golden_frames\[0\]: expected an entry"),
-        ("golden_reference", "x", "golden_reference: expected an entry"),
+        ("golden_reference", "x", "golden_reference: expected an object, got 'x'"),
+        ("golden_reference", {}, "golden_reference: expected at least one"),
+        ("golden_reference>scores", "x", "golden_reference.scores: expected an entry"),
         ("entries>golden/0.png>sha256", "0F" * 32, "entries.golden/0.png.sha256: expected 64 hexadecimal digits"),
         ("entries>golden/0.png>sha256", "00", "entries.golden/0.png.sha256: expected 64 hexadecimal digits"),
         ("entries>golden/0.png>size", -1, "entries.golden/0.png.size: expected 0…1073741824, got -1"),
@@ -133,7 +150,7 @@ def test_keys_with_a_default_may_be_missing(data, path):
         ("verdict>confidence", 95, "verdict.confidence: expected 0…1"),
         ("verdict>interval", [1, 0], "verdict.interval: expected its lower end first"),
         ("verdict>passed", False, "verdict.proven: expected false, because passed is false"),
-        ("verdict>n", 0, "verdict.proven: expected false, because no photo judged"),
+        ("verdict>n", 0, "verdict.proven: expected false, because no photo was shown"),
         ("verdict>interval", [-0.25, 0.51], "verdict.proven: expected false, because the interval's upper end of 0.51 is above 0.5"),
         ("verdict>drop", 0.51, "verdict.passed: expected false, because the drop of 0.51 is above 0.5"),
         ("verdict>max_drop", -1.0, "verdict.passed: expected false, because the drop of 0 is above -1"),
@@ -150,6 +167,39 @@ def test_refusals_name_the_place(data, path, value, message):
     with pytest.raises(BundleError, match=f"^{message}") as raised:
         parse_manifest(put(data, path, value))
     assert len(str(raised.value)) < 400
+
+
+def test_of_a_task_that_nobody_here_brings_nothing_is_said(data, monkeypatch):
+    """Such a bundle can be inspected; as soon as the task is there, its spec has to suit it."""
+    juggling = put(
+        put(data, "task>kind", "juggle"), "variants>0>parameters", {"balls": 3, "hands": [1, {"left": True}]}
+    )
+    manifest = parse_manifest(juggling)
+    assert manifest.task.kind == "juggle"
+    assert manifest.task_of(manifest.variants[0]).parameters == {"balls": 3, "hands": [1, {"left": True}]}
+    assert parse_manifest(json.loads(manifest_json(manifest))) == manifest
+
+    def make(spec):
+        if spec.parameters.get("balls", 3) < 5:
+            raise InputError("five balls at least")
+
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    register_task(TaskType("juggle", make, lambda *_: None))
+    with pytest.raises(BundleError, match=r"^task: five balls at least"):
+        parse_manifest(juggling)
+
+
+def test_a_metric_that_counts_no_photos_has_no_flips(data):
+    verdict = parse_manifest(put(put(data, "verdict>lost", None), "verdict>gained", None)).verdict
+    assert (verdict.lost, verdict.gained) == (None, None)
+    assert "lost" not in verdict.sentence()
+    assert "1 lost, 1 gained" in parse_manifest(data).verdict.sentence()
+
+
+def test_parameters_of_a_variant_go_over_those_of_the_task(data):
+    manifest = parse_manifest(put(data, "task>parameters", {"threshold": 0.9, "top": 1}))
+    assert manifest.task_of(manifest.variants[0]).parameters == {"threshold": 0.4, "top": 1, "temperature": 1.25}
+    assert manifest.task.parameters == {"threshold": 0.9, "top": 1}
 
 
 @pytest.mark.parametrize(("key", "value"), [("drop", 0.5 + 1e-12), ("interval", [0, 0.5 + 1e-12]), ("max_drop", 0.25)])

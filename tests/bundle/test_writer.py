@@ -52,7 +52,7 @@ def test_another_zip_reader_agrees(bundle_path, entries):
         assert z.read("manifest.sha256").decode() == hashlib.sha256(text).hexdigest()
         data = json.loads(text)
     assert data["proven"] is True
-    assert data["labels"][0] == {"id": 7, "name": "Äpfel"}
+    assert data["task"]["labels"][0] == {"id": 7, "name": "Äpfel"}
     assert data["entries"]["golden/0.png"]["sha256"] == hashlib.sha256(entries["golden/0.png"]).hexdigest()
 
 
@@ -65,8 +65,11 @@ def test_another_zip_reader_agrees(bundle_path, entries):
         (lambda m, e: (m, {**e, "manifest.json": b""}), "made by the writer"),
         (lambda m, e: (m, {**e, "manifest.sha256": b""}), "made by the writer"),
         (lambda m, e: (m, {**e, "golden/1.png": b"GIF89a"}), "golden/1.png is not a PNG"),
-        (lambda m, e: (m, {**e, "golden/base.npy": b""}), "golden/base.npy is not a float32"),
-        (lambda m, e: (replace(m, labels=(*m.labels, Label(9, "x"))), e), r"shape \(2, 3\)"),
+        (lambda m, e: (m, {**e, "golden/base.npy": b""}), "golden/base.npy is not an .npy"),
+        (
+            lambda m, e: (replace(m, task=replace(m.task, labels=(*m.labels, Label(9, "x")))), e),
+            r"'fast' are none of its task.*shape \(2, 2\), expected \(n, 3\)",
+        ),
         (lambda m, e: (replace(m, source={"bytes": np.float32(1)}), e), "JSON does not have"),
         (lambda m, e: (replace(m, source={"x": float("nan")}), e), "JSON does not have"),
         (lambda m, e: (replace(m, name="\ud800"), e), "JSON does not have"),
@@ -129,7 +132,8 @@ def test_targets_that_cannot_be(tmp_path, manifest, entries, target, kind, messa
 def test_a_long_life_of_variants(tmp_path, manifest, entries):
     """Many variants and labels still make a readable manifest."""
     variants = tuple(
-        VariantEntry(f"v{i}", "float", "onnxruntime", "float32", 1.0, 0.5, "golden/base.npy") for i in range(300)
+        VariantEntry(f"v{i}", "float", "onnxruntime", "float32", {"threshold": 0.5}, {"scores": "golden/base.npy"})
+        for i in range(300)
     )
     write_bundle(tmp_path / "m.edge", replace(manifest, variants=variants, chosen="v299"), entries)
     with open_bundle(tmp_path / "m.edge") as bundle:

@@ -92,7 +92,7 @@ def onnx_model(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compile with ONNX Runtime alone, and measure memory and load time without a process of its own."""
-    from edgevision.compiler import measure
+    from edgevision.compiler.select import measure
 
     def footprint(variant: Any, threads: int) -> tuple[float, int]:
         return 1.0, 1

@@ -49,7 +49,7 @@ def test_inspect(edgevision, color_bundle):
         "color",
         "onnxruntime-int8 (chosen)",
         "8×8 rgb",
-        "on 1000 judge photos; drop +0.00",
+        "on 1000 validation photos; drop +0.00",
         "proven",
         "yes",
         "blue",
@@ -59,7 +59,7 @@ def test_inspect(edgevision, color_bundle):
     assert data["chosen"] == "onnxruntime-int8"
     assert data["proven"] is True
     assert len(data["id"]) == 64
-    assert [label["name"] for label in data["labels"]] == ["red", "green", "blue"]
+    assert [label["name"] for label in data["task"]["labels"]] == ["red", "green", "blue"]
 
 
 def test_verify(edgevision, color_bundle):
@@ -235,7 +235,7 @@ def test_doctor_without_an_engine(edgevision, monkeypatch):
 
 def test_eval_of_a_bundle(edgevision, color_bundle, photos, tmp_path):
     path = color_bundle()
-    done = edgevision("eval", path, "--data", photos, "--unknown", photos / "red")
+    done = edgevision("eval", path, "--data", photos, "--ood-data", photos / "red")
     assert (done.status, done.err) == (0, "")
     assert "top-1" in done.out
     assert "100.00 %" in done.out
@@ -271,10 +271,13 @@ def test_eval_of_an_onnx_file(edgevision, onnx_model, photos):
     assert (done.status, done.err) == (0, "")
     assert done.json["models"][0]["metrics"]["top1"] == 100.0
     unknown = done.json["models"][0]["unknown"]
-    assert (unknown["threshold"], unknown["kept"]) == (None, None)  # it carries no photos to fit a threshold on
-    text = edgevision("eval", *onnx_model, "--data", photos, "--unknown", photos / "red", "--threads", 1).out
+    assert (unknown["threshold"], unknown["true_accept_rate"]) == (
+        None,
+        None,
+    )  # it carries no photos to fit a threshold on
+    text = edgevision("eval", *onnx_model, "--data", photos, "--ood-data", photos / "red", "--threads", 1).out
     lines = {line.split("  ")[0].strip(): line for line in text.splitlines() if "  " in line}
-    assert lines["right answers kept as known"].rstrip().endswith("–")
+    assert lines["true-accept rate"].rstrip().endswith("–")
     assert lines["false accepts"].rstrip().endswith("–")
 
 
@@ -306,28 +309,28 @@ def test_compile_text_and_json(edgevision, onnx_model, photos, quick, tmp_path):
 def test_eval_beside_float_uses_what_compile_fitted_for_it(
     edgevision, onnx_model, photos, quick, tmp_path, monkeypatch
 ):
-    from edgevision.compiler import judge
+    from edgevision.evaluate.tasks import classify_fit
 
-    monkeypatch.setattr(judge, "MIN_UNSEEN", 3)
+    monkeypatch.setattr(classify_fit, "MIN_UNSEEN", 3)
     target = tmp_path / "a.edge"
     assert edgevision("compile", *onnx_model, "--data", photos, "--int8", "-o", target).status == 0
     done = edgevision("eval", target, "--against", *onnx_model, "--data", photos, "--json")
     int8, floating = (model["unknown"]["threshold"] for model in done.json["models"])
     assert 0 < int8 < 1
-    assert floating == edgevision("inspect", target, "--json").json["source"]["float"]["threshold"]
+    assert floating == edgevision("inspect", target, "--json").json["source"]["float"]["parameters"]["threshold"]
 
 
 @pytest.mark.requires("torch", "onnx")
 def test_compile_beyond_the_budget_leaves_the_old_bundle(edgevision, onnx_model, photos, quick, tmp_path, monkeypatch):
     from dataclasses import replace
 
-    from edgevision.compiler import judge
+    from edgevision.compiler.select import budget
 
     target = tmp_path / "model.edge"
     target.write_bytes(b"the old one")
-    true = judge.verdict
+    true = budget.verdict
     monkeypatch.setattr(
-        judge, "verdict", lambda *a, **k: replace(true(*a, **k), drop=9.0, passed=False, proven=False, lost=6)
+        budget, "verdict", lambda *a, **k: replace(true(*a, **k), drop=9.0, passed=False, proven=False, lost=6)
     )
     done = edgevision("compile", *onnx_model, "--data", photos, "--int8", "-o", target)
     assert done.status == 3

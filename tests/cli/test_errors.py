@@ -37,8 +37,9 @@ def models(tmp_path_factory) -> dict[str, bytes]:
     import torch
     from torch import nn
 
-    from edgevision.compiler.quiet import quiet
+    from edgevision.compiler.sources.quiet import quiet
     from edgevision.preprocess import preset
+    from edgevision.tasks.classify import classify_spec
     from edgevision.tasks.results import Label
     from edgevision.train.backbones import build
     from edgevision.train.checkpoint import Checkpoint, save_checkpoint
@@ -50,9 +51,9 @@ def models(tmp_path_factory) -> dict[str, bytes]:
         torch.jit.save(torch.jit.trace(net, torch.zeros(1, 3, 8, 8)), folder / "script.pt")
         torch.export.save(torch.export.export(net, (torch.zeros(1, 3, 8, 8),)), folder / "exported.pt2")
     options = {"width": 0.1, "depth": 0.1, "features": 8}
-    labels = tuple(Label(i, str(i)) for i in range(3))
     state = build("lite0", 3, **options).state_dict()
-    save_checkpoint(folder / "checkpoint.pt", Checkpoint("lite0", state, preset("lite", 32, 32), labels, options))
+    task = classify_spec([Label(i, str(i)) for i in range(3)])
+    save_checkpoint(folder / "checkpoint.pt", Checkpoint("lite0", state, preset("lite", 32, 32), task, options))
     (folder / "color.onnx").write_bytes((Path(__file__).parent.parent / "data" / "color.onnx").read_bytes())
     return {kind: (folder / kind).read_bytes() for kind in KINDS}
 
@@ -176,7 +177,7 @@ def spoil(path: Path, content: str | bytes) -> Path:
 
 CASES: dict[str, tuple[Callable[[Path, tuple, Path], list], int, str]] = {
     # name: (arguments from (folder, model with its options, photos), status, what is told)
-    "labels: too few": (lambda d, m, p: ["compile", *m[:4], spoil(d / "l", "a\nb\n"), *m[5:], "--data", p], 2, "3 outputs"),
+    "labels: too few": (lambda d, m, p: ["compile", *m[:4], spoil(d / "l", "a\nb\n"), *m[5:], "--data", p], 2, "shape (3,) and there are 2 labels"),
     "labels: missing": (lambda d, m, p: ["compile", *m[:4], d / "nope.txt", *m[5:], "--data", p], 2, "nope.txt"),
     "labels: empty": (lambda d, m, p: ["compile", *m[:4], spoil(d / "l", ""), *m[5:], "--data", p], 2, "at least one class"),
     "labels: binary": (lambda d, m, p: ["compile", *m[:4], spoil(d / "l", b"\xff\xfe\x00"), *m[5:], "--data", p], 2, "not text"),
@@ -204,7 +205,7 @@ CASES: dict[str, tuple[Callable[[Path, tuple, Path], list], int, str]] = {
     "int8 and float": (lambda d, m, p: ["compile", *m, "--int8", "--precision", "float"], 2, "contradict"),
     "threads": (lambda d, m, p: ["compile", *m, "--data", p, "--threads", -1], 2, "--threads"),
     "max-drop": (lambda d, m, p: ["compile", *m, "--data", p, "--max-drop", "nan"], 2, "--max-drop"),
-    "keep": (lambda d, m, p: ["compile", *m, "--data", p, "--keep", 1.5], 2, "--keep"),
+    "keep": (lambda d, m, p: ["compile", *m, "--data", p, "--true-accept-rate", 1.5], 2, "--true-accept-rate"),
     "batch": (lambda d, m, p: ["compile", *m, "--data", p, "--batch", 0], 2, "--batch"),
     "target: itself": (lambda d, m, p: ["compile", *m, "--data", p, "-o", m[0]], 2, "would be replaced"),
     "target: the labels": (lambda d, m, p: ["compile", *m, "--data", p, "-o", m[4]], 2, "would be replaced"),
@@ -294,10 +295,11 @@ def test_a_picture_that_would_fill_the_memory(edgevision, color_bundle, tmp_path
 
 
 def test_labels_cannot_steer_the_terminal(edgevision, color_bundle, photos):
+    from edgevision.tasks.classify import classify_spec
     from edgevision.tasks.results import Label
 
     labels = (Label(1, "[bold]red[/]"), Label(2, "gr\x1b[31mün"), Label(3, "bl\nue"))
-    path = color_bundle(manifest={"labels": labels})
+    path = color_bundle(manifest={"task": classify_spec(labels)})
     for arguments in (["predict", path, photos, "--top", 3], ["inspect", path, "--labels"]):
         done = edgevision(*arguments)
         assert done.status == 0

@@ -54,9 +54,9 @@ def files(tmp_path_factory: pytest.TempPathFactory, make_net: Callable[[], Any],
     """The network in each kind of file, by kind. All suffixes are ``.bin``: kinds are recognised by content."""
     import torch
 
-    from edgevision.compiler.export import export_float
-    from edgevision.compiler.quiet import quiet
-    from edgevision.compiler.source import SourceOptions, load_source
+    from edgevision.compiler.sources.export import export_float
+    from edgevision.compiler.sources.quiet import quiet
+    from edgevision.compiler.sources.source import SourceOptions, load_source
 
     folder = tmp_path_factory.mktemp("models")
     paths = {kind: folder / f"{kind}.bin" for kind in ("state", "wrapped", "legacy", "module", "script", "trace", "pt2",

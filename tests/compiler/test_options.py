@@ -15,7 +15,7 @@ from edgevision.errors import InputError
         ({"threads": 257}, "--threads"),
         ({"batch": 0}, "--batch is 1…256, got 0"),
         ({"max_drop": -0.1}, "--max-drop"),
-        ({"keep": 1.0}, "--keep"),
+        ({"true_accept_rate": 1.0}, "--true-accept-rate"),
         ({"calibration_limit": 15}, "at least 16"),
     ],
 )

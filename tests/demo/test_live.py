@@ -23,8 +23,8 @@ def test_the_checkpoint_is_small_and_knows_the_products():
     assert CHECKPOINT.stat().st_size <= 2_000_000
     checkpoint = load_checkpoint(CHECKPOINT)
     assert [label.name for label in checkpoint.labels] == [product.name for product in LISTED]
-    for photos in (checkpoint.photos.calibration, checkpoint.photos.judge):
-        assert not any(photo.seen for photo in photos)
+    for photos in (checkpoint.photos.calibration, checkpoint.photos.validation):
+        assert not any(photo.in_training_set for photo in photos)
         counts = np.bincount([photo.label for photo in photos])
         assert len(counts) == len(LISTED)
         assert counts.min() == counts.max() >= 4

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevision.engines import EngineOptions, TensorInfo, available_engines, open_engine
+from edgevision.engines import EngineOptions, available_engines, open_engine
 from edgevision.engines.host import ALIGNMENT_BYTES, one_line
 from edgevision.errors import EngineError, MissingExtraError
+from edgevision.tensors import TensorInfo
 
 
 def pictures(count, seed=0):

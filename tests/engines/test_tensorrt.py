@@ -1,4 +1,4 @@
-"""The TensorRT engine on a played TensorRT and driver (see fake_tensorrt.py), in each version that was recorded."""
+"""The TensorRT engine on a fake TensorRT and driver (see fake_tensorrt.py), in each version that was recorded."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import fake_tensorrt as fake
 import numpy as np
 import pytest
 
-from edgevision.engines import EngineOptions, TensorInfo, open_engine
-from edgevision.engines.tensorrt import TensorRtEngine, is_plan
+from edgevision.engines import EngineOptions, open_engine
+from edgevision.engines.tensorrt import TensorRtEngine, is_engine_file
 from edgevision.engines.tensorrt_build import BuildOptions, build_engine, load_tensorrt, version_of
 from edgevision.errors import EngineError, MissingExtraError
 from edgevision.frames import MemoryKind
+from edgevision.tensors import TensorInfo
 
 pytestmark = pytest.mark.requires("native")
 
@@ -60,7 +61,7 @@ def answer(batch):
 def test_builds_and_runs_in_each_version(make, driver, recorded):
     """Every call in it is one that the real bindings of that version have: fake_tensorrt.py sees to that."""
     lean = recorded not in fake.BUILDERS  # runs only
-    graph = build_engine(b"\x08", fake.make_tensorrt(NEWEST, driver)).plan if lean else b"\x08 a graph"
+    graph = build_engine(b"\x08", fake.make_tensorrt(NEWEST, driver)).engine_file if lean else b"\x08 a graph"
     with make(recorded, graph) as engine:
         assert engine.inputs == (TensorInfo("input", "float32", (None, 3, 8, 8)),)
         assert engine.outputs == (TensorInfo("output", "float32", (None, 3)),)
@@ -355,9 +356,9 @@ def test_a_fixed_batch_runs_whole(make):
 
 
 def test_an_engines_own_bytes_are_loaded_not_built(make, driver):
-    plan = build_engine(b"\x08", fake.make_tensorrt(NEWEST, driver), BuildOptions((1, 4))).plan
-    assert is_plan(plan)
-    assert not is_plan((Path(__file__).parents[1] / "data" / "color.onnx").read_bytes())
+    plan = build_engine(b"\x08", fake.make_tensorrt(NEWEST, driver), BuildOptions((1, 4))).engine_file
+    assert is_engine_file(plan)
+    assert not is_engine_file((Path(__file__).parents[1] / "data" / "color.onnx").read_bytes())
     engine = make(graph=plan)
     assert "build" not in engine.log
     engine.slots(4)
@@ -390,7 +391,7 @@ class TestBuild:
     )
     def test_profiles_cover_every_batch_up_to_the_largest(self, driver, batches, profiles):
         built, _ = self.build(driver, batches=batches)
-        made = fake.json.loads(built.plan[4:])["profiles"]
+        made = fake.json.loads(built.engine_file[4:])["profiles"]
         assert [tuple(shape[0] for shape in profile) for profile in made] == profiles
 
     def test_a_timing_cache_is_used_and_given_back(self, driver):
@@ -404,11 +405,11 @@ class TestBuild:
     def test_flags(self, driver):
         built, log = self.build(driver, version_compatible=True, workspace_bytes=1 << 20)
         # No runtime inside the file: loading it must not run host code.
-        assert fake.json.loads(built.plan[4:])["flags"] == ["EXCLUDE_LEAN_RUNTIME", "VERSION_COMPATIBLE"]
+        assert fake.json.loads(built.engine_file[4:])["flags"] == ["EXCLUDE_LEAN_RUNTIME", "VERSION_COMPATIBLE"]
         assert ("WORKSPACE", 1 << 20) in log
         assert ("clear_flag", "TF32") in log
         built, _ = self.build(driver)
-        assert fake.json.loads(built.plan[4:])["flags"] == []
+        assert fake.json.loads(built.engine_file[4:])["flags"] == []
 
     @pytest.mark.parametrize("batches", [(), (0, 1)])
     def test_batches_are_at_least_1(self, driver, batches):

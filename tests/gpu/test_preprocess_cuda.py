@@ -29,7 +29,7 @@ class Device:
     """Arrays to and from the device, with the driver that preprocessing uses."""
 
     def __init__(self) -> None:
-        from edgevision.preprocess.cuda_driver import open_driver
+        from edgevision.cuda.driver import open_driver
 
         self.driver = open_driver()
         with self.driver.current():

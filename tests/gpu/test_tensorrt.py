@@ -1,4 +1,4 @@
-"""On a real device: the engine's own work (streams, pinned memory, CUDA graphs) under a played TensorRT, and TensorRT.
+"""On a real device: the engine's own work (streams, pinned memory, CUDA graphs) under a fake TensorRT, and TensorRT.
 
 The first part needs a GPU and cuda-bindings only, so that most of the engine can be seen to work where TensorRT itself
 cannot be installed.
@@ -13,10 +13,11 @@ import fake_tensorrt as fake
 import numpy as np
 import pytest
 
-from edgevision.engines import EngineOptions, TensorInfo
+from edgevision.engines import EngineOptions
 from edgevision.engines.tensorrt import TensorRtEngine
 from edgevision.frames import MemoryKind
 from edgevision.preprocess import PreprocessSpec
+from edgevision.tensors import TensorInfo
 
 pytestmark = [pytest.mark.gpu, pytest.mark.requires("native", "gpu")]
 
@@ -34,8 +35,8 @@ def answer(batch):
 
 
 def make_driver():
-    """The real driver; it keeps what the played TensorRT asks for."""
-    from edgevision.engines.cuda import GraphBindings
+    """The real driver; it keeps what the fake TensorRT asks for."""
+    from edgevision.cuda.engine_driver import GraphBindings
 
     class Driver(GraphBindings):
         def __init__(self):
@@ -69,7 +70,7 @@ def make_driver():
             super().launch_graph(graph, stream)
 
         def put_copy(self, stream, items, source, target):
-            """What the played network does here: the first 3 values of each item are its answer."""
+            """What the fake network does here: the first 3 values of each item are its answer."""
             for i in range(items):
                 self._call("cuMemcpyDtoDAsync", target + i * 12, source + i * SIZE, 12, self.streams[stream])
 
@@ -187,9 +188,9 @@ class TestTensorRt:
     @pytest.mark.requires("onnx")
     @pytest.mark.parametrize("precision", ["float16", "int8"])
     def test_runs_in_the_precision_of_the_graph(self, kind, precision):
-        from edgevision.compiler.dialects import TENSORRT
-        from edgevision.compiler.float16 import to_float16
-        from edgevision.compiler.quantize import quantize
+        from edgevision.compiler.quantize.dialects import TENSORRT
+        from edgevision.compiler.quantize.emitter import quantize
+        from edgevision.compiler.quantize.float16 import to_float16
 
         graph = (TESTS / "data" / "color.onnx").read_bytes()
         ranges = {"input": (0.0, 1.0), "colors": (0.0, 8.0), "means": (0.0, 8.0), "output": (0.0, 8.0)}
@@ -212,3 +213,17 @@ class TestTensorRt:
             with load(path) as model:
                 assert model.predict(red).best.name == "red"
         assert len(list((tmp_path / "cache").rglob("*.plan"))) == 1
+
+    def test_frames_prepared_on_the_device_give_the_same_answers(self, kind, color_bundle, tmp_path, monkeypatch):
+        from edgevision.model import load
+
+        monkeypatch.setenv("EDGEVISION_CACHE", str(tmp_path / "cache"))
+        path = color_bundle(variants=((f"{kind}-float", kind, "float"),))
+        rng = np.random.default_rng(4)
+        photos = [rng.integers(0, 256, (int(h), int(w), 3), np.uint8) for h, w in rng.integers(9, 300, (20, 2))]
+        digests = []
+        for on in ("cpu", "cuda"):
+            with load(path, preprocess_on=on) as model:
+                digests.append(model.digest(photos)["scores"])
+                assert [result.best for result in model.predict(photos)]
+        np.testing.assert_allclose(digests[1], digests[0], atol=1e-6)

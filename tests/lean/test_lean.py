@@ -72,7 +72,7 @@ def test_a_bundle_made_for_openvino_runs_on_the_base_engine(color_bundle, photo,
 
 
 def test_tune_works_with_the_base_engine(color_bundle, tmp_path, monkeypatch):
-    from edgevision.tuning import tune
+    from edgevision.runtime.tuning import tune
 
     monkeypatch.setenv("EDGEVISION_CACHE", str(tmp_path / "cache"))
     assert tune(color_bundle(), threads=1, rounds=2).variant.startswith("onnxruntime-")

@@ -1,10 +1,8 @@
-"""CudaPreprocessor on a driver that the CPU plays: the same bits as the CPU's, one launch, and no waiting."""
+"""CudaPreprocessor on a driver that is a fake on the CPU: the same bits as the CPU's, one launch, and no waiting."""
 
 from __future__ import annotations
 
-import ctypes
-import shutil
-import subprocess
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -23,27 +21,17 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The module cuda_on_host, and the kernel for this CPU."""
-    import importlib.util
+    import cuda_on_host
 
-    library = tmp_path_factory.mktemp("cuda") / "cuda_on_host.so"
-    subprocess.run(
-        [
-            shutil.which("c++"), "-O1", "-std=c++17", "-ffp-contract=off", "-shared", "-fPIC", "-Wall", "-Wextra",
-            f"-I{ROOT}/kernels", str(ROOT / "tests/native/cuda_on_host.cpp"), "-o", str(library),
-        ],
-        check=True,
-    )  # fmt: skip
-    spec = importlib.util.spec_from_file_location("cuda_on_host", Path(__file__).parent / "cuda_on_host.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.kernel = ctypes.CDLL(str(library)).edgevision_preprocess
-    return module
+    cuda_on_host.kernel = cuda_on_host.build_kernel(tmp_path_factory.mktemp("cuda"))
+    return cuda_on_host
 
 
 @pytest.fixture
 def make(host, monkeypatch):
     """``make(spec, **options)`` gives (preprocessor, driver), ``make.out(spec, n)`` memory for n items of the device."""
-    from edgevision.preprocess import cuda, cuda_driver
+    from edgevision.cuda import driver as cuda_driver
+    from edgevision.preprocess import cuda
 
     monkeypatch.setattr(cuda_driver, "fatbins", lambda: [(13, ROOT / "pyproject.toml")])
 
@@ -161,6 +149,23 @@ def test_tables_beyond_the_capacity_travel(make, make_frame):
             prepare.submit([frame], out=out).synchronize()
             np.testing.assert_array_equal(array, Preprocessor(spec).batch([frame]))
     assert driver.calls.count("copy_to_device") == 12 + 2
+
+
+def test_frames_are_kept_no_longer_than_they_are_read(make, make_frame, host):
+    """In device memory they are read after submit has returned; later, their memory is the caller's again."""
+    spec, rng = SPECS["letterbox"], np.random.default_rng(4)
+    prepare, _ = make(spec, depth=1)
+    first, second = (on_device(make_frame(rng, PixelFormat.BGR, 30, 40), host) for _ in range(2))
+    watched = [weakref.ref(frame.planes[0]) for frame in (first, second)]
+    prepare.submit([first], out=make.out(spec, 1)[1])
+    del first
+    assert watched[0]() is not None
+    prepare.submit([second], out=make.out(spec, 1)[1])  # in the place of the first, which is done
+    del second
+    assert watched[0]() is None
+    assert watched[1]() is not None
+    prepare.close()
+    assert watched[1]() is None
 
 
 def test_close_gives_all_memory_back(make, make_frame):

@@ -1,4 +1,4 @@
-"""The run-time path judged by the reference: every option, odd sizes, any strides, and nothing written outside."""
+"""The run-time path against the reference: every option, odd sizes, any strides, and nothing written outside."""
 
 from __future__ import annotations
 

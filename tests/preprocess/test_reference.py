@@ -1,4 +1,4 @@
-"""The reference judged by other people's libraries, and by cases whose answer can be worked out by hand."""
+"""The reference against other people's libraries, and by cases whose answer can be worked out by hand."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-# Judged by libraries
+# Against libraries
 
 
 @pytest.mark.requires("torch")

@@ -1,4 +1,4 @@
-"""The tables that the native plan builder makes, judged by the float64 geometry in NumPy."""
+"""The tables that the native plan builder makes, against the float64 geometry in NumPy."""
 
 from __future__ import annotations
 

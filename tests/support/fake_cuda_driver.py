@@ -1,4 +1,4 @@
-"""A CUDA driver, played, for engines: it does nothing before an event is waited for, which is as late as a device may be."""
+"""A CUDA driver, fake, for engines: it does nothing before an event is waited for, which is as late as a device may be."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class FakeDriver:
         return 12060
 
     def device_name(self) -> str:
-        return "Played GPU"
+        return "Fake GPU"
 
     def compute_capability(self) -> tuple[int, int]:
         return 8, 7

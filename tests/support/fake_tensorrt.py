@@ -1,6 +1,6 @@
-"""TensorRT, played on a played driver (fake_cuda_driver.py): for calls, order and memory, where there is no GPU.
+"""TensorRT, fake on a fake driver (fake_cuda_driver.py): for calls, order and memory, where there is no GPU.
 
-The played TensorRT has what the real bindings of one version have, as recorded in tensorrt_api.json, and no more: a name
+The fake TensorRT has what the real bindings of one version have, as recorded in tensorrt_api.json, and no more: a name
 that is not recorded cannot be defined, read or set, and a call has to fit a recorded signature. So code that runs on it
 calls what exists. Its network is the committed colour graph's: logits = 8 × the mean of each channel.
 """
@@ -27,7 +27,7 @@ SHAPE = (3, 8, 8)
 
 
 class _Fake:
-    """Base of what is played: only recorded names can be set from outside."""
+    """Base of what is fake: only recorded names can be set from outside."""
 
     recorded: frozenset[str]
 

@@ -49,7 +49,7 @@ def test_default_sizes(arch, size):
     assert backbones.default_preprocess(arch).tensor_shape == (3, size, size)
 
 
-def test_default_preprocess_is_what_the_weights_were_judged_with():
+def test_default_preprocess_is_what_the_weights_were_validated_with():
     assert backbones.default_preprocess("lite0", 96) == preset("lite", 96, 96)
     spec = backbones.default_preprocess("torchvision:mobilenet_v3_large")  # its newest weights: resize 232, crop 224
     assert (spec.fit, spec.filter, spec.crop_ratio) == (Fit.CROP, Filter.TRIANGLE, pytest.approx(224 / 232))

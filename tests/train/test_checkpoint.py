@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+import edgevision
 from edgevision.errors import EdgeVisionError, InputError, ModelFileError
+from edgevision.tasks.classify import classify_spec
 from edgevision.tasks.results import Label
 from edgevision.train import backbones
 from edgevision.train.channels import apply_channels, channel_counts, channels_to_plain
@@ -29,6 +32,7 @@ from edgevision.train.checkpoint import (
 pytestmark = pytest.mark.requires("torch")
 
 LABELS = (Label(3, "apple"), Label(7, "pear"), Label(9, "plum"))
+TASK = classify_spec(LABELS, "logits")
 OPTIONS = {"width": 0.25, "depth": 0.3, "features": 16}
 
 
@@ -37,7 +41,7 @@ def checkpoint():
     torch.manual_seed(3)
     return Checkpoint(
         arch="lite0", arch_options=OPTIONS, state_dict=backbones.build("lite0", 3, **OPTIONS).state_dict(),
-        preprocess=backbones.default_preprocess("lite0", 64), labels=LABELS, training={"steps": 5, "scores": [1.5, None]},
+        preprocess=backbones.default_preprocess("lite0", 64), task=TASK, training={"steps": 5, "scores": [1.5, None]},
         photos=PhotoPack((PackedPhoto(b"\xff\xd8one", 0, True),), (PackedPhoto(b"two", None, False, "5e" * 32),)),
         trained_on=short_hashes(["ab" * 32, "01" * 32]),
     )  # fmt: skip
@@ -62,8 +66,56 @@ def test_tells_which_photos_it_was_trained_on(checkpoint, tmp_path):
     assert replace(back, trained_on=()).was_trained_on("ab" * 32) is None
 
 
+def as_version_1(plain):
+    """What ``to_plain`` gave when a classifier was the only task, of the same checkpoint."""
+    task = plain.pop("task")
+    assert [task["kind"], task["parameters"]] == ["classify", {}]
+    plain["edgevision_checkpoint"] = 1
+    plain["labels"] = [[label["id"], label["name"]] for label in task["labels"]]
+    plain["output"] = task["outputs"][0]["layout"]
+    if plain["photos"]:
+        plain["photos"]["judge"] = plain["photos"].pop("validation")
+        for photo in (photo for half in plain["photos"].values() for photo in half):
+            photo["seen"] = photo.pop("in_training_set")
+    return plain
+
+
+@pytest.mark.parametrize("layout", ["logits", "probabilities"])
+def test_version_1_is_read(checkpoint, tmp_path, layout):
+    checkpoint = replace(checkpoint, task=classify_spec(LABELS, layout))
+    torch.save(as_version_1(to_plain(checkpoint)), tmp_path / "old.pt")
+    old = load_checkpoint(tmp_path / "old.pt")
+    assert replace(old, state_dict={}).__dict__ == replace(checkpoint, state_dict={}).__dict__
+    assert state_digest(old.state_dict) == state_digest(checkpoint.state_dict)
+    assert old.labels == LABELS
+    assert old.task.output("scores").layout == layout
+    save_checkpoint(tmp_path / "new.pt", old)  # and written as version 2
+    new = torch.load(tmp_path / "new.pt", weights_only=True)
+    assert new["edgevision_checkpoint"] == 2
+    assert not {"labels", "output"} & set(new)
+    assert set(new["photos"]) == {"calibration", "validation"}
+
+
+def test_version_1_without_photos_is_read(checkpoint, tmp_path):
+    torch.save(as_version_1(to_plain(replace(checkpoint, photos=None))), tmp_path / "old.pt")
+    assert load_checkpoint(tmp_path / "old.pt").photos is None
+
+
+def test_the_checkpoint_that_comes_along_is_of_version_1_and_is_read():
+    """The demo's, made by the code of that time."""
+    path = Path(edgevision.__file__).parent / "demo" / "model.pt"
+    plain = torch.load(path, weights_only=True)
+    assert plain["edgevision_checkpoint"] == 1
+    old = load_checkpoint(path)
+    assert [[label.id, label.name] for label in old.labels] == [list(row) for row in plain["labels"]]
+    assert old.task == classify_spec(old.labels, plain["output"])
+    model_from_checkpoint(old)
+    if plain["photos"]:
+        assert [p.in_training_set for p in old.photos.validation] == [p["seen"] for p in plain["photos"]["judge"]]
+
+
 def test_files_from_before_photos_were_named_by_hash(checkpoint, tmp_path):
-    plain = to_plain(checkpoint)
+    plain = as_version_1(to_plain(checkpoint))
     del plain["trained_on"]
     for half in plain["photos"].values():
         for photo in half:
@@ -71,7 +123,7 @@ def test_files_from_before_photos_were_named_by_hash(checkpoint, tmp_path):
     torch.save(plain, tmp_path / "old.pt")
     old = load_checkpoint(tmp_path / "old.pt")
     assert old.was_trained_on("ab" * 32) is None
-    assert [photo.source_sha256 for photo in (*old.photos.calibration, *old.photos.judge)] == [None, None]
+    assert [photo.source_sha256 for photo in (*old.photos.calibration, *old.photos.validation)] == [None, None]
 
 
 def test_a_pruned_network_comes_back(checkpoint, tmp_path):
@@ -181,14 +233,23 @@ def put_weight(value):
     return lambda plain: plain["state_dict"].__setitem__("classifier.bias", value)
 
 
+def put_task(**changes):
+    return lambda plain: plain["task"].update(changes)
+
+
+def labels_of(*rows):
+    return [{"id": id, "name": name} for id, name in rows]
+
+
 def put_photo(**changes):
-    return lambda plain: plain["photos"]["judge"][0].update(changes)
+    return lambda plain: plain["photos"]["validation"][0].update(changes)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (put("edgevision_checkpoint", 2), "version 2, this EdgeVision reads version 1"),
+        (put("edgevision_checkpoint", 3), "version 3, this EdgeVision reads versions up to 2; install the EdgeVision that"),
+        (put("edgevision_checkpoint", 0), "version 0, this EdgeVision reads versions up to 2"),
         (put("edgevision_checkpoint", True), "version True"),
         (drop("arch"), "'arch' of a checkpoint is str, got nothing"),
         (put("arch", 5), "'arch' of a checkpoint is str, got int"),
@@ -202,17 +263,31 @@ def put_photo(**changes):
         (put_channels(**{"stem.conv": [3, 24]}), r"do not fit.*stem.conv.weight has shape \(24, 3, 3, 3\)"),
         (put_channels(**{"stem.conv": [3, 1 << 40]}), "1…32 out"),
         (put_channels(classifier=[16, 2]), "an output for each of the 3 classes, got 2"),
-        (put("labels", []), "at least one"),
-        (put("labels", [[1, "a"], [1, "b"], [2, "c"]]), "different ids"),
-        (put("labels", [["1", "a"], [1, "b"], [2, "c"]]), r"a label is \[id, name\]"),
-        (put("labels", [[1, "a"], [2, "b"]]), r"with 2 classes.*classifier.weight has shape \(2, 16\), got \(3, 16\)"),
+        (drop("task"), "'task' of a checkpoint is dict, got nothing"),
+        (put("task", "classify"), "'task' of a checkpoint is dict, got str"),
+        (put("task", {}), "a task spec has the keys kind, labels, outputs and parameters"),
+        (put_task(kind="juggle"), "knows the task 'juggle'; known are classify"),
+        (put_task(kind=None), "the kind of a task is a word"),
+        (put_task(labels=[]), "at least 2 labels, got 0"),
+        (put_task(labels=labels_of((1, "a"), (1, "b"), (2, "c"))), "different ids"),
+        (put_task(labels=labels_of(("1", "a"), (1, "b"), (2, "c"))), "a label of a task has as id a int, got '1'"),
+        (put_task(labels=[[1, "a"], [2, "b"], [3, "c"]]), "a label of a task has the keys"),
+        (put_task(labels=labels_of((1, "a"), (2, "b"))), r"with 2 classes.*classifier.weight has shape \(2, 16\), got \(3, 16\)"),
+        (put_task(outputs=[]), "a classifier has one output, got 0"),
+        (put_task(outputs=[{"role": "scores", "name": "output", "layout": "scores"}]), "output is one of"),
+        (put_task(outputs=[{"role": "boxes", "name": "output", "layout": "logits"}]), "an output for the role 'scores'"),
+        (put_task(outputs=[{"role": "scores", "name": "output"}]), "an output of a task has the keys"),
+        (put_task(parameters={"threshold": 2.0}), "threshold is within 0…1, got 2.0"),
+        (put_task(parameters={"temperature": 10**400}), "temperature is within"),
+        (put_task(parameters={"temperature": torch.ones(1)}), "temperature is a finite number"),
+        (put_task(parameters={"speed": 1.0}), "temperature, threshold and top"),
         (put("preprocess", {"height": 64}), "preprocess keys"),
-        (put("output", "scores"), "output is one of"),
-        (put("photos", {"calibration": []}), "list 'judge'"),
+        (put("photos", {"calibration": []}), "list 'validation'"),
+        (put("photos", {"calibration": [], "judge": []}), "list 'validation'"),
         (put_photo(data=b"bytes"), "flat uint8 tensor"),
         (put_photo(data=torch.zeros(1, dtype=torch.uint8).expand(1 << 40)), "flat uint8 tensor"),
         (put_photo(label=3), r"None or 0…2, got 3"),
-        (put_photo(seen=1), "'seen'"),
+        (put_photo(in_training_set=1), "'in_training_set'"),
         (put_photo(source_sha256="5e" * 16), "64 hexadecimal digits"),
         (put_photo(source_sha256=b"5e" * 32), "64 hexadecimal digits"),
         (put("trained_on", ["ab" * 16]), r"uint8 tensor of \[photos, 16\]"),
@@ -234,6 +309,36 @@ def test_contents_that_do_not_fit(checkpoint, tmp_path, change, message):
     torch.save(plain, path)
     with pytest.raises(ModelFileError, match=message):
         load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (drop("labels"), "a checkpoint of version 1 has 'labels' and 'output'"),
+        (drop("output"), "a checkpoint of version 1 has 'labels' and 'output'"),
+        (put("labels", "ab"), "a checkpoint of version 1 has 'labels' and 'output'"),
+        (put("output", None), "a checkpoint of version 1 has 'labels' and 'output'"),
+        (put("labels", []), "at least 2 labels, got 0"),
+        (put("labels", [[1, "a"], [1, "b"], [2, "c"]]), "different ids"),
+        (put("labels", [["1", "a"], [1, "b"], [2, "c"]]), r"a label is \[id, name\]"),
+        (put("labels", [[1], [1, "b"], [2, "c"]]), r"a label is \[id, name\]"),
+        (put("labels", [None, [1, "b"], [2, "c"]]), r"a label is \[id, name\]"),
+        (put("labels", [[True, "a"], [1, "b"], [2, "c"]]), r"a label is \[id, name\]"),
+        (put("labels", [[1, "a"], [2, "b"]]), r"with 2 classes.*classifier.weight has shape \(2, 16\), got \(3, 16\)"),
+        (put("output", "scores"), "output is one of"),
+        (put("photos", {"calibration": []}), "list 'validation'"),
+        (put("photos", [1]), "'photos' of a checkpoint is dict or None, got list"),
+        (lambda plain: plain["photos"]["judge"][0].update(seen=1), "'in_training_set'"),
+        (lambda plain: plain["photos"]["judge"][0].pop("seen"), "'in_training_set'"),
+        (lambda plain: plain["state_dict"].pop("classifier.bias"), "1 are missing, 'classifier.bias' first"),
+    ],
+)
+def test_contents_of_version_1_that_do_not_fit(checkpoint, tmp_path, change, message):
+    plain = as_version_1(to_plain(checkpoint))
+    change(plain)
+    torch.save(plain, tmp_path / "model.pt")
+    with pytest.raises(ModelFileError, match=message):
+        load_checkpoint(tmp_path / "model.pt")
 
 
 def test_nothing_is_written_that_cannot_be_read(checkpoint, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from edgevision.errors import EdgeVisionError, InputError
-from edgevision.evaluate.dataset import read_dataset
+from edgevision.evaluate.data.dataset import read_dataset
 from edgevision.preprocess.spec import preset
 from edgevision.tasks.results import Label
 from edgevision.train import backbones

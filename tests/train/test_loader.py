@@ -8,7 +8,7 @@ import torch
 
 from edgevision.decode import read_image
 from edgevision.errors import ImageError
-from edgevision.evaluate.dataset import read_dataset
+from edgevision.evaluate.data.dataset import read_dataset
 from edgevision.preprocess import Preprocessor
 from edgevision.preprocess.spec import ColorOrder, PreprocessSpec, preset
 from edgevision.train.augment import Augmentation

@@ -8,6 +8,7 @@ import torch
 
 from edgevision.errors import InputError
 from edgevision.preprocess.spec import ColorOrder, PreprocessSpec
+from edgevision.tasks.classify import classify_spec
 from edgevision.tasks.results import Label
 from edgevision.train import backbones
 from edgevision.train.checkpoint import Checkpoint, model_from_checkpoint, save_checkpoint
@@ -48,7 +49,7 @@ def teacher_checkpoint(tmp_path_factory):
     spec = PreprocessSpec(48, 48, color=ColorOrder.BGR, mean=(10.0, 20.0, 30.0), std=(50.0, 60.0, 70.0))
     state = backbones.build("lite0", 3, **OPTIONS).state_dict()
     state["classifier.weight"] *= 100
-    checkpoint = Checkpoint("lite0", state, spec, LABELS, OPTIONS)
+    checkpoint = Checkpoint("lite0", state, spec, classify_spec(LABELS), OPTIONS)
     path = tmp_path_factory.mktemp("teacher") / "teacher.pt"
     save_checkpoint(path, checkpoint)
     return path, checkpoint
@@ -81,7 +82,7 @@ def test_a_teacher_of_other_classes_is_refused(teacher_checkpoint, tmp_path):
     student = backbones.default_preprocess("lite0", 32)
     with pytest.raises(InputError, match=r"does not know 1 of the 2 classes, 'd' first"):
         Teacher(path, [LABELS[0], Label(9, "d")], student, torch.device("cpu"))
-    save_checkpoint(tmp_path / "p.pt", replace(checkpoint, output="probabilities"))
+    save_checkpoint(tmp_path / "p.pt", replace(checkpoint, task=classify_spec(LABELS, "probabilities")))
     with pytest.raises(InputError, match="a teacher gives logits"):
         Teacher(tmp_path / "p.pt", LABELS, student, torch.device("cpu"))
 

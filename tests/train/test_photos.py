@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgevision.decode import read_image
-from edgevision.evaluate.dataset import Dataset, Photo, read_dataset
+from edgevision.evaluate.data.dataset import Dataset, Photo, read_dataset
 from edgevision.tasks.results import Label
 from edgevision.train.photos import _round_robin, encode_photo, make_pack
 
@@ -44,7 +44,7 @@ def test_the_pack_stays_within_its_size(photos, max_bytes):
     pack = make_pack(photos, None, 64, max_bytes)
     assert pack.size_bytes <= max_bytes
     if max_bytes == 8_000_000:
-        assert len(pack.calibration) + len(pack.judge) == len(photos)
+        assert len(pack.calibration) + len(pack.validation) == len(photos)
 
 
 def test_classes_share_the_room(photos):
@@ -62,20 +62,20 @@ def test_turns():
 
 def test_without_validation_photos_all_are_seen_and_none_is_on_both_sides(photos):
     pack = make_pack(photos, None, 64)
-    assert all(photo.seen for photo in (*pack.calibration, *pack.judge))
-    assert not {photo.data for photo in pack.calibration} & {photo.data for photo in pack.judge}
+    assert all(photo.in_training_set for photo in (*pack.calibration, *pack.validation))
+    assert not {photo.data for photo in pack.calibration} & {photo.data for photo in pack.validation}
 
 
-def test_with_validation_photos_only_unseen_ones_judge(photos):
+def test_with_validation_photos_only_unseen_ones_validate(photos):
     train, val = photos.select(range(0, 30, 2)), photos.select(range(30))  # half of val was trained on
     pack = make_pack(train, val, 64)
     trained_on = {encode_photo(path, 64) for path in train.paths}
-    assert pack.judge
-    assert all(not photo.seen and photo.data not in trained_on for photo in pack.judge)
-    unseen = [photo for photo in pack.calibration if not photo.seen]
-    assert len(unseen) + len(pack.judge) == 15
-    assert abs(len(unseen) - len(pack.judge)) <= 1
-    assert {photo.data for photo in pack.calibration if photo.seen} <= trained_on
+    assert pack.validation
+    assert all(not photo.in_training_set and photo.data not in trained_on for photo in pack.validation)
+    unseen = [photo for photo in pack.calibration if not photo.in_training_set]
+    assert len(unseen) + len(pack.validation) == 15
+    assert abs(len(unseen) - len(pack.validation)) <= 1
+    assert {photo.data for photo in pack.calibration if photo.in_training_set} <= trained_on
 
 
 def test_the_same_photos_give_the_same_pack_in_any_order(photos):
@@ -87,14 +87,14 @@ def test_packed_photos_name_the_file_they_were_made_from(photos):
     """Their own bytes are others where they were encoded anew."""
     pack = make_pack(photos, None, 32)
     originals = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in photos.paths}
-    for photo in (*pack.calibration, *pack.judge):
+    for photo in (*pack.calibration, *pack.validation):
         assert photo.data == encode_photo(originals[photo.source_sha256], 32)
-    assert any(hashlib.sha256(photo.data).hexdigest() != photo.source_sha256 for photo in pack.judge)
+    assert any(hashlib.sha256(photo.data).hexdigest() != photo.source_sha256 for photo in pack.validation)
 
 
 def test_labels_travel(colour_photos):
     dataset = read_dataset(colour_photos)
-    for photo in make_pack(dataset, None, 32).judge:
+    for photo in make_pack(dataset, None, 32).validation:
         assert (
             dataset.labels[photo.label].name == ("blue", "green", "red")[read_image(photo.data).mean((0, 1)).argmax()]
         )

@@ -300,7 +300,7 @@ def test_distils_from_a_teacher(tiny, tmp_path, no_augmentation):
     train(teacher)
     alone = Recorder()
     options = tiny(
-        teacher=teacher.output, distil_weight=1.0, epochs=10, lr=5e-3, head_lr=1e-2, photos=False, seed=1,
+        teacher=teacher.output, distil_weight=1.0, epochs=20, lr=5e-3, head_lr=1e-2, photos=False, seed=1,
         augmentation=no_augmentation,
     )  # fmt: skip
     result = train(options, alone)
@@ -310,8 +310,8 @@ def test_distils_from_a_teacher(tiny, tmp_path, no_augmentation):
 
 def test_the_checkpoint_carries_photos_unless_told_not_to(tiny, other_photos):
     with_photos = train(tiny(val=other_photos, epochs=0.5)).checkpoint.photos
-    assert len(with_photos.judge) == 6
-    assert not any(photo.seen for photo in with_photos.judge)
+    assert len(with_photos.validation) == 6
+    assert not any(photo.in_training_set for photo in with_photos.validation)
     assert train(tiny(epochs=0.5, photos=False)).checkpoint.photos is None
 
 

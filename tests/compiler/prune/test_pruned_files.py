@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from measures import classify_measure
 
-from edgevision.compiler.prune import PruneOptions, prune
-from edgevision.compiler.prune_statistics import outputs_of
+from edgevision.compiler.prune.pruner import PruneOptions, prune
+from edgevision.compiler.prune.statistics import outputs_of
 from edgevision.preprocess.spec import preset
+from edgevision.tasks.classify import classify_spec
 from edgevision.tasks.results import Label
 from edgevision.train import backbones
 from edgevision.train.channels import channel_counts
@@ -23,7 +25,9 @@ LITE = {"width": 0.25, "depth": 0.3, "features": 32}
 def pruned():
     torch.manual_seed(0)
     photos = np.random.default_rng(0).normal(size=(16, 3, 32, 32)).astype(np.float32)
-    return photos, prune(backbones.build("lite0", 5, **LITE).eval(), photos, PruneOptions(0.4, multiple=4))
+    return photos, prune(
+        backbones.build("lite0", 5, **LITE).eval(), photos, classify_measure(5), PruneOptions(0.4, multiple=4)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,12 @@ def file(pruned, tmp_path_factory):
     save_checkpoint(
         path,
         Checkpoint(
-            "lite0", result.network.state_dict(), preset("lite", 32, 32), labels, LITE, channels=result.channels
+            "lite0",
+            result.network.state_dict(),
+            preset("lite", 32, 32),
+            classify_spec(labels),
+            LITE,
+            channels=result.channels,
         ),
     )
     return path
@@ -50,16 +59,18 @@ def test_reloads_with_weights_only_and_gives_the_same(pruned, file):
 
 @pytest.mark.requires("onnx")
 def test_exports_to_the_same_outputs(pruned, file):
-    from edgevision.compiler.agreement import graph_outputs
-    from edgevision.compiler.export import export_float
-    from edgevision.compiler.source import load_source
+    from edgevision.compiler.answers import run_graph
+    from edgevision.compiler.sources.export import export_float
+    from edgevision.compiler.sources.source import load_source
 
     photos, result = pruned
     source = load_source(file)
     assert source.info["params"] == result.chosen.parameters
     graph, _ = export_float(source)
     expected = outputs_of(result.network, photos)
-    np.testing.assert_allclose(graph_outputs(graph, [photos]), expected, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        next(iter(run_graph(graph, [photos])))["output"], expected, atol=1e-4 * np.abs(expected).max()
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +87,7 @@ def test_architectures(arch, side):
     torch.manual_seed(1)
     network = backbones.build(arch, 7).eval()
     photos = np.random.default_rng(1).normal(size=(6, 3, side, side)).astype(np.float32)
-    result = prune(network, photos, PruneOptions(0.3, importances=("magnitude-l2",)))
+    result = prune(network, photos, classify_measure(7), PruneOptions(0.3, importances=("magnitude-l2",)))
     assert result.chosen.reached == pytest.approx(0.3, abs=0.01)
     assert result.chosen.macs < 0.9 * result.original["macs"]
     rebuilt = backbones.rebuild(arch, 7, result.channels).eval()

@@ -1,0 +1,1 @@
+"""Photos of a compile: which calibrate, which validate, and whether they are fit for it."""

@@ -1,0 +1,1 @@
+"""Fewer channels: what to remove, how to make up for it, and how much is fast enough."""

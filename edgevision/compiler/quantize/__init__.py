@@ -1,0 +1,1 @@
+"""From a float graph to int8 graphs: ranges, recipes, and one emitter for every dialect."""

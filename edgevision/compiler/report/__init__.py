@@ -1,0 +1,1 @@
+"""What a compile found: as data, as tables, as a page."""

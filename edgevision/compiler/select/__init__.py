@@ -1,0 +1,1 @@
+"""Which variant is packed: measured here, held against the accuracy budget, ranked."""

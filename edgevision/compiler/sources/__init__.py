@@ -1,0 +1,1 @@
+"""Model files: what is in them, and the float ONNX graph that comes out."""

@@ -1,0 +1,195 @@
+"""What a model file does not say of itself, taken from the options; and what is said when it is in neither."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgevision.compiler.sources.metadata import ModelMetadata
+from edgevision.compiler.sources.weights import ARCH_HELP
+from edgevision.errors import InputError, ModelFileError
+from edgevision.evaluate.data.labels import read_labels, read_output_labels
+from edgevision.preprocess.spec import PRESETS, Layout, PreprocessSpec, TensorDtype, preset
+from edgevision.tasks.base import TaskSpec
+from edgevision.tasks.registry import DEFAULT_KIND, task_type
+from edgevision.tasks.results import Label
+from edgevision.tensors import TensorInfo
+
+Shape = tuple[int | None, ...]
+_DEFAULT_SIDE = 224
+_MAX_SPEC_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What the user says of a model file that does not say it itself.
+
+    ``arch``: see ``weights.ARCH_HELP``, for state dicts. ``preprocess``: a spec, a preset's name, or a JSON file.
+    ``labels``: the labels in the order of the outputs, or a labels file; where the model carries its own, these only
+    explain the photos. ``task``: its kind, None = ``tasks.registry.DEFAULT_KIND``. ``output``: how the outputs are to be read, one of the task's
+    layouts.
+    ``trust``: run code that stands in the file.
+    """
+
+    arch: str | None = None
+    preprocess: PreprocessSpec | str | Path | None = None
+    labels: Path | str | Sequence[Label] | None = None
+    output: str | None = None
+    trust: bool = False
+    task: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """The task's, where the file does not say it."""
+        return self.task or DEFAULT_KIND
+
+
+@dataclass(frozen=True)
+class Described:
+    """What is known of a model before it has run: the preprocess spec; and the task, or what it will be made of when the
+    outputs are known."""
+
+    spec: PreprocessSpec
+    task: TaskSpec | None
+    labels: tuple[Label, ...]
+
+
+def resolve_metadata(
+    name: str, carried: ModelMetadata | None, options: SourceOptions, shape: Shape | None, classes: int | None
+) -> Described:
+    """Spec, labels and task: what the file carries, else what the options say. Nothing is guessed.
+
+    ``shape``: of the model's input with the batch axis, where the file fixes it. ``classes``: its outputs, likewise.
+    Raises ModelFileError with a command and a template to fill in when something is in neither; InputError when the
+    options contradict the file, or cannot be read.
+    """
+    spec = None if options.preprocess is None else _read_spec(options.preprocess, shape)
+    kind = task_type(options.kind if carried is None else carried.task.kind)
+    if options.output is not None and options.output not in kind.layouts:
+        if not kind.layouts:
+            raise InputError(f"the outputs of models that {kind.kind} are read in one way only; leave out --output")
+        raise InputError(f"--output is one of {list(kind.layouts)}, got {options.output!r}")
+    if carried is not None:
+        if isinstance(options.labels, (str, Path)):
+            read_labels(options.labels)  # it explains the photos, not the outputs; but it has to be a labels file
+        _refuse_contradiction(name, carried, options, spec)
+        result = Described(carried.spec, carried.task, carried.task.labels)
+    else:
+        labels = None if options.labels is None else _read_labels(options.labels)
+        silent = (labels is None and kind.labels_required) or (options.output is None and kind.layout_required)
+        if spec is None or silent:
+            raise missing(name, options, shape, classes)
+        result = Described(spec, None, labels or ())
+    check_spec(name, result.spec, shape)
+    return result
+
+
+def _refuse_contradiction(
+    name: str, carried: ModelMetadata, options: SourceOptions, spec: PreprocessSpec | None
+) -> None:
+    layouts = {output.layout for output in carried.task.outputs}
+    contradictions = {
+        "--preprocess": spec is not None and spec != carried.spec,
+        "--output": options.output is not None and layouts != {options.output},
+        "--task": options.task is not None and options.task != carried.task.kind,
+    }
+    for option, contradicts in contradictions.items():
+        if contradicts:
+            raise InputError(f"{name} carries its own {option.lstrip('-')}, and {option} says otherwise; leave it out")
+
+
+def resolve_task(name: str, outputs: Sequence[TensorInfo], labels: Sequence[Label], options: SourceOptions) -> TaskSpec:
+    """The task of a network that gives these outputs. Raises ModelFileError where it fits none, or more than one reading."""
+    try:
+        return task_type(options.kind).resolve(outputs, labels, options.output)
+    except InputError as error:
+        raise ModelFileError(f"{name}: {error}") from None
+
+
+def check_spec(name: str, spec: PreprocessSpec, shape: Shape | None) -> None:
+    """Raise InputError when the spec's tensor is not what the model takes."""
+    if spec.dtype is not TensorDtype.FLOAT32:
+        raise InputError(f"the preprocess spec of {name} gives {spec.dtype.value}; models to compile take float32")
+    if shape is not None and any(
+        want not in (None, got) for want, got in zip(shape[1:], spec.tensor_shape, strict=True)
+    ):
+        expected = ["any" if size is None else size for size in shape[1:]]
+        raise InputError(
+            f"the preprocess spec gives tensors of {list(spec.tensor_shape)} ({spec.layout.value}), {name} takes "
+            f"{expected}; change height, width, color or layout in it"
+        )
+
+
+def missing(
+    name: str, options: SourceOptions, shape: Shape | None, classes: int | None, *, arch: bool = False
+) -> ModelFileError:
+    """The error that says what is missing, with a command and templates to fill in. ``arch``: that is missing too."""
+    lacks = ["which network it belongs to"] if arch else []
+    lacks += ["how a photo becomes its input"] if options.preprocess is None else []
+    needs_labels = task_type(options.kind).labels_required and options.labels is None
+    lacks += ["what its classes are called"] if needs_labels else []
+    kind = task_type(options.kind)
+    needs_layout = kind.layout_required and options.output is None
+    lacks += ["what its outputs are"] if needs_layout else []
+    command = ["edgevision compile", name]
+    if arch or options.arch:
+        command.append(f"--arch {options.arch or 'torchvision:NAME'}")
+    command.append(
+        f"--preprocess {options.preprocess if isinstance(options.preprocess, (str, Path)) else 'preprocess.json'}"
+    )
+    command.append(f"--labels {options.labels if isinstance(options.labels, (str, Path)) else 'labels.txt'}")
+    if options.task is not None:
+        command.append(f"--task {options.task}")
+    if options.output is not None or kind.layout_required:
+        command.append(f"--output {options.output or '|'.join(kind.layouts)}")
+    lacking = " or ".join([part for part in (", ".join(lacks[:-1]), lacks[-1]) if part])
+    lines = [f"{name} does not say {lacking}, and that is never guessed. Say it:", "  " + " ".join(command)]
+    if arch:
+        lines.append(f"--arch: {ARCH_HELP}")
+    if options.preprocess is None:
+        template = json.dumps(_template(shape).to_dict())
+        lines.append(
+            f"preprocess.json, changed to what the model was trained with (or --preprocess {'|'.join(PRESETS)}):"
+        )
+        lines.append("  " + template)
+    if options.labels is None:
+        lines.append(
+            f"labels.txt: one class name a line, in the order of the outputs ({classes or 'as many as outputs'})"
+        )
+    return ModelFileError("\n".join(lines))
+
+
+def _template(shape: Shape | None) -> PreprocessSpec:
+    return _sized("imagenet", shape)
+
+
+def _sized(name: str, shape: Shape | None) -> PreprocessSpec:
+    """A preset with the size and layout of the model's input, where the file fixes them."""
+    nhwc = shape is not None and shape[1] not in (1, 3) and shape[3] in (1, 3)
+    height, width = (None, None) if shape is None else shape[1:3] if nhwc else shape[2:4]
+    spec = preset(name, height or _DEFAULT_SIDE, width or _DEFAULT_SIDE)
+    return replace(spec, layout=Layout.NHWC) if nhwc else spec
+
+
+def _read_spec(given: PreprocessSpec | str | Path, shape: Shape | None) -> PreprocessSpec:
+    if isinstance(given, PreprocessSpec):
+        return given
+    if given in PRESETS:
+        return _sized(str(given), shape)
+    path = Path(given)
+    try:
+        if path.stat().st_size > _MAX_SPEC_BYTES:
+            raise InputError(f"--preprocess {path} is too large to be a preprocess spec; give its JSON file")
+        return PreprocessSpec.from_dict(json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        raise InputError(f"--preprocess is {'|'.join(PRESETS)} or a JSON file; there is no file {path}") from None
+    except OSError as error:
+        raise InputError(f"cannot read --preprocess {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"--preprocess {path}: {error}") from error
+
+
+def _read_labels(given: Path | str | Sequence[Label]) -> tuple[Label, ...]:
+    return read_output_labels(given) if isinstance(given, (str, Path)) else tuple(given)

@@ -1,0 +1,102 @@
+"""Any source model as one clean float ONNX graph, shown to compute the same."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from pathlib import Path
+
+import onnx
+import torch
+from torch.export import Dim, ExportedProgram
+
+from edgevision.compiler.sources.graph import BATCH, INPUT, clean_graph, shape_of, to_bytes
+from edgevision.compiler.sources.metadata import ModelMetadata, write_metadata
+from edgevision.compiler.sources.onnx_file import OPSET, OnnxFile, with_dynamic_batch
+from edgevision.compiler.sources.parity import ParityReport, brief, check_parity, pixels
+from edgevision.compiler.sources.quiet import quiet
+from edgevision.compiler.sources.source import SourceModel
+from edgevision.errors import ModelFileError
+
+_MAX_BATCH = 4096
+
+
+def export_float(source: SourceModel) -> tuple[bytes, ParityReport]:
+    """The ONNX graph of ``source``: input ``input`` float32 [batch, *spec.tensor_shape], the outputs that its task speaks
+    of, float32 [batch, …], cleaned (see ``clean_graph``), with preprocess spec and task spec in its metadata; and how
+    closely it follows the original at several batch sizes. The same source gives the same bytes.
+
+    Raises ModelFileError when it cannot be exported, or differs from the original (see ``check_parity``).
+    """
+    model = clean_graph(_to_onnx(source), source.name)
+    write_metadata(model, ModelMetadata(source.spec, source.task))
+    graph = to_bytes(model, source.name)
+    return graph, check_parity(source.run, graph, source.spec, source.name)
+
+
+def _to_onnx(source: SourceModel) -> onnx.ModelProto:
+    if source.graph is not None:
+        return with_dynamic_batch(source.graph)
+    try:
+        with quiet(), torch.no_grad():
+            if isinstance(source.module, torch.jit.ScriptModule):
+                return _script_to_onnx(source)
+            model = _program_to_onnx(source.program or _exported(source), _output_names(source))
+    except Exception as error:  # the exporters raise errors of many kinds
+        raise ModelFileError(
+            f"{source.name} cannot be exported to ONNX: {_cause(error)}. "
+            "Simplify its forward(), or export it to ONNX yourself and compile that"
+        ) from error
+    if source.batch is None:
+        return model
+    shape = shape_of(model.graph.input[0])
+    assert shape is not None
+    return with_dynamic_batch(OnnxFile(model, shape, None, source.batch))
+
+
+def _exported(source: SourceModel) -> ExportedProgram:
+    assert source.module is not None
+    # Two items: with one, torch.export would take the batch for a constant.
+    example = torch.from_numpy(pixels(source.spec, 2, seed=0))
+    return torch.export.export(
+        source.module, (example,), dynamic_shapes=({0: Dim(BATCH, min=1, max=_MAX_BATCH)},), strict=False
+    )
+
+
+def _program_to_onnx(program: ExportedProgram, names: list[str]) -> onnx.ModelProto:
+    exported = torch.onnx.export(
+        program, dynamo=True, opset_version=OPSET, input_names=[INPUT], output_names=names, verbose=False
+    )
+    assert exported is not None
+    return exported.model_proto
+
+
+def _script_to_onnx(source: SourceModel) -> onnx.ModelProto:
+    """TorchScript goes through the exporter that was made for it; the newer one does not take it."""
+    assert isinstance(source.module, torch.jit.ScriptModule)
+    # A copy, as the exporter changes the names in what it exports; a deep copy would share them.
+    copy = torch.jit.load(io.BytesIO(source.module.save_to_buffer()))  # type: ignore[no-untyped-call]
+    example = torch.from_numpy(pixels(source.spec, 2, seed=0))
+    names = _output_names(source)
+    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
+        target = Path(folder) / "script.onnx"
+        torch.onnx.export(
+            copy, (example,), target, dynamo=False, opset_version=OPSET,
+            input_names=[INPUT], output_names=names, dynamic_axes={name: {0: BATCH} for name in (INPUT, *names)},
+        )  # fmt: skip
+        return onnx.load(target)
+
+
+def _output_names(source: SourceModel) -> list[str]:
+    """As ``SourceModel.run`` calls them, in the order in which the network returns them."""
+    return list(source.run(pixels(source.spec, source.batch or 1, seed=0)))
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of the innermost cause: the exporter wraps it in advice for its own developers."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = brief(error).partition(" For more information")[0].rstrip(".! ")
+    if f"Constraints violated ({BATCH})" in text:
+        return "its forward() works at one batch size only"
+    return text

@@ -1,0 +1,151 @@
+"""Does the ONNX graph compute what the original computes, at any batch size?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevision.errors import ModelFileError
+from edgevision.preprocess.spec import Layout, PreprocessSpec
+from edgevision.tensors import Outputs, joined
+
+TOLERANCE = 1e-3  # of the largest output, or absolute where outputs are smaller than 1
+BATCHES = (1, 2, 5)
+ONLY_OUTPUT = "output"  # the name of the output of a model that has one
+
+FloatArray = npt.NDArray[np.float32]
+RunFloat = Callable[[FloatArray], Outputs]
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """Largest differences between the original and its ONNX graph, by batch size; of several outputs, those of the one
+    that comes nearest to its tolerance.
+
+    ``tolerance``: what each absolute difference had to stay within, ``TOLERANCE × max(1, largest output)``.
+    """
+
+    max_abs_difference: dict[int, float]
+    max_relative_difference: dict[int, float]  # of the largest output at that batch size
+    tolerance: float
+    seeds: tuple[int, ...]
+
+
+def check_parity(
+    reference: RunFloat,
+    graph: bytes,
+    spec: PreprocessSpec,
+    name: str = "the model",
+    batches: Sequence[int] = BATCHES,
+    seeds: Sequence[int] = (0, 1),
+) -> ParityReport:
+    """Run ``reference`` and the ONNX ``graph`` on the same tensors and compare.
+
+    Tensors are noise in the range that ``spec`` gives to pixels, float32 [n, *spec.tensor_shape]. Every item of a
+    batch is also run by itself: a graph whose answer depends on the batch around it is refused.
+
+    Raises ModelFileError when the graph does not run at one of ``batches``, when outputs differ by more than the
+    tolerance, or are not finite.
+    """
+    session = open_session(graph, name)
+    found: dict[str, dict[int, float]] = {}  # output → batch → largest difference
+    scale: dict[str, dict[int, float]] = {}  # output → batch → largest value
+    for batch in batches:
+        for seed in seeds:
+            tensor = pixels(spec, batch, seed)
+            expected = reference(tensor)
+            got = _run(session, tensor, name)
+            alone = joined([dict(_run(session, tensor[i : i + 1], name)) for i in range(batch)])
+            for output, values in expected.items():
+                worst = max(_difference(output, values, other, name, batch) for other in (got, alone))
+                _raise_to(found.setdefault(output, {}), batch, worst)
+                _raise_to(scale.setdefault(output, {}), batch, float(np.abs(values).max(initial=0.0)))
+    reports = [_report(found[output], scale[output], seeds) for output in found]
+    report = max(reports, key=lambda one: max(one.max_abs_difference.values()) / one.tolerance)
+    if late := [batch for batch, difference in report.max_abs_difference.items() if difference > report.tolerance]:
+        raise ModelFileError(
+            f"the ONNX graph of {name} differs from the original by {report.max_abs_difference[late[0]]:.2g} at batch "
+            f"{late[0]} (allowed: {report.tolerance:.2g}). Its answers depend on the batch, on chance or on training mode: "
+            "call model.eval(), avoid Python numbers made from x.shape[0], and export again"
+        )
+    return report
+
+
+def _report(differences: dict[int, float], scale: dict[int, float], seeds: Sequence[int]) -> ParityReport:
+    """Of one output. Each has a tolerance of its own: boxes of hundreds of pixels excuse nothing in scores of 0…1."""
+    relative = {batch: difference / max(scale[batch], 1e-12) for batch, difference in differences.items()}
+    return ParityReport(differences, relative, TOLERANCE * max(1.0, *scale.values()), tuple(seeds))
+
+
+def _raise_to(largest: dict[int, float], batch: int, value: float) -> None:
+    largest[batch] = max(largest.get(batch, 0.0), value)
+
+
+def _difference(output: str, values: FloatArray, got: Outputs, name: str, batch: int) -> float:
+    """The largest difference of one output. Raises ModelFileError where it is not the same output."""
+    other = got.get(output)
+    if other is None or other.shape != values.shape:
+        found = "nothing" if other is None else f"{other.shape}"
+        raise ModelFileError(_wrong_batch(name, batch, f"output '{output}' is {found} instead of {values.shape}"))
+    if not np.isfinite(other).all() or not np.isfinite(values).all():
+        raise ModelFileError(f"{name} gives outputs that are not finite numbers; check its weights")
+    return float(np.abs(other.astype(np.float64) - values).max(initial=0.0))
+
+
+def pixels(spec: PreprocessSpec, batch: int, seed: int) -> FloatArray:
+    """Noise pixels as the model would see them: float32 [batch, *spec.tensor_shape]."""
+    values = np.random.default_rng((seed, batch)).integers(0, 256, (batch, *spec.tensor_shape)).astype(np.float32)
+    shape = (-1, 1, 1) if spec.layout is Layout.NCHW else (-1,)
+    mean, std = (np.asarray(v, np.float32).reshape(shape) for v in (spec.mean, spec.std))
+    return ((values - mean) / std).astype(np.float32)
+
+
+def open_session(graph: bytes, name: str) -> object:
+    """An ONNX Runtime session that runs the graph as it is written, on one thread. Raises ModelFileError."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions have no common base
+        raise ModelFileError(
+            f"ONNX Runtime {ort.__version__} cannot load the graph of {name}: {brief(error)}. "
+            "Export it with standard operators, opset 17 or 18"
+        ) from error
+
+
+def run_session(session: object, tensor: FloatArray) -> dict[str, FloatArray]:
+    """The outputs of a session for its only input, by name; an only output is called ``output``, as in clean graphs."""
+    (info,) = session.get_inputs()  # type: ignore[attr-defined]
+    names = [output.name for output in session.get_outputs()]  # type: ignore[attr-defined]
+    values = session.run(None, {info.name: tensor})  # type: ignore[attr-defined]
+    if len(names) == 1:
+        names = [ONLY_OUTPUT]
+    return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
+
+
+def _run(session: object, tensor: FloatArray, name: str) -> dict[str, FloatArray]:
+    try:
+        return run_session(session, tensor)
+    except Exception as error:
+        raise ModelFileError(_wrong_batch(name, len(tensor), brief(error))) from error
+
+
+def _wrong_batch(name: str, batch: int, what: str) -> str:
+    return (
+        f"the ONNX graph of {name} does not run at batch {batch} ({what}): a batch size is baked into it. "
+        "Export it with a dynamic batch axis: torch.onnx.export(..., dynamic_shapes=({0: torch.export.Dim('batch')},))"
+    )
+
+
+def brief(error: BaseException) -> str:
+    """The first line of a library's message, without its banners."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    return text if len(text) <= 200 else text[:199] + "…"

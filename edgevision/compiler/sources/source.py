@@ -1,0 +1,306 @@
+"""Model files, recognised by content: what is in them, and what is needed to compile them.
+
+Our checkpoint, TorchScript, ``torch.export`` (.pt2), a state dict with its arch, ONNX, and with ``trust`` a pickled
+module. Nothing in a file is executed without ``trust``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from edgevision.compiler.sources.archives import Container, open_container, read_model_file
+from edgevision.compiler.sources.asking import Shape, SourceOptions, missing, resolve_metadata, resolve_task
+from edgevision.compiler.sources.exported import input_shape, load_exported
+from edgevision.compiler.sources.graph import to_bytes
+from edgevision.compiler.sources.metadata import ModelMetadata, read_metadata
+from edgevision.compiler.sources.onnx_file import OnnxFile, open_onnx, parse_onnx
+from edgevision.compiler.sources.parity import ONLY_OUTPUT, FloatArray, brief, open_session, pixels, run_session
+from edgevision.compiler.sources.pickles import foreign_names, is_weights
+from edgevision.compiler.sources.quiet import quiet
+from edgevision.compiler.sources.torchscript import load_torchscript
+from edgevision.compiler.sources.weights import build_network, count_classes, find_state_dict, load_weights
+from edgevision.errors import EngineError, InputError, ModelFileError
+from edgevision.preprocess.spec import PreprocessSpec
+from edgevision.tasks.base import TaskSpec
+from edgevision.tasks.registry import make_task
+from edgevision.tasks.results import Label
+from edgevision.tensors import Outputs, describe, joined
+from edgevision.train.checkpoint import PhotoPack, from_plain, is_checkpoint, model_from_checkpoint
+
+__all__ = ["SourceKind", "SourceModel", "SourceOptions", "load_source"]
+
+_LEGACY_PICKLES = 5  # magic number, protocol, system, object, storage keys; raw storages follow
+
+
+class SourceKind(Enum):
+    """What a model file turned out to be."""
+
+    CHECKPOINT = "checkpoint"
+    TORCHSCRIPT = "torchscript"
+    EXPORTED = "pt2"
+    STATE_DICT = "state dict"
+    ONNX = "onnx"
+    MODULE = "pickled module"
+
+
+@dataclass(frozen=True, eq=False)
+class SourceModel:
+    """A network and everything needed to compile it.
+
+    One of ``module`` (eval mode, float32, CPU) and ``graph`` is there; ``program`` is what ``module`` was made of when
+    the file holds an exported program. ``batch``: the only batch size the original runs at; None = any.
+    ``info``: file name, sha256, kind, arch, number of parameters. ``trained_on``: the first 32 hexadecimal digits of the
+    SHA-256 of each photo file it was trained on, as ``train.checkpoint.short_hashes`` gives them; None = not known.
+    """
+
+    kind: SourceKind
+    spec: PreprocessSpec
+    task: TaskSpec
+    info: Mapping[str, Any]
+    module: nn.Module | None = None
+    program: ExportedProgram | None = None
+    graph: OnnxFile | None = None
+    photos: PhotoPack | None = None
+    batch: int | None = None
+    trained_on: frozenset[str] | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return str(self.info["name"])
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The classes, in the order of the network's outputs."""
+        return self.task.labels
+
+    def run(self, tensor: FloatArray) -> Outputs:
+        """What the original gives for float32 [n, *spec.tensor_shape]: its outputs by name, float32 [n, …] each.
+
+        An original with a fixed batch gets the items in portions of it. Raises ModelFileError when it fails.
+        """
+        return _Original(self.name, self.module, self._session, self.batch).run(tensor)
+
+    @cached_property
+    def _session(self) -> object | None:
+        if self.graph is None:
+            return None
+        return open_session(to_bytes(self.graph.model, self.name), self.name)
+
+
+@dataclass(frozen=True, eq=False)
+class _Original:
+    """A network as its file has it: runs as ``module`` or in ``session``."""
+
+    name: str
+    module: nn.Module | None
+    session: object | None
+    batch: int | None
+
+    def run(self, tensor: FloatArray) -> dict[str, FloatArray]:
+        """See ``SourceModel.run``."""
+        portion = self.batch or len(tensor)
+        padded = np.concatenate([tensor, np.zeros((-len(tensor) % portion, *tensor.shape[1:]), tensor.dtype)])
+        parts = [self._run(padded[start : start + portion]) for start in range(0, len(padded), portion)]
+        return {name: array[: len(tensor)] for name, array in joined(parts).items()}
+
+    def _run(self, tensor: FloatArray) -> dict[str, FloatArray]:
+        try:
+            if self.session is not None:
+                return run_session(self.session, tensor)
+            assert self.module is not None
+            with torch.no_grad(), quiet():
+                result: Any = self.module(torch.from_numpy(np.ascontiguousarray(tensor)))
+        except ModelFileError:
+            raise
+        except Exception as error:  # whatever the network raises
+            raise ModelFileError(
+                f"{self.name} does not run on the float32 {list(tensor.shape)} that its preprocess spec gives: {brief(error)}"
+            ) from error
+        outputs = named_outputs(result)
+        if outputs is None or any(value.ndim < 1 or len(value) != len(tensor) for value in outputs.values()):
+            raise ModelFileError(
+                f"{self.name} returns {_shown(result)}, expected tensors [batch, …]: one, a tuple or a dict of them; wrap the "
+                "model so that it returns only that"
+            )
+        return {name: np.asarray(_as_float32(value).numpy()) for name, value in outputs.items()}
+
+
+def named_outputs(result: object) -> dict[str, Tensor] | None:
+    """The tensors that a module returned, by name: ``output`` for a single one, also in a dict or tuple of one; of several
+    the dict's own names, or ``output_0``, ``output_1``, … None for anything else."""
+    if isinstance(result, Tensor):
+        return {ONLY_OUTPUT: result}
+    if isinstance(result, Mapping):
+        named = {str(name): value for name, value in result.items()}
+    elif isinstance(result, (tuple, list)):
+        named = {f"output_{place}": value for place, value in enumerate(result)}
+    else:
+        return None
+    if not named or not all(isinstance(value, Tensor) for value in named.values()):
+        return None
+    if len(named) == 1:
+        return {ONLY_OUTPUT: next(iter(named.values()))}
+    return named
+
+
+def _as_float32(value: Tensor) -> Tensor:
+    """Half and double precision as float32; whole numbers stay."""
+    return value.float() if value.is_floating_point() else value
+
+
+def _shown(result: object) -> str:
+    if isinstance(result, Tensor):
+        return f"a tensor {list(result.shape)}"
+    return f"a {type(result).__name__}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """What stands in a file, before the options are asked for the rest."""
+
+    kind: SourceKind
+    module: nn.Module | None = None
+    program: ExportedProgram | None = None
+    graph: OnnxFile | None = None
+    carried: ModelMetadata | None = None
+    photos: PhotoPack | None = None
+    trained_on: frozenset[str] | None = None
+    arch: str | None = None
+    shape: Shape | None = None
+    classes: int | None = None
+
+
+def load_source(path: str | Path, options: SourceOptions | None = None) -> SourceModel:
+    """Open a model file of any supported kind and make sure that it runs, and that its outputs fit its task.
+
+    Raises ModelFileError for a file that is missing, damaged, hostile, of no supported kind, or silent about what
+    ``options`` do not say either (the message holds a template); InputError for options that do not fit it.
+
+    >>> load_source("model.onnx", SourceOptions(preprocess="imagenet", labels="names.txt", output="logits")).kind
+    <SourceKind.ONNX: 'onnx'>
+    """
+    path, options = Path(path), options or SourceOptions()
+    data = read_model_file(path)
+    loaded = _load(data, path, options)
+    if options.arch is not None and loaded.kind is not SourceKind.STATE_DICT:
+        raise InputError(f"{path.name} is a {loaded.kind.value}, which holds its network; leave out --arch")
+    said = resolve_metadata(path.name, loaded.carried, options, loaded.shape, loaded.classes)
+    info = {
+        "name": path.name,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "kind": loaded.kind.value,
+        "arch": loaded.arch,
+        "params": _count_parameters(loaded),
+    }
+    batch = loaded.shape[0] if loaded.shape else None
+    session = None if loaded.graph is None else open_session(to_bytes(loaded.graph.model, path.name), path.name)
+    outputs = _Original(path.name, loaded.module, session, batch).run(pixels(said.spec, 1, seed=0))
+    task = said.task or resolve_task(path.name, describe(outputs), said.labels, options)
+    try:
+        make_task(task).check(describe(outputs))
+    except (EngineError, InputError) as error:
+        raise ModelFileError(f"{path.name}: {error}") from None
+    return SourceModel(
+        loaded.kind, said.spec, task, info, loaded.module, loaded.program, loaded.graph, loaded.photos, batch,
+        loaded.trained_on,
+    )  # fmt: skip
+
+
+def _load(data: bytes, path: Path, options: SourceOptions) -> _Loaded:
+    name = path.name
+    container, members = open_container(data, name)
+    if container in (Container.TORCH_ZIP, Container.TORCH_LEGACY):
+        return _from_pickle(_unpickled(data, members.get("data.pkl"), name, options.trust), name, options)
+    if container is Container.TORCHSCRIPT:
+        script = load_torchscript(members, name, trust=options.trust)
+        return _Loaded(SourceKind.TORCHSCRIPT, module=script.float())
+    if container is Container.EXPORTED:
+        program = load_exported(data, members, name, trust=options.trust)
+        shape = input_shape(program)
+        if shape is None or len(shape) != 4:
+            raise ModelFileError(
+                f"{name} takes other inputs than one [batch, channels, height, width]; export only that"
+            )
+        return _Loaded(SourceKind.EXPORTED, module=program.module(), program=program, shape=shape)
+    model = parse_onnx(data)
+    if model is None:
+        raise ModelFileError(
+            f"{name} is not a model file that EdgeVision knows, or it is truncated. It reads checkpoints of 'edgevision "
+            "train', TorchScript, torch.export (.pt2), state dicts (with --arch) and ONNX"
+        )
+    graph = open_onnx(model, path)
+    return _Loaded(
+        SourceKind.ONNX, graph=graph, carried=read_metadata(graph.model, name), shape=graph.shape, classes=graph.classes
+    )
+
+
+def _from_pickle(obj: object, name: str, options: SourceOptions) -> _Loaded:
+    if is_checkpoint(obj):
+        checkpoint = from_plain(obj, name)
+        carried = ModelMetadata(checkpoint.preprocess, checkpoint.task)
+        module = model_from_checkpoint(checkpoint)
+        return _Loaded(
+            SourceKind.CHECKPOINT, module, carried=carried, photos=checkpoint.photos,
+            trained_on=frozenset(checkpoint.trained_on) or None, arch=checkpoint.arch,
+        )  # fmt: skip
+    if isinstance(obj, nn.Module):
+        return _Loaded(SourceKind.MODULE, obj.cpu().float().eval(), arch=type(obj).__name__)
+    state = find_state_dict(obj)
+    if not state:
+        raise ModelFileError(f"{name} holds a {type(obj).__name__} without a network in it; save model.state_dict()")
+    classes = count_classes(state)
+    if options.arch is None:
+        raise missing(name, options, None, classes, arch=True)
+    network = load_weights(build_network(options.arch, classes), state, options.arch, name)
+    return _Loaded(SourceKind.STATE_DICT, network.cpu().float().eval(), arch=options.arch, classes=classes)
+
+
+def _unpickled(data: bytes, pickled: bytes | None, name: str, trust: bool) -> object:
+    """What ``torch.load`` gives, read with ``weights_only`` unless the pickle needs more and ``trust`` allows it."""
+    if pickled is None:
+        foreign = foreign_names(data, is_weights, name, pickles=_LEGACY_PICKLES)
+    else:
+        foreign = foreign_names(pickled, is_weights, name)
+    if foreign and not trust:
+        names = ", ".join(foreign[:3]) + (" …" if len(foreign) > 3 else "")
+        raise _untrusted(name, f"would call {names} when it is loaded")
+    try:
+        with quiet():
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=not foreign)
+    except pickle.UnpicklingError as error:
+        if foreign:
+            raise ModelFileError(f"{name} is damaged ({brief(error)}); save it again") from error
+        raise _untrusted(name, "torch.load refuses with weights_only") from error
+    except Exception as error:  # a foreign pickle raises whatever it likes
+        what = "needs code that cannot be imported here, or is damaged" if foreign else "is damaged or truncated"
+        raise ModelFileError(f"{name} {what} ({brief(error)}); save it again, or export it as ONNX") from error
+
+
+def _untrusted(name: str, what: str) -> ModelFileError:
+    return ModelFileError(
+        f"{name} holds a pickle that {what}; it was not loaded. Save only the weights "
+        "(torch.save(model.state_dict(), ...)), or pass --trust if you made the file"
+    )
+
+
+def _count_parameters(loaded: _Loaded) -> int:
+    if loaded.graph is not None:
+        return sum(int(np.prod(i.dims)) for i in loaded.graph.model.graph.initializer)
+    if loaded.program is not None:
+        return sum(p.numel() for p in loaded.program.parameters())
+    assert loaded.module is not None
+    return sum(p.numel() for p in loaded.module.parameters())

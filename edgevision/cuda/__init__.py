@@ -1,0 +1,1 @@
+"""The CUDA driver, and what engines and preprocessing share of it."""

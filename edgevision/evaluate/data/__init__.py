@@ -1,0 +1,1 @@
+"""Labelled photos: data sets, label files, and a model run over them."""

@@ -1,0 +1,388 @@
+"""Data sets: photos on disk with, perhaps, a class each; and how they are divided by what the photos contain.
+
+Everything that divides or compares data sets looks at the bytes of the photos, never at their names or order: two
+copies of one photo can not end up on both sides of a split.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevision.errors import DataError
+from edgevision.evaluate.data.labels import first_three, read_labels, read_text
+from edgevision.tasks.results import Label
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
+
+_LAYOUTS = "a folder of class folders, a folder of photos, or a list file with 'path, label' on each line"
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo on disk. ``label`` is its class's index into the data set's ``labels``, or None."""
+
+    path: Path
+    label: int | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Photos; either all of them labelled, or none (then ``labels`` is None).
+
+    ``skipped`` counts what a folder held besides photos: hidden files, other suffixes, links that lead out of it.
+    """
+
+    photos: tuple[Photo, ...]
+    labels: tuple[Label, ...] | None = None
+    source: str = "data set"  # for messages
+    skipped: int = 0
+
+    def __post_init__(self) -> None:
+        if self.labels is None:
+            if any(photo.label is not None for photo in self.photos):
+                raise DataError(f"{self.source}: photos have class indices but the data set has no labels")
+            return
+        bad = [photo for photo in self.photos if photo.label is None or not 0 <= photo.label < len(self.labels)]
+        if bad:
+            listed = first_three(f"{photo.path} ({photo.label})" for photo in bad)
+            raise DataError(f"{self.source}: expected a class index of 0…{len(self.labels) - 1}, got {listed}")
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __iter__(self) -> Iterator[Photo]:
+        return iter(self.photos)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether every photo has a class."""
+        return self.labels is not None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The photos' paths, in order."""
+        return tuple(photo.path for photo in self.photos)
+
+    @cached_property
+    def truth(self) -> npt.NDArray[np.int64]:
+        """Class index of each photo, int64 [n]. Raises DataError for an unlabelled data set."""
+        self.require_labels()
+        return np.array([photo.label for photo in self.photos], dtype=np.int64)
+
+    @cached_property
+    def class_counts(self) -> npt.NDArray[np.int64]:
+        """Photos of each class, int64 [classes]. Raises DataError for an unlabelled data set."""
+        return np.bincount(self.truth, minlength=len(self.labels or ())).astype(np.int64)
+
+    @property
+    def content_hashes(self) -> tuple[str, ...]:
+        """SHA-256 of each photo's bytes, in hexadecimal, in the photos' order."""
+        return tuple(content_hash(photo.path) for photo in self.photos)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the sorted content hashes: names the photos whatever their order, paths and labels."""
+        return hashlib.sha256("\n".join(sorted(self.content_hashes)).encode()).hexdigest()
+
+    def select(self, indices: Iterable[int] | npt.NDArray[np.integer]) -> Dataset:
+        """The photos at ``indices``, in that order, with the same labels."""
+        return replace(self, photos=tuple(self.photos[int(index)] for index in indices), skipped=0)
+
+    def require_labels(self, classes: int = 1, purpose: str = "this") -> None:
+        """Raises DataError unless the photos are labelled and fall into at least ``classes`` classes."""
+        if self.labels is None:
+            raise DataError(
+                f"{purpose} needs a class for each photo, but {self.source} has none; "
+                "expected a folder of class folders, or a list file with 'path, label' on each line"
+            )
+        present = sorted({photo.label for photo in self.photos if photo.label is not None})
+        if len(present) < classes:
+            names = first_three(repr(self.labels[index].name) for index in present)
+            raise DataError(
+                f"{purpose} needs photos of at least {classes} classes, but {self.source} has {len(present)}"
+                + (f" ({names}); each folder directly inside the data folder is one class" if names else "")
+            )
+
+    def with_labels(self, labels: Sequence[Label]) -> Dataset:
+        """The same photos, with class indices into ``labels`` (a model's). Unlabelled data sets stay as they are.
+
+        Classes match by id and name; else by name; else, where the data know only ids, by id. Raises DataError when
+        a class that has photos is not among ``labels``.
+        """
+        if self.labels is None:
+            return self
+        used = [self.labels[index] for index in np.unique(self.truth)]
+        exact = {label: index for index, label in enumerate(labels)}
+        by_name = {label.name: index for index, label in enumerate(labels)}
+        by_id = {label.id: index for index, label in enumerate(labels)}
+        mapping: dict[Label, int]
+        if all(label in exact for label in used):
+            mapping = {label: exact[label] for label in used}
+        elif _only_ids(self.labels) and all(label.id in by_id for label in used):
+            mapping = {label: by_id[label.id] for label in used}
+            _refuse_ambiguous(self.source, [(mapping[label], by_name.get(label.name)) for label in used], labels)
+        elif all(label.name in by_name for label in used):
+            mapping = {label: by_name[label.name] for label in used}
+        else:
+            missing = [label for label in used if label.name not in by_name]
+            listed = first_three(f"{label.name!r} (id {label.id})" for label in missing)
+            known = first_three(f"{label.name!r} (id {label.id})" for label in labels)
+            raise DataError(
+                f"{len(missing)} of the {len(used)} classes in {self.source} are not among the model's "
+                f"{len(labels)} labels: {listed}. The model knows {known}. Use the model's names or ids, or "
+                "give the labels file that explains the ids"
+            )
+        photos = tuple(
+            Photo(photo.path, mapping[self.labels[index]]) for photo, index in zip(self.photos, self.truth, strict=True)
+        )
+        return replace(self, photos=photos, labels=tuple(labels))
+
+
+def read_dataset(source: Path | str, labels: Path | str | None = None) -> Dataset:
+    """Read a data set from ``source``, with the classes listed in the file ``labels``, if given.
+
+    ``source`` is one of
+
+    * a folder of class folders: each folder directly inside it is a class, with photos anywhere below;
+    * a folder of photos: unlabelled;
+    * a list file: ``path, label, …`` on each line, paths relative to the file (or absolute), label = an integer id or
+      a class name, further columns ignored; blank lines and lines that start with ``#`` are skipped. A file with
+      paths alone is unlabelled.
+
+    Without ``labels``, classes are ordered by id where all labels are integers, else by name (ids 0, 1, …). Links
+    that lead out of the folder are not followed. Photos are not decoded here.
+
+    Raises DataError for whatever does not make a data set, naming the first three offenders.
+    """
+    path = Path(source)
+    known = read_labels(labels) if labels is not None else None
+    if path.is_dir():
+        return _read_folder(path, known)
+    if not path.exists():
+        raise DataError(f"no such file or folder: {path}; expected {_LAYOUTS}")
+    if path.suffix.lower() in PHOTO_SUFFIXES:
+        raise DataError(f"expected {_LAYOUTS}, got one photo: {path}")
+    return _read_list(path, known)
+
+
+def content_hash(path: Path | str) -> str:
+    """SHA-256 of the photo's bytes, in hexadecimal; remembered while its size and time stay the same."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - half the cost of Path.stat, and this runs for every photo
+        return _hash_file(os.fspath(path), status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise DataError(f"cannot read the photo {path}: {error.strerror or error}") from error
+
+
+@lru_cache(maxsize=200_000)
+def _hash_file(path: str, size: int, mtime_ns: int) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+# ── dividing and comparing ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def split_by_content(dataset: Dataset, fraction: float = 0.5) -> tuple[Dataset, Dataset]:
+    """Divide into ``(a, b)``, with ``fraction`` of the photos, and of each class to within one photo, in ``a``.
+
+    Photos are ranked by content hash: the answer does not depend on their order or names, and photos with the same
+    bytes stay together. Rounding is carried from class to class, so that many small classes do not all round the
+    same way.
+    """
+    if not 0.0 < fraction < 1.0:
+        raise DataError(f"expected a fraction between 0 and 1, got {fraction}")
+    first: list[int] = []
+    seen = 0
+    for groups in _groups_by_class(dataset):
+        seen += sum(len(group) for group in groups)
+        for group in groups:
+            if len(first) + len(group) / 2 <= fraction * seen:
+                first += group
+    chosen = set(first)
+    rest = [index for index in range(len(dataset)) if index not in chosen]
+    return dataset.select(sorted(first)), dataset.select(rest)
+
+
+def stratified_folds(dataset: Dataset, k: int, seed: int = 0) -> tuple[Dataset, ...]:
+    """``k`` parts that share the photos of each class evenly; photos with the same bytes stay together.
+
+    Depends on the photos' content and the seed alone. Raises DataError unless 2 ≤ k ≤ number of photos.
+    """
+    if not 2 <= k <= len(dataset):
+        raise DataError(f"expected between 2 folds and one for each of {len(dataset)} photos, got {k}")
+    folds: list[list[int]] = [[] for _ in range(k)]
+    for groups in _groups_by_class(dataset, salt=f"{seed}:"):
+        held = [0] * k  # photos of this class in each fold
+        for group in groups:
+            fold = min(range(k), key=lambda f: (held[f], len(folds[f]), f))
+            folds[fold] += group
+            held[fold] += len(group)
+    return tuple(dataset.select(sorted(fold)) for fold in folds)
+
+
+def overlap(a: Dataset, b: Dataset) -> tuple[tuple[Photo, Photo], ...]:
+    """Pairs of photos, one of each data set, with the same bytes; for each photo of ``a`` its first twin in ``b``."""
+    twins: dict[str, Photo] = {}
+    for photo, digest in zip(b.photos, b.content_hashes, strict=True):
+        twins.setdefault(digest, photo)
+    pairs = zip(a.photos, a.content_hashes, strict=True)
+    return tuple((photo, twins[digest]) for photo, digest in pairs if digest in twins)
+
+
+def _groups_by_class(dataset: Dataset, salt: str = "") -> list[list[list[int]]]:
+    """Indices of the photos: classes → groups of identical photos → indices, ordered by content alone."""
+    same: dict[str, list[int]] = defaultdict(list)
+    for index, digest in enumerate(dataset.content_hashes):
+        same[hashlib.sha256((salt + digest).encode()).hexdigest()].append(index)
+    classes: dict[int, list[list[int]]] = defaultdict(list)
+    for _, group in sorted(same.items()):
+        # Copies of one photo under several labels count for the first of them.
+        classes[min(dataset.photos[index].label or 0 for index in group)].append(group)
+    # A dict keeps insertion order: classes come in the order of their first photo's hash, not of their names.
+    return list(classes.values())
+
+
+# ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _read_folder(folder: Path, known: tuple[Label, ...] | None) -> Dataset:
+    root = folder.resolve()
+    top, skipped = _photos_below(folder, root, recurse=False)  # also refuses a folder that cannot be read
+    classes: dict[str, list[Path]] = {}
+    for child in sorted(folder.iterdir()):
+        if child.name.startswith((".", "__MACOSX")) or not child.is_dir():
+            continue
+        if not child.resolve().is_relative_to(root):
+            skipped += 1
+            continue
+        classes[child.name], more = _photos_below(child, root, recurse=True)
+        skipped += more
+    if top and any(classes.values()):
+        names = first_three(repr(name) for name, photos in classes.items() if photos)
+        raise DataError(
+            f"{folder} holds both photos ({len(top)}) and folders with photos ({names}): put each photo into the "
+            "folder of its class, or give a folder of photos alone"
+        )
+    if top:
+        return Dataset(tuple(Photo(path) for path in top), None, str(folder), skipped)
+    if not any(classes.values()):
+        hint = f"; {skipped} other files or links were skipped" if skipped else ""
+        raise DataError(f"no photos ({' '.join(sorted(PHOTO_SUFFIXES))}) in {folder}{hint}. Expected {_LAYOUTS}")
+    labels = _labels_from(list(classes))
+    dataset = Dataset(
+        tuple(Photo(path, index) for index, label in enumerate(labels) for path in classes[label.name]),
+        labels,
+        str(folder),
+        skipped,
+    )
+    return dataset if known is None else dataset.with_labels(known)
+
+
+def _photos_below(folder: Path, root: Path, *, recurse: bool) -> tuple[list[Path], int]:
+    """Photos in ``folder``, sorted, and how many other files there were."""
+    photos: list[Path] = []
+    skipped = 0
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"cannot read the folder {error.filename}: {error.strerror}") from error
+
+    for here, folders, files in os.walk(folder, onerror=refuse):
+        if not recurse:
+            folders.clear()
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        for name in sorted(files):
+            path = Path(here, name)
+            wanted = not name.startswith(".") and path.suffix.lower() in PHOTO_SUFFIXES
+            if wanted and path.is_symlink():
+                wanted = path.is_file() and path.resolve().is_relative_to(root)
+            if wanted:
+                photos.append(path)
+            else:
+                skipped += 1
+    return photos, skipped
+
+
+def _read_list(path: Path, known: tuple[Label, ...] | None) -> Dataset:
+    rows: list[tuple[int, Path, str | None]] = []
+    text = read_text(path, "a list of photos")
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            cells = [cell.strip() for cell in next(csv.reader([line.strip()], skipinitialspace=True))]
+        except csv.Error as error:
+            raise DataError(f"expected 'path, label' on each line of {path}; line {number}: {error}") from error
+        rows.append((number, path.parent / cells[0], cells[1] if len(cells) > 1 and cells[1] else None))
+    if not rows:
+        raise DataError(f"expected 'path, label' on each line of {path}, got no lines")
+    # os.path.isfile, unlike Path.is_file, is False for a name no file can have.
+    missing = [(n, str(photo)) for n, photo, _ in rows if not os.path.isfile(photo)]  # noqa: PTH113
+    _refuse(path, "do not name a photo that exists", missing)
+    texts = [text for _, _, text in rows if text is not None]
+    if not texts:
+        return Dataset(tuple(Photo(photo) for _, photo, _ in rows), None, str(path))
+    _refuse(path, "have no label", [(n, photo.name) for n, photo, text in rows if text is None])
+    integers = all(_is_integer(text) for text in texts)
+    labels = known or _labels_from(str(int(text)) if integers else text for text in texts)
+    index = _label_index(path, labels, texts)
+    unknown = [(n, repr(text)) for n, _, text in rows if text not in index]
+    _refuse(path, f"have a label that is not among the {len(labels)} classes of the labels file", unknown)
+    return Dataset(tuple(Photo(photo, index[text or ""]) for _, photo, text in rows), labels, str(path))
+
+
+def _refuse(path: Path, what: str, lines: list[tuple[int, str]]) -> None:
+    if lines:
+        raise DataError(f"{len(lines)} lines of {path} {what}: {first_three(f'line {n}: {text}' for n, text in lines)}")
+
+
+def _label_index(path: Path, labels: Sequence[Label], texts: list[str]) -> dict[str, int]:
+    """From what the list file says to the class's index: all of it ids, or all of it names."""
+    by_id = {label.id: index for index, label in enumerate(labels)}
+    by_name = {label.name: index for index, label in enumerate(labels)}
+    ids = {text: by_id[int(text)] for text in set(texts) if _is_integer(text) and int(text) in by_id}
+    names = {text: by_name[text] for text in set(texts) if text in by_name}
+    if len(ids) == len(names) == len(set(texts)):
+        _refuse_ambiguous(str(path), sorted((ids[text], names[text]) for text in ids), labels)
+    return ids if len(ids) >= len(names) else names
+
+
+def _refuse_ambiguous(source: str, found: Sequence[tuple[int, int | None]], labels: Sequence[Label]) -> None:
+    """Raise DataError where numbers are, all of them, both ids and names among ``labels``, but not of the same classes.
+
+    ``found``: for each class of the data the index by id and the index by name.
+    """
+    if any(by_name is None for _, by_name in found):
+        return
+    for by_id, by_name in found:
+        if by_name is not None and by_name != by_id:
+            number = labels[by_id].id
+            raise DataError(
+                f"classes in {source} are numbers that may be ids or names of the labels: {number} is the id of "
+                f"{labels[by_id].name!r}, and the name of the class with id {labels[by_name].id}. Rename the classes, "
+                "in the labels and in the data, so that no name is a number"
+            )
+
+
+def _labels_from(texts: Iterable[str]) -> tuple[Label, ...]:
+    distinct = sorted(set(texts))
+    if all(_is_integer(text) and text == str(int(text)) for text in distinct):
+        return tuple(Label(id, str(id)) for id in sorted(map(int, distinct)))
+    return tuple(Label(id, name) for id, name in enumerate(distinct))
+
+
+def _is_integer(text: str) -> bool:
+    return text.isascii() and text.removeprefix("-").isdigit()
+
+
+def _only_ids(labels: Sequence[Label]) -> bool:
+    return all(label.name == str(label.id) for label in labels)

@@ -1,0 +1,1 @@
+"""Metrics and intervals: NumPy in, numbers out."""

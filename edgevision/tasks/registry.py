@@ -1,0 +1,105 @@
+"""The tasks by kind. A task of your own becomes one of them by ``register_task``, or by an entry point.
+
+``pyproject.toml`` of a package that brings a task::
+
+    [project.entry-points."edgevision.tasks"]
+    count = "my_package.count:TASK"
+
+Its entry point gives a ``TaskType``, and is loaded when a bundle or a compile asks for that kind.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from edgevision.errors import InputError
+from edgevision.tasks.base import Task, TaskSpec
+from edgevision.tasks.results import Label
+from edgevision.tensors import TensorInfo
+
+ENTRY_POINTS = "edgevision.tasks"
+DEFAULT_KIND = "classify"  # of models that do not say what they do
+
+# Tasks of ours, imported when first asked for: kind → module that has a TASK.
+_OWN = {"classify": "edgevision.tasks.classify"}
+_registered: dict[str, TaskType] = {}
+
+
+@dataclass(frozen=True)
+class TaskType:
+    """A kind of task. ``make`` makes a task of a spec, and raises InputError for one that does not fit.
+
+    ``resolve`` says which of a network's outputs plays which role: from the outputs' names, types and shapes, the labels,
+    and the layout that the user named (``--output``) or None. Where that leaves more than one reading it raises
+    InputError, which lists them; nothing is guessed. ``layouts``: what ``--output`` may be. ``layout_required``: whether
+    outputs alone never tell, so that a file which does not say it needs ``--output``. ``labels_required``: whether
+    the network's classes have names.
+    """
+
+    kind: str
+    make: Callable[[TaskSpec], Task[Any]]
+    resolve: Callable[[Sequence[TensorInfo], Sequence[Label], str | None], TaskSpec]
+    layouts: tuple[str, ...] = ()
+    layout_required: bool = False
+    labels_required: bool = True
+
+
+def register_task(task: TaskType) -> None:
+    """Make a task known. The same kind again replaces it; kinds of ours cannot be replaced (InputError)."""
+    if task.kind in _OWN:
+        raise InputError(f"the task '{task.kind}' is edgevision's own; give yours another kind")
+    _registered[task.kind] = task
+
+
+def task_kinds() -> tuple[str, ...]:
+    """The kinds that are known here: ours, those registered, those of installed packages."""
+    installed = (point.name for point in metadata.entry_points(group=ENTRY_POINTS))
+    return tuple(dict.fromkeys((*_OWN, *_registered, *installed)))
+
+
+def find_task(kind: str) -> TaskType | None:
+    """The task of this kind, or None where nobody brings it."""
+    if kind in _registered:
+        return _registered[kind]
+    if kind in _OWN:
+        task: TaskType = importlib.import_module(_OWN[kind]).TASK
+    else:
+        point = next(iter(metadata.entry_points(group=ENTRY_POINTS, name=kind)), None)
+        if point is None:
+            return None
+        task = load_entry_point(point, ENTRY_POINTS)
+        if not isinstance(task, TaskType) or task.kind != kind:
+            raise InputError(f"the entry point '{kind}' of {ENTRY_POINTS} is to give a TaskType '{kind}', got {task!r}")
+    _registered[kind] = task
+    return task
+
+
+def task_type(kind: str) -> TaskType:
+    """The task of this kind. Raises InputError where nobody brings it, naming those that are known."""
+    task = find_task(kind)
+    if task is None:
+        raise InputError(
+            f"nothing here knows the task '{kind}'; known are {', '.join(task_kinds())}. Install the package that brings "
+            "it, or call edgevision.tasks.registry.register_task before"
+        )
+    return task
+
+
+def load_entry_point(point: metadata.EntryPoint, group: str) -> Any:
+    """What the entry point gives. Raises InputError where its package cannot be imported."""
+    try:
+        return point.load()
+    except Exception as error:  # whatever a foreign package raises
+        raise InputError(
+            f"the entry point '{point.name}' of {group} cannot be loaded ({type(error).__name__}: {error}); install its "
+            "package again"
+        ) from error
+
+
+def make_task(spec: TaskSpec) -> Task[Any]:
+    """The task that ``spec`` describes. Raises InputError for an unknown kind, or a spec that does not fit it."""
+    return task_type(spec.kind).make(spec)

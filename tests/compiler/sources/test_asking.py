@@ -1,0 +1,107 @@
+"""Which task a model has: what the file carries, what the options say, and what neither may contradict."""
+
+from __future__ import annotations
+
+import pytest
+from measures import raw_spec, register_raw
+
+from edgevision.compiler.sources.asking import SourceOptions, resolve_metadata, resolve_task
+from edgevision.compiler.sources.metadata import ModelMetadata
+from edgevision.errors import InputError, ModelFileError
+from edgevision.preprocess.spec import PreprocessSpec
+from edgevision.tasks import registry
+from edgevision.tasks.classify import classify_spec
+from edgevision.tasks.registry import TaskType
+from edgevision.tasks.results import Label
+from edgevision.tensors import TensorInfo
+
+pytestmark = pytest.mark.requires("torch", "onnx")
+
+SPEC = PreprocessSpec(32, 24)
+LABELS = (Label(7, "apple"), Label(9, "pear"))
+SCORES = TensorInfo("output", "float32", (None, 2))
+BOXES = TensorInfo("boxes", "float32", (None, 100, 4))
+
+
+@pytest.fixture(autouse=True)
+def raw(monkeypatch):
+    register_raw(monkeypatch)
+
+
+class TestResolveTask:
+    def test_classify_is_the_default(self):
+        options = SourceOptions(output="probabilities")
+        assert resolve_task("net", [SCORES], LABELS, options) == classify_spec(LABELS, "probabilities")
+
+    def test_another_task_reads_the_outputs_by_their_names(self):
+        task = resolve_task("net", [BOXES, SCORES], LABELS, SourceOptions(task="raw"))
+        assert task == raw_spec("boxes", "output")
+
+    def test_what_an_output_means_is_never_guessed(self):
+        with pytest.raises(
+            ModelFileError, match=r"^net\.onnx: --output is one of \['logits', 'probabilities'\], got None"
+        ):
+            resolve_task("net.onnx", [SCORES], LABELS, SourceOptions())
+
+    def test_outputs_with_more_than_one_reading_are_an_error_of_the_file(self, monkeypatch):
+        def resolve(outputs, labels, layout):
+            raise InputError(f"either of {[output.name for output in outputs]} could be it")
+
+        kinds = {**registry._registered, "torn": TaskType("torn", lambda spec: spec, resolve)}
+        monkeypatch.setattr(registry, "_registered", kinds)
+        with pytest.raises(ModelFileError, match=r"^net\.pt: either of \['boxes', 'output'\] could be it$") as caught:
+            resolve_task("net.pt", [BOXES, SCORES], LABELS, SourceOptions(task="torn"))
+        assert caught.value.exit_status == 2
+
+    def test_a_task_that_nobody_brings(self):
+        with pytest.raises(ModelFileError, match="nothing here knows the task 'juggle'; known are classify, raw"):
+            resolve_task("net.pt", [SCORES], LABELS, SourceOptions(task="juggle"))
+
+
+class TestResolveMetadata:
+    CARRIED = ModelMetadata(SPEC, classify_spec(LABELS, "probabilities", temperature=2.0))
+
+    def resolve(self, carried, **options):
+        return resolve_metadata("net", carried, SourceOptions(**options), None, None)
+
+    def test_what_the_file_carries_is_taken_whole(self):
+        described = self.resolve(self.CARRIED)
+        assert (described.spec, described.task, described.labels) == (SPEC, self.CARRIED.task, LABELS)
+
+    @pytest.mark.parametrize("said", [{"output": "probabilities"}, {"task": "classify"}, {"preprocess": SPEC}])
+    def test_saying_the_same_is_no_contradiction(self, said):
+        assert self.resolve(self.CARRIED, **said).task == self.CARRIED.task
+
+    @pytest.mark.parametrize(
+        ("said", "option"),
+        [
+            ({"output": "logits"}, "--output"),
+            ({"task": "raw"}, "--task"),
+            ({"preprocess": PreprocessSpec(16, 16)}, "--preprocess"),
+        ],
+    )
+    def test_contradictions_are_refused_by_the_name_of_the_option(self, said, option):
+        with pytest.raises(InputError, match=f"net carries its own {option[2:]}, and {option} says otherwise"):
+            self.resolve(self.CARRIED, **said)
+
+    def test_layouts_are_those_of_the_task(self):
+        with pytest.raises(InputError, match=r"--output is one of \['plain'\], got 'logits'"):
+            self.resolve(None, task="raw", output="logits", preprocess=SPEC, labels=LABELS)
+        with pytest.raises(InputError, match=r"--output is one of \['logits', 'probabilities'\], got 'plain'"):
+            self.resolve(None, output="plain", preprocess=SPEC, labels=LABELS)
+
+    def test_a_task_whose_outputs_tell_needs_no_output(self):
+        described = self.resolve(None, task="raw", preprocess=SPEC, labels=LABELS)
+        assert (described.task, described.labels) == (None, LABELS)  # the task waits for the outputs
+
+    def test_what_is_missing_is_asked_for_with_the_task(self):
+        with pytest.raises(ModelFileError, match="how a photo becomes its input") as caught:
+            self.resolve(None, task="raw", labels=LABELS)
+        assert "--task raw" in str(caught.value)
+        assert "--output" not in str(caught.value)
+        with pytest.raises(ModelFileError, match=r"--output logits\|probabilities"):
+            self.resolve(None, preprocess=SPEC, labels=LABELS)
+
+    def test_a_task_that_nobody_brings(self):
+        with pytest.raises(InputError, match="nothing here knows the task 'juggle'"):
+            self.resolve(None, task="juggle", preprocess=SPEC, labels=LABELS)

@@ -1,0 +1,209 @@
+"""ONNX files: what is refused, what is made whole, and how a fixed batch is freed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgevision.errors import ModelFileError
+from edgevision.preprocess.spec import Layout, PreprocessSpec
+from edgevision.tasks.results import Label
+
+pytestmark = pytest.mark.requires("torch", "onnx")
+
+SPEC = PreprocessSpec(8, 8, mean=(127.0,) * 3, std=(128.0,) * 3)
+LABELS = [Label(i, str(i)) for i in range(4)]
+
+
+def parsed(body: str, ends: str = "float[batch,3,8,8] x) => (float[batch,4] y", opset: int = 18, imports: str = ""):
+    """A model in ONNX's text form, with a 3→4 convolution weight ``w`` among its initializers."""
+    import onnx
+    from onnx import numpy_helper
+
+    weight = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32)
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": {opset}{imports}]> net ({ends}) {{ {body} }}')
+    model.graph.initializer.append(numpy_helper.from_array(weight, "w"))
+    return model
+
+
+POOLED = "c = Conv(x, w) p = GlobalAveragePool(c) y = Flatten(p)"
+
+
+def load(path, **options):
+    from edgevision.compiler.sources.source import SourceOptions, load_source
+
+    return load_source(path, SourceOptions(**{"preprocess": SPEC, "labels": LABELS, "output": "logits", **options}))
+
+
+def saved(model, folder):
+    import onnx
+
+    path = folder / "net.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def test_a_plain_graph_loads(tmp_path):
+    source = load(saved(parsed(POOLED), tmp_path))
+    assert source.kind.value == "onnx"
+    assert source.batch is None
+    assert source.info["params"] == 108
+    assert source.run(np.zeros((3, 3, 8, 8), np.float32))["output"].shape == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (
+            lambda: parsed("c = shop.Magic(x, w) p = GlobalAveragePool(c) y = Flatten(p)", imports=', "shop": 1'),
+            r"custom operator shop::Magic at node 'c'",
+        ),
+        (lambda: parsed("c = Conv(x, missing) p = GlobalAveragePool(c) y = Flatten(p)"), "not valid ONNX"),
+        (lambda: parsed("c = Konv(x, w) p = GlobalAveragePool(c) y = Flatten(p)"), "not valid ONNX.*Konv"),
+        (
+            lambda: parsed(POOLED, "float[batch,3,8,8] x, float[batch,2] extra) => (float[batch,4] y"),
+            r"2 inputs \('x', 'extra'\)",
+        ),
+        (lambda: parsed(POOLED, "float[batch,3,8,8] x) => (float[batch,4] y, float[batch,4,6,6] c"), r"one output, \[batch, classes\], got 2: 'y', 'c'; export only that one"),
+        (lambda: parsed("f = Cast<to=1>(x) c = Conv(f, w) p = GlobalAveragePool(c) y = Flatten(p)",
+                        "uint8[batch,3,8,8] x) => (float[batch,4] y"), "input 'x' is uint8, expected float32"),
+        (lambda: parsed("f = Cast<to=1>(x) c = Conv(f, w) p = GlobalAveragePool(c) y = Flatten(p)",
+                        "float16[batch,3,8,8] x) => (float[batch,4] y"), "input 'x' is float16, expected float32"),
+        (lambda: parsed("c = Conv(x, w) y = GlobalAveragePool(c)", "float[batch,3,8,8] x) => (float[batch,4,1,1] y"),
+         r"net\.onnx: the graph gives items of shape \(4, 1, 1\) and there are 4 labels"),
+        (
+            lambda: parsed("s = Constant<value_float = 0.1>() z = Constant<value = uint8 {0}>() q = QuantizeLinear(x, s, z) "
+                           "d = DequantizeLinear(q, s, z) c = Conv(d, w) p = GlobalAveragePool(c) y = Flatten(p)"),
+            r"quantized already \(QuantizeLinear",
+        ),
+        (lambda: parsed("c = Conv(x, w) p = GlobalAveragePool(c) f = Flatten(p) y = Concat<axis=1>(f, f)",
+                        "float[batch,3,8,8] x) => (float[batch,8] y"), r"net\.onnx: the graph gives items of shape \(8,\) and there are 4 labels"),
+    ],
+    ids=["custom operator", "missing tensor", "unknown operator", "two inputs", "two outputs", "uint8", "float16",
+         "feature map", "quantized", "labels"],
+)  # fmt: skip
+def test_graphs_that_are_refused(model, told, tmp_path):
+    with pytest.raises(ModelFileError, match=told) as caught:
+        load(saved(model(), tmp_path))
+    assert caught.value.exit_status == 2
+
+
+def test_names_that_are_not_text(tmp_path):
+    path = saved(parsed(POOLED), tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"GlobalAveragePool", b"Global\xff\xfeeragePool"))
+    with pytest.raises(ModelFileError, match=r"net\.onnx"):
+        load(path)
+
+
+# ---- weights in files of their own ----
+
+
+@pytest.fixture
+def external(tmp_path):
+    """A graph whose weight stands in ``net.weights`` beside it."""
+    import onnx
+
+    path = tmp_path / "net.onnx"
+    onnx.save_model(parsed(POOLED), path, save_as_external_data=True, location="net.weights", size_threshold=0)
+    return path
+
+
+def test_external_data_is_loaded(external):
+    from edgevision.compiler.sources.export import export_float
+
+    source = load(external)
+    graph, _ = export_float(source)
+    (external.parent / "net.weights").unlink()
+    assert len(graph) > 108 * 4  # the weights are in it
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [("missing", "keeps its weights in 'net.weights', which is not in"), ("truncated", "'net.weights' does not hold tensor 'w'"),
+     ("empty", "does not hold tensor 'w'"), ("link", "a link out of the model's folder")],
+)  # fmt: skip
+def test_external_data_that_is_not_there(damage, told, external, tmp_path_factory):
+    weights = external.parent / "net.weights"
+    content = weights.read_bytes()
+    weights.unlink()
+    if damage == "link":
+        elsewhere = tmp_path_factory.mktemp("elsewhere") / "secret"
+        elsewhere.write_bytes(content)
+        weights.symlink_to(elsewhere)
+    elif damage != "missing":
+        weights.write_bytes(content[:20] if damage == "truncated" else b"")
+    with pytest.raises(ModelFileError, match=told):
+        load(external)
+
+
+@pytest.mark.parametrize("location", ["../net.weights", "/etc/passwd", "a/../../net.weights", "..\\net.weights", ""])
+def test_external_data_outside_the_folder(location, external):
+    import onnx
+
+    model = onnx.load(external, load_external_data=False)
+    for entry in model.graph.initializer[0].external_data:
+        if entry.key == "location":
+            entry.value = location
+    external.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelFileError, match="outside the model's folder"):
+        load(external)
+
+
+# ---- batch, opset, layout ----
+
+
+FIXED = "float[{n},3,8,8] x) => (float[{n},4] y"
+FLATTENED = "c = Conv(x, w) p = GlobalAveragePool(c) s = Constant<value = int64[2] {{{n}, {k}}}>() y = Reshape(p, s)"
+
+
+@pytest.mark.parametrize(("n", "k"), [(1, -1), (1, 4), (4, -1), (4, 4)])
+def test_a_fixed_batch_is_freed(n, k, tmp_path):
+    from edgevision.compiler.sources.export import export_float
+
+    source = load(saved(parsed(FLATTENED.format(n=n, k=k), FIXED.format(n=n)), tmp_path))
+    assert source.batch == n
+    _, report = export_float(source)  # compares with the original, run in portions of n
+    assert set(report.max_abs_difference) == {1, 2, 5}
+
+
+def test_a_batch_that_is_baked_in_is_refused(tmp_path):
+    from edgevision.compiler.sources.export import export_float
+
+    # One row of ones is added to the batch axis, then the first row is kept: holds for batch 1 alone.
+    body = (
+        "c = Conv(x, w) p = GlobalAveragePool(c) f = Flatten(p) o = Constant<value = float[1,4] {1,1,1,1}>() "
+        "t = Concat<axis=0>(f, o) a = Constant<value = int64[1] {0}>() b = Constant<value = int64[1] {1}>() "
+        "y = Slice(t, a, b, a)"
+    )
+    with pytest.raises(ModelFileError, match=r"batch 2.*baked into it"):
+        export_float(load(saved(parsed(body, FIXED.format(n=1)), tmp_path)))
+
+
+def test_old_opsets_are_converted(tmp_path):
+    from edgevision.compiler.sources.export import export_float
+
+    source = load(saved(parsed(POOLED, opset=11), tmp_path))
+    _, report = export_float(source)
+    assert max(report.max_abs_difference.values()) < 1e-5
+
+
+def test_functions_are_inlined(tmp_path):
+    import onnx
+
+    model = parsed("c = Conv(x, w) y = shop.head(c)", imports=', "shop": 1')
+    function = onnx.parser.parse_function(
+        '<domain: "shop", opset_import: ["": 18]> head (c) => (y) { p = GlobalAveragePool(c) y = Flatten(p) }'
+    )
+    model.functions.append(function)
+    assert load(saved(model, tmp_path)).run(np.zeros((2, 3, 8, 8), np.float32))["output"].shape == (2, 4)
+
+
+def test_nhwc_input(tmp_path):
+    from edgevision.compiler.sources.export import export_float
+
+    body = "t = Transpose<perm=[0,3,1,2]>(x) " + POOLED.replace("Conv(x", "Conv(t")
+    path = saved(parsed(body, "float[batch,8,8,3] x) => (float[batch,4] y"), tmp_path)
+    source = load(path, preprocess="lite")
+    assert source.spec.layout is Layout.NHWC
+    assert source.spec.tensor_shape == (8, 8, 3)
+    export_float(source)

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import pytest
+
+from edgevision.errors import DataError, InputError
+from edgevision.evaluate.data.labels import first_three, read_labels, read_output_labels, words
+from edgevision.tasks.results import Label
+
+TEA, SALT = Label(0, "tea"), Label(1, "sea salt")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("names.txt", "tea\nsea salt\n", (TEA, SALT)),
+        ("names.names", "\ufefftea\r\nsea salt\r\n\r\n", (TEA, SALT)),  # byte-order mark, Windows line ends
+        ("c.csv", "name,id\ntea,0\nsea salt,1\n", (TEA, SALT)),
+        ("c.csv", "Class ID,Class Name\n1, sea salt\n0, tea\n\n", (TEA, SALT)),  # ordered by id
+        ("c.csv", "class_id;x,id,shop,name\n0,0,Aldi,tea", (TEA,)),
+        ("c.csv", 'ClassId,ClassName\n7,"salt, fine"\n', (Label(7, "salt, fine"),)),
+        # the Grocery Store Dataset's header
+        (
+            "classes.csv",
+            "Class Name (str),Class ID (int),Coarse Class Name (str),Coarse Class ID (int)\ntea,0,Drink,4\n",
+            (TEA,),
+        ),
+        ("c.csv", "width,video,name,id\n1,2,tea,0\n", (TEA,)),  # "id" as a word, not inside one
+    ],
+)
+def test_labels_are_read(put, name, text, expected):
+    assert read_labels(put(name, text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("names.txt", "", "at least one class"),
+        ("names.txt", "tea\n\nsalt\n", "lines are empty: 2"),
+        ("names.txt", "tea\ntea\n", "each name may occur once.*'tea'"),
+        ("c.csv", "", "'name' and an 'id' column"),
+        ("c.csv", "name,number\ntea,0\n", "'name' and an 'id' column.*name, number"),
+        ("c.csv", "name,id\n", "at least one class"),
+        ("c.csv", "name,id\ntea,zero\nsalt\n", "row 2: 'tea,zero', row 3: 'salt'"),
+        ("c.csv", "name,id\ntea,0\nsalt,0\n", "each id may occur once.*'0'"),
+        ("c.csv", b"name,id\n\xff\xfe,0\n", "not text"),
+        ("c.csv", b"PK\0\0", "binary"),
+    ],
+)
+def test_bad_labels_files_are_refused(put, name, content, message):
+    path = put(name, content)
+    with pytest.raises(DataError, match=message) as caught:
+        read_labels(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_labels_file_is_refused(tmp_path):
+    with pytest.raises(DataError, match="cannot read a labels file"):
+        read_labels(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("names.txt", "tea\nsea salt\n", (TEA, SALT)),
+        ("c.csv", "name,id\nsea salt,1\ntea,0\n", (TEA, SALT)),  # ids 0…n-1 number the outputs, wherever they stand
+        ("c.csv", "name,id\ntea,-4\nsalt,7\n", (Label(-4, "tea"), Label(7, "salt"))),  # rows and ids agree
+    ],
+)
+def test_labels_of_outputs_are_in_one_clear_order(put, name, text, expected):
+    assert read_output_labels(put(name, text)) == expected
+
+
+@pytest.mark.parametrize("rows", ["tea,12\nsalt,7\n", "tea,2\nsalt,1\n", "rice,5\ntea,12\nsalt,7\n"])
+def test_rows_and_ids_in_different_orders_do_not_name_outputs(put, rows):
+    path = put("c.csv", "name,id\n" + rows)
+    with pytest.raises(
+        InputError, match=r"ambiguous in .*'tea' \(id \d+\) comes before 'salt'.*one name a line"
+    ) as caught:
+        read_output_labels(path)
+    assert str(path) in str(caught.value)
+    assert {label.name for label in read_labels(path)} >= {"tea", "salt"}  # for photos the order says nothing
+
+
+@pytest.mark.parametrize(
+    ("heading", "expected"),
+    [("Class ID (int)", {"class", "id", "int"}), ("class_id", {"class", "id"}), ("ClassId2", {"class", "id", "2"})],
+)
+def test_words(heading, expected):
+    assert words(heading) == expected
+
+
+@pytest.mark.parametrize(("items", "expected"), [("a", "a"), ("abc", "a, b, c"), ("abcde", "a, b, c and 2 more")])
+def test_first_three(items, expected):
+    assert first_three(items) == expected

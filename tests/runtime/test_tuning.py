@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+import warnings
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import edgevision as ev
+from edgevision.bundle.reader import open_bundle
+from edgevision.errors import CacheWarning, DeviceWarning, EngineError, InputError, SelfTestError
+from edgevision.latency import Samples
+from edgevision.machine import usable_cores
+from edgevision.runtime import tuning
+
+INT8, FLOAT = "onnxruntime-int8", "onnxruntime-float"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEVISION_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def fake_latencies(monkeypatch, values):
+    """``values``: milliseconds of the rounds of each variant."""
+
+    def measure(runs, rounds, warmup):
+        return {name: Samples(np.array(values[name]) * 1_000_000) for name in runs}
+
+    monkeypatch.setattr(tuning, "measure_interleaved", measure)
+
+
+def test_measures_every_variant_and_remembers(color_bundle, cache):
+    path = color_bundle()
+    result = tuning.tune(path, rounds=5)
+    assert result.threads == usable_cores()
+    assert [row.variant for row in result.rows] == [INT8, FLOAT]
+    assert all(row.p50_ms > 0 for row in result.rows)
+    assert result.variant in (INT8, FLOAT)
+    assert [row.variant for row in result.rows if row.message == "chosen"] == [result.variant]
+    assert str(cache) in result.cache
+    with open_bundle(path) as bundle:
+        choice = tuning.read_choice(bundle)
+    assert choice.variants[0] == result.variant
+    assert set(choice.variants) == {INT8, FLOAT}
+    assert choice.threads == result.threads
+    assert json.loads(json.dumps(result.to_dict()))["variant"] == result.variant
+
+
+@pytest.mark.parametrize(
+    ("medians", "order"),
+    [
+        ({"a": 1.0, "b": 2.0, "c": 3.0}, ["a", "b", "c"]),
+        ({"a": 3.0, "b": 2.0, "c": 1.0}, ["c", "b", "a"]),
+        ({"a": 1.02, "b": 1.0, "c": 5.0}, ["a", "b", "c"]),  # within 3 %: the bundle's order
+        ({"a": 1.01, "b": 1.0, "c": 1.02}, ["c", "a", "b"]),  # … after the chosen one
+        ({"a": 1.04, "b": 1.0, "c": 5.0}, ["b", "a", "c"]),
+        ({"b": 1.0}, ["b"]),
+    ],
+)
+def test_ties_go_to_the_chosen_variant_then_to_the_bundles_order(medians, order):
+    assert tuning._rank(medians, "c") == order
+
+
+def test_the_quickest_by_median_is_chosen(color_bundle, monkeypatch):
+    fake_latencies(monkeypatch, {INT8: [9, 9, 9, 1, 1], FLOAT: [5, 5, 5, 900, 900]})
+    result = tuning.tune(color_bundle())
+    assert result.variant == FLOAT
+    assert [row.p50_ms for row in result.rows] == [9.0, 5.0]
+
+
+def test_each_variant_runs_once_a_round(color_bundle, monkeypatch):
+    calls = Counter()
+    launcher = tuning._launcher
+
+    def counted(runner):
+        launch, graph = launcher(runner), id(runner)
+        return lambda: (calls.update([graph]), launch())
+
+    monkeypatch.setattr(tuning, "_launcher", counted)
+    tuning.tune(color_bundle(), rounds=7)
+    assert list(calls.values()) == [7 + tuning.WARMUP_ROUNDS] * 2
+
+
+def test_variants_that_fail_are_left_out_with_the_reason(color_bundle, monkeypatch):
+    fake_latencies(monkeypatch, {INT8: [1], FLOAT: [2]})
+    result = tuning.tune(color_bundle(spoiled=[INT8]))
+    assert result.variant == FLOAT
+    assert result.rows[0].p50_ms is None
+    assert "self-test failed: golden frame" in result.rows[0].message
+
+
+def test_nothing_left_raises(color_bundle):
+    with pytest.raises(SelfTestError, match="no variant runs on this machine"):
+        tuning.tune(color_bundle(spoiled=[INT8, FLOAT]))
+    with pytest.raises(EngineError, match="as it is written"):
+        tuning.tune(color_bundle(variants=[("bf16", "onnxruntime", "float", "bfloat16")]))
+
+
+@pytest.mark.parametrize("arguments", [{"threads": 0}, {"rounds": 0}])
+def test_refuses_to_measure_nothing(color_bundle, arguments):
+    with pytest.raises(InputError, match="at least 1"):
+        tuning.tune(color_bundle(), **arguments)
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning(color_bundle, tmp_path, monkeypatch):
+    blocker = tmp_path / "blocker"
+    blocker.write_text("a file where a folder is needed")
+    monkeypatch.setenv("EDGEVISION_CACHE", str(blocker / "cache"))
+    with pytest.warns(CacheWarning, match="cannot be remembered.*EDGEVISION_CACHE"):
+        result = tuning.tune(color_bundle(), rounds=1)
+    assert result.cache is None
+
+
+def test_a_read_only_cache_is_a_warning(color_bundle, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tuning, "atomic_write", refuse)
+    with pytest.warns(CacheWarning, match="Permission denied"):
+        assert tuning.tune(color_bundle(), rounds=1).cache is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", '"x"', '{"variants": []}', "[" * 9999, '{"variants": 1, "threads": 1}',
+     '{"variants": ["onnxruntime-int8"], "threads": "2"}', '{"variants": ["onnxruntime-int8"], "threads": 0}',
+     '{"variants": ["gone", 3], "threads": 1}'],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:the tuning cache:edgevision.errors.CacheWarning")
+def test_a_broken_cache_is_no_cache(color_bundle, content):
+    with open_bundle(color_bundle()) as bundle:
+        path = tuning._cache_file(bundle)
+        path.parent.mkdir(parents=True)
+        path.write_text(content)
+        assert tuning.read_choice(bundle) is None
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b"null"])
+def test_a_cache_that_cannot_be_read_is_a_warning_and_costs_nothing_but_the_choice(color_bundle, content):
+    path = color_bundle()
+    with open_bundle(path) as bundle:
+        file = tuning._cache_file(bundle)
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    with (
+        pytest.warns(CacheWarning, match=f"{file} cannot be read; run: edgevision tune") as caught,
+        ev.load(path) as model,
+    ):
+        assert model.variant.id == INT8
+    assert len(caught) == 1
+    assert not issubclass(CacheWarning, DeviceWarning)  # answers and speed are as they would be without a cache
+    tuning.tune(path, threads=1, rounds=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ev.load(path).close()
+
+
+def test_a_cache_in_a_folder_that_may_not_be_read_is_a_warning(color_bundle, monkeypatch):
+    path = color_bundle()
+    with open_bundle(path) as bundle:
+        tuning._cache_file(bundle).mkdir(parents=True)  # a folder where the file should be: an OSError for root too
+    with pytest.warns(CacheWarning, match="cannot be read"):
+        ev.load(path).close()
+
+
+def test_a_cache_of_another_machine_or_bundle_is_not_found(color_bundle, monkeypatch):
+    fake_latencies(monkeypatch, {INT8: [1], FLOAT: [2]})
+    first = color_bundle()
+    tuning.tune(first)
+    with open_bundle(color_bundle("other.edge", manifest={"name": "other"})) as other:
+        assert tuning.read_choice(other) is None
+    with open_bundle(first) as bundle:
+        assert tuning.read_choice(bundle) is not None
+        monkeypatch.setattr(tuning, "available_engines", lambda: {"onnxruntime": "99.0"})
+        assert tuning.read_choice(bundle) is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"EDGEVISION_CACHE": "/a", "XDG_CACHE_HOME": "/b", "HOME": "/c"}, "/a"),
+        ({"XDG_CACHE_HOME": "/b", "HOME": "/c"}, "/b/edgevision"),
+        ({"HOME": "/c"}, "/c/.cache/edgevision"),
+    ],
+)
+def test_where_the_cache_is(monkeypatch, environment, expected):
+    for name in ("EDGEVISION_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert tuning.cache_folder().as_posix() == expected
+
+
+def test_what_load_measures_counts_where_it_cannot_be_remembered(color_bundle, monkeypatch):
+    """The slower variant of the manifest's order is quicker here: it runs, though nothing could be written."""
+    monkeypatch.setattr(tuning, "_write_choice", lambda *_: None)
+    path = color_bundle()
+    with open_bundle(path) as bundle:
+        chosen = bundle.manifest.chosen
+    other = {INT8: FLOAT, FLOAT: INT8}[chosen]
+    monkeypatch.setattr(tuning, "_rank", lambda medians, _: [other, chosen])
+    with ev.load(path, tune="now", threads=1) as model:
+        assert model.variant.id == other
