@@ -5,7 +5,7 @@ LEAN   := build/lean-venv
 PIP    := -m pip --disable-pip-version-check install --quiet --constraint tests/constraints.txt
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard kernels/* kernels/*/*) tests/constraints.txt
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 demo: $(VENV)/.demo
 	$(VENV)/bin/edgevision demo
 
@@ -17,6 +17,10 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+# The documentation as a site, in build/site; a broken link fails.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +34,10 @@ $(VENV)/.dev: $(VENV)/bin/python $(SOURCES)
 	@echo "Installing into $(VENV) (about two minutes, most of it PyTorch)…"
 	$(VENV)/bin/python $(PIP) --editable '.[all,dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.docs: $(VENV)/bin/python pyproject.toml
+	$(VENV)/bin/python $(PIP) --editable '.[docs]'
+	@touch $@
 
 # An environment that never had torch or onnx: what a kiosk has.
 $(LEAN)/.done: $(SOURCES)
