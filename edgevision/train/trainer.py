@@ -204,7 +204,7 @@ class _Run:
                 self.step += 1
                 self.ema.update(self.model, ema_decay(self.step - 1, self.options.ema))
                 now = time.monotonic()
-                self._report_step(loss, size, rate, now - reported)
+                self._record_step(loss, size, rate, now - reported)
                 reported = now
                 epoch_ended = math.floor(self.step / self.steps_per_epoch) > math.floor(
                     (self.step - 1) / self.steps_per_epoch
@@ -277,15 +277,19 @@ class _Run:
 
     # ---- reports and records ----
 
-    def _report_step(self, loss: float, size: int, rate: float, seconds: float) -> None:
+    def _record_step(self, loss: float, side_px: int, learning_rate: float, step_s: float) -> None:
+        """Add up the step's loss, keep time for validation in reserve, and tell the progress."""
         self.loss_sum += loss
         self.loss_count += 1
         done = self.clock.progress(self.step)
         photos = self.options.batch * self.options.accumulate
         left = self.clock.elapsed_s * (1 - done) / max(done, 1e-6)
-        if self.data.val is not None and not self.history:  # a guess: two passes, as costly as learning once
-            self.clock.reserve_s = self.packing_s + 2 * len(self.data.val) * seconds / photos
-        self.progress.step(StepReport(self.step, self.steps, done, loss, rate, size, photos / max(seconds, 1e-9), left))
+        if self.data.val is not None and not self.history:
+            # Until an epoch was timed: two passes over the validation photos, each photo as slow as one to learn from.
+            self.clock.reserve_s = self.packing_s + 2 * len(self.data.val) * step_s / photos
+        self.progress.step(
+            StepReport(self.step, self.steps, done, loss, learning_rate, side_px, photos / max(step_s, 1e-9), left)
+        )
 
     def _end_epoch(self) -> None:
         score, better = None, True

@@ -217,7 +217,7 @@ def _signed_on_x86(view: _View) -> Iterator[Finding]:
 
 def _unfused(view: _View) -> Iterator[Finding]:
     for node, _, _ in view.int8_weighted():
-        if node.op_type == "Conv" and not _rounded_at_once(view, node):
+        if node.op_type == "Conv" and not _is_quantized_directly(view, node):
             yield Finding(
                 node.name, "float-output", "slow",
                 "the output is not quantized at once: ONNX Runtime has no int8 convolution with float output",
@@ -228,18 +228,19 @@ def _unfused(view: _View) -> Iterator[Finding]:
             )
 
 
-def _rounded_at_once(view: _View, node: onnx.NodeProto) -> bool:
-    """Whether one QuantizeLinear reads all of the output, or a Relu or Clip that its saturation makes needless."""
+def _is_quantized_directly(view: _View, node: onnx.NodeProto) -> bool:
+    """Whether the only reader of the output is a QuantizeLinear, perhaps behind a Relu or Clip that changes nothing: its bounds
+    lie outside of what the int8 range holds."""
     reader = _only_reader(view, node)
     if reader is None or reader.op_type not in {"Relu", "Clip"}:
         return reader is not None and reader.op_type == "QuantizeLinear"
-    behind = _only_reader(view, reader)
-    if behind is None or behind.op_type != "QuantizeLinear":
+    quantizer = _only_reader(view, reader)
+    if quantizer is None or quantizer.op_type != "QuantizeLinear":
         return False
-    scale, zero = view.constant(behind.input[1]), view.constant(view.input(behind, 2))
+    scale, zero = view.constant(quantizer.input[1]), view.constant(view.input(quantizer, 2))
     if scale is None or scale.size != 1 or zero is None:
         return False
-    limits = np.iinfo(np.uint8 if view.dtype(behind) == _U8 else np.int8)
+    limits = np.iinfo(np.uint8 if view.dtype(quantizer) == _U8 else np.int8)
     low, high = ((level - int(zero.item())) * float(scale.item()) for level in (limits.min, limits.max))
     bounds = [view.constant(view.input(reader, place)) for place in (1, 2)]
     least = float(bounds[0].item()) if bounds[0] is not None else (0.0 if reader.op_type == "Relu" else -np.inf)
@@ -259,7 +260,7 @@ def _rounded_weights(view: _View) -> Iterator[Finding]:
             view.dequantizer(node, 0) is not None
             and view.constant(view.input(node, 1)) is not None
             and (not bias or view.constant(bias) is not None)
-            and _rounded_at_once(view, node)
+            and _is_quantized_directly(view, node)
         ):
             yield Finding(
                 node.name, "rounded-weights", "wrong",
