@@ -49,6 +49,10 @@ class MissingExtraError(EdgeVisionError, ImportError):
         )
         self.package = package
         self.extra = extra
+        self._made_of = (package, extra, purpose)
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        return type(self), self._made_of
 
 
 class EngineError(EdgeVisionError):
@@ -71,6 +75,9 @@ class BudgetError(EdgeVisionError):
     def __init__(self, message: str, report: object = None) -> None:
         super().__init__(message)
         self.report = report
+
+    def __reduce__(self) -> tuple[type[BudgetError], tuple[str, object]]:
+        return type(self), (str(self), self.report)
 
 
 class SelfTestError(EdgeVisionError):

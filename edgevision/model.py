@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from edgevision.bundle.manifest import Manifest, VariantEntry, Verdict
 from edgevision.bundle.reader import Bundle, open_bundle
+from edgevision.closing import CLOSE_TIMEOUT_S, Visit, Visits, close_at_exit, never_free, tell_after_fork
 from edgevision.decode import read_image
 from edgevision.engines import ENGINES, available_engines
 from edgevision.errors import (
+    BundleError,
     DeviceError,
     DeviceWarning,
     EdgeVisionError,
@@ -41,6 +44,8 @@ from edgevision.tensors import Outputs, joined
 
 __all__ = ["Model", "Picture", "load", "proof_gaps", "verify_variants"]
 
+_T = TypeVar("_T")
+
 Picture: TypeAlias = "str | os.PathLike[str] | bytes | ImageArray | Frame"
 
 
@@ -51,14 +56,18 @@ class Model:
     outputs become results.
     """
 
-    def __init__(self, bundle: Bundle, variant: VariantEntry, runner: Runner) -> None:
+    def __init__(self, bundle: Bundle, variant: VariantEntry, runner: Runner, opening: _Opening) -> None:
         self.manifest: Manifest = bundle.manifest
         self.variant = variant
         self.threads = runner.engine.options.threads
         self.task: Task[Any] = make_task(bundle.manifest.task_of(variant))
         self._bundle = bundle
         self._runner = runner
-        self._closed = False
+        self._opening = opening
+        self._visits = Visits()
+        self._opening_again = threading.RLock()
+        close_at_exit(self)
+        tell_after_fork(self)
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -86,11 +95,7 @@ class Model:
         >>> model.predict("tray.jpg").best.name  # doctest: +SKIP
         'Royal Gala apple'
         """
-        if isinstance(x, (list, tuple)):
-            return [result for batch in self._batches(x) for result in self._decode(batch)]
-        frame = _to_frame(x)
-        self._check_open()
-        return self._decode(self._runner.run([frame]))[0]
+        return self._use(lambda runner: self._predict(runner, x))
 
     def digest(self, pictures: Sequence[Picture]) -> Outputs:
         """What is kept of each picture, by role, first axis: the pictures; as ``task.digest`` gives it. For tools that
@@ -98,12 +103,13 @@ class Model:
         """
         if not len(pictures):
             raise InputError("expected at least one picture, got none")
-        return joined([dict(self.task.digest(batch.outputs)) for batch in self._batches(pictures)])
+        return self._use(
+            lambda runner: joined([dict(self.task.digest(batch.outputs)) for batch in _batches(runner, pictures)])
+        )
 
     def self_test(self) -> GoldenResult:
         """Run the bundle's golden frames and compare with what they gave when it was made. Raises SelfTestError."""
-        self._check_open()
-        result = check_golden(self._bundle, self.variant, self._runner)
+        result = self._use(lambda runner: check_golden(self._bundle, self.variant, runner))
         if not result.passed:
             raise SelfTestError(
                 f"'{self.variant.id}' does not do here what it did when it was compiled: {result.message}. "
@@ -111,11 +117,29 @@ class Model:
             )
         return result
 
-    def close(self) -> None:
-        """Finish the predictions that are running, then give memory and file back. Closing twice is allowed."""
-        self._closed = True
-        self._runner.close()
-        self._bundle.close()
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
+        """Finish the predictions that are running, then give memory and file back. Closing twice is allowed.
+
+        Waits at most ``timeout_s`` seconds; what is running longer keeps what it needs until it ends. So does a
+        prediction of the calling thread, where a signal handler calls this. Of a list, the batch that is running is
+        finished; then ``predict`` raises EdgeVisionError.
+        """
+        self.refuse()
+        if self._visits.close(timeout_s):
+            self._release()
+
+    def refuse(self) -> None:
+        """Begin no more predictions. Returns at once; ``close`` is still to be called."""
+        self._visits.closed = True
+        self._runner.refuse()
+
+    def after_fork(self) -> None:
+        """In a child of ``fork``: the next prediction opens the engine again. Called by Python, not by you."""
+        closed = self._visits.closed
+        self._visits = Visits()
+        self._visits.closed = closed
+        self._opening_again = threading.RLock()
+        never_free(self._runner)
 
     def __enter__(self) -> Model:
         return self
@@ -124,21 +148,51 @@ class Model:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else f"{self.variant.id}, {self.threads} threads, {len(self.labels)} labels"
+        state = (
+            "closed" if self._visits.closed else f"{self.variant.id}, {self.threads} threads, {len(self.labels)} labels"
+        )
         return f"<Model {self.manifest.name!r}: {state}>"
 
-    def _batches(self, pictures: Sequence[Picture]) -> Iterator[BatchOutputs]:
-        self._check_open()
-        size = self._runner.max_batch
-        for start in range(0, len(pictures), size):
-            yield self._runner.run([_item(pictures[i], i) for i in range(start, min(start + size, len(pictures)))])
+    def __reduce__(self) -> tuple[Callable[..., Model], tuple[object, ...]]:
+        """Pickled by what it was made of: the bundle's path (or bytes) and id, the variant, and how it was opened."""
+        return _load_again, (
+            self._bundle.source, self._bundle.id, self.variant.id, dict(self.variant.parameters), self._opening,
+        )  # fmt: skip
+
+    def _use(self, work: Callable[[Runner], _T]) -> _T:
+        """Do ``work`` with the runner, so that closing waits for it."""
+        visit = Visit()
+        try:
+            if not self._visits.enter(visit):
+                raise EdgeVisionError("the model is closed; load it again to predict")
+            return work(self._runner_here())
+        finally:
+            self._visits.leave(visit)
+            if self._visits.closed and self._visits.is_empty:  # it was closed meanwhile, and this was the last
+                self._release()
+
+    def _runner_here(self) -> Runner:
+        """The runner; in a child of ``fork`` one of its own, for a parent's engine has no threads there."""
+        if self._runner.engine.inherited:
+            if not self._runner.engine.opens_after_fork:
+                self._runner.engine.check_inherited()
+            with self._opening_again:
+                if self._runner.engine.inherited:
+                    self._runner = _open_runner(self._bundle, self.variant, self._opening)
+                    close_at_exit(self)
+        return self._runner
+
+    def _predict(self, runner: Runner, x: Any) -> Any:
+        if isinstance(x, (list, tuple)):
+            return [result for batch in _batches(runner, x) for result in self._decode(batch)]
+        return self._decode(runner.run([_to_frame(x)]))[0]
 
     def _decode(self, batch: BatchOutputs) -> list[Any]:
         return self.task.decode(batch.outputs, batch.views, batch.timing)
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise EdgeVisionError("the model is closed; load it again to predict")
+    def _release(self) -> None:
+        self._runner.close(0.0)
+        self._bundle.close()
 
 
 def load(
@@ -288,20 +342,45 @@ def _open_first(bundle: Bundle, candidates: list[VariantEntry], opening: _Openin
     ) from passed_over[-1]
 
 
-def _open_one(bundle: Bundle, entry: VariantEntry, opening: _Opening) -> Model:
+def _open_runner(bundle: Bundle, entry: VariantEntry, opening: _Opening) -> Runner:
     in_flight = max(2, usable_cores())  # one batch is prepared while another runs; more than cores gains nothing
-    runner = open_variant(
+    return open_variant(
         bundle, entry, opening.threads, opening.max_batch, in_flight, trust_engines=opening.trust_engines,
         preprocess_on=opening.preprocess_on,
     )  # fmt: skip
+
+
+def _open_one(bundle: Bundle, entry: VariantEntry, opening: _Opening) -> Model:
+    runner = _open_runner(bundle, entry, opening)
     try:
-        model = Model(bundle, entry, runner)
+        model = Model(bundle, entry, runner, opening)
         if opening.self_test:
             model.self_test()
     except BaseException:
         runner.close()
         raise
     return model
+
+
+def _load_again(
+    source: Path | bytes, bundle_id: str, variant: str, parameters: dict[str, Any], opening: _Opening
+) -> Model:
+    """Unpickle a model. Raises BundleError where its file is another by now."""
+    bundle = open_bundle(source)
+    try:
+        if bundle.id != bundle_id:
+            raise BundleError(f"{bundle.name} was replaced since the model was pickled; load it anew")
+        entry = next(entry for entry in bundle.manifest.variants if entry.id == variant)
+        return _open_one(bundle, replace(entry, parameters=parameters), opening)
+    except BaseException:
+        bundle.close()
+        raise
+
+
+def _batches(runner: Runner, pictures: Sequence[Picture]) -> Iterator[BatchOutputs]:
+    size = runner.max_batch
+    for start in range(0, len(pictures), size):
+        yield runner.run([_item(pictures[i], i) for i in range(start, min(start + size, len(pictures)))])
 
 
 def _warn_of_proof(model: Model) -> None:

@@ -13,7 +13,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Protocol
 
 from edgevision.errors import BundleError
 
@@ -32,6 +32,13 @@ _REGULAR_FILE = 0o100644 << 16  # -rw-r--r--
 
 # Plain ASCII words in folders: no absolute or parent path, backslash, drive, NUL, leading dot, or folder entry.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*", re.ASCII)
+
+
+class Source(Protocol):
+    """The archive's bytes, read from any place, by any thread and process at once: there is no position to share."""
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """``size`` bytes from ``offset`` on, fewer where the archive ends before. Raises OSError."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ def _end_record(count: int, directory_size: int, directory_offset: int) -> bytes
     return _END.pack(b"PK\5\6", 0, 0, count, count, directory_size, directory_offset, 0)
 
 
-def read_members(file: BinaryIO, file_size: int) -> dict[str, Member]:
+def read_members(file: Source, file_size: int) -> dict[str, Member]:
     """Every entry of the archive by name, in the file's order, each header checked to the byte; no content is read.
 
     Raises BundleError for anything but an archive that ``archive_chunks`` could have written.
@@ -188,7 +195,7 @@ def _read_directory(directory: bytes, count: int) -> dict[str, Member]:
     return members
 
 
-def read_data(file: BinaryIO, member: Member) -> bytes:
+def read_data(file: Source, member: Member) -> bytes:
     """An entry's content, its CRC-32 checked. Raises BundleError; the SHA-256 is the caller's to check."""
     data = _read_at(file, member.data_offset, member.size)
     if zlib.crc32(data) != member.crc:
@@ -196,9 +203,8 @@ def read_data(file: BinaryIO, member: Member) -> bytes:
     return data
 
 
-def _read_at(file: BinaryIO, offset: int, size: int) -> bytes:
-    file.seek(offset)
-    data = file.read(size)
+def _read_at(file: Source, offset: int, size: int) -> bytes:
+    data = file.read_at(offset, size)
     if len(data) != size:
         raise BundleError("it became shorter while it was read")
     return data

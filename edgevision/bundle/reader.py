@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import stat
-import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy.typing as npt
 
-from edgevision.bundle.archive import Member, read_data, read_members
+from edgevision.bundle.archive import Member, Source, read_data, read_members
 from edgevision.bundle.golden import decode_frame, decode_outputs
 from edgevision.bundle.manifest import Manifest
 from edgevision.bundle.schema import DIGEST_ENTRY, MANIFEST_ENTRY, UnknownSchemaError, read_manifest
@@ -28,8 +26,8 @@ _REMEDY = "Copy it again, or compile the model again"
 def open_bundle(source: str | Path | bytes, *, name: str | None = None) -> Bundle:
     """Open a ``.edge`` file (or its bytes) and check its structure and its manifest.
 
-    Other entries are checked when they are read, or all at once by ``Bundle.verify``. The open file is kept: a bundle
-    that is replaced by a rename meanwhile is read to its end as it was. ``name`` is what messages call it, by default
+    Other entries are checked when they are read, or all at once by ``Bundle.verify``. The open file is kept, in children
+    of ``fork`` too: a bundle that is replaced by a rename meanwhile is read to its end as it was. ``name`` is what messages call it, by default
     its path.
 
     Raises BundleError, which says what is wrong and what to do.
@@ -38,28 +36,59 @@ def open_bundle(source: str | Path | bytes, *, name: str | None = None) -> Bundl
     ...     graph = bundle.graph(bundle.manifest.variants[0].graph)
     """
     if isinstance(source, bytes):
-        return Bundle(io.BytesIO(source), len(source), name or "bundle")
+        return Bundle(_Memory(source), len(source), name or "bundle", source)
     name = name or str(source)
     file = _open(Path(source), name)
     try:
-        return Bundle(file, os.fstat(file.fileno()).st_size, name)
+        return Bundle(file, file.size, name, Path(source).absolute())
     except BaseException:
         file.close()
         raise
+
+
+class _Memory:
+    """A bundle in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        return self._data[offset : offset + size]
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class _File:
+    """A bundle in a file. Closed also when nobody has it any more."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        self.size = os.fstat(self._file.fileno()).st_size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        descriptor, parts = self._file.fileno(), []
+        while size > 0 and (part := os.pread(descriptor, size, offset)):  # at most 2 GiB come at once
+            parts.append(part)
+            offset, size = offset + len(part), size - len(part)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class Bundle:
     """An open bundle. Made by ``open_bundle``; safe to read from several threads; a context manager.
 
     ``id`` is the SHA-256 of its manifest, which holds that of every entry: equal ids, equal content.
-    ``size`` is the file's, in bytes.
+    ``size`` is the file's, in bytes. ``source`` is what it was opened from: the path, absolute, or the bytes.
     """
 
-    def __init__(self, file: BinaryIO, size: int, name: str) -> None:
-        self._file: BinaryIO | None = file
-        self._lock = threading.Lock()
+    def __init__(self, file: _File | _Memory, size: int, name: str, source: Path | bytes) -> None:
+        self._file: _File | _Memory | None = file
         self.name = name
         self.size = size
+        self.source = source
         try:
             self._members = read_members(file, size)
             self.id, manifest = _read_checked_manifest(file, self._members)
@@ -80,15 +109,17 @@ class Bundle:
         listed = self.manifest.entries.get(entry)
         if listed is None:
             raise BundleError(f"{self.name} has no entry {entry!r}; it has {', '.join(self.manifest.entries)}")
-        with self._lock:
-            if self._file is None:
-                raise BundleError(f"{self.name} was closed; open it again")
-            try:
-                data = read_data(self._file, self._members[entry])
-            except BundleError as error:
-                raise BundleError(f"{self.name}: {error}. {_REMEDY}") from None
-            except OSError as error:
-                raise BundleError(f"{self.name}: cannot be read: {error.strerror or error}; check the disk") from error
+        file = self._file
+        if file is None:
+            raise BundleError(f"{self.name} was closed; open it again")
+        try:
+            data = read_data(file, self._members[entry])
+        except BundleError as error:
+            raise BundleError(f"{self.name}: {error}. {_REMEDY}") from None
+        except OSError as error:
+            raise BundleError(f"{self.name}: cannot be read: {error.strerror or error}; check the disk") from error
+        except ValueError:  # another thread closed it
+            raise BundleError(f"{self.name} was closed; open it again") from None
         if hashlib.sha256(data).hexdigest() != listed.sha256:
             raise BundleError(f"{self.name}: entry {entry} was altered: its SHA-256 is not the manifest's. {_REMEDY}")
         return data
@@ -135,10 +166,9 @@ class Bundle:
 
     def close(self) -> None:
         """Close the file. Reading raises BundleError from now on; closing twice is allowed."""
-        with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def __enter__(self) -> Bundle:
         return self
@@ -161,14 +191,14 @@ class Bundle:
         raise BundleError(f"{self.name} is not a sound EdgeVision bundle: {fault}. {_REMEDY}")
 
 
-def _open(path: Path, name: str) -> BinaryIO:
+def _open(path: Path, name: str) -> _File:
     try:
         mode = path.stat().st_mode  # before opening: opening a pipe would wait for its other end
         if stat.S_ISDIR(mode):
             raise BundleError(f"{name}: expected an .edge file, got a folder; name the file in it")
         if not stat.S_ISREG(mode):
             raise BundleError(f"{name}: expected an .edge file, got a device or a pipe; copy it to a file first")
-        return path.open("rb")
+        return _File(path)
     except FileNotFoundError:
         raise BundleError(f"{name}: no such file; check the path, or make it with: edgevision compile") from None
     except OSError as error:
@@ -179,7 +209,7 @@ def _open(path: Path, name: str) -> BinaryIO:
         raise BundleError(f"{name!r} is not a file name; check the path") from None
 
 
-def _read_checked_manifest(file: BinaryIO, members: dict[str, Member]) -> tuple[str, bytes]:
+def _read_checked_manifest(file: Source, members: dict[str, Member]) -> tuple[str, bytes]:
     """Id and bytes of the manifest, the one being the SHA-256 of the other."""
     for entry, limit in ((MANIFEST_ENTRY, MAX_MANIFEST_BYTES), (DIGEST_ENTRY, 64)):
         if entry not in members:

@@ -9,6 +9,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+from edgevision.closing import never_free
+from edgevision.errors import EngineError
 from edgevision.frames import MemoryKind
 from edgevision.tensors import TensorInfo
 
@@ -59,14 +61,20 @@ class Engine(ABC):
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     has_device_slots: bool = False  # whether slots can have their inputs in device memory
+    inherited: bool = False  # whether a parent of this process opened it: then it cannot run here
+    opens_after_fork: bool = True  # whether a child can open it again
 
     @abstractmethod
     def slots(self, batch: int, count: int = 1) -> tuple[Slot, ...]:
         """``count`` new slots for up to ``batch`` items each; their inputs are zeroed."""
 
     @abstractmethod
-    def submit(self, slot: Slot, n_valid: int | None = None) -> Future[None]:
-        """Run the first ``n_valid`` (default: all) items of the slot. Outputs past them are undefined."""
+    def submit(self, slot: Slot, n_valid: int | None = None, future: Future[None] | None = None) -> Future[None]:
+        """Run the first ``n_valid`` (default: all) items of the slot. Outputs past them are undefined.
+
+        ``future``: a new one, to be used instead of one made here. What is to be done afterwards can be added to it
+        before, and is then never done by the calling thread.
+        """
 
     def run(self, slot: Slot, n_valid: int | None = None) -> None:
         """Submit and wait. Raises EngineError when the engine fails."""
@@ -83,6 +91,19 @@ class Engine(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give the memory back. Further calls raise EngineError; closing twice is allowed."""
+
+    def after_fork(self) -> None:
+        """In a child of ``fork``: the engine's own threads are not here. Use no more of it, and never free it."""
+        self.inherited = True
+        never_free(self)
+
+    def check_inherited(self) -> None:
+        """Raise EngineError where a parent of this process opened the engine."""
+        if self.inherited:
+            what = "open it again in this process" if self.opens_after_fork else "start the process with 'spawn', not fork"
+            raise EngineError(
+                f"{self.name} was opened before this process was forked, and what it runs on is not here; {what}"
+            )
 
     def __enter__(self) -> Engine:
         return self

@@ -6,14 +6,16 @@ import threading
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgevision.closing import CLOSE_TIMEOUT_S, never_free, tell_after_fork
 from edgevision.engines.base import Engine, EngineOptions, Slot
+from edgevision.engines.worker import Worker
 from edgevision.errors import EngineError
 from edgevision.tensors import TensorInfo
 
@@ -21,6 +23,8 @@ HostArray = npt.NDArray[Any]
 Launch = Callable[[], object]  # runs prepared items once, in the calling thread
 
 ALIGNMENT_BYTES = 64  # a cache line, and the widest vector load; engines adopt such memory without a copy
+
+_PACKAGES = {"edgevision", "onnxruntime", "openvino"}  # whose functions call into an engine
 
 # Operators that only move or convert data: they do not count as layers that do arithmetic.
 MOVES = {
@@ -60,9 +64,10 @@ class HostEngine(Engine):
         self.outputs = tuple(outputs)
         self._fixed_batch = _fixed_batch(self.inputs + self.outputs)
         self._closed = False
-        self._lock = threading.Lock()
-        self._worker: ThreadPoolExecutor | None = None
+        self._lock = threading.RLock()  # a signal handler may close while its thread is submitting
+        self._worker: Worker | None = None
         self._slots: weakref.WeakSet[HostSlot] = weakref.WeakSet()
+        tell_after_fork(self)
 
     @abstractmethod
     def _prepare(self, slot: HostSlot, n_valid: int) -> Launch:
@@ -88,31 +93,40 @@ class HostEngine(Engine):
         self._slots.update(made)
         return made
 
-    def submit(self, slot: Slot, n_valid: int | None = None) -> Future[None]:
+    def submit(self, slot: Slot, n_valid: int | None = None, future: Future[None] | None = None) -> Future[None]:
         """Run on the worker thread, after what was submitted before. The future raises EngineError."""
         launch = self._launch(slot, n_valid)
         with self._lock:
             self._check_open()
             if self._worker is None:
-                self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"edgevision-{self.name}")
-            return self._worker.submit(self._call, launch)
+                self._worker = Worker(f"edgevision-{self.name}")
+            return self._worker.submit(lambda: self._call(launch), future or Future())
 
     def run(self, slot: Slot, n_valid: int | None = None) -> None:
         """Run in the calling thread. Raises EngineError when the engine fails."""
         self._call(self._launch(slot, n_valid))
 
     def close(self) -> None:
-        """Finish what was submitted, then give the memory back. Slots keep their arrays, and cannot run."""
+        """Finish what was submitted, within ``CLOSE_TIMEOUT_S``, then give the memory back. Slots keep their arrays, and
+        cannot run. A run that is under way in another thread keeps what it needs until it ends.
+        """
         with self._lock:
-            if self._closed:
+            if self._closed or self.inherited:
                 return
             self._closed = True
             worker, self._worker = self._worker, None
         if worker is not None:
-            worker.shutdown(wait=True)  # what was submitted is finished, never lost
+            worker.close(CLOSE_TIMEOUT_S)
         for slot in list(self._slots):
             slot.prepared.clear()
         self._release()
+
+    def after_fork(self) -> None:
+        """See ``Engine.after_fork``."""
+        super().after_fork()
+        self._lock = threading.RLock()
+        for slot in list(self._slots):
+            never_free(slot)
 
     def _launch(self, slot: Slot, n_valid: int | None) -> Launch:
         self._check_open()
@@ -130,11 +144,27 @@ class HostEngine(Engine):
         try:
             launch()
         except Exception as error:
+            if raised_elsewhere(error):
+                raise
             raise EngineError(f"{self.name} failed while running the graph: {one_line(error)}") from error
 
     def _check_open(self) -> None:
+        self.check_inherited()
         if self._closed:
             raise EngineError("the engine is closed; open it again to run more")
+
+
+def raised_elsewhere(error: BaseException) -> bool:
+    """Whether an exception came from a signal handler that interrupted an engine, and not from the engine.
+
+    What an engine raises comes out of C, called by a function of ours or of the engine's package. A handler is a
+    function of its own, and so the innermost in the traceback.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
+    return module.partition(".")[0] not in _PACKAGES
 
 
 def aligned_zeros(shape: Sequence[int], dtype: str) -> HostArray:

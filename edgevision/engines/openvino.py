@@ -35,7 +35,7 @@ class OpenVinoEngine(HostEngine):
         self._openvino: Any = openvino
         self._core: Any = openvino.Core()
         self._config = self._make_config(options)
-        self._compile_lock = threading.Lock()
+        self._compile_lock = threading.RLock()  # a signal handler may predict while its thread compiles
         self._compiled: dict[int, Any] = {}
         try:
             self._model: Any = (
@@ -99,8 +99,10 @@ class OpenVinoEngine(HostEngine):
             request.set_output_tensor(index, self._tensor(array[:items]))
 
         def launch() -> None:  # quicker than infer(), which wraps every output in a dictionary
-            request.start_async()
-            request.wait()
+            try:
+                request.start_async()
+            finally:  # also where a signal handler raises in between: the request must not stay busy
+                request.wait()
 
         return launch
 

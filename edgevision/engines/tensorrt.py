@@ -21,6 +21,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from edgevision.closing import CLOSE_TIMEOUT_S, never_free, tell_after_fork
 from edgevision.cuda.engine_driver import EngineDriver, open_engine_driver
 from edgevision.engines.base import Engine, EngineOptions, Layer, Slot
 from edgevision.engines.engine_key import Device, EngineKey
@@ -52,6 +53,7 @@ class TensorRtEngine(Engine):
     """
 
     has_device_slots = True
+    opens_after_fork = False  # a CUDA context does not survive a fork, and the driver makes no other there
 
     def __init__(
         self, graph: bytes | Path, options: EngineOptions, version: str, *, kind: str = "tensorrt", trt: Any = None,
@@ -86,6 +88,7 @@ class TensorRtEngine(Engine):
         self.inputs = tuple(self._info(name) for name in names if is_input[name])
         self.outputs = tuple(self._info(name) for name in names if not is_input[name])
         self._profiles = self._read_profiles()
+        tell_after_fork(self)
 
     # ---- what the engine is ----
 
@@ -222,9 +225,9 @@ class TensorRtEngine(Engine):
 
     # ---- running ----
 
-    def submit(self, slot: Slot, n_valid: int | None = None) -> Future[None]:
+    def submit(self, slot: Slot, n_valid: int | None = None, future: Future[None] | None = None) -> Future[None]:
         """Put the work into the slot's stream and return. The future, done with the work, raises EngineError."""
-        future: Future[None] = Future()
+        future = future or Future()
         future.set_running_or_notify_cancel()
         with self._changed:
             ours = self._start(slot, n_valid)
@@ -284,15 +287,22 @@ class TensorRtEngine(Engine):
     # ---- the end ----
 
     def close(self) -> None:
-        """Finish what was submitted, then give the memory back. Slots' host arrays stay readable, and cannot run."""
+        """Finish what was submitted, then give the memory back. Slots' host arrays stay readable, and cannot run.
+
+        Waits ``CLOSE_TIMEOUT_S`` for each of what threads run and what was submitted; what is not done by then keeps its
+        memory.
+        """
         with self._changed:
-            if self._closed:
+            if self._closed or self.inherited:
                 return
             self._closed = True
             self._waiting.put(None)
-            self._changed.wait_for(lambda: self._running == 0)
-        if self._waiter is not None:
-            self._waiter.join()
+            ended = self._changed.wait_for(lambda: self._running == 0, CLOSE_TIMEOUT_S)
+        if self._waiter is not None and self._waiter is not threading.current_thread():
+            self._waiter.join(CLOSE_TIMEOUT_S)
+            ended = ended and not self._waiter.is_alive()
+        if not ended:  # the device may be writing still: its memory stays until the process ends
+            return
         with self._driver.current():
             for slot in self._slots:
                 with contextlib.suppress(DeviceError):  # a device that failed has nothing more to finish
@@ -319,7 +329,15 @@ class TensorRtEngine(Engine):
         errors, self._logger.errors = self._logger.errors, []
         return tuple(errors)
 
+    def after_fork(self) -> None:
+        """See ``Engine.after_fork``."""
+        super().after_fork()
+        self._changed = threading.Condition()
+        for slot in self._slots:
+            never_free(slot)
+
     def _check_open(self) -> None:
+        self.check_inherited()
         if self._closed:
             raise EngineError("the engine is closed; open it again to run more")
 

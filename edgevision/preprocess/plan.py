@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -69,6 +69,10 @@ class Plan:
         >>> plan.run(Frame.from_array(np.zeros((1080, 1920, 3), np.uint8)), slot, prepared=token)
         """
         return Prepared(self, out, self.native.prepare(out))
+
+    def __reduce__(self) -> tuple[Callable[..., Plan], tuple[object, ...]]:
+        """Pickled by what it was made of: where it is unpickled, it is made again."""
+        return _plan_again, (self.spec, self.height, self.width, self.format, self.encoding, self.region)
 
     def check_frame(self, frame: Frame) -> None:
         """Raise InputError unless ``frame`` is in host memory and of the planned size, format and encoding."""
@@ -138,3 +142,10 @@ def make_plan(
         loops=loops,
     )
     return Plan(spec, height, width, format, encoding, area, Placement(*native.placement), native.loops, native)
+
+
+def _plan_again(
+    spec: PreprocessSpec, height: int, width: int, format: PixelFormat, encoding: ColorEncoding, region: Region
+) -> Plan:
+    """Unpickle a plan: in the loops that are fastest here."""
+    return make_plan(spec, height, width, format, encoding, region)

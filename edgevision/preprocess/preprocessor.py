@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -42,8 +42,12 @@ class Preprocessor:
         self._crops: OrderedDict[_Key, Plan] = (
             OrderedDict()
         )  # of regions: a detector's come and go, and would push those out
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         _preprocessors.add(self)
+
+    def __reduce__(self) -> tuple[Callable[..., Preprocessor], tuple[PreprocessSpec, int]]:
+        """Pickled by what it was made of; its plans are made again."""
+        return _preprocessor_again, (self.spec, self._capacity)
 
     def plan(self, frame: Frame, region: Sequence[int] | None = None) -> Plan:
         """The plan for frames like ``frame``, made when it is first needed."""
@@ -116,13 +120,18 @@ class Preprocessor:
         return out[: len(frames)]
 
 
+def _preprocessor_again(spec: PreprocessSpec, capacity: int) -> Preprocessor:
+    """Unpickle a preprocessor."""
+    return Preprocessor(spec, capacity=capacity)
+
+
 # A child of fork may inherit a lock that a thread held which it does not have.
 _preprocessors: weakref.WeakSet[Preprocessor] = weakref.WeakSet()
 
 
 def _renew_locks() -> None:
     for preprocessor in _preprocessors:
-        preprocessor._lock = threading.Lock()
+        preprocessor._lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from edgevision.bundle.manifest import Manifest, VariantEntry
+from edgevision.closing import CLOSE_TIMEOUT_S
 from edgevision.engines import Engine, EngineOptions, open_engine
 from edgevision.errors import EngineError, InputError
 from edgevision.frames import Frame
@@ -21,6 +22,8 @@ from edgevision.tasks.base import Task, View
 from edgevision.tasks.registry import make_task
 from edgevision.tasks.results import Timing
 from edgevision.tensors import Outputs
+
+_ENGINE = 0  # the thread of a slot that an engine is working on
 
 PreprocessOn = Literal["cpu", "cuda"]
 
@@ -63,17 +66,25 @@ class Runner:
         except BaseException:
             self.engine.close()
             raise
+        self._closing = False
         self._pool = SlotPool(lambda: self._preparation.make_slot(self.max_batch), in_flight)
 
     def run(self, items: Sequence[Item | Frame]) -> BatchOutputs:
         """Prepare and run 1…``max_batch`` items as one batch, in the calling thread. Raises InputError, EngineError."""
         wanted = self._items(items)
-        with self._pool.slot() as slot:
+        self.engine.check_inherited()
+        slot = None
+        try:
+            slot = self._pool.take()
             started = time.perf_counter()
             views = self._preparation.fill(slot, wanted)
             prepared = time.perf_counter()
             self.engine.run(slot.slot, len(views))
             return _batch_outputs(slot, views, started, prepared)
+        finally:
+            if slot is not None:
+                self._pool.give_back(slot)
+            self._after_a_batch()
 
     def submit(self, items: Sequence[Item | Frame]) -> Future[BatchOutputs]:
         """Prepare 1…``max_batch`` items in the calling thread, and return while the engine runs them.
@@ -81,35 +92,69 @@ class Runner:
         Waits for a slot where ``in_flight`` batches are under way. Raises InputError; the future raises EngineError.
         """
         wanted = self._items(items)
+        self.engine.check_inherited()
         slot = self._pool.take()
+        slot.thread = _ENGINE
         try:
             started = time.perf_counter()
             views = self._preparation.fill(slot, wanted)
             prepared = time.perf_counter()
-            running = self.engine.submit(slot.slot, len(views))
         except BaseException:
             self._pool.give_back(slot)
+            self._after_a_batch()
             raise
         found: Future[BatchOutputs] = Future()
         found.set_running_or_notify_cancel()
 
         def finish(done: Future[None]) -> None:
+            result: BatchOutputs | None = None
+            failure: BaseException | None = None
             try:
                 done.result()
                 result = _batch_outputs(slot, views, started, prepared)
-            except BaseException as error:  # also where the submission was cancelled: the slot has to come back
-                self._pool.give_back(slot)
-                found.set_exception(error)
+            except BaseException as error:  # also where the submission was cancelled
+                failure = error
+            self._pool.give_back(slot)
+            self._after_a_batch()
+            if result is None:
+                found.set_exception(failure)
             else:
-                self._pool.give_back(slot)
                 found.set_result(result)
 
-        running.add_done_callback(finish)
+        running: Future[None] = Future()
+        running.add_done_callback(finish)  # before it is submitted: so the engine's thread calls it, never this one
+        try:
+            self.engine.submit(slot.slot, len(views), running)
+        except EngineError:  # it did not begin. After anything else it may be writing to the slot, and ``finish`` comes
+            self._pool.give_back(slot)
+            self._after_a_batch()
+            raise
         return found
 
-    def close(self) -> None:
-        """Finish what runs, then give the memory back; closing twice is allowed."""
-        self._pool.close()
+    def refuse(self) -> None:
+        """Begin no more batches. Returns at once."""
+        self._pool.refuse()
+
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
+        """Finish the batches that are running, then give the memory back; closing twice is allowed.
+
+        Waits at most ``timeout_s`` seconds, and not for a batch of the calling thread (where a signal handler calls
+        this): what is running then gives the memory back when it ends.
+        """
+        self._closing = True
+        if self.engine.inherited:  # the slots of the parent's threads never come back, and nothing here may be freed
+            return
+        if self._pool.close(timeout_s):
+            self._release()
+
+    def _after_a_batch(self) -> None:
+        """Let the next one begin; where this was the last of a runner that was closed meanwhile, release it."""
+        self._pool.call_next()
+        if self._closing and self._pool.close(0.0):
+            self._release()
+
+    def _release(self) -> None:
+        self._pool.drop()
         self._preparation.close()
         self.engine.close()
 

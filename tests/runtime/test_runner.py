@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from colors import colors, plain
 
-from edgevision.engines import EngineOptions, Slot
+from edgevision.engines import Engine, EngineOptions, Slot
 from edgevision.engines.tensorrt import TensorRtEngine
 from edgevision.errors import DeviceError, EdgeVisionError, EngineError, InputError
 from edgevision.frames import Frame
@@ -98,8 +98,10 @@ def test_a_fixed_batch_becomes_the_largest():
 @pytest.mark.parametrize("how", ["run", "submit"])
 def test_too_many_or_no_items_are_refused_before_a_slot_is_taken(how, count):
     runner = make(max_batch=4, in_flight=1)
-    with runner._pool.slot(), pytest.raises(InputError, match=rf"expected 1…4 items \(max_batch\), got {count}"):
+    slot = runner._pool.take()
+    with pytest.raises(InputError, match=rf"expected 1…4 items \(max_batch\), got {count}"):
         getattr(runner, how)([picture((1, 2, 3))] * count)
+    runner._pool.give_back(slot)
     runner.close()
 
 
@@ -194,7 +196,7 @@ def test_submit_from_several_threads_gives_what_run_gives():
     runner.close()
 
 
-class ByHand:
+class ByHand(Engine):
     """An engine that runs a submission when the test says so: ``running`` are slot, items and future of each."""
 
     name, version, has_device_slots = "by hand", "1", False
@@ -204,18 +206,18 @@ class ByHand:
     def __init__(self):
         self.running, self.made, self.refuses, self.closed = [], 0, None, False
 
-    def slots(self, batch):
-        self.made += 1
+    def slots(self, batch, count=1):
+        self.made += count
         return (
             Slot(
                 batch, {"input": np.zeros((batch, 3, 8, 8), np.float32)}, {"output": np.zeros((batch, 3), np.float32)}
             ),
         )
 
-    def submit(self, slot, n_valid):
+    def submit(self, slot, n_valid=None, future=None):
         if self.refuses:
             raise self.refuses
-        self.running.append((slot, n_valid, Future()))
+        self.running.append((slot, n_valid, future or Future()))
         return self.running[-1][2]
 
     def finish(self, index=0, error=None):
@@ -228,6 +230,9 @@ class ByHand:
 
     def close(self):
         self.closed = True
+
+    def layers(self):
+        return ()
 
 
 @pytest.fixture

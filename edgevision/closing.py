@@ -1,0 +1,157 @@
+"""Closing what may be in use: by ``close``, when the program ends, and in a child of ``fork``.
+
+Three things that go wrong with engines in C++ and Python threads:
+
+- A signal handler runs between any two steps of the main thread. It may raise there, and it may close what that thread is
+  using. So nothing here takes a lock, and who leaves does it by one C function, which nothing can come before.
+- A thread that is inside C++ when the interpreter ends is torn out of it, and C++ aborts the process.
+- A child of ``fork`` has its parent's memory and none of its threads: whoever waits for one waits for ever.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from typing import Protocol
+
+CLOSE_TIMEOUT_S = 10.0  # how long close() waits for what is running
+_EXIT_TIMEOUT_S = 5.0  # the same for all together, when the program ends
+_PAUSE_S = 0.002
+
+
+class Closable(Protocol):
+    """What ``close_at_exit`` takes."""
+
+    def refuse(self) -> None:
+        """Begin nothing new. Returns at once."""
+
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
+        """Wait for what is running, at most ``timeout_s`` seconds, and give everything back."""
+
+
+class Forked(Protocol):
+    """What ``tell_after_fork`` takes."""
+
+    def after_fork(self) -> None:
+        """Called in the child, before anything else runs there."""
+
+
+class ThreadsInside(Protocol):
+    """Gives the identifiers of the threads inside, once for each use; 0 for a use that no thread of ours makes."""
+
+    def __call__(self) -> list[int]:
+        """The identifiers."""
+
+
+class Visit:
+    """One use of something, by the thread that made this."""
+
+    __slots__ = ("__weakref__", "thread")
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+
+
+class Visits:
+    """The uses of something that are under way, so that closing can wait for them.
+
+    >>> visits, visit = Visits(), Visit()
+    >>> try:
+    ...     if visits.enter(visit):
+    ...         pass  # use it
+    ... finally:
+    ...     visits.leave(visit)  # first of all: it is a C function, and no signal handler can come before it
+
+    A visit is entered within ``try``, so that an exception at any point leads to ``leave``; leaving twice is allowed.
+    """
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._inside: set[Visit] = set()
+        self.leave = self._inside.discard
+
+    def enter(self, visit: Visit) -> bool:
+        """Count ``visit``. False where it came too late: then it has to leave at once."""
+        self._inside.add(visit)  # before the look at ``closed``: whoever closes looks here after writing there
+        return not self.closed
+
+    def close(self, timeout_s: float) -> bool:
+        """Let nobody enter any more, and wait until all have left. Whether nobody is inside now.
+
+        Gives up after ``timeout_s`` seconds. Does not wait for visits of the calling thread, which cannot go on before
+        this returns: whoever leaves last has to look at ``closed``.
+        """
+        self.closed = True
+        return wait_until_left(lambda: [visit.thread for visit in tuple(self._inside)], timeout_s)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody is inside."""
+        return not self._inside
+
+
+def wait_until_left(threads_inside: ThreadsInside, timeout_s: float) -> bool:
+    """Wait until ``threads_inside`` names no thread but the calling one, at most ``timeout_s`` seconds.
+
+    Whether it names none at all now.
+    """
+    me, deadline = threading.get_ident(), time.monotonic() + timeout_s
+    while True:
+        inside = threads_inside()
+        if all(thread == me for thread in inside):
+            return not inside
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_PAUSE_S)
+
+
+# ---- the end of the program ----
+
+_closables: weakref.WeakSet[Closable] = weakref.WeakSet()
+
+
+def close_at_exit(closable: Closable) -> None:
+    """Have it closed when the program ends, unless it is gone by then. Daemon threads may be using it still."""
+    _closables.add(closable)
+
+
+def _close_all() -> None:
+    deadline = time.monotonic() + _EXIT_TIMEOUT_S
+    open_now = list(_closables)
+    for closable in open_now:
+        closable.refuse()
+    for closable in open_now:
+        closable.close(max(0.0, deadline - time.monotonic()))
+
+
+atexit.register(_close_all)
+
+
+# ---- fork ----
+
+_to_tell: weakref.WeakSet[Forked] = weakref.WeakSet()
+
+
+def tell_after_fork(forked: Forked) -> None:
+    """Have its ``after_fork`` called in every child of ``fork``, unless it is gone by then."""
+    _to_tell.add(forked)
+
+
+def never_free(thing: object) -> None:
+    """Keep ``thing`` to the end of the process, and past it: its destructor would wait for threads that are not there."""
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+def _after_fork() -> None:
+    _closables.clear()  # those of the parent: its threads are not here to be waited for
+    for forked in list(_to_tell):
+        forked.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
