@@ -28,7 +28,7 @@ def bundle_for(color_bundle, engine):
     return color_bundle(variants=((f"{engine}-float", engine, "float"),))
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818 - not an error
     """An Exception as engines raise them, so that it can be mistaken for one."""
 
 
@@ -64,7 +64,9 @@ def interrupt(alarm, use, times, longest):
 
 
 @pytest.mark.timeout(240, method="thread")  # the other method needs SIGALRM
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # raised within a weak reference's callback
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # raised within a weak reference's callback
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("batch", "times"), [(1, 4500), (5, 500)])
 def test_ten_thousand_interrupts_leave_the_model_sound(color_bundle, alarm, engine, batch, times):
