@@ -100,7 +100,9 @@ class Engine(ABC):
     def check_inherited(self) -> None:
         """Raise EngineError where a parent of this process opened the engine."""
         if self.inherited:
-            what = "open it again in this process" if self.opens_after_fork else "start the process with 'spawn', not fork"
+            what = (
+                "open it again in this process" if self.opens_after_fork else "start the process with 'spawn', not fork"
+            )
             raise EngineError(
                 f"{self.name} was opened before this process was forked, and what it runs on is not here; {what}"
             )
