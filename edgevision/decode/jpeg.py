@@ -6,6 +6,7 @@ import re
 import struct
 from dataclasses import dataclass
 
+from edgevision import _native
 from edgevision.decode.header import MAX_PARTS, ImageHeader, peak_bytes
 from edgevision.decode.tiff import exif_orientation
 from edgevision.errors import ImageError
@@ -93,6 +94,20 @@ def read_jpeg(data: bytes) -> ImageHeader:
     return ImageHeader(
         "JPEG", frame.width, frame.height, frame.decode_bytes(scans), orientation or 1, damage, tuple(parts)
     )
+
+
+def scan_damage(data: bytes) -> str | None:
+    """What is wrong with the entropy-coded data of a baseline JPEG, or None. Of other JPEGs it knows nothing.
+
+    A frame that was cut in transfer often gets an end marker all the same; libjpeg then fills the rest with grey. Less
+    than one row of blocks may be missing: some encoders end a little early, and it changes next to nothing.
+    """
+    verdict, read, total, across = _native.scan_jpeg(data)
+    missing = total - read
+    if verdict not in ("cut", "damaged") or (missing < across and 2 * missing <= total):
+        return None
+    what = "its data ends" if verdict == "cut" else "its data is wrong"
+    return f"{what} after {read / total:.0%} of the picture"
 
 
 def _next_marker(data: bytes, position: int) -> tuple[int, int]:

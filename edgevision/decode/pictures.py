@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from edgevision.decode.formats import read_header
 from edgevision.decode.header import ImageHeader
+from edgevision.decode.jpeg import scan_damage
 from edgevision.decode.samples import to_bgr, upright
 from edgevision.errors import ImageError, InputError
 from edgevision.frames import ImageArray
@@ -36,8 +37,9 @@ def read_image(
 
     ``max_decode_bytes`` bounds the memory that decoding may take at its peak, the file included. It is estimated from
     the header, by what this format needs (size, depth, channels, progressive or not), before any pixel is decoded.
-    A truncated file is refused, never filled up with grey. Bytes after the end of a JPEG are ignored. JPEG has no
-    checksum: damage that leaves its end marker in place can go unnoticed.
+    A truncated file is refused, never filled up with grey; a baseline JPEG also where an end marker was put behind what
+    is left of it. Bytes after the end of a JPEG are ignored. JPEG has no checksum: other damage can go unnoticed, and so
+    can a progressive JPEG that was cut and ended again.
 
     Raises ImageError, which names the file.
 
@@ -123,10 +125,14 @@ def _decode(data: bytes, name: str, max_decode_bytes: int) -> ImageArray:
             f"{header.width}×{header.height} pixels of this {header.format} take {cost / 1e6:.0f} MB to decode, the "
             f"limit is {max_decode_bytes / 1e6:g} MB; scale it down, or raise max_decode_bytes"
         )
-    if header.damage:
-        raise ImageError(f"the {header.format} file is truncated or damaged: {header.damage}")
+    seen = data if header.parts is None else b"".join(header.parts)
+    damage = header.damage
+    if damage is None and header.format == "JPEG":
+        damage = scan_damage(seen)
+    if damage:
+        raise ImageError(f"the {header.format} file is truncated or damaged: {damage}")
     image = to_bgr(
-        _samples(data, header),
+        _samples(seen, header),
         premultiplied=header.format == "TIFF",
         transparent_grey=header.transparent_grey,
         white=header.white,
@@ -134,11 +140,10 @@ def _decode(data: bytes, name: str, max_decode_bytes: int) -> ImageArray:
     return upright(image, header.orientation)
 
 
-def _samples(data: bytes, header: ImageHeader) -> npt.NDArray[np.generic]:
+def _samples(seen: bytes, header: ImageHeader) -> npt.NDArray[np.generic]:
     """Samples as stored: any depth, 1, 3 or 4 channels, in BGR order, not turned upright (except TIFF)."""
     import cv2
 
-    seen = data if header.parts is None else b"".join(header.parts)
     with _silent_opencv():
         try:
             # IMREAD_UNCHANGED keeps alpha and 16 bits, and leaves EXIF orientation to us in every OpenCV version.
