@@ -7,6 +7,9 @@ __version__: str
 def cpu_features() -> list[str]: ...
 def available_loops() -> list[str]: ...
 
+# The verdict, MCUs read, MCUs of the picture, MCUs of a row: edgevision/decode/jpeg.py.
+def scan_jpeg(data: bytes) -> tuple[str, int, int, int]: ...
+
 class AxisTables(TypedDict):
     first: bytes  # int32 [count]
     weight: bytes  # float32 [count, stride]

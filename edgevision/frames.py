@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,7 @@ class Frame:
 
     ``planes`` are arrays (they carry pointer, strides and owner; strides may be larger than the row). A frame never
     copies its planes: whoever made them must not write to them while the frame is in use.
+    ``format``, ``encoding`` and ``memory`` may be given by their values, such as "nv12".
     ``sequence`` counts frames of one camera; ``captured_ns`` is wall-clock time in nanoseconds since 1970, or None.
     """
 
@@ -72,6 +74,16 @@ class Frame:
     captured_ns: int | None = None
 
     def __post_init__(self) -> None:
+        for name, kind in (("format", PixelFormat), ("encoding", ColorEncoding), ("memory", MemoryKind)):
+            object.__setattr__(self, name, _member(kind, name, getattr(self, name)))
+        for name in ("height", "width"):
+            object.__setattr__(self, name, _whole(name, getattr(self, name)))
+        if not isinstance(self.planes, (tuple, list)):
+            raise InputError(f"planes are a tuple of arrays, got {type(self.planes).__name__}; for one write (x,)")
+        object.__setattr__(self, "planes", tuple(self.planes))
+        for plane in self.planes:
+            if not hasattr(plane, "shape") or not hasattr(plane, "dtype"):
+                raise InputError(f"planes are uint8 arrays, got {type(plane).__name__}; pass numpy.asarray(x, 'uint8')")
         expected = plane_shapes(self.format, self.height, self.width)
         got = tuple(tuple(plane.shape) for plane in self.planes)
         if got != expected:
@@ -84,7 +96,7 @@ class Frame:
                 raise InputError(f"a frame holds uint8 samples, got {plane.dtype}; scale to 0…255 and convert first")
 
     @classmethod
-    def from_array(cls, image: ImageArray, *, format: PixelFormat = PixelFormat.BGR, **known: Any) -> Frame:
+    def from_array(cls, image: ImageArray, *, format: PixelFormat | str = PixelFormat.BGR, **known: Any) -> Frame:
         """Wrap one packed array: BGR, RGB (H×W×3), BGRA (H×W×4), GRAY (H×W) or YUYV (H×W×2), uint8.
 
         >>> Frame.from_array(np.zeros((480, 640, 3), np.uint8), camera="till-3").width
@@ -93,7 +105,27 @@ class Frame:
         if not isinstance(image, np.ndarray) or image.ndim < 2:
             what = f"array of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
             raise InputError(f"expected an H×W×3 uint8 BGR array, got {what}")
-        return cls((image,), int(image.shape[0]), int(image.shape[1]), format, **known)
+        return cls((image,), int(image.shape[0]), int(image.shape[1]), _member(PixelFormat, "format", format), **known)
+
+
+_Kind = TypeVar("_Kind", bound=Enum)
+
+
+def _member(kind: type[_Kind], name: str, value: object) -> _Kind:
+    """The member that ``value`` is or names. Raises InputError, which lists them."""
+    if isinstance(value, kind):
+        return value
+    try:
+        return kind(value.lower() if isinstance(value, str) else value)
+    except ValueError:
+        raise InputError(f"{name} is one of {[one.value for one in kind]}, got {value!r}") from None
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise InputError(f"{name} is a whole number of pixels, got {value!r}") from None
 
 
 def plane_shapes(format: PixelFormat, height: int, width: int) -> tuple[tuple[int, ...], ...]:

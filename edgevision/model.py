@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
 from edgevision.bundle.manifest import Manifest, VariantEntry, Verdict
 from edgevision.bundle.reader import Bundle, open_bundle
 from edgevision.closing import CLOSE_TIMEOUT_S, Visit, Visits, close_at_exit, never_free, tell_after_fork
-from edgevision.decode import read_image
+from edgevision.decode import MAX_DECODE_BYTES, Picture, item_to_frame, several, to_frame
 from edgevision.engines import ENGINES, available_engines
 from edgevision.errors import (
     BundleError,
@@ -28,7 +30,6 @@ from edgevision.errors import (
     SelfTestError,
     UnprovenWarning,
 )
-from edgevision.frames import Frame, ImageArray
 from edgevision.machine import describe_machine, usable_cores
 from edgevision.preprocess.spec import PreprocessSpec
 from edgevision.runtime import golden_check
@@ -45,8 +46,6 @@ from edgevision.tensors import Outputs, joined
 __all__ = ["Model", "Picture", "load", "proof_gaps", "verify_variants"]
 
 _T = TypeVar("_T")
-
-Picture: TypeAlias = "str | os.PathLike[str] | bytes | ImageArray | Frame"
 
 
 class Model:
@@ -85,17 +84,26 @@ class Model:
         value = self.task.spec.parameters.get("threshold")
         return None if value is None else float(value)
 
-    def predict(self, x: Any) -> Any:
-        """Recognise what a picture shows: a path, a file's bytes, an H×W×3 uint8 BGR array, or a ``Frame``.
+    def predict(self, x: Any, *, max_decode_bytes: int | None = None) -> Any:
+        """Recognise what a picture shows: a path, a file's bytes, an open binary file, an H×W×3 uint8 BGR array or torch
+        tensor (CPU), a Pillow image, or a ``Frame``.
 
-        The result is the task's: ``tasks.results.Classification`` of a bundle that classifies. A list gives a list in the same
-        order; it is run in batches. May be called from many threads at once. Raises InputError (ImageError) for what is
-        no picture, with its place where it is in a list.
+        The result is the task's: ``tasks.results.Classification`` of a bundle that classifies. Several pictures give a
+        list in the same order: a list, any other iterable (a generator, a deque), or an N×H×W×3 array. They are taken
+        and run batch by batch: of a generator's frames no more than one batch is held, but all the results; for a
+        stream without end call ``predict`` for each frame.
+
+        ``max_decode_bytes``: the most memory that decoding one picture may take; default as given to ``load``.
+        May be called from many threads at once. Raises InputError (ImageError) for what is no picture, with its place
+        where it is one of several.
 
         >>> model.predict("tray.jpg").best.name  # doctest: +SKIP
         'Royal Gala apple'
         """
-        return self._use(lambda runner: self._predict(runner, x))
+        limit = self._opening.max_decode_bytes
+        if max_decode_bytes is not None:
+            limit = _count("max_decode_bytes", max_decode_bytes)
+        return self._use(lambda runner: self._predict(runner, x, limit))
 
     def digest(self, pictures: Sequence[Picture]) -> Outputs:
         """What is kept of each picture, by role, first axis: the pictures; as ``task.digest`` gives it. For tools that
@@ -103,8 +111,9 @@ class Model:
         """
         if not len(pictures):
             raise InputError("expected at least one picture, got none")
+        limit = self._opening.max_decode_bytes
         return self._use(
-            lambda runner: joined([dict(self.task.digest(batch.outputs)) for batch in _batches(runner, pictures)])
+            lambda runner: joined([dict(self.task.digest(b.outputs)) for b in _batches(runner, pictures, limit)])
         )
 
     def self_test(self) -> GoldenResult:
@@ -182,10 +191,11 @@ class Model:
                     close_at_exit(self)
         return self._runner
 
-    def _predict(self, runner: Runner, x: Any) -> Any:
-        if isinstance(x, (list, tuple)):
-            return [result for batch in _batches(runner, x) for result in self._decode(batch)]
-        return self._decode(runner.run([_to_frame(x)]))[0]
+    def _predict(self, runner: Runner, x: Any, max_decode_bytes: int) -> Any:
+        pictures = several(x)
+        if pictures is None:
+            return self._decode(runner.run([to_frame(x, max_decode_bytes)]))[0]
+        return [result for batch in _batches(runner, pictures, max_decode_bytes) for result in self._decode(batch)]
 
     def _decode(self, batch: BatchOutputs) -> list[Any]:
         return self.task.decode(batch.outputs, batch.views, batch.timing)
@@ -196,7 +206,7 @@ class Model:
 
 
 def load(
-    path: str | Path | bytes,
+    path: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO,
     *,
     engine: str | None = None,
     variant: str | None = None,
@@ -208,8 +218,9 @@ def load(
     max_batch: int = 8,
     trust_engines: bool = False,
     preprocess_on: PreprocessOn = "cpu",
+    max_decode_bytes: int = MAX_DECODE_BYTES,
 ) -> Model:
-    """Load a ``.edge`` file.
+    """Load a ``.edge`` file: its path, its bytes, or an open binary file, which is read to its end.
 
     The first of its variants that runs here and passes the self-test is used: in the order that ``edgevision tune``
     found on this machine, else those for its GPU, then those for its kind of CPU, in the order measured when it was
@@ -221,6 +232,7 @@ def load(
     along; they are programs, so only from where you trust. Else such an engine is built here from the bundle's graph.
     ``preprocess_on="cuda"``: prepare frames with our CUDA kernels, straight into the device memory of a TensorRT variant
     (not yet run on a GPU); frames may then be in device memory too.
+    ``max_decode_bytes``: the most memory that decoding one picture may take (``read_image`` says how it is known).
 
     Warns UnprovenWarning for a bundle without proof of its accuracy, DeviceWarning where a variant is passed over or
     the proof was made on another instruction set, CacheWarning where a cache cannot be read or written. Raises BundleError, MissingExtraError, EngineError, SelfTestError.
@@ -230,21 +242,26 @@ def load(
     """
     if tune not in (None, "now"):
         raise InputError(f"tune is None or 'now', got {tune!r}")
-    for name, value in (("threads", threads), ("max_batch", max_batch)):
-        if value is not None and (not isinstance(value, int) or value < 1):
-            raise InputError(f"{name} is a whole number, at least 1, got {value!r}")
+    threads = None if threads is None else _count("threads", threads)
+    max_batch = _count("max_batch", max_batch)
+    max_decode_bytes = _count("max_decode_bytes", max_decode_bytes)
+    _check_name("engine", engine)
+    _check_name("variant", variant)
+    _check_flag("self_test", self_test)
+    _check_flag("trust_engines", trust_engines)
+    _check_parameters(parameters)
     if preprocess_on not in ("cpu", "cuda"):
         raise InputError(f"preprocess_on is 'cpu' or 'cuda', got {preprocess_on!r}")
-    bundle = open_bundle(path)
+    bundle = open_bundle(_bundle_source(path))
     try:
         task_type(bundle.manifest.task.kind)  # says which task is missing, rather than that no variant works
         choice = _choice(bundle, threads, tune)
         candidates = _candidates(bundle, engine, variant, choice)
-        given = dict(parameters or {}) if threshold is None else {**(parameters or {}), "threshold": threshold}
+        given = dict(parameters or {}) if threshold is None else {**(parameters or {}), "threshold": _plain(threshold)}
         if given:
             candidates = [_with_parameters(bundle.manifest, entry, given) for entry in candidates]
         count = threads or (choice.threads if choice else _default_threads(bundle.manifest))
-        opening = _Opening(count, max_batch, self_test, trust_engines, preprocess_on)
+        opening = _Opening(count, max_batch, self_test, trust_engines, preprocess_on, max_decode_bytes)
         model = _open_first(bundle, candidates, opening, strict=variant is not None)
     except BaseException:
         bundle.close()
@@ -260,6 +277,50 @@ def load(
 def verify_variants(bundle: Bundle) -> list[VariantCheck]:
     """Check every variant of the bundle on this machine, one thread each. Raises nothing for those that fail."""
     return golden_check.verify_variants(bundle, open_variant)
+
+
+def _bundle_source(path: object) -> str | bytes:
+    """What ``open_bundle`` takes, of what ``load`` takes."""
+    if isinstance(path, (str, os.PathLike)):
+        return os.fspath(path)
+    if isinstance(path, (bytes, bytearray, memoryview)):
+        return bytes(path)
+    content = path.read() if hasattr(path, "read") else None
+    if isinstance(content, bytes):
+        return content
+    what = type(path).__name__ if content is None else f"a file that gives {type(content).__name__}, not bytes"
+    raise InputError(f"expected the path of a .edge file, its bytes, or a file opened with mode 'rb', got {what}")
+
+
+def _plain(value: object) -> object:
+    """Python's number of a NumPy one."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _check_name(name: str, value: object) -> None:
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"{name} is a name, got {value!r}")
+
+
+def _check_flag(name: str, flag: object) -> None:
+    if not isinstance(flag, (bool, np.bool_)):  # the text "false" would count as true
+        raise InputError(f"{name} is True or False, got {flag!r}")
+
+
+def _check_parameters(parameters: object) -> None:
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise InputError(f"parameters are the task's by name, such as {{'temperature': 1.5}}, got {parameters!r}")
+
+
+def _count(name: str, value: Any) -> int:
+    """A whole number of at least 1, of Python or NumPy. Raises InputError."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1 or isinstance(value, bool):
+        raise InputError(f"{name} is a whole number, at least 1, got {value!r}")
+    return number
 
 
 def _choice(bundle: Bundle, threads: int | None, tune: str | None) -> Choice | None:
@@ -314,6 +375,7 @@ class _Opening:
     self_test: bool
     trust_engines: bool
     preprocess_on: PreprocessOn
+    max_decode_bytes: int
 
 
 def _open_first(bundle: Bundle, candidates: list[VariantEntry], opening: _Opening, strict: bool) -> Model:
@@ -377,10 +439,10 @@ def _load_again(
         raise
 
 
-def _batches(runner: Runner, pictures: Sequence[Picture]) -> Iterator[BatchOutputs]:
-    size = runner.max_batch
-    for start in range(0, len(pictures), size):
-        yield runner.run([_item(pictures[i], i) for i in range(start, min(start + size, len(pictures)))])
+def _batches(runner: Runner, pictures: Iterable[object], max_decode_bytes: int) -> Iterator[BatchOutputs]:
+    numbered = enumerate(pictures)
+    while batch := [item_to_frame(x, i, max_decode_bytes) for i, x in islice(numbered, runner.max_batch)]:
+        yield runner.run(batch)
 
 
 def _warn_of_proof(model: Model) -> None:
@@ -409,28 +471,3 @@ def _why_unproven(verdict: Verdict | None) -> str:
         return verdict.note or nothing
     lost = f"it lost {verdict.drop:.2f} points on the validation photos, and {verdict.max_drop:g} were allowed"
     return f"{lost} ({verdict.note})" if verdict.note else lost
-
-
-def _item(picture: object, index: int) -> Frame:
-    try:
-        return _to_frame(picture)
-    except InputError as error:
-        raise type(error)(f"item {index} of the list: {error}") from error
-
-
-def _to_frame(picture: object) -> Frame:
-    if isinstance(picture, Frame):
-        return picture
-    if isinstance(picture, np.ndarray):
-        if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-            raise InputError(
-                f"expected an H×W×3 uint8 BGR array, got {picture.dtype} of shape {picture.shape}; "
-                "Frame.from_array takes other formats"
-            )
-        return Frame.from_array(picture)
-    if isinstance(picture, (str, os.PathLike, bytes)):
-        return Frame.from_array(read_image(picture))
-    raise InputError(
-        f"expected a path, the bytes of a picture file, an H×W×3 uint8 BGR array or a Frame, got "
-        f"{type(picture).__name__}"
-    )

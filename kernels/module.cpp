@@ -5,6 +5,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "bind_cuda.h"
+#include "bind_decode.h"
 #include "bind_postprocess.h"
 #include "bind_preprocess.h"
 #include "cpu_features.h"
@@ -20,4 +21,5 @@ NB_MODULE(_native, m) {
   edgevision::bind_postprocess(m);
   edgevision::bind_preprocess(m);
   edgevision::bind_cuda(m);
+  edgevision::bind_decode(m);
 }

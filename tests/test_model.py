@@ -170,10 +170,10 @@ def test_parameters_of_the_task_can_be_replaced(color_bundle):
         (np.zeros((4, 4), np.uint8), InputError, "H×W×3 uint8"),
         (np.zeros((4, 4, 4), np.uint8), InputError, "H×W×3 uint8"),
         (np.zeros((4, 4, 3)), InputError, "float64"),
-        (np.zeros((0, 4, 3), np.uint8), InputError, "at least 1×1"),
+        (np.zeros((0, 4, 3), np.uint8), InputError, "no pixels"),
         (b"no picture", ImageError, "image: "),
         ("missing.jpg", ImageError, "missing.jpg"),
-        (None, InputError, "got NoneType"),
+        (None, InputError, "got None; cv2.imread"),
         (3.5, InputError, "got float"),
     ],
 )

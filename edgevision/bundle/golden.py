@@ -18,6 +18,7 @@ from edgevision.errors import BundleError, ImageError, InputError
 from edgevision.frames import ImageArray
 
 MAX_SIDE_PX = 512
+MAX_DECODE_BYTES = 16 * MAX_SIDE_PX**2  # decoding a PNG of 8 bits takes about half of that
 
 # NumPy's format 1.0: magic, version, header length, a Python literal, spaces up to a multiple of 64, a newline.
 _NPY_HEADER = re.compile(
@@ -36,7 +37,7 @@ def decode_frame(data: bytes, entry: str) -> ImageArray:
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
         raise BundleError(f"{entry} is not a PNG picture; compile the model again")
     try:
-        image = read_image(data, max_pixels=MAX_SIDE_PX**2)
+        image = read_image(data, max_decode_bytes=MAX_DECODE_BYTES)
     except ImageError as error:
         raise BundleError(f"{entry}: {error}; compile the model again") from None
     if max(image.shape) > MAX_SIDE_PX:

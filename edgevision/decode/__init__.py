@@ -1,5 +1,15 @@
-"""Picture files → arrays; sizes are known before pixels are decoded."""
+"""Picture files → arrays; sizes are known before pixels are decoded. And what callers pass as a picture → frames."""
 
-from edgevision.decode.pictures import MAX_PIXELS, encode_png, read_image, resize_to_fit
+from edgevision.decode.inputs import Picture, item_to_frame, several, to_frame
+from edgevision.decode.pictures import MAX_DECODE_BYTES, encode_png, read_image, resize_to_fit
 
-__all__ = ["MAX_PIXELS", "encode_png", "read_image", "resize_to_fit"]
+__all__ = [
+    "MAX_DECODE_BYTES",
+    "Picture",
+    "encode_png",
+    "item_to_frame",
+    "read_image",
+    "resize_to_fit",
+    "several",
+    "to_frame",
+]

@@ -12,31 +12,34 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.decode.header import ImageHeader, read_header
+from edgevision.decode.formats import read_header
+from edgevision.decode.header import ImageHeader
+from edgevision.decode.jpeg import scan_damage
+from edgevision.decode.samples import to_bgr, upright
 from edgevision.errors import ImageError, InputError
 from edgevision.frames import ImageArray
 
-MAX_PIXELS = 100_000_000
+MAX_DECODE_BYTES = 1_000_000_000
 MAX_FILE_BYTES = 1 << 30
-BACKGROUND = 114  # grey level behind transparent pixels; also the usual letterbox pad
 
-# EXIF orientation → transpose first?, then cv2.flip code or None. EXIF 2.32, tag 0x0112.
-_UPRIGHT: dict[int, tuple[bool, int | None]] = {
-    1: (False, None), 2: (False, 1), 3: (False, -1), 4: (False, 0),
-    5: (True, None), 6: (True, 1), 7: (True, -1), 8: (True, 0),
-}  # fmt: skip
+_NAME_CHARACTERS = 160  # of a path in a message
 
 
-def read_image(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS) -> ImageArray:
-    """Decode a JPEG, PNG, WebP, BMP, GIF or TIFF file, or its bytes, to an H×W×3 uint8 BGR array (contiguous).
+def read_image(
+    source: str | os.PathLike[str] | bytes | bytearray | memoryview, *, max_decode_bytes: int = MAX_DECODE_BYTES
+) -> ImageArray:
+    """Decode a JPEG, PNG, WebP, AVIF, BMP, GIF or TIFF file, or its bytes, to an H×W×3 uint8 BGR array (contiguous).
 
-    EXIF orientation is applied. 16-bit samples become 8-bit ones (÷ 257, rounded); transparency is composed over grey
-    114; grey becomes three equal channels; CMYK JPEGs are read as Adobe writes them (inverted), the only kind in the
-    wild; of animations, the first frame is taken. Colour profiles are ignored: samples count as sRGB.
+    EXIF orientation is applied; where a file has several, the first counts. 16-bit samples become 8-bit ones (÷ 257,
+    rounded); transparency is composed over grey 114; grey becomes three equal channels; CMYK JPEGs are read as Adobe
+    writes them (inverted), the only kind in the wild; of animations, the first frame is taken. Colour profiles are
+    ignored: samples count as sRGB. AVIF needs an OpenCV that reads it (its wheels do from 4.12 on).
 
-    The size comes from the header: a picture of more than ``max_pixels`` is refused before any pixel is decoded.
-    A truncated file is refused, never filled up with grey. Bytes after the end of a JPEG are ignored. JPEG has no
-    checksum: damage that leaves its end marker in place can go unnoticed.
+    ``max_decode_bytes`` bounds the memory that decoding may take at its peak, the file included. It is estimated from
+    the header, by what this format needs (size, depth, channels, progressive or not), before any pixel is decoded.
+    A truncated file is refused, never filled up with grey; a baseline JPEG also where an end marker was put behind what
+    is left of it. Bytes after the end of a JPEG are ignored. JPEG has no checksum: other damage can go unnoticed, and so
+    can a progressive JPEG that was cut and ended again.
 
     Raises ImageError, which names the file.
 
@@ -46,25 +49,25 @@ def read_image(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_
     if isinstance(source, (bytes, bytearray, memoryview)):
         data, name = bytes(source), "image"
     elif isinstance(source, (str, os.PathLike)):
-        name = os.fspath(source)
-        data = _read_file(Path(name))
+        path = os.fspath(source)
+        name = shortened(path)
+        data = _read_file(path, name)
     else:
         raise InputError(f"expected a path or the bytes of a picture, got {type(source).__name__}")
     if not data:
         raise ImageError(f"{name}: expected a picture, got no bytes at all")
     try:
-        header = read_header(data)
+        return _decode(data, name, max_decode_bytes)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from None
-    if header.width < 1 or header.height < 1:
-        raise ImageError(f"{name}: the {header.format} header gives a size of {header.width}×{header.height} pixels")
-    if header.width * header.height > max_pixels:
-        raise ImageError(
-            f"{name}: {header.width}×{header.height} pixels, the limit is {max_pixels / 1e6:g} million; scale it down"
-        )
-    if header.damage:
-        raise ImageError(f"{name}: the {header.format} file is truncated or damaged: {header.damage}")
-    return _to_bgr(_decode(data, header, name), header, name)
+
+
+def shortened(text: str) -> str:
+    """``text`` as it may stand in a message: its middle left out where it is long."""
+    if len(text) <= _NAME_CHARACTERS:
+        return text
+    half = _NAME_CHARACTERS // 2
+    return f"{text[:half]} … {text[-half:]} ({len(text)} characters)"
 
 
 def resize_to_fit(image: ImageArray, max_side: int) -> ImageArray:
@@ -94,71 +97,65 @@ def encode_png(image: ImageArray) -> bytes:
     return bytes(encoded)
 
 
-def _read_file(path: Path) -> bytes:
+def _read_file(path: str, name: str) -> bytes:
+    file = Path(path)
     try:
-        status = path.stat()
+        status = file.stat()
         if not stat.S_ISREG(status.st_mode):
             kind = "folder" if stat.S_ISDIR(status.st_mode) else "special file"
-            raise ImageError(f"{path}: expected a picture, got a {kind}")
+            raise ImageError(f"{name}: expected a picture, got a {kind}")
         if status.st_size > MAX_FILE_BYTES:
-            raise ImageError(f"{path}: {status.st_size} bytes, the limit for a picture is {MAX_FILE_BYTES}")
-        return path.read_bytes()
+            raise ImageError(f"{name}: {status.st_size} bytes, the limit for a picture is {MAX_FILE_BYTES}")
+        return file.read_bytes()
     except FileNotFoundError:
-        raise ImageError(f"{path}: no such file") from None
+        raise ImageError(f"{name}: no such file") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
         if isinstance(error, ImageError):
             raise
-        raise ImageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise ImageError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _decode(data: bytes, header: ImageHeader, name: str) -> npt.NDArray[np.generic]:
+def _decode(data: bytes, name: str, max_decode_bytes: int) -> ImageArray:
+    header = read_header(data)
+    if header.width < 1 or header.height < 1:
+        raise ImageError(f"the {header.format} header gives a size of {header.width}×{header.height} pixels")
+    cost = header.decode_bytes + len(data)
+    if cost > max_decode_bytes:
+        raise ImageError(
+            f"{header.width}×{header.height} pixels of this {header.format} take {cost / 1e6:.0f} MB to decode, the "
+            f"limit is {max_decode_bytes / 1e6:g} MB; scale it down, or raise max_decode_bytes"
+        )
+    seen = data if header.parts is None else b"".join(header.parts)
+    damage = header.damage
+    if damage is None and header.format == "JPEG":
+        damage = scan_damage(seen)
+    if damage:
+        raise ImageError(f"the {header.format} file is truncated or damaged: {damage}")
+    image = to_bgr(
+        _samples(seen, header),
+        premultiplied=header.format == "TIFF",
+        transparent_grey=header.transparent_grey,
+        white=header.white,
+    )
+    return upright(image, header.orientation)
+
+
+def _samples(seen: bytes, header: ImageHeader) -> npt.NDArray[np.generic]:
     """Samples as stored: any depth, 1, 3 or 4 channels, in BGR order, not turned upright (except TIFF)."""
     import cv2
 
     with _silent_opencv():
         try:
             # IMREAD_UNCHANGED keeps alpha and 16 bits, and leaves EXIF orientation to us in every OpenCV version.
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+            image = cv2.imdecode(np.frombuffer(seen, np.uint8), cv2.IMREAD_UNCHANGED)
         except cv2.error as error:
-            raise ImageError(f"{name}: OpenCV cannot decode this {header.format}: {error.err or error}") from None
+            raise ImageError(f"OpenCV cannot decode this {header.format}: {error.err or error}") from None
     if image is None:
         raise ImageError(
-            f"{name}: the {header.format} file is truncated or damaged, or of a kind that OpenCV {cv2.__version__} "
+            f"the {header.format} file is truncated or damaged, or of a kind that OpenCV {cv2.__version__} "
             "cannot decode"
         )
     return np.asarray(image)
-
-
-def _to_bgr(image: npt.NDArray[np.generic], header: ImageHeader, name: str) -> ImageArray:
-    import cv2
-
-    depth = image.dtype
-    if depth == np.uint16:
-        to_8_bit = (np.arange(65536) + 128) // 257  # v / 257, rounded; 257 = 65535 / 255
-        image = to_8_bit.astype(np.uint8)[image]
-    if image.dtype != np.uint8:
-        raise ImageError(f"{name}: expected 8 or 16 bits a sample, got {image.dtype}; convert it to PNG or JPEG")
-    if image.ndim == 2 or image.shape[2] == 1:
-        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-    elif image.shape[2] == 4:
-        # libtiff gives 8-bit pictures with their colours already multiplied by alpha.
-        image = _over_background(np.asarray(image, np.uint8), header.format == "TIFF" and depth == np.uint8)
-    elif image.shape[2] != 3:
-        raise ImageError(f"{name}: expected 1, 3 or 4 channels, got {image.shape[2]}; convert it to PNG or JPEG")
-    transpose, flip = _UPRIGHT[header.orientation]
-    if transpose:
-        image = cv2.transpose(image)
-    if flip is not None:
-        image = cv2.flip(image, flip)
-    return np.ascontiguousarray(image, np.uint8)
-
-
-def _over_background(image: ImageArray, premultiplied: bool) -> ImageArray:
-    """H×W×4 with alpha → H×W×3 over grey: ``(c·a + 114·(255 - a)) / 255``, rounded."""
-    alpha = image[..., 3:].astype(np.uint16)
-    color = image[..., :3] * (np.uint16(255) if premultiplied else alpha)
-    mixed = np.minimum(color, 255 * alpha) + (BACKGROUND * (255 - alpha) + 127)  # at most 255·255 + 127: fits
-    return np.asarray(mixed // 255, np.uint8)
 
 
 _log_lock = threading.Lock()

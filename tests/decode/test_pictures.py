@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgevision.decode import encode_png, read_image, resize_to_fit
-from edgevision.decode.header import read_header
+from edgevision.decode.formats import read_header
 from edgevision.errors import ImageError, InputError
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -238,7 +238,7 @@ def test_the_first_picture_of_an_mpo_is_taken() -> None:
         (  # small picture in huge tiles: a tile is decoded whole
             b"MM\0*" + struct.pack(">IH", 8, 4)
             + b"".join(struct.pack(">HHII", tag, 4, 1, v) for tag, v in ((256, 8), (257, 8), (322, 2**24), (323, 2**24)))
-            + bytes(4), 2**24, 2**24,
+            + bytes(4), 8, 8,
         ),
     ],
     ids=["png", "png-max", "jpeg", "bmp", "gif", "webp", "tiff", "tiff-tiles"],
@@ -250,20 +250,23 @@ def test_huge_pictures_are_refused_from_their_header(
         raise AssertionError("pixels were decoded")
 
     monkeypatch.setattr(cv2, "imdecode", no_decoding)
-    with pytest.raises(ImageError, match=f"{width}×{height} pixels, the limit is 100 million"):
+    with pytest.raises(
+        ImageError, match=rf"{width}×{height} pixels of this \w+ take \d+ MB to decode, the limit is 1000 MB"
+    ):
         read_image(data)
 
 
-def test_the_limit_counts_pixels() -> None:
+def test_the_limit_counts_bytes_of_the_decoded_picture_and_of_the_file() -> None:
     data = encode_png(photo(40, 50))
-    assert read_image(data, max_pixels=2000).shape == (40, 50, 3)
-    with pytest.raises(ImageError, match="50×40"):
-        read_image(data, max_pixels=1999)
+    cost = 2 * 3 * 40 * 50 + len(data)  # OpenCV's binding copies the picture
+    assert read_image(data, max_decode_bytes=cost).shape == (40, 50, 3)
+    with pytest.raises(ImageError, match=r"50×40.*raise max_decode_bytes"):
+        read_image(data, max_decode_bytes=cost - 1)
 
 
 def test_a_size_that_opencv_itself_refuses_is_an_image_error() -> None:
     with pytest.raises(ImageError):
-        read_image(png_of_size(2**31 - 1, 2**31 - 1), max_pixels=2**62)
+        read_image(png_of_size(2**31 - 1, 2**31 - 1), max_decode_bytes=2**70)
 
 
 @pytest.mark.parametrize("keep", [0.02, 0.3, 0.5, 0.9, 0.99, -1])
@@ -333,6 +336,42 @@ def test_what_is_not_a_picture_is_refused(data: bytes) -> None:
         read_image(data)
 
 
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\xff\xd8" + b"\xff\x01" * 300_000, "more than 200000 segments"),
+        (b"\xff\xd8" + b"\xff" * 20_000_000, "ends within its header"),
+        (png_of_size(8, 8)[:33] + png_chunk(b"teXt", b"") * 300_000, "more than 200000 chunks"),
+        (
+            b"RIFF"
+            + struct.pack("<I", 4_000_000)
+            + b"WEBPVP8X"
+            + struct.pack("<I", 10)
+            + bytes(10)
+            + b"ABCD\0\0\0\0" * 300_000,
+            "more than 200000 chunks",
+        ),
+    ],
+    ids=["jpeg-segments", "jpeg-fill", "png-chunks", "webp-chunks"],
+)
+def test_headers_without_end_are_refused(data: bytes, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        read_image(data)
+
+
+@pytest.mark.timeout(20)  # byte by byte it takes longer
+def test_fill_bytes_are_skipped_at_once() -> None:
+    jpeg = encoded(".jpg", photo())
+    read_image(jpeg[:2] + b"\xff" * 300_000_000 + jpeg[2:])
+
+
+def test_a_progressive_jpeg_of_many_scans_is_refused() -> None:
+    jpeg = encoded(".jpg", photo(), cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    last = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+    with pytest.raises(ImageError, match=r"the JPEG has 1\d\d scans, the limit is 100"):
+        read_image(jpeg[:-2] + last * 100 + jpeg[-2:])
+
+
 def test_random_bytes_behind_every_signature_never_crash() -> None:
     rng = np.random.default_rng(3)
     for signature in (
@@ -343,12 +382,13 @@ def test_random_bytes_behind_every_signature_never_crash() -> None:
         b"BM",
         b"II*\0",
         b"MM\0*",
+        b"\0\0\0\x1cftypavif",
     ):
         for length in (0, 1, 5, 17, 40, 200):
             for _ in range(10):
                 data = signature + rng.bytes(length)
                 with pytest.raises(ImageError):
-                    read_image(data, max_pixels=1_000_000)
+                    read_image(data, max_decode_bytes=8_000_000)
 
 
 @pytest.mark.parametrize(
@@ -401,6 +441,238 @@ def test_samples_of_more_than_16_bits_are_refused(mode: str) -> None:
     Image.new(mode, (8, 8), 3).save(data, "TIFF")
     with pytest.raises(ImageError, match="8 or 16 bits"):
         read_image(data.getvalue())
+
+
+# Transparency of PNG
+
+
+def png(color: int, depth: int, rows: np.ndarray, *chunks: bytes) -> bytes:
+    """A PNG of ``rows`` [h, samples of a row]: colour type and bit depth as in the standard."""
+    height, samples = rows.shape
+    width = samples // {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color]
+    if depth == 16:
+        packed = rows.astype(">u2").view(np.uint8)
+    elif depth == 8:
+        packed = rows.astype(np.uint8)
+    else:
+        bits = rows[..., None] >> np.arange(depth - 1, -1, -1) & 1
+        packed = np.packbits(bits.reshape(height, -1).astype(np.uint8), axis=1)
+    lines = b"".join(b"\0" + row.tobytes() for row in packed)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    return b"".join(
+        [
+            PNG_SIGNATURE,
+            png_chunk(b"IHDR", header),
+            *chunks,
+            png_chunk(b"IDAT", zlib.compress(lines)),
+            png_chunk(b"IEND", b""),
+        ]
+    )
+
+
+PNG_KINDS = [
+    *((0, depth, key) for depth in (1, 2, 4, 8, 16) for key in (False, True)),
+    *((2, depth, key) for depth in (8, 16) for key in (False, True)),
+    *((3, depth, key) for depth in (1, 2, 4, 8) for key in (False, True)),
+    (4, 8, False), (4, 16, False), (6, 8, False), (6, 16, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("color", "depth", "transparent"), PNG_KINDS)
+def test_every_kind_of_png_is_blended_alike(color: int, depth: int, transparent: bool) -> None:
+    """Against the PNG standard in float64: a sample v of d bits is v / (2^d - 1), tRNS names what is transparent."""
+    rng = np.random.default_rng(color + depth)
+    height, width, white = 9, 16, (1 << depth) - 1
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color]
+    samples = rng.integers(0, white + 1, (height, width, channels))
+    samples[2:5] = samples[2, 3]  # many pixels of one colour, which tRNS names
+    chunks, alpha = [], np.ones((height, width, 1))
+    if color == 3:
+        palette = rng.integers(0, 256, (white + 1, 3), dtype=np.uint8)
+        opacity = rng.integers(0, 256, white + 1, dtype=np.uint8)
+        chunks.append(png_chunk(b"PLTE", palette.tobytes()))
+        shown = palette[samples[..., 0]] / 255
+        if transparent:
+            chunks.append(png_chunk(b"tRNS", opacity.tobytes()))
+            alpha = opacity[samples] / 255
+    else:
+        shown = samples / white
+        if transparent:
+            chunks.append(png_chunk(b"tRNS", samples[2, 3].astype(">u2").tobytes()))
+            alpha = (samples != samples[2, 3]).any(axis=2, keepdims=True).astype(float)
+            assert alpha.min() == 0 < alpha.max()
+    if color in (4, 6):
+        shown, alpha = shown[..., :-1], shown[..., -1:]
+    if depth == 16:  # brought to 8 bits before it is blended
+        shown, alpha = np.rint(shown * 255) / 255, np.rint(alpha * 255) / 255
+    expected = np.rint(255 * shown * alpha + 114 * (1 - alpha)) * np.ones(3)
+    result = read_image(png(color, depth, samples.reshape(height, -1), *chunks))
+    np.testing.assert_array_equal(result[..., ::-1], expected)
+
+
+# Pillow cuts most samples of 16 bits to 8, and compares the transparent grey of 2 and 4 bits with spread samples.
+PILLOW_KINDS = [kind for kind in PNG_KINDS if kind[1] <= 8 and kind not in ((0, 2, True), (0, 4, True))]
+
+
+@pytest.mark.requires("pillow")
+@pytest.mark.parametrize(("color", "depth", "transparent"), PILLOW_KINDS)
+def test_transparent_pngs_agree_with_pillow(color: int, depth: int, transparent: bool) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(color + depth)
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color]
+    samples = rng.integers(0, 1 << depth, (9, 16, channels))
+    samples[2:5] = samples[2, 3]
+    chunks = [png_chunk(b"PLTE", rng.bytes(3 << depth))] if color == 3 else []
+    if transparent:
+        key = rng.bytes(1 << depth) if color == 3 else samples[2, 3].astype(">u2").tobytes()
+        chunks.append(png_chunk(b"tRNS", key))
+    data = png(color, depth, samples.reshape(9, -1), *chunks)
+    theirs = Image.open(io.BytesIO(data)).convert("RGBA")
+    expected = np.asarray(Image.alpha_composite(Image.new("RGBA", theirs.size, (114, 114, 114, 255)), theirs))
+    np.testing.assert_array_equal(read_image(data), expected[..., 2::-1])
+
+
+def test_of_several_exif_blocks_the_first_counts() -> None:
+    jpeg = encoded(".jpg", photo())
+    both = jpeg_with_exif(jpeg_with_exif(jpeg, exif(3)), exif(6))
+    np.testing.assert_array_equal(read_image(both), UPRIGHT[6](read_image(jpeg)))
+    still = encode_png(photo())
+    both = still[:33] + png_chunk(b"eXIf", exif(6)) + png_chunk(b"eXIf", exif(3)) + still[33:]
+    np.testing.assert_array_equal(read_image(both), UPRIGHT[6](photo()))
+
+
+@pytest.mark.requires("pillow")
+def test_pillow_too_takes_the_first_exif_block() -> None:
+    from PIL import Image
+
+    jpeg = encoded(".jpg", photo())
+    image = Image.open(io.BytesIO(jpeg_with_exif(jpeg_with_exif(jpeg, exif(3)), exif(6))))
+    assert image.getexif()[274] == 6
+
+
+# What libjpeg and libpng would write to stderr about metadata that changes no pixel.
+
+
+def with_chunk(kind: bytes, content: bytes, crc: int | None = None) -> bytes:
+    data = encode_png(photo())
+    chunk = png_chunk(kind, content) if crc is None else png_chunk(kind, content)[:-4] + struct.pack(">I", crc)
+    return data[:33] + chunk + data[33:]
+
+
+def with_segment(marker: int, content: bytes) -> bytes:
+    data = encoded(".jpg", photo())
+    return data[:2] + struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content + data[2:]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_chunk(b"iCCP", b"abc\0\0xxxx"),
+        with_chunk(b"tEXt", b"a\0b", crc=0),
+        with_chunk(b"tRNS", b"abc"),
+        with_chunk(b"eXIf", b"abc"),
+        with_chunk(b"sRGB", b"\x09"),
+        with_chunk(b"PLTE", b"abcd"),
+        encoded(".jpg", photo()).replace(b"JFIF\0\x01", b"JFIF\0\x07"),
+        with_segment(0xE0, b"JFIF\0\x07\x07\0\0\x01\0\x01\0\0"),
+        with_segment(0xE1, b"Exif\0\0" + bytes(3)),
+        with_segment(0xE2, b"ICC_PROFILE\0\x09\x01"),
+        with_segment(0xFE, b"a comment"),
+        encoded(".jpg", photo())[:-2] + b"\xff\xff\xff\xff\xd9",
+    ],
+    ids=lambda data: repr(data[2:8]),
+)
+def test_faulty_metadata_is_left_out_without_a_word(data: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    suffix = ".jpg" if data[:2] == b"\xff\xd8" else ".png"
+    expected = cv2.imdecode(np.frombuffer(encoded(suffix, photo()), np.uint8), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(read_image(data), expected)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (png_of_size(10, 10).replace(struct.pack(">BB", 8, 2), struct.pack(">BB", 7, 2), 1), "header is damaged"),
+        (with_chunk(b"ABCD", b"abc"), r"not known, b'ABCD'"),
+        (PNG_SIGNATURE + encode_png(photo())[8:33] + png_chunk(b"IEND", b""), "no pixels"),
+    ],
+)
+def test_damage_that_libpng_would_write_about_is_refused(
+    data: bytes, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ImageError, match=message):
+        read_image(data)
+    assert capfd.readouterr().err == ""
+
+
+# AVIF
+
+
+def avif_reader() -> bool:
+    return "AVIF:                        NO" not in cv2.getBuildInformation() and "AVIF" in cv2.getBuildInformation()
+
+
+def avif(image: object, **options: object) -> bytes:
+    from PIL import features
+
+    if not features.check("avif") or not avif_reader():
+        pytest.skip("Pillow or OpenCV comes without AVIF")
+    data = io.BytesIO()
+    image.save(data, "AVIF", quality=95, **options)  # type: ignore[attr-defined]
+    return data.getvalue()
+
+
+@pytest.mark.requires("pillow")
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_avif_is_turned_upright_as_pillow_does(orientation: int) -> None:
+    from PIL import Image, ImageOps
+
+    tags = Image.Exif()
+    tags[274] = orientation
+    data = avif(Image.fromarray(photo()[..., ::-1]), exif=tags)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"), np.int64)[..., ::-1]
+    result = read_image(data)
+    assert result.shape == expected.shape
+    assert np.abs(result - expected).mean() < 1  # two builds of libavif
+
+
+@pytest.mark.requires("pillow")
+def test_avif_alpha_is_composed_over_grey_114() -> None:
+    from PIL import Image
+
+    image = Image.fromarray(photo()[..., ::-1])
+    image.putalpha(Image.new("L", image.size, 0))
+    assert np.abs(read_image(avif(image)) - 114.0).max() <= 1
+
+
+def test_avif_of_ten_bits_keeps_its_brightness() -> None:
+    if not avif_reader() or not hasattr(cv2, "IMWRITE_AVIF_DEPTH"):
+        pytest.skip("OpenCV comes without AVIF")
+    deep = photo().astype(np.uint16) * 4
+    result = read_image(encoded(".avif", deep, cv2.IMWRITE_AVIF_DEPTH, 10, cv2.IMWRITE_AVIF_QUALITY, 95))
+    assert np.abs(result - deep / 1023 * 255).mean() < 3
+
+
+@pytest.mark.requires("pillow")
+def test_an_avif_whose_container_lies_about_the_size_is_refused() -> None:
+    from PIL import Image
+
+    data = avif(Image.fromarray(photo()))
+    small = data.replace(b"ispe" + struct.pack(">III", 0, 64, 48), b"ispe" + struct.pack(">III", 0, 8, 8))
+    assert small != data
+    with pytest.raises(ImageError, match="header is damaged"):
+        read_image(small)
+    with pytest.raises(ImageError, match="end of the picture is missing"):
+        read_image(data[:-10])
+    for cut in range(len(data)):
+        with pytest.raises(ImageError):
+            read_image(data[:cut])
+
+
+def test_heic_gets_the_cure() -> None:
+    with pytest.raises(ImageError, match=r"HEIC.*convert it to JPEG"):
+        read_image(struct.pack(">I", 24) + b"ftypheic\0\0\0\0mif1heic" + bytes(100))
 
 
 # Side effects and helpers

@@ -1,0 +1,240 @@
+#include "jpeg_scan.h"
+
+#include <array>
+
+namespace edgevision {
+namespace {
+
+constexpr int kLookBits = 9;  // codes up to this length are found in one step
+
+struct Table {
+  bool present = false;
+  std::array<std::uint8_t, 256> values{};
+  std::array<std::int32_t, 18> last{};    // greatest code of each length, -1: none
+  std::array<std::int32_t, 17> offset{};  // index of a code in values = code + offset
+  std::array<std::uint16_t, 1 << kLookBits> look{};  // length << 8 | value; 0: longer
+
+  // Annex C. Returns whether counts and values make a code.
+  bool build(const std::uint8_t* counts, const std::uint8_t* listed, int total) {
+    for (int i = 0; i < total; ++i) values[i] = listed[i];
+    look.fill(0);
+    std::int32_t code = 0, index = 0;
+    for (int length = 1; length <= 16; ++length) {
+      offset[length] = index - code;
+      for (int i = 0; i < counts[length - 1]; ++i, ++code, ++index) {
+        if (code >= 1 << length) return false;
+        if (length > kLookBits) continue;
+        const int first = code << (kLookBits - length);
+        for (int j = 0; j < 1 << (kLookBits - length); ++j) {
+          look[first + j] = static_cast<std::uint16_t>(length << 8 | values[index]);
+        }
+      }
+      last[length] = counts[length - 1] ? code - 1 : -1;
+      code <<= 1;
+    }
+    return present = true;
+  }
+};
+
+struct Component {
+  int id = 0, across = 1, down = 1;
+  const Table* dc = nullptr;
+  const Table* ac = nullptr;
+};
+
+// Bits of entropy-coded data up to the next marker; zeros beyond, which are counted.
+class Bits {
+ public:
+  Bits(const std::uint8_t* at, const std::uint8_t* end) : at_(at), end_(end) {}
+
+  void need(int count) {
+    while (left_ < count) {
+      std::uint64_t byte = 0;
+      if (at_ < end_ && (*at_ != 0xFF || (at_ + 1 < end_ && at_[1] == 0))) {
+        byte = *at_;
+        at_ += *at_ == 0xFF ? 2 : 1;
+      } else {
+        beyond_ += 8;
+      }
+      bits_ = bits_ << 8 | byte;
+      left_ += 8;
+    }
+  }
+  std::uint32_t peek(int count) const { return static_cast<std::uint32_t>(bits_ >> (left_ - count)) & ((1u << count) - 1); }
+  void skip(int count) { left_ -= count; }
+  bool over() const { return left_ < beyond_; }  // zeros from beyond the end were used
+
+  // To the start of the next interval. Returns false where restart marker `number` is not next.
+  bool restart(int number) {
+    while (at_ + 1 < end_ && at_[0] == 0xFF && at_[1] == 0xFF) ++at_;
+    if (at_ + 1 >= end_ || at_[0] != 0xFF || at_[1] != 0xD0 + number) return false;
+    at_ += 2;
+    bits_ = 0;
+    left_ = beyond_ = 0;
+    return true;
+  }
+
+ private:
+  const std::uint8_t* at_;
+  const std::uint8_t* end_;
+  std::uint64_t bits_ = 0;
+  int left_ = 0;
+  int beyond_ = 0;
+};
+
+// The value of the next code, or -1: no such code.
+int decode(Bits& bits, const Table& table) {
+  bits.need(32);
+  const std::uint16_t entry = table.look[bits.peek(kLookBits)];
+  if (entry != 0) {
+    bits.skip(entry >> 8);
+    return entry & 0xFF;
+  }
+  for (int length = kLookBits + 1; length <= 16; ++length) {
+    const auto code = static_cast<std::int32_t>(bits.peek(length));
+    if (code <= table.last[length]) {
+      bits.skip(length);
+      return table.values[(code + table.offset[length]) & 0xFF];
+    }
+  }
+  return -1;
+}
+
+bool skip_block(Bits& bits, const Component& component) {
+  const int size = decode(bits, *component.dc);
+  if (size < 0 || size > 16) return false;
+  bits.skip(size);
+  for (int k = 1; k < 64; ++k) {
+    const int run_size = decode(bits, *component.ac);
+    if (run_size < 0) return false;
+    if ((run_size & 15) == 0) {
+      if (run_size != 0xF0) break;  // end of block
+      k += 15;
+      continue;
+    }
+    k += run_size >> 4;
+    bits.skip(run_size & 15);
+  }
+  return true;
+}
+
+int number16(const std::uint8_t* at) { return at[0] << 8 | at[1]; }
+
+class Reader {
+ public:
+  Reader(const std::uint8_t* data, std::size_t size) : at_(data + 2), end_(data + size) {}
+
+  JpegScan read() {
+    JpegScan result;
+    while (end_ - at_ >= 4) {
+      if (at_[0] != 0xFF) return result;
+      if (at_[1] == 0xFF) {
+        ++at_;
+        continue;
+      }
+      const int marker = at_[1], length = number16(at_ + 2);
+      const std::uint8_t* body = at_ + 4;
+      if (length < 2 || end_ - at_ - 2 < length) return result;
+      at_ += 2 + length;
+      const bool frame = marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+      bool understood = true;
+      if (marker == 0xC4) understood = tables(body, at_);
+      if (marker == 0xDD) {
+        understood = length == 4;
+        if (understood) interval_ = number16(body);
+      }
+      if (frame) understood = marker <= 0xC1 && this->frame(body, at_);
+      if (marker == 0xDA) return components_ > 0 && scan(body, at_) ? count() : result;
+      if (!understood) return result;
+    }
+    return result;
+  }
+
+ private:
+  bool tables(const std::uint8_t* body, const std::uint8_t* end) {
+    while (end - body >= 17) {
+      const int kind = body[0] >> 4, place = body[0] & 15;
+      int total = 0;
+      for (int i = 1; i <= 16; ++i) total += body[i];
+      if (kind > 1 || place > 3 || total > 256 || end - body - 17 < total) return false;
+      if (!tables_[kind][place].build(body + 1, body + 17, total)) return false;
+      body += 17 + total;
+    }
+    return body == end;
+  }
+
+  bool frame(const std::uint8_t* body, const std::uint8_t* end) {
+    if (components_ > 0 || end - body < 6 || body[0] != 8) return false;
+    height_ = number16(body + 1);
+    width_ = number16(body + 3);
+    const int count = body[5];
+    if (count < 1 || count > 4 || end - body != 6 + 3 * count || height_ < 1 || width_ < 1) return false;
+    for (int i = 0; i < count; ++i) {
+      Component& one = component_[i];
+      one.id = body[6 + 3 * i];
+      one.across = body[7 + 3 * i] >> 4;
+      one.down = body[7 + 3 * i] & 15;
+      if (one.across < 1 || one.across > 4 || one.down < 1 || one.down > 4) return false;
+      widest_ = one.across > widest_ ? one.across : widest_;
+      highest_ = one.down > highest_ ? one.down : highest_;
+    }
+    components_ = count;
+    return true;
+  }
+
+  bool scan(const std::uint8_t* body, const std::uint8_t* end) {
+    if (end - body != 4 + 2 * components_ || body[0] != components_) return false;
+    for (int i = 0; i < components_; ++i) {
+      const int dc = body[2 + 2 * i] >> 4, ac = body[2 + 2 * i] & 15;
+      if (component_[i].id != body[1 + 2 * i] || dc > 3 || ac > 3) return false;
+      component_[i].dc = &tables_[0][dc];
+      component_[i].ac = &tables_[1][ac];
+      if (!component_[i].dc->present || !component_[i].ac->present) return false;
+    }
+    if (components_ == 1) component_[0].across = component_[0].down = widest_ = highest_ = 1;  // A.2.2
+    return true;
+  }
+
+  JpegScan count() const {
+    JpegScan result;
+    result.across = (width_ + 8 * widest_ - 1) / (8 * widest_);
+    result.total = result.across * ((height_ + 8 * highest_ - 1) / (8 * highest_));
+    Bits bits(at_, end_);
+    for (; result.read < result.total; ++result.read) {
+      if (interval_ > 0 && result.read > 0 && result.read % interval_ == 0 &&
+          !bits.restart(static_cast<int>((result.read / interval_ - 1) % 8))) {
+        result.verdict = JpegScan::Verdict::damaged;
+        return result;
+      }
+      bool sound = true;
+      for (int i = 0; i < components_ && sound; ++i) {
+        for (int j = component_[i].across * component_[i].down; j > 0 && sound; --j) sound = skip_block(bits, component_[i]);
+      }
+      if (bits.over()) {
+        result.verdict = JpegScan::Verdict::cut;
+        return result;
+      }
+      if (!sound) {
+        result.verdict = JpegScan::Verdict::damaged;
+        return result;
+      }
+    }
+    result.verdict = JpegScan::Verdict::whole;
+    return result;
+  }
+
+  const std::uint8_t* at_;
+  const std::uint8_t* end_;
+  std::array<std::array<Table, 4>, 2> tables_;
+  std::array<Component, 4> component_;
+  int components_ = 0, widest_ = 1, highest_ = 1, height_ = 0, width_ = 0, interval_ = 0;
+};
+
+}  // namespace
+
+JpegScan scan_jpeg(const std::uint8_t* data, std::size_t size) {
+  if (size < 4 || data[0] != 0xFF || data[1] != 0xD8) return {};
+  return Reader(data, size).read();
+}
+
+}  // namespace edgevision
