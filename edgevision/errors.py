@@ -43,9 +43,9 @@ class MissingExtraError(EdgeVisionError, ImportError):
     exit_status = 2
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
+        what = f"'edgevision[{extra}]'" if extra else package  # a base dependency is in no extra
         super().__init__(
-            f"{purpose} needs the package '{package}', which is not installed. "
-            f"Install it with: pip install 'edgevision[{extra}]'"
+            f"{purpose} needs the package '{package}', which is not installed. Install it with: pip install {what}"
         )
         self.package = package
         self.extra = extra

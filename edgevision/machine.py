@@ -35,7 +35,8 @@ class Machine:
 def describe_machine() -> Machine:
     """Describe this machine, as it was when this was first called."""
     return Machine(
-        cpu=_cpu_model(_read(Path("/proc/cpuinfo"))) or platform.processor() or "unknown",
+        # Windows tells it in its environment. Never platform.processor(): it starts a process (uname).
+        cpu=_cpu_model(_read(Path("/proc/cpuinfo"))) or os.environ.get("PROCESSOR_IDENTIFIER") or "unknown",
         architecture=platform.machine(),
         features=cpu_features(),
         cores=usable_cores(),

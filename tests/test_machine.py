@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -24,6 +25,18 @@ Features\t: fp asimd evtstrm aes asimdhp cpuid asimddp i8mm bf16
 CPU implementer\t: 0x41
 CPU part\t: 0xd0c
 """
+
+
+def test_describing_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where the system does not tell the name of the CPU."""
+    started: list[object] = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *arguments, **_: started.append(arguments))
+    monkeypatch.setattr(machine, "_read", lambda path: "")
+    monkeypatch.setattr(platform, "_uname_cache", None, raising=False)
+    monkeypatch.delenv("PROCESSOR_IDENTIFIER", raising=False)
+    described = machine.describe_machine.__wrapped__()
+    assert not started
+    assert described.cpu == "unknown"
 
 
 def test_this_machine() -> None:

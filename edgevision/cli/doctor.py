@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -38,6 +39,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from edgevision.engines.importing import describe_telemetry
     from edgevision.machine import describe_machine
 
     machine = describe_machine()
@@ -54,15 +56,19 @@ def run(arguments: argparse.Namespace) -> int:
     loops = _loops()
     int8 = [f for f in _INT8.get(machine.architecture, ()) if f in machine.features]
     healthy = all(row["found"] for row in rows if row["name"] in _BASE)
+    reports = describe_telemetry()
     if arguments.json:
         output.show_json({"healthy": healthy, "cpu": machine.cpu, "architecture": machine.architecture,
-                          "cores": machine.cores, "features": list(machine.features), "int8": int8, "loops": loops, "parts": rows})  # fmt: skip
+                          "cores": machine.cores, "features": list(machine.features), "int8": int8, "loops": loops, "parts": rows,
+                          "telemetry": [asdict(one) for one in reports]})  # fmt: skip
         return 0 if healthy else 1
     output.say(f"{machine.cpu}, {machine.architecture}, {machine.cores} usable cores, {machine.system}")
     output.say(
         f"int8 instructions: {' '.join(int8) or 'none: int8 models run slower here, and 8-bit sums may saturate'}"
     )
     output.say(f"preprocessing loops: {_loops_text(loops)}")
+    for one in reports:
+        output.say(f"telemetry of {one.engine}: {'on' if one.on else 'off'}, because {one.reason}")
     lines = [[str(r["name"]), str(r["found"] or "missing"), str(r["purpose"]), str(r["add"] or "")] for r in rows]
     output.table("", ["part", "found", "for", "add it with"], lines, left=4)
     return 0 if healthy else 1

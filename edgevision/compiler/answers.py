@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgevision.engines.importing import import_onnxruntime
 from edgevision.engines.onnxruntime import ask_for_exact_sums
 from edgevision.errors import EngineError, InputError
 from edgevision.evaluate.base import NodeInfo, TaskEvaluator, Truths
@@ -74,8 +75,7 @@ def run_graph(
     exact sums. One batch at a time: dense outputs of many photos are more than memory holds. Raises EngineError as
     ``AnswerMeasure.run`` does.
     """
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

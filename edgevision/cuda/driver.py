@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.errors import DeviceError, MissingExtraError
+from edgevision.files import cache_folder
 
 Bytes = npt.NDArray[np.uint8]
 Size3 = tuple[int, int, int]
@@ -96,6 +98,7 @@ class CudaBindings:
         from cuda.bindings import driver
 
         self._api = driver
+        _keep_translations_in_our_cache()
         try:
             self._call("cuInit", 0)
         except DeviceError as error:
@@ -187,6 +190,7 @@ class PyCuda:
 
         self._api = pycuda.driver
         self._allocations: dict[int, Any] = {}  # freed with the object
+        _keep_translations_in_our_cache()
         try:
             self._api.init()
             self._context = self._api.Device(device).retain_primary_context()
@@ -277,6 +281,13 @@ def open_driver(device: int = 0) -> CudaDriver:
     if _is_installed("pycuda"):
         return PyCuda(device)
     raise MissingExtraError("cuda-bindings", "cuda", "preprocessing with CUDA")
+
+
+def _keep_translations_in_our_cache() -> None:
+    """The driver translates kernels for a GPU that is newer than they are, and keeps the result in ~/.nv: let that be the
+    cache folder, unless the user has set CUDA_CACHE_PATH. The driver reads it once, when a program first uses it."""
+    if not os.environ.get("CUDA_CACHE_PATH"):
+        os.environ["CUDA_CACHE_PATH"] = str(cache_folder() / "cuda")
 
 
 def _is_installed(package: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from importlib import metadata
 from pathlib import Path
@@ -66,4 +65,5 @@ def _version(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:  # the same module from another distribution, such as onnxruntime-gpu
-        return str(getattr(importlib.import_module(package), "__version__", "unknown"))
+        distributions = metadata.packages_distributions().get(package)
+        return metadata.version(distributions[0]) if distributions else "unknown"

@@ -12,6 +12,7 @@ from typing import Any
 
 from edgevision.engines.base import EngineOptions, Layer
 from edgevision.engines.host import MOVES, HostEngine, HostSlot, Launch, check_static, load_error
+from edgevision.engines.importing import import_onnxruntime
 from edgevision.errors import EngineError
 from edgevision.machine import EXACT_U8S8, cpu_features
 from edgevision.tensors import TensorInfo
@@ -88,8 +89,7 @@ class OnnxRuntimeEngine(HostEngine):
 
 
 def _session_options(threads: int) -> Any:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -119,8 +119,7 @@ def _u8s8_saturates() -> bool:
 
 
 def _open_session(graph: bytes | Path, options: Any) -> Any:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     try:
         return onnxruntime.InferenceSession(
             graph if isinstance(graph, bytes) else str(graph), options, providers=PROVIDERS

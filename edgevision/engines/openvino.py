@@ -10,7 +10,8 @@ import numpy as np
 
 from edgevision.engines.base import EngineOptions, Layer
 from edgevision.engines.host import MOVES, HostEngine, HostSlot, Launch, check_static, load_error
-from edgevision.errors import EngineError, MissingExtraError
+from edgevision.engines.importing import import_openvino
+from edgevision.errors import EngineError
 from edgevision.tensors import TensorInfo
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
@@ -28,12 +29,8 @@ class OpenVinoEngine(HostEngine):
     """
 
     def __init__(self, graph: bytes | Path, options: EngineOptions, version: str) -> None:
-        try:
-            import openvino
-        except ImportError:
-            raise MissingExtraError("openvino", "openvino", "running on OpenVINO") from None
-        self._openvino: Any = openvino
-        self._core: Any = openvino.Core()
+        self._openvino: Any = import_openvino()
+        self._core: Any = self._openvino.Core()
         self._config = self._make_config(options)
         self._compile_lock = threading.RLock()  # a signal handler may predict while its thread compiles
         self._compiled: dict[int, Any] = {}

@@ -11,14 +11,14 @@ GPU. The calls are checked against the names and signatures of the Python bindin
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgevision.errors import EngineError, MissingExtraError
+from edgevision.engines.importing import import_package
+from edgevision.errors import EngineError
 
 # Kind of engine → module, extra. The module is passed on: both have the same interface.
 LEAN = "tensorrt_lean"
@@ -54,17 +54,12 @@ class BuiltEngine:
 def load_tensorrt(kind: str, *, lean: bool = False) -> Any:
     """The module of ``tensorrt`` or ``tensorrt-rtx``. ``lean``: the lean runtime will do, which runs engines only.
 
-    Raises MissingExtraError, and EngineError for other versions.
+    Raises MissingExtraError, and EngineError for one that is broken or of another version.
     """
     module, extra = MODULES[kind]
     if lean and kind == "tensorrt" and importlib.util.find_spec(module) is None:
         module = LEAN if importlib.util.find_spec(LEAN) is not None else module
-    try:
-        trt: Any = importlib.import_module(module)
-    except ImportError as error:
-        if getattr(error, "name", None) not in (None, module):
-            raise EngineError(f"{kind} is installed and cannot be imported: {error}; install it again") from error
-        raise MissingExtraError(module, extra, f"running on {kind}") from None
+    trt: Any = import_package(module, extra, f"running on {kind}", needs="__version__")
     version = parse_version(trt.__version__)
     if kind == "tensorrt" and not FIRST <= version < AFTER_LAST:
         raise EngineError(f"expected TensorRT 10.3 or later, before 12, got {trt.__version__}; install another version")

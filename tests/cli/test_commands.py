@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -218,6 +222,30 @@ def test_doctor_names_the_loops(edgevision, monkeypatch, loops, told):
     assert told in " ".join(out.split())
     assert ("slower than" in " ".join(out.split())) == (loops in ("sse41", "scalar"))
     assert edgevision("doctor", "--json").json["loops"] == loops
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, [("onnxruntime", False, "edgevision sets ORT_DISABLE_TELEMETRY=1"),
+              ("openvino", False, "edgevision hides openvino_telemetry from openvino")]),
+        ({"ORT_DISABLE_TELEMETRY": "0"}, [("onnxruntime", True, "ORT_DISABLE_TELEMETRY=0 is set"),
+                                          ("openvino", False, "edgevision hides openvino_telemetry from openvino")]),
+        ({"EDGEVISION_ENGINE_TELEMETRY": "1"}, [("onnxruntime", True, "EDGEVISION_ENGINE_TELEMETRY=1 is set"),
+                                                ("openvino", True, "EDGEVISION_ENGINE_TELEMETRY=1 is set")]),
+    ],
+)  # fmt: skip
+def test_doctor_tells_which_telemetry_is_off_and_why(settings, told):
+    """In a process of its own: what holds is settled where an engine is first imported."""
+    settable = ("ORT_DISABLE_TELEMETRY", "EDGEVISION_ENGINE_TELEMETRY")
+    environment = {**{name: value for name, value in os.environ.items() if name not in settable}, **settings}
+    command = [sys.executable, "-m", "edgevision", "doctor"]
+    root = Path(__file__).parents[2]
+    printed = subprocess.check_output([*command, "--json"], env=environment, cwd=root, text=True)
+    assert json.loads(printed)["telemetry"] == [dict(zip(("engine", "on", "reason"), one, strict=True)) for one in told]
+    text = " ".join(subprocess.check_output(command, env=environment, cwd=root, text=True).split())
+    for engine, on, reason in told:
+        assert f"telemetry of {engine}: {'on' if on else 'off'}, because {reason}" in text
 
 
 def test_doctor_without_an_engine(edgevision, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import ctypes
 import inspect
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -162,6 +163,40 @@ def test_which_kernels_are_loaded(monkeypatch, tmp_path, version, refuses, tried
     else:
         assert cuda_driver.load_kernels(driver) == tried[-1]
     assert driver.tried == tried
+
+
+@pytest.mark.parametrize("package", ["CudaBindings", "PyCuda"])
+@pytest.mark.parametrize(("set_by_user", "expected"), [(None, "cache/cuda"), ("", "cache/cuda"), ("mine", "mine")])
+def test_translated_kernels_are_kept_in_our_cache(monkeypatch, package, set_by_user, expected):
+    """The setting is there when the driver is initialised: then the driver reads it (seen on an H200, CUDA 13)."""
+    from edgevision.cuda import driver as cuda_driver
+
+    seen: list[str | None] = []
+
+    def init(*_: int) -> tuple[int]:
+        seen.append(os.environ.get("CUDA_CACHE_PATH"))
+        return (0,)
+
+    names = {"CudaBindings": ("cuda", "cuda.bindings", "cuda.bindings.driver"), "PyCuda": ("pycuda", "pycuda.driver")}
+    modules = {name: ModuleType(name) for name in names[package]}
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+        if "." in name:
+            parent, child = name.rsplit(".", 1)
+            setattr(modules[parent], child, module)
+    api = list(modules.values())[-1]
+    api.cuInit = api.init = init
+    api.cuDeviceGet = api.cuDevicePrimaryCtxRetain = lambda *_: (0, 1)
+    api.Device = Recorder([], "Device")
+    api.Error = RuntimeError
+    monkeypatch.setenv("EDGEVISION_CACHE", "cache")
+    monkeypatch.setenv("CUDA_CACHE_PATH", "")  # put back afterwards
+    if set_by_user is None:
+        monkeypatch.delenv("CUDA_CACHE_PATH")
+    else:
+        monkeypatch.setenv("CUDA_CACHE_PATH", set_by_user)
+    getattr(cuda_driver, package)(0)
+    assert seen == [expected]
 
 
 class Recorder:

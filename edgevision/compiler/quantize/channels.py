@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edgevision.compiler.quantize.placement import Graph
+from edgevision.engines.importing import import_onnxruntime
 from edgevision.errors import DataError, EngineError, InputError
 
 _PHOTOS_AT_ONCE = 2  # all the asked-for activations of a run are in memory at once
@@ -33,8 +34,7 @@ def channel_statistics(
         EngineError: ONNX Runtime cannot run the graph.
         InputError: the graph has no such tensor.
     """
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     view = Graph.parse(graph)
     if unknown := set(names) - set(view.producer) - {view.input}:
         raise InputError(f"the graph has no tensors {sorted(unknown)[:3]}")

@@ -22,6 +22,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edgevision.compiler.quantize.placement import Graph, calibrated_tensors
+from edgevision.engines.importing import import_onnxruntime
 from edgevision.errors import DataError, InputError, ModelFileError
 
 # (low, high) of tensors by name, as ``estimators.estimate`` gives them.
@@ -198,8 +199,7 @@ class _Probe:
     """The float graph with every calibrated activation as an output."""
 
     def __init__(self, graph: bytes, threads: int) -> None:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         view = Graph.parse(graph)
         self._names = calibrated_tensors(view)
         self._input = view.input

@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edgevision.compiler.quantize.placement import Graph
+from edgevision.engines.importing import import_onnxruntime
 from edgevision.engines.onnxruntime import ask_for_exact_sums
 from edgevision.errors import EngineError
 
@@ -161,8 +162,7 @@ class SegmentedGraph:
         return part
 
     def _session(self, model: onnx.ModelProto) -> Any:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3

@@ -15,6 +15,7 @@ import onnx
 from onnx import numpy_helper
 
 from edgevision.compiler.sources.parity import ONLY_OUTPUT, brief
+from edgevision.engines.importing import import_onnxruntime
 from edgevision.errors import ModelFileError
 
 INPUT, OUTPUT, BATCH = "input", ONLY_OUTPUT, "batch"
@@ -109,8 +110,7 @@ def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _fold(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    import onnxruntime as ort
-
+    ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgevision.engines.importing import import_onnxruntime
 from edgevision.errors import ModelFileError
 from edgevision.preprocess.spec import Layout, PreprocessSpec
 from edgevision.tensors import Outputs, joined
@@ -105,8 +106,7 @@ def pixels(spec: PreprocessSpec, batch: int, seed: int) -> FloatArray:
 
 def open_session(graph: bytes, name: str) -> object:
     """An ONNX Runtime session that runs the graph as it is written, on one thread. Raises ModelFileError."""
-    import onnxruntime as ort
-
+    ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.errors import InputError, MissingExtraError
+from edgevision.errors import InputError
+from edgevision.evaluate.page.importing import import_matplotlib
 from edgevision.evaluate.statistics.calibration import Reliability
 from edgevision.evaluate.statistics.classification import ClassRow, Confusion
 
@@ -249,16 +250,12 @@ class _Drawing:
 @contextmanager
 def _figure(height: float) -> Iterator[tuple[Any, _Drawing]]:
     """A figure to draw on; when the block ends, the second value holds its SVG."""
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "report", "drawing the pictures of a report") from error
+    matplotlib = import_matplotlib()
     drawing = _Drawing()
-    with rc_context(_STYLE), warnings.catch_warnings():
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         # The page's font draws the text; matplotlib's own, used to lay it out, may lack a letter.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = matplotlib.figure.Figure(figsize=(WIDTH, height), layout="constrained")
         yield figure, drawing
         text = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
