@@ -29,10 +29,10 @@ from edgevision.frames import Frame, ImageArray
 from edgevision.machine import describe_machine, usable_cores
 from edgevision.preprocess.spec import PreprocessSpec
 from edgevision.runtime import golden_check
-from edgevision.runtime.engine_cache import describe_gpu, open_variant
 from edgevision.runtime.golden_check import VariantCheck, check_golden, proof_gaps
+from edgevision.runtime.opening import describe_gpu, open_variant
 from edgevision.runtime.runner import BatchOutputs, PreprocessOn, Runner
-from edgevision.runtime.tuning import Choice, read_choice, tune_bundle
+from edgevision.runtime.tuning_cache import Choice, read_choice
 from edgevision.runtime.variant_order import suited_first
 from edgevision.tasks.base import GoldenResult, Task
 from edgevision.tasks.registry import make_task, task_type
@@ -211,8 +211,10 @@ def verify_variants(bundle: Bundle) -> list[VariantCheck]:
 def _choice(bundle: Bundle, threads: int | None, tune: str | None) -> Choice | None:
     """What was measured on this machine, with as many threads as are asked for."""
     if tune == "now":  # counts even where it cannot be remembered
+        from edgevision.runtime.tuning import tune_bundle
+
         result = tune_bundle(bundle, threads=threads)
-        return Choice(result.order, result.threads)
+        return Choice(result.order, result.threads, {})
     choice = read_choice(bundle)
     return choice if choice and threads in (None, choice.threads) else None
 
@@ -292,11 +294,11 @@ def _open_one(bundle: Bundle, entry: VariantEntry, opening: _Opening) -> Model:
     in_flight = max(2, usable_cores())  # one batch is prepared while another runs; more than cores gains nothing
     runner = open_variant(
         bundle, entry, opening.threads, opening.max_batch, in_flight, trust_engines=opening.trust_engines,
-        preprocess_on=opening.preprocess_on,
+        preprocess_on=opening.preprocess_on, cache=True,
     )  # fmt: skip
     try:
         model = Model(bundle, entry, runner)
-        if opening.self_test:
+        if opening.self_test and runner.golden is None:
             model.self_test()
     except BaseException:
         runner.close()
