@@ -1,4 +1,8 @@
-"""``Model``: bundle + engine + preprocess + task. ``load`` makes one, ``predict`` uses it."""
+"""``Model``: bundle + engine + preprocess + task. ``load`` makes one, ``predict`` uses it.
+
+Importing this module costs little more than NumPy: what reads bundles and runs engines is imported by the functions that
+need it (``tests/test_imports.py`` holds the list).
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,10 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from edgevision.bundle.manifest import Manifest, VariantEntry, Verdict
-from edgevision.bundle.reader import Bundle, open_bundle
-from edgevision.decode import read_image
-from edgevision.engines import ENGINES, available_engines
 from edgevision.errors import (
     DeviceError,
     DeviceWarning,
@@ -27,19 +27,19 @@ from edgevision.errors import (
 )
 from edgevision.frames import Frame, ImageArray
 from edgevision.machine import describe_machine, usable_cores
-from edgevision.preprocess.spec import PreprocessSpec
-from edgevision.runtime import golden_check
-from edgevision.runtime.golden_check import VariantCheck, check_golden, proof_gaps
-from edgevision.runtime.opening import describe_gpu, open_variant
-from edgevision.runtime.runner import BatchOutputs, PreprocessOn, Runner
-from edgevision.runtime.tuning_cache import Choice, read_choice
-from edgevision.runtime.variant_order import suited_first
-from edgevision.tasks.base import GoldenResult, Task
-from edgevision.tasks.registry import make_task, task_type
-from edgevision.tasks.results import Label
-from edgevision.tensors import Outputs, joined
 
-__all__ = ["Model", "Picture", "load", "proof_gaps", "verify_variants"]
+if TYPE_CHECKING:
+    from edgevision.bundle.manifest import Manifest, VariantEntry, Verdict
+    from edgevision.bundle.reader import Bundle
+    from edgevision.preprocess.spec import PreprocessSpec
+    from edgevision.runtime.golden_check import VariantCheck
+    from edgevision.runtime.runner import BatchOutputs, PreprocessOn, Runner
+    from edgevision.runtime.tuning_cache import Choice
+    from edgevision.tasks.base import GoldenResult, Task
+    from edgevision.tasks.results import Label
+    from edgevision.tensors import Outputs
+
+__all__ = ["Model", "Picture", "load", "verify_variants"]
 
 Picture: TypeAlias = "str | os.PathLike[str] | bytes | ImageArray | Frame"
 
@@ -52,6 +52,8 @@ class Model:
     """
 
     def __init__(self, bundle: Bundle, variant: VariantEntry, runner: Runner) -> None:
+        from edgevision.tasks.registry import make_task
+
         self.manifest: Manifest = bundle.manifest
         self.variant = variant
         self.threads = runner.engine.options.threads
@@ -96,12 +98,16 @@ class Model:
         """What is kept of each picture, by role, first axis: the pictures; as ``task.digest`` gives it. For tools that
         compare models. ``pictures``: at least one, as ``predict`` takes them.
         """
+        from edgevision.tensors import joined
+
         if not len(pictures):
             raise InputError("expected at least one picture, got none")
         return joined([dict(self.task.digest(batch.outputs)) for batch in self._batches(pictures)])
 
     def self_test(self) -> GoldenResult:
         """Run the bundle's golden frames and compare with what they gave when it was made. Raises SelfTestError."""
+        from edgevision.runtime.golden_check import check_golden
+
         self._check_open()
         result = check_golden(self._bundle, self.variant, self._runner)
         if not result.passed:
@@ -157,6 +163,8 @@ def load(
 ) -> Model:
     """Load a ``.edge`` file.
 
+    What OpenVINO compiles is kept in the cache folder for the next start (``EDGEVISION_BLOB_CACHE_MB``: its bound, 0 = off).
+
     The first of its variants that runs here and passes the self-test is used: in the order that ``edgevision tune``
     found on this machine, else those for its GPU, then those for its kind of CPU, in the order measured when it was
     compiled. ``variant`` or ``engine`` narrow the choice; a variant asked for by name is
@@ -174,6 +182,9 @@ def load(
     >>> with load("model.edge") as model:  # doctest: +SKIP
     ...     model.predict("tray.jpg")
     """
+    from edgevision.bundle.reader import open_bundle
+    from edgevision.tasks.registry import task_type
+
     if tune not in (None, "now"):
         raise InputError(f"tune is None or 'now', got {tune!r}")
     for name, value in (("threads", threads), ("max_batch", max_batch)):
@@ -205,11 +216,16 @@ def load(
 
 def verify_variants(bundle: Bundle) -> list[VariantCheck]:
     """Check every variant of the bundle on this machine, one thread each. Raises nothing for those that fail."""
+    from edgevision.runtime import golden_check
+    from edgevision.runtime.opening import open_variant
+
     return golden_check.verify_variants(bundle, open_variant)
 
 
 def _choice(bundle: Bundle, threads: int | None, tune: str | None) -> Choice | None:
     """What was measured on this machine, with as many threads as are asked for."""
+    from edgevision.runtime.tuning_cache import Choice, read_choice
+
     if tune == "now":  # counts even where it cannot be remembered
         from edgevision.runtime.tuning import tune_bundle
 
@@ -221,6 +237,10 @@ def _choice(bundle: Bundle, threads: int | None, tune: str | None) -> Choice | N
 
 def _candidates(bundle: Bundle, engine: str | None, variant: str | None, choice: Choice | None) -> list[VariantEntry]:
     """Variants to try, in order."""
+    from edgevision.engines import ENGINES, available_engines
+    from edgevision.runtime.opening import describe_gpu
+    from edgevision.runtime.variant_order import suited_first
+
     manifest = bundle.manifest
     entries = {entry.id: entry for entry in manifest.variants}
     if variant is not None and variant not in entries:
@@ -241,6 +261,8 @@ def _candidates(bundle: Bundle, engine: str | None, variant: str | None, choice:
 
 def _with_parameters(manifest: Manifest, entry: VariantEntry, given: Mapping[str, Any]) -> VariantEntry:
     """The variant with other parameters of its task. Raises InputError where the task does not know them."""
+    from edgevision.tasks.registry import make_task
+
     changed = replace(entry, parameters={**entry.parameters, **given})
     make_task(manifest.task_of(changed))
     return changed
@@ -269,6 +291,8 @@ def _open_first(bundle: Bundle, candidates: list[VariantEntry], opening: _Openin
 
     Where none works: SelfTestError if the golden frames of any failed, else EngineError.
     """
+    from edgevision.engines import ENGINES, available_engines
+
     installed = available_engines()
     passed_over: list[EdgeVisionError] = []
     for entry in candidates:
@@ -291,6 +315,8 @@ def _open_first(bundle: Bundle, candidates: list[VariantEntry], opening: _Openin
 
 
 def _open_one(bundle: Bundle, entry: VariantEntry, opening: _Opening) -> Model:
+    from edgevision.runtime.opening import open_variant
+
     in_flight = max(2, usable_cores())  # one batch is prepared while another runs; more than cores gains nothing
     runner = open_variant(
         bundle, entry, opening.threads, opening.max_batch, in_flight, trust_engines=opening.trust_engines,
@@ -307,6 +333,8 @@ def _open_one(bundle: Bundle, entry: VariantEntry, opening: _Opening) -> Model:
 
 
 def _warn_of_proof(model: Model) -> None:
+    from edgevision.runtime.golden_check import proof_gaps
+
     manifest = model.manifest
     verdict = manifest.verdict_on(model.variant)
     # A variant without a verdict, in a bundle that has one for another: proof_gaps tells.
@@ -352,6 +380,8 @@ def _to_frame(picture: object) -> Frame:
             )
         return Frame.from_array(picture)
     if isinstance(picture, (str, os.PathLike, bytes)):
+        from edgevision.decode import read_image
+
         return Frame.from_array(read_image(picture))
     raise InputError(
         f"expected a path, the bytes of a picture file, an H×W×3 uint8 BGR array or a Frame, got "

@@ -110,7 +110,7 @@ class OpenVinoEngine(HostEngine):
             return None
         try:
             return self._core.import_model(io.BytesIO(blob), "CPU", self._config)
-        except RuntimeError as error:
+        except Exception as error:  # whatever it raises, the graph is there
             self._blobs.pass_over(batch, error)
             return None
 

@@ -230,10 +230,9 @@ def test_a_whole_blob_that_openvino_does_not_take_is_passed_over(folder, monkeyp
     expected, _ = run(graph)
     with monkeypatch.context() as patch:
         patch.setattr(BlobCache, "read", lambda *_: content)
-        with (
-            pytest.warns(CacheWarning, match="is passed over, and compiled again"),
-            open_engine("openvino", graph, EngineOptions(cache=True)) as engine,
-        ):
+        with pytest.warns(CacheWarning, match="is passed over, and compiled again"):
+            opened = open_engine("openvino", graph, EngineOptions(cache=True))
+        with opened as engine:
             slot = engine.slots(1)[0]
             slot.inputs["input"][...] = np.random.default_rng(1).random(slot.inputs["input"].shape)
             engine.run(slot)

@@ -45,7 +45,7 @@ class Device:
         for module in (engine_cache, tensorrt):
             monkeypatch.setattr(module, "load_tensorrt", lambda kind, lean=False: self.trt)
             monkeypatch.setattr(module, "open_engine_driver", lambda: self.driver)
-        for module in (engines, opening, model, tuning_cache):
+        for module in (engines, opening, tuning_cache):
             monkeypatch.setattr(
                 module, "available_engines", lambda: {"tensorrt": self.trt.__version__, "onnxruntime": "1"}
             )
@@ -131,7 +131,7 @@ def test_the_golden_frames_of_an_engine_run_once(device, color_bundle, monkeypat
         ran.append(given[1].id)
         return check_golden(*given)
 
-    for module in (golden_check, engine_cache, model):
+    for module in (golden_check, engine_cache):
         monkeypatch.setattr(module, "check_golden", counted)
     path = color_bundle(variants=VARIANTS)
     for builds in (1, 1):
