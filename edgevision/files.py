@@ -116,12 +116,77 @@ def cache_folder() -> Path:
         return Path("/nonexistent/edgevision")
 
 
+def read_regular(path: str | Path, limit: int, *, own: bool = False) -> bytes:
+    """The content of a file in a cache: at most ``limit`` bytes of a regular file.
+
+    Never waits and never reads without end: a pipe, a device or a folder in its place, or a larger file, is an OSError.
+    ``own``: for what is run as a program; refuses links, and files that another user owns or may write.
+
+    Raises OSError, FileNotFoundError where nothing is there.
+    """
+    # O_NONBLOCK: opening a pipe would wait for its other end.
+    flags = _flags("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY") | (_flags("O_NOFOLLOW") if own else 0)
+    descriptor = os.open(path, flags)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        if own:
+            _check_own(path, status)
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(limit + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"it has more than the {limit} bytes allowed", str(path))
+    return content
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only this user may write, for what is run as a program, or see that it is one.
+
+    Raises OSError where it cannot be made, is a link, belongs to another user, or others may write to it; also where
+    everybody may rename what lies in a folder above it (on systems that know owners).
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.ENOTDIR, "it is not a folder, or a link to one", str(folder))
+    _check_own(folder, status)
+    if not hasattr(os, "geteuid"):
+        return
+    for above in Path(os.path.realpath(folder)).parents:
+        mode = above.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise PermissionError(errno.EACCES, f"everybody may write to {above}", str(folder))
+
+
 def is_same_file(a: str | Path, b: str | Path) -> bool:
     """Whether both are there and are one file, links followed."""
     try:
         return Path(a).samefile(b)
     except (OSError, ValueError):
         return False
+
+
+def _check_own(path: str | Path, status: os.stat_result) -> None:
+    """Raise PermissionError unless the file or folder is this user's, and nobody else's to write."""
+    if not hasattr(os, "geteuid"):
+        return
+    if status.st_uid != os.geteuid():
+        raise PermissionError(errno.EACCES, "it belongs to another user", str(path))
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(errno.EACCES, "other users may write to it", str(path))
+
+
+def _flags(*names: str) -> int:
+    """Flags for ``os.open``, those that this system knows."""
+    flags = 0
+    for name in names:
+        flags |= getattr(os, name, 0)
+    return flags
 
 
 class _RawFile(io.FileIO):
@@ -155,7 +220,7 @@ def _target(path: str | Path) -> tuple[Path, int | None]:
 
 def _create_temporary(folder: Path) -> tuple[Path, int]:
     temporary = folder / f".edgevision-{secrets.token_hex(8)}.tmp"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    flags = _flags("O_WRONLY", "O_CREAT", "O_EXCL", "O_CLOEXEC", "O_BINARY")
     return temporary, os.open(temporary, flags, 0o666)
 
 

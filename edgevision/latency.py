@@ -14,8 +14,6 @@ import numpy.typing as npt
 
 from edgevision.errors import InputError
 
-TIE = 0.03  # medians within this share of the quickest count as equal: runs differ by as much. Other things decide then
-
 
 @dataclass(frozen=True, eq=False)
 class Samples:
@@ -128,9 +126,18 @@ def paired_ratio(a: Samples, b: Samples, confidence: float = 0.95, resamples: in
         raise InputError(f"expected 0 < confidence < 1 and resamples ≥ 1, got {confidence} and {resamples}")
     ratios = a.ns / b.ns
     rng = np.random.default_rng(seed)
-    medians = np.array([np.median(ratios[rng.integers(0, a.n, a.n)]) for _ in range(resamples)])
+    medians = np.median(ratios[rng.integers(0, a.n, (resamples, a.n))], axis=1)
     low, high = np.quantile(medians, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return Ratio(float(np.median(ratios)), float(low), float(high), confidence, a.n)
+
+
+def within_noise(samples: Samples, quickest: Samples) -> bool:
+    """Whether what these rounds show leaves open that ``samples`` is as quick as ``quickest``.
+
+    It does where the paired interval of their ratio reaches 1. There is no fixed share: 2 % beyond doubt are slower, and
+    5 % within the noise are not.
+    """
+    return paired_ratio(samples, quickest).low <= 1
 
 
 def _switch_counter() -> Callable[[], int] | None:

@@ -1,4 +1,8 @@
-"""``Model``: bundle + engine + preprocess + task. ``load`` makes one, ``predict`` uses it."""
+"""``Model``: bundle + engine + preprocess + task. ``load`` makes one, ``predict`` uses it.
+
+Importing this module costs little more than NumPy: what reads bundles and runs engines is imported by the functions that
+need it (``tests/test_imports.py`` holds the list).
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import numpy as np
 
-from edgevision.bundle.manifest import Manifest, VariantEntry, Verdict
-from edgevision.bundle.reader import Bundle, open_bundle
 from edgevision.closing import CLOSE_TIMEOUT_S, Visit, Visits, close_at_exit, never_free, tell_after_fork
-from edgevision.decode import MAX_DECODE_BYTES, Picture, item_to_frame, several, to_frame
-from edgevision.engines import ENGINES, available_engines
 from edgevision.errors import (
     BundleError,
     DeviceError,
@@ -31,19 +31,20 @@ from edgevision.errors import (
     UnprovenWarning,
 )
 from edgevision.machine import describe_machine, usable_cores
-from edgevision.preprocess.spec import PreprocessSpec
-from edgevision.runtime import golden_check
-from edgevision.runtime.engine_cache import describe_gpu, open_variant
-from edgevision.runtime.golden_check import VariantCheck, check_golden, proof_gaps
-from edgevision.runtime.runner import BatchOutputs, PreprocessOn, Runner
-from edgevision.runtime.tuning import Choice, read_choice, tune_bundle
-from edgevision.runtime.variant_order import suited_first
-from edgevision.tasks.base import GoldenResult, Task
-from edgevision.tasks.registry import make_task, task_type
-from edgevision.tasks.results import Label
-from edgevision.tensors import Outputs, joined
 
-__all__ = ["Model", "Picture", "load", "proof_gaps", "verify_variants"]
+if TYPE_CHECKING:
+    from edgevision.bundle.manifest import Manifest, VariantEntry, Verdict
+    from edgevision.bundle.reader import Bundle
+    from edgevision.decode import Picture
+    from edgevision.preprocess.spec import PreprocessSpec
+    from edgevision.runtime.golden_check import VariantCheck
+    from edgevision.runtime.runner import BatchOutputs, PreprocessOn, Runner
+    from edgevision.runtime.tuning_cache import Choice
+    from edgevision.tasks.base import GoldenResult, Task
+    from edgevision.tasks.results import Label
+    from edgevision.tensors import Outputs
+
+__all__ = ["Model", "Picture", "load", "verify_variants"]
 
 _T = TypeVar("_T")
 
@@ -56,6 +57,8 @@ class Model:
     """
 
     def __init__(self, bundle: Bundle, variant: VariantEntry, runner: Runner, opening: _Opening) -> None:
+        from edgevision.tasks.registry import make_task
+
         self.manifest: Manifest = bundle.manifest
         self.variant = variant
         self.threads = runner.engine.options.threads
@@ -109,6 +112,8 @@ class Model:
         """What is kept of each picture, by role, first axis: the pictures; as ``task.digest`` gives it. For tools that
         compare models. ``pictures``: at least one, as ``predict`` takes them.
         """
+        from edgevision.tensors import joined
+
         if not len(pictures):
             raise InputError("expected at least one picture, got none")
         limit = self._opening.max_decode_bytes
@@ -118,6 +123,8 @@ class Model:
 
     def self_test(self) -> GoldenResult:
         """Run the bundle's golden frames and compare with what they gave when it was made. Raises SelfTestError."""
+        from edgevision.runtime.golden_check import check_golden
+
         result = self._use(lambda runner: check_golden(self._bundle, self.variant, runner))
         if not result.passed:
             raise SelfTestError(
@@ -192,6 +199,8 @@ class Model:
         return self._runner
 
     def _predict(self, runner: Runner, x: Any, max_decode_bytes: int) -> Any:
+        from edgevision.decode import several, to_frame
+
         pictures = several(x)
         if pictures is None:
             return self._decode(runner.run([to_frame(x, max_decode_bytes)]))[0]
@@ -218,9 +227,11 @@ def load(
     max_batch: int = 8,
     trust_engines: bool = False,
     preprocess_on: PreprocessOn = "cpu",
-    max_decode_bytes: int = MAX_DECODE_BYTES,
+    max_decode_bytes: int | None = None,
 ) -> Model:
     """Load a ``.edge`` file: its path, its bytes, or an open binary file, which is read to its end.
+
+    What OpenVINO compiles is kept in the cache folder for the next start (``EDGEVISION_BLOB_CACHE_MB``: its bound, 0 = off).
 
     The first of its variants that runs here and passes the self-test is used: in the order that ``edgevision tune``
     found on this machine, else those for its GPU, then those for its kind of CPU, in the order measured when it was
@@ -240,10 +251,16 @@ def load(
     >>> with load("model.edge") as model:  # doctest: +SKIP
     ...     model.predict("tray.jpg")
     """
+    from edgevision.bundle.reader import open_bundle
+    from edgevision.decode import MAX_DECODE_BYTES
+    from edgevision.tasks.registry import task_type
+
     if tune not in (None, "now"):
         raise InputError(f"tune is None or 'now', got {tune!r}")
     threads = None if threads is None else _count("threads", threads)
     max_batch = _count("max_batch", max_batch)
+    if max_decode_bytes is None:
+        max_decode_bytes = MAX_DECODE_BYTES
     max_decode_bytes = _count("max_decode_bytes", max_decode_bytes)
     _check_name("engine", engine)
     _check_name("variant", variant)
@@ -276,6 +293,9 @@ def load(
 
 def verify_variants(bundle: Bundle) -> list[VariantCheck]:
     """Check every variant of the bundle on this machine, one thread each. Raises nothing for those that fail."""
+    from edgevision.runtime import golden_check
+    from edgevision.runtime.opening import open_variant
+
     return golden_check.verify_variants(bundle, open_variant)
 
 
@@ -325,15 +345,23 @@ def _count(name: str, value: Any) -> int:
 
 def _choice(bundle: Bundle, threads: int | None, tune: str | None) -> Choice | None:
     """What was measured on this machine, with as many threads as are asked for."""
+    from edgevision.runtime.tuning_cache import Choice, read_choice
+
     if tune == "now":  # counts even where it cannot be remembered
+        from edgevision.runtime.tuning import tune_bundle
+
         result = tune_bundle(bundle, threads=threads)
-        return Choice(result.order, result.threads)
+        return Choice(result.order, result.threads, {})
     choice = read_choice(bundle)
     return choice if choice and threads in (None, choice.threads) else None
 
 
 def _candidates(bundle: Bundle, engine: str | None, variant: str | None, choice: Choice | None) -> list[VariantEntry]:
     """Variants to try, in order."""
+    from edgevision.engines import ENGINES, available_engines
+    from edgevision.runtime.opening import describe_gpu
+    from edgevision.runtime.variant_order import suited_first
+
     manifest = bundle.manifest
     entries = {entry.id: entry for entry in manifest.variants}
     if variant is not None and variant not in entries:
@@ -354,6 +382,8 @@ def _candidates(bundle: Bundle, engine: str | None, variant: str | None, choice:
 
 def _with_parameters(manifest: Manifest, entry: VariantEntry, given: Mapping[str, Any]) -> VariantEntry:
     """The variant with other parameters of its task. Raises InputError where the task does not know them."""
+    from edgevision.tasks.registry import make_task
+
     changed = replace(entry, parameters={**entry.parameters, **given})
     make_task(manifest.task_of(changed))
     return changed
@@ -383,6 +413,8 @@ def _open_first(bundle: Bundle, candidates: list[VariantEntry], opening: _Openin
 
     Where none works: SelfTestError if the golden frames of any failed, else EngineError.
     """
+    from edgevision.engines import ENGINES, available_engines
+
     installed = available_engines()
     passed_over: list[EdgeVisionError] = []
     for entry in candidates:
@@ -405,10 +437,12 @@ def _open_first(bundle: Bundle, candidates: list[VariantEntry], opening: _Openin
 
 
 def _open_runner(bundle: Bundle, entry: VariantEntry, opening: _Opening) -> Runner:
+    from edgevision.runtime.opening import open_variant
+
     in_flight = max(2, usable_cores())  # one batch is prepared while another runs; more than cores gains nothing
     return open_variant(
         bundle, entry, opening.threads, opening.max_batch, in_flight, trust_engines=opening.trust_engines,
-        preprocess_on=opening.preprocess_on,
+        preprocess_on=opening.preprocess_on, cache=True,
     )  # fmt: skip
 
 
@@ -416,7 +450,7 @@ def _open_one(bundle: Bundle, entry: VariantEntry, opening: _Opening) -> Model:
     runner = _open_runner(bundle, entry, opening)
     try:
         model = Model(bundle, entry, runner, opening)
-        if opening.self_test:
+        if opening.self_test and runner.golden is None:
             model.self_test()
     except BaseException:
         runner.close()
@@ -428,6 +462,8 @@ def _load_again(
     source: Path | bytes, bundle_id: str, variant: str, parameters: dict[str, Any], opening: _Opening
 ) -> Model:
     """Unpickle a model. Raises BundleError where its file is another by now."""
+    from edgevision.bundle.reader import open_bundle
+
     bundle = open_bundle(source)
     try:
         if bundle.id != bundle_id:
@@ -440,12 +476,16 @@ def _load_again(
 
 
 def _batches(runner: Runner, pictures: Iterable[object], max_decode_bytes: int) -> Iterator[BatchOutputs]:
+    from edgevision.decode import item_to_frame
+
     numbered = enumerate(pictures)
     while batch := [item_to_frame(x, i, max_decode_bytes) for i, x in islice(numbered, runner.max_batch)]:
         yield runner.run(batch)
 
 
 def _warn_of_proof(model: Model) -> None:
+    from edgevision.runtime.golden_check import proof_gaps
+
     manifest = model.manifest
     verdict = manifest.verdict_on(model.variant)
     # A variant without a verdict, in a bundle that has one for another: proof_gaps tells.

@@ -12,7 +12,7 @@ import pytest
 
 from edgevision import files
 from edgevision.errors import EdgeVisionError, InputError
-from edgevision.files import atomic_write, ensure_writable, is_same_file, is_temporary
+from edgevision.files import atomic_write, ensure_writable, is_same_file, is_temporary, read_regular
 
 
 @pytest.mark.parametrize("content", [b"", b"x", bytes(3_000_000)])
@@ -325,3 +325,37 @@ def test_killed_in_the_middle_of_a_write(tmp_path, limit):
     assert left[0].stat().st_size == limit
     atomic_write(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+# ---- reading what a cache holds ----
+
+
+def test_a_regular_file_is_read_up_to_the_limit(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"12345")
+    assert read_regular(path, 5) == b"12345"
+    (tmp_path / "link").symlink_to("x")
+    assert read_regular(tmp_path / "link", 5) == b"12345"
+    with pytest.raises(OSError, match="more than the 4 bytes"):
+        read_regular(path, 4)
+    with pytest.raises(FileNotFoundError):
+        read_regular(tmp_path / "none", 5)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (os.mkfifo, "not a regular file"),
+        (Path.mkdir, "not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
+        (lambda path: path.symlink_to(path.name), "symbolic links"),
+    ],
+    ids=["pipe", "folder", "device", "loop"],
+)
+def test_what_is_no_file_is_refused_at_once(tmp_path, make, message):
+    make(tmp_path / "x")
+    descriptors = Path("/proc/self/fd")
+    before = len(list(descriptors.glob("*")))
+    with pytest.raises(OSError, match=message):
+        read_regular(tmp_path / "x", 5)
+    assert len(list(descriptors.glob("*"))) == before

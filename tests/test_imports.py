@@ -38,6 +38,54 @@ def test_importing_edgevision_loads_next_to_nothing():
     assert not heavy & loaded_after("import edgevision")
 
 
+# What resolving ``ev.load`` may import: of ours, and of what the standard library has that is slow to import.
+RESOLVING_LOAD = {
+    "edgevision",
+    "edgevision.closing",
+    "edgevision.errors",
+    "edgevision.frames",
+    "edgevision.machine",
+    "edgevision.model",
+}
+SLOW_STANDARD = {"concurrent.futures", "email", "importlib.metadata", "logging", "multiprocessing", "socket", "zipfile"}
+# What loading a bundle that nobody tuned does without, in the engine that every machine has.
+NOT_LOADING = {
+    "edgevision.bundle.schema1", "edgevision.cuda.driver", "edgevision.cuda.engine_driver", "edgevision.engines.openvino",
+    "edgevision.engines.tensorrt", "edgevision.engines.tensorrt_build", "edgevision.latency",
+    "edgevision.runtime.engine_cache", "edgevision.runtime.tuning", "edgevision.runtime.tuning_lock",
+}  # fmt: skip
+
+
+def modules_after(code: str, *arguments: str) -> set[str]:
+    """Modules that are there after the code, and are not after ``import numpy``."""
+    told = run_python(
+        f"import sys, numpy\nbefore = set(sys.modules)\n{code}\nprint(*set(sys.modules) - before)", *arguments
+    )
+    return set(told.split())
+
+
+def test_resolving_load_imports_what_is_listed_and_no_more():
+    found = modules_after("from edgevision import load")
+    assert {name for name in found if name.split(".")[0] == "edgevision"} == RESOLVING_LOAD
+    assert not found & SLOW_STANDARD
+    packages = {name.split(".")[0] for name in found} - {"edgevision", "numpy"}
+    assert packages <= sys.stdlib_module_names
+
+
+def test_loading_a_bundle_imports_no_other_engine_and_no_measuring(tmp_path):
+    code = """
+import os
+os.environ["EDGEVISION_CACHE"] = sys.argv[2]
+import edgevision as ev, warnings
+warnings.simplefilter("ignore")
+with ev.load(sys.argv[1], engine="onnxruntime", threads=1) as model:
+    model.predict(numpy.zeros((40, 40, 3), numpy.uint8))
+"""
+    found = modules_after(code, "tests/data/schema1.edge", str(tmp_path / "cache"))
+    assert "edgevision.engines.onnxruntime" in found
+    assert found & NOT_LOADING == {"edgevision.bundle.schema1"}  # that bundle's own
+
+
 WATCHED = """
 import os, sys, sysconfig
 roots = {os.path.realpath(p) for p in (*sys.path, *sysconfig.get_paths().values(), sys.prefix, sys.base_prefix) if p}

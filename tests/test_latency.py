@@ -5,10 +5,11 @@ import random
 
 import numpy as np
 import pytest
+from latencies import noisy
 
 from edgevision import latency
 from edgevision.errors import InputError
-from edgevision.latency import Samples, measure_interleaved, paired_ratio
+from edgevision.latency import Samples, measure_interleaved, paired_ratio, within_noise
 
 
 def samples(values: list[int] | np.ndarray) -> Samples:
@@ -150,3 +151,21 @@ def test_the_interval_of_a_ratio_covers_the_truth():
 def test_wrong_input_is_refused(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("slower", "noise", "tied"),
+    [
+        (1.02, 0.0, False), (1.0005, 0.0, False), (1.02, 0.005, False),  # beyond doubt, however little
+        (1.0, 0.0, True), (0.9, 0.0, True), (1.0, 0.01, True), (1.05, 0.3, True),
+    ],
+)  # fmt: skip
+def test_what_lies_within_the_noise(slower, noise, tied):
+    assert within_noise(noisy(slower, noise, seed=1), noisy(1.0, noise, seed=2)) is tied
+
+
+def test_a_disturbance_of_whole_rounds_is_no_noise():
+    """Rounds differ tenfold, alike for both: 2 % slower are seen all the same."""
+    moods = np.random.default_rng(0).choice([1, 10], 40)
+    a, b = noisy(1.02, 0.002, seed=1), noisy(1.0, 0.002, seed=2)
+    assert not within_noise(samples(a.ns * moods), samples(b.ns * moods))

@@ -10,6 +10,7 @@ import pytest
 from colors import NAMES, colors, plain, truth
 
 import edgevision as ev
+from edgevision import engines
 from edgevision import model as model_module
 from edgevision.errors import (
     DeviceWarning,
@@ -114,7 +115,7 @@ OV_FIRST = (("openvino-int8", "openvino", "int8"), ("onnxruntime-float", "onnxru
 
 def test_an_engine_that_is_not_installed_is_passed_over_with_its_extra(color_bundle, monkeypatch):
     path = color_bundle(variants=OV_FIRST)
-    monkeypatch.setattr(model_module, "available_engines", lambda: {"onnxruntime": "1.0"})
+    monkeypatch.setattr(engines, "available_engines", lambda: {"onnxruntime": "1.0"})
     with pytest.warns(DeviceWarning, match=r"pip install 'edgevision\[openvino\]'.*Using 'onnxruntime-float'"):
         model = ev.load(path)
     model.close()

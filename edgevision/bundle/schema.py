@@ -17,7 +17,6 @@ from typing import Any, NoReturn, TypeVar, Union, cast, get_args, get_origin, ge
 
 from edgevision.bundle.archive import MAX_ENTRY_BYTES, is_entry_name
 from edgevision.bundle.manifest import SCHEMA_VERSION, Manifest, Verdict
-from edgevision.bundle.schema1 import as_schema_2
 from edgevision.errors import BundleError, InputError
 from edgevision.preprocess.spec import PreprocessSpec
 from edgevision.tasks.base import TaskSpec
@@ -71,7 +70,11 @@ def parse_manifest(data: object) -> Manifest:
     if not isinstance(data, dict):
         raise BundleError(f"manifest: expected an object, got {_shown(data)}")
     _check_version(data)
-    values = as_schema_2(data) if data["schema"] == 1 else dict(data)
+    values = dict(data)
+    if data["schema"] == 1:
+        from edgevision.bundle.schema1 import as_schema_2
+
+        values = as_schema_2(data)
     proven = values.pop("proven", None)  # told apart for those who read the JSON; it follows from the verdict
     try:
         manifest = _read_dataclass(Manifest, values, "")

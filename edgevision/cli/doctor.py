@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = _version(package)
         rows.append({"name": package, "found": found, "purpose": purpose, "add": None if found else command})
     native = _native()
-    rows.append({"name": "native module", "found": native, "purpose": "CPU features; later the kernels",
+    rows.append({"name": "native module", "found": native, "purpose": "the kernels that prepare frames; CPU features",
                  "add": None if native else "pip install --force-reinstall edgevision (needs a C++ compiler and CMake)"})  # fmt: skip
     compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
     rows.append({"name": "C++ compiler", "found": compiler, "purpose": "building from source",

@@ -25,7 +25,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     from edgevision.bundle.reader import open_bundle
     from edgevision.cli.extras import write_report
-    from edgevision.model import proof_gaps
+    from edgevision.runtime.golden_check import proof_gaps
 
     with open_bundle(arguments.bundle) as bundle:
         manifest = bundle.manifest

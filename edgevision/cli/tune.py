@@ -23,7 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevision.runtime.tuning import tune
 
     check_threads(arguments.threads)
-    result = tune(arguments.bundle, threads=arguments.threads)
+    err = output.console(error=True)
+    result = tune(arguments.bundle, threads=arguments.threads, say=err.print)
     if arguments.json:
         output.show_json(result.to_dict())
         return 0

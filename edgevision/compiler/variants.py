@@ -10,6 +10,7 @@ from typing import Any
 from edgevision.bundle.manifest import Verdict
 from edgevision.engines import open_engine
 from edgevision.engines.base import Engine, EngineOptions, Layer
+from edgevision.latency import Samples
 
 BASE_ENGINE = "onnxruntime"  # what every installation has
 REFERENCE = "onnxruntime-float"  # the variant that every other is compared with,
@@ -82,7 +83,8 @@ class PrecisionCheck:
 class VariantMeasurement:
     """What a variant does on this machine. Times in milliseconds, sizes in bytes.
 
-    ``latency`` maps (threads, batch) to (p50, p90) of engine latency for the whole batch. ``rss_bytes`` is what
+    ``samples`` maps (threads, batch) to the engine latencies of the whole batch, ``latency`` to their p50 and p90.
+    Samples of one setting are of the same rounds for all variants that were measured together. ``rss_bytes`` is what
     loading and one run add to the resident memory of a fresh process, ``load_ms`` how long that loading takes.
     ``layers``: what the engine runs, layer by layer; ``precision_check``: of what an int8 graph claims.
     """
@@ -92,11 +94,16 @@ class VariantMeasurement:
     engine: str
     precision: str  # EngineOptions.precision
     size_bytes: int
-    latency: Mapping[tuple[int, int], tuple[float, float]] = field(default_factory=dict)
+    samples: Mapping[tuple[int, int], Samples] = field(default_factory=dict)
     load_ms: float = 0.0
     rss_bytes: int = 0
     layers: tuple[Layer, ...] = ()
     precision_check: PrecisionCheck | None = None
+
+    @property
+    def latency(self) -> dict[tuple[int, int], tuple[float, float]]:
+        """(p50, p90) in milliseconds by (threads, batch); empty for a variant that has not run here."""
+        return {setting: (samples.p50_ms, samples.p90_ms) for setting, samples in self.samples.items()}
 
     @property
     def is_int8(self) -> bool:

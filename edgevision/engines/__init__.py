@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from importlib import metadata
 from pathlib import Path
 
 from edgevision.engines.base import Engine, EngineOptions, Slot
@@ -62,6 +61,33 @@ def open_engine(name: str, graph: bytes | Path, options: EngineOptions | None = 
 
 
 def _version(package: str) -> str:
+    return _stated_version(package) or _distribution_version(package)
+
+
+def _stated_version(package: str) -> str | None:
+    """What the metadata beside an installed package state; None where they are elsewhere, or not plain.
+
+    importlib.metadata would say the same, but importing it takes longer than most of the runtime does.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    found = list(Path(spec.origin).parents[1].glob(f"{package}-*.dist-info/METADATA"))
+    if len(found) != 1:
+        return None
+    with found[0].open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            name, _, value = line.partition(":")
+            if name == "Version":
+                return value.strip()
+            if not line.strip():  # the end of the header
+                return None
+    return None
+
+
+def _distribution_version(package: str) -> str:
+    from importlib import metadata
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:  # the same module from another distribution, such as onnxruntime-gpu

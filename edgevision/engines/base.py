@@ -32,10 +32,12 @@ class Layer:
 @dataclass(frozen=True)
 class EngineOptions:
     """``threads``: intra-op threads, at least 1. ``precision``: ``float32`` (run the graph as it is written; int8 lives
-    in its Q/DQ nodes) or ``bfloat16`` (let the engine round float layers)."""
+    in its Q/DQ nodes) or ``bfloat16`` (let the engine round float layers). ``cache``: take what the engine compiles from
+    our cache, and keep it there (OpenVINO; ``engines/blob_cache.py``); off where loading is what is measured."""
 
     threads: int = 1
     precision: str = "float32"
+    cache: bool = False
 
 
 @dataclass(frozen=True, eq=False)

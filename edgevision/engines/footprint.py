@@ -1,7 +1,7 @@
 """``python -m edgevision.engines.footprint ENGINE GRAPH THREADS PRECISION``: what loading a graph costs, as JSON.
 
 Runs in a process of its own, so that the figures hold nothing but this engine: ``load_ms`` = graph bytes → first
-outputs, ``rss_bytes`` = resident memory added by importing the engine, loading and running.
+outputs, cold: nothing comes from our cache of compiled graphs; ``rss_bytes`` = resident memory added by importing the engine, loading and running.
 """
 
 from __future__ import annotations

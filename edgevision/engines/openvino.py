@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from edgevision.engines.base import EngineOptions, Layer
+from edgevision.engines.blob_cache import BlobCache
 from edgevision.engines.host import MOVES, HostEngine, HostSlot, Launch, check_static, load_error
 from edgevision.engines.importing import import_openvino
 from edgevision.errors import EngineError
+from edgevision.machine import describe_machine
 from edgevision.tensors import TensorInfo
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
@@ -34,6 +38,9 @@ class OpenVinoEngine(HostEngine):
         self._config = self._make_config(options)
         self._compile_lock = threading.RLock()  # a signal handler may predict while its thread compiles
         self._compiled: dict[int, Any] = {}
+        self._blobs: BlobCache | None = None
+        if options.cache and isinstance(graph, bytes):  # a file may name others, with weights that have no hash here
+            self._blobs = BlobCache(self._blob_key(graph, version))
         try:
             self._model: Any = (
                 self._core.read_model(model=graph, weights=b"")
@@ -71,11 +78,7 @@ class OpenVinoEngine(HostEngine):
             if batch in self._compiled:
                 return self._compiled[batch]
             try:
-                model = self._model
-                if self._fixed_batch is None:
-                    model = model.clone()
-                    model.reshape({port: [batch, *list(port.get_partial_shape())[1:]] for port in model.inputs})
-                compiled = self._core.compile_model(model, "CPU", self._config)
+                compiled = self._from_cache(batch) or self._from_graph(batch)
             except RuntimeError as error:
                 raise load_error("openvino", error) from error
             for port in compiled.outputs:
@@ -86,6 +89,38 @@ class OpenVinoEngine(HostEngine):
                     )
             self._compiled[batch] = compiled
             return compiled
+
+    def _from_graph(self, batch: int) -> Any:
+        model = self._model
+        if self._fixed_batch is None:
+            model = model.clone()
+            model.reshape({port: [batch, *list(port.get_partial_shape())[1:]] for port in model.inputs})
+        compiled = self._core.compile_model(model, "CPU", self._config)
+        if self._blobs is not None:
+            self._blobs.keep(batch, compiled.export_model().getvalue())
+        return compiled
+
+    def _from_cache(self, batch: int) -> Any:
+        """What an earlier process compiled, or None."""
+        blob = self._blobs.read(batch) if self._blobs is not None else None
+        if self._blobs is None or blob is None:
+            return None
+        try:
+            return self._core.import_model(io.BytesIO(blob), "CPU", self._config)
+        except Exception as error:  # whatever it raises, the graph is there
+            self._blobs.pass_over(batch, error)
+            return None
+
+    def _blob_key(self, graph: bytes, version: str) -> dict[str, Any]:
+        """Everything that decides what is compiled, besides the batch."""
+        machine = describe_machine()
+        return {
+            "graph": hashlib.sha256(graph).hexdigest(),
+            "openvino": [version, self._openvino.get_version()],
+            "cpu": [machine.cpu, *machine.features],
+            "able": sorted(self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+            "config": self._config,
+        }
 
     def _prepare(self, slot: HostSlot, n_valid: int) -> Launch:
         items = self._fixed_batch or min(1 << (n_valid - 1).bit_length(), slot.batch)

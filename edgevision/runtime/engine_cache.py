@@ -20,10 +20,9 @@ from typing import Any
 from edgevision.bundle.manifest import VariantEntry
 from edgevision.bundle.reader import Bundle
 from edgevision.cuda.engine_driver import open_engine_driver
-from edgevision.engines import available_engines
 from edgevision.engines.engine_key import ENGINE_FILES, EngineKey
 from edgevision.engines.tensorrt import describe_device, key_for
-from edgevision.engines.tensorrt_build import MODULES, BuildOptions, build_engine, load_tensorrt, version_of
+from edgevision.engines.tensorrt_build import BuildOptions, build_engine, load_tensorrt, version_of
 from edgevision.errors import (
     CacheWarning,
     DeviceWarning,
@@ -33,18 +32,21 @@ from edgevision.errors import (
     MissingExtraError,
     SelfTestError,
 )
-from edgevision.files import atomic_write, cache_folder
+from edgevision.files import atomic_write, cache_folder, make_private, read_regular
 from edgevision.runtime.golden_check import check_golden
 from edgevision.runtime.runner import PreprocessOn, Runner, open_runner
 
 _MAX_JSON_BYTES = 1 << 16
+_MAX_ENGINE_BYTES = 4 << 30
+_MAX_TIMINGS_BYTES = 64 << 20
 
 
-def open_variant(
+def open_built_variant(
     bundle: Bundle, variant: VariantEntry, threads: int, max_batch: int = 1, in_flight: int = 2, *,
     trust_engines: bool = False, preprocess_on: PreprocessOn = "cpu",
 ) -> Runner:  # fmt: skip
-    """The variant in its engine, ready to run, whichever engine that is; see the module's docstring.
+    """A variant of TensorRT's, ready to run; see the module's docstring. Where its engine was built, or the bundle's own was
+    taken, ``Runner.golden`` says what the golden frames gave.
 
     ``trust_engines``: whether the bundle's own engines may be loaded, as where its signature was checked. One that
     fits this device and does not pass is a DeviceWarning, and the next possibility is tried.
@@ -52,9 +54,6 @@ def open_variant(
     Raises MissingExtraError or EngineError where the variant cannot run here, SelfTestError where what was built here
     does not pass the golden frames.
     """
-    if variant.engine not in MODULES:
-        graph = bundle.graph(variant.graph)
-        return open_runner(graph, bundle.manifest, variant, threads, max_batch, in_flight, preprocess_on)
     trt = load_tensorrt(variant.engine, lean=True)
     driver = open_engine_driver()
     device = describe_device(driver, {variant.engine: version_of(trt)})
@@ -107,11 +106,8 @@ def build_entry(
         return key.entry(graph_id), build_engine(graph, trt, options).engine_file
 
 
-def describe_gpu(bundle: Bundle) -> str | None:
-    """GPU and driver, where the bundle has a variant that would run there; None without, and a driver is not asked."""
-    installed = available_engines()
-    if not any(variant.engine in MODULES and variant.engine in installed for variant in bundle.manifest.variants):
-        return None
+def describe_gpu_here() -> str | None:
+    """GPU and driver of this machine; None without."""
     try:
         device = describe_device(open_engine_driver(), {})
     except (MissingExtraError, EngineError):
@@ -153,6 +149,7 @@ def _passing(bundle: Bundle, variant: VariantEntry, runner: Runner) -> Runner:
                 f"the engine of '{variant.id}' does not give here what the model gave: {result.message}. "
                 "Use another variant"
             )
+        runner.golden = result
     except BaseException:
         runner.close()
         raise
@@ -173,12 +170,22 @@ class _Cache:
         self._timings = self._folder / f"{key.file_name.removesuffix('.plan')}.timing"
 
     def read(self) -> bytes | None:
-        """The engine, if it is there and whole."""
+        """The engine, if it is there, whole, and nobody else's."""
         try:
-            with self._about.open("rb") as file:
-                expected = json.loads(file.read(_MAX_JSON_BYTES))["sha256"]
-            content = self._file.read_bytes()
-        except OSError:  # not there, most of all
+            if not self._about.exists():
+                return None
+            make_private(self._folder)
+            expected = json.loads(read_regular(self._about, _MAX_JSON_BYTES, own=True))["sha256"]
+            content = read_regular(self._file, _MAX_ENGINE_BYTES, own=True)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            warnings.warn(
+                f"{self._file} is not used ({error.strerror or error}); set EDGEVISION_CACHE to a folder that only you "
+                "can write",
+                CacheWarning,
+                stacklevel=3,
+            )
             return None
         except (ValueError, KeyError, TypeError, RecursionError):
             expected, content = None, b""
@@ -190,7 +197,7 @@ class _Cache:
     def timings(self) -> bytes:
         """What the builder measured on this device before; TensorRT itself refuses what is not for it."""
         try:
-            return self._timings.read_bytes()
+            return read_regular(self._timings, _MAX_TIMINGS_BYTES, own=True)
         except OSError:
             return b""
 
@@ -202,9 +209,10 @@ class _Cache:
             (self._about, json.dumps(about, indent=1).encode()),
         ]
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_private(self._folder)
             for path, content in [*files, *([(self._timings, timings)] if timings else [])]:
                 atomic_write(path, content)
+                path.chmod(0o600)
         except (OSError, EdgeVisionError) as error:
             warnings.warn(
                 f"the engine cannot be kept ({error}) and is built at each start; set EDGEVISION_CACHE to a folder "

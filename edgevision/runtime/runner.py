@@ -18,7 +18,7 @@ from edgevision.frames import Frame
 from edgevision.preprocess import PreprocessSpec
 from edgevision.runtime.preparation import DevicePreparation, HostPreparation, Item, Preparation
 from edgevision.runtime.slots import PooledSlot, SlotPool
-from edgevision.tasks.base import Task, View
+from edgevision.tasks.base import GoldenResult, Task, View
 from edgevision.tasks.registry import make_task
 from edgevision.tasks.results import Timing
 from edgevision.tensors import Outputs
@@ -57,6 +57,7 @@ class Runner:
         self, graph: bytes, engine: str, options: EngineOptions, spec: PreprocessSpec, task: Task[Any],
         max_batch: int = 1, in_flight: int = 2, preprocess_on: PreprocessOn = "cpu",
     ) -> None:  # fmt: skip
+        self.golden: GoldenResult | None = None  # of the golden frames, where they were run to open it
         self.engine = open_engine(engine, graph, options)
         try:
             input_name, fixed_batch = check_input(self.engine, spec)
@@ -166,11 +167,11 @@ class Runner:
 
 def open_runner(
     graph: bytes, manifest: Manifest, variant: VariantEntry, threads: int, max_batch: int = 1, in_flight: int = 2,
-    preprocess_on: PreprocessOn = "cpu",
+    preprocess_on: PreprocessOn = "cpu", cache: bool = False,
 ) -> Runner:  # fmt: skip
-    """The variant of a bundle, in its engine. Raises MissingExtraError or EngineError where it cannot run here."""
+    """The variant of a bundle, in its engine. ``cache``: see ``EngineOptions``. Raises MissingExtraError or EngineError where it cannot run here."""
     return Runner(
-        graph, variant.engine, EngineOptions(threads, variant.precision), manifest.preprocess,
+        graph, variant.engine, EngineOptions(threads, variant.precision, cache), manifest.preprocess,
         make_task(manifest.task_of(variant)), max_batch, in_flight, preprocess_on,
     )  # fmt: skip
 

@@ -1,14 +1,10 @@
-"""Which variant is quickest on this very machine: measured on request, remembered in a cache.
+"""Which variant is quickest on this very machine: measured on request, remembered by ``tuning_cache``.
 
-``load`` never measures by itself. The cache holds one small JSON file for each machine and bundle, named by the hash
-of its key: CPU model and features, number of usable cores, GPU and driver, engine versions, bundle id. Anything that changes there
-asks for a new measurement.
+``load`` never measures by itself.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -16,19 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.bundle.reader import Bundle, open_bundle
-from edgevision.engines import available_engines
-from edgevision.errors import CacheWarning, EdgeVisionError, EngineError, InputError, MissingExtraError, SelfTestError
-from edgevision.files import atomic_write, cache_folder
-from edgevision.latency import TIE, measure_interleaved
-from edgevision.machine import describe_machine, usable_cores
-from edgevision.runtime.engine_cache import describe_gpu, open_variant
-from edgevision.runtime.golden_check import check_golden
+from edgevision.errors import CacheWarning, EngineError, InputError, MissingExtraError, SelfTestError
+from edgevision.latency import Samples, measure_interleaved, within_noise
+from edgevision.machine import usable_cores
+from edgevision.runtime.golden_check import golden_result
+from edgevision.runtime.opening import open_variant
 from edgevision.runtime.runner import Runner
+from edgevision.runtime.tuning_cache import Choice, choice_file, read_choice, version_of_choice, write_choice
+from edgevision.runtime.tuning_lock import measuring_alone
 
 ROUNDS = 40
 WARMUP_ROUNDS = 5
-
-_MAX_CACHE_BYTES = 1 << 20
+WAIT_S = 180.0  # for other processes that measure
 
 
 @dataclass(frozen=True)
@@ -56,43 +51,76 @@ class TuneResult:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What the cache says: variants quickest first, measured with ``threads``."""
-
-    variants: tuple[str, ...]
-    threads: int
+def _silent(message: str) -> None:
+    return None
 
 
-def tune(path: str | Path | bytes, *, threads: int | None = None, rounds: int = ROUNDS) -> TuneResult:
+def tune(
+    path: str | Path | bytes,
+    *,
+    threads: int | None = None,
+    rounds: int = ROUNDS,
+    say: Callable[[str], object] = _silent,
+) -> TuneResult:
     """Measure the variants of a bundle on this machine with ``threads`` (default: its physical cores) and remember.
 
-    Variants that cannot run here, or whose golden frames fail, are left out, with the reason in their row. Raises
-    SelfTestError or EngineError when none is left; a cache that cannot be written is a CacheWarning.
+    The quickest is chosen; what lies within the noise of it comes in the bundle's order. Variants that cannot run here,
+    or whose golden frames fail, are left out, with the reason in their row.
+
+    One process measures at a time; others wait, for ``WAIT_S`` seconds at most (``say`` is told), and take what was
+    found for the same bundle and threads meanwhile. What was measured beside others all the same is a CacheWarning, and
+    not remembered. Raises SelfTestError or EngineError when no variant is left; a cache that cannot be written is a
+    CacheWarning.
     """
     with open_bundle(path) as bundle:
-        return tune_bundle(bundle, threads=threads, rounds=rounds)
+        return tune_bundle(bundle, threads=threads, rounds=rounds, say=say)
 
 
-def tune_bundle(bundle: Bundle, *, threads: int | None = None, rounds: int = ROUNDS) -> TuneResult:
+def tune_bundle(
+    bundle: Bundle, *, threads: int | None = None, rounds: int = ROUNDS, say: Callable[[str], object] = _silent
+) -> TuneResult:
     """``tune`` for a bundle that is open already."""
     if (threads is not None and threads < 1) or rounds < 1:
         raise InputError(f"tuning needs at least 1 thread and 1 round, got {threads} and {rounds}")
     count = usable_cores() if threads is None else threads
+    before = version_of_choice(bundle)
+
+    def on_wait() -> None:
+        say(f"another process is measuring on this machine; waiting for it, {WAIT_S:.0f} s at most")
+
+    with measuring_alone(WAIT_S, on_wait) as alone:
+        if version_of_choice(bundle) != before and (found := _found_meanwhile(bundle, count)):
+            return found
+        measured, reasons = _measure(bundle, count, rounds)
+        order = _rank(measured, bundle.manifest.chosen)
+        medians = {name: samples.p50_ms for name, samples in measured.items()}
+        cache = write_choice(bundle, Choice(tuple(order), count, medians)) if alone else None
+    if not alone:
+        warnings.warn(
+            f"other processes were still measuring after {WAIT_S:.0f} s: the choice may be theirs to disturb, and is not "
+            "remembered; run: edgevision tune",
+            CacheWarning,
+            stacklevel=3,
+        )
+    return _result(bundle, tuple(order), count, medians, reasons, str(cache) if cache else None)
+
+
+def _measure(bundle: Bundle, threads: int, rounds: int) -> tuple[dict[str, Samples], dict[str, str]]:
+    """What each variant that runs here took, and why the others do not run: both by id, in the bundle's order."""
     runners: dict[str, Runner] = {}
     reasons: dict[str, str] = {}
     failed = False
     try:
         for variant in bundle.manifest.variants:
             try:
-                runner = open_variant(bundle, variant, count)
+                runner = open_variant(bundle, variant, threads)
             except (MissingExtraError, EngineError, SelfTestError) as error:
                 failed = failed or isinstance(error, SelfTestError)
                 reasons[variant.id] = str(error)
                 continue
             runners[variant.id] = runner
             try:
-                golden = check_golden(bundle, variant, runner)
+                golden = golden_result(bundle, variant, runner)
             except EngineError as error:
                 reasons[variant.id] = str(error)
             else:
@@ -105,37 +133,31 @@ def tune_bundle(bundle: Bundle, *, threads: int | None = None, rounds: int = ROU
             why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
             raise (SelfTestError if failed else EngineError)(f"no variant runs on this machine. {why}")
         launchers = {name: _launcher(runner) for name, runner in runners.items()}
-        measured = measure_interleaved(launchers, rounds, WARMUP_ROUNDS)
+        return measure_interleaved(launchers, rounds, WARMUP_ROUNDS), reasons
     finally:
         for runner in runners.values():
             runner.close()
-    medians = {name: samples.p50_ms for name, samples in measured.items()}
-    order = _rank(medians, bundle.manifest.chosen)
-    cache = _write_choice(bundle, Choice(tuple(order), count), medians)
+
+
+def _found_meanwhile(bundle: Bundle, threads: int) -> TuneResult | None:
+    """What another process measured for the same threads while this one waited."""
+    choice = read_choice(bundle)
+    if choice is None or choice.threads != threads:
+        return None
+    left_out = "does not run here, as another process found that measured at the same time"
+    reasons = {v.id: left_out for v in bundle.manifest.variants if v.id not in choice.variants}
+    return _result(bundle, choice.variants, threads, choice.p50_ms, reasons, str(choice_file(bundle)))
+
+
+def _result(
+    bundle: Bundle, order: tuple[str, ...], threads: int, medians: Mapping[str, float], reasons: Mapping[str, str],
+    cache: str | None,
+) -> TuneResult:  # fmt: skip
     rows = tuple(
         TuneRow(v.id, medians.get(v.id), reasons.get(v.id, "chosen" if v.id == order[0] else ""))
         for v in bundle.manifest.variants
     )
-    return TuneResult(order[0], tuple(order), count, rows, str(cache) if cache else None)
-
-
-def read_choice(bundle: Bundle) -> Choice | None:
-    """What ``tune`` remembered for this machine and this bundle, or None. Never raises: a bad cache is no cache."""
-    path = _cache_file(bundle)
-    try:
-        with path.open("rb") as file:
-            data = json.loads(file.read(_MAX_CACHE_BYTES))
-        variants, threads = data["variants"], data["threads"]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        warnings.warn(f"the tuning cache {path} cannot be read; run: edgevision tune", CacheWarning, stacklevel=3)
-        return None
-    known = {variant.id for variant in bundle.manifest.variants}
-    if not isinstance(variants, list) or not isinstance(threads, int) or not 1 <= threads <= 4096:
-        return None
-    kept = tuple(name for name in variants if isinstance(name, str) and name in known)
-    return Choice(kept, threads) if kept else None
+    return TuneResult(order[0], order, threads, rows, cache)
 
 
 def _launcher(runner: Runner) -> Callable[[], object]:
@@ -144,46 +166,13 @@ def _launcher(runner: Runner) -> Callable[[], object]:
     return lambda: runner.engine.run(slot)
 
 
-def _rank(medians: Mapping[str, float], chosen: str) -> list[str]:
-    """Quickest first. ``medians`` come in the bundle's order; the chosen variant, then that order, wins near ties."""
-    left = sorted(medians, key=lambda name: name != chosen)
+def _rank(measured: Mapping[str, Samples], chosen: str) -> list[str]:
+    """Quickest first. ``measured`` is in the bundle's order; within the noise the chosen variant, then that order, wins."""
+    left = sorted(measured, key=lambda name: name != chosen)
     order = []
     while left:
-        bound = (1 + TIE) * min(medians[name] for name in left)
-        best = next(name for name in left if medians[name] <= bound)
+        quickest = min(left, key=lambda name: measured[name].p50_ms)
+        best = next(name for name in left if name == quickest or within_noise(measured[name], measured[quickest]))
         order.append(best)
         left.remove(best)
     return order
-
-
-def _key(bundle: Bundle) -> dict[str, Any]:
-    machine = describe_machine()
-    return {
-        "cpu": machine.cpu,
-        "features": sorted(machine.features),
-        "cores": machine.cores,
-        "engines": available_engines(),
-        "gpu": describe_gpu(bundle),
-        "bundle": bundle.id,
-    }
-
-
-def _cache_file(bundle: Bundle) -> Path:
-    digest = hashlib.sha256(json.dumps(_key(bundle), sort_keys=True).encode()).hexdigest()
-    return cache_folder() / "tuning" / f"{digest[:32]}.json"
-
-
-def _write_choice(bundle: Bundle, choice: Choice, medians: Mapping[str, float]) -> Path | None:
-    path = _cache_file(bundle)
-    data = {"key": _key(bundle), **asdict(choice), "p50_ms": dict(medians)}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, json.dumps(data, indent=1).encode())
-    except (OSError, EdgeVisionError) as error:
-        warnings.warn(
-            f"the choice cannot be remembered ({error}); set EDGEVISION_CACHE to a folder that can be written",
-            CacheWarning,
-            stacklevel=4,
-        )
-        return None
-    return path

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from edgevision.bundle.manifest import Manifest, VariantEntry
 from edgevision.machine import Machine, cpu_kind
 
-_GPU_ENGINES = ("tensorrt", "tensorrt-rtx")
+GPU_ENGINES = ("tensorrt", "tensorrt-rtx")
 
 
 def suited_first(manifest: Manifest, machine: Machine, gpu_engines: Collection[str]) -> tuple[VariantEntry, ...]:
@@ -22,7 +22,7 @@ def suited_first(manifest: Manifest, machine: Machine, gpu_engines: Collection[s
     made_here = cpu_kind(made.architecture, made.features) == here
 
     def rank(variant: VariantEntry) -> tuple[int, bool]:
-        if variant.engine in _GPU_ENGINES:
+        if variant.engine in GPU_ENGINES:
             place = 0 if variant.engine in gpu_engines or variant.id == manifest.chosen else 3
         elif variant.engine == "openvino" and variant.target == "x86-vnni" and here == "x86":
             place = 3  # its sums would saturate there

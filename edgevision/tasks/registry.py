@@ -13,13 +13,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import InputError
 from edgevision.tasks.base import Task, TaskSpec
 from edgevision.tasks.results import Label
 from edgevision.tensors import TensorInfo
+
+if TYPE_CHECKING:
+    from importlib import metadata  # importing it takes as long as the rest of the runtime: inside functions
 
 ENTRY_POINTS = "edgevision.tasks"
 DEFAULT_KIND = "classify"  # of models that do not say what they do
@@ -57,6 +59,8 @@ def register_task(task: TaskType) -> None:
 
 def task_kinds() -> tuple[str, ...]:
     """The kinds that are known here: ours, those registered, those of installed packages."""
+    from importlib import metadata
+
     installed = (point.name for point in metadata.entry_points(group=ENTRY_POINTS))
     return tuple(dict.fromkeys((*_OWN, *_registered, *installed)))
 
@@ -68,6 +72,8 @@ def find_task(kind: str) -> TaskType | None:
     if kind in _OWN:
         task: TaskType = importlib.import_module(_OWN[kind]).TASK
     else:
+        from importlib import metadata
+
         point = next(iter(metadata.entry_points(group=ENTRY_POINTS, name=kind)), None)
         if point is None:
             return None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import threading
 import warnings
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +24,7 @@ from edgevision.engines import tensorrt, tensorrt_build
 from edgevision.engines.engine_key import EngineKey
 from edgevision.errors import CacheWarning, DeviceError, DeviceWarning, EngineError, SelfTestError
 from edgevision.frames import Frame, MemoryKind
-from edgevision.runtime import engine_cache, tuning
+from edgevision.runtime import engine_cache, golden_check, opening, tuning, tuning_cache
 
 pytestmark = pytest.mark.requires("native")
 
@@ -42,7 +45,7 @@ class Device:
         for module in (engine_cache, tensorrt):
             monkeypatch.setattr(module, "load_tensorrt", lambda kind, lean=False: self.trt)
             monkeypatch.setattr(module, "open_engine_driver", lambda: self.driver)
-        for module in (engines, engine_cache, model, tuning):
+        for module in (engines, opening, tuning_cache):
             monkeypatch.setattr(
                 module, "available_engines", lambda: {"tensorrt": self.trt.__version__, "onnxruntime": "1"}
             )
@@ -82,7 +85,7 @@ def with_engines(path, engines):
 def opened(path, **options):
     with open_bundle(path) as bundle:
         variant = bundle.manifest.variants[0]
-        return engine_cache.open_variant(bundle, variant, 1, **options)
+        return opening.open_variant(bundle, variant, 1, **options)
 
 
 def check(runner):
@@ -95,6 +98,20 @@ def check(runner):
         runner.close()
 
 
+def in_time(call):
+    """``call``, which would hang on wrong code, in a thread that then is left behind."""
+    done: Future[None] = Future()
+
+    def run():
+        try:
+            done.set_result(call())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    done.result(timeout=60)
+
+
 def test_builds_once_and_keeps_the_engine(device, color_bundle, tmp_path):
     path = color_bundle(variants=VARIANTS)
     check(opened(path))
@@ -103,6 +120,54 @@ def test_builds_once_and_keeps_the_engine(device, color_bundle, tmp_path):
     assert device.builds == 1
     kept = sorted(file.suffix for file in (tmp_path / "cache" / "engines").iterdir())
     assert kept == [".json", ".plan", ".timing"]
+
+
+def test_the_golden_frames_of_an_engine_run_once(device, color_bundle, monkeypatch):
+    """Where it was built here, and where it comes from the cache; asked for again, they run again."""
+    ran = []
+    check_golden = golden_check.check_golden
+
+    def counted(*given):
+        ran.append(given[1].id)
+        return check_golden(*given)
+
+    for module in (golden_check, engine_cache):
+        monkeypatch.setattr(module, "check_golden", counted)
+    path = color_bundle(variants=VARIANTS)
+    for builds in (1, 1):
+        ran.clear()
+        with model.load(path) as loaded:
+            assert (device.builds, ran) == (builds, ["tensorrt-int8"])
+            assert loaded.self_test().passed
+            assert len(ran) == 2
+    device.driver.compute_capability = lambda: (8, 6)
+    ran.clear()
+    with open_bundle(path) as bundle:
+        assert [check.passed for check in model.verify_variants(bundle)] == [True, True]
+    assert ran == ["tensorrt-int8", "onnxruntime-float"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+@pytest.mark.parametrize("suffix", [".json", ".plan", ".timing"])
+def test_a_pipe_in_place_of_a_file_hangs_nothing(device, color_bundle, tmp_path, suffix):
+    path = color_bundle(variants=VARIANTS)
+    check(opened(path, max_batch=1))
+    (file,) = (tmp_path / "cache" / "engines").glob(f"*{suffix}")
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.warns(CacheWarning):
+        in_time(lambda: check(opened(path, max_batch=4 if suffix == ".timing" else 1)))
+    assert device.builds == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs owners")
+def test_an_engine_that_others_may_have_written_is_not_loaded(device, color_bundle, tmp_path):
+    path = color_bundle(variants=VARIANTS)
+    check(opened(path))
+    (tmp_path / "cache" / "engines").chmod(0o777)
+    with pytest.warns(CacheWarning, match="other users may write to it"):
+        check(opened(path))
+    assert device.builds == 2
 
 
 def test_kept_engines_are_raw_plans(device, color_bundle, tmp_path):
@@ -259,10 +324,10 @@ def test_models_run_in_them(device, color_bundle):
         assert [result.best.name for result in loaded.predict([red] * 3)] == ["red"] * 3
     assert tuning.tune(path, threads=1, rounds=3).cache is not None
     with open_bundle(path) as bundle:
-        assert tuning.read_choice(bundle) is not None
-        assert engine_cache.describe_gpu(bundle) == "Fake GPU, compute capability 8.7, driver for CUDA 12060"
+        assert tuning_cache.read_choice(bundle) is not None
+        assert opening.describe_gpu(bundle) == "Fake GPU, compute capability 8.7, driver for CUDA 12060"
         device.driver.device_name = lambda: "Another GPU"
-        assert tuning.read_choice(bundle) is None
+        assert tuning_cache.read_choice(bundle) is None
 
 
 def test_every_variant_is_verified(device, color_bundle):
@@ -308,13 +373,13 @@ def test_where_there_is_no_gpu_the_next_variant_is_used(device, color_bundle, mo
     with pytest.warns(DeviceWarning, match=r"see nvidia-smi\. Using 'onnxruntime-float'"), model.load(path) as loaded:
         assert loaded.variant.id == "onnxruntime-float"
     with open_bundle(path) as bundle:
-        assert engine_cache.describe_gpu(bundle) is None
+        assert opening.describe_gpu(bundle) is None
 
 
 def test_a_driver_is_not_asked_for_bundles_without_variants_for_it(device, color_bundle, monkeypatch):
     monkeypatch.setattr(engine_cache, "open_engine_driver", lambda: pytest.fail("asked"))
     with open_bundle(color_bundle(variants=VARIANTS[1:])) as bundle:
-        assert engine_cache.describe_gpu(bundle) is None
+        assert opening.describe_gpu(bundle) is None
 
 
 def test_batch_sizes_are_those_of_the_bundle(color_bundle):

@@ -18,7 +18,7 @@ from edgevision.tasks.registry import TaskType, find_task, make_task, register_t
 def fresh(monkeypatch):
     """A registry in which nobody has registered anything, and no installed packages bring tasks."""
     monkeypatch.setattr(registry, "_registered", {})
-    monkeypatch.setattr(registry.metadata, "entry_points", lambda **wanted: metadata.EntryPoints([]))
+    monkeypatch.setattr(metadata, "entry_points", lambda **wanted: metadata.EntryPoints([]))
 
 
 def counting(kind="count", **more):
@@ -37,9 +37,7 @@ def installed(monkeypatch, tmp_path):
         monkeypatch.setitem(sys.modules, name, module)
         points.append(metadata.EntryPoint(kind, f"{name}:TASK", registry.ENTRY_POINTS))
 
-    monkeypatch.setattr(
-        registry.metadata, "entry_points", lambda **wanted: metadata.EntryPoints(points).select(**wanted)
-    )
+    monkeypatch.setattr(metadata, "entry_points", lambda **wanted: metadata.EntryPoints(points).select(**wanted))
     yield install
     for i in range(len(points)):
         sys.modules.pop(f"package_of_{i}", None)
@@ -135,7 +133,7 @@ def test_entry_points_give_a_task_type_of_their_name(installed, given):
 def test_a_package_that_cannot_be_loaded_is_named(monkeypatch):
     point = metadata.EntryPoint("count", "no_such_package:TASK", registry.ENTRY_POINTS)
     points = metadata.EntryPoints([point])
-    monkeypatch.setattr(registry.metadata, "entry_points", points.select)
+    monkeypatch.setattr(metadata, "entry_points", points.select)
     with pytest.raises(
         InputError, match=r"'count' of edgevision.tasks cannot be loaded \(ModuleNotFoundError: .*install"
     ):

@@ -219,5 +219,5 @@ class _Stopwatch:
             ]
         found, _ = variants(candidates)
         o = self.options
-        times = measure_latency(found, self.tensors[:1], self.threads, self.batch, o.rounds, o.seed)
-        return min(p50_ms for p50_ms, _ in times.values())
+        measured = measure_latency(found, self.tensors[:1], self.threads, self.batch, o.rounds, o.seed)
+        return min(samples.p50_ms for samples in measured.values())

@@ -191,6 +191,7 @@ def _short(ms: float) -> str:
 def _variant_dict(one: CompiledVariant) -> dict[str, Any]:
     data = asdict(one)
     measurement = data.pop("measurement")
+    del measurement["samples"]
     measurement["latency"] = [
         {"threads": t, "batch": b, "p50_ms": p50_ms, "p90_ms": p90_ms}
         for (t, b), (p50_ms, p90_ms) in one.measurement.latency.items()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edgevision.compiler.options import Objective, Precision
 from edgevision.compiler.variants import VariantMeasurement
-from edgevision.latency import TIE
+from edgevision.latency import within_noise
 
 # How many packages beyond the base runtime an engine needs.
 _EXTRA_PACKAGES = {"onnxruntime": 0, "openvino": 1}
@@ -28,12 +28,15 @@ def allowed(one: VariantMeasurement, precision: Precision) -> bool:
 def ranked(
     measurements: Sequence[VariantMeasurement], precision: Precision, objective: Objective, threads: int, batch: int
 ) -> tuple[VariantMeasurement, ...]:
-    """The admitted variants, best first: quickest; within 3 % of the quickest left, fewer packages, then smaller."""
+    """The admitted variants, best first: the quickest; of what lies within the noise of it, fewer packages, then smaller.
+
+    Each place is taken so among those that are left.
+    """
     left = [one for one in measurements if allowed(one, precision)]
     order: list[VariantMeasurement] = []
     while left:
-        quickest = min(cost_ms(one, objective, threads, batch) for one in left)
-        tied = [one for one in left if cost_ms(one, objective, threads, batch) <= quickest * (1 + TIE)]
+        quickest = min(left, key=lambda one: (cost_ms(one, objective, threads, batch), one.id))
+        tied = [one for one in left if _ties(one, quickest, threads, batch)]
         best = min(tied, key=lambda one: (_EXTRA_PACKAGES.get(one.engine, 9), one.size_bytes, one.id))
         order.append(best)
         left.remove(best)
@@ -47,13 +50,17 @@ def faster_elsewhere(
     threads: int,
     batch: int,
 ) -> str | None:
-    """What to say when another precision would have been quicker by more than a tie, or None."""
+    """What to say when another precision would have been quicker by more than noise, or None."""
     own = cost_ms(chosen, objective, threads, batch)
     others = [one for one in measurements if one.is_int8 != chosen.is_int8]
     if not others:
         return None
     best = min(others, key=lambda one: cost_ms(one, objective, threads, batch))
     ms = cost_ms(best, objective, threads, batch)
-    if ms * (1 + TIE) >= own:
+    if ms >= own or _ties(chosen, best, threads, batch):
         return None
     return f"{best.id} would have been quicker here: {ms:.2f} ms against {own:.2f} ms"
+
+
+def _ties(one: VariantMeasurement, quickest: VariantMeasurement, threads: int, batch: int) -> bool:
+    return one is quickest or within_noise(one.samples[threads, batch], quickest.samples[threads, batch])

@@ -19,7 +19,7 @@ from edgevision.compiler.select.precision_check import check
 from edgevision.compiler.variants import ORIGINAL, Candidate, Variant, VariantMeasurement
 from edgevision.engines import available_engines
 from edgevision.errors import EdgeVisionError, EngineError
-from edgevision.latency import measure_interleaved
+from edgevision.latency import Samples, measure_interleaved
 
 # (engine, precision) to try for a float graph. bfloat16 is the engine's own rounding of it.
 _FLOAT_VARIANTS = (("onnxruntime", "float32"), ("openvino", "float32"), ("openvino", "bfloat16"))
@@ -76,36 +76,34 @@ def measure(
 
     ``tensor``: one prepared item [1, …], repeated to fill a batch.
     """
-    latency: dict[str, dict[tuple[int, int], tuple[float, float]]] = {variant.id: {} for variant in found}
+    samples: dict[str, dict[tuple[int, int], Samples]] = {variant.id: {} for variant in found}
     for place, (threads, batch) in enumerate(settings):
         progress("measure", place, len(settings) + 1)
-        for name, times in measure_latency(found, tensor, threads, batch, rounds, seed).items():
-            latency[name][threads, batch] = times
+        for name, own in measure_latency(found, tensor, threads, batch, rounds, seed).items():
+            samples[name][threads, batch] = own
     measurements = []
     for place, variant in enumerate(found):
         progress("memory and load time", place, len(found))
-        measurements.append(_measurement(variant, latency[variant.id], settings[0][0]))
+        measurements.append(_measurement(variant, samples[variant.id], settings[0][0]))
     return tuple(measurements)
 
 
-def _measurement(
-    variant: Variant, latency: Mapping[tuple[int, int], tuple[float, float]], threads: int
-) -> VariantMeasurement:
+def _measurement(variant: Variant, samples: Mapping[tuple[int, int], Samples], threads: int) -> VariantMeasurement:
     load_ms, rss_bytes = footprint(variant, threads)
     graph = variant.candidate.graph
     with variant.open(threads) as engine:
         layers = engine.layers()
     checked = check(graph, layers) if variant.candidate.precision == "int8" else None
     return VariantMeasurement(
-        variant.id, variant.candidate.key, variant.engine, variant.precision, len(graph), latency, load_ms, rss_bytes,
+        variant.id, variant.candidate.key, variant.engine, variant.precision, len(graph), samples, load_ms, rss_bytes,
         layers, checked,
     )  # fmt: skip
 
 
 def measure_latency(
     found: Sequence[Variant], tensor: npt.NDArray[Any], threads: int, batch: int, rounds: int, seed: int
-) -> Mapping[str, tuple[float, float]]:
-    """p50 and p90 of engine latency in ms by variant id, interleaved; ``tensor`` [1, …] is repeated to fill a batch."""
+) -> Mapping[str, Samples]:
+    """Engine latency by variant id, interleaved; ``tensor`` [1, …] is repeated to fill a batch."""
     engines = {variant.id: variant.open(threads) for variant in found}
     try:
         calls = {}
@@ -113,8 +111,7 @@ def measure_latency(
             slot = engine.slots(batch)[0]
             slot.inputs[engine.inputs[0].name][...] = tensor
             calls[name] = lambda engine=engine, slot=slot: engine.run(slot)
-        samples = measure_interleaved(calls, rounds=rounds, warmup=5, seed=seed)
-        return {name: (float(s.p50_ms), float(s.p90_ms)) for name, s in samples.items()}
+        return measure_interleaved(calls, rounds=rounds, warmup=5, seed=seed)
     finally:
         for engine in engines.values():
             engine.close()

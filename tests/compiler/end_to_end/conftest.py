@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from known_networks import COLORS, LABELS, MODULE, SPEC, photo
+from latencies import steady
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def paced(monkeypatch):
     def pace(**ms: float) -> list[str]:
         def latency(found, *_):
             measured.extend(variant.id for variant in found)
-            return {variant.id: (ms[variant.candidate.key], 2 * ms[variant.candidate.key]) for variant in found}
+            return {variant.id: steady(ms[variant.candidate.key]) for variant in found}
 
         monkeypatch.setattr(measure, "measure_latency", latency)
         return measured

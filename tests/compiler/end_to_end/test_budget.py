@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from known_networks import COLORS, RIGHT, SPEC, answers, onnx_of, options, photo
+from latencies import steady
 
 from edgevision.errors import BudgetError, InputError, UnprovenWarning
+from edgevision.latency import within_noise
 
 pytestmark = pytest.mark.requires("torch", "onnx")
 
@@ -28,7 +30,8 @@ def test_precision(precision, files, photos, quick, tmp_path):
     if precision != "auto":
         assert chosen.is_int8 == (precision == "int8")
     else:
-        assert chosen.latency[1, 1][0] <= 1.03 * min(one.latency[1, 1][0] for one in measured)
+        quickest = min(measured, key=lambda one: one.latency[1, 1][0])
+        assert chosen is quickest or within_noise(chosen.samples[1, 1], quickest.samples[1, 1])
     assert answers(result.path) == RIGHT
 
 
@@ -284,7 +287,7 @@ def test_int8_that_is_slower_with_its_float_fallback_is_told_of(nets, files, pho
             else slow[v.candidate.precision == "int8"]
             for v in found
         }
-        return {id: (time, time) for id, time in ms.items()}
+        return {id: steady(time) for id, time in ms.items()}
 
     monkeypatch.setattr(measure, "measure_latency", latency)
     source = onnx_of(nets.net(flaws=1), tmp_path)

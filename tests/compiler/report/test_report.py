@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from latencies import steady
 
 from edgevision.bundle.manifest import Environment, Verdict
 from edgevision.compiler.data.photos import DataSplits
@@ -40,11 +41,11 @@ def verdict(**more: Any) -> Verdict:
 
 def variant(id: str, candidate: str, ms: float | None, **more: Any) -> CompiledVariant:
     """``more``: fields of the measurement, or of the variant."""
-    latency = {} if ms is None else {(2, 1): (ms, 2 * ms), (1, 1): (3 * ms, 4 * ms)}
+    samples = {} if ms is None else {(2, 1): steady(ms, 2 * ms), (1, 1): steady(3 * ms, 4 * ms)}
     engine = id.split("-", maxsplit=1)[0]
     own = {name: more.pop(name) for name in ("layers", "precision_check") if name in more}
     return CompiledVariant(
-        VariantMeasurement(id, candidate, engine, "float32", 1_500_000, latency, 20.0, 30_000_000, **own), **more
+        VariantMeasurement(id, candidate, engine, "float32", 1_500_000, samples, 20.0, 30_000_000, **own), **more
     )
 
 
@@ -306,7 +307,7 @@ def test_a_bundle_for_another_device_alone():
 
 
 def test_a_setting_that_was_not_measured():
-    late = renamed(VARIANTS[1], "onnxruntime-late", latency={(1, 1): (5.0, 6.0)})
+    late = renamed(VARIANTS[1], "onnxruntime-late", samples={(1, 1): steady(5.0, 6.0)})
     report = replace(FULL, variants=(*VARIANTS, late))
     assert report.table()[1][3][3:5] == ["–", "5.00/6.00"]
     assert "onnxruntime-late" not in report_page(report).split("<svg")[1]
