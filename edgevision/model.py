@@ -166,7 +166,7 @@ def load(
     ``max_batch``: largest batch that lists are run in. ``trust_engines``: load TensorRT engines that the bundle brings
     along; they are programs, so only from where you trust. Else such an engine is built here from the bundle's graph.
     ``preprocess_on="cuda"``: prepare frames with our CUDA kernels, straight into the device memory of a TensorRT variant
-    (not yet run on a GPU); frames may then be in device memory too.
+    (TensorRT has not yet run on a GPU); frames may then be in device memory too.
 
     Warns UnprovenWarning for a bundle without proof of its accuracy, DeviceWarning where a variant is passed over or
     the proof was made on another instruction set, CacheWarning where a cache cannot be read or written. Raises BundleError, MissingExtraError, EngineError, SelfTestError.
