@@ -242,7 +242,7 @@ def load(
     ``max_batch``: largest batch that lists are run in. ``trust_engines``: load TensorRT engines that the bundle brings
     along; they are programs, so only from where you trust. Else such an engine is built here from the bundle's graph.
     ``preprocess_on="cuda"``: prepare frames with our CUDA kernels, straight into the device memory of a TensorRT variant
-    (not yet run on a GPU); frames may then be in device memory too.
+    (TensorRT has not yet run on a GPU); frames may then be in device memory too.
     ``max_decode_bytes``: the most memory that decoding one picture may take (``read_image`` says how it is known).
 
     Warns UnprovenWarning for a bundle without proof of its accuracy, DeviceWarning where a variant is passed over or

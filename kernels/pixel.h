@@ -59,7 +59,24 @@ EV_HD float multiply1(float a, float b) { return fma1(a, b, 0.0f); }
 
 EV_HD float lerp1(float a, float b, float share_of_b) { return fma1(share_of_b, b - a, a); }
 
-EV_HD float clamp1(float v, float low, float high) { return v < low ? low : (v > high ? high : v); }
+// The larger of two numbers, and a number kept within two. The GPU has an instruction for each half, where comparisons
+// need two. Both differ from the comparisons only for NaN, which never comes, and in the sign of a zero: a sum that
+// rounds to nearest is not -0 unless both its parts are, and Y'CbCr never has such; to integers all zeros are one.
+EV_HD float max1(float a, float b) {
+#if defined(__CUDA_ARCH__)
+  return fmaxf(a, b);
+#else
+  return a < b ? b : a;
+#endif
+}
+
+EV_HD float clamp1(float v, float low, float high) {
+#if defined(__CUDA_ARCH__)
+  return fminf(fmaxf(v, low), high);
+#else
+  return v < low ? low : (v > high ? high : v);
+#endif
+}
 
 // Three channels of a pixel as they lie in memory: B, G, R for BGR, BGRA and every YUV format, R, G, B for RGB.
 struct Pixel {
@@ -73,7 +90,7 @@ EV_HD Pixel chroma_terms(float cb, float cr, const YuvMatrix& m) {
 }
 
 EV_HD Pixel yuv_pixel(float y, const Pixel& chroma, const YuvMatrix& m) {
-  const float luma = y < m.black_level ? m.black_level : y;
+  const float luma = max1(y, m.black_level);
   Pixel p;
   for (int c = 0; c < 3; ++c) p.c[c] = clamp1(fma1(luma, m.luma, chroma.c[c]), 0.0f, 255.0f);
   return p;

@@ -33,6 +33,8 @@ _SUCCESS, _NOT_READY = 0, 600  # CUDA_SUCCESS, CUDA_ERROR_NOT_READY
 class CudaDriver(Protocol):
     """One device. Every method but ``version`` is called inside ``current()``. Errors of the driver: DeviceError."""
 
+    takes_streams: bool  # whether ``stream`` can name one of another library
+
     def version(self) -> int:
         """The newest CUDA that the driver supports: 1000 × major + 10 × minor."""
 
@@ -59,6 +61,15 @@ class CudaDriver(Protocol):
 
     def record(self, event: Any, stream: Any) -> None:
         """``event`` is done when what ``stream`` has now is done."""
+
+    def wait_for(self, event: Any, stream: Any) -> None:
+        """What ``stream`` gets from now on begins when ``event`` is done. Returns at once."""
+
+    def free_event(self, event: Any) -> None:
+        """Give back what ``event`` gave."""
+
+    def free_stream(self, stream: Any) -> None:
+        """Give back a stream that ``stream(None)`` made."""
 
     def is_done(self, event: Any) -> bool:
         """Whether ``event`` is done. Does not wait."""
@@ -93,6 +104,8 @@ class CudaDriver(Protocol):
 
 class CudaBindings:
     """The driver by cuda-bindings. Raises DeviceError where there is no driver or no such device."""
+
+    takes_streams = True
 
     def __init__(self, device: int) -> None:
         from cuda.bindings import driver
@@ -147,6 +160,15 @@ class CudaBindings:
     def record(self, event: Any, stream: Any) -> None:  # noqa: D102
         self._call("cuEventRecord", event, stream)
 
+    def wait_for(self, event: Any, stream: Any) -> None:  # noqa: D102
+        self._call("cuStreamWaitEvent", stream, event, 0)
+
+    def free_event(self, event: Any) -> None:  # noqa: D102
+        self._call("cuEventDestroy", event)
+
+    def free_stream(self, stream: Any) -> None:  # noqa: D102
+        self._call("cuStreamDestroy", stream)
+
     def is_done(self, event: Any) -> bool:  # noqa: D102
         (status,) = self._api.cuEventQuery(event)
         if int(status) not in (_SUCCESS, _NOT_READY):
@@ -184,6 +206,8 @@ class CudaBindings:
 
 class PyCuda:
     """The driver by pycuda. It has no way to use a stream that it did not make."""
+
+    takes_streams = False
 
     def __init__(self, device: int) -> None:
         import pycuda.driver
@@ -235,6 +259,15 @@ class PyCuda:
 
     def record(self, event: Any, stream: Any) -> None:  # noqa: D102
         event.record(stream)
+
+    def wait_for(self, event: Any, stream: Any) -> None:  # noqa: D102
+        stream.wait_for_event(event)
+
+    def free_event(self, event: Any) -> None:
+        """Nothing: pycuda gives it back with the object."""
+
+    def free_stream(self, stream: Any) -> None:
+        """Nothing: pycuda gives it back with the object."""
 
     def is_done(self, event: Any) -> bool:  # noqa: D102
         return bool(event.query())

@@ -37,9 +37,6 @@ class EngineDriver(CudaDriver, Protocol):
     def sleeping_event(self) -> Any:
         """A new event; threads that wait for it sleep."""
 
-    def wait_for(self, event: Any, stream: Any) -> None:
-        """What is put into ``stream`` from now on waits for ``event``, of whichever stream. Returns at once."""
-
     def kept_pinned(self, size: int) -> Bytes:
         """As ``pinned``, and zeroed; freed with the last array that shows it."""
 
@@ -54,12 +51,6 @@ class EngineDriver(CudaDriver, Protocol):
 
     def free_graph(self, graph: Any) -> None:
         """Give back what ``end_capture`` gave."""
-
-    def free_event(self, event: Any) -> None:
-        """Give back an event."""
-
-    def free_stream(self, stream: Any) -> None:
-        """Give back a stream that was made here."""
 
 
 class GraphBindings(CudaBindings):
@@ -80,9 +71,6 @@ class GraphBindings(CudaBindings):
 
     def sleeping_event(self) -> Any:  # noqa: D102
         return self._call("cuEventCreate", _EVENT_BLOCKING_NO_TIMING)
-
-    def wait_for(self, event: Any, stream: Any) -> None:  # noqa: D102
-        self._call("cuStreamWaitEvent", stream, event, 0)
 
     def kept_pinned(self, size: int) -> Bytes:  # noqa: D102
         memory = self.pinned(size)
@@ -113,12 +101,6 @@ class GraphBindings(CudaBindings):
     def free_graph(self, graph: Any) -> None:  # noqa: D102
         self._call("cuGraphExecDestroy", graph)
 
-    def free_event(self, event: Any) -> None:  # noqa: D102
-        self._call("cuEventDestroy", event)
-
-    def free_stream(self, stream: Any) -> None:  # noqa: D102
-        self._call("cuStreamDestroy", stream)
-
 
 class PyCudaWithoutGraphs(PyCuda):
     """By pycuda, whose objects go with their last reference."""
@@ -139,9 +121,6 @@ class PyCudaWithoutGraphs(PyCuda):
     def sleeping_event(self) -> Any:  # noqa: D102
         return self._api.Event(_EVENT_BLOCKING_NO_TIMING)
 
-    def wait_for(self, event: Any, stream: Any) -> None:  # noqa: D102
-        stream.wait_for_event(event)
-
     def kept_pinned(self, size: int) -> Bytes:  # noqa: D102
         memory = self.pinned(size)
         memory[:] = 0
@@ -157,10 +136,6 @@ class PyCudaWithoutGraphs(PyCuda):
         raise DeviceError("pycuda has no CUDA graphs; install cuda-bindings")
 
     def free_graph(self, graph: Any) -> None: ...  # noqa: D102
-
-    def free_event(self, event: Any) -> None: ...  # noqa: D102
-
-    def free_stream(self, stream: Any) -> None: ...  # noqa: D102
 
 
 def open_engine_driver(device: int = 0) -> EngineDriver:

@@ -1,14 +1,13 @@
 """Frames to tensors on a CUDA device: one copy and one launch for a whole batch, without waiting.
 
-Not yet run on a GPU. What stands behind it so far: kernels/cuda/tile.h, the code of the kernel's threads, gives the CPU
-loops' bits over thousands of random plans when it is compiled for the CPU, and this module does so on a driver
-that is a fake on the CPU; the kernel compiles for every architecture without a multiplication that could round differently. Not
-yet seen: the calls of a real driver, bits from a real device, and any speed. ``pytest tests/gpu`` and
-``benchmarks/preprocess_cuda.py`` are ready for the day.
+Run on a GPU on 2026-11-27 (NVIDIA H200): ``pytest tests/gpu`` found the bits of the CPU over random specs and batches,
+compute-sanitizer nothing, and docs/kernels.md says how quick the kernel is. On machines without a GPU, the code of the
+kernel's threads (kernels/cuda/tile.h) is compiled for the CPU, and runs behind a driver that is a fake.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from edgevision import _native
-from edgevision.cuda.arrays import device_array, packed_from
+from edgevision.cuda.arrays import DeviceArray, Exchange, device_array, exchange_of, packed_from
 from edgevision.cuda.driver import Bytes, CudaDriver, load_kernels, open_driver
 from edgevision.errors import DeviceError, InputError
 from edgevision.frames import Frame, ImageArray, MemoryKind
@@ -83,6 +82,7 @@ class CudaPreprocessor:
                 f"expected max_batch within 1…{_MAX_GRID_Z} and a depth of at least 1, got {max_batch} and {depth}"
             )
         self.spec = spec
+        self._item_bytes = math.prod(spec.tensor_shape) * np.dtype(spec.dtype.value).itemsize
         self._device = device
         self._max_batch = max_batch
         self._driver = open_driver(device) if driver is None else driver
@@ -93,7 +93,10 @@ class CudaPreprocessor:
             self._module = load_kernels(self._driver)
             _check_job_bytes(self._driver.global_bytes(self._module, "edgevision_job"))
             self._kernel = self._driver.function(self._module, "edgevision_preprocess")
-            self._stream = self._driver.stream(_stream_handle(stream))
+            handle = _stream_handle(stream)
+            self._stream = self._driver.stream(handle)
+            self._owns_stream = handle is None
+            self._order = _Order(self._driver, self._stream, device)
             self._slots = [_Slot(self._driver) for _ in range(depth)]
 
     def submit(
@@ -115,16 +118,25 @@ class CudaPreprocessor:
         """
         items = self._check_items(frames, regions)
         with self._lock, self._driver.current():
+            if not self._slots:
+                raise InputError("submit: expected an open CudaPreprocessor, got one that is closed; make another")
             address, out_owner = self._check_out(out, len(items))
             slot = self._slots[0]
-            batch = _Batch(self._device, self._driver.handle(self._stream), len(items))
+            batch = _Batch(self._order, len(items))
+            like: Frame | None = None  # the whole frame before this one: most batches are of one kind
             for frame, region in items:
-                plan = self._plans.plan(frame, region)
-                batch.add(frame, plan, self._tables.find(plan) if region is None else None)
+                if region is not None:
+                    batch.add(frame, self._plans.plan(frame, region), None)
+                    continue
+                if like is None or not _is_alike(frame, like):
+                    like, plan = frame, self._plans.plan(frame)
+                    tables = self._tables.find(plan)
+                batch.add(frame, plan, tables)
             slot.reserve(batch.size)
-            jobs = batch.stage(slot, address, self._item_bytes())
+            jobs = batch.stage(slot, address, self._item_bytes)
             for plan, at, size in batch.new_tables:
                 self._tables.keep(plan, slot.host[at : at + size], self._stream)
+            self._order.wait()
             self._driver.copy_to_device(slot.address, slot.host[: batch.size], self._stream)
             tile, block = _native.CUDA_TILE, _native.CUDA_BLOCK
             grid = (-(-self.spec.width // tile[0]), -(-self.spec.height // tile[1]), len(items))
@@ -135,20 +147,22 @@ class CudaPreprocessor:
             return Submitted(slot.event, self._driver)
 
     def close(self) -> None:
-        """Wait for what is under way, and give the memory back."""
+        """Wait for what is under way, and give back memory, events, and the stream where it was made here."""
         with self._lock, self._driver.current():
             for slot in self._slots:
-                slot.free()
+                slot.close()
+            self._slots.clear()
             self._tables.free()
+            self._order.close()
+            if self._owns_stream:
+                self._driver.free_stream(self._stream)
+                self._owns_stream = False
 
     def __enter__(self) -> CudaPreprocessor:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _item_bytes(self) -> int:
-        return int(np.prod(self.spec.tensor_shape)) * np.dtype(self.spec.dtype.value).itemsize
 
     def _check_items(
         self, frames: Sequence[Frame | ImageArray], regions: Sequence[Sequence[int] | None] | None
@@ -170,7 +184,7 @@ class CudaPreprocessor:
         if isinstance(out, (int, np.integer)) and not isinstance(out, bool):
             address, owner = int(out), None
         else:
-            array = device_array(out, "out", self._driver.handle(self._stream))
+            array = self._order.device_array(out, "out")
             if array.dtype != dtype or array.shape[1:] != shape or len(array.shape) != 4 or array.shape[0] < count:
                 raise InputError(f"{expected}, got {array.dtype} {array.shape}")
             if array.read_only or not array.is_contiguous or array.device not in (None, self._device):
@@ -205,13 +219,57 @@ class _Slot:
             room = _aligned(size + size // 4)
             self.host, self.address = self._driver.pinned(room), self._driver.allocate(room)
 
+    def close(self) -> None:
+        """Give everything back, the event too."""
+        self.free()
+        self._driver.free_event(self.event)
+
     def free(self) -> None:
+        """Give the memory back, once the batch has left it."""
         if self.used:
             self._driver.synchronize(self.event)
         if self.host.size:
             self._driver.free_pinned(self.host)
             self._driver.free(self.address)
         self.host, self.address, self.used, self.keep = np.empty(0, np.uint8), 0, False, None
+
+
+class _Order:
+    """Reads arrays in device memory, and sees to it that what made them comes before our stream."""
+
+    def __init__(self, driver: CudaDriver, stream: Any, device: int) -> None:
+        self.device = device
+        self._driver = driver
+        self._stream = stream
+        self._handle = driver.handle(stream)
+        self._producers: set[Exchange] = set()  # of this batch
+        self._event: Any = None
+
+    def device_array(self, array: Any, what: str) -> DeviceArray:
+        """What ``array`` says of itself; its stream comes first by ``wait``, or has been told here by ``__dlpack__``."""
+        kind: type = type(array)
+        exchange = exchange_of(kind) if self._driver.takes_streams else None
+        if exchange is None:
+            return device_array(array, what, self._handle)
+        self._producers.add(exchange)
+        return exchange.device_array(array, what)
+
+    def wait(self) -> None:
+        """Have our stream wait for what the producers of this batch's arrays have under way."""
+        for exchange in self._producers:
+            handle = exchange.current_stream(self.device)
+            if handle == self._handle:
+                continue
+            if self._event is None:
+                self._event = self._driver.event()
+            self._driver.record(self._event, self._driver.stream(handle))
+            self._driver.wait_for(self._event, self._stream)
+        self._producers.clear()
+
+    def close(self) -> None:
+        if self._event is not None:
+            self._driver.free_event(self._event)
+            self._event = None
 
 
 class _Tables:
@@ -245,9 +303,8 @@ class _Tables:
 class _Batch:
     """Where everything of a batch goes in its slot, first by size, then for good."""
 
-    def __init__(self, device: int, stream_handle: int, count: int) -> None:
-        self._device = device
-        self._stream_handle = stream_handle
+    def __init__(self, order: _Order, count: int) -> None:
+        self._order = order
         self.size = _aligned(count * _native.CUDA_JOB_BYTES)  # the jobs come first
         self.owners: list[object] = []
         self.new_tables: list[tuple[Plan, int, int]] = []  # plan, offset and bytes in the slot
@@ -268,7 +325,8 @@ class _Batch:
         if frame.memory is MemoryKind.CUDA:
             if id(frame) not in self._places:
                 self._places[id(frame)] = self._device_planes(frame)
-        elif id(frame) not in self._offsets:
+            return
+        if id(frame) not in self._offsets:
             self._offsets[id(frame)] = [self._take(plane.shape[0] * _pitch(plane)) for plane in frame.planes]
         y, height = plan.region.y, plan.region.height
         first, last = self._rows.get(id(frame), (y, y + height))
@@ -281,11 +339,12 @@ class _Batch:
         for frame in {id(frame): frame for frame, *_ in self._items}.values():
             if frame.memory is MemoryKind.HOST:
                 self._places[id(frame)] = self._stage_planes(frame, slot)
+        jobs = []
         for index, (frame, plan, tables) in enumerate(self._items):
             address = tables or slot.address + self._blocks[plan][0]
-            job = _native.cuda_job(plan.native, self._places[id(frame)], address, out + index * item_bytes)
-            at = index * len(job)
-            slot.host[at : at + len(job)] = np.frombuffer(job, np.uint8)
+            jobs.append(_native.cuda_job(plan.native, self._places[id(frame)], address, out + index * item_bytes))
+        block = b"".join(jobs)
+        slot.host[: len(block)] = np.frombuffer(block, np.uint8)
         return slot.address
 
     def _take(self, size: int) -> int:
@@ -308,9 +367,11 @@ class _Batch:
     def _device_planes(self, frame: Frame) -> list[Place]:
         places = []
         for index, plane in enumerate(frame.planes):
-            array = device_array(plane, f"plane {index}", self._stream_handle)
-            if array.device not in (None, self._device):
-                raise InputError(f"plane {index}: expected memory of CUDA device {self._device}, got {array.device}'s")
+            array = self._order.device_array(plane, f"plane {index}")
+            if array.device not in (None, self._order.device):
+                raise InputError(
+                    f"plane {index}: expected memory of CUDA device {self._order.device}, got {array.device}'s"
+                )
             if not packed_from(array, 1):
                 raise InputError(
                     f"plane {index}: expected rows whose samples lie side by side, got strides {array.strides}; "
@@ -319,6 +380,16 @@ class _Batch:
             self.owners.append(array.owner)
             places.append((array.address, array.strides[0]))
         return places
+
+
+def _is_alike(frame: Frame, other: Frame) -> bool:
+    """Whether one plan serves both."""
+    return (
+        frame.height == other.height
+        and frame.width == other.width
+        and frame.format is other.format
+        and frame.encoding is other.encoding
+    )
 
 
 def _key(plan: Plan) -> _Key:

@@ -6,8 +6,8 @@
 //    a load of a warp touches few cache lines, 1–4 for a usual reduction, and a store to a plane is coalesced. Four
 //    adjacent columns to a thread would save nine stores among a few hundred instructions, and touch four times as many
 //    cache lines with each load.
-//  - A thread loads all its kPixels before it uses the first, through the read-only cache. Adjacent samples are one
-//    load where they are aligned. Every byte read belongs to one of the pixels' taps: nothing is read outside.
+//  - A thread loads all its kPixels of the next row before it computes the first of this one, through the read-only
+//    cache. Adjacent samples are one load where they are aligned. Every byte read belongs to one of the pixels' taps: nothing is read outside.
 //  - Pad is selected at the end, without a branch; rows and tiles that are all pad are written kPixels elements a store.
 #pragma once
 
@@ -34,8 +34,8 @@ constexpr int32_t kLanes = 32;
 constexpr int32_t kPixels = 2;                      // of a row, per thread
 constexpr int32_t kTileColumns = kLanes * kPixels;  // per warp
 constexpr int32_t kWarps = 4;
-constexpr int32_t kBlocks = 5;     // per multiprocessor: leaves 96 registers to a thread, enough that none spills
-constexpr int32_t kTileRows = 16;  // per block: kTileRows / kWarps per warp, all in the same columns
+constexpr int32_t kBlocks = 6;     // per multiprocessor: leaves 80 registers to a thread, enough that linear interpolation spills none
+constexpr int32_t kTileRows = 32;  // per block: kTileRows / kWarps per warp, all in the same columns
 
 // Read-only for as long as the kernel runs; aligned to its size.
 template <typename T>
@@ -84,11 +84,20 @@ struct SourceRow {
   const uint8_t* plane[3];
 };
 
+// The same pointer, of which the compiler knows nothing: else it takes the sum apart again that made it, and multiplies
+// row and pitch for each sample.
+EV_HD const uint8_t* settled(const uint8_t* p) {
+#if defined(__CUDA_ARCH__)
+  asm("" : "+l"(p));
+#endif
+  return p;
+}
+
 template <Format F>
 EV_HD SourceRow source_row(const RowJob& job, int32_t y) {
-  SourceRow row = {{job.plane[0] + y * job.pitch[0], nullptr, nullptr}};
-  if (F == Format::nv12 || F == Format::i420) row.plane[1] = job.plane[1] + (y >> 1) * job.pitch[1];
-  if (F == Format::i420) row.plane[2] = job.plane[2] + (y >> 1) * job.pitch[2];
+  SourceRow row = {{settled(job.plane[0] + y * job.pitch[0]), nullptr, nullptr}};
+  if (F == Format::nv12 || F == Format::i420) row.plane[1] = settled(job.plane[1] + (y >> 1) * job.pitch[1]);
+  if (F == Format::i420) row.plane[2] = settled(job.plane[2] + (y >> 1) * job.pitch[2]);
   return row;
 }
 
@@ -98,32 +107,41 @@ struct Samples {
   uint32_t first, second, third;
 };
 
+// Offsets within a row are unsigned, because they are added to a pointer: no sign has to be extended.
 template <Format F>
-EV_HD Samples load_samples(const SourceRow& row, int32_t x) {
+EV_HD Samples load_samples(const SourceRow& row, int32_t column) {
+  const uint32_t x = static_cast<uint32_t>(column);
   Samples s = {0, 0, 0};
   switch (F) {
     case Format::bgr:
     case Format::rgb: {
-      const uint8_t* p = row.plane[0] + static_cast<int64_t>(x) * 3;
+      const uint8_t* p = row.plane[0] + x * 3;
       s = {load<uint8_t>(p), load<uint8_t>(p + 1), load<uint8_t>(p + 2)};
       break;
     }
-    case Format::bgra: s.first = load<uint32_t>(row.plane[0] + static_cast<int64_t>(x) * 4); break;
+    case Format::bgra: s.first = load<uint32_t>(row.plane[0] + x * 4); break;
     case Format::gray: s.first = load<uint8_t>(row.plane[0] + x); break;
     case Format::nv12:
-      s = {load<uint8_t>(row.plane[0] + x), load<uint16_t>(row.plane[1] + (x & ~1)), 0};
+      s = {load<uint8_t>(row.plane[0] + x), load<uint16_t>(row.plane[1] + (x & ~1u)), 0};
       break;
     case Format::i420:
       s = {load<uint8_t>(row.plane[0] + x), load<uint8_t>(row.plane[1] + (x >> 1)),
            load<uint8_t>(row.plane[2] + (x >> 1))};
       break;
-    case Format::yuyv: s.first = load<uint32_t>(row.plane[0] + static_cast<int64_t>(x >> 1) * 4); break;
+    case Format::yuyv: s.first = load<uint32_t>(row.plane[0] + (x >> 1) * 4); break;
   }
   return s;
 }
 
-// Byte `index` of a word.
-EV_HD float byte_of(uint32_t word, int32_t index) { return static_cast<float>((word >> (8 * index)) & 0xffu); }
+// Byte `index` of a word, as a number. The GPU puts it into the lowest byte of 2^23, where a unit is the last place, and
+// subtracts that: two quick instructions, exact, in place of a conversion that most cards do at a quarter of the rate.
+EV_HD float byte_of(uint32_t word, int32_t index) {
+#if defined(__CUDA_ARCH__)
+  return __uint_as_float(__byte_perm(word, 0x4b000000u, 0x7650u | static_cast<uint32_t>(index))) - 8388608.0f;
+#else
+  return static_cast<float>((word >> (8 * index)) & 0xffu);
+#endif
+}
 
 template <Format F>
 EV_HD Pixel decode(const Samples& s, int32_t x, const YuvMatrix& yuv) {
@@ -178,61 +196,50 @@ EV_HD Columns tile_columns(const RowJob& job, int32_t first_column, int32_t lane
   return columns;
 }
 
-// Resampling::lerp of one row of the picture; kAcross, kDown: whether the axis has two taps.
+// What one row of the picture is made of in the thread's columns.
+struct RowSamples {
+  Samples at[kPixels][4];  // above left, above right, below left, below right
+  float share;             // of the row below
+};
+
+// kAcross, kDown: whether the axis has two taps.
 template <Format F, bool kAcross, bool kDown>
-EV_HD void lerp_row(const RowJob& job, const Columns& columns, int32_t row, Pixel* out) {
+EV_HD RowSamples load_row(const RowJob& job, const Columns& columns, int32_t row) {
+  RowSamples samples;
   const int32_t y = load<int32_t>(job.rows.first + row);
-  const float share = kDown ? load<float>(job.rows.weight + row) : 0.0f;
+  samples.share = kDown ? load<float>(job.rows.weight + row) : 0.0f;
   const SourceRow above = source_row<F>(job, y), below = source_row<F>(job, kDown ? y + 1 : y);
-  Samples samples[kPixels][4];
   EV_UNROLL
   for (int32_t k = 0; k < kPixels; ++k) {
     const int32_t x = columns.x[k];
-    samples[k][0] = load_samples<F>(above, x);
-    if (kAcross) samples[k][1] = load_samples<F>(above, x + 1);
-    if (kDown) samples[k][2] = load_samples<F>(below, x);
-    if (kDown && kAcross) samples[k][3] = load_samples<F>(below, x + 1);
+    samples.at[k][0] = load_samples<F>(above, x);
+    if (kAcross) samples.at[k][1] = load_samples<F>(above, x + 1);
+    if (kDown) samples.at[k][2] = load_samples<F>(below, x);
+    if (kDown && kAcross) samples.at[k][3] = load_samples<F>(below, x + 1);
   }
-  EV_UNROLL
-  for (int32_t k = 0; k < kPixels; ++k) {
-    const int32_t x = columns.x[k];
-    out[k] = decode<F>(samples[k][0], x, job.yuv);
-    if (kAcross) out[k] = mix(out[k], decode<F>(samples[k][1], x + 1, job.yuv), columns.share[k]);
-    if (!kDown) continue;
-    Pixel under = decode<F>(samples[k][2], x, job.yuv);
-    if (kAcross) under = mix(under, decode<F>(samples[k][3], x + 1, job.yuv), columns.share[k]);
-    out[k] = mix(out[k], under, share);
-  }
+  return samples;
 }
 
-template <Format F>
-EV_HD void resample_row(const RowJob& job, const Columns& columns, int32_t row, Pixel* out) {
-  if (job.rows.taps > 1) {
-    if (job.columns.taps > 1) return lerp_row<F, true, true>(job, columns, row, out);
-    return lerp_row<F, false, true>(job, columns, row, out);
-  }
-  if (job.columns.taps > 1) return lerp_row<F, true, false>(job, columns, row, out);
-  return lerp_row<F, false, false>(job, columns, row, out);
+// Resampling::lerp of one pixel.
+template <Format F, bool kAcross, bool kDown>
+EV_HD Pixel lerp_pixel(const RowJob& job, const Columns& columns, const RowSamples& samples, int32_t k) {
+  const int32_t x = columns.x[k];
+  Pixel pixel = decode<F>(samples.at[k][0], x, job.yuv);
+  if (kAcross) pixel = mix(pixel, decode<F>(samples.at[k][1], x + 1, job.yuv), columns.share[k]);
+  if (!kDown) return pixel;
+  Pixel under = decode<F>(samples.at[k][2], x, job.yuv);
+  if (kAcross) under = mix(under, decode<F>(samples.at[k][3], x + 1, job.yuv), columns.share[k]);
+  return mix(pixel, under, samples.share);
 }
 
-// The picture's pixels of `row` in the thread's columns.
-EV_HD void picture_row(const RowJob& job, const Columns& columns, int32_t row, Pixel* out) {
-  switch (job.format) {
-    case Format::bgr:
-    case Format::rgb: return resample_row<Format::bgr>(job, columns, row, out);  // alike in memory
-    case Format::bgra: return resample_row<Format::bgra>(job, columns, row, out);
-    case Format::gray: return resample_row<Format::gray>(job, columns, row, out);
-    case Format::nv12: return resample_row<Format::nv12>(job, columns, row, out);
-    case Format::i420: return resample_row<Format::i420>(job, columns, row, out);
-    case Format::yuyv: return resample_row<Format::yuyv>(job, columns, row, out);
-  }
-}
+// The tensor's channel that memory channel m becomes: RowJob::source the other way round. Both orders that there are,
+// as they lie and reversed, are their own inverse; GRAY fills three channels alike.
+EV_HD int32_t tensor_channel(const RowJob& job, int32_t m) { return job.format == Format::gray ? m : job.source[m]; }
 
-// tensor_value of pixel.h without an array index that is known only at run time: that would put the pixel in local
-// memory.
-EV_HD float channel_value(const RowJob& job, const Pixel& p, int32_t c) {
-  const int32_t from = job.source[c];
-  float v = from == 0 ? p.c[0] : from == 1 ? p.c[1] : p.c[2];
+// tensor_value of pixel.h, for channel c of the tensor and m of memory. The caller knows m when it is compiled: an
+// index that is known only at run time would put the pixel in local memory, or cost a choice of three.
+EV_HD float channel_value(const RowJob& job, const Pixel& p, int32_t m, int32_t c) {
+  float v = p.c[m];
   if (job.channels == 1 && job.format != Format::gray) {
     v = fma1(job.luma_weight[0], p.c[0] - p.c[1], fma1(job.luma_weight[1], p.c[2] - p.c[1], p.c[1]));
   }
@@ -280,7 +287,7 @@ EV_HD void write_channel(const RowJob& job, uint8_t* line, bool packed, const Co
   }
 }
 
-// Write values[channel][pixel] to the thread's columns of tensor row `row`.
+// Write values[memory channel][pixel] to the thread's columns of tensor row `row`.
 template <typename T>
 EV_HD void write_row(const RowJob& job, const Columns& columns, int32_t row, const float (*values)[kPixels]) {
   using Bits = typename T::Bits;
@@ -288,17 +295,17 @@ EV_HD void write_row(const RowJob& job, const Columns& columns, int32_t row, con
   uint8_t* out = static_cast<uint8_t*>(job.out);
   const bool packed = aligned(job.out, static_cast<int64_t>(job.width) * kSize, 2 * kSize);
   EV_UNROLL
-  for (int32_t c = 0; c < 3; ++c) {
-    if (c >= job.channels) break;
+  for (int32_t m = 0; m < 3; ++m) {
+    if (m >= job.channels) break;
+    const int32_t c = tensor_channel(job, m);
     if (job.layout == Layout::nchw) {
-      const int64_t line = (static_cast<int64_t>(c) * job.height + row) * job.width * kSize;
-      write_channel<T>(job, out + line, packed, columns, values[c]);
+      write_channel<T>(job, out + (c * job.height + row) * job.width * kSize, packed, columns, values[m]);
       continue;
     }
     EV_UNROLL
     for (int32_t k = 0; k < kPixels; ++k) {
-      const int64_t at = (static_cast<int64_t>(row) * job.width + columns.column[k]) * job.channels + c;
-      if (columns.column[k] < job.width) write(out + at * kSize, T::bits(values[c][k]));
+      const int32_t at = (row * job.width + columns.column[k]) * job.channels + c;
+      if (columns.column[k] < job.width) write(out + at * kSize, T::bits(values[m][k]));
     }
   }
 }
@@ -333,16 +340,15 @@ EV_HD void pad_row(const RowJob& job, int32_t first_column, int32_t lane, int32_
 }
 
 // Write tensor row `row` in the thread's columns: the picture's pixels, normalised, and pad beside them.
-EV_HD void lerp_and_write_row(const RowJob& job, const Columns& columns, int32_t row) {
-  Pixel pixels[kPixels] = {};
-  picture_row(job, columns, row - job.top, pixels);
+EV_HD void write_pixels(const RowJob& job, const Columns& columns, int32_t row, const Pixel* pixels) {
   float values[3][kPixels] = {};
   EV_UNROLL
-  for (int32_t c = 0; c < 3; ++c) {
-    if (c >= job.channels) break;
+  for (int32_t m = 0; m < 3; ++m) {
+    if (m >= job.channels) break;
+    const int32_t c = tensor_channel(job, m);
     EV_UNROLL
     for (int32_t k = 0; k < kPixels; ++k) {
-      values[c][k] = columns.inside[k] ? channel_value(job, pixels[k], c) : job.pad[c];
+      values[m][k] = columns.inside[k] ? channel_value(job, pixels[k], m, c) : job.pad[c];
     }
   }
   switch (job.dtype) {
@@ -362,6 +368,113 @@ EV_HD void write_pad(const RowJob& job, int32_t first_column, int32_t lane, int3
   }
 }
 
+// Where float32 goes that lies in three planes, as it mostly does; everything that does not change from row to row.
+struct FloatPlanes {
+  uint8_t* first[kPixels];  // of the thread's columns in the first plane, at tensor row 0
+  uint32_t plane[3];        // by memory channel: bytes to the plane that it becomes
+  float scale[3], offset[3];
+};
+
+EV_HD bool is_float_planes(const RowJob& job) {
+  return job.dtype == Dtype::float32 && job.layout == Layout::nchw && job.channels == 3;
+}
+
+EV_HD FloatPlanes float_planes(const RowJob& job, const Columns& columns) {
+  FloatPlanes planes;
+  EV_UNROLL
+  for (int32_t k = 0; k < kPixels; ++k) planes.first[k] = static_cast<uint8_t*>(job.out) + columns.column[k] * 4;
+  EV_UNROLL
+  for (int32_t m = 0; m < 3; ++m) {
+    const int32_t c = tensor_channel(job, m);
+    planes.plane[m] = static_cast<uint32_t>(c * job.height * job.width) * 4;
+    planes.scale[m] = job.scale[c];
+    planes.offset[m] = job.offset[c];
+  }
+  return planes;
+}
+
+EV_HD void write_float_planes(const RowJob& job, const Columns& columns, const FloatPlanes& planes, int32_t row,
+                              const Pixel* pixels) {
+  const uint32_t line = static_cast<uint32_t>(row * job.width) * 4;
+  EV_UNROLL
+  for (int32_t k = 0; k < kPixels; ++k) {
+    if (columns.column[k] >= job.width) continue;
+    uint8_t* at = planes.first[k] + line;
+    EV_UNROLL
+    for (int32_t m = 0; m < 3; ++m) {
+      float v = fma1(pixels[k].c[m], planes.scale[m], planes.offset[m]);
+      if (!columns.inside[k]) v = job.pad[tensor_channel(job, m)];
+      write(at + planes.plane[m], Float32::bits(v));
+    }
+  }
+}
+
+// Words of a pixel's Samples.
+constexpr int32_t sample_words(Format format) {
+  return format == Format::nv12 ? 2 : format == Format::bgra || format == Format::gray || format == Format::yuyv ? 1 : 3;
+}
+
+// Most words of a pixel that are loaded a row ahead: more would not fit into the registers.
+constexpr int32_t kWordsAhead = 8;
+
+// Tensor rows first, first + step, … below `end`, all of them the picture's. A row's samples are loaded before the row
+// above it is computed and written, where registers allow: so loads are always under way.
+template <Format F, bool kAcross, bool kDown, bool kFloatPlanes>
+EV_HD void picture_rows(const RowJob& job, const Columns& columns, int32_t first, int32_t step, int32_t end) {
+  if (first >= end) return;
+  constexpr bool kAhead = sample_words(F) * (kAcross ? 2 : 1) * (kDown ? 2 : 1) <= kWordsAhead;
+  RowSamples next;
+  FloatPlanes planes;
+  if (kFloatPlanes) planes = float_planes(job, columns);
+  if (kAhead) next = load_row<F, kAcross, kDown>(job, columns, first - job.top);
+  EV_ROLLED
+  for (int32_t row = first; row < end; row += step) {
+    RowSamples samples;
+    if (kAhead) {
+      samples = next;
+      if (row + step < end) next = load_row<F, kAcross, kDown>(job, columns, row + step - job.top);
+    } else {
+      samples = load_row<F, kAcross, kDown>(job, columns, row - job.top);
+    }
+    Pixel pixels[kPixels];
+    EV_UNROLL
+    for (int32_t k = 0; k < kPixels; ++k) pixels[k] = lerp_pixel<F, kAcross, kDown>(job, columns, samples, k);
+    if (kFloatPlanes) {
+      write_float_planes(job, columns, planes, row, pixels);
+    } else {
+      write_pixels(job, columns, row, pixels);
+    }
+  }
+}
+
+template <Format F, bool kFloatPlanes>
+EV_HD void picture_rows_to(const RowJob& job, const Columns& columns, int32_t first, int32_t step, int32_t end) {
+  if (job.rows.taps > 1) {
+    if (job.columns.taps > 1) return picture_rows<F, true, true, kFloatPlanes>(job, columns, first, step, end);
+    return picture_rows<F, false, true, kFloatPlanes>(job, columns, first, step, end);
+  }
+  if (job.columns.taps > 1) return picture_rows<F, true, false, kFloatPlanes>(job, columns, first, step, end);
+  return picture_rows<F, false, false, kFloatPlanes>(job, columns, first, step, end);
+}
+
+template <Format F>
+EV_HD void picture_rows_of(const RowJob& job, const Columns& columns, int32_t first, int32_t step, int32_t end) {
+  if (is_float_planes(job)) return picture_rows_to<F, true>(job, columns, first, step, end);
+  return picture_rows_to<F, false>(job, columns, first, step, end);
+}
+
+EV_HD void write_picture(const RowJob& job, const Columns& columns, int32_t first, int32_t step, int32_t end) {
+  switch (job.format) {
+    case Format::bgr:
+    case Format::rgb: return picture_rows_of<Format::bgr>(job, columns, first, step, end);  // alike in memory
+    case Format::bgra: return picture_rows_of<Format::bgra>(job, columns, first, step, end);
+    case Format::gray: return picture_rows_of<Format::gray>(job, columns, first, step, end);
+    case Format::nv12: return picture_rows_of<Format::nv12>(job, columns, first, step, end);
+    case Format::i420: return picture_rows_of<Format::i420>(job, columns, first, step, end);
+    case Format::yuyv: return picture_rows_of<Format::yuyv>(job, columns, first, step, end);
+  }
+}
+
 // Any job, by pixel.h alone. Not inlined, so that it takes no registers from the fast path.
 EV_COLD void prepare_tile_any(const RowJob& job, int32_t first_column, int32_t lane, int32_t first_row, int32_t step,
                               int32_t end) {
@@ -378,14 +491,14 @@ EV_TILE void prepare_tile(const RowJob& job, int32_t first_column, int32_t lane,
     return prepare_tile_any(job, first_column, lane, first_row, step, end);
   }
   const bool pad_only = first_column >= job.left + job.columns.count || first_column + kTileColumns <= job.left;
-  const Columns columns = tile_columns(job, first_column, lane);
-  for (int32_t row = first_row; row < end; row += step) {
-    if (pad_only || row < job.top || row >= job.top + job.rows.count) {
-      write_pad(job, first_column, lane, row);
-    } else {
-      lerp_and_write_row(job, columns, row);
-    }
+  const int32_t bottom = pad_only ? first_row : min1(job.top + job.rows.count, end);  // below the picture's last row
+  int32_t row = first_row;
+  for (; row < end && (row < job.top || pad_only); row += step) write_pad(job, first_column, lane, row);
+  if (row < bottom) {
+    write_picture(job, tile_columns(job, first_column, lane), row, step, bottom);
+    row += (bottom - row + step - 1) / step * step;
   }
+  for (; row < end; row += step) write_pad(job, first_column, lane, row);
 }
 
 }  // namespace tile

@@ -28,7 +28,7 @@ def test_each_call_is_one_of_cuda_bindings():
         for call in ast.walk(ast.parse(SOURCE.read_bytes()))
         if isinstance(call, ast.Call) and ast.unparse(call.func) == "self._call"
     }
-    assert len(calls) > 10
+    assert len(calls) > 8  # the rest are those of CudaDriver, in test_driver.py
     for name, count in calls.items():
         assert len(inspect.signature(getattr(driver, name)).parameters) == count, name
     attributes = driver.CUdevice_attribute

@@ -176,7 +176,53 @@ def test_close_gives_all_memory_back(make, make_frame):
             prepare.submit([make_frame(np.random.default_rng(5), PixelFormat.I420, 30, 40)], out=make.out(spec, 1)[1])
         assert driver.memory
     assert not driver.memory
+    assert not driver.streams
+    assert not driver.events
     assert driver.calls.count("pinned") == driver.calls.count("free_pinned")
+    with pytest.raises(InputError, match="closed; make another"):
+        prepare.submit([FRAME], out=make.out(spec, 1)[1])
+    prepare.close()  # once more is nothing
+
+
+def test_close_leaves_a_stream_of_others_alone(make):
+    prepare, driver = make(SPECS["letterbox"], stream=99)
+    prepare.close()
+    assert "free_stream" not in driver.calls
+    assert not driver.events
+
+
+@pytest.mark.requires("torch")
+def test_tensors_of_torch_are_ordered_once_a_batch(make, make_frame, monkeypatch):
+    """By DLPack's C exchange API: ``__dlpack__``, which orders at every call, takes 20 µs a plane. Host tensors stand for
+    the device's; the library's current stream is then the default one, 0.
+    """
+    import torch
+
+    from edgevision.cuda import arrays
+
+    if arrays.exchange_of(torch.Tensor) is None:
+        pytest.skip("this torch has no C exchange API")
+    monkeypatch.setattr(arrays, "_CUDA_MEMORY", (1,))  # kDLCPU
+    monkeypatch.setattr(torch.Tensor, "__dlpack__", lambda *_, **__: pytest.fail("asked for a capsule"))
+    spec, rng = SPECS["letterbox"], np.random.default_rng(6)
+    hosts = [make_frame(rng, PixelFormat.NV12, 30, 40) for _ in range(3)]
+    frames = [
+        Frame(
+            tuple(torch.from_numpy(plane.copy()) for plane in f.planes), 30, 40, f.format, f.encoding, MemoryKind.CUDA
+        )
+        for f in hosts
+    ]
+    out = torch.zeros((3, *spec.tensor_shape))
+    prepare, driver = make(spec)
+    prepare.submit(frames, out=out)
+    assert driver.waits == [(0, 7)]
+    driver.calls.clear()
+    prepare.submit(frames, out=out).synchronize()
+    assert driver.calls.count("wait_for") == 1
+    assert driver.calls.index("wait_for") < driver.calls.index("launch")
+    np.testing.assert_array_equal(out.numpy(), Preprocessor(spec).batch(hosts))
+    prepare.close()
+    assert not driver.events
 
 
 def test_kernels_of_another_build_are_refused(make, host):

@@ -47,14 +47,25 @@ class DeviceView:
 class HostDriver:
     """Copies and launches are done when the batch's event is waited for, not before: as late as a device may be."""
 
+    takes_streams = True
+
     def __init__(self, kernel: Any, job_bytes: int = _native.CUDA_JOB_BYTES) -> None:
         self.calls: list[str] = []
         self.memory: dict[int, np.ndarray] = {}
+        self.streams: set[int] = set()  # made here, and not given back
+        self.recorded_on: dict[int, int] = {}  # event → stream
+        self.waits: list[tuple[int, int]] = []  # (stream that is waited for, stream that waits)
+        self._events = 0
         self._kernel, self._job_bytes = kernel, job_bytes
         self._queue: list[Any] = []
         self._recorded: dict[int, int] = {}  # event → length of the queue that it waits for
         self._done = 0
         self._depth = 0
+
+    @property
+    def events(self) -> set[int]:
+        """Made, and not given back."""
+        return set(self._recorded)
 
     def version(self) -> int:
         return 13000
@@ -85,19 +96,36 @@ class HostDriver:
 
     def stream(self, handle: int | None) -> int:
         self._called("stream")
-        return handle or 7
+        if handle is not None:
+            return handle
+        self.streams.add(7)
+        return 7
+
+    def free_stream(self, stream: int) -> None:
+        self._called("free_stream")
+        self.streams.remove(stream)
 
     def handle(self, stream: int) -> int:
         return stream
 
     def event(self, timing: bool = False) -> int:
         self._called("event")
-        self._recorded[len(self._recorded) + 1] = 0
-        return len(self._recorded)
+        self._events += 1
+        self._recorded[self._events] = 0
+        return self._events
+
+    def free_event(self, event: int) -> None:
+        self._called("free_event")
+        del self._recorded[event]
+
+    def wait_for(self, event: int, stream: int) -> None:
+        self._called("wait_for")
+        self.waits.append((self.recorded_on[event], stream))
 
     def record(self, event: int, stream: int) -> None:
         self._called("record")
         self._recorded[event] = len(self._queue)
+        self.recorded_on[event] = stream
 
     def is_done(self, event: int) -> bool:
         self._called("is_done")

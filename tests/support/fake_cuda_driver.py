@@ -16,6 +16,7 @@ class FakeDriver:
     """Streams of work that runs when an event behind it is waited for. ``calls``: what was asked, in order."""
 
     has_graphs = True
+    takes_streams = True
 
     def __init__(self) -> None:
         self.calls: list[str] = []
