@@ -25,13 +25,12 @@ class Plan:
         self,
         *,
         size: tuple[int, int],
-        fit: str,
+        placement: tuple[int, int, int, int],  # height, width, top, left: see geometry.Placement
         filter: str,
         color: str,
         mean: tuple[float, ...],
         std: tuple[float, ...],
         pad_value: float,
-        crop_ratio: float,
         layout: str,
         dtype: str,
         frame: tuple[int, int],
@@ -44,8 +43,6 @@ class Plan:
     def prepare(self, out: Any) -> int: ...
     @property
     def loops(self) -> str: ...
-    @property
-    def placement(self) -> tuple[int, int, int, int]: ...
     @property
     def rows(self) -> AxisTables: ...
     @property

@@ -30,7 +30,6 @@ T named(const char* what, const std::string& name, const std::array<const char*,
   throw InvalidArgument(std::string("unknown ") + what + " '" + name + "'");
 }
 
-constexpr std::array<const char*, 3> kFits = {"stretch", "letterbox", "crop"};
 constexpr std::array<const char*, 2> kFilters = {"bilinear", "triangle"};
 constexpr std::array<const char*, 3> kColors = {"rgb", "bgr", "gray"};
 constexpr std::array<const char*, 2> kLayouts = {"nchw", "nhwc"};
@@ -39,15 +38,14 @@ constexpr std::array<const char*, 4> kDtypeCodes = {"f", "e", "B", "b"};  // of 
 constexpr std::array<const char*, 7> kFormats = {"bgr", "rgb", "bgra", "gray", "nv12", "i420", "yuyv"};
 constexpr std::array<const char*, 4> kEncodings = {"bt601-limited", "bt601-full", "bt709-limited", "bt709-full"};
 
-Plan* make_plan(const std::array<int32_t, 2>& size, const std::string& fit, const std::string& filter,
-                const std::string& color, const std::vector<double>& mean,
-                const std::vector<double>& std, double pad_value, double crop_ratio, const std::string& layout,
+Plan* make_plan(const std::array<int32_t, 2>& size, const std::array<int64_t, 4>& placement,
+                const std::string& filter, const std::string& color, const std::vector<double>& mean,
+                const std::vector<double>& std, double pad_value, const std::string& layout,
                 const std::string& dtype, const std::array<int32_t, 2>& frame, const std::string& format,
                 const std::string& encoding, const std::array<int32_t, 4>& region, const std::string& loops_name) {
   Spec spec{};
   spec.height = size[0];
   spec.width = size[1];
-  spec.fit = named<Fit>("fit", fit, kFits);
   spec.filter = named<Filter>("filter", filter, kFilters);
   spec.color = named<Color>("color", color, kColors);
   const auto count = static_cast<size_t>(channels(spec.color));
@@ -58,14 +56,13 @@ Plan* make_plan(const std::array<int32_t, 2>& size, const std::string& fit, cons
   std::copy(mean.begin(), mean.end(), spec.mean);
   std::copy(std.begin(), std.end(), spec.std);
   spec.pad_value = pad_value;
-  spec.crop_ratio = crop_ratio;
   spec.layout = named<Layout>("layout", layout, kLayouts);
   spec.dtype = named<Dtype>("dtype", dtype, kDtypes);
   const Source source = {frame[0], frame[1], named<Format>("format", format, kFormats),
                          named<Encoding>("encoding", encoding, kEncodings), region[0], region[1], region[2], region[3]};
   const Loops* loops = loops_name.empty() ? available_loops().front() : find_loops(loops_name);
   if (loops == nullptr) throw InvalidArgument("no loops named '" + loops_name + "' for this CPU");
-  return new Plan(spec, source, *loops);
+  return new Plan(spec, source, {placement[0], placement[1], placement[2], placement[3]}, *loops);
 }
 
 // Shape of a plane as NumPy sees it.
@@ -254,8 +251,8 @@ void bind_preprocess(nb::module_& m) {
       "Names of the loops that this CPU can run, fastest first; the last is the scalar one.");
 
   nb::class_<Plan>(m, "Plan", "A plan of kernels/plan.h; edgevision.preprocess.Plan is how to use it.")
-      .def(nb::new_(&make_plan), nb::kw_only(), "size"_a, "fit"_a, "filter"_a, "color"_a, "mean"_a,
-           "std"_a, "pad_value"_a, "crop_ratio"_a, "layout"_a, "dtype"_a, "frame"_a, "format"_a, "encoding"_a,
+      .def(nb::new_(&make_plan), nb::kw_only(), "size"_a, "placement"_a, "filter"_a, "color"_a, "mean"_a,
+           "std"_a, "pad_value"_a, "layout"_a, "dtype"_a, "frame"_a, "format"_a, "encoding"_a,
            "region"_a, "loops"_a = "")
       .def(
           "run",
@@ -275,11 +272,6 @@ void bind_preprocess(nb::module_& m) {
           },
           "out"_a.none(), "Write the pad into `out`, and give its address.")
       .def_prop_ro("loops", [](const Plan& plan) { return std::string(plan.loops().name); })
-      .def_prop_ro("placement",
-                   [](const Plan& plan) {
-                     const Placement& at = plan.placement();
-                     return nb::make_tuple(at.height, at.width, at.top, at.left);
-                   })
       .def_prop_ro("rows", [](const Plan& plan) { return axis_tables(plan.job().rows); })
       .def_prop_ro("columns", [](const Plan& plan) { return axis_tables(plan.job().columns); });
 

@@ -34,9 +34,6 @@ void check_spec(const Spec& spec) {
   if (!(spec.pad_value >= 0.0 && spec.pad_value <= 255.0)) {
     fail("expected a pad value within 0…255, got " + std::to_string(spec.pad_value));
   }
-  if (!(spec.crop_ratio >= 0.1 && spec.crop_ratio <= 1.0)) {
-    fail("expected a crop ratio within 0.1…1, got " + std::to_string(spec.crop_ratio));
-  }
 }
 
 void check_source(const Source& s) {
@@ -56,22 +53,18 @@ void check_source(const Source& s) {
   }
 }
 
-// std::nearbyint: halves to even, as Python's round.
-int64_t rounded(double value) { return static_cast<int64_t>(std::nearbyint(value)); }
-
-Placement place(const Spec& spec, int32_t height, int32_t width) {
-  const double ratio_y = static_cast<double>(spec.height) / height, ratio_x = static_cast<double>(spec.width) / width;
-  if (spec.fit == Fit::stretch) return {spec.height, spec.width, 0, 0};
-  if (spec.fit == Fit::letterbox) {
-    const double scale = std::min(ratio_y, ratio_x);
-    const int64_t h = std::clamp<int64_t>(rounded(height * scale), 1, spec.height);
-    const int64_t w = std::clamp<int64_t>(rounded(width * scale), 1, spec.width);
-    return {h, w, (spec.height - h) / 2, (spec.width - w) / 2};
+void check_axis(const char* axis, int64_t resized, int64_t at, int32_t target) {
+  if (resized >= 1 && resized <= kMaxResizedSide && at >= std::min<int64_t>(0, target - resized) &&
+      at <= std::max<int64_t>(0, target - resized)) {
+    return;
   }
-  const double scale = std::max(ratio_y, ratio_x) / spec.crop_ratio;
-  const int64_t h = std::max<int64_t>(rounded(height * scale), spec.height);
-  const int64_t w = std::max<int64_t>(rounded(width * scale), spec.width);
-  return {h, w, -((h - spec.height) / 2), -((w - spec.width) / 2)};
+  fail(std::string("expected a placement whose ") + axis + " lie inside the tensor's " + std::to_string(target) +
+       " or cover them, got " + std::to_string(resized) + " at " + std::to_string(at));
+}
+
+void check_placement(const Spec& spec, const Placement& at) {
+  check_axis("rows", at.height, at.top, spec.height);
+  check_axis("columns", at.width, at.left, spec.width);
 }
 
 AxisGeometry visible(int32_t source, int64_t resized, int64_t at, int32_t target, int32_t offset) {
@@ -158,10 +151,10 @@ PlaneShape plane_shape(const Source& s, int32_t index) {
   return {0, 0};
 }
 
-Plan::Plan(const Spec& spec, const Source& source, const Loops& loops)
+Plan::Plan(const Spec& spec, const Source& source, const Placement& placement, const Loops& loops)
     : spec_((check_spec(spec), spec)),
       source_((check_source(source), source)),
-      placement_(place(spec, source.region_height, source.region_width)),
+      placement_((check_placement(spec, placement), placement)),
       loops_(loops),
       rows_(visible(source.region_height, placement_.height, placement_.top, spec.height, source.y), spec.filter),
       columns_(visible(source.region_width, placement_.width, placement_.left, spec.width, source.x), spec.filter) {

@@ -12,21 +12,21 @@
 
 namespace edgevision {
 
-enum class Fit : int32_t { stretch, letterbox, crop };
 enum class Color : int32_t { rgb, bgr, gray };
 enum class Encoding : int32_t { bt601_limited, bt601_full, bt709_limited, bt709_full };
 
 constexpr int32_t kMaxTensorSide = 8192;
 constexpr int32_t kMaxFrameSide = 65535;
+constexpr int64_t kMaxResizedSide = int64_t{1} << 33;  // a crop of the flattest frame into the largest tensor: 5.4e9
 
-// How a frame becomes a tensor; edgevision/preprocess/spec.py says what each field means.
+// How a frame becomes a tensor; edgevision/preprocess/spec.py says what each field means. Where the picture lies in it is
+// a Placement: fit, crop ratio and rounding are done with then.
 struct Spec {
   int32_t height, width;
-  Fit fit;
   Filter filter;
   Color color;
   double mean[3], std[3];  // the first only for Color::gray
-  double pad_value, crop_ratio;
+  double pad_value;
   Layout layout;
   Dtype dtype;
 };
@@ -39,7 +39,8 @@ struct Source {
   int32_t x, y, region_width, region_height;
 };
 
-// Where the resized picture lies in the tensor; top and left are negative where the tensor cuts it off.
+// Where the resized picture lies in the tensor; top and left are negative where the tensor cuts it off. Along each axis it
+// lies inside the tensor or covers it. edgevision/preprocess/geometry.py works it out.
 struct Placement {
   int64_t height, width, top, left;
 };
@@ -73,11 +74,10 @@ size_t copied_rows_bytes(const Source& source);
 class Plan {
  public:
   // Throws InvalidArgument for values that make no tensor.
-  Plan(const Spec& spec, const Source& source, const Loops& loops);
+  Plan(const Spec& spec, const Source& source, const Placement& placement, const Loops& loops);
 
   const Spec& spec() const { return spec_; }
   const Source& source() const { return source_; }
-  const Placement& placement() const { return placement_; }
   const Loops& loops() const { return loops_; }
   int64_t out_bytes() const;
 

@@ -25,6 +25,7 @@ from edgevision.tasks.registry import find_task
 MANIFEST_ENTRY = "manifest.json"
 DIGEST_ENTRY = "manifest.sha256"
 MAX_GOLDEN_FRAMES = 64
+_LATER_PREPROCESS_KEYS = ("rounding",)  # a bundle without them means what was the only way before they came
 _ROUNDING = 1e-9  # points: what adding and dividing may have moved a drop
 
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -162,7 +163,7 @@ def _read_tuple(arguments: tuple[Any, ...], value: object, where: str) -> tuple[
 
 def _read_preprocess(value: object, where: str) -> PreprocessSpec:
     if isinstance(value, dict):  # a user's spec may leave keys out, a bundle's may not: defaults must not drift
-        names = [field.name for field in dataclasses.fields(PreprocessSpec)]
+        names = [field.name for field in dataclasses.fields(PreprocessSpec) if field.name not in _LATER_PREPROCESS_KEYS]
         if missing := [name for name in names if name not in value]:
             raise BundleError(f"{_below(where, missing[0])}: the key is missing")
     try:

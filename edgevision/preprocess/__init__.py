@@ -9,6 +9,7 @@ from edgevision.preprocess.spec import (
     Fit,
     Layout,
     PreprocessSpec,
+    Rounding,
     TensorDtype,
     preset,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "PreprocessSpec",
     "Preprocessor",
     "Region",
+    "Rounding",
     "TensorDtype",
     "make_plan",
     "preset",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.errors import InputError
-from edgevision.preprocess.spec import Filter, Fit, PreprocessSpec
+from edgevision.preprocess.spec import Filter, Fit, PreprocessSpec, Rounding
 
 
 class Region(NamedTuple):
@@ -69,26 +69,101 @@ def check_region(region: Sequence[int] | None, height: int, width: int) -> Regio
 
 
 def place(spec: PreprocessSpec, height: int, width: int) -> Placement:
-    """Place a picture of ``height``×``width`` pixels into the tensor of ``spec``.
+    """Place a picture of ``height``×``width`` pixels into the tensor of ``spec``, in the whole pixels of its ``rounding``.
 
-    ``stretch``: the picture fills the tensor. ``letterbox``: scaled by the smaller of the two ratios, each side rounded
-    (half to even) and at least 1 px, offset ``floor((target - size) / 2)``. ``crop``: scaled by the larger ratio divided
-    by ``crop_ratio``, each side rounded and at least the target's, offset ``-floor((size - target) / 2)``.
+    ``stretch``: the picture fills the tensor. ``letterbox``: it lies inside, and fills one side. ``crop``: it covers the
+    tensor, scaled so that the tighter side is the tensor's divided by ``crop_ratio``.
     """
-    ratio_y, ratio_x = spec.height / height, spec.width / width
     if spec.fit is Fit.STRETCH:
         return Placement(spec.height, spec.width, 0, 0)
-    if spec.fit is Fit.LETTERBOX:
-        scale = min(ratio_y, ratio_x)
-        resized_height = min(max(round(height * scale), 1), spec.height)
-        resized_width = min(max(round(width * scale), 1), spec.width)
-        top, left = (spec.height - resized_height) // 2, (spec.width - resized_width) // 2
-        return Placement(resized_height, resized_width, top, left)
-    scale = max(ratio_y, ratio_x) / spec.crop_ratio
+    return _RULES[spec.rounding, spec.fit](spec, height, width)
+
+
+def _edgevision_letterbox(spec: PreprocessSpec, height: int, width: int) -> Placement:
+    """Scaled by the smaller of the two ratios, each side rounded (half to even) and at least 1 px, offset
+    ``floor((target - size) / 2)``.
+
+    The same as ``LetterBox`` of Ultralytics 8.4.190 (ultralytics/data/augment.py, with its defaults ``auto=False``,
+    ``scaleup=True``, ``center=True``): sides ``max(round(side * r), 1)``, offsets ``round((target - size) / 2 - 0.1)``,
+    which rounds every half down.
+    """
+    scale = min(spec.height / height, spec.width / width)
+    resized_height = min(max(round(height * scale), 1), spec.height)
+    resized_width = min(max(round(width * scale), 1), spec.width)
+    top, left = (spec.height - resized_height) // 2, (spec.width - resized_width) // 2
+    return Placement(resized_height, resized_width, top, left)
+
+
+def _edgevision_crop(spec: PreprocessSpec, height: int, width: int) -> Placement:
+    """Scaled by the larger ratio divided by ``crop_ratio``, each side rounded (half to even) and at least the target's,
+    offset ``-floor((size - target) / 2)``."""
+    scale = max(spec.height / height, spec.width / width) / spec.crop_ratio
     resized_height = max(round(height * scale), spec.height)
     resized_width = max(round(width * scale), spec.width)
     top, left = (resized_height - spec.height) // 2, (resized_width - spec.width) // 2
     return Placement(resized_height, resized_width, -top, -left)
+
+
+def _torchvision_crop(spec: PreprocessSpec, height: int, width: int) -> Placement:
+    """``Resize(int)``: the shorter side is ``size``, the longer ``int(size * long / short)``; then ``CenterCrop``.
+
+    torchvision 0.29, transforms/functional.py ``_compute_resized_output_size``. ``size`` is ``target / crop_ratio``,
+    rounded to undo the division that made ``crop_ratio``. For a tensor that is not square torchvision has no such
+    transform; here the side that is tighter takes the part of the shorter one.
+    """
+    if spec.height * width >= spec.width * height:
+        resized_height = round(spec.height / spec.crop_ratio)
+        resized_width = int(resized_height * width / height)
+    else:
+        resized_width = round(spec.width / spec.crop_ratio)
+        resized_height = int(resized_width * height / width)
+    return _torchvision_center_crop(spec, resized_height, resized_width)
+
+
+def _timm_crop(spec: PreprocessSpec, height: int, width: int) -> Placement:
+    """timm's ``crop_mode="center"``; ``crop_ratio`` is its ``crop_pct``.
+
+    timm 1.0.31, data/transforms_factory.py ``transforms_imagenet_eval``: both sides to scale to are
+    ``floor(target / crop_pct)``. Where they are equal, it resizes as torchvision does; else ``ResizeKeepRatio``
+    (data/transforms.py) rounds both sides (half to even). Then torchvision's ``CenterCrop``.
+    """
+    scale_height = math.floor(spec.height / spec.crop_ratio)
+    scale_width = math.floor(spec.width / spec.crop_ratio)
+    if scale_height != scale_width:
+        ratio = min(height / scale_height, width / scale_width)
+        return _torchvision_center_crop(spec, round(height / ratio), round(width / ratio))
+    short = min(height, width)
+    return _torchvision_center_crop(spec, int(scale_height * height / short), int(scale_width * width / short))
+
+
+def _torchvision_center_crop(spec: PreprocessSpec, resized_height: int, resized_width: int) -> Placement:
+    """torchvision 0.29, transforms/functional.py ``center_crop``: offset ``round((size - target) / 2)``, half to even."""
+    top = round((resized_height - spec.height) / 2)
+    left = round((resized_width - spec.width) / 2)
+    return Placement(resized_height, resized_width, -top, -left)
+
+
+def _pillow_letterbox(spec: PreprocessSpec, height: int, width: int) -> Placement:
+    """Pillow 13.0, ImageOps.py ``contain`` and ``pad``: the other side is ``round(side / other * target)``, the offset
+    ``round((target - size) * 0.5)``, both half to even. At least 1 px, where Pillow would give an empty picture."""
+    resized_height, resized_width = spec.height, spec.width
+    if width / height > spec.width / spec.height:
+        resized_height = max(round(height / width * spec.width), 1)
+    elif width / height < spec.width / spec.height:
+        resized_width = max(round(width / height * spec.height), 1)
+    top = round((spec.height - resized_height) * 0.5)
+    left = round((spec.width - resized_width) * 0.5)
+    return Placement(resized_height, resized_width, top, left)
+
+
+_RULES: dict[tuple[Rounding, Fit], Callable[[PreprocessSpec, int, int], Placement]] = {
+    (Rounding.EDGEVISION, Fit.LETTERBOX): _edgevision_letterbox,
+    (Rounding.EDGEVISION, Fit.CROP): _edgevision_crop,
+    (Rounding.TORCHVISION, Fit.CROP): _torchvision_crop,
+    (Rounding.TIMM, Fit.CROP): _timm_crop,
+    (Rounding.PILLOW, Fit.LETTERBOX): _pillow_letterbox,
+    (Rounding.ULTRALYTICS, Fit.LETTERBOX): _edgevision_letterbox,
+}
 
 
 def taps(source: int, resized: int, filter: Filter, start: int = 0, count: int | None = None) -> Taps:

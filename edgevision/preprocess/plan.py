@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edgevision import _native
 from edgevision.errors import InputError
 from edgevision.frames import ColorEncoding, Frame, MemoryKind, PixelFormat, plane_shapes
-from edgevision.preprocess.geometry import Placement, Region, check_region
+from edgevision.preprocess.geometry import Placement, Region, check_region, place
 from edgevision.preprocess.spec import PreprocessSpec
 
 Tensor = npt.NDArray[np.generic]
@@ -124,15 +124,15 @@ def make_plan(
     """
     plane_shapes(format, height, width)  # raises for sizes the format cannot have
     area = check_region(region, height, width)
+    at = place(spec, area.height, area.width)
     native = _native.Plan(
         size=(spec.height, spec.width),
-        fit=spec.fit.value,
+        placement=(at.height, at.width, at.top, at.left),
         filter=spec.filter.value,
         color=spec.color.value,
         mean=spec.mean,
         std=spec.std,
         pad_value=spec.pad_value,
-        crop_ratio=spec.crop_ratio,
         layout=spec.layout.value,
         dtype=spec.dtype.value,
         frame=(height, width),
@@ -141,7 +141,7 @@ def make_plan(
         region=tuple(area),
         loops=loops,
     )
-    return Plan(spec, height, width, format, encoding, area, Placement(*native.placement), native.loops, native)
+    return Plan(spec, height, width, format, encoding, area, at, native.loops, native)
 
 
 def _plan_again(

@@ -28,6 +28,35 @@ class Filter(Enum):
     TRIANGLE = "triangle"
 
 
+class Rounding(Enum):
+    """Whose whole numbers the resized picture's sides and offsets are. ``geometry.place`` has each formula and its source.
+
+    ``EDGEVISION``: sides rounded, offsets rounded down. Of every spec that does not name one.
+    ``TORCHVISION``: ``Resize(int)`` and ``CenterCrop``. ``TIMM``: ``create_transform`` with ``crop_mode="center"``.
+    ``PILLOW``: ``ImageOps.pad``. ``ULTRALYTICS``: ``LetterBox``.
+    """
+
+    EDGEVISION = "edgevision"
+    TORCHVISION = "torchvision"
+    TIMM = "timm"
+    PILLOW = "pillow"
+    ULTRALYTICS = "ultralytics"
+
+    @property
+    def fits(self) -> tuple[Fit, ...]:
+        """The fits that it says something of. Of ``STRETCH`` all say the same: nothing is left to round."""
+        return _FITS[self]
+
+
+_FITS = {
+    Rounding.EDGEVISION: (Fit.STRETCH, Fit.LETTERBOX, Fit.CROP),
+    Rounding.TORCHVISION: (Fit.STRETCH, Fit.CROP),
+    Rounding.TIMM: (Fit.STRETCH, Fit.CROP),
+    Rounding.PILLOW: (Fit.STRETCH, Fit.LETTERBOX),
+    Rounding.ULTRALYTICS: (Fit.STRETCH, Fit.LETTERBOX),
+}
+
+
 class ColorOrder(Enum):
     """Channel order of the tensor. ``GRAY`` = BT.601 luma of the RGB samples, one channel."""
 
@@ -63,7 +92,8 @@ class PreprocessSpec:
 
     ``mean``, ``std`` and ``pad_value`` are in pixel units (0…255), one mean and std for each channel of ``color``, in
     its order: ``value = (pixel - mean) / std``. ``crop_ratio`` (fit ``crop`` only) is the share of the resized picture
-    that the centre cut keeps along the tighter side: 0.875 is "resize 256, crop 224".
+    that the centre cut keeps along the tighter side: 0.875 is "resize 256, crop 224". ``rounding`` says whose whole
+    pixels sides and offsets become.
     """
 
     height: int
@@ -77,6 +107,7 @@ class PreprocessSpec:
     crop_ratio: float = 1.0
     layout: Layout = Layout.NCHW
     dtype: TensorDtype = TensorDtype.FLOAT32
+    rounding: Rounding = Rounding.EDGEVISION  # of old files, which do not say it: it can never be another
 
     def __post_init__(self) -> None:
         for name, kind in _ENUMS.items():
@@ -109,6 +140,11 @@ class PreprocessSpec:
             raise InputError(f"preprocess crop_ratio is within 0.1…1, got {self.crop_ratio}")
         if self.crop_ratio != 1 and self.fit is not Fit.CROP:
             raise InputError(f"preprocess crop_ratio belongs to fit 'crop', got fit '{self.fit.value}'")
+        if self.fit not in self.rounding.fits:
+            raise InputError(
+                f"preprocess rounding '{self.rounding.value}' goes with fit {[fit.value for fit in self.rounding.fits]}, "
+                f"got fit '{self.fit.value}'"
+            )
 
     @property
     def tensor_shape(self) -> tuple[int, int, int]:
@@ -144,7 +180,7 @@ class PreprocessSpec:
             raise InputError(f"a preprocess spec is a JSON object, got {type(data).__name__}")
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(data) - known):
-            raise InputError(f"unknown preprocess keys {unknown}; the keys are {sorted(known)}")
+            raise InputError(f"unknown preprocess keys {unknown}; the keys are {sorted(known)}{_OF_A_NEWER_VERSION}")
         if missing := sorted({"height", "width", "mean", "std"} - set(data)):
             raise InputError(f"preprocess keys {missing} are missing; they are never guessed")
         values = dict(data)
@@ -154,7 +190,7 @@ class PreprocessSpec:
                     values[name] = kind(values[name])
                 except ValueError:
                     raise InputError(
-                        f"preprocess {name} is one of {[m.value for m in kind]}, got {values[name]!r}"
+                        f"preprocess {name} is one of {[m.value for m in kind]}, got {values[name]!r}{_OF_A_NEWER_VERSION}"
                     ) from None
         for name in ("mean", "std"):
             if not isinstance(values[name], (list, tuple)) or not all(_is_number(v) for v in values[name]):
@@ -170,8 +206,9 @@ class PreprocessSpec:
 
 MAX_SIDE_PX = 8192
 _ENUMS: dict[str, type[Enum]] = {
-    "fit": Fit, "filter": Filter, "color": ColorOrder, "layout": Layout, "dtype": TensorDtype,
+    "fit": Fit, "filter": Filter, "color": ColorOrder, "layout": Layout, "dtype": TensorDtype, "rounding": Rounding,
 }  # fmt: skip
+_OF_A_NEWER_VERSION = "; if a newer EdgeVision wrote it, run: pip install --upgrade edgevision"
 
 
 def _is_number(value: object) -> bool:
@@ -186,7 +223,7 @@ def preset(name: str, height: int = 224, width: int = 224) -> PreprocessSpec:
     if name == "imagenet":  # torchvision.transforms.v2 ImageClassification: resize 256 antialiased, crop 224
         return PreprocessSpec(
             height, width, Fit.CROP, Filter.TRIANGLE, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375),
-            crop_ratio=0.875,
+            crop_ratio=0.875, rounding=Rounding.TORCHVISION,
         )  # fmt: skip
     if name == "lite":  # tensorflow/tpu efficientnet/lite: mean 127, std 128
         return PreprocessSpec(height, width, mean=(127.0,) * 3, std=(128.0,) * 3)

@@ -10,6 +10,7 @@ import pytest
 from edgevision.bundle.manifest import Entry, Manifest
 from edgevision.bundle.schema import manifest_json, parse_manifest, read_manifest
 from edgevision.errors import BundleError, InputError
+from edgevision.preprocess import Rounding
 from edgevision.tasks import registry
 from edgevision.tasks.registry import TaskType, make_task, register_task
 
@@ -63,6 +64,10 @@ def test_keys_with_a_default_may_be_missing(data, path):
     parse_manifest(put(data, path, DELETE))
 
 
+def test_a_bundle_from_before_rounding_had_names_keeps_ours(data):
+    assert parse_manifest(put(data, "preprocess>rounding", DELETE)).preprocess.rounding is Rounding.EDGEVISION
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
@@ -106,6 +111,8 @@ def test_keys_with_a_default_may_be_missing(data, path):
         ("source", [], "source: expected an object"),
         ("preprocess", None, "preprocess: a preprocess spec is a JSON object"),
         ("preprocess>fit", "zoom", "preprocess: preprocess fit is one of"),
+        ("preprocess>rounding", "keras", "preprocess: preprocess rounding is one of .*newer EdgeVision"),
+        ("preprocess>resampling", 1, "preprocess: unknown preprocess keys .*newer EdgeVision"),
         ("preprocess>fit", [], "preprocess: preprocess fit is one of|expected a preprocess spec"),
         ("preprocess>height", 0, "preprocess: preprocess height"),
         ("preprocess>std", [1, 1, 0], "preprocess: preprocess std"),

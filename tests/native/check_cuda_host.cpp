@@ -46,7 +46,7 @@ int compare(int32_t plans, uint64_t seed) {
     Random random(seed * 1000003u + static_cast<uint64_t>(i));
     const Case c = random_case(random);
     const Picture picture = random_picture(random, c.source);
-    const Plan plan(c.spec, c.source, scalar);
+    const Plan plan(c.spec, c.source, c.placement, scalar);
     const auto size = static_cast<size_t>(plan.out_bytes());
     const std::vector<uint8_t> expected = run_between_sentinels(
         size, [&](uint8_t* out) { plan.run_rows(picture.planes, out, false, 0, c.spec.height); });

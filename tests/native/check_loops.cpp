@@ -34,9 +34,9 @@ int compare(int32_t plans, uint64_t seed) {
     const Case c = random_case(random);
     const Picture picture = random_picture(random, c.source);
     const int32_t split = random.whole(0, c.spec.height);
-    const std::vector<uint8_t> expected = run_guarded(Plan(c.spec, c.source, scalar), picture.planes, 0, false);
+    const std::vector<uint8_t> expected = run_guarded(Plan(c.spec, c.source, c.placement, scalar), picture.planes, 0, false);
     for (const Loops* loops : available_loops()) {
-      const std::vector<uint8_t> got = run_guarded(Plan(c.spec, c.source, *loops), picture.planes, split, i % 2 == 0);
+      const std::vector<uint8_t> got = run_guarded(Plan(c.spec, c.source, c.placement, *loops), picture.planes, split, i % 2 == 0);
       if (got == expected && !got.empty()) continue;
       size_t at = 0;
       while (at < got.size() && got[at] == expected[at]) ++at;
@@ -58,7 +58,7 @@ int digest(int32_t plans) {
     Random random(static_cast<uint64_t>(i));
     const Case c = random_case(random);
     const Picture picture = random_picture(random, c.source);
-    for (const uint8_t byte : run_guarded(Plan(c.spec, c.source, *find_loops("scalar")), picture.planes, 0, false)) {
+    for (const uint8_t byte : run_guarded(Plan(c.spec, c.source, c.placement, *find_loops("scalar")), picture.planes, 0, false)) {
       hash = (hash ^ byte) * 1099511628211u;
     }
   }

@@ -55,13 +55,11 @@ Spec fuzzed_spec(FuzzedDataProvider& bytes) {
   Spec s{};
   s.height = side(bytes, kMaxTensorSide);
   s.width = side(bytes, kMaxTensorSide);
-  s.fit = one_of(bytes, Fit::crop);
   s.filter = one_of(bytes, Filter::triangle);
   s.color = one_of(bytes, Color::gray);
   for (double& mean : s.mean) mean = number(bytes, -300.0, 300.0);
   for (double& std : s.std) std = number(bytes, 0.0, 300.0);
   s.pad_value = number(bytes, 0.0, 255.0);
-  s.crop_ratio = number(bytes, 0.1, 1.0);
   s.layout = one_of(bytes, Layout::nhwc);
   s.dtype = one_of(bytes, Dtype::int8);
   return s;
@@ -92,6 +90,33 @@ Source fuzzed_source(FuzzedDataProvider& bytes) {
     s.region_width = side(bytes, kMaxFrameSide);
   }
   return s;
+}
+
+// One axis of a placement: nonsense, or inside the tensor, or over its edges.
+void fuzzed_axis(FuzzedDataProvider& bytes, int32_t target, int64_t& resized, int64_t& at) {
+  const auto range = [&](int64_t low, int64_t high) {
+    return bytes.ConsumeIntegralInRange<int64_t>(std::min(low, high), std::max(low, high));
+  };
+  switch (bytes.ConsumeIntegralInRange<int32_t>(0, 7)) {
+    case 0: resized = bytes.ConsumeIntegral<int64_t>(); break;
+    case 1: resized = range(kMaxResizedSide - 2, kMaxResizedSide + 1); break;
+    case 2: resized = range(1, kMaxResizedSide); break;
+    case 3: resized = range(1, target); break;
+    case 4: resized = range(target, int64_t{target} * 4); break;
+    default: resized = target;
+  }
+  if (resized < 0 || resized > 2 * kMaxResizedSide || bytes.ConsumeIntegralInRange<int32_t>(0, 7) == 0) {
+    at = bytes.ConsumeIntegral<int64_t>();
+  } else {
+    at = range(0, target - resized);
+  }
+}
+
+Placement fuzzed_placement(FuzzedDataProvider& bytes, const Spec& spec) {
+  Placement placement{};
+  fuzzed_axis(bytes, spec.height, placement.height, placement.top);
+  fuzzed_axis(bytes, spec.width, placement.width, placement.left);
+  return placement;
 }
 
 // What every loop takes for granted of an axis that covers pixels begin … begin + size - 1 of the frame.
@@ -167,7 +192,7 @@ bool is_small(const Plan& plan) {
   return plane_total <= 1 << 16 && plan.out_bytes() <= 1 << 16 && samples <= 1 << 16;
 }
 
-void compare(const Plan& plan, FuzzedDataProvider& bytes) {
+void compare(const Plan& plan, const Placement& placement, FuzzedDataProvider& bytes) {
   std::vector<std::unique_ptr<uint8_t[]>> blocks;  // each of its own size to the byte
   Planes planes{};
   uint32_t noise = bytes.ConsumeIntegral<uint32_t>();
@@ -189,7 +214,7 @@ void compare(const Plan& plan, FuzzedDataProvider& bytes) {
   // Filled with different bytes: one that neither writes is a difference.
   const auto size = static_cast<size_t>(plan.out_bytes());
   std::vector<uint8_t> expected(size, 0x5a), got(size, 0xa5);
-  Plan(plan.spec(), plan.source(), *find_loops("scalar")).run_rows(planes, expected.data(), false, 0, height);
+  Plan(plan.spec(), plan.source(), placement, *find_loops("scalar")).run_rows(planes, expected.data(), false, 0, height);
   plan.run_rows(planes, got.data(), false, split, height);
   plan.run_rows(planes, got.data(), false, 0, split);
   expect(got == expected, "the fastest loops give what the scalar ones give");
@@ -201,13 +226,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   FuzzedDataProvider bytes(data, size);
   const Spec spec = fuzzed_spec(bytes);
   const Source source = fuzzed_source(bytes);
+  const Placement placement = fuzzed_placement(bytes, spec);
   std::unique_ptr<const Plan> plan;
   try {
-    plan = std::make_unique<Plan>(spec, source, *available_loops().front());
+    plan = std::make_unique<Plan>(spec, source, placement, *available_loops().front());
   } catch (const InvalidArgument&) {
     return 0;
   }
   check_plan(*plan);
-  if (is_small(*plan)) compare(*plan, bytes);
+  if (is_small(*plan)) compare(*plan, placement, bytes);
   return 0;
 }

@@ -34,7 +34,18 @@ class Random {
 struct Case {
   Spec spec;
   Source source;
+  Placement placement;
 };
+
+// One axis of a placement: as long as the tensor, inside it, or over its edges, now and then by far.
+inline void random_axis(Random& random, int32_t target, int64_t& resized, int64_t& at) {
+  const int32_t kind = random.whole(0, 2);
+  resized = target;
+  if (kind == 1) resized = random.whole(1, target);
+  if (kind == 2) resized = random.whole(target, target * (random.whole(0, 9) == 0 ? 200 : 3));
+  const auto room = static_cast<int32_t>(target - resized);
+  at = room >= 0 ? random.whole(0, room) : random.whole(room, 0);
+}
 
 inline Case random_case(Random& random) {
   Case c{};
@@ -42,7 +53,6 @@ inline Case random_case(Random& random) {
   const int32_t largest = random.whole(0, 9) == 0 ? 600 : 48;
   spec.height = random.whole(1, largest);
   spec.width = random.whole(1, largest);
-  spec.fit = static_cast<Fit>(random.whole(0, 2));
   spec.filter = static_cast<Filter>(random.whole(0, 1));
   spec.color = static_cast<Color>(random.whole(0, 2));
   for (int i = 0; i < 3; ++i) {
@@ -50,7 +60,6 @@ inline Case random_case(Random& random) {
     spec.std[i] = random.coin() ? 1.0 : random.real(0.3, 255);
   }
   spec.pad_value = random.whole(0, 255);
-  spec.crop_ratio = spec.fit == Fit::crop ? random.real(0.3, 1) : 1.0;
   spec.layout = static_cast<Layout>(random.whole(0, 1));
   spec.dtype = static_cast<Dtype>(random.whole(0, 3));
 
@@ -74,6 +83,8 @@ inline Case random_case(Random& random) {
   source.x = random.coin() ? source.width - source.region_width : random.whole(0, source.width - source.region_width);
   source.y = random.coin() ? source.height - source.region_height
                            : random.whole(0, source.height - source.region_height);
+  random_axis(random, spec.height, c.placement.height, c.placement.top);
+  random_axis(random, spec.width, c.placement.width, c.placement.left);
   return c;
 }
 
@@ -115,10 +126,12 @@ std::vector<uint8_t> run_between_sentinels(size_t size, Run run) {
 inline void describe(const Case& c) {
   const Spec& s = c.spec;
   const Source& f = c.source;
+  const Placement& at = c.placement;
   std::fprintf(stderr,
-               "tensor %dx%d fit %d filter %d color %d layout %d dtype %d, frame %dx%d format %d encoding "
-               "%d region %d,%d %dx%d\n",
-               s.height, s.width, int(s.fit), int(s.filter), int(s.color), int(s.layout), int(s.dtype),
+               "tensor %dx%d picture %lldx%lld at %lld,%lld filter %d color %d layout %d dtype %d, frame %dx%d format %d "
+               "encoding %d region %d,%d %dx%d\n",
+               s.height, s.width, static_cast<long long>(at.height), static_cast<long long>(at.width),
+               static_cast<long long>(at.top), static_cast<long long>(at.left), int(s.filter), int(s.color), int(s.layout), int(s.dtype),
                f.height, f.width, int(f.format), int(f.encoding), f.x, f.y, f.region_width, f.region_height);
 }
 

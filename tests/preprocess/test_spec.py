@@ -53,7 +53,9 @@ def test_every_option_survives_json() -> None:
         ({"pad_value": "114"}, "pad_value"),
         ({"crop_ratio": 0.875}, "crop"),
         ({"fit": "crop", "crop_ratio": 2}, "crop_ratio"),
-        ({"interpolation": 2}, "interpolation"),
+        ({"interpolation": 2}, "interpolation.*newer EdgeVision.*pip install --upgrade"),
+        ({"rounding": "keras"}, "torchvision.*got 'keras'; if a newer EdgeVision wrote it.*pip install --upgrade"),
+        ({"fit": "letterbox", "rounding": "torchvision"}, "goes with fit"),
     ],
 )
 def test_bad_values_are_named(change: dict[str, Any], message: str) -> None:

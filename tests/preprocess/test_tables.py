@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from edgevision import _native
+from edgevision.errors import InputError
 from edgevision.frames import ColorEncoding, PixelFormat
 from edgevision.preprocess import Filter, Fit, PreprocessSpec, make_plan
-from edgevision.preprocess.geometry import Placement, Taps, place, taps
+from edgevision.preprocess.geometry import Taps, place, taps
 
 
 def dense(axis: Taps | _native.AxisTables, length: int, offset: int = 0) -> np.ndarray:
@@ -72,7 +73,6 @@ def test_tables_are_the_taps_of_the_reference(seed: int) -> None:
     )
     at = place(spec, region_height, region_width)
     assert plan.placement == at
-    assert isinstance(plan.placement, Placement)
 
     for native, source, resized, cut, target, offset in (
         (plan.native.rows, region_height, at.height, max(-at.top, 0), spec.height, y),
@@ -89,3 +89,23 @@ def test_tables_are_the_taps_of_the_reference(seed: int) -> None:
 def test_bilinear_reads_one_pixel_where_no_other_has_weight(source: int, target: int, rows: int) -> None:
     plan = make_plan(PreprocessSpec(target, target), source, source)
     assert plan.native.rows["taps"] == plan.native.columns["taps"] == rows
+
+
+@pytest.mark.parametrize(
+    ("placement", "message"),
+    [
+        ((0, 8, 0, 0), "rows lie inside"),
+        ((8, 2**33 + 1, 0, 0), "columns lie inside"),
+        ((4, 8, 5, 0), "rows lie inside the tensor's 8 or cover them, got 4 at 5"),
+        ((4, 8, -1, 0), "rows lie inside"),
+        ((8, 12, 0, -5), "columns lie inside"),
+        ((8, 12, 0, 1), "columns lie inside"),
+        ((8, 8, 0, -(2**63)), "columns lie inside"),
+    ],
+)
+def test_a_placement_that_would_write_outside_is_refused(placement: tuple[int, int, int, int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        _native.Plan(
+            size=(8, 8), placement=placement, filter="triangle", color="gray", mean=(0.0,), std=(1.0,), pad_value=0.0,
+            layout="nchw", dtype="uint8", frame=(16, 16), format="gray", encoding="bt601-full", region=(0, 0, 16, 16),
+        )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 
 from edgevision.errors import InputError
 from edgevision.frames import Frame
-from edgevision.preprocess import Filter, Fit, Preprocessor, PreprocessSpec
+from edgevision.preprocess import Filter, Fit, Preprocessor, PreprocessSpec, Rounding
 from edgevision.preprocess.geometry import Placement, Region
 from edgevision.runtime.preparation import view_of
 from edgevision.tasks import FrameId, Label, OutputRole, TaskSpec, View
@@ -158,6 +158,9 @@ def ends(spec, height, width):
         PreprocessSpec(192, 320, Fit.STRETCH),
         PreprocessSpec(224, 224, Fit.CROP, crop_ratio=0.875),
         PreprocessSpec(320, 192, Fit.CROP),
+        PreprocessSpec(224, 224, Fit.CROP, crop_ratio=0.875, rounding=Rounding.TORCHVISION),
+        PreprocessSpec(224, 224, Fit.CROP, crop_ratio=0.875, rounding=Rounding.TIMM),
+        PreprocessSpec(97, 160, Fit.LETTERBOX, rounding=Rounding.PILLOW),
     ],
     ids=lambda spec: f"{spec.fit.value}-{spec.height}x{spec.width}",
 )  # fmt: skip
