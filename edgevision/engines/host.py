@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.engines.base import Engine, EngineOptions, Slot
+from edgevision.engines.guard import engine_errors
 from edgevision.errors import EngineError
 from edgevision.tensors import TensorInfo
 
@@ -59,6 +60,7 @@ class HostEngine(Engine):
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self._fixed_batch = _fixed_batch(self.inputs + self.outputs)
+        self.check_batch: Callable[[int], None] = lambda batch: None  # refuses sizes that the graph must not run with
         self._closed = False
         self._lock = threading.Lock()
         self._worker: ThreadPoolExecutor | None = None
@@ -82,9 +84,14 @@ class HostEngine(Engine):
                 f"the graph was exported for batches of exactly {self._fixed_batch}, asked for {batch}; "
                 "export it with a dynamic batch axis"
             )
-        made = tuple(
-            HostSlot(batch, _arrays(self.inputs, batch), _arrays(self.outputs, batch), owner=self) for _ in range(count)
-        )
+        self.check_batch(batch)
+        with engine_errors(
+            lambda error: EngineError(f"no memory for {count} slots of {batch} items: {one_line(error)}")
+        ):
+            made = tuple(
+                HostSlot(batch, _arrays(self.inputs, batch), _arrays(self.outputs, batch), owner=self)
+                for _ in range(count)
+            )
         self._slots.update(made)
         return made
 
@@ -123,7 +130,9 @@ class HostEngine(Engine):
             raise EngineError(f"n_valid is within 1…{slot.batch} for this slot, got {n}")
         launch = slot.prepared.get(n)
         if launch is None:
-            launch = slot.prepared[n] = self._prepare(slot, n)
+            with engine_errors(lambda error: EngineError(f"{self.name} cannot prepare {n} items: {one_line(error)}")):
+                self.check_batch(n)
+                launch = slot.prepared[n] = self._prepare(slot, n)
         return launch
 
     def _call(self, launch: Launch) -> None:

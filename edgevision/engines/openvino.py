@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from edgevision.engines.base import EngineOptions, Layer
-from edgevision.engines.host import MOVES, HostEngine, HostSlot, Launch, check_static, load_error
+from edgevision.engines.guard import engine_errors
+from edgevision.engines.host import MOVES, HostEngine, HostSlot, Launch, check_static, load_error, one_line
 from edgevision.errors import EngineError, MissingExtraError
 from edgevision.tensors import TensorInfo
 
@@ -45,7 +46,9 @@ class OpenVinoEngine(HostEngine):
             )
             inputs = [_tensor_info(port) for port in self._model.inputs]
             outputs = [_tensor_info(port) for port in self._model.outputs]
-        except RuntimeError as error:
+        except EngineError:
+            raise
+        except Exception as error:  # RuntimeError, UnicodeDecodeError of a name, …
             raise load_error("openvino", error) from error
         super().__init__("openvino", version, options, inputs, outputs)
         self._compile(self._fixed_batch or 1)  # a graph that cannot be compiled is found now
@@ -79,7 +82,7 @@ class OpenVinoEngine(HostEngine):
                     model = model.clone()
                     model.reshape({port: [batch, *list(port.get_partial_shape())[1:]] for port in model.inputs})
                 compiled = self._core.compile_model(model, "CPU", self._config)
-            except RuntimeError as error:
+            except Exception as error:
                 raise load_error("openvino", error) from error
             for port in compiled.outputs:
                 if not port.get_shape() or port.get_shape()[0] != batch:
@@ -110,8 +113,9 @@ class OpenVinoEngine(HostEngine):
     def layers(self) -> tuple[Layer, ...]:
         """From the graph OpenVINO executes: the run-time precision it wrote at each layer."""
         self._check_open()
-        nodes = self._compile(self._fixed_batch or 1).get_runtime_model().get_ordered_ops()
-        return tuple(layer for node in nodes if (layer := _layer(node)))
+        with engine_errors(lambda error: EngineError(f"openvino does not tell its layers: {one_line(error)}")):
+            nodes = self._compile(self._fixed_batch or 1).get_runtime_model().get_ordered_ops()
+            return tuple(layer for node in nodes if (layer := _layer(node)))
 
     def _release(self) -> None:
         self._compiled.clear()
