@@ -594,6 +594,8 @@ _RULES: dict[str, Rule] = {
     "Transpose": _transpose, "Unsqueeze": _unsqueeze, "Upsample": _upsample,
 }  # fmt: skip
 
+OPERATORS = frozenset(_RULES)  # those that are run
+
 
 # ---- values ----
 

@@ -460,3 +460,11 @@ def test_shapes_are_those_that_onnx_runtime_makes(name):
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     (real,) = session.run(["output"], {"input": np.random.default_rng(0).random(PICTURE, np.float32)})
     assert check_graph(data).shapes(PICTURE[0])["output"] == real.shape
+
+
+def test_the_page_lists_the_operators_that_are_run():
+    from edgevision.engines.graph_shapes import OPERATORS as RUN
+
+    page = (DATA.parents[1] / "docs" / "bundle.md").read_text(encoding="utf-8")
+    listed = page.split("by their ONNX names:")[1].split("An engine that takes")[0].replace("`", "").strip(" .\n")
+    assert listed.replace("\n", " ").split(", ") == sorted(RUN)
