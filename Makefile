@@ -5,13 +5,17 @@ LEAN   := build/lean-venv
 PIP    := -m pip --disable-pip-version-check install --quiet --constraint tests/constraints.txt
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard kernels/* kernels/*/*) tests/constraints.txt
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test test-oldest test-newest lint docs clean
 demo: $(VENV)/.demo
 	$(VENV)/bin/edgevision demo
 
 test: $(VENV)/.dev $(LEAN)/.done lint
 	$(LEAN)/bin/python -m pytest tests/lean
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+# The runtime with the oldest dependencies on the oldest Python, and with the newest on the newest, where they are installed.
+test-oldest test-newest: test-%:
+	.ci/runtime-versions $*
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -169,13 +170,11 @@ def _silent_opencv() -> Iterator[None]:
 
     The level belongs to the process. The first thread in saves it and the last one out puts it back.
     """
-    import cv2
-
     global _log_level, _log_users  # noqa: PLW0603
-    log = cv2.utils.logging
+    set_level = _opencv_log_level_setter()
     with _log_lock:
         if _log_users == 0:
-            _log_level = log.setLogLevel(log.LOG_LEVEL_SILENT)
+            _log_level = set_level(_OPENCV_SILENT)
         _log_users += 1
     try:
         yield
@@ -183,4 +182,18 @@ def _silent_opencv() -> Iterator[None]:
         with _log_lock:
             _log_users -= 1
             if _log_users == 0:
-                log.setLogLevel(_log_level)
+                set_level(_log_level)
+
+
+_OPENCV_SILENT = 0  # cv::utils::logging::LOG_LEVEL_SILENT
+
+
+def _opencv_log_level_setter() -> Callable[[int], int]:
+    """OpenCV's function that sets the log level and gives back the one before: in ``cv2.utils.logging`` since 4.13, in
+    ``cv2`` itself before. Some builds have neither: their log stays as it is."""
+    import cv2
+
+    for place in (getattr(cv2.utils, "logging", None), cv2):
+        if setter := getattr(place, "setLogLevel", None):
+            return cast("Callable[[int], int]", setter)
+    return lambda level: level

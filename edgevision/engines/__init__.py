@@ -6,6 +6,9 @@ import importlib.util
 from pathlib import Path
 
 from edgevision.engines.base import Engine, EngineOptions, Slot
+from edgevision.engines.graph_check import CheckedGraph, check_graph
+from edgevision.engines.guard import engine_errors, time_limit_s, within
+from edgevision.engines.host import HostEngine, load_error
 from edgevision.errors import EngineError, MissingExtraError
 
 __all__ = ["ENGINES", "Engine", "EngineOptions", "Slot", "available_engines", "open_engine"]
@@ -28,8 +31,12 @@ def available_engines() -> dict[str, str]:
 def open_engine(name: str, graph: bytes | Path, options: EngineOptions | None = None) -> Engine:
     """Load an ONNX graph, given as bytes or as the path of a file, into an engine. TensorRT takes its own engines too.
 
+    The graph is read first, and refused where it names other files, has loops, or would cost more than any recogniser
+    (``graph_check``). An engine that takes longer over it than ``EDGEVISION_ENGINE_TIMEOUT`` seconds (120; 0 = no limit)
+    is not waited for; TensorRT, which builds for minutes, always is.
+
     Raises MissingExtraError when the engine is not installed, EngineError when the engine is unknown, or refuses the
-    graph or the options.
+    graph or the options, or the graph is refused.
 
     >>> with open_engine("onnxruntime", Path("model.onnx"), EngineOptions(threads=2)) as engine:  # doctest: +SKIP
     ...     (slot,) = engine.slots(batch=1)
@@ -47,14 +54,33 @@ def open_engine(name: str, graph: bytes | Path, options: EngineOptions | None = 
     version = available_engines().get(name)
     if version is None:
         raise MissingExtraError(name, ENGINES[name] or "", f"running on {name}")
+    with engine_errors(lambda error: load_error(name, error)):
+        data = graph if isinstance(graph, bytes) else graph.read_bytes()
+        if name in ("tensorrt", "tensorrt-rtx"):
+            from edgevision.engines.tensorrt import TensorRtEngine, is_engine_file
+
+            if not is_engine_file(data):
+                checked_for(name, data)
+            return TensorRtEngine(data, options, version, kind=name)
+        checked = checked_for(name, data)
+        engine = within(time_limit_s(), name, lambda: _open_host_engine(name, data, options, version))
+        engine.check_batch = checked.check
+        return engine
+
+
+def checked_for(engine: str, graph: bytes) -> CheckedGraph:
+    """The graph, checked before the engine sees it. Raises EngineError, which names both."""
+    try:
+        return check_graph(graph)
+    except EngineError as error:
+        raise EngineError(f"{engine} cannot load the graph: {error}") from error
+
+
+def _open_host_engine(name: str, graph: bytes, options: EngineOptions, version: str) -> HostEngine:
     if name == "onnxruntime":
         from edgevision.engines.onnxruntime import OnnxRuntimeEngine
 
         return OnnxRuntimeEngine(graph, options, version)
-    if name in ("tensorrt", "tensorrt-rtx"):
-        from edgevision.engines.tensorrt import TensorRtEngine
-
-        return TensorRtEngine(graph, options, version, kind=name)
     from edgevision.engines.openvino import OpenVinoEngine
 
     return OpenVinoEngine(graph, options, version)

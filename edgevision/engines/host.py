@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from edgevision.closing import CLOSE_TIMEOUT_S, never_free, tell_after_fork
 from edgevision.engines.base import Engine, EngineOptions, Slot
+from edgevision.engines.guard import engine_errors, raised_by_handler
 from edgevision.engines.worker import Worker
 from edgevision.errors import EngineError
 from edgevision.tensors import TensorInfo
@@ -23,8 +24,6 @@ HostArray = npt.NDArray[Any]
 Launch = Callable[[], object]  # runs prepared items once, in the calling thread
 
 ALIGNMENT_BYTES = 64  # a cache line, and the widest vector load; engines adopt such memory without a copy
-
-_PACKAGES = {"edgevision", "onnxruntime", "openvino"}  # whose functions call into an engine
 
 # Operators that only move or convert data: they do not count as layers that do arithmetic.
 MOVES = {
@@ -63,6 +62,7 @@ class HostEngine(Engine):
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self._fixed_batch = _fixed_batch(self.inputs + self.outputs)
+        self.check_batch: Callable[[int], None] = lambda batch: None  # refuses sizes that the graph must not run with
         self._closed = False
         self._lock = threading.RLock()  # a signal handler may close while its thread is submitting
         self._worker: Worker | None = None
@@ -87,9 +87,14 @@ class HostEngine(Engine):
                 f"the graph was exported for batches of exactly {self._fixed_batch}, asked for {batch}; "
                 "export it with a dynamic batch axis"
             )
-        made = tuple(
-            HostSlot(batch, _arrays(self.inputs, batch), _arrays(self.outputs, batch), owner=self) for _ in range(count)
-        )
+        self.check_batch(batch)
+        with engine_errors(
+            lambda error: EngineError(f"no memory for {count} slots of {batch} items: {one_line(error)}")
+        ):
+            made = tuple(
+                HostSlot(batch, _arrays(self.inputs, batch), _arrays(self.outputs, batch), owner=self)
+                for _ in range(count)
+            )
         self._slots.update(made)
         return made
 
@@ -137,14 +142,16 @@ class HostEngine(Engine):
             raise EngineError(f"n_valid is within 1…{slot.batch} for this slot, got {n}")
         launch = slot.prepared.get(n)
         if launch is None:
-            launch = slot.prepared[n] = self._prepare(slot, n)
+            with engine_errors(lambda error: EngineError(f"{self.name} cannot prepare {n} items: {one_line(error)}")):
+                self.check_batch(n)
+                launch = slot.prepared[n] = self._prepare(slot, n)
         return launch
 
     def _call(self, launch: Launch) -> None:
         try:
             launch()
         except Exception as error:
-            if raised_elsewhere(error):
+            if raised_by_handler(error):
                 raise
             raise EngineError(f"{self.name} failed while running the graph: {one_line(error)}") from error
 
@@ -152,19 +159,6 @@ class HostEngine(Engine):
         self.check_inherited()
         if self._closed:
             raise EngineError("the engine is closed; open it again to run more")
-
-
-def raised_elsewhere(error: BaseException) -> bool:
-    """Whether an exception came from a signal handler that interrupted an engine, and not from the engine.
-
-    What an engine raises comes out of C, called by a function of ours or of the engine's package. A handler is a
-    function of its own, and so the innermost in the traceback.
-    """
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    module = str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
-    return module.partition(".")[0] not in _PACKAGES
 
 
 def aligned_zeros(shape: Sequence[int], dtype: str) -> HostArray:

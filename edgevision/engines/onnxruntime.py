@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.engines.base import EngineOptions, Layer
-from edgevision.engines.host import MOVES, HostEngine, HostSlot, Launch, check_static, load_error
+from edgevision.engines.guard import engine_errors
+from edgevision.engines.host import MOVES, HostEngine, HostSlot, Launch, check_static, load_error, one_line
 from edgevision.engines.importing import import_onnxruntime
 from edgevision.errors import EngineError
 from edgevision.machine import EXACT_U8S8, cpu_features
@@ -64,6 +65,10 @@ class OnnxRuntimeEngine(HostEngine):
     def layers(self) -> tuple[Layer, ...]:
         """From ONNX Runtime's own profile of one run: the kernels that ran, and the type of what each one read."""
         self._check_open()
+        with engine_errors(lambda error: EngineError(f"onnxruntime does not tell its layers: {one_line(error)}")):
+            return self._profiled_layers()
+
+    def _profiled_layers(self) -> tuple[Layer, ...]:
         with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
             options = _session_options(self.options.threads)
             options.enable_profiling = True

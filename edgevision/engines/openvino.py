@@ -12,7 +12,8 @@ import numpy as np
 
 from edgevision.engines.base import EngineOptions, Layer
 from edgevision.engines.blob_cache import BlobCache
-from edgevision.engines.host import MOVES, HostEngine, HostSlot, Launch, check_static, load_error
+from edgevision.engines.guard import engine_errors
+from edgevision.engines.host import MOVES, HostEngine, HostSlot, Launch, check_static, load_error, one_line
 from edgevision.engines.importing import import_openvino
 from edgevision.errors import EngineError
 from edgevision.machine import describe_machine
@@ -49,7 +50,9 @@ class OpenVinoEngine(HostEngine):
             )
             inputs = [_tensor_info(port) for port in self._model.inputs]
             outputs = [_tensor_info(port) for port in self._model.outputs]
-        except RuntimeError as error:
+        except EngineError:
+            raise
+        except Exception as error:  # RuntimeError, UnicodeDecodeError of a name, …
             raise load_error("openvino", error) from error
         super().__init__("openvino", version, options, inputs, outputs)
         self._compile(self._fixed_batch or 1)  # a graph that cannot be compiled is found now
@@ -79,7 +82,7 @@ class OpenVinoEngine(HostEngine):
                 return self._compiled[batch]
             try:
                 compiled = self._from_cache(batch) or self._from_graph(batch)
-            except RuntimeError as error:
+            except Exception as error:
                 raise load_error("openvino", error) from error
             for port in compiled.outputs:
                 if not port.get_shape() or port.get_shape()[0] != batch:
@@ -144,8 +147,9 @@ class OpenVinoEngine(HostEngine):
     def layers(self) -> tuple[Layer, ...]:
         """From the graph OpenVINO executes: the run-time precision it wrote at each layer."""
         self._check_open()
-        nodes = self._compile(self._fixed_batch or 1).get_runtime_model().get_ordered_ops()
-        return tuple(layer for node in nodes if (layer := _layer(node)))
+        with engine_errors(lambda error: EngineError(f"openvino does not tell its layers: {one_line(error)}")):
+            nodes = self._compile(self._fixed_batch or 1).get_runtime_model().get_ordered_ops()
+            return tuple(layer for node in nodes if (layer := _layer(node)))
 
     def _release(self) -> None:
         self._compiled.clear()

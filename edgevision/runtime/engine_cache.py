@@ -20,6 +20,7 @@ from typing import Any
 from edgevision.bundle.manifest import VariantEntry
 from edgevision.bundle.reader import Bundle
 from edgevision.cuda.engine_driver import open_engine_driver
+from edgevision.engines import checked_for
 from edgevision.engines.engine_key import ENGINE_FILES, EngineKey
 from edgevision.engines.tensorrt import describe_device, key_for
 from edgevision.engines.tensorrt_build import BuildOptions, build_engine, load_tensorrt, version_of
@@ -80,9 +81,13 @@ def open_built_variant(
             f"no engine of '{variant.id}' can be used here ({_reasons(bundle, variant, device, trust_engines)}), and the "
             "lean runtime builds none; install tensorrt, or compile the model with an engine for this device"
         )
+    graph = bundle.graph(variant.graph)
+    checked = checked_for(variant.engine, graph)
+    for batch in batches:
+        checked.check(batch)
     with driver.current():
         options = BuildOptions(batches, timing_cache=cache.timings())
-        built = build_engine(bundle.graph(variant.graph), trt, options)
+        built = build_engine(graph, trt, options)
     runner = _passing(bundle, variant, opened(built.engine_file))
     cache.keep(built.engine_file, built.timing_cache)
     return runner

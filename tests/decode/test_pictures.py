@@ -6,6 +6,7 @@ import struct
 import threading
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -679,7 +680,8 @@ def test_heic_gets_the_cure() -> None:
 
 
 def test_the_log_level_of_opencv_is_given_back_whatever_threads_do() -> None:
-    before = cv2.utils.logging.getLogLevel()
+    get_level = getattr(cv2.utils, "logging", cv2).getLogLevel
+    before = get_level()
     good, bad = encode_png(photo()), encoded(".bmp", photo())[:500]
 
     def work() -> None:
@@ -693,7 +695,26 @@ def test_the_log_level_of_opencv_is_given_back_whatever_threads_do() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert cv2.utils.logging.getLogLevel() == before
+    assert get_level() == before
+
+
+@pytest.mark.parametrize("place", ["cv2.utils.logging", "cv2", None])
+def test_every_opencv_is_kept_silent_that_can_be(place: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since 4.13 the functions are in ``cv2.utils.logging``, before in ``cv2``."""
+    levels = [3]
+
+    def set_level(level: int) -> int:
+        levels.append(level)
+        return levels[-2]
+
+    monkeypatch.delattr(cv2.utils, "logging", raising=False)
+    monkeypatch.delattr(cv2, "setLogLevel", raising=False)
+    if place == "cv2":
+        monkeypatch.setattr(cv2, "setLogLevel", set_level, raising=False)
+    elif place:
+        monkeypatch.setattr(cv2.utils, "logging", SimpleNamespace(setLogLevel=set_level), raising=False)
+    assert read_image(encode_png(photo())).shape == photo().shape
+    assert levels == ([3, 0, 3] if place else [3])
 
 
 def test_header_gives_stored_size_and_orientation() -> None:

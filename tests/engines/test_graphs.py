@@ -41,20 +41,6 @@ def test_custom_operators_are_refused_with_their_name(engine_name):
         open_engine(engine_name, build([node("Foo", domain="acme")]))
 
 
-@pytest.mark.parametrize("from_file", [False, True])
-def test_missing_external_data_is_refused(engine_name, tmp_path, from_file):
-    from onnx import external_data_helper, numpy_helper
-
-    weight = numpy_helper.from_array(np.ones((3, 3), np.float32), "weight")
-    external_data_helper.set_external_data(weight, "weights.bin")
-    weight.ClearField("raw_data")
-    graph = build([node("MatMul", ["input", "weight"])], weights=[weight])
-    source = tmp_path / "model.onnx"
-    source.write_bytes(graph)
-    with pytest.raises(EngineError, match="weights lie in a file that is missing"):
-        open_engine(engine_name, source if from_file else graph)
-
-
 def test_a_fixed_batch_is_kept(engine_name):
     with open_engine(engine_name, build([node("Abs")], input_shape=(2, 3), output_shape=(2, 3))) as engine:
         assert engine.inputs[0].shape == (2, 3)

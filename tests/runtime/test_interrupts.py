@@ -7,14 +7,15 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
 from colors import plain
 
 import edgevision as ev
-from edgevision.engines.host import raised_elsewhere
-from edgevision.errors import EdgeVisionError
+from edgevision.engines.guard import engine_errors, raised_by_handler
+from edgevision.errors import EngineError
 
 ENGINES = ["onnxruntime", pytest.param("openvino", marks=pytest.mark.requires("openvino"))]
 
@@ -156,11 +157,28 @@ def test_a_handler_may_close_what_its_thread_is_using(color_bundle, tmp_path, en
         assert output == ("" if how == "exit" else "the model is closed; load it again to predict\n")
 
 
-def test_what_an_engine_raises_is_told_from_what_a_handler_raises():
-    def handler():
+class Handler:
+    """Handlers come as functions, methods, partials and objects."""
+
+    def method(self, signum, frame):
         raise Interrupted
 
-    for raises, expected in ((handler, True), (lambda: ev.Frame.from_array(None), False)):
-        with pytest.raises((Interrupted, EdgeVisionError)) as caught:
-            raises()
-        assert raised_elsewhere(caught.value) is expected
+    def __call__(self, signum, frame):
+        self.method(signum, frame)
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [lambda signum, frame: Handler().method(signum, frame), Handler().method, Handler(), partial(Handler().method)],
+    ids=["function", "method", "object", "partial"],
+)
+def test_what_a_handler_raises_is_told_from_what_an_engine_raises(handler):
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with pytest.raises(Interrupted) as caught, engine_errors(lambda error: EngineError(str(error))):
+            signal.raise_signal(signal.SIGUSR1)
+        assert raised_by_handler(caught.value)
+        with pytest.raises(EngineError), engine_errors(lambda error: EngineError(str(error))):
+            raise Interrupted
+    finally:
+        signal.signal(signal.SIGUSR1, before)

@@ -19,7 +19,7 @@ from edgevision.engines.importing import import_onnxruntime
 from edgevision.errors import ModelFileError
 
 INPUT, OUTPUT, BATCH = "input", ONLY_OUTPUT, "batch"
-_MAX_PROTO = 2**31 - 1  # protobuf's own limit
+MAX_PROTO = 2**31 - 1  # protobuf's own limit
 _SPATIAL = (2, 3)
 _FIRST_HARD_SWISH = 14  # opset
 
@@ -58,7 +58,7 @@ def clean_graph(model: onnx.ModelProto, name: str = "the model") -> onnx.ModelPr
 
 def to_bytes(model: onnx.ModelProto, name: str = "the model") -> bytes:
     """The model as a file's content. Raises ModelFileError when it is larger than a protobuf can be."""
-    if model.ByteSize() > _MAX_PROTO:
+    if model.ByteSize() > MAX_PROTO:
         raise ModelFileError(f"{name} has {model.ByteSize() / 2**30:.1f} GiB; graphs of up to 2 GiB can be compiled")
     return bytes(model.SerializeToString(deterministic=True))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,7 +15,7 @@ import onnx.version_converter
 from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
-from edgevision.compiler.sources.graph import BATCH, all_nodes, shape_of
+from edgevision.compiler.sources.graph import BATCH, MAX_PROTO, all_nodes, shape_of
 from edgevision.compiler.sources.parity import brief
 from edgevision.errors import ModelFileError
 
@@ -90,12 +91,18 @@ def with_dynamic_batch(file: OnnxFile) -> onnx.ModelProto:
 
 
 def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
+    """Load weights that lie in files beside the model into it: afterwards it needs no other file."""
     folder = path.resolve().parent
+    total = 0
     for tensor in _tensors(model):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            del tensor.external_data[:]  # without a meaning there
             continue
-        location = next((e.value for e in tensor.external_data if e.key == "location"), "")
+        told = {entry.key: entry.value for entry in tensor.external_data}
+        location = told.get("location", "")
         parts = PurePosixPath(location).parts
+        if len(told) != len(tensor.external_data):  # readers differ in which one they take
+            raise ModelFileError(f"{path.name}: tensor {tensor.name!r} says twice where it lies: refused as hostile")
         if not location or "\\" in location or "\0" in location or location.startswith("/") or ".." in parts:
             raise ModelFileError(
                 f"{path.name}: tensor {tensor.name!r} points outside the model's folder ({location!r}): refused as hostile"
@@ -108,6 +115,9 @@ def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
         if not file.resolve().is_relative_to(folder):
             raise ModelFileError(f"{path.name}: {location!r} is a link out of the model's folder: refused as hostile")
         try:
+            total += _external_bytes(told, file)
+            if total > MAX_PROTO:
+                raise ValueError("together its weights have more than 2 GiB, the most that a graph can hold")
             onnx.external_data_helper.load_external_data_for_tensor(tensor, str(folder))
             tensor.data_location = onnx.TensorProto.DEFAULT
             del tensor.external_data[:]
@@ -120,22 +130,23 @@ def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
             ) from error
 
 
-def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    graphs = [model.graph]
-    nodes = [*all_nodes(model.graph), *(node for function in model.functions for node in function.node)]
-    for node in nodes:
-        for attribute in node.attribute:
-            graphs.extend(attribute.graphs)
-            if attribute.HasField("g"):
-                graphs.append(attribute.g)
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-    for graph in graphs:
-        yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield sparse.values
-            yield sparse.indices
+def _external_bytes(told: Mapping[str, str], file: Path) -> int:
+    """How many bytes of ``file`` would be read: known before any are, for a file can be larger than memory."""
+    if "length" in told:
+        return max(0, int(told["length"]))
+    return max(0, file.stat().st_size - int(told.get("offset", 0)))
+
+
+def _tensors(message: Any) -> Iterator[onnx.TensorProto]:
+    """Every tensor in a message, wherever it stands: weights, attributes, sub-graphs, functions, sparse tensors, …."""
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        for part in (value,) if hasattr(value, "ListFields") else value:
+            if isinstance(part, onnx.TensorProto):
+                yield part
+            else:
+                yield from _tensors(part)
 
 
 # ---- checks ----

@@ -149,6 +149,59 @@ def test_external_data_outside_the_folder(location, external):
         load(external)
 
 
+def away():
+    """A tensor that lies outside the model's folder."""
+    import onnx
+
+    made = onnx.TensorProto(name="t", data_type=1, dims=[3], data_location=1)
+    made.external_data.add(key="location", value="../secret")
+    return made
+
+
+STANDS = {
+    "function": lambda m: m.functions.add().node.add().attribute.add().t.CopyFrom(away()),
+    "sub-graph in a function": lambda m: m.functions.add().node.add().attribute.add().g.initializer.append(away()),
+    "sparse": lambda m: m.graph.sparse_initializer.add().values.CopyFrom(away()),
+    "sparse attribute": lambda m: m.graph.node[0].attribute.add().sparse_tensor.values.CopyFrom(away()),
+    "training": lambda m: m.training_info.add().initialization.initializer.append(away()),
+}
+
+
+@pytest.mark.parametrize("place", STANDS)
+def test_external_data_is_found_wherever_a_tensor_stands(place, external):
+    """None is left for an engine to read."""
+    from edgevision.compiler.sources.onnx_file import open_onnx
+
+    model = parsed(POOLED)
+    STANDS[place](model)
+    with pytest.raises(ModelFileError, match="outside the model's folder"):
+        open_onnx(model, external)
+
+
+def test_external_data_that_says_twice_where_it_lies(external):
+    import onnx
+
+    model = onnx.load(external, load_external_data=False)
+    model.graph.initializer[0].external_data.add(key="location", value="/etc/passwd")
+    external.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelFileError, match="says twice where it lies"):
+        load(external)
+
+
+def test_external_data_is_bounded_before_it_is_read(external):
+    with (external.parent / "net.weights").open("wb") as file:
+        file.truncate(1 << 40)  # a hole: no disk is used
+    import onnx
+
+    model = onnx.load(external, load_external_data=False)
+    for entry in model.graph.initializer[0].external_data:
+        if entry.key == "length":
+            entry.value = str(1 << 40)
+    external.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelFileError, match="more than 2 GiB"):
+        load(external)
+
+
 # ---- batch, opset, layout ----
 
 

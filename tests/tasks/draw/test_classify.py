@@ -34,7 +34,7 @@ def test_any_size_gets_a_readable_answer(size):
     assert drawn.shape[1] * size[0] == drawn.shape[0] * size[1]
     if size[0] > 60:
         np.testing.assert_array_equal(drawn[: drawn.shape[0] // 2], 128)  # the upper half is left alone
-    assert (drawn > 240).all(axis=2).sum() >= 60  # strokes of letters, in white
+    assert (drawn > 200).all(axis=2).sum() >= 100  # strokes of letters, in white; thinner before OpenCV 5
 
 
 def test_the_picture_itself_is_not_touched():
