@@ -52,7 +52,7 @@ def _code_of(handler: object) -> CodeType | None:
     while isinstance(handler, functools.partial):
         handler = handler.func
     if not isinstance(handler, (FunctionType, MethodType)):
-        handler = getattr(type(handler), "__call__", None)
+        handler = vars(type(handler)).get("__call__")
     code = getattr(handler, "__code__", None)
     return code if isinstance(code, CodeType) else None
 

@@ -125,12 +125,10 @@ def _u8s8_saturates() -> bool:
 
 def _open_session(graph: bytes | Path, options: Any) -> Any:
     onnxruntime = import_onnxruntime()
-    try:
+    with engine_errors(lambda error: load_error("onnxruntime", error)):
         return onnxruntime.InferenceSession(
             graph if isinstance(graph, bytes) else str(graph), options, providers=PROVIDERS
         )
-    except Exception as error:  # its exceptions share no base class
-        raise load_error("onnxruntime", error) from error
 
 
 def _tensor_info(node: Any) -> TensorInfo:

@@ -42,7 +42,7 @@ class OpenVinoEngine(HostEngine):
         self._blobs: BlobCache | None = None
         if options.cache and isinstance(graph, bytes):  # a file may name others, with weights that have no hash here
             self._blobs = BlobCache(self._blob_key(graph, version))
-        try:
+        with engine_errors(lambda error: load_error("openvino", error)):
             self._model: Any = (
                 self._core.read_model(model=graph, weights=b"")
                 if isinstance(graph, bytes)
@@ -50,10 +50,6 @@ class OpenVinoEngine(HostEngine):
             )
             inputs = [_tensor_info(port) for port in self._model.inputs]
             outputs = [_tensor_info(port) for port in self._model.outputs]
-        except EngineError:
-            raise
-        except Exception as error:  # RuntimeError, UnicodeDecodeError of a name, …
-            raise load_error("openvino", error) from error
         super().__init__("openvino", version, options, inputs, outputs)
         self._compile(self._fixed_batch or 1)  # a graph that cannot be compiled is found now
 
@@ -80,10 +76,8 @@ class OpenVinoEngine(HostEngine):
         with self._compile_lock:
             if batch in self._compiled:
                 return self._compiled[batch]
-            try:
+            with engine_errors(lambda error: load_error("openvino", error)):
                 compiled = self._from_cache(batch) or self._from_graph(batch)
-            except Exception as error:
-                raise load_error("openvino", error) from error
             for port in compiled.outputs:
                 if not port.get_shape() or port.get_shape()[0] != batch:
                     raise EngineError(
