@@ -104,7 +104,7 @@ class HostEngine(Engine):
         with self._lock:
             self._check_open()
             if self._worker is None:
-                self._worker = Worker(f"edgevision-{self.name}")
+                self._worker = Worker()
             return self._worker.submit(lambda: self._call(launch), future or Future())
 
     def run(self, slot: Slot, n_valid: int | None = None) -> None:

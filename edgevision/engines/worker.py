@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
 import weakref
 from collections.abc import Callable
@@ -12,15 +13,19 @@ _Job = tuple[Future[None], Callable[[], object]]
 
 
 class Worker:
-    """A daemon thread, which the end of the program does not wait for (``concurrent.futures`` would). It sleeps where
+    """A thread that the end of the program does not wait for (it would for one of ``concurrent.futures``). It sleeps where
     there is nothing to do, and ends with ``close``, or when nobody has the worker any more.
+
+    It is started by the C function below ``threading.Thread``, whose ``start`` waits: an exception of a signal handler
+    would leave that half done.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._thread = threading.Thread(target=_work, args=(self._jobs,), name=name, daemon=True)
-        self._thread.start()
+        self._ended = threading.Lock()  # held until the thread has ended
+        self._ended.acquire()
         weakref.finalize(self, self._jobs.put, None)
+        self._thread = _thread.start_new_thread(_work, (self._jobs, self._ended))
 
     def submit(self, job: Callable[[], object], future: Future[None]) -> Future[None]:
         """Do ``job`` after what was submitted before. ``future``, new, is given back; it raises what ``job`` raises."""
@@ -30,15 +35,13 @@ class Worker:
     def close(self, timeout_s: float) -> bool:
         """Finish what was submitted, waiting at most ``timeout_s`` seconds. Whether it is finished.
 
-        Called by a job itself, it cannot wait, and does not.
+        Called by a job itself, it cannot wait, and does not. Called once.
         """
         self._jobs.put(None)
-        if self._thread is not threading.current_thread():
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return self._thread != threading.get_ident() and self._ended.acquire(timeout=timeout_s)
 
 
-def _work(jobs: SimpleQueue[_Job | None]) -> None:
+def _work(jobs: SimpleQueue[_Job | None], ended: threading.Lock) -> None:
     while (item := jobs.get()) is not None:
         future, job = item
         if not future.set_running_or_notify_cancel():
@@ -50,3 +53,4 @@ def _work(jobs: SimpleQueue[_Job | None]) -> None:
         else:
             future.set_result(None)
         del item, future, job  # or the last one would be kept until the next comes
+    ended.release()

@@ -38,30 +38,34 @@ class Stopped(BaseException):
 
 
 @pytest.fixture
-def alarm():
-    """Sets an alarm that raises in the main thread, in so many seconds."""
-    kinds = random.Random(4)
+def interrupt():
+    """Calls a function again and again until an alarm raises in the main thread, so many times, at random moments of at
+    most so many seconds. Gives how often the exception came through.
+
+    Python swallows what is raised within a weak reference's callback, so it may be fewer than alarms.
+    """
+    random_ = random.Random(4)
+    rung = []
 
     def handler(signum, frame):
-        raise kinds.choice((Interrupted, Stopped))
+        rung.append(signum)
+        raise random_.choice((Interrupted, Stopped))
+
+    def interrupt(use, times, longest):
+        came = 0
+        for _ in range(times):
+            rung.clear()
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random_.uniform(1e-6, longest))
+                while not rung:
+                    use()
+            except (Interrupted, Stopped):
+                came += 1
+        return came
 
     before = signal.signal(signal.SIGALRM, handler)
-    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    yield interrupt
     signal.signal(signal.SIGALRM, before)
-
-
-def interrupt(alarm, use, times, longest):
-    """Interrupt ``use`` in ``times`` random moments. How often an exception came through."""
-    moments, came = random.Random(3), 0
-    for _ in range(times):
-        try:
-            alarm(moments.uniform(1e-6, longest))
-            while True:
-                use()
-        except (Interrupted, Stopped):
-            came += 1
-    return came
 
 
 @pytest.mark.timeout(240, method="thread")  # the other method needs SIGALRM
@@ -70,11 +74,11 @@ def interrupt(alarm, use, times, longest):
 )  # raised within a weak reference's callback
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("batch", "times"), [(1, 4500), (5, 500)])
-def test_ten_thousand_interrupts_leave_the_model_sound(color_bundle, alarm, engine, batch, times):
-    """5,000 for each engine. Every one comes out as it is, and afterwards all slots work, and closing ends."""
+def test_ten_thousand_interrupts_leave_the_model_sound(color_bundle, interrupt, engine, batch, times):
+    """5,000 for each engine. They come out as they are, and afterwards all slots work, and closing ends."""
     with ev.load(bundle_for(color_bundle, engine), max_batch=2) as model:
         pictures = [plain((255, 0, 0))] * batch
-        assert interrupt(alarm, lambda: model.predict(pictures), times, 4e-4 * batch) == times
+        assert interrupt(lambda: model.predict(pictures), times, 4e-4 * batch) > 0.98 * times
         done = []
 
         def work():
@@ -95,7 +99,7 @@ def test_ten_thousand_interrupts_leave_the_model_sound(color_bundle, alarm, engi
 @pytest.mark.timeout(240, method="thread")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("engine", ENGINES)
-def test_interrupted_submissions_leave_no_wrong_answers(color_bundle, alarm, engine):
+def test_interrupted_submissions_leave_no_wrong_answers(color_bundle, interrupt, engine):
     """A slot that the engine still works on must not be lent to the next batch."""
     with ev.load(bundle_for(color_bundle, engine)) as model:
         runner = model._runner
@@ -107,7 +111,7 @@ def test_interrupted_submissions_leave_no_wrong_answers(color_bundle, alarm, eng
             index = len(futures) % 3
             futures.append((index, runner.submit([frames[index]])))
 
-        interrupt(alarm, use, 1000, 1e-3)
+        assert interrupt(use, 1000, 1e-3) > 900
         for index, future in futures:
             np.testing.assert_allclose(future.result(60).outputs["output"], [8 * np.eye(3)[index]], atol=1e-4)
 
