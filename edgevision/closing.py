@@ -1,21 +1,22 @@
-"""Closing what may be in use: by ``close``, when the program ends, and in a child of ``fork``.
+"""Closing what may be in use: by ``close``, and when the program ends.
 
-Three things that go wrong with engines in C++ and Python threads:
+Two things that go wrong with engines in C++ and Python threads:
 
 - A signal handler runs between any two steps of the main thread. It may raise there, and it may close what that thread is
   using. So nothing here takes a lock, and who leaves does it by one C function, which nothing can come before.
 - A thread that is inside C++ when the interpreter ends is torn out of it, and C++ aborts the process.
-- A child of ``fork`` has its parent's memory and none of its threads: whoever waits for one waits for ever.
 """
 
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from typing import Protocol
+
+from edgevision.fork import at_fork
 
 CLOSE_TIMEOUT_S = 10.0  # how long close() waits for what is running
 _EXIT_TIMEOUT_S = 5.0  # the same for all together, when the program ends
@@ -32,24 +33,10 @@ class Closable(Protocol):
         """Wait for what is running, at most ``timeout_s`` seconds, and give everything back."""
 
 
-class Forked(Protocol):
-    """What ``tell_after_fork`` takes."""
-
-    def after_fork(self) -> None:
-        """Called in the child, before anything else runs there."""
-
-
-class ThreadsInside(Protocol):
-    """Gives the identifiers of the threads inside, once for each use; 0 for a use that no thread of ours makes."""
-
-    def __call__(self) -> list[int]:
-        """The identifiers."""
-
-
 class Visit:
     """One use of something, by the thread that made this."""
 
-    __slots__ = ("__weakref__", "thread")
+    __slots__ = ("thread",)
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()
@@ -93,10 +80,10 @@ class Visits:
         return not self._inside
 
 
-def wait_until_left(threads_inside: ThreadsInside, timeout_s: float) -> bool:
+def wait_until_left(threads_inside: Callable[[], list[int]], timeout_s: float) -> bool:
     """Wait until ``threads_inside`` names no thread but the calling one, at most ``timeout_s`` seconds.
 
-    Whether it names none at all now.
+    It gives the identifier of a thread for each use. Whether it names none at all now.
     """
     me, deadline = threading.get_ident(), time.monotonic() + timeout_s
     while True:
@@ -107,8 +94,6 @@ def wait_until_left(threads_inside: ThreadsInside, timeout_s: float) -> bool:
             return False
         time.sleep(_PAUSE_S)
 
-
-# ---- the end of the program ----
 
 _closables: weakref.WeakSet[Closable] = weakref.WeakSet()
 
@@ -130,28 +115,8 @@ def _close_all() -> None:
 atexit.register(_close_all)
 
 
-# ---- fork ----
-
-_to_tell: weakref.WeakSet[Forked] = weakref.WeakSet()
-
-
-def tell_after_fork(forked: Forked) -> None:
-    """Have its ``after_fork`` called in every child of ``fork``, unless it is gone by then."""
-    _to_tell.add(forked)
+def _forget_those_of_the_parent() -> None:
+    _closables.clear()  # its threads are not here to be waited for
 
 
-def never_free(thing: object) -> None:
-    """Keep ``thing`` to the end of the process, and past it: its destructor would wait for threads that are not there."""
-    import ctypes
-
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
-
-
-def _after_fork() -> None:
-    _closables.clear()  # those of the parent: its threads are not here to be waited for
-    for forked in list(_to_tell):
-        forked.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+at_fork(_forget_those_of_the_parent)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import numpy as np
 
-from edgevision.closing import CLOSE_TIMEOUT_S, Visit, Visits, close_at_exit, never_free, tell_after_fork
+from edgevision.closing import CLOSE_TIMEOUT_S, Visit, Visits, close_at_exit
 from edgevision.errors import (
     BundleError,
     DeviceError,
@@ -30,6 +30,7 @@ from edgevision.errors import (
     SelfTestError,
     UnprovenWarning,
 )
+from edgevision.fork import never_free, tell_after_fork
 from edgevision.machine import describe_machine, usable_cores
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from edgevision.closing import never_free
 from edgevision.errors import EngineError
+from edgevision.fork import never_free
 from edgevision.frames import MemoryKind
 from edgevision.tensors import TensorInfo
 

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.closing import CLOSE_TIMEOUT_S, never_free, tell_after_fork
+from edgevision.closing import CLOSE_TIMEOUT_S
 from edgevision.engines.base import Engine, EngineOptions, Slot
 from edgevision.engines.guard import engine_errors, raised_by_handler
 from edgevision.engines.worker import Worker
 from edgevision.errors import EngineError
+from edgevision.fork import never_free, tell_after_fork
 from edgevision.tensors import TensorInfo
 
 HostArray = npt.NDArray[Any]

@@ -21,15 +21,17 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from edgevision.closing import CLOSE_TIMEOUT_S, never_free, tell_after_fork
+from edgevision.closing import CLOSE_TIMEOUT_S
 from edgevision.cuda.engine_driver import EngineDriver, open_engine_driver
 from edgevision.engines.base import Engine, EngineOptions, Layer, Slot
 from edgevision.engines.engine_key import Device, EngineKey
+from edgevision.engines.guard import raised_by_handler
 from edgevision.engines.host import check_static
 from edgevision.engines.tensorrt_build import build_engine, explain, load_tensorrt, make_logger, version_of
 from edgevision.engines.tensorrt_layers import read_layers
 from edgevision.engines.tensorrt_slot import Batch, TensorRtSlot, capture, launch, make_slot
 from edgevision.errors import DeviceError, EngineError
+from edgevision.fork import never_free, tell_after_fork
 from edgevision.frames import MemoryKind
 from edgevision.tensors import TensorInfo
 
@@ -320,6 +322,8 @@ class TensorRtEngine(Engine):
         except EngineError:
             raise
         except Exception as error:  # DeviceError, and whatever pybind11 makes of C++'s
+            if raised_by_handler(error):
+                raise
             raise explain(self._trt, what, [*self._take_errors(), str(error)]) from error
 
     def _failed(self, what: str) -> EngineError:

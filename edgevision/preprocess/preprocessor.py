@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,6 +11,7 @@ import numpy as np
 
 from edgevision import _native
 from edgevision.errors import InputError
+from edgevision.fork import tell_after_fork
 from edgevision.frames import Frame, ImageArray, MemoryKind
 from edgevision.preprocess.geometry import check_region
 from edgevision.preprocess.plan import Plan, Tensor, make_plan
@@ -43,7 +42,11 @@ class Preprocessor:
             OrderedDict()
         )  # of regions: a detector's come and go, and would push those out
         self._lock = threading.RLock()
-        _preprocessors.add(self)
+        tell_after_fork(self)
+
+    def after_fork(self) -> None:
+        """In a child of ``fork``: a thread that is not here may have held the lock. Called by Python, not by you."""
+        self._lock = threading.RLock()
 
     def __reduce__(self) -> tuple[Callable[..., Preprocessor], tuple[PreprocessSpec, int]]:
         """Pickled by what it was made of; its plans are made again."""
@@ -123,19 +126,6 @@ class Preprocessor:
 def _preprocessor_again(spec: PreprocessSpec, capacity: int) -> Preprocessor:
     """Unpickle a preprocessor."""
     return Preprocessor(spec, capacity=capacity)
-
-
-# A child of fork may inherit a lock that a thread held which it does not have.
-_preprocessors: weakref.WeakSet[Preprocessor] = weakref.WeakSet()
-
-
-def _renew_locks() -> None:
-    for preprocessor in _preprocessors:
-        preprocessor._lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def packed_frame(frame: Frame | ImageArray) -> Frame:

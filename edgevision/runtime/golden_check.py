@@ -10,7 +10,7 @@ from edgevision.bundle.reader import Bundle
 from edgevision.errors import EngineError, InputError, MissingExtraError, SelfTestError, UnreadableOutputError
 from edgevision.frames import Frame
 from edgevision.machine import Machine, describe_machine
-from edgevision.runtime.runner import Runner, open_runner
+from edgevision.runtime.runner import Runner
 from edgevision.tasks.base import GoldenResult
 from edgevision.tasks.registry import make_task
 from edgevision.tensors import joined
@@ -58,15 +58,11 @@ def golden_result(bundle: Bundle, variant: VariantEntry, runner: Runner) -> Gold
     return runner.golden or check_golden(bundle, variant, runner)
 
 
-def open_graph(bundle: Bundle, variant: VariantEntry, threads: int) -> Runner:
-    """The variant's graph in its engine."""
-    return open_runner(bundle.graph(variant.graph), bundle.manifest, variant, threads)
+def verify_variants(bundle: Bundle, open_variant: Callable[[Bundle, VariantEntry, int], Runner]) -> list[VariantCheck]:
+    """Check every variant of the bundle on this machine, opened by ``open_variant`` with one thread each.
 
-
-def verify_variants(
-    bundle: Bundle, open_variant: Callable[[Bundle, VariantEntry, int], Runner] = open_graph
-) -> list[VariantCheck]:
-    """Check every variant of the bundle on this machine, one thread each. Raises nothing for those that fail."""
+    Raises nothing for those that fail.
+    """
     checks = []
     for variant in bundle.manifest.variants:
         try:

@@ -8,6 +8,7 @@ import pytest
 from edgevision.bundle.reader import open_bundle
 from edgevision.machine import describe_machine
 from edgevision.runtime import golden_check, runner
+from edgevision.runtime.opening import open_variant
 from edgevision.tasks import GoldenResult
 from edgevision.tasks.classify import SCORES, ClassifyTask
 
@@ -17,7 +18,7 @@ def test_verify_variants_tells_of_each(color_bundle):
         ("good", "onnxruntime", "int8"), ("spoiled", "onnxruntime", "float"), ("bf16", "onnxruntime", "float", "bfloat16")
     )  # fmt: skip
     with open_bundle(color_bundle(variants=variants, spoiled=["spoiled"])) as bundle:
-        good, spoiled, bf16 = golden_check.verify_variants(bundle)
+        good, spoiled, bf16 = golden_check.verify_variants(bundle, open_variant)
     assert (good.variant, good.ran, good.passed) == ("good", True, True)
     assert (spoiled.variant, spoiled.ran, spoiled.passed) == ("spoiled", True, False)
     assert "golden frame" in spoiled.message
@@ -46,7 +47,7 @@ def test_the_strict_rule_holds_on_the_same_engine_and_instruction_set(color_bund
     path = color_bundle(manifest=lambda m: replace(m, environment=change(m.environment)))
     monkeypatch.setattr(ClassifyTask, "compare", compare)
     with open_bundle(path) as bundle:
-        golden_check.verify_variants(bundle)
+        golden_check.verify_variants(bundle, open_variant)
     assert seen == [same, same]
 
 
@@ -107,7 +108,7 @@ def test_outputs_that_are_no_numbers_fail_the_check(color_bundle, monkeypatch):
 
     monkeypatch.setattr(runner.Runner, "run", broken)
     with open_bundle(color_bundle()) as bundle:
-        checks = golden_check.verify_variants(bundle)
+        checks = golden_check.verify_variants(bundle, open_variant)
     assert [check.passed for check in checks] == [False, False]
     assert "NaN" in checks[0].message
 
