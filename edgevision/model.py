@@ -1,7 +1,7 @@
 """``Model``: bundle + engine + preprocess + task. ``load`` makes one, ``predict`` uses it.
 
-Importing this module costs little more than NumPy: what reads bundles and runs engines is imported by the functions that
-need it (``tests/test_imports.py`` holds the list).
+Importing this module costs little more than NumPy: what reads bundles and runs engines is imported by the functions
+that need it (``tests/test_imports.py`` holds the list).
 """
 
 from __future__ import annotations
@@ -84,13 +84,16 @@ class Model:
 
     @property
     def threshold(self) -> float | None:
-        """Best scores under it mean "unknown": the bundle's, or the one given to ``load``; None for a task without one."""
+        """The score that the best class must reach to count as known; None for a task without one.
+
+        The bundle's, or the one given to ``load``.
+        """
         value = self.task.spec.parameters.get("threshold")
         return None if value is None else float(value)
 
     def predict(self, x: Any, *, max_decode_bytes: int | None = None) -> Any:
-        """Recognise what a picture shows: a path, a file's bytes, an open binary file, an H×W×3 uint8 BGR array or torch
-        tensor (CPU), a Pillow image, or a ``Frame``.
+        """Recognise what a picture shows: a path, a file's bytes, an open binary file, an H×W×3 uint8 BGR array or
+        torch tensor (CPU), a Pillow image, or a ``Frame``.
 
         The result is the task's: ``tasks.results.Classification`` of a bundle that classifies. Several pictures give a
         list in the same order: a list, any other iterable (a generator, a deque), or an N×H×W×3 array. They are taken
@@ -230,24 +233,36 @@ def load(
     preprocess_on: PreprocessOn = "cpu",
     max_decode_bytes: int | None = None,
 ) -> Model:
-    """Load a ``.edge`` file: its path, its bytes, or an open binary file, which is read to its end.
+    """Open a ``.edge`` file: the first of its variants that runs here and passes the self-test, ready to predict.
 
-    What OpenVINO compiles is kept in the cache folder for the next start (``EDGEVISION_BLOB_CACHE_MB``: its bound, 0 = off).
+    Variants are tried in the order that ``edgevision tune`` found on this machine; without one, those for its GPU come
+    first, then those for its kind of CPU, in the order measured when the bundle was compiled.
 
-    The first of its variants that runs here and passes the self-test is used: in the order that ``edgevision tune``
-    found on this machine, else those for its GPU, then those for its kind of CPU, in the order measured when it was
-    compiled. ``variant`` or ``engine`` narrow the choice; a variant asked for by name is
-    used or refused, never replaced. ``threads``: default as tuned, else as compiled, at most the physical cores.
-    ``tune="now"`` measures first. ``threshold`` replaces the stored one: the best score, 0…1, from which on a
-    product counts as known. ``parameters`` replace others of the task's by name. ``self_test=False`` saves the few milliseconds of the golden frames.
-    ``max_batch``: largest batch that lists are run in. ``trust_engines``: load TensorRT engines that the bundle brings
-    along; they are programs, so only from where you trust. Else such an engine is built here from the bundle's graph.
-    ``preprocess_on="cuda"``: prepare frames with our CUDA kernels, straight into the device memory of a TensorRT variant
-    (TensorRT has not yet run on a GPU); frames may then be in device memory too.
-    ``max_decode_bytes``: the most memory that decoding one picture may take (``read_image`` says how it is known).
+    - ``path``: the file's path, its bytes, or an open binary file, which is read to its end.
+    - ``engine``: only variants of this engine, such as ``"onnxruntime"``.
+    - ``variant``: only the variant of this name; it is used or refused, never replaced.
+    - ``threads``: of the engine; default as tuned, else as compiled but no more than the physical cores.
+    - ``tune``: ``"now"`` measures the variants first, which takes seconds.
+    - ``threshold``: the score, 0…1, that the best class must reach to count as known; default the bundle's.
+    - ``parameters``: of the task, by name, in place of the bundle's.
+    - ``self_test``: False saves the few milliseconds that the golden frames take.
+    - ``max_batch``: the largest batch that lists are run in.
+    - ``trust_engines``: take TensorRT engines from the bundle. They are programs, so only from where you trust; without
+      it, engines are built here from the bundle's graph.
+    - ``preprocess_on``: ``"cuda"`` prepares frames with our CUDA kernels, straight into the device memory of a TensorRT
+      variant; frames may then be in device memory too. TensorRT has not yet run on a GPU.
+    - ``max_decode_bytes``: the most memory that decoding one picture may take; default 1 GB (see ``read_image``).
+
+    What OpenVINO compiles is kept in the cache folder for the next start, up to ``EDGEVISION_BLOB_CACHE_MB`` megabytes
+    (0 = off).
 
     Warns UnprovenWarning for a bundle without proof of its accuracy, DeviceWarning where a variant is passed over or
-    the proof was made on another instruction set, CacheWarning where a cache cannot be read or written. Raises BundleError, MissingExtraError, EngineError, SelfTestError.
+    the proof was made on another instruction set, CacheWarning where a cache cannot be read or written.
+
+    Raises InputError for an argument that is not what was expected, or a task that nothing here knows; BundleError for
+    the file; SelfTestError where no variant works and the golden frames of one failed, EngineError where none works for
+    other reasons. Where ``variant`` names one, its own error: MissingExtraError, DeviceError, EngineError or
+    SelfTestError.
 
     >>> with load("model.edge") as model:  # doctest: +SKIP
     ...     model.predict("tray.jpg")

@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p.add_argument("--engine", help="onnxruntime or openvino (default: the quickest that runs here)")
     p.add_argument("--threads", type=int)
     p.add_argument(
-        "--threshold", type=float, help="best score, 0…1, from which on a product is known (default: stored)"
+        "--threshold", type=float, help="score, 0…1, that the best class must reach to be known (default: stored)"
     )
     p.add_argument("--top", type=int, default=1, help="classes to print for each photo, 1…5 (default 1)")
     p.add_argument("--draw", type=Path, metavar="DIR", help="also write the photos with the answer drawn on them")

@@ -1,4 +1,4 @@
-"""Samples as a decoder gives them → upright H×W×3 uint8 BGR, strip by strip, so that no copy of the whole is made twice."""
+"""Samples as a decoder gives them → upright H×W×3 uint8 BGR, strip by strip, so that no second full copy is made."""
 
 from __future__ import annotations
 

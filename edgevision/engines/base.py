@@ -74,8 +74,7 @@ class Engine(ABC):
     def submit(self, slot: Slot, n_valid: int | None = None, future: Future[None] | None = None) -> Future[None]:
         """Run the first ``n_valid`` (default: all) items of the slot. Outputs past them are undefined.
 
-        ``future``: a new one, to be used instead of one made here. What is to be done afterwards can be added to it
-        before, and is then never done by the calling thread.
+        ``future``: complete this one instead of a new one. Callbacks added before the call run in the engine's thread.
         """
 
     def run(self, slot: Slot, n_valid: int | None = None) -> None:

@@ -95,7 +95,7 @@ class BlobCache:
 
 
 def _digest(key: bytes, blob: bytes) -> bytes:
-    """Of the key too: a blob under another's name is not whole."""
+    """Covers the key too, so that a blob renamed to another's file is refused."""
     whole = hashlib.sha256(hashlib.sha256(key).digest())
     whole.update(blob)
     return whole.digest()

@@ -1,7 +1,7 @@
-"""An ONNX graph as far as its safety hangs on it: nodes, attributes, shapes and small constants. It copies no weights.
+"""An ONNX graph as far as its safety depends on it: nodes, attributes, shapes and small constants. It copies no weights.
 
-What a recogniser does not need and an engine could be led astray by is refused here, by name: weights in other files,
-control flow (sub-graphs), local functions, sparse tensors, text tensors, training graphs, custom operators.
+Refused here is what no network for pictures needs and what could make an engine do harm: weights in other files, control
+flow (sub-graphs), local functions, sparse tensors, text tensors, training graphs, custom operators.
 Field numbers are those of ``onnx.proto`` (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
 """
 

@@ -8,7 +8,7 @@ A graph is captured from an execution context that serves one batch size only: N
 a context invalidates what was captured from it. The contexts of a slot share its scratch memory.
 
 **Not yet run on a GPU**: so far its calls are checked against the real bindings' names and signatures, and its work
-against a driver and an engine that tests play. ``pytest tests/gpu`` is ready for the day.
+against a fake driver and a fake TensorRT. ``pytest tests/gpu`` is ready for the day.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The task seam, its half in the tools: how two models of one task are compared.
 
-An evaluator knows the task's metric. ``compile`` asks it for everything that hangs on the task: how far an int8 graph's
+An evaluator knows the task's metric. ``compile`` asks it for everything that depends on the task: how far an int8 graph's
 answers are from float's, which photos are answered rightly, what a variant lost, what to fit for it. It works on digests
 (``tasks.base.Task.digest``) and on truths, of which there is one for each photo, None where nobody knows it.
 """

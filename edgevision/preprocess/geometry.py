@@ -69,7 +69,7 @@ def check_region(region: Sequence[int] | None, height: int, width: int) -> Regio
 
 
 def place(spec: PreprocessSpec, height: int, width: int) -> Placement:
-    """Place a picture of ``height``×``width`` pixels into the tensor of ``spec``, in the whole pixels of its ``rounding``.
+    """Place a picture of ``height``×``width`` pixels into the tensor of ``spec``, rounded as its ``rounding`` says.
 
     ``stretch``: the picture fills the tensor. ``letterbox``: it lies inside, and fills one side. ``crop``: it covers the
     tensor, scaled so that the tighter side is the tensor's divided by ``crop_ratio``.

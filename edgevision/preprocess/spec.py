@@ -14,7 +14,7 @@ from edgevision.errors import InputError
 
 
 class Fit(Enum):
-    """``STRETCH`` to the target; ``LETTERBOX`` = whole picture, padded; ``CROP`` = shorter side resized, centre cut."""
+    """``STRETCH`` to the target; ``LETTERBOX`` = whole picture, padded; ``CROP`` = shorter side resized, centre crop."""
 
     STRETCH = "stretch"
     LETTERBOX = "letterbox"
@@ -29,9 +29,9 @@ class Filter(Enum):
 
 
 class Rounding(Enum):
-    """Whose whole numbers the resized picture's sides and offsets are. ``geometry.place`` has each formula and its source.
+    """Which library's rounding gives the resized picture's sides and offsets. ``geometry`` has each formula and its source.
 
-    ``EDGEVISION``: sides rounded, offsets rounded down. Of every spec that does not name one.
+    ``EDGEVISION``: sides rounded, offsets rounded down. The default, also of every file that does not name one.
     ``TORCHVISION``: ``Resize(int)`` and ``CenterCrop``. ``TIMM``: ``create_transform`` with ``crop_mode="center"``.
     ``PILLOW``: ``ImageOps.pad``. ``ULTRALYTICS``: ``LetterBox``.
     """
@@ -92,8 +92,8 @@ class PreprocessSpec:
 
     ``mean``, ``std`` and ``pad_value`` are in pixel units (0…255), one mean and std for each channel of ``color``, in
     its order: ``value = (pixel - mean) / std``. ``crop_ratio`` (fit ``crop`` only) is the share of the resized picture
-    that the centre cut keeps along the tighter side: 0.875 is "resize 256, crop 224". ``rounding`` says whose whole
-    pixels sides and offsets become.
+    that the centre crop keeps along the tighter side: 0.875 is "resize 256, crop 224". ``rounding`` says which
+    library's rounding sides and offsets follow.
     """
 
     height: int
@@ -107,7 +107,7 @@ class PreprocessSpec:
     crop_ratio: float = 1.0
     layout: Layout = Layout.NCHW
     dtype: TensorDtype = TensorDtype.FLOAT32
-    rounding: Rounding = Rounding.EDGEVISION  # of old files, which do not say it: it can never be another
+    rounding: Rounding = Rounding.EDGEVISION  # the default can never change: old files do not name it
 
     def __post_init__(self) -> None:
         for name, kind in _ENUMS.items():

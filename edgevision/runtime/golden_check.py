@@ -87,7 +87,7 @@ def proof_gaps(manifest: Manifest, variant: VariantEntry | None = None) -> tuple
     """Why the bundle's verdict may not hold on this machine for ``variant`` (default: the chosen one); empty if it does.
 
     A verdict is about one variant on one instruction set; finalists that were not chosen have their own. Float32 results
-    do not hang on the instruction set.
+    do not depend on the instruction set.
     """
     chosen = next(entry for entry in manifest.variants if entry.id == manifest.chosen)
     variant = variant or chosen

@@ -19,7 +19,7 @@ def open_variant(
     does not pass the golden frames.
     """
     if variant.engine in GPU_ENGINES:
-        from edgevision.runtime.engine_cache import open_built_variant  # a fifth of the time that importing takes
+        from edgevision.runtime.engine_cache import open_built_variant  # slow to import; only GPUs need it
 
         return open_built_variant(
             bundle, variant, threads, max_batch, in_flight, trust_engines=trust_engines, preprocess_on=preprocess_on

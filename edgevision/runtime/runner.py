@@ -126,7 +126,8 @@ class Runner:
         running.add_done_callback(finish)  # before it is submitted: so the engine's thread calls it, never this one
         try:
             self.engine.submit(slot.slot, len(views), running)
-        except EngineError:  # it did not begin. After anything else it may be writing to the slot, and ``finish`` comes
+        except EngineError:
+            # The engine did not start. After anything else it may be writing to the slot, and ``finish`` gives it back.
             self._pool.give_back(slot)
             self._after_a_batch()
             raise

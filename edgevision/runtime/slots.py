@@ -15,7 +15,7 @@ from edgevision.errors import EdgeVisionError
 from edgevision.preprocess import Prepared
 
 _CLOSED = "the model is closed; load it again to predict"
-_PATIENCE_S = 0.1  # how long who waits does so before looking by itself; the call may have been lost (see SlotPool)
+_PATIENCE_S = 0.1  # how long a waiter sleeps before it looks by itself, in case the call was lost (see SlotPool)
 
 
 @dataclass(eq=False)

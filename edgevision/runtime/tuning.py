@@ -64,8 +64,8 @@ def tune(
 ) -> TuneResult:
     """Measure the variants of a bundle on this machine with ``threads`` (default: its physical cores) and remember.
 
-    The quickest is chosen; what lies within the noise of it comes in the bundle's order. Variants that cannot run here,
-    or whose golden frames fail, are left out, with the reason in their row.
+    The quickest is chosen; within the noise of the quickest, the variant that ``compile`` chose comes first, then the
+    bundle's order. Variants that cannot run here, or whose golden frames fail, are left out, with the reason in their row.
 
     One process measures at a time; others wait, for ``WAIT_S`` seconds at most (``say`` is told), and take what was
     found for the same bundle and threads meanwhile. What was measured beside others all the same is a CacheWarning, and

@@ -35,8 +35,8 @@ class ClassifyTask:
 
     ``spec.labels``: one for each column of the output, in the columns' order. Its layout says what the columns are,
     ``logits`` or ``probabilities``. Parameters: ``temperature`` divides the logits (Guo et al. 2017, "On calibration of
-    modern neural networks"); of probabilities it divides the logarithm. ``threshold``: the best score, 0…1, from which on
-    a product counts as known. ``top``: how many classes a result names.
+    modern neural networks"); of probabilities it divides the logarithm. ``threshold``: the score, 0…1, that the best class
+    must reach to count as known. ``top``: how many classes a result names.
 
     >>> task = ClassifyTask(classify_spec([Label(7, "apple"), Label(9, "pear")], threshold=0.6))
     >>> task.probabilities(np.array([[2.0, 0.0]])).round(3).tolist()

@@ -53,7 +53,7 @@ def search_ratio(
 ) -> RatioSearch:
     """The smallest ratio at which ``measure`` gives at most ``target_latency_ms``, within ``tolerance``.
 
-    Bisection over networks cut but not trained: latency hangs on the channels alone. ``measure`` gets the network and
+    Bisection over networks cut but not trained: latency depends on the channels alone. ``measure`` gets the network and
     returns milliseconds: a median of many runs of the variant that is to be shipped. Measuring is noisy, and fewer
     channels can be slower, so no answer is inferred from another ratio's: the ratio returned was measured twice, and
     met the target both times; where the second does not, the next larger one that met it is measured again. Ratios
