@@ -43,7 +43,7 @@ RESOLVING_LOAD = {
     "edgevision",
     "edgevision.closing",
     "edgevision.errors",
-    "edgevision.frames",
+    "edgevision.fork",
     "edgevision.machine",
     "edgevision.model",
 }
