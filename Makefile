@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 LEAN   := build/lean-venv
-PYTEST_ARGS ?= -n auto --dist loadfile
+PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
 PIP    := -m pip --disable-pip-version-check install --quiet --constraint tests/constraints.txt
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard kernels/* kernels/*/*) tests/constraints.txt
 
