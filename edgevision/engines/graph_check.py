@@ -9,7 +9,6 @@ is refused where it would cost more than the limits below. They are far above an
 from __future__ import annotations
 
 import math
-import threading
 
 from edgevision.engines.graph_reader import Declared, Graph, Node, read_graph, shown
 from edgevision.engines.graph_shapes import Shape, SizeError, Tensor, checked, rule_of, values_of
@@ -31,14 +30,15 @@ class CheckedGraph:
         self._graph = graph
         self._last_use = _last_uses(graph)
         self._passed: set[int] = set()
-        self._lock = threading.Lock()
 
     def check(self, batch: int) -> None:
-        """Whether the graph may run with ``batch`` items; asked once for each. Raises EngineError."""
-        with self._lock:
-            if batch not in self._passed:
-                self.shapes(batch)
-                self._passed.add(batch)
+        """Raise EngineError unless the graph may run with ``batch`` items. A size that passed is not looked at again.
+
+        Takes no lock, for a signal handler may predict while its thread is in here; looking twice does no harm.
+        """
+        if batch not in self._passed:
+            self.shapes(batch)
+            self._passed.add(batch)
 
     def shapes(self, batch: int) -> dict[str, Shape]:
         """The shape of every tensor, for a batch. Goes through the nodes in their order. Raises EngineError as ``check``."""

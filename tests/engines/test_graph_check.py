@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgevision.engines import open_engine
-from edgevision.engines.graph_check import check_graph
+from edgevision.engines.graph_check import CheckedGraph, check_graph
 from edgevision.engines.graph_reader import read_graph
 from edgevision.errors import EngineError
 
@@ -266,6 +267,28 @@ def test_a_size_that_grows_with_the_batch_is_refused_at_that_batch(engine_name):
         engine.run(engine.slots(2)[0])
         with pytest.raises(EngineError, match="for a batch of 8"):
             engine.slots(8)
+
+
+@pytest.mark.timeout(60)
+def test_a_signal_handler_may_ask_while_its_thread_is_being_answered(monkeypatch):
+    """As one that predicts with a new size of batch does. It used to wait for ever."""
+    checked, shapes, passed = check_graph(data_of([node("Abs")])), CheckedGraph.shapes, []
+
+    def interrupted(graph, batch):
+        if batch == 2:
+            signal.raise_signal(signal.SIGINT)
+        passed.append(batch)
+        return shapes(graph, batch)
+
+    monkeypatch.setattr(CheckedGraph, "shapes", interrupted)
+    before = signal.signal(signal.SIGINT, lambda *_: checked.check(3))
+    try:
+        checked.check(2)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    checked.check(2)
+    checked.check(3)
+    assert passed == [3, 2]
 
 
 def short_weight():
