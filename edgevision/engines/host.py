@@ -22,6 +22,7 @@ from edgevision.tensors import TensorInfo
 
 HostArray = npt.NDArray[Any]
 Launch = Callable[[], object]  # runs prepared items once, in the calling thread
+CheckBatch = Callable[[int], None]  # raises EngineError for a number of items that the graph must not run with
 
 ALIGNMENT_BYTES = 64  # a cache line, and the widest vector load; engines adopt such memory without a copy
 
@@ -55,6 +56,7 @@ class HostEngine(Engine):
         options: EngineOptions,
         inputs: Sequence[TensorInfo],
         outputs: Sequence[TensorInfo],
+        check_batch: CheckBatch,
     ) -> None:
         self.name = name
         self.version = version
@@ -62,7 +64,7 @@ class HostEngine(Engine):
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self._fixed_batch = _fixed_batch(self.inputs + self.outputs)
-        self.check_batch: Callable[[int], None] = lambda batch: None  # refuses sizes that the graph must not run with
+        self._check_batch = check_batch
         self._closed = False
         self._lock = threading.RLock()  # a signal handler may close while its thread is submitting
         self._worker: Worker | None = None
@@ -87,7 +89,7 @@ class HostEngine(Engine):
                 f"the graph was exported for batches of exactly {self._fixed_batch}, asked for {batch}; "
                 "export it with a dynamic batch axis"
             )
-        self.check_batch(batch)
+        self._check_batch(batch)
         with engine_errors(
             lambda error: EngineError(f"no memory for {count} slots of {batch} items: {one_line(error)}")
         ):
@@ -143,7 +145,7 @@ class HostEngine(Engine):
         launch = slot.prepared.get(n)
         if launch is None:
             with engine_errors(lambda error: EngineError(f"{self.name} cannot prepare {n} items: {one_line(error)}")):
-                self.check_batch(n)
+                self._check_batch(n)
                 launch = slot.prepared[n] = self._prepare(slot, n)
         return launch
 
@@ -184,12 +186,9 @@ def check_static(info: TensorInfo) -> TensorInfo:
 def load_error(engine: str, error: BaseException) -> EngineError:
     """What to raise when ``engine`` refuses a graph: its own words on one line, and what to do where that is clear."""
     cause = one_line(error)
-    if "external data" in cause.lower():
-        remedy = "; its weights lie in a file that is missing: save the graph with its weights in one file"
-    elif "not a registered" in cause or "No conversion rule" in cause:
+    remedy = ""
+    if "not a registered" in cause or "No conversion rule" in cause:
         remedy = "; export the model with standard ONNX operators only"
-    else:
-        remedy = ""
     return EngineError(f"{engine} cannot load the graph: {cause}{remedy}")
 
 
