@@ -15,11 +15,12 @@ from edgevision.engines.graph_shapes import Shape, SizeError, Tensor, checked, r
 from edgevision.errors import EngineError
 
 # Each for one item of a batch; elements are counted, most of which take 4 bytes.
-MAX_LIVE_ELEMENTS = 2**28  # of all tensors that are needed at one time, but for the file's own weights
+MAX_LIVE_ELEMENTS = 2**28  # of all tensors that are needed at one time, but for the file's own weights and constants
 MAX_MADE_ELEMENTS = 2**32  # of all tensors together
 MAX_WORK = 10**12  # multiply-adds
 # What is the same for every picture, and so computed while loading, once, by slower code.
-MAX_CONSTANT_ELEMENTS = 2**25  # or four times the file, where that is more
+MAX_CONSTANT_ELEMENTS = 2**25
+CONSTANT_ELEMENTS_PER_BYTE = 4  # of the file, where that is more: 16 times its size
 MAX_CONSTANT_WORK = 10**9
 
 
@@ -73,7 +74,7 @@ class _Costs:
 
     def __init__(self, file_bytes: int, batch: int) -> None:
         self._batch = batch
-        self._constant_limit = max(MAX_CONSTANT_ELEMENTS, 4 * file_bytes)
+        self._constant_limit = max(MAX_CONSTANT_ELEMENTS, CONSTANT_ELEMENTS_PER_BYTE * file_bytes)
         self._live = self._made = self._work = self._constant = self._constant_work = 0
 
     def hold(self, elements: int, what: str) -> None:
@@ -81,7 +82,8 @@ class _Costs:
         if self._live > MAX_LIVE_ELEMENTS * self._batch + self._constant_limit:
             raise EngineError(
                 f"{what} would hold {_bytes(self._live)} at one time for a batch of {self._batch}, the limit is "
-                f"{_bytes(MAX_LIVE_ELEMENTS)} for each item; use a smaller network or smaller pictures"
+                f"{_bytes(MAX_LIVE_ELEMENTS)} for each item and {_bytes(self._constant_limit)} besides; use a smaller "
+                "network or smaller pictures"
             )
 
     def release(self, tensor: Tensor) -> None:
@@ -182,4 +184,6 @@ def _check_output(declared: Declared, tensors: dict[str, Tensor]) -> None:
 
 def _bytes(elements: int) -> str:
     size = 4 * elements
+    if size < 2**30:
+        return f"{size / 2**20:.0f} MiB"
     return f"{size / 2**30:.1f} GiB" if size < 2**40 else f"{size / 2**40:.0f} TiB"

@@ -459,7 +459,8 @@ def _upsample(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
     scales = node.attributes["scales"] if "scales" in node.attributes else _numbers(inputs, 1)
     if not isinstance(scales, (tuple, list)) or len(scales) != len(shape):
         raise SizeError("its scales do not fit its input")
-    return [tuple(_scaled(side, scale) for side, scale in zip(shape, scales, strict=True))], 4 * math.prod(shape)
+    made = tuple(_scaled(side, scale) for side, scale in zip(shape, scales, strict=True))
+    return [made], 4 * math.prod(made)
 
 
 def _scaled(side: int, scale: float) -> int:

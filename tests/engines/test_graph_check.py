@@ -12,7 +12,8 @@ import pytest
 
 from edgevision.engines import open_engine
 from edgevision.engines.graph_check import CheckedGraph, check_graph
-from edgevision.engines.graph_reader import read_graph
+from edgevision.engines.graph_reader import Node, read_graph
+from edgevision.engines.graph_shapes import Tensor, rule_of
 from edgevision.errors import EngineError
 
 pytestmark = pytest.mark.requires("onnx")
@@ -289,6 +290,31 @@ def test_a_signal_handler_may_ask_while_its_thread_is_being_answered(monkeypatch
     checked.check(2)
     checked.check(3)
     assert passed == [3, 2]
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_the_limit_at_one_time_is_what_the_message_says(batch):
+    """1 GiB for each item and 128 MiB besides: the largest picture that fits, and one with a row more."""
+    side = 2**14  # elements of a row
+    rows = (2**28 * batch + 2**25) // (batch * side) - 1  # with an output of one row
+
+    def check(height):
+        reduce = node("ReduceMax", axes=[1], keepdims=0)
+        return check_graph(data_of([reduce], opset=13, shape=("batch", height, side), output=None)).shapes(batch)
+
+    assert check(rows)["output"] == (batch, side)
+    told = (
+        rf"{batch}\.1 GiB at one time for a batch of {batch}, the limit is 1\.0 GiB for each item and 128 MiB besides;"
+    )
+    with pytest.raises(EngineError, match=told):
+        check(rows + 1)
+
+
+def test_the_work_of_upsample_grows_with_what_it_makes():
+    """A single pixel becomes a gigapixel, more work than constants may take."""
+    upsample = Node("", "Upsample", ("x", "scales"), ("y",), {})
+    scales = Tensor((4,), np.array([1.0, 1.0, 2.0**15, 2.0**15]))
+    assert rule_of(upsample)(upsample, [Tensor((1, 1, 1, 1)), scales]) == ([(1, 1, 2**15, 2**15)], 4 * 2**30)
 
 
 def short_weight():
