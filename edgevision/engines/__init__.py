@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from edgevision.engines.base import Engine, EngineOptions, Slot
-from edgevision.engines.graph_check import CheckedGraph, check_graph
+from edgevision.engines.graph_check import check_graph
 from edgevision.engines.guard import engine_errors, run_with_timeout, time_limit_s
 from edgevision.engines.host import CheckBatch, HostEngine, load_error
 from edgevision.errors import EngineError, MissingExtraError
@@ -60,20 +60,12 @@ def open_engine(name: str, graph: bytes | Path, options: EngineOptions | None = 
             from edgevision.engines.tensorrt import TensorRtEngine, is_engine_file
 
             if not is_engine_file(data):
-                checked_for(name, data)
+                check_graph(data, name)
             return TensorRtEngine(data, options, version, kind=name)
-        checked = checked_for(name, data)
+        checked = check_graph(data, name)
         return run_with_timeout(
-            time_limit_s(), name, lambda: _open_host_engine(name, data, options, version, checked.check)
+            time_limit_s(), name, lambda: _open_host_engine(name, data, options, version, checked.check_batch)
         )
-
-
-def checked_for(engine: str, graph: bytes) -> CheckedGraph:
-    """The graph, checked before the engine sees it. Raises EngineError, which names both."""
-    try:
-        return check_graph(graph)
-    except EngineError as error:
-        raise EngineError(f"{engine} cannot load the graph: {error}") from error
 
 
 def _open_host_engine(

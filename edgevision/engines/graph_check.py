@@ -9,9 +9,11 @@ is refused where it would cost more than the limits below. They are far above an
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from edgevision.engines.graph_reader import Declared, Graph, Node, read_graph, shown
-from edgevision.engines.graph_shapes import Shape, SizeError, Tensor, checked, rule_of, values_of
+from edgevision.engines.graph_reader import Graph, Node, ValueInfo, element_count, read_graph, shown
+from edgevision.engines.graph_shapes import Shape, SizeError, Tensor, rule_of
+from edgevision.engines.graph_values import values_of
 from edgevision.errors import EngineError
 
 # Each for one item of a batch; elements are counted, most of which take 4 bytes.
@@ -24,15 +26,15 @@ CONSTANT_ELEMENTS_PER_BYTE = 4  # of the file, where that is more: 16 times its 
 MAX_CONSTANT_WORK = 10**9
 
 
-class CheckedGraph:
-    """A graph that may be given to an engine. ``check`` asks for other sizes of a batch. Made by ``check_graph``."""
+class SafeGraph:
+    """A graph that may be given to an engine. ``check_batch`` asks for other sizes of a batch. Made by ``check_graph``."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._last_use = _last_uses(graph)
         self._passed: set[int] = set()
 
-    def check(self, batch: int) -> None:
+    def check_batch(self, batch: int) -> None:
         """Raise EngineError unless the graph may run with ``batch`` items. A size that passed is not looked at again.
 
         Takes no lock, for a signal handler may predict while its thread is in here; looking twice does no harm.
@@ -42,7 +44,7 @@ class CheckedGraph:
             self._passed.add(batch)
 
     def shapes(self, batch: int) -> dict[str, Shape]:
-        """The shape of every tensor, for a batch. Goes through the nodes in their order. Raises EngineError as ``check``."""
+        """The shape of every tensor, for a batch. Goes through the nodes in their order. Raises EngineError as ``check_batch``."""
         graph = self._graph
         tensors = {c.name: Tensor(c.shape, c.values, constant=True) for c in graph.constants.values()}
         given = set(tensors)
@@ -110,16 +112,29 @@ class _Costs:
             )
 
 
-def check_graph(data: bytes) -> CheckedGraph:
+def check_graph(data: bytes, engine: str) -> SafeGraph:
     """Read an ONNX graph and make sure that it is self-contained and within the limits, for a batch of 1 or its own.
 
-    Raises EngineError, which says what is wrong with "it", the graph, and what to do.
+    Raises EngineError, which names the ``engine`` that it was meant for, what is wrong with "it", the graph, and what
+    to do.
 
-    >>> check_graph(Path("model.onnx").read_bytes()).check(batch=8)  # doctest: +SKIP
+    >>> check_graph(Path("model.onnx").read_bytes(), "onnxruntime").check_batch(8)  # doctest: +SKIP
     """
-    checked_graph = CheckedGraph(read_graph(data))
-    checked_graph.check(1)
-    return checked_graph
+    try:
+        graph = SafeGraph(read_graph(data))
+        graph.check_batch(1)
+    except EngineError as error:
+        raise EngineError(f"{engine} cannot load the graph: {error}") from error
+    return graph
+
+
+def require_fixed_axes(name: str, shape: Sequence[int | None] | None) -> None:
+    """Raise EngineError for a tensor that has no axes, or a dynamic one besides the first, the batch."""
+    if not shape or any(side is None for side in shape[1:]):
+        raise EngineError(
+            f"tensor {shown(name)} has shape {_text(shape or ())}; only the first axis, the batch, may be dynamic. "
+            "Export the graph with fixed sizes"
+        )
 
 
 def _last_uses(graph: Graph) -> dict[str, int]:
@@ -128,15 +143,9 @@ def _last_uses(graph: Graph) -> dict[str, int]:
     return {**last, **{one.name: len(graph.nodes) for one in graph.outputs}}
 
 
-def _input_shape(declared: Declared, batch: int) -> Shape:
-    shape = declared.shape
-    if not shape or any(side is None for side in shape[1:]):
-        text = ["?" if side is None else side for side in shape or ()]
-        raise EngineError(
-            f"tensor {shown(declared.name)} has shape {text}; only the first axis, the batch, may be dynamic. "
-            "Export the graph with fixed sizes"
-        )
-    return tuple(batch if side is None else side for side in shape)
+def _input_shape(declared: ValueInfo, batch: int) -> Shape:
+    require_fixed_axes(declared.name, declared.shape)
+    return tuple(batch if side is None else side for side in declared.shape or ())
 
 
 def _read(tensors: dict[str, Tensor], name: str, node: Node) -> Tensor | None:
@@ -158,7 +167,9 @@ def _made(node: Node, inputs: list[Tensor | None]) -> tuple[list[Tensor], int]:
             shapes = shapes * len(node.outputs)
         if len(shapes) < len(node.outputs):
             raise SizeError(f"it has {len(node.outputs)} outputs")
-        shapes = checked(shapes[: len(node.outputs)], node)
+        shapes = shapes[: len(node.outputs)]
+        for shape in shapes:
+            element_count(shape, node)  # only to check it
         values = values_of(node, inputs, shapes)
     except (SizeError, IndexError, TypeError, OverflowError) as error:
         raise EngineError(f"{node} does not fit what it reads: {error}; export the model again") from error
@@ -166,7 +177,7 @@ def _made(node: Node, inputs: list[Tensor | None]) -> tuple[list[Tensor], int]:
     return [Tensor(shape, value, constant) for shape, value in zip(shapes, values, strict=True)], work
 
 
-def _check_output(declared: Declared, tensors: dict[str, Tensor]) -> None:
+def _check_output(declared: ValueInfo, tensors: dict[str, Tensor]) -> None:
     tensor = tensors.get(declared.name)
     if tensor is None:
         raise EngineError(f"nothing makes its output {shown(declared.name)}; export the model again")
@@ -177,9 +188,13 @@ def _check_output(declared: Declared, tensors: dict[str, Tensor]) -> None:
     )
     if not fits:
         raise EngineError(
-            f"its output {shown(declared.name)} is declared as {['?' if s is None else s for s in declared.shape]} and "
+            f"its output {shown(declared.name)} is declared as {_text(declared.shape)} and "
             f"would be {list(tensor.shape)}; export the model again"
         )
+
+
+def _text(shape: Sequence[int | None]) -> str:
+    return str(["?" if side is None else side for side in shape])
 
 
 def _bytes(elements: int) -> str:

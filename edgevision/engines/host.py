@@ -172,17 +172,6 @@ def aligned_zeros(shape: Sequence[int], dtype: str) -> HostArray:
     return raw[start : start + size].view(kind).reshape(shape)
 
 
-def check_static(info: TensorInfo) -> TensorInfo:
-    """The tensor, if only its first axis (the batch) is dynamic. Raises EngineError otherwise."""
-    if not info.shape or any(side is None for side in info.shape[1:]):
-        shape = ["?" if side is None else side for side in info.shape]
-        raise EngineError(
-            f"tensor '{info.name}' has shape {shape}; only the first axis, the batch, may be dynamic. "
-            "Export the graph with fixed sizes"
-        )
-    return info
-
-
 def load_error(engine: str, error: BaseException) -> EngineError:
     """What to raise when ``engine`` refuses a graph: its own words on one line, and what to do where that is clear."""
     cause = one_line(error)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.engines.base import EngineOptions, Layer
+from edgevision.engines.graph_check import require_fixed_axes
 from edgevision.engines.guard import engine_errors
-from edgevision.engines.host import MOVES, CheckBatch, HostEngine, HostSlot, Launch, check_static, load_error, one_line
+from edgevision.engines.host import MOVES, CheckBatch, HostEngine, HostSlot, Launch, load_error, one_line
 from edgevision.engines.importing import import_onnxruntime
 from edgevision.errors import EngineError
 from edgevision.machine import EXACT_U8S8, cpu_features
@@ -134,4 +135,6 @@ def _tensor_info(node: Any) -> TensorInfo:
     dtype = _DTYPES.get(node.type)
     if dtype is None:
         raise EngineError(f"tensor '{node.name}' has type {node.type}; supported are {sorted(_DTYPES)}")
-    return check_static(TensorInfo(node.name, dtype, tuple(s if isinstance(s, int) else None for s in node.shape)))
+    sides = tuple(side if isinstance(side, int) else None for side in node.shape)
+    require_fixed_axes(node.name, sides)
+    return TensorInfo(node.name, dtype, sides)

@@ -11,8 +11,9 @@ import numpy as np
 
 from edgevision.engines.base import EngineOptions, Layer
 from edgevision.engines.blob_cache import BlobCache
+from edgevision.engines.graph_check import require_fixed_axes
 from edgevision.engines.guard import engine_errors, raised_by_handler
-from edgevision.engines.host import MOVES, CheckBatch, HostEngine, HostSlot, Launch, check_static, load_error, one_line
+from edgevision.engines.host import MOVES, CheckBatch, HostEngine, HostSlot, Launch, load_error, one_line
 from edgevision.engines.importing import import_openvino
 from edgevision.errors import EngineError
 from edgevision.machine import describe_machine
@@ -167,4 +168,5 @@ def _tensor_info(port: Any) -> TensorInfo:
     if dtype not in _DTYPES:
         raise EngineError(f"tensor '{name}' has type {dtype}; supported are {sorted(_DTYPES)}")
     sides = tuple(side.get_length() if side.is_static else None for side in port.get_partial_shape())
-    return check_static(TensorInfo(name, dtype, sides))
+    require_fixed_axes(name, sides)
+    return TensorInfo(name, dtype, sides)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgevision.engines import open_engine
-from edgevision.engines.graph_check import CheckedGraph, check_graph
+from edgevision.engines.graph_check import SafeGraph, check_graph
 from edgevision.engines.graph_reader import Node, read_graph
 from edgevision.engines.graph_shapes import Tensor, rule_of
 from edgevision.errors import EngineError
@@ -48,6 +48,10 @@ def model(nodes, weights=(), shape=("batch", 3), output=("batch", 3), opset=18, 
 
 def data_of(nodes, weights=(), **about):
     return model(nodes, weights, **about).SerializeToString()
+
+
+def admitted(data):
+    return check_graph(data, "an engine")
 
 
 # ---- other files ----
@@ -130,7 +134,7 @@ def test_no_engine_reads_another_file_for_a_graph(engine_name, place, location, 
 
 def test_entries_for_another_file_are_refused_whatever_the_location_says():
     with pytest.raises(EngineError, match="lies in another file"):
-        check_graph(data_of([node("Add", ["input", "w"])], [external("w", "secret.bin", kind=0)]))
+        admitted(data_of([node("Add", ["input", "w"])], [external("w", "secret.bin", kind=0)]))
 
 
 def test_a_graph_in_a_bundle_gives_no_file_away(color_bundle, engine_name, tmp_path, monkeypatch):
@@ -273,7 +277,7 @@ def test_a_size_that_grows_with_the_batch_is_refused_at_that_batch(engine_name):
 @pytest.mark.timeout(60)
 def test_a_signal_handler_may_ask_while_its_thread_is_being_answered(monkeypatch):
     """As one that predicts with a new size of batch does. It used to wait for ever."""
-    checked, shapes, passed = check_graph(data_of([node("Abs")])), CheckedGraph.shapes, []
+    checked, shapes, passed = admitted(data_of([node("Abs")])), SafeGraph.shapes, []
 
     def interrupted(graph, batch):
         if batch == 2:
@@ -281,14 +285,14 @@ def test_a_signal_handler_may_ask_while_its_thread_is_being_answered(monkeypatch
         passed.append(batch)
         return shapes(graph, batch)
 
-    monkeypatch.setattr(CheckedGraph, "shapes", interrupted)
-    before = signal.signal(signal.SIGINT, lambda *_: checked.check(3))
+    monkeypatch.setattr(SafeGraph, "shapes", interrupted)
+    before = signal.signal(signal.SIGINT, lambda *_: checked.check_batch(3))
     try:
-        checked.check(2)
+        checked.check_batch(2)
     finally:
         signal.signal(signal.SIGINT, before)
-    checked.check(2)
-    checked.check(3)
+    checked.check_batch(2)
+    checked.check_batch(3)
     assert passed == [3, 2]
 
 
@@ -300,7 +304,7 @@ def test_the_limit_at_one_time_is_what_the_message_says(batch):
 
     def check(height):
         reduce = node("ReduceMax", axes=[1], keepdims=0)
-        return check_graph(data_of([reduce], opset=13, shape=("batch", height, side), output=None)).shapes(batch)
+        return admitted(data_of([reduce], opset=13, shape=("batch", height, side), output=None)).shapes(batch)
 
     assert check(rows)["output"] == (batch, side)
     told = (
@@ -352,7 +356,7 @@ def chain(count):
 )  # fmt: skip
 def test_what_is_no_graph_is_refused_in_one_line(damage, told):
     with pytest.raises(EngineError, match=told) as caught:
-        check_graph(damage())
+        admitted(damage())
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
 
@@ -371,7 +375,7 @@ def test_reads_the_repositorys_graphs_as_onnx_does(name):
 def assert_same(graph, theirs):
     from onnx import numpy_helper
 
-    assert [(n.name, n.kind, n.inputs, n.outputs) for n in graph.nodes] == [
+    assert [(n.name, n.op_type, n.inputs, n.outputs) for n in graph.nodes] == [
         (n.name, n.op_type, tuple(n.input), tuple(n.output)) for n in theirs.graph.node
     ]
     assert set(graph.constants) == {tensor.name for tensor in theirs.graph.initializer}
@@ -508,7 +512,7 @@ def test_shapes_are_those_that_onnx_runtime_makes(name):
     data = data_of(nodes, weights, shape=PICTURE, output=None, opset=(opset or [18])[0])
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     (real,) = session.run(["output"], {"input": np.random.default_rng(0).random(PICTURE, np.float32)})
-    assert check_graph(data).shapes(PICTURE[0])["output"] == real.shape
+    assert admitted(data).shapes(PICTURE[0])["output"] == real.shape
 
 
 def test_the_page_lists_the_operators_that_are_run():
