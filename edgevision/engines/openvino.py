@@ -119,6 +119,7 @@ class OpenVinoEngine(HostEngine):
 
     def _prepare(self, slot: HostSlot, n_valid: int) -> Launch:
         items = self._fixed_batch or min(1 << (n_valid - 1).bit_length(), slot.batch)
+        self._check_batch(items)
         request = self._compile(items).create_infer_request()
         for index, array in enumerate(slot.inputs.values()):
             request.set_input_tensor(index, self._tensor(array[:items]))

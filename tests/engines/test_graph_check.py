@@ -274,6 +274,22 @@ def test_a_size_that_grows_with_the_batch_is_refused_at_that_batch(engine_name):
             engine.slots(8)
 
 
+@pytest.mark.requires("openvino")
+def test_openvino_runs_no_size_that_was_not_checked():
+    """3 items of a slot for 8 run as 4: a graph that is harmless but for 4 is refused there."""
+    sizes = [node("Shape", ["input"], ["n"]), node("Slice", ["n", "from", "to"], ["s"]),
+             node("Equal", ["s", "four"], ["is four"]), node("Where", ["is four", "large", "small"], ["size"])]  # fmt: skip
+    values = {"from": 0, "to": 1, "four": 4, "large": 100_000_000, "small": 1}
+    weights = [constant(name, [value]) for name, value in values.items()]
+    graph = data_of([*sizes, node("ConstantOfShape", ["size"], ["huge"]), *VANISH], weights)
+    with open_engine("openvino", graph) as engine:
+        (slot,) = engine.slots(8)
+        engine.run(slot, 2)
+        engine.run(slot, 8)
+        with pytest.raises(EngineError, match="computes 381 MiB of constants"):
+            engine.run(slot, 3)
+
+
 @pytest.mark.timeout(60)
 def test_a_signal_handler_may_ask_while_its_thread_is_being_answered(monkeypatch):
     """As one that predicts with a new size of batch does. It used to wait for ever."""
