@@ -6,9 +6,9 @@ import importlib.util
 from pathlib import Path
 
 from edgevision.engines.base import Engine, EngineOptions, Slot
-from edgevision.engines.graph_check import CheckedGraph, check_graph
-from edgevision.engines.guard import engine_errors, time_limit_s, within
-from edgevision.engines.host import HostEngine, load_error
+from edgevision.engines.graph_check import check_graph
+from edgevision.engines.guard import engine_errors, run_with_timeout, time_limit_s
+from edgevision.engines.host import CheckBatch, HostEngine, load_error
 from edgevision.errors import EngineError, MissingExtraError
 
 __all__ = ["ENGINES", "Engine", "EngineOptions", "Slot", "available_engines", "open_engine"]
@@ -60,30 +60,24 @@ def open_engine(name: str, graph: bytes | Path, options: EngineOptions | None = 
             from edgevision.engines.tensorrt import TensorRtEngine, is_engine_file
 
             if not is_engine_file(data):
-                checked_for(name, data)
+                check_graph(data, name)
             return TensorRtEngine(data, options, version, kind=name)
-        checked = checked_for(name, data)
-        engine = within(time_limit_s(), name, lambda: _open_host_engine(name, data, options, version))
-        engine.check_batch = checked.check
-        return engine
+        checked = check_graph(data, name)
+        return run_with_timeout(
+            time_limit_s(), name, lambda: _open_host_engine(name, data, options, version, checked.check_batch)
+        )
 
 
-def checked_for(engine: str, graph: bytes) -> CheckedGraph:
-    """The graph, checked before the engine sees it. Raises EngineError, which names both."""
-    try:
-        return check_graph(graph)
-    except EngineError as error:
-        raise EngineError(f"{engine} cannot load the graph: {error}") from error
-
-
-def _open_host_engine(name: str, graph: bytes, options: EngineOptions, version: str) -> HostEngine:
+def _open_host_engine(
+    name: str, graph: bytes, options: EngineOptions, version: str, check_batch: CheckBatch
+) -> HostEngine:
     if name == "onnxruntime":
         from edgevision.engines.onnxruntime import OnnxRuntimeEngine
 
-        return OnnxRuntimeEngine(graph, options, version)
+        return OnnxRuntimeEngine(graph, options, version, check_batch)
     from edgevision.engines.openvino import OpenVinoEngine
 
-    return OpenVinoEngine(graph, options, version)
+    return OpenVinoEngine(graph, options, version, check_batch)
 
 
 def _version(package: str) -> str:

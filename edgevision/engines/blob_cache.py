@@ -22,14 +22,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgevision.engines.guard import raised_by_handler
 from edgevision.errors import CacheWarning, EdgeVisionError
 from edgevision.files import atomic_write, cache_folder, is_temporary, make_private, read_regular
 
-LIMIT_VARIABLE = "EDGEVISION_BLOB_CACHE_MB"
+SIZE_VARIABLE = "EDGEVISION_BLOB_CACHE_MB"
 DEFAULT_LIMIT_MB = 512
 
 _MAGIC = b"edgevision blob 1\n"
-_REMEDY = f"set EDGEVISION_CACHE to a folder that only you can write, or {LIMIT_VARIABLE}=0 to do without"
+_REMEDY = f"set EDGEVISION_CACHE to a folder that only you can write, or {SIZE_VARIABLE}=0 to do without"
 
 
 class BlobCache:
@@ -59,6 +60,8 @@ class BlobCache:
         except FileNotFoundError:
             return None
         except OSError as error:
+            if raised_by_handler(error):
+                raise
             _warn(f"{path} is not used ({error.strerror or error})")
             return None
         start = len(_MAGIC) + hashlib.sha256().digest_size
@@ -83,10 +86,12 @@ class BlobCache:
             atomic_write(path, _MAGIC + _digest(key, blob) + blob)
             path.chmod(0o600)
         except (OSError, EdgeVisionError) as error:
+            if raised_by_handler(error):
+                raise
             _warn(f"what OpenVINO compiled cannot be kept ({error}), and is compiled at each start")
 
-    def pass_over(self, batch: int, why: object) -> None:
-        """Say that the engine did not take the blob, whole though it is."""
+    def warn_refused(self, batch: int, why: object) -> None:
+        """Warn that the engine did not take the blob, whole though it is."""
         _warn(f"{self._place(batch)[0]} is passed over, and compiled again: {why}", remedy="")
 
     def _place(self, batch: int) -> tuple[Path, bytes]:
@@ -102,14 +107,12 @@ def _digest(key: bytes, blob: bytes) -> bytes:
 
 
 def _limit_bytes() -> int:
-    given = os.environ.get(LIMIT_VARIABLE, "")
+    given = os.environ.get(SIZE_VARIABLE, "")
     if not given:
         return DEFAULT_LIMIT_MB * 1_000_000
     if given.isascii() and given.isdigit():
         return int(given) * 1_000_000
-    _warn(
-        f"{LIMIT_VARIABLE} is a whole number of megabytes, got {given[:40]!r}; {DEFAULT_LIMIT_MB} are used", remedy=""
-    )
+    _warn(f"{SIZE_VARIABLE} is a whole number of megabytes, got {given[:40]!r}; {DEFAULT_LIMIT_MB} are used", remedy="")
     return DEFAULT_LIMIT_MB * 1_000_000
 
 

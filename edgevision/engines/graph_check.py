@@ -9,39 +9,42 @@ is refused where it would cost more than the limits below. They are far above an
 from __future__ import annotations
 
 import math
-import threading
+from collections.abc import Sequence
 
-from edgevision.engines.graph_reader import Declared, Graph, Node, read_graph, shown
-from edgevision.engines.graph_shapes import Shape, SizeError, Tensor, checked, rule_of, values_of
+from edgevision.engines.graph_reader import Graph, Node, ValueInfo, element_count, read_graph, shown
+from edgevision.engines.graph_shapes import Shape, SizeError, Tensor, rule_of
+from edgevision.engines.graph_values import values_of
 from edgevision.errors import EngineError
 
 # Each for one item of a batch; elements are counted, most of which take 4 bytes.
-MAX_LIVE_ELEMENTS = 2**28  # of all tensors that are needed at one time, but for the file's own weights
+MAX_LIVE_ELEMENTS = 2**28  # of all tensors that are needed at one time, but for the file's own weights and constants
 MAX_MADE_ELEMENTS = 2**32  # of all tensors together
 MAX_WORK = 10**12  # multiply-adds
 # What is the same for every picture, and so computed while loading, once, by slower code.
-MAX_CONSTANT_ELEMENTS = 2**25  # or four times the file, where that is more
+MAX_CONSTANT_ELEMENTS = 2**25
+CONSTANT_ELEMENTS_PER_BYTE = 4  # of the file, where that is more: 16 times its size
 MAX_CONSTANT_WORK = 10**9
 
 
-class CheckedGraph:
-    """A graph that may be given to an engine. ``check`` asks for other sizes of a batch. Made by ``check_graph``."""
+class SafeGraph:
+    """A graph that may be given to an engine. ``check_batch`` asks for other sizes of a batch. Made by ``check_graph``."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._last_use = _last_uses(graph)
         self._passed: set[int] = set()
-        self._lock = threading.Lock()
 
-    def check(self, batch: int) -> None:
-        """Whether the graph may run with ``batch`` items; asked once for each. Raises EngineError."""
-        with self._lock:
-            if batch not in self._passed:
-                self.shapes(batch)
-                self._passed.add(batch)
+    def check_batch(self, batch: int) -> None:
+        """Raise EngineError unless the graph may run with ``batch`` items. A size that passed is not looked at again.
+
+        Takes no lock, for a signal handler may predict while its thread is in here; looking twice does no harm.
+        """
+        if batch not in self._passed:
+            self.shapes(batch)
+            self._passed.add(batch)
 
     def shapes(self, batch: int) -> dict[str, Shape]:
-        """The shape of every tensor, for a batch. Goes through the nodes in their order. Raises EngineError as ``check``."""
+        """The shape of every tensor, for a batch. Goes through the nodes in their order. Raises EngineError as ``check_batch``."""
         graph = self._graph
         tensors = {c.name: Tensor(c.shape, c.values, constant=True) for c in graph.constants.values()}
         given = set(tensors)
@@ -73,7 +76,7 @@ class _Costs:
 
     def __init__(self, file_bytes: int, batch: int) -> None:
         self._batch = batch
-        self._constant_limit = max(MAX_CONSTANT_ELEMENTS, 4 * file_bytes)
+        self._constant_limit = max(MAX_CONSTANT_ELEMENTS, CONSTANT_ELEMENTS_PER_BYTE * file_bytes)
         self._live = self._made = self._work = self._constant = self._constant_work = 0
 
     def hold(self, elements: int, what: str) -> None:
@@ -81,7 +84,8 @@ class _Costs:
         if self._live > MAX_LIVE_ELEMENTS * self._batch + self._constant_limit:
             raise EngineError(
                 f"{what} would hold {_bytes(self._live)} at one time for a batch of {self._batch}, the limit is "
-                f"{_bytes(MAX_LIVE_ELEMENTS)} for each item; use a smaller network or smaller pictures"
+                f"{_bytes(MAX_LIVE_ELEMENTS)} for each item and {_bytes(self._constant_limit)} besides; use a smaller "
+                "network or smaller pictures"
             )
 
     def release(self, tensor: Tensor) -> None:
@@ -108,16 +112,29 @@ class _Costs:
             )
 
 
-def check_graph(data: bytes) -> CheckedGraph:
+def check_graph(data: bytes, engine: str) -> SafeGraph:
     """Read an ONNX graph and make sure that it is self-contained and within the limits, for a batch of 1 or its own.
 
-    Raises EngineError, which says what is wrong with "it", the graph, and what to do.
+    Raises EngineError, which names the ``engine`` that it was meant for, what is wrong with "it", the graph, and what
+    to do.
 
-    >>> check_graph(Path("model.onnx").read_bytes()).check(batch=8)  # doctest: +SKIP
+    >>> check_graph(Path("model.onnx").read_bytes(), "onnxruntime").check_batch(8)  # doctest: +SKIP
     """
-    checked_graph = CheckedGraph(read_graph(data))
-    checked_graph.check(1)
-    return checked_graph
+    try:
+        graph = SafeGraph(read_graph(data))
+        graph.check_batch(1)
+    except EngineError as error:
+        raise EngineError(f"{engine} cannot load the graph: {error}") from error
+    return graph
+
+
+def require_fixed_axes(name: str, shape: Sequence[int | None] | None) -> None:
+    """Raise EngineError for a tensor that has no axes, or a dynamic one besides the first, the batch."""
+    if not shape or any(side is None for side in shape[1:]):
+        raise EngineError(
+            f"tensor {shown(name)} has shape {_text(shape or ())}; only the first axis, the batch, may be dynamic. "
+            "Export the graph with fixed sizes"
+        )
 
 
 def _last_uses(graph: Graph) -> dict[str, int]:
@@ -126,15 +143,9 @@ def _last_uses(graph: Graph) -> dict[str, int]:
     return {**last, **{one.name: len(graph.nodes) for one in graph.outputs}}
 
 
-def _input_shape(declared: Declared, batch: int) -> Shape:
-    shape = declared.shape
-    if not shape or any(side is None for side in shape[1:]):
-        text = ["?" if side is None else side for side in shape or ()]
-        raise EngineError(
-            f"tensor {shown(declared.name)} has shape {text}; only the first axis, the batch, may be dynamic. "
-            "Export the graph with fixed sizes"
-        )
-    return tuple(batch if side is None else side for side in shape)
+def _input_shape(declared: ValueInfo, batch: int) -> Shape:
+    require_fixed_axes(declared.name, declared.shape)
+    return tuple(batch if side is None else side for side in declared.shape or ())
 
 
 def _read(tensors: dict[str, Tensor], name: str, node: Node) -> Tensor | None:
@@ -156,7 +167,9 @@ def _made(node: Node, inputs: list[Tensor | None]) -> tuple[list[Tensor], int]:
             shapes = shapes * len(node.outputs)
         if len(shapes) < len(node.outputs):
             raise SizeError(f"it has {len(node.outputs)} outputs")
-        shapes = checked(shapes[: len(node.outputs)], node)
+        shapes = shapes[: len(node.outputs)]
+        for shape in shapes:
+            element_count(shape, node)  # only to check it
         values = values_of(node, inputs, shapes)
     except (SizeError, IndexError, TypeError, OverflowError) as error:
         raise EngineError(f"{node} does not fit what it reads: {error}; export the model again") from error
@@ -164,7 +177,7 @@ def _made(node: Node, inputs: list[Tensor | None]) -> tuple[list[Tensor], int]:
     return [Tensor(shape, value, constant) for shape, value in zip(shapes, values, strict=True)], work
 
 
-def _check_output(declared: Declared, tensors: dict[str, Tensor]) -> None:
+def _check_output(declared: ValueInfo, tensors: dict[str, Tensor]) -> None:
     tensor = tensors.get(declared.name)
     if tensor is None:
         raise EngineError(f"nothing makes its output {shown(declared.name)}; export the model again")
@@ -175,11 +188,17 @@ def _check_output(declared: Declared, tensors: dict[str, Tensor]) -> None:
     )
     if not fits:
         raise EngineError(
-            f"its output {shown(declared.name)} is declared as {['?' if s is None else s for s in declared.shape]} and "
+            f"its output {shown(declared.name)} is declared as {_text(declared.shape)} and "
             f"would be {list(tensor.shape)}; export the model again"
         )
 
 
+def _text(shape: Sequence[int | None]) -> str:
+    return str(["?" if side is None else side for side in shape])
+
+
 def _bytes(elements: int) -> str:
     size = 4 * elements
+    if size < 2**30:
+        return f"{size / 2**20:.0f} MiB"
     return f"{size / 2**30:.1f} GiB" if size < 2**40 else f"{size / 2**40:.0f} TiB"

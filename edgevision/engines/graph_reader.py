@@ -8,13 +8,14 @@ Field numbers are those of ``onnx.proto`` (https://github.com/onnx/onnx/blob/mai
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.engines.protobuf import Kind, Schema, Span, packed_ints, read_message
+from edgevision.engines.protobuf import Kind, Schema, Span, WireType, damaged, packed_ints, read_message
 from edgevision.errors import EngineError
 
 Values: TypeAlias = npt.NDArray[Any]
@@ -23,7 +24,7 @@ MAX_NODES = 20_000
 MAX_TENSORS = 100_000  # weights, inputs, outputs and declared shapes, all together
 MAX_AXES = 8
 MAX_VALUES = 4096  # constants of up to so many elements are read: what can be a shape, axes, scales
-STANDARD = ("", "ai.onnx")
+STANDARD_DOMAINS = ("", "ai.onnx")
 
 _MODEL: Schema = {
     1: ("ir_version", Kind.INT), 2: ("producer_name", Kind.SKIPPED), 3: ("producer_version", Kind.SKIPPED),
@@ -101,17 +102,17 @@ class Node:
     """``attributes``: by name, each an int, float, str, tuple of these, or a ``Constant``."""
 
     name: str
-    kind: str
+    op_type: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: dict[str, Any]
 
     def __str__(self) -> str:
-        return f"node {shown(self.name or next(iter(self.outputs), ''))} ({self.kind[:40]})"
+        return f"node {shown(self.name or next(iter(self.outputs), ''))} ({self.op_type[:40]})"
 
 
 @dataclass(frozen=True)
-class Declared:
+class ValueInfo:
     """An input or output as the graph declares it: None for an axis without a fixed size, or for a whole shape."""
 
     name: str
@@ -126,8 +127,8 @@ class Graph:
     opset: int
     nodes: list[Node] = field(default_factory=list)
     constants: dict[str, Constant] = field(default_factory=dict)
-    inputs: list[Declared] = field(default_factory=list)
-    outputs: list[Declared] = field(default_factory=list)
+    inputs: list[ValueInfo] = field(default_factory=list)
+    outputs: list[ValueInfo] = field(default_factory=list)
 
 
 def shown(name: str) -> str:
@@ -144,7 +145,7 @@ def read_graph(data: bytes) -> Graph:
     if "graph" not in model or "opset_import" not in model:
         raise EngineError("it is no ONNX model: expected a graph and the versions of its operators; export it again")
     opsets = [read_message(data, span, _OPSET, "an opset") for span in model["opset_import"]]
-    opset = next((o.get("version", 0) for o in opsets if o.get("domain", "") in STANDARD), 0)
+    opset = next((o.get("version", 0) for o in opsets if o.get("domain", "") in STANDARD_DOMAINS), 0)
     parts = read_message(data, model["graph"], _GRAPH, "the graph")
     if "sparse_initializer" in parts:
         raise EngineError("it has sparse weights; export the model with dense ones")
@@ -159,9 +160,10 @@ def read_graph(data: bytes) -> Graph:
         if constant.name in graph.constants:
             raise EngineError(f"it has the weight {shown(constant.name)} twice; export the model again")
         graph.constants[constant.name] = constant
-    graph.inputs.extend(i for i in _declared(data, parts, "input") if i.name not in graph.constants)
-    graph.outputs.extend(_declared(data, parts, "output"))
-    _declared(data, parts, "value_info")
+    inputs = _value_infos(data, parts.get("input", ()), "an input")
+    graph.inputs.extend(one for one in inputs if one.name not in graph.constants)
+    graph.outputs.extend(_value_infos(data, parts.get("output", ()), "an output"))
+    _value_infos(data, parts.get("value_info", ()), "a value_info")  # only to check them
     graph.nodes.extend(_read_node(data, span) for span in parts.get("node", ()))
     return graph
 
@@ -172,9 +174,9 @@ def _read_node(data: bytes, span: Span) -> Node:
         parts.get("name", ""), parts.get("op_type", ""), tuple(parts.get("input", ())), tuple(parts.get("output", ())),
         {},
     )  # fmt: skip
-    if parts.get("domain", "") not in STANDARD or "overload" in parts:
+    if parts.get("domain", "") not in STANDARD_DOMAINS or "overload" in parts:
         raise EngineError(
-            f"{node} is the custom operator {parts.get('domain', '')[:40]}.{node.kind[:40]}; "
+            f"{node} is the custom operator {parts.get('domain', '')[:40]}.{node.op_type[:40]}; "
             "export the model with standard ONNX operators only"
         )
     for attribute in parts.get("attribute", ()):
@@ -182,7 +184,7 @@ def _read_node(data: bytes, span: Span) -> Node:
         if name in node.attributes:
             raise EngineError(f"{node} has the attribute {shown(name)} twice; export the model again")
         node.attributes[name] = value
-    if node.kind in _CONTROL_FLOW:
+    if node.op_type in _CONTROL_FLOW:
         raise _no_control_flow(node)
     return node
 
@@ -234,7 +236,7 @@ def _read_tensor(data: bytes, span: Span, what: object) -> Constant:
             f"{what}: the tensor {shown(name)} has element type {kind}, which is not run; export it again"
         )
     shape = tuple(parts.get("dims", ()))
-    count = checked_size(shape, what)
+    count = element_count(shape, what)
     type_name, bits, field_name, numpy_type = _TYPES[kind]
     held = [part for part in ("raw_data", *_DATA_FIELDS) if part in parts]
     if len(held) > 1 or (held and held[0] not in ("raw_data", field_name)):
@@ -264,7 +266,7 @@ def _read_tensor(data: bytes, span: Span, what: object) -> Constant:
 
 def _run_length(data: bytes, field_name: str, wire: int, first: int, last: int) -> int:
     """How many numbers a run of a repeated field holds."""
-    if wire != 2:
+    if wire != WireType.BYTES:
         return 1
     if size := _FIXED_BYTES.get(field_name):
         return (last - first) // size if (last - first) % size == 0 else -1
@@ -278,17 +280,17 @@ def _numbers(data: bytes, runs: list[tuple[int, int, int]], field_name: str, wha
     for wire, first, last in runs:
         if fixed is not None:
             size = _FIXED_BYTES[field_name]
-            if wire == 0 or (last - first) % size:
-                raise EngineError(f"{what} is damaged: not protobuf as ONNX has it; copy or export the model again")
+            if wire == WireType.VARINT or (last - first) % size:
+                raise damaged(what)
             found.extend(np.frombuffer(data, fixed, (last - first) // size, first).tolist())
-        elif wire == 2:
+        elif wire == WireType.BYTES:
             found.extend(packed_ints(data, (first, last), what))
         else:
             found.append(first)
     return np.array(found, dtype=fixed or np.int64)
 
 
-def checked_size(shape: tuple[int, ...], what: object) -> int:
+def element_count(shape: tuple[int, ...], what: object) -> int:
     """Elements of a tensor. Raises EngineError for a shape that is none."""
     if len(shape) > MAX_AXES or any(side < 0 for side in shape) or math.prod(shape) >= 2**62:
         text = str(list(shape)) if len(shape) <= MAX_AXES else f"{len(shape)} axes"
@@ -298,11 +300,11 @@ def checked_size(shape: tuple[int, ...], what: object) -> int:
     return math.prod(shape)
 
 
-def _declared(data: bytes, graph: dict[str, Any], part: str) -> list[Declared]:
-    return [_read_value_info(data, span, f"an {part}".replace("an v", "a v")) for span in graph.get(part, ())]
+def _value_infos(data: bytes, spans: Iterable[Span], what: str) -> list[ValueInfo]:
+    return [_read_value_info(data, span, what) for span in spans]
 
 
-def _read_value_info(data: bytes, span: Span, what: str) -> Declared:
+def _read_value_info(data: bytes, span: Span, what: str) -> ValueInfo:
     parts = read_message(data, span, _VALUE_INFO, what)
     name = parts.get("name", "")
     kind = read_message(data, parts["type"], _TYPE, what) if "type" in parts else {}
@@ -310,11 +312,11 @@ def _read_value_info(data: bytes, span: Span, what: str) -> Declared:
         raise EngineError(f"{what}, {shown(name)}, is no tensor; export the model with tensors only")
     tensor = read_message(data, kind["tensor_type"], _TENSOR_TYPE, what) if "tensor_type" in kind else {}
     if "shape" not in tensor:
-        return Declared(name, None)
+        return ValueInfo(name, None)
     spans = read_message(data, tensor["shape"], _SHAPE, what).get("dim", ())
     sides = tuple(_side(data, span, what) for span in spans)
-    checked_size(tuple(1 if side is None else side for side in sides), what)
-    return Declared(name, sides)
+    element_count(tuple(1 if side is None else side for side in sides), what)
+    return ValueInfo(name, sides)
 
 
 def _side(data: bytes, span: Span, what: str) -> int | None:

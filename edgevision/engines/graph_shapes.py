@@ -1,7 +1,7 @@
 """Shapes of what each operator makes, and what it costs, from the shapes of what it reads: a rule for each kind.
 
-The list of rules is the list of operators that are run: those that networks for pictures are made of. Values are
-followed where they are few and known (``Tensor.values``), because sizes are computed from them: Shape → Gather → Concat → Reshape.
+The list of rules is the list of operators that are run: those that networks for pictures are made of. Some sizes come from
+elements (``Tensor.values``), which ``graph_values`` computes.
 Semantics are those of https://onnx.ai/onnx/operators.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from edgevision.engines.graph_reader import MAX_VALUES, Constant, Node, Values, checked_size
+from edgevision.engines.graph_reader import Constant, Node, Values
 from edgevision.errors import EngineError
 
 Shape: TypeAlias = tuple[int, ...]
@@ -40,7 +40,7 @@ class SizeError(ValueError):
 
 def rule_of(node: Node) -> Rule:
     """Raises EngineError for an operator that is not run."""
-    rule = _RULES.get(node.kind)
+    rule = _RULES.get(node.op_type)
     if rule is None:
         raise EngineError(
             f"{node}: the operator is none of the standard ONNX operators that are run ({len(_RULES)} kinds, see "
@@ -49,33 +49,11 @@ def rule_of(node: Node) -> Rule:
     return rule
 
 
-def values_of(node: Node, inputs: Inputs, shapes: list[Shape]) -> list[Values | None]:
-    """The elements of the outputs, where they follow from those of the inputs and are few; else None for each."""
-    nothing: list[Values | None] = [None] * len(shapes)
-    if any(math.prod(shape) > MAX_VALUES for shape in shapes):
-        return nothing
-    if node.kind == "Shape":
-        return [np.array(_slice_of_shape(node, _shape(inputs, 0)), np.int64)]
-    if node.kind == "Size":
-        return [np.array(math.prod(_shape(inputs, 0)), np.int64)]
-    make = _VALUES.get(node.kind)
-    if make is None or any(tensor is not None and tensor.values is None for tensor in inputs):
-        return nothing
-    with np.errstate(all="ignore"):
-        try:
-            made = make(node, [None if tensor is None else tensor.values for tensor in inputs])
-            found = [np.asarray(one) for one in (made if isinstance(made, list) else [made])]
-        except (ValueError, TypeError, IndexError, OverflowError, ArithmeticError, KeyError):
-            return nothing
-    if [one.shape for one in found] != shapes:
-        return nothing
-    return list(found)
-
-
 # ---- reading inputs and attributes ----
 
 
-def _shape(inputs: Inputs, index: int) -> Shape:
+def shape_of(inputs: Inputs, index: int) -> Shape:
+    """The shape of an input that has to be there."""
     tensor = inputs[index] if index < len(inputs) else None
     if tensor is None:
         raise SizeError(f"its input {index} is missing")
@@ -101,7 +79,7 @@ def _ints(inputs: Inputs, index: int) -> list[int]:
     return [int(number) for number in _numbers(inputs, index)]
 
 
-def _int_list(node: Node, inputs: Inputs, name: str, index: int) -> list[int] | None:
+def int_list(node: Node, inputs: Inputs, name: str, index: int) -> list[int] | None:
     """An attribute of older opsets that became an input; None where it is in neither."""
     if name in node.attributes:
         return _attribute_ints(node, name)
@@ -115,7 +93,8 @@ def _attribute_ints(node: Node, name: str, default: Sequence[int] = ()) -> list[
     return list(value)
 
 
-def _int(node: Node, name: str, default: int) -> int:
+def int_of(node: Node, name: str, default: int) -> int:
+    """An attribute that is an int."""
     value = node.attributes.get(name, default)
     if not isinstance(value, int):
         raise SizeError(f"its attribute '{name}' is no int")
@@ -150,11 +129,11 @@ def broadcast(*shapes: Shape) -> Shape:
 
 
 def _same(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    return [_shape(inputs, 0)], 0
+    return [shape_of(inputs, 0)], 0
 
 
 def _broadcast_all(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    return [broadcast(*(_shape(inputs, i) for i in range(max(1, len(inputs)))))], 0
+    return [broadcast(*(shape_of(inputs, i) for i in range(max(1, len(inputs)))))], 0
 
 
 def _windows(node: Node, spatial: Shape, kernel: Shape) -> Shape:
@@ -162,7 +141,7 @@ def _windows(node: Node, spatial: Shape, kernel: Shape) -> Shape:
     axes = len(spatial)
     strides, dilations = _attribute_ints(node, "strides", [1] * axes), _attribute_ints(node, "dilations", [1] * axes)
     pads = _attribute_ints(node, "pads", [0] * (2 * axes))
-    auto, up = node.attributes.get("auto_pad", "NOTSET"), _int(node, "ceil_mode", 0)
+    auto, up = node.attributes.get("auto_pad", "NOTSET"), int_of(node, "ceil_mode", 0)
     if not len(kernel) == len(strides) == len(dilations) == axes or len(pads) != 2 * axes:
         raise SizeError("its kernel, strides, dilations or pads do not fit its input")
     if min((*kernel, *strides, *dilations), default=1) < 1 or min(pads, default=0) < 0:
@@ -186,9 +165,9 @@ def _windows(node: Node, spatial: Shape, kernel: Shape) -> Shape:
 
 def _conv(weight_index: int) -> Rule:
     def rule(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-        picture, weight = _shape(inputs, 0), _shape(inputs, weight_index)
+        picture, weight = shape_of(inputs, 0), shape_of(inputs, weight_index)
         spatial = _spatial(picture)
-        if len(weight) != len(picture) or weight[1] * _int(node, "group", 1) != picture[1]:
+        if len(weight) != len(picture) or weight[1] * int_of(node, "group", 1) != picture[1]:
             raise SizeError(f"weights {list(weight)} do not fit an input {list(picture)}")
         made = (picture[0], weight[0], *_windows(node, spatial, weight[2:]))
         return [made], math.prod(made) * math.prod(weight[1:])
@@ -197,7 +176,7 @@ def _conv(weight_index: int) -> Rule:
 
 
 def _conv_transpose(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    picture, weight = _shape(inputs, 0), _shape(inputs, 1)
+    picture, weight = shape_of(inputs, 0), shape_of(inputs, 1)
     spatial = _spatial(picture)
     axes = len(spatial)
     if len(weight) != len(picture) or weight[0] != picture[1]:
@@ -214,24 +193,24 @@ def _conv_transpose(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
         sides = tuple(_attribute_ints(node, "output_shape"))[-axes:]
     elif node.attributes.get("auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER"):
         sides = tuple(side * stride for side, stride in zip(spatial, strides, strict=True))
-    made = (picture[0], weight[1] * _int(node, "group", 1), *sides)
+    made = (picture[0], weight[1] * int_of(node, "group", 1), *sides)
     return [made], max(math.prod(picture) * math.prod(weight[1:]), math.prod((*made[:2], *full)))
 
 
 def _pool(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    picture, kernel = _shape(inputs, 0), tuple(_attribute_ints(node, "kernel_shape"))
+    picture, kernel = shape_of(inputs, 0), tuple(_attribute_ints(node, "kernel_shape"))
     made = (*picture[:2], *_windows(node, _spatial(picture), kernel))
     return [made], math.prod(made) * math.prod(kernel)
 
 
 def _global_pool(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    picture = _shape(inputs, 0)
+    picture = shape_of(inputs, 0)
     return [(*picture[:2], *(1 for _ in _spatial(picture)))], math.prod(picture)
 
 
 def _matmul(second: int) -> Rule:
     def rule(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-        a, b = _shape(inputs, 0), _shape(inputs, second)
+        a, b = shape_of(inputs, 0), shape_of(inputs, second)
         if not a or not b:
             raise SizeError("it multiplies a single number")
         left, right = a if len(a) > 1 else (1, *a), b if len(b) > 1 else (*b, 1)
@@ -246,11 +225,11 @@ def _matmul(second: int) -> Rule:
 
 
 def _gemm(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    a, b = _shape(inputs, 0), _shape(inputs, 1)
+    a, b = shape_of(inputs, 0), shape_of(inputs, 1)
     if len(a) != 2 or len(b) != 2:
         raise SizeError("it multiplies tensors that are no matrices")
-    a = a[::-1] if _int(node, "transA", 0) else a
-    b = b[::-1] if _int(node, "transB", 0) else b
+    a = a[::-1] if int_of(node, "transA", 0) else a
+    b = b[::-1] if int_of(node, "transB", 0) else b
     if a[1] != b[0]:
         raise SizeError(f"shapes {list(a)} and {list(b)} do not fit each other")
     return [(a[0], b[1])], a[0] * a[1] * b[1]
@@ -264,7 +243,7 @@ def _einsum(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
     if not arrow or "." in equation or len(letters) != len(inputs):
         raise SizeError(f"its equation {equation[:60]!r} is of a form that is not run; write it as 'ij,jk->ik'")
     for index, term in enumerate(letters):
-        shape = _shape(inputs, index)
+        shape = shape_of(inputs, index)
         if len(term) != len(shape):
             raise SizeError("its equation does not fit its inputs")
         for letter, side in zip(term, shape, strict=True):
@@ -277,16 +256,16 @@ def _einsum(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
 
 
 def _reduce(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape = _shape(inputs, 0)
-    axes = _int_list(node, inputs, "axes", 1)
+    shape = shape_of(inputs, 0)
+    axes = int_list(node, inputs, "axes", 1)
     if not axes:
-        axes = [] if _int(node, "noop_with_empty_axes", 0) else list(range(len(shape)))
-    return [_without(shape, axes, keep=bool(_int(node, "keepdims", 1)))], math.prod(shape)
+        axes = [] if int_of(node, "noop_with_empty_axes", 0) else list(range(len(shape)))
+    return [_without(shape, axes, keep=bool(int_of(node, "keepdims", 1)))], math.prod(shape)
 
 
 def _arg_reduce(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape = _shape(inputs, 0)
-    return [_without(shape, [_int(node, "axis", 0)], keep=bool(_int(node, "keepdims", 1)))], math.prod(shape)
+    shape = shape_of(inputs, 0)
+    return [_without(shape, [int_of(node, "axis", 0)], keep=bool(int_of(node, "keepdims", 1)))], math.prod(shape)
 
 
 def _without(shape: Shape, axes: Sequence[int], *, keep: bool) -> Shape:
@@ -297,16 +276,16 @@ def _without(shape: Shape, axes: Sequence[int], *, keep: bool) -> Shape:
 
 
 def _top_k(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape = _shape(inputs, 0)
-    (count,) = _ints(inputs, 1) if _given(inputs, 1) else [_int(node, "k", 1)]
-    axis = _axis(_int(node, "axis", -1), len(shape))
+    shape = shape_of(inputs, 0)
+    (count,) = _ints(inputs, 1) if _given(inputs, 1) else [int_of(node, "k", 1)]
+    axis = _axis(int_of(node, "axis", -1), len(shape))
     return [(*shape[:axis], min(count, shape[axis]), *shape[axis + 1 :])], 32 * math.prod(shape)
 
 
 def _reshape(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape, wanted = _shape(inputs, 0), _int_list(node, inputs, "shape", 1) or []
+    shape, wanted = shape_of(inputs, 0), int_list(node, inputs, "shape", 1) or []
     sides = list(wanted)
-    if not _int(node, "allowzero", 0):
+    if not int_of(node, "allowzero", 0):
         sides = [shape[i] if side == 0 and i < len(shape) else side for i, side in enumerate(wanted)]
     total, known = math.prod(shape), math.prod(side for side in sides if side != -1)
     if sides.count(-1) == 1 and known:
@@ -317,14 +296,14 @@ def _reshape(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
 
 
 def _flatten(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape = _shape(inputs, 0)
-    axis = _int(node, "axis", 1)
+    shape = shape_of(inputs, 0)
+    axis = int_of(node, "axis", 1)
     axis += len(shape) if axis < 0 else 0
     return [(math.prod(shape[:axis]), math.prod(shape[axis:]))], 0
 
 
 def _transpose(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape = _shape(inputs, 0)
+    shape = shape_of(inputs, 0)
     order = _attribute_ints(node, "perm", list(range(len(shape)))[::-1])
     if sorted(order) != list(range(len(shape))):
         raise SizeError(f"its order {order[:9]} does not fit {len(shape)} axes")
@@ -332,8 +311,8 @@ def _transpose(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
 
 
 def _squeeze(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape = _shape(inputs, 0)
-    axes = _int_list(node, inputs, "axes", 1)
+    shape = shape_of(inputs, 0)
+    axes = int_list(node, inputs, "axes", 1)
     if axes is None:
         axes = [i for i, side in enumerate(shape) if side == 1]
     if any(shape[_axis(axis, len(shape))] != 1 for axis in axes):
@@ -342,8 +321,8 @@ def _squeeze(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
 
 
 def _unsqueeze(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape = _shape(inputs, 0)
-    axes = _int_list(node, inputs, "axes", 1) or []
+    shape = shape_of(inputs, 0)
+    axes = int_list(node, inputs, "axes", 1) or []
     rank = len(shape) + len(axes)
     places = {_axis(axis, rank) for axis in axes}
     rest = iter(shape)
@@ -351,8 +330,8 @@ def _unsqueeze(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
 
 
 def _concat(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shapes = [_shape(inputs, i) for i in range(max(1, len(inputs)))]
-    axis = _axis(_int(node, "axis", 0), len(shapes[0]))
+    shapes = [shape_of(inputs, i) for i in range(max(1, len(inputs)))]
+    axis = _axis(int_of(node, "axis", 0), len(shapes[0]))
     rest = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
     if len(rest) != 1 or len({len(shape) for shape in shapes}) != 1:
         raise SizeError(f"shapes {', '.join(str(list(s)) for s in shapes[:4])} cannot be joined")
@@ -360,9 +339,9 @@ def _concat(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
 
 
 def _split(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape = _shape(inputs, 0)
-    axis = _axis(_int(node, "axis", 0), len(shape))
-    parts = _int_list(node, inputs, "split", 1)
+    shape = shape_of(inputs, 0)
+    axis = _axis(int_of(node, "axis", 0), len(shape))
+    parts = int_list(node, inputs, "split", 1)
     if parts is None:
         step = -(-shape[axis] // max(1, len(node.outputs)))
         parts = [max(0, min(step, shape[axis] - i * step)) for i in range(len(node.outputs))]
@@ -371,10 +350,11 @@ def _split(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
     return [(*shape[:axis], part, *shape[axis + 1 :]) for part in parts], 0
 
 
-def _slices(node: Node, inputs: Sequence[Any], shape: Shape) -> tuple[slice, ...]:
-    starts, ends = (_int_list(node, inputs, name, i) or [] for i, name in ((1, "starts"), (2, "ends")))
-    axes = _int_list(node, inputs, "axes", 3)
-    steps = _int_list(node, inputs, "steps", 4)
+def slices_of(node: Node, inputs: Sequence[Any], shape: Shape) -> tuple[slice, ...]:
+    """What a Slice takes of each axis of an input of that shape."""
+    starts, ends = (int_list(node, inputs, name, i) or [] for i, name in ((1, "starts"), (2, "ends")))
+    axes = int_list(node, inputs, "axes", 3)
+    steps = int_list(node, inputs, "steps", 4)
     axes = list(range(len(starts))) if axes is None else axes
     steps = [1] * len(starts) if steps is None else steps
     if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
@@ -390,42 +370,42 @@ def _slices(node: Node, inputs: Sequence[Any], shape: Shape) -> tuple[slice, ...
 
 
 def _slice(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape = _shape(inputs, 0)
-    cut = _slices(node, inputs, shape)
+    shape = shape_of(inputs, 0)
+    cut = slices_of(node, inputs, shape)
     return [tuple(len(range(*one.indices(side))) for one, side in zip(cut, shape, strict=True))], 0
 
 
 def _gather(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape, places = _shape(inputs, 0), _shape(inputs, 1)
-    axis = _axis(_int(node, "axis", 0), len(shape))
+    shape, places = shape_of(inputs, 0), shape_of(inputs, 1)
+    axis = _axis(int_of(node, "axis", 0), len(shape))
     return [(*shape[:axis], *places, *shape[axis + 1 :])], 0
 
 
 def _gather_elements(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    return [_shape(inputs, 1)], 0
+    return [shape_of(inputs, 1)], 0
 
 
 def _gather_nd(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape, places, batch = _shape(inputs, 0), _shape(inputs, 1), _int(node, "batch_dims", 0)
+    shape, places, batch = shape_of(inputs, 0), shape_of(inputs, 1), int_of(node, "batch_dims", 0)
     if not places or not 0 <= batch < len(places) or batch + places[-1] > len(shape):
         raise SizeError("its indices do not fit its input")
     return [(*places[:-1], *shape[batch + places[-1] :])], 0
 
 
 def _expand(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    return [broadcast(_shape(inputs, 0), tuple(_ints(inputs, 1)))], 0
+    return [broadcast(shape_of(inputs, 0), tuple(_ints(inputs, 1)))], 0
 
 
 def _tile(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape, repeats = _shape(inputs, 0), _ints(inputs, 1)
+    shape, repeats = shape_of(inputs, 0), _ints(inputs, 1)
     if len(repeats) != len(shape):
         raise SizeError("its repeats do not fit its input")
     return [tuple(side * count for side, count in zip(shape, repeats, strict=True))], 0
 
 
 def _pad(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape = _shape(inputs, 0)
-    pads = _int_list(node, inputs, "pads", 1) or []
+    shape = shape_of(inputs, 0)
+    pads = int_list(node, inputs, "pads", 1) or []
     axes = _ints(inputs, 3) if _given(inputs, 3) else list(range(len(shape)))
     if len(pads) != 2 * len(axes):
         raise SizeError("its pads do not fit its input")
@@ -436,7 +416,7 @@ def _pad(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
 
 
 def _resize(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape = _shape(inputs, 0)
+    shape = shape_of(inputs, 0)
     axes = [_axis(a, len(shape)) for a in _attribute_ints(node, "axes", list(range(len(shape))))]
     scales_at = 2 if len(inputs) > 2 else 1  # without a region in opset 10
     sizes = _ints(inputs, 3) if _given(inputs, 3) else []
@@ -455,11 +435,12 @@ def _resize(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
 
 
 def _upsample(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape = _shape(inputs, 0)
+    shape = shape_of(inputs, 0)
     scales = node.attributes["scales"] if "scales" in node.attributes else _numbers(inputs, 1)
     if not isinstance(scales, (tuple, list)) or len(scales) != len(shape):
         raise SizeError("its scales do not fit its input")
-    return [tuple(_scaled(side, scale) for side, scale in zip(shape, scales, strict=True))], 4 * math.prod(shape)
+    made = tuple(_scaled(side, scale) for side, scale in zip(shape, scales, strict=True))
+    return [made], 4 * math.prod(made)
 
 
 def _scaled(side: int, scale: float) -> int:
@@ -470,28 +451,29 @@ def _scaled(side: int, scale: float) -> int:
 
 def _depth_to_space(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
     batch, channels, height, width = _four(inputs)
-    block = max(1, _int(node, "blocksize", 1))
+    block = max(1, int_of(node, "blocksize", 1))
     return [(batch, channels // block**2, height * block, width * block)], 0
 
 
 def _space_to_depth(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
     batch, channels, height, width = _four(inputs)
-    block = max(1, _int(node, "blocksize", 1))
+    block = max(1, int_of(node, "blocksize", 1))
     return [(batch, channels * block**2, height // block, width // block)], 0
 
 
 def _four(inputs: Inputs) -> Shape:
-    shape = _shape(inputs, 0)
+    shape = shape_of(inputs, 0)
     if len(shape) != 4:
         raise SizeError(f"it reads a tensor {list(shape)}, which has not 4 axes")
     return shape
 
 
 def _constant(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    return [_constant_values(node)[0]], 0
+    return [constant_of(node)[0]], 0
 
 
-def _constant_values(node: Node) -> tuple[Shape, Values | None]:
+def constant_of(node: Node) -> tuple[Shape, Values | None]:
+    """Shape of what a Constant makes, and its elements where they are known."""
     (value,) = node.attributes.values() if len(node.attributes) == 1 else (None,)
     if isinstance(value, Constant):
         return value.shape, value.values
@@ -513,18 +495,19 @@ def _range(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
 
 
 def _one_hot(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape = _shape(inputs, 0)
+    shape = shape_of(inputs, 0)
     (depth,) = _ints(inputs, 1)
-    axis = _axis(_int(node, "axis", -1), len(shape) + 1)
+    axis = _axis(int_of(node, "axis", -1), len(shape) + 1)
     return [(*shape[:axis], depth, *shape[axis:])], 0
 
 
-def _slice_of_shape(node: Node, shape: Shape) -> Shape:
-    return shape[_int(node, "start", 0) : node.attributes.get("end")]
+def slice_of_shape(node: Node, shape: Shape) -> Shape:
+    """The sides that a Shape gives: all, or those between its attributes."""
+    return shape[int_of(node, "start", 0) : node.attributes.get("end")]
 
 
 def _shape_rule(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    return [(len(_slice_of_shape(node, _shape(inputs, 0))),)], 0
+    return [(len(slice_of_shape(node, shape_of(inputs, 0))),)], 0
 
 
 def _scalar(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
@@ -532,19 +515,19 @@ def _scalar(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
 
 
 def _dynamic_quantize(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    return [_shape(inputs, 0), (), ()], 0
+    return [shape_of(inputs, 0), (), ()], 0
 
 
 def _grid_sample(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape, grid = _shape(inputs, 0), _shape(inputs, 1)
+    shape, grid = shape_of(inputs, 0), shape_of(inputs, 1)
     made = (*shape[:2], *grid[1:-1])
     return [made], 16 * math.prod(made)
 
 
 def _recurrent(gates: int) -> Rule:
     def rule(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-        sequence, weight = _shape(inputs, 0), _shape(inputs, 1)
-        if len(sequence) != 3 or len(weight) != 3 or _int(node, "layout", 0):
+        sequence, weight = shape_of(inputs, 0), shape_of(inputs, 1)
+        if len(sequence) != 3 or len(weight) != 3 or int_of(node, "layout", 0):
             raise SizeError("its input or its weights do not have 3 axes, or the batch comes first")
         steps, batch, _ = sequence
         hidden = weight[1] // gates
@@ -556,8 +539,8 @@ def _recurrent(gates: int) -> Rule:
 
 
 def _lrn(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    shape = _shape(inputs, 0)
-    return [shape], math.prod(shape) * max(1, _int(node, "size", 1))
+    shape = shape_of(inputs, 0)
+    return [shape], math.prod(shape) * max(1, int_of(node, "size", 1))
 
 
 _SAME = [
@@ -595,113 +578,3 @@ _RULES: dict[str, Rule] = {
 }  # fmt: skip
 
 OPERATORS = frozenset(_RULES)  # those that are run
-
-
-# ---- values ----
-
-_CASTS = {
-    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 10: "float16",
-    11: "float64", 12: "uint32", 13: "uint64",
-}  # fmt: skip
-
-
-def _as_tensors(values: Sequence[Values | None]) -> list[Tensor | None]:
-    return [None if v is None else Tensor(v.shape, v) for v in values]
-
-
-def _divided(a: Values, b: Values) -> Values:
-    """Ints are divided towards zero."""
-    quotient = np.asarray(a / b)
-    return np.trunc(quotient).astype(a.dtype) if a.dtype.kind in "iu" else quotient.astype(a.dtype)
-
-
-def _moved(node: Node, values: Sequence[Any]) -> Values:
-    """What only gives the same elements another shape."""
-    (shape,), _ = _RULES[node.kind](node, _as_tensors(values))
-    return np.asarray(values[0]).reshape(shape)
-
-
-def _split_values(node: Node, values: Sequence[Any]) -> list[Values]:
-    shapes, _ = _split(node, _as_tensors(values))
-    axis = _axis(_int(node, "axis", 0), values[0].ndim)
-    return np.split(values[0], np.cumsum([shape[axis] for shape in shapes])[:-1], axis)
-
-
-def _filled(node: Node, values: Sequence[Any]) -> Values:
-    fill = node.attributes.get("value")
-    element = np.zeros((), np.float32) if fill is None else fill.values.reshape(-1)[0]
-    return np.full(tuple(values[0].reshape(-1).tolist()), element)
-
-
-def _sliced(node: Node, values: Sequence[Any]) -> Values:
-    return np.asarray(values[0][_slices(node, _as_tensors(values), values[0].shape)])
-
-
-def _reduced(action: Callable[..., Any]) -> Callable[[Node, Sequence[Any]], Values]:
-    def make(node: Node, values: Sequence[Any]) -> Values:
-        (shape,), _ = _reduce(node, _as_tensors(values))
-        axes = _int_list(node, _as_tensors(values), "axes", 1)
-        if not axes and _int(node, "noop_with_empty_axes", 0):
-            return np.asarray(values[0])
-        return np.asarray(action(values[0], axis=tuple(axes) if axes else None), values[0].dtype).reshape(shape)
-
-    return make
-
-
-def _clipped(node: Node, values: Sequence[Any]) -> Values:
-    low, high = (*values[1:], None, None)[:2]
-    low = node.attributes.get("min", low)
-    high = node.attributes.get("max", high)
-    return np.asarray(values[0] if low is None and high is None else np.clip(values[0], low, high), values[0].dtype)
-
-
-_VALUES: dict[str, Callable[[Node, Sequence[Any]], Any]] = {
-    "Constant": lambda n, v: _constant_values(n)[1],
-    "Identity": lambda n, v: v[0],
-    "Cast": lambda n, v: v[0].astype(_CASTS[n.attributes["to"]]),
-    "Abs": lambda n, v: np.abs(v[0]),
-    "Neg": lambda n, v: -v[0],
-    "Floor": lambda n, v: np.floor(v[0]),
-    "Ceil": lambda n, v: np.ceil(v[0]),
-    "Round": lambda n, v: np.round(v[0]),
-    "Sqrt": lambda n, v: np.sqrt(v[0]),
-    "Not": lambda n, v: ~v[0],
-    "Add": lambda n, v: v[0] + v[1],
-    "Sub": lambda n, v: v[0] - v[1],
-    "Mul": lambda n, v: v[0] * v[1],
-    "Div": lambda n, v: _divided(v[0], v[1]),
-    "Mod": lambda n, v: np.fmod(v[0], v[1]) if n.attributes.get("fmod") else np.mod(v[0], v[1]),
-    "Pow": lambda n, v: np.asarray(np.power(v[0].astype(np.float64), v[1])).astype(v[0].dtype),
-    "Min": lambda n, v: np.minimum.reduce(np.broadcast_arrays(*v)),
-    "Max": lambda n, v: np.maximum.reduce(np.broadcast_arrays(*v)),
-    "Equal": lambda n, v: v[0] == v[1],
-    "Less": lambda n, v: v[0] < v[1],
-    "LessOrEqual": lambda n, v: v[0] <= v[1],
-    "Greater": lambda n, v: v[0] > v[1],
-    "GreaterOrEqual": lambda n, v: v[0] >= v[1],
-    "And": lambda n, v: v[0] & v[1],
-    "Or": lambda n, v: v[0] | v[1],
-    "Where": lambda n, v: np.where(v[0], v[1], v[2]),
-    "Clip": _clipped,
-    "Concat": lambda n, v: np.concatenate(v, n.attributes["axis"]),
-    "Gather": lambda n, v: np.take(v[0], v[1], n.attributes.get("axis", 0)),
-    "Slice": _sliced,
-    "Split": _split_values,
-    "Expand": lambda n, v: np.broadcast_to(v[0], broadcast(v[0].shape, tuple(v[1].tolist()))),
-    "Tile": lambda n, v: np.tile(v[0], v[1].tolist()),
-    "Range": lambda n, v: np.arange(v[0].item(), v[1].item(), v[2].item()).astype(v[0].dtype),
-    "ConstantOfShape": _filled,
-    "Transpose": lambda n, v: np.transpose(v[0], n.attributes.get("perm")),
-    "ReduceProd": _reduced(np.prod),
-    "ReduceSum": _reduced(np.sum),
-    "ReduceMax": _reduced(np.max),
-    "ReduceMin": _reduced(np.min),
-    **dict.fromkeys(("Reshape", "Squeeze", "Unsqueeze", "Flatten"), _moved),
-}  # fmt: skip
-
-
-def checked(shapes: list[Shape], node: Node) -> list[Shape]:
-    """The shapes, if each can be one at all."""
-    for shape in shapes:
-        checked_size(shape, node)
-    return shapes

@@ -16,7 +16,7 @@ from edgevision.errors import EdgeVisionError, EngineError
 T = TypeVar("T")
 
 DEFAULT_LIMIT_S = 120.0
-LIMIT_VARIABLE = "EDGEVISION_ENGINE_TIMEOUT"  # seconds; 0 = no limit
+TIMEOUT_VARIABLE = "EDGEVISION_ENGINE_TIMEOUT"  # seconds; 0 = no limit
 
 
 @contextlib.contextmanager
@@ -59,7 +59,7 @@ def _code_of(handler: object) -> CodeType | None:
 
 def time_limit_s() -> float:
     """The time that an engine may take over a graph, in seconds, from ``EDGEVISION_ENGINE_TIMEOUT``; infinity for 0."""
-    text = os.environ.get(LIMIT_VARIABLE, "")
+    text = os.environ.get(TIMEOUT_VARIABLE, "")
     if not text:
         return DEFAULT_LIMIT_S
     try:
@@ -67,11 +67,11 @@ def time_limit_s() -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= threading.TIMEOUT_MAX:
-        raise EngineError(f"{LIMIT_VARIABLE} is a number of seconds, 0 for no limit; got {text[:40]!r}")
+        raise EngineError(f"{TIMEOUT_VARIABLE} is a number of seconds, 0 for no limit; got {text[:40]!r}")
     return seconds or float("inf")
 
 
-def within(limit_s: float, engine: str, work: Callable[[], T]) -> T:
+def run_with_timeout(limit_s: float, engine: str, work: Callable[[], T]) -> T:
     """What ``work`` gives, done in a thread of its own, so that a limit and Ctrl-C end the waiting.
 
     Raises EngineError after ``limit_s``. The thread cannot be stopped: it goes on in the background, with the cores and
@@ -93,7 +93,7 @@ def within(limit_s: float, engine: str, work: Callable[[], T]) -> T:
     if not done.wait(None if limit_s == float("inf") else limit_s):
         raise EngineError(
             f"{engine} has not opened the graph after {limit_s:g} s and may go on in the background until this process "
-            f"ends; use another engine or variant, or set {LIMIT_VARIABLE} to more seconds"
+            f"ends; use another engine or variant, or set {TIMEOUT_VARIABLE} to more seconds"
         )
     if errors:
         raise errors[0]

@@ -23,6 +23,7 @@ from edgevision.tensors import TensorInfo
 
 HostArray = npt.NDArray[Any]
 Launch = Callable[[], object]  # runs prepared items once, in the calling thread
+CheckBatch = Callable[[int], None]  # raises EngineError for a number of items that the graph must not run with
 
 ALIGNMENT_BYTES = 64  # a cache line, and the widest vector load; engines adopt such memory without a copy
 
@@ -56,6 +57,7 @@ class HostEngine(Engine):
         options: EngineOptions,
         inputs: Sequence[TensorInfo],
         outputs: Sequence[TensorInfo],
+        check_batch: CheckBatch,
     ) -> None:
         self.name = name
         self.version = version
@@ -63,7 +65,7 @@ class HostEngine(Engine):
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self._fixed_batch = _fixed_batch(self.inputs + self.outputs)
-        self.check_batch: Callable[[int], None] = lambda batch: None  # refuses sizes that the graph must not run with
+        self._check_batch = check_batch
         self._closed = False
         self._lock = threading.RLock()  # a signal handler may close while its thread is submitting
         self._worker: Worker | None = None
@@ -88,7 +90,7 @@ class HostEngine(Engine):
                 f"the graph was exported for batches of exactly {self._fixed_batch}, asked for {batch}; "
                 "export it with a dynamic batch axis"
             )
-        self.check_batch(batch)
+        self._check_batch(batch)
         with engine_errors(
             lambda error: EngineError(f"no memory for {count} slots of {batch} items: {one_line(error)}")
         ):
@@ -144,7 +146,7 @@ class HostEngine(Engine):
         launch = slot.prepared.get(n)
         if launch is None:
             with engine_errors(lambda error: EngineError(f"{self.name} cannot prepare {n} items: {one_line(error)}")):
-                self.check_batch(n)
+                self._check_batch(n)
                 launch = slot.prepared[n] = self._prepare(slot, n)
         return launch
 
@@ -171,26 +173,12 @@ def aligned_zeros(shape: Sequence[int], dtype: str) -> HostArray:
     return raw[start : start + size].view(kind).reshape(shape)
 
 
-def check_static(info: TensorInfo) -> TensorInfo:
-    """The tensor, if only its first axis (the batch) is dynamic. Raises EngineError otherwise."""
-    if not info.shape or any(side is None for side in info.shape[1:]):
-        shape = ["?" if side is None else side for side in info.shape]
-        raise EngineError(
-            f"tensor '{info.name}' has shape {shape}; only the first axis, the batch, may be dynamic. "
-            "Export the graph with fixed sizes"
-        )
-    return info
-
-
 def load_error(engine: str, error: BaseException) -> EngineError:
     """What to raise when ``engine`` refuses a graph: its own words on one line, and what to do where that is clear."""
     cause = one_line(error)
-    if "external data" in cause.lower():
-        remedy = "; its weights lie in a file that is missing: save the graph with its weights in one file"
-    elif "not a registered" in cause or "No conversion rule" in cause:
+    remedy = ""
+    if "not a registered" in cause or "No conversion rule" in cause:
         remedy = "; export the model with standard ONNX operators only"
-    else:
-        remedy = ""
     return EngineError(f"{engine} cannot load the graph: {cause}{remedy}")
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.engines.base import EngineOptions, Layer
+from edgevision.engines.graph_check import require_fixed_axes
 from edgevision.engines.guard import engine_errors
-from edgevision.engines.host import MOVES, HostEngine, HostSlot, Launch, check_static, load_error, one_line
+from edgevision.engines.host import MOVES, CheckBatch, HostEngine, HostSlot, Launch, load_error, one_line
 from edgevision.engines.importing import import_onnxruntime
 from edgevision.errors import EngineError
 from edgevision.machine import EXACT_U8S8, cpu_features
@@ -35,7 +36,7 @@ _KERNEL_TIME = "_kernel_time"  # behind a node's name in a profile
 class OnnxRuntimeEngine(HostEngine):
     """One session. Slot memory is bound to it, so nothing is copied on the way in or out."""
 
-    def __init__(self, graph: bytes | Path, options: EngineOptions, version: str) -> None:
+    def __init__(self, graph: bytes, options: EngineOptions, version: str, check_batch: CheckBatch) -> None:
         if options.precision != "float32":
             raise EngineError(
                 f"onnxruntime runs a graph as it is written, precision 'float32'; got '{options.precision}'. "
@@ -49,6 +50,7 @@ class OnnxRuntimeEngine(HostEngine):
             options,
             [_tensor_info(node) for node in self._session.get_inputs()],
             [_tensor_info(node) for node in self._session.get_outputs()],
+            check_batch,
         )
 
     def _prepare(self, slot: HostSlot, n_valid: int) -> Launch:
@@ -123,16 +125,16 @@ def _u8s8_saturates() -> bool:
     return platform.machine().lower() in ("x86_64", "amd64") and not EXACT_U8S8 & set(cpu_features())
 
 
-def _open_session(graph: bytes | Path, options: Any) -> Any:
+def _open_session(graph: bytes, options: Any) -> Any:
     onnxruntime = import_onnxruntime()
     with engine_errors(lambda error: load_error("onnxruntime", error)):
-        return onnxruntime.InferenceSession(
-            graph if isinstance(graph, bytes) else str(graph), options, providers=PROVIDERS
-        )
+        return onnxruntime.InferenceSession(graph, options, providers=PROVIDERS)
 
 
 def _tensor_info(node: Any) -> TensorInfo:
     dtype = _DTYPES.get(node.type)
     if dtype is None:
         raise EngineError(f"tensor '{node.name}' has type {node.type}; supported are {sorted(_DTYPES)}")
-    return check_static(TensorInfo(node.name, dtype, tuple(s if isinstance(s, int) else None for s in node.shape)))
+    sides = tuple(side if isinstance(side, int) else None for side in node.shape)
+    require_fixed_axes(node.name, sides)
+    return TensorInfo(node.name, dtype, sides)

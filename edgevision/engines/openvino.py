@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgevision.engines.base import EngineOptions, Layer
 from edgevision.engines.blob_cache import BlobCache
-from edgevision.engines.guard import engine_errors
-from edgevision.engines.host import MOVES, HostEngine, HostSlot, Launch, check_static, load_error, one_line
+from edgevision.engines.graph_check import require_fixed_axes
+from edgevision.engines.guard import engine_errors, raised_by_handler
+from edgevision.engines.host import MOVES, CheckBatch, HostEngine, HostSlot, Launch, load_error, one_line
 from edgevision.engines.importing import import_openvino
 from edgevision.errors import EngineError
 from edgevision.machine import describe_machine
@@ -33,24 +33,18 @@ class OpenVinoEngine(HostEngine):
     Sizes go up in powers of two (a batch of 3 runs as 4), so that memory for the copies stays bounded.
     """
 
-    def __init__(self, graph: bytes | Path, options: EngineOptions, version: str) -> None:
+    def __init__(self, graph: bytes, options: EngineOptions, version: str, check_batch: CheckBatch) -> None:
         self._openvino: Any = import_openvino()
         self._core: Any = self._openvino.Core()
         self._config = self._make_config(options)
         self._compile_lock = threading.RLock()  # a signal handler may predict while its thread compiles
         self._compiled: dict[int, Any] = {}
-        self._blobs: BlobCache | None = None
-        if options.cache and isinstance(graph, bytes):  # a file may name others, with weights that have no hash here
-            self._blobs = BlobCache(self._blob_key(graph, version))
+        self._blobs = BlobCache(self._blob_key(graph, version)) if options.cache else None
         with engine_errors(lambda error: load_error("openvino", error)):
-            self._model: Any = (
-                self._core.read_model(model=graph, weights=b"")
-                if isinstance(graph, bytes)
-                else self._core.read_model(str(graph))
-            )
+            self._model: Any = self._core.read_model(model=graph, weights=b"")
             inputs = [_tensor_info(port) for port in self._model.inputs]
             outputs = [_tensor_info(port) for port in self._model.outputs]
-        super().__init__("openvino", version, options, inputs, outputs)
+        super().__init__("openvino", version, options, inputs, outputs, check_batch)
         self._compile(self._fixed_batch or 1)  # a graph that cannot be compiled is found now
 
     def _make_config(self, options: EngineOptions) -> dict[str, Any]:
@@ -99,13 +93,17 @@ class OpenVinoEngine(HostEngine):
 
     def _from_cache(self, batch: int) -> Any:
         """What an earlier process compiled, or None."""
-        blob = self._blobs.read(batch) if self._blobs is not None else None
-        if self._blobs is None or blob is None:
+        if self._blobs is None:
+            return None
+        blob = self._blobs.read(batch)
+        if blob is None:
             return None
         try:
             return self._core.import_model(io.BytesIO(blob), "CPU", self._config)
         except Exception as error:  # whatever it raises, the graph is there
-            self._blobs.pass_over(batch, error)
+            if raised_by_handler(error):
+                raise
+            self._blobs.warn_refused(batch, error)
             return None
 
     def _blob_key(self, graph: bytes, version: str) -> dict[str, Any]:
@@ -121,6 +119,7 @@ class OpenVinoEngine(HostEngine):
 
     def _prepare(self, slot: HostSlot, n_valid: int) -> Launch:
         items = self._fixed_batch or min(1 << (n_valid - 1).bit_length(), slot.batch)
+        self._check_batch(items)
         request = self._compile(items).create_infer_request()
         for index, array in enumerate(slot.inputs.values()):
             request.set_input_tensor(index, self._tensor(array[:items]))
@@ -170,4 +169,5 @@ def _tensor_info(port: Any) -> TensorInfo:
     if dtype not in _DTYPES:
         raise EngineError(f"tensor '{name}' has type {dtype}; supported are {sorted(_DTYPES)}")
     sides = tuple(side.get_length() if side.is_static else None for side in port.get_partial_shape())
-    return check_static(TensorInfo(name, dtype, sides))
+    require_fixed_axes(name, sides)
+    return TensorInfo(name, dtype, sides)

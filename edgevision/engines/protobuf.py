@@ -17,8 +17,16 @@ from edgevision.errors import EngineError
 
 Span: TypeAlias = tuple[int, int]  # first byte, and the one after the last
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_VARINT_BYTES = 10
+
+
+class WireType(IntEnum):
+    """How the value of a field is written. Groups, 3 and 4, are not read."""
+
+    VARINT = 0
+    FIXED64 = 1
+    BYTES = 2  # behind its length: text, messages, packed numbers
+    FIXED32 = 5
 
 
 class Kind(IntEnum):
@@ -54,8 +62,8 @@ def read_message(data: bytes, span: Span, schema: Schema, what: object) -> dict[
         if name in found and kind in _SINGLE:
             raise EngineError(f"{what} has '{name}' twice; export the model again")
         if kind in _LENGTH_DELIMITED:
-            if wire != _BYTES:
-                raise _damaged(what)
+            if wire != WireType.BYTES:
+                raise damaged(what)
             if kind is Kind.SPANS:
                 found.setdefault(name, []).append((first, last))
             elif kind is Kind.SPAN:
@@ -65,14 +73,14 @@ def read_message(data: bytes, span: Span, schema: Schema, what: object) -> dict[
             elif kind is Kind.TEXTS:
                 found.setdefault(name, []).append(_text(data, first, last, what))
         elif kind is Kind.INT:
-            if wire != _VARINT:
-                raise _damaged(what)
+            if wire != WireType.VARINT:
+                raise damaged(what)
             found[name] = first
         elif kind is Kind.INTS:
             found.setdefault(name, []).extend(_ints(data, wire, first, last, what))
         elif kind is Kind.FLOAT:
-            if wire != _FIXED32:
-                raise _damaged(what)
+            if wire != WireType.FIXED32:
+                raise damaged(what)
             (found[name],) = struct.unpack_from("<f", data, first)
         else:
             found.setdefault(name, []).append((wire, first, last))
@@ -88,24 +96,24 @@ def fields(data: bytes, span: Span, what: object) -> Iterator[tuple[int, int, in
         if key >= 0x80:
             key, at = _varint(data, at - 1, end, what)
         wire, number = key & 7, key >> 3
-        if wire == _BYTES:
+        if wire == WireType.BYTES:
             if at >= end:
-                raise _damaged(what)
+                raise damaged(what)
             size = data[at]
             at += 1
             if size >= 0x80:
                 size, at = _varint(data, at - 1, end, what)
             first, at = at, at + size
-        elif wire == _VARINT:
+        elif wire == WireType.VARINT:
             first, at = _varint(data, at, end, what)
             yield number, wire, _signed(first), at
             continue
-        elif wire in (_FIXED32, _FIXED64):
-            first, at = at, at + (4 if wire == _FIXED32 else 8)
+        elif wire in (WireType.FIXED32, WireType.FIXED64):
+            first, at = at, at + (4 if wire == WireType.FIXED32 else 8)
         else:  # groups, which ONNX never had, and nothing
-            raise _damaged(what)
+            raise damaged(what)
         if at > end or number == 0:
-            raise _damaged(what)
+            raise damaged(what)
         yield number, wire, first, at
 
 
@@ -120,10 +128,10 @@ def packed_ints(data: bytes, span: Span, what: object) -> list[int]:
 
 
 def _ints(data: bytes, wire: int, first: int, last: int, what: object) -> list[int]:
-    if wire == _VARINT:
+    if wire == WireType.VARINT:
         return [first]
-    if wire != _BYTES:
-        raise _damaged(what)
+    if wire != WireType.BYTES:
+        raise damaged(what)
     return packed_ints(data, (first, last), what)
 
 
@@ -138,7 +146,7 @@ def _varint(data: bytes, at: int, end: int, what: object) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value & (2**64 - 1), at
-    raise _damaged(what)
+    raise damaged(what)
 
 
 def _signed(value: int) -> int:
@@ -152,5 +160,6 @@ def _text(data: bytes, first: int, last: int, what: object) -> str:
         raise EngineError(f"{what} is damaged: a name in it is not UTF-8; copy or export the model again") from None
 
 
-def _damaged(what: object) -> EngineError:
+def damaged(what: object) -> EngineError:
+    """What to raise where ``what`` is no protobuf, or none as ONNX has it."""
     return EngineError(f"{what} is damaged: not protobuf as ONNX has it; copy or export the model again")

@@ -25,8 +25,8 @@ from edgevision.closing import CLOSE_TIMEOUT_S
 from edgevision.cuda.engine_driver import EngineDriver, open_engine_driver
 from edgevision.engines.base import Engine, EngineOptions, Layer, Slot
 from edgevision.engines.engine_key import Device, EngineKey
+from edgevision.engines.graph_check import require_fixed_axes
 from edgevision.engines.guard import raised_by_handler
-from edgevision.engines.host import check_static
 from edgevision.engines.tensorrt_build import build_engine, explain, load_tensorrt, make_logger, version_of
 from edgevision.engines.tensorrt_layers import read_layers
 from edgevision.engines.tensorrt_slot import Batch, TensorRtSlot, capture, launch, make_slot
@@ -99,7 +99,8 @@ class TensorRtEngine(Engine):
         if kind not in _DTYPES:
             raise EngineError(f"tensor '{name}' has type {kind}; supported are {sorted(_DTYPES)}")
         shape = tuple(side if side >= 0 else None for side in self._engine.get_tensor_shape(name))
-        return check_static(TensorInfo(name, _DTYPES[kind], shape))
+        require_fixed_axes(name, shape)
+        return TensorInfo(name, _DTYPES[kind], shape)
 
     def _read_profiles(self) -> list[tuple[int, int]]:
         """Least and greatest batch of each optimisation profile."""

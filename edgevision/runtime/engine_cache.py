@@ -20,8 +20,8 @@ from typing import Any
 from edgevision.bundle.manifest import VariantEntry
 from edgevision.bundle.reader import Bundle
 from edgevision.cuda.engine_driver import open_engine_driver
-from edgevision.engines import checked_for
 from edgevision.engines.engine_key import ENGINE_FILES, EngineKey
+from edgevision.engines.graph_check import check_graph
 from edgevision.engines.tensorrt import describe_device, key_for
 from edgevision.engines.tensorrt_build import BuildOptions, build_engine, load_tensorrt, version_of
 from edgevision.errors import (
@@ -82,9 +82,9 @@ def open_built_variant(
             "lean runtime builds none; install tensorrt, or compile the model with an engine for this device"
         )
     graph = bundle.graph(variant.graph)
-    checked = checked_for(variant.engine, graph)
+    checked = check_graph(graph, variant.engine)
     for batch in batches:
-        checked.check(batch)
+        checked.check_batch(batch)
     with driver.current():
         options = BuildOptions(batches, timing_cache=cache.timings())
         built = build_engine(graph, trt, options)

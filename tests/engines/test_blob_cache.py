@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from edgevision.engines import EngineOptions, blob_cache, open_engine
-from edgevision.engines.blob_cache import LIMIT_VARIABLE, BlobCache
+from edgevision.engines.blob_cache import SIZE_VARIABLE, BlobCache
 from edgevision.errors import CacheWarning
 
 GRAPHS = Path(__file__).parents[1] / "data"
@@ -23,7 +25,7 @@ posix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs owners and 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("EDGEVISION_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv(LIMIT_VARIABLE, raising=False)
+    monkeypatch.delenv(SIZE_VARIABLE, raising=False)
     return tmp_path / "cache" / "openvino"
 
 
@@ -137,7 +139,7 @@ def test_everybodys_folder_is_fine_where_nobody_can_rename(folder):
 
 def test_what_cannot_be_written_is_a_warning(folder):
     folder.parent.write_bytes(b"a file where a folder is needed")
-    with pytest.warns(CacheWarning, match=rf"cannot be kept.*EDGEVISION_CACHE.*{LIMIT_VARIABLE}=0"):
+    with pytest.warns(CacheWarning, match=rf"cannot be kept.*EDGEVISION_CACHE.*{SIZE_VARIABLE}=0"):
         BlobCache({}).keep(1, b"blob")
 
 
@@ -145,7 +147,7 @@ def test_what_cannot_be_written_is_a_warning(folder):
 
 
 def test_what_was_used_longest_ago_goes_first(folder, monkeypatch):
-    monkeypatch.setenv(LIMIT_VARIABLE, "1")
+    monkeypatch.setenv(SIZE_VARIABLE, "1")
     caches = {name: BlobCache({"graph": name}) for name in "abcd"}
     for place, name in enumerate("abc"):
         caches[name].keep(1, bytes(300_000))
@@ -162,14 +164,14 @@ def test_what_was_used_longest_ago_goes_first(folder, monkeypatch):
 
 
 def test_what_is_larger_than_the_bound_is_not_kept(folder, monkeypatch):
-    monkeypatch.setenv(LIMIT_VARIABLE, "1")
+    monkeypatch.setenv(SIZE_VARIABLE, "1")
     BlobCache({}).keep(1, bytes(MB))
     assert not folder.exists()
 
 
 def test_nought_switches_it_off(folder, monkeypatch):
     kept(folder)
-    monkeypatch.setenv(LIMIT_VARIABLE, "0")
+    monkeypatch.setenv(SIZE_VARIABLE, "0")
     assert read() is None
     BlobCache({"graph": 1}).keep(1, b"blob")
     assert len(list(folder.iterdir())) == 1
@@ -177,7 +179,7 @@ def test_nought_switches_it_off(folder, monkeypatch):
 
 @pytest.mark.parametrize("given", ["-1", "a lot", "1.5", "²"])
 def test_a_bound_that_is_no_number_is_said(monkeypatch, given):
-    monkeypatch.setenv(LIMIT_VARIABLE, given)
+    monkeypatch.setenv(SIZE_VARIABLE, given)
     with pytest.warns(CacheWarning, match=r"whole number of megabytes.*; 512 are used"):
         assert BlobCache({})._limit == 512 * MB
 
@@ -237,6 +239,39 @@ def test_a_whole_blob_that_openvino_does_not_take_is_passed_over(folder, monkeyp
             slot.inputs["input"][...] = np.random.default_rng(1).random(slot.inputs["input"].shape)
             engine.run(slot)
             np.testing.assert_array_equal(slot.outputs["output"], expected[0])
+
+
+class Interrupted(TimeoutError):  # noqa: N818 - not an error
+    """An OSError, as files raise it, and an Exception, as engines do."""
+
+
+@pytest.mark.requires("openvino")
+@pytest.mark.parametrize("at", ["import_model", "read_regular", "atomic_write"])
+def test_what_a_signal_handler_raises_comes_through(folder, monkeypatch, at):
+    """It is no fault of the cache: no warning, and no going on as if nothing had been raised."""
+    graph = (GRAPHS / "color.onnx").read_bytes()
+    if at != "atomic_write":
+        run(graph)
+
+    def handler(signum, frame):
+        raise Interrupted
+
+    def interrupted(*arguments, **options):
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with warnings.catch_warnings(), open_engine("openvino", graph, EngineOptions(cache=True)) as engine:
+            warnings.simplefilter("error", CacheWarning)
+            (slot,) = engine.slots(3)
+            if at == "import_model":
+                monkeypatch.setattr(engine, "_core", SimpleNamespace(import_model=interrupted))
+            else:
+                monkeypatch.setattr(blob_cache, at, interrupted)
+            with pytest.raises(Interrupted):
+                engine.run(slot)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.requires("openvino")

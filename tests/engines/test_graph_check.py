@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 
 from edgevision.engines import open_engine
-from edgevision.engines.graph_check import check_graph
-from edgevision.engines.graph_reader import read_graph
+from edgevision.engines.graph_check import SafeGraph, check_graph
+from edgevision.engines.graph_reader import Node, read_graph
+from edgevision.engines.graph_shapes import Tensor, rule_of
 from edgevision.errors import EngineError
 
 pytestmark = pytest.mark.requires("onnx")
@@ -46,6 +48,10 @@ def model(nodes, weights=(), shape=("batch", 3), output=("batch", 3), opset=18, 
 
 def data_of(nodes, weights=(), **about):
     return model(nodes, weights, **about).SerializeToString()
+
+
+def admitted(data):
+    return check_graph(data, "an engine")
 
 
 # ---- other files ----
@@ -128,7 +134,7 @@ def test_no_engine_reads_another_file_for_a_graph(engine_name, place, location, 
 
 def test_entries_for_another_file_are_refused_whatever_the_location_says():
     with pytest.raises(EngineError, match="lies in another file"):
-        check_graph(data_of([node("Add", ["input", "w"])], [external("w", "secret.bin", kind=0)]))
+        admitted(data_of([node("Add", ["input", "w"])], [external("w", "secret.bin", kind=0)]))
 
 
 def test_a_graph_in_a_bundle_gives_no_file_away(color_bundle, engine_name, tmp_path, monkeypatch):
@@ -268,6 +274,69 @@ def test_a_size_that_grows_with_the_batch_is_refused_at_that_batch(engine_name):
             engine.slots(8)
 
 
+@pytest.mark.requires("openvino")
+def test_openvino_runs_no_size_that_was_not_checked():
+    """3 items of a slot for 8 run as 4: a graph that is harmless but for 4 is refused there."""
+    sizes = [node("Shape", ["input"], ["n"]), node("Slice", ["n", "from", "to"], ["s"]),
+             node("Equal", ["s", "four"], ["is four"]), node("Where", ["is four", "large", "small"], ["size"])]  # fmt: skip
+    values = {"from": 0, "to": 1, "four": 4, "large": 100_000_000, "small": 1}
+    weights = [constant(name, [value]) for name, value in values.items()]
+    graph = data_of([*sizes, node("ConstantOfShape", ["size"], ["huge"]), *VANISH], weights)
+    with open_engine("openvino", graph) as engine:
+        (slot,) = engine.slots(8)
+        engine.run(slot, 2)
+        engine.run(slot, 8)
+        with pytest.raises(EngineError, match="computes 381 MiB of constants"):
+            engine.run(slot, 3)
+
+
+@pytest.mark.timeout(60)
+def test_a_signal_handler_may_ask_while_its_thread_is_being_answered(monkeypatch):
+    """As one that predicts with a new size of batch does. It used to wait for ever."""
+    checked, shapes, passed = admitted(data_of([node("Abs")])), SafeGraph.shapes, []
+
+    def interrupted(graph, batch):
+        if batch == 2:
+            signal.raise_signal(signal.SIGINT)
+        passed.append(batch)
+        return shapes(graph, batch)
+
+    monkeypatch.setattr(SafeGraph, "shapes", interrupted)
+    before = signal.signal(signal.SIGINT, lambda *_: checked.check_batch(3))
+    try:
+        checked.check_batch(2)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    checked.check_batch(2)
+    checked.check_batch(3)
+    assert passed == [3, 2]
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_the_limit_at_one_time_is_what_the_message_says(batch):
+    """1 GiB for each item and 128 MiB besides: the largest picture that fits, and one with a row more."""
+    side = 2**14  # elements of a row
+    rows = (2**28 * batch + 2**25) // (batch * side) - 1  # with an output of one row
+
+    def check(height):
+        reduce = node("ReduceMax", axes=[1], keepdims=0)
+        return admitted(data_of([reduce], opset=13, shape=("batch", height, side), output=None)).shapes(batch)
+
+    assert check(rows)["output"] == (batch, side)
+    told = (
+        rf"{batch}\.1 GiB at one time for a batch of {batch}, the limit is 1\.0 GiB for each item and 128 MiB besides;"
+    )
+    with pytest.raises(EngineError, match=told):
+        check(rows + 1)
+
+
+def test_the_work_of_upsample_grows_with_what_it_makes():
+    """A single pixel becomes a gigapixel, more work than constants may take."""
+    upsample = Node("", "Upsample", ("x", "scales"), ("y",), {})
+    scales = Tensor((4,), np.array([1.0, 1.0, 2.0**15, 2.0**15]))
+    assert rule_of(upsample)(upsample, [Tensor((1, 1, 1, 1)), scales]) == ([(1, 1, 2**15, 2**15)], 4 * 2**30)
+
+
 def short_weight():
     weight = constant("w", [1.0, 2.0, 3.0], np.float32)
     weight.dims[0] = 2**40
@@ -303,7 +372,7 @@ def chain(count):
 )  # fmt: skip
 def test_what_is_no_graph_is_refused_in_one_line(damage, told):
     with pytest.raises(EngineError, match=told) as caught:
-        check_graph(damage())
+        admitted(damage())
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
 
@@ -322,7 +391,7 @@ def test_reads_the_repositorys_graphs_as_onnx_does(name):
 def assert_same(graph, theirs):
     from onnx import numpy_helper
 
-    assert [(n.name, n.kind, n.inputs, n.outputs) for n in graph.nodes] == [
+    assert [(n.name, n.op_type, n.inputs, n.outputs) for n in graph.nodes] == [
         (n.name, n.op_type, tuple(n.input), tuple(n.output)) for n in theirs.graph.node
     ]
     assert set(graph.constants) == {tensor.name for tensor in theirs.graph.initializer}
@@ -459,7 +528,7 @@ def test_shapes_are_those_that_onnx_runtime_makes(name):
     data = data_of(nodes, weights, shape=PICTURE, output=None, opset=(opset or [18])[0])
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     (real,) = session.run(["output"], {"input": np.random.default_rng(0).random(PICTURE, np.float32)})
-    assert check_graph(data).shapes(PICTURE[0])["output"] == real.shape
+    assert admitted(data).shapes(PICTURE[0])["output"] == real.shape
 
 
 def test_the_page_lists_the_operators_that_are_run():

@@ -11,7 +11,7 @@ import pytest
 
 from edgevision import engines
 from edgevision.engines import EngineOptions, open_engine
-from edgevision.engines.guard import DEFAULT_LIMIT_S, LIMIT_VARIABLE, time_limit_s, within
+from edgevision.engines.guard import DEFAULT_LIMIT_S, TIMEOUT_VARIABLE, run_with_timeout, time_limit_s
 from edgevision.errors import EngineError
 
 THROWN = [
@@ -102,8 +102,8 @@ def hanging(engine_name, monkeypatch):
 
 @pytest.mark.usefixtures("hanging")
 def test_an_engine_that_hangs_is_not_waited_for(engine_name, graph, monkeypatch):
-    monkeypatch.setenv(LIMIT_VARIABLE, "0.2")
-    with pytest.raises(EngineError, match=rf"{engine_name} has not opened the graph after 0\.2 s.*{LIMIT_VARIABLE}"):
+    monkeypatch.setenv(TIMEOUT_VARIABLE, "0.2")
+    with pytest.raises(EngineError, match=rf"{engine_name} has not opened the graph after 0\.2 s.*{TIMEOUT_VARIABLE}"):
         open_engine(engine_name, graph("color"))
 
 
@@ -121,20 +121,20 @@ def test_ctrl_c_ends_the_waiting(engine_name, graph, hanging):
 
 
 def test_what_work_gives_and_raises_comes_back():
-    assert within(60, "x", lambda: 5) == 5
-    assert within(float("inf"), "x", threading.current_thread) is not threading.main_thread()
+    assert run_with_timeout(60, "x", lambda: 5) == 5
+    assert run_with_timeout(float("inf"), "x", threading.current_thread) is not threading.main_thread()
     with pytest.raises(ZeroDivisionError):
-        within(60, "x", lambda: 1 // 0)
+        run_with_timeout(60, "x", lambda: 1 // 0)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("", DEFAULT_LIMIT_S), ("5", 5.0), ("0.5", 0.5), ("0", float("inf"))])
 def test_the_limit_is_set_by_the_environment(text, seconds, monkeypatch):
-    monkeypatch.setenv(LIMIT_VARIABLE, text)
+    monkeypatch.setenv(TIMEOUT_VARIABLE, text)
     assert time_limit_s() == seconds
 
 
 @pytest.mark.parametrize("text", ["-1", "soon", "nan", "inf", "1e300"])
 def test_a_limit_that_is_none_is_refused(text, monkeypatch, graph):
-    monkeypatch.setenv(LIMIT_VARIABLE, text)
+    monkeypatch.setenv(TIMEOUT_VARIABLE, text)
     with pytest.raises(EngineError, match="is a number of seconds"):
         open_engine("onnxruntime", graph("color"), EngineOptions())
