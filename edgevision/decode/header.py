@@ -7,6 +7,7 @@ from dataclasses import dataclass
 # Segments of a JPEG, chunks of a PNG or WebP, boxes, extents, properties and OBUs of an AVIF: far more than any real file
 # has, few enough to be read in about a second.
 MAX_PARTS = 200_000
+KNOWN = "JPEG, PNG, WebP, AVIF, BMP, GIF or TIFF"
 
 
 @dataclass(frozen=True)
