@@ -203,9 +203,9 @@ class Model:
         return self._runner
 
     def _predict(self, runner: Runner, x: Any, max_decode_bytes: int) -> Any:
-        from edgevision.decode import several, to_frame
+        from edgevision.decode import pictures_in, to_frame
 
-        pictures = several(x)
+        pictures = pictures_in(x)
         if pictures is None:
             return self._decode(runner.run([to_frame(x, max_decode_bytes)]))[0]
         return [result for batch in _batches(runner, pictures, max_decode_bytes) for result in self._decode(batch)]

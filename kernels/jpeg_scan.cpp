@@ -10,7 +10,7 @@ constexpr int kLookBits = 9;  // codes up to this length are found in one step
 struct Table {
   bool present = false;
   std::array<std::uint8_t, 256> values{};
-  std::array<std::int32_t, 18> last{};    // greatest code of each length, -1: none
+  std::array<std::int32_t, 17> last{};    // greatest code of each length, -1: none
   std::array<std::int32_t, 17> offset{};  // index of a code in values = code + offset
   std::array<std::uint16_t, 1 << kLookBits> look{};  // length << 8 | value; 0: longer
 
@@ -136,22 +136,22 @@ class Reader {
       const std::uint8_t* body = at_ + 4;
       if (length < 2 || end_ - at_ - 2 < length) return result;
       at_ += 2 + length;
-      const bool frame = marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+      const bool is_frame = marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
       bool understood = true;
-      if (marker == 0xC4) understood = tables(body, at_);
+      if (marker == 0xC4) understood = read_tables(body, at_);
       if (marker == 0xDD) {
         understood = length == 4;
         if (understood) interval_ = number16(body);
       }
-      if (frame) understood = marker <= 0xC1 && this->frame(body, at_);
-      if (marker == 0xDA) return components_ > 0 && scan(body, at_) ? count() : result;
+      if (is_frame) understood = marker <= 0xC1 && read_frame(body, at_);
+      if (marker == 0xDA) return components_ > 0 && read_scan(body, at_) ? count_mcus() : result;
       if (!understood) return result;
     }
     return result;
   }
 
  private:
-  bool tables(const std::uint8_t* body, const std::uint8_t* end) {
+  bool read_tables(const std::uint8_t* body, const std::uint8_t* end) {
     while (end - body >= 17) {
       const int kind = body[0] >> 4, place = body[0] & 15;
       int total = 0;
@@ -163,7 +163,7 @@ class Reader {
     return body == end;
   }
 
-  bool frame(const std::uint8_t* body, const std::uint8_t* end) {
+  bool read_frame(const std::uint8_t* body, const std::uint8_t* end) {
     if (components_ > 0 || end - body < 6 || body[0] != 8) return false;
     height_ = number16(body + 1);
     width_ = number16(body + 3);
@@ -182,7 +182,7 @@ class Reader {
     return true;
   }
 
-  bool scan(const std::uint8_t* body, const std::uint8_t* end) {
+  bool read_scan(const std::uint8_t* body, const std::uint8_t* end) {
     if (end - body != 4 + 2 * components_ || body[0] != components_) return false;
     for (int i = 0; i < components_; ++i) {
       const int dc = body[2 + 2 * i] >> 4, ac = body[2 + 2 * i] & 15;
@@ -195,7 +195,7 @@ class Reader {
     return true;
   }
 
-  JpegScan count() const {
+  JpegScan count_mcus() const {
     JpegScan result;
     result.across = (width_ + 8 * widest_ - 1) / (8 * widest_);
     result.total = result.across * ((height_ + 8 * highest_ - 1) / (8 * highest_));

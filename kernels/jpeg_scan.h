@@ -15,7 +15,7 @@ struct JpegScan {
     unknown,  // not a baseline JPEG of one scan, or tables that are missing here: nothing is said about it
   };
   Verdict verdict = Verdict::unknown;
-  std::int64_t read = 0;    // MCUs before the data ended
+  std::int64_t read = 0;    // MCUs before the data ended or went wrong
   std::int64_t total = 0;   // MCUs of the picture
   std::int64_t across = 0;  // MCUs of a row
 };

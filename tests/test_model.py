@@ -180,7 +180,7 @@ def test_parameters_of_the_task_can_be_replaced(color_bundle):
 def test_bad_pictures_are_refused_and_named_by_their_place(model, bad, kind, message):
     with pytest.raises(kind, match=message):
         model.predict(bad)
-    with pytest.raises(kind, match=f"item 2 of the list: .*{message}"):
+    with pytest.raises(kind, match=f"item 2: .*{message}"):
         model.predict([plain((0, 0, 0)), plain((1, 1, 1)), bad])
     assert model.predict(plain((255, 0, 0))).best.name == "red"  # nothing is left over
 

@@ -1,6 +1,6 @@
 """Picture files → arrays; sizes are known before pixels are decoded. And what callers pass as a picture → frames."""
 
-from edgevision.decode.inputs import Picture, item_to_frame, several, to_frame
+from edgevision.decode.inputs import Picture, item_to_frame, pictures_in, to_frame
 from edgevision.decode.pictures import MAX_DECODE_BYTES, encode_png, read_image, resize_to_fit
 
 __all__ = [
@@ -8,8 +8,8 @@ __all__ = [
     "Picture",
     "encode_png",
     "item_to_frame",
+    "pictures_in",
     "read_image",
     "resize_to_fit",
-    "several",
     "to_frame",
 ]

@@ -16,6 +16,7 @@ _ORIENTATION = {
     (1, 1): 7, (3, 1): 5, (2, 0): 2, (2, 1): 4,
 }  # fmt: skip
 _SEQUENCE_HEADER = 1
+_MAX_SEQUENCE_HEADERS = 100  # of all items; each has one
 
 
 class _Box(NamedTuple):
@@ -28,6 +29,20 @@ class _Item:
     kind: bytes = b""
     extents: list[tuple[int, int]] = field(default_factory=list)  # place in the file and length, in bytes
     properties: list[_Box] = field(default_factory=list)
+
+
+@dataclass
+class _Budget:
+    """How much of one kind a file may hold in all its items together: some take no bytes, and items may share others."""
+
+    what: str
+    limit: int
+    used: int = 0
+
+    def take(self, count: int = 1) -> None:
+        self.used += count
+        if self.used > self.limit:
+            raise ImageError(f"the AVIF has more than {self.limit} {self.what}")
 
 
 def read_avif(data: bytes) -> ImageHeader:
@@ -57,7 +72,8 @@ def read_avif(data: bytes) -> ImageHeader:
         elif kind == b"clap":
             raise ImageError("the AVIF is cropped by its header, which OpenCV ignores; convert it to JPEG or PNG")
     coded = [item for item in items.values() if item.kind == b"av01"]
-    sizes = [size for item in coded for size in _coded_sizes(data, item)]
+    units, headers = _Budget("OBUs", MAX_PARTS), _Budget("sequence headers", _MAX_SEQUENCE_HEADERS)
+    sizes = [size for item in coded for size in _coded_sizes(data, item, units, headers)]
     if (width, height) not in sizes:
         raise ImageError("the AVIF header is damaged: its size is not that of the picture in it")
     widest, highest = max(x for x, _ in sizes), max(y for _, y in sizes)
@@ -97,6 +113,7 @@ def _read_places(iloc: memoryview, items: dict[int, _Item]) -> None:
     index_size = iloc[5] & 15 if version else 0
     id_size = 2 if version < 2 else 4
     count, at = _number(iloc, 6, id_size), 6 + id_size
+    all_extents = _Budget("extents", MAX_PARTS)
     for _ in range(min(count, MAX_PARTS)):
         item = items.setdefault(_number(iloc, at, id_size), _Item())
         at += id_size
@@ -107,6 +124,7 @@ def _read_places(iloc: memoryview, items: dict[int, _Item]) -> None:
         base = _number(iloc, at + 2, base_size)
         extents = _number(iloc, at + 2 + base_size, 2)
         at += 4 + base_size
+        all_extents.take(extents)
         for _ in range(extents):
             at += index_size
             place, length = _number(iloc, at, offset_size), _number(iloc, at + offset_size, length_size)
@@ -121,10 +139,12 @@ def _read_properties(iprp: memoryview, items: dict[int, _Item]) -> None:
     known, ipma = list(_boxes(boxes[b"ipco"])), boxes[b"ipma"]
     id_size, wide = 2 if ipma[0] == 0 else 4, ipma[3] & 1
     at = 8
+    all_properties = _Budget("properties", MAX_PARTS)
     for _ in range(min(_number(ipma, 4, 4), MAX_PARTS)):
         item = items.setdefault(_number(ipma, at, id_size), _Item())
         at += id_size
         count, at = ipma[at], at + 1
+        all_properties.take(count)
         for _ in range(count):
             index = _number(ipma, at, 2) & 0x7FFF if wide else ipma[at] & 0x7F
             at += 2 if wide else 1
@@ -148,21 +168,21 @@ def _boxes(body: memoryview) -> Iterator[_Box]:
         at += size
 
 
-def _coded_sizes(data: bytes, item: _Item) -> Iterator[tuple[int, int]]:
-    """Width and height of every AV1 sequence header (AV1 specification, 5.5) in the item's first extent."""
+def _coded_sizes(data: bytes, item: _Item, units: _Budget, headers: _Budget) -> Iterator[tuple[int, int]]:
+    """Width and height of every AV1 sequence header (AV1 specification, 5.5) in the item's only extent."""
     if len(item.extents) != 1:
         raise ImageError("the AVIF keeps its picture in several pieces; convert it to JPEG or PNG")
     place, length = item.extents[0]
     stream, at = memoryview(data)[place : place + length], 0
-    for _ in range(MAX_PARTS):
-        if at >= len(stream):
-            return
+    while at < len(stream):
+        units.take()
         kind, extended, sized = stream[at] >> 3 & 15, stream[at] >> 2 & 1, stream[at] >> 1 & 1
         at += 1 + extended
         size = len(stream) - at
         if sized:
             size, at = _leb128(stream, at)
         if kind == _SEQUENCE_HEADER:
+            headers.take()
             yield _sequence_size(bytes(stream[at : at + size]))
         at += size
 

@@ -1,11 +1,13 @@
-"""What the first bytes of a picture file say, and what decoding it would cost."""
+"""What a picture file says without being decoded: size, cost, damage."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Segments of a JPEG, chunks of a PNG: far more than any real file has, few enough to be read in a fraction of a second.
+# Segments of a JPEG, chunks of a PNG or WebP, boxes, extents, properties and OBUs of an AVIF: far more than any real file
+# has, few enough to be read in about a second.
 MAX_PARTS = 200_000
+KNOWN = "JPEG, PNG, WebP, AVIF, BMP, GIF or TIFF"
 
 
 @dataclass(frozen=True)

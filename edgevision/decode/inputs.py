@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Set
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 
+from edgevision.decode.formats import BASE64_STARTS
 from edgevision.decode.pictures import MAX_DECODE_BYTES, read_image, shortened
 from edgevision.decode.samples import to_bgr
 from edgevision.errors import ImageError, InputError
@@ -20,7 +21,7 @@ Picture: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | 
 _EXPECTED = "expected a path, the bytes of a picture file, an open file, an H×W×3 uint8 BGR array or a Frame"
 
 
-def several(x: object) -> Iterable[object] | None:
+def pictures_in(x: object) -> Iterable[object] | None:
     """The pictures of ``x`` where it holds several: a list, any other iterable, or an N×H×W×3 array. None: it is one."""
     if isinstance(x, np.ndarray) or _is_torch(x):
         array: Any = x
@@ -62,14 +63,14 @@ def item_to_frame(picture: object, index: int, max_decode_bytes: int = MAX_DECOD
     try:
         return to_frame(picture, max_decode_bytes)
     except InputError as error:
-        raise type(error)(f"item {index} of the list: {error}") from error
+        raise type(error)(f"item {index}: {error}") from error
 
 
 def _rows(array: Any) -> Iterator[object]:
     """The pictures of a batch. Its own mistakes are those of the batch, not of item 0."""
     shape, kind = tuple(array.shape), _type_name(array)
     if shape[3] != 3 and shape[1] in (1, 3, 4):
-        turn = "permute" if _is_torch(array) else "transpose"
+        turn = _TORCH.turn if _is_torch(array) else _NUMPY.turn
         raise InputError(
             f"expected a batch N×H×W×3, got {kind} of shape {shape}: channels come last; pass x.{turn}(0, 2, 3, 1), in "
             "BGR order, uint8"
@@ -119,57 +120,73 @@ def _path(text: str) -> str:
         raise InputError(f"expected a path, got a data URL of {len(text)} characters; pass the bytes: {cure}")
     if start.startswith(("http://", "https://", "rtsp://", "ftp://", "s3://", "gs://")):
         raise InputError(f"expected a path, got the address {shortened(text)!r}; fetch the picture and pass its bytes")
-    if len(text) > 4096 or text.startswith(("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR")):
+    if len(text) > 4096 or text.startswith(BASE64_STARTS):
         cure = "if it is base64, pass base64.b64decode(x)"
         raise InputError(f"expected a path, got a text of {len(text)} characters that begins {text[:24]!r}; {cure}")
     return text
 
 
+class _Spelling(NamedTuple):
+    """How a package's users write what a cure says of their array ``x``."""
+
+    turn: str  # the method that reorders axes
+    to_uint8: str  # the call that converts
+    as_numpy: str
+
+
+_NUMPY = _Spelling("transpose", ".astype('uint8')", "x")
+_TORCH = _Spelling("permute", ".byte()", "x.numpy()")
+
+
 def _checked(array: np.ndarray[Any, Any]) -> ImageArray:
     """The array, if it is H×W×3 uint8. Raises InputError with the cure for what it seems to be."""
-    if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size:
+    if _is_picture(array):
         return np.asarray(array, np.uint8)
-    cure = _array_cure(array)
+    cure = _array_cure(array, _NUMPY)
     raise InputError(f"expected an H×W×3 uint8 BGR array, got {array.dtype} of shape {array.shape}; {cure}")
 
 
-def _array_cure(array: np.ndarray[Any, Any]) -> str:
+def _is_picture(array: np.ndarray[Any, Any]) -> bool:
+    return array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size > 0
+
+
+def _array_cure(array: np.ndarray[Any, Any], spelling: _Spelling) -> str:
     """What to do with an array that is no H×W×3 uint8 picture, by its shape and type."""
-    shape, bytes_each = array.shape, array.dtype == np.uint8
+    shape, is_bytes = array.shape, array.dtype == np.uint8
     if array.size == 0:
         return "it has no pixels"
     if array.dtype.kind == "O":
         return "pass a list of pictures"
-    if bytes_each and (array.ndim < 2 or (array.ndim == 2 and 1 in shape)):
-        return "if it holds the bytes of a picture file, pass x.tobytes()"
-    if not bytes_each:
-        return _type_cure(array)
+    if is_bytes and (array.ndim < 2 or (array.ndim == 2 and 1 in shape)):
+        return f"if it holds the bytes of a picture file, pass {spelling.as_numpy}.tobytes()"
+    if not is_bytes:
+        return _type_cure(array, spelling.to_uint8)
     if array.ndim == 2:
-        return "grey is Frame.from_array(x, format='gray')"
+        return f"grey is Frame.from_array({spelling.as_numpy}, format='gray')"
     if array.ndim == 3 and shape[2] in _PACKED:
-        return _PACKED[shape[2]]
+        return _PACKED[shape[2]].format(x=spelling.as_numpy)
     if array.ndim == 3 and shape[0] in (1, 3, 4):
-        return "channels come last: pass x.transpose(1, 2, 0), in BGR order"
+        return f"channels come last: pass x.{spelling.turn}(1, 2, 0), in BGR order"
     return "pass one H×W×3 array, or a batch N×H×W×3"
 
 
 _PACKED = {
-    1: "grey is Frame.from_array(x[..., 0], format='gray')",
-    2: "YUYV is Frame.from_array(x, format='yuyv')",
-    4: "BGRA is Frame.from_array(x, format='bgra'), its alpha is ignored",
+    1: "grey is Frame.from_array({x}[..., 0], format='gray')",
+    2: "YUYV is Frame.from_array({x}, format='yuyv')",
+    4: "BGRA is Frame.from_array({x}, format='bgra'), its alpha is ignored",
 }
 
 
-def _type_cure(array: np.ndarray[Any, Any]) -> str:
+def _type_cure(array: np.ndarray[Any, Any], to_uint8: str) -> str:
     if array.dtype.kind == "f":
         if np.nanmax(array, initial=0) <= 1:
-            return "values 0…1 become (x * 255).round().clip(0, 255).astype('uint8'); no mean and std before"
-        return "values 0…255 become x.round().clip(0, 255).astype('uint8'); no mean and std before"
+            return f"values 0…1 become (x * 255).round().clip(0, 255){to_uint8}; no mean and std before"
+        return f"values 0…255 become x.round().clip(0, 255){to_uint8}; no mean and std before"
     if array.dtype == np.uint16:
-        return "16 bits become (x // 257).astype('uint8')"
+        return f"16 bits become (x // 257){to_uint8}"
     if array.dtype.kind == "b":
-        return "a mask is no picture; (x * 255).astype('uint8') is black and white"
-    return "if its values are 0…255, pass x.astype('uint8')"
+        return f"a mask is no picture; (x * 255){to_uint8} is black and white"
+    return f"if its values are 0…255, pass x{to_uint8}"
 
 
 # ---- other packages' pictures ----
@@ -194,15 +211,10 @@ def _from_torch(tensor: Any) -> ImageArray:
         raise InputError(
             f"{_EXPECTED}, got {got} that NumPy cannot hold ({error}); pass a dense uint8 tensor"
         ) from None
-    try:
-        return _checked(array)
-    except InputError as error:
-        cure = str(error).partition("; ")[2]
-        cure = cure.replace(".transpose(", ".permute(").replace(".astype('uint8')", ".byte()")
-        cure = cure.replace("x.tobytes()", "x.numpy().tobytes()").replace("from_array(x", "from_array(x.numpy()")
-        raise InputError(
-            f"expected a torch tensor H×W×3 uint8 in BGR order, got {kind} of shape {shape}; {cure}"
-        ) from None
+    if _is_picture(array):
+        return np.asarray(array, np.uint8)
+    cure = _array_cure(array, _TORCH)
+    raise InputError(f"expected a torch tensor H×W×3 uint8 in BGR order, got {kind} of shape {shape}; {cure}")
 
 
 def _is_pillow(x: object) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from edgevision import _native
 from edgevision.decode.header import MAX_PARTS, ImageHeader, peak_bytes
@@ -16,9 +18,19 @@ MAX_SCANS = 100  # of a progressive JPEG; encoders write about ten, and each one
 _NO_FILL = re.compile(rb"[^\xff]")
 _MARKER = re.compile(rb"\xff[^\0\xff\xd0-\xd7]")  # the end of entropy-coded data: neither stuffing, fill nor restart
 _JFIF = b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
+_SOS, _EOI = 0xDA, 0xD9
 _TABLES = (0xC4, 0xCC, 0xDB, 0xDD)  # DHT, DAC, DQT, DRI
 _FRAMES = tuple(marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0xC8, 0xCC))  # SOFn
+_PIXELS = frozenset((_SOS, _EOI, *_TABLES, *_FRAMES))  # the pixels depend on them
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
+
+
+class _Segment(NamedTuple):
+    """``content`` is what follows the length; ``whole`` is the marker, the content and a scan's entropy-coded data."""
+
+    marker: int
+    content: bytes
+    whole: memoryview
 
 
 @dataclass(frozen=True)
@@ -49,51 +61,31 @@ def read_jpeg(data: bytes) -> ImageHeader:
 
     ``parts`` leaves out what does not change pixels: metadata, which libjpeg would comment on, and fill bytes.
     """
-    view = memoryview(data)
     parts: list[bytes | memoryview] = [b"\xff\xd8"]
     frame: _Frame | None = None
     orientation: int | None = None
-    damage: str | None = "the end of the picture is missing"
-    position, scans = 2, 0
-    for _ in range(MAX_PARTS):
-        if scans and position >= len(data):
-            break
-        marker, position = _next_marker(data, position)
-        if marker == 0xD9:
-            parts.append(b"\xff\xd9")
-            damage = None
-            break
-        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a segment
-            continue
-        start = position - 2
-        (length,) = struct.unpack_from(">H", data, position)
-        segment = data[position + 2 : position + length]
-        position += length
-        if marker == 0xDA:
+    scans, ended = 0, False
+    for segment in _segments(data):
+        part = _part(segment)
+        if part is not None:
+            parts.append(part)
+        if segment.marker == _EOI:
+            ended = True
+        elif segment.marker == _SOS:
             scans += 1
-            found = _MARKER.search(data, position)
-            position = found.start() if found else len(data)
-            parts.append(view[start:position])
-        elif marker in _FRAMES:
+        elif segment.marker in _FRAMES:
             if frame is not None:
                 raise ImageError("the JPEG has two frame headers")
-            frame = _read_frame(marker, segment)
-            parts.append(view[start:position])
-        elif marker in _TABLES or (marker == 0xEE and segment[:5] == b"Adobe"):
-            parts.append(view[start:position])
-        elif marker == 0xE0 and segment[:5] == b"JFIF\0":
-            parts.append(_JFIF)  # that it is there tells the colours; its version and thumbnail tell nothing
-        elif marker == 0xE1 and segment[:6] == b"Exif\0\0" and orientation is None:
-            orientation = exif_orientation(segment[6:])  # of several the first counts, as in libexif and Pillow
-    else:
-        raise ImageError(f"the JPEG has more than {MAX_PARTS} segments")
+            frame = _read_frame(segment)
+        elif segment.marker == 0xE1 and segment.content[:6] == b"Exif\0\0" and orientation is None:
+            orientation = exif_orientation(segment.content[6:])  # of several the first counts, as in libexif and Pillow
     if frame is None or scans == 0:
         raise ImageError("the JPEG holds no picture")
     if scans > MAX_SCANS:
         raise ImageError(f"the JPEG has {scans} scans, the limit is {MAX_SCANS}; save it as a baseline JPEG")
-    return ImageHeader(
-        "JPEG", frame.width, frame.height, frame.decode_bytes(scans), orientation or 1, damage, tuple(parts)
-    )
+    damage = None if ended else "the end of the picture is missing"
+    cost = frame.decode_bytes(scans)
+    return ImageHeader("JPEG", frame.width, frame.height, cost, orientation or 1, damage, tuple(parts))
 
 
 def scan_damage(data: bytes) -> str | None:
@@ -110,6 +102,40 @@ def scan_damage(data: bytes) -> str | None:
     return f"{what} after {read / total:.0%} of the picture"
 
 
+def _segments(data: bytes) -> Iterator[_Segment]:
+    """The segments behind SOI, up to and with EOI, or to the end of the data where that comes first and within a scan."""
+    view = memoryview(data)
+    position, scanned = 2, False
+    for _ in range(MAX_PARTS):
+        if scanned and position >= len(data):
+            return
+        marker, position = _next_marker(data, position)
+        start = position - 2
+        if marker == _EOI:
+            yield _Segment(marker, b"", view[start:position])
+            return
+        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a segment
+            continue
+        (length,) = struct.unpack_from(">H", data, position)
+        content = data[position + 2 : position + length]
+        position += length
+        if marker == _SOS:
+            scanned = True
+            found = _MARKER.search(data, position)
+            position = found.start() if found else len(data)
+        yield _Segment(marker, content, view[start:position])
+    raise ImageError(f"the JPEG has more than {MAX_PARTS} segments")
+
+
+def _part(segment: _Segment) -> bytes | memoryview | None:
+    """What the decoder has to see of a segment; None: nothing."""
+    marker, content, whole = segment
+    if marker == 0xE0 and content[:5] == b"JFIF\0":
+        return _JFIF  # that it is there tells the colours; its version and thumbnail tell nothing
+    is_adobe = marker == 0xEE and content[:5] == b"Adobe"
+    return whole if is_adobe or marker in _PIXELS else None
+
+
 def _next_marker(data: bytes, position: int) -> tuple[int, int]:
     """The marker at ``position`` and where it ends. Any number of fill bytes FF may precede it."""
     if data[position] != 0xFF:
@@ -120,10 +146,11 @@ def _next_marker(data: bytes, position: int) -> tuple[int, int]:
     return data[found.start()], found.end()
 
 
-def _read_frame(marker: int, segment: bytes) -> _Frame:
-    height, width, components = struct.unpack_from(">HHB", segment, 1)
-    factors = [segment[7 + 3 * i] for i in range(components)]
+def _read_frame(segment: _Segment) -> _Frame:
+    content = segment.content
+    height, width, components = struct.unpack_from(">HHB", content, 1)
+    factors = [content[7 + 3 * i] for i in range(components)]
     sampling = tuple((factor >> 4, factor & 15) for factor in factors)
     if not sampling or any(not 1 <= side <= 4 for pair in sampling for side in pair):
         raise ImageError("the JPEG frame header is damaged")
-    return _Frame(width, height, sampling, marker in _PROGRESSIVE)
+    return _Frame(width, height, sampling, segment.marker in _PROGRESSIVE)

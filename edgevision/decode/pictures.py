@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +12,7 @@ import numpy.typing as npt
 from edgevision.decode.formats import read_header
 from edgevision.decode.header import ImageHeader
 from edgevision.decode.jpeg import scan_damage
+from edgevision.decode.opencv_log import silent_opencv
 from edgevision.decode.samples import to_bgr, upright
 from edgevision.errors import ImageError, InputError
 from edgevision.frames import ImageArray
@@ -126,14 +123,14 @@ def _decode(data: bytes, name: str, max_decode_bytes: int) -> ImageArray:
             f"{header.width}×{header.height} pixels of this {header.format} take {cost / 1e6:.0f} MB to decode, the "
             f"limit is {max_decode_bytes / 1e6:g} MB; scale it down, or raise max_decode_bytes"
         )
-    seen = data if header.parts is None else b"".join(header.parts)
+    relevant = data if header.parts is None else b"".join(header.parts)
     damage = header.damage
     if damage is None and header.format == "JPEG":
-        damage = scan_damage(seen)
+        damage = scan_damage(relevant)
     if damage:
         raise ImageError(f"the {header.format} file is truncated or damaged: {damage}")
     image = to_bgr(
-        _samples(seen, header),
+        _samples(relevant, header),
         premultiplied=header.format == "TIFF",
         transparent_grey=header.transparent_grey,
         white=header.white,
@@ -141,14 +138,14 @@ def _decode(data: bytes, name: str, max_decode_bytes: int) -> ImageArray:
     return upright(image, header.orientation)
 
 
-def _samples(seen: bytes, header: ImageHeader) -> npt.NDArray[np.generic]:
+def _samples(relevant: bytes, header: ImageHeader) -> npt.NDArray[np.generic]:
     """Samples as stored: any depth, 1, 3 or 4 channels, in BGR order, not turned upright (except TIFF)."""
     import cv2
 
-    with _silent_opencv():
+    with silent_opencv():
         try:
             # IMREAD_UNCHANGED keeps alpha and 16 bits, and leaves EXIF orientation to us in every OpenCV version.
-            image = cv2.imdecode(np.frombuffer(seen, np.uint8), cv2.IMREAD_UNCHANGED)
+            image = cv2.imdecode(np.frombuffer(relevant, np.uint8), cv2.IMREAD_UNCHANGED)
         except cv2.error as error:
             raise ImageError(f"OpenCV cannot decode this {header.format}: {error.err or error}") from None
     if image is None:
@@ -157,43 +154,3 @@ def _samples(seen: bytes, header: ImageHeader) -> npt.NDArray[np.generic]:
             "cannot decode"
         )
     return np.asarray(image)
-
-
-_log_lock = threading.Lock()
-_log_users = 0
-_log_level = 0
-
-
-@contextmanager
-def _silent_opencv() -> Iterator[None]:
-    """Keep OpenCV's log off stderr while decoding: what it would say is in the ImageError.
-
-    The level belongs to the process. The first thread in saves it and the last one out puts it back.
-    """
-    global _log_level, _log_users  # noqa: PLW0603
-    set_level = _opencv_log_level_setter()
-    with _log_lock:
-        if _log_users == 0:
-            _log_level = set_level(_OPENCV_SILENT)
-        _log_users += 1
-    try:
-        yield
-    finally:
-        with _log_lock:
-            _log_users -= 1
-            if _log_users == 0:
-                set_level(_log_level)
-
-
-_OPENCV_SILENT = 0  # cv::utils::logging::LOG_LEVEL_SILENT
-
-
-def _opencv_log_level_setter() -> Callable[[int], int]:
-    """OpenCV's function that sets the log level and gives back the one before: in ``cv2.utils.logging`` since 4.13, in
-    ``cv2`` itself before. Some builds have neither: their log stays as it is."""
-    import cv2
-
-    for place in (getattr(cv2.utils, "logging", None), cv2):
-        if setter := getattr(place, "setLogLevel", None):
-            return cast("Callable[[int], int]", setter)
-    return lambda level: level

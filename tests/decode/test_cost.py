@@ -128,3 +128,61 @@ def test_the_default_refuses_what_takes_more_than_a_gigabyte(color: int, depth: 
     with pytest.raises(ImageError, match=r"10000×10000 pixels of this PNG take \d+ MB to decode, the limit is 1000 MB"):
         read_image(data)
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 50_000_000
+
+
+def box(kind: bytes, *content: bytes) -> bytes:
+    body = b"".join(content)
+    return struct.pack(">I", 8 + len(body)) + kind + body
+
+
+def hostile_avif(items: int, extents: int = 1, properties: int = 0, picture: bytes = b"") -> bytes:
+    """An AVIF of ``items`` AV1 items that all lie at one place; those extents that exceed 1 take no bytes."""
+    offsets = 4 if extents == 1 else 0
+
+    def iloc(place: int) -> bytes:
+        extent = struct.pack(">II", place, len(picture)) if offsets else b""
+        entries = (struct.pack(">HHH", number, 0, extents) + extent for number in range(items))
+        return box(b"iloc", bytes(4), bytes([offsets << 4 | offsets, 0]), struct.pack(">H", items), *entries)
+
+    def head(place: int) -> bytes:
+        names = (box(b"infe", b"\2\0\0\0", struct.pack(">HH", number, 0), b"av01\0") for number in range(items))
+        indices = (struct.pack(">HB", number, properties) + bytes(properties) for number in range(items))
+        return box(b"ftyp", b"avif", bytes(4)) + box(
+            b"meta",
+            bytes(4),
+            box(b"pitm", bytes(6)),
+            box(b"iinf", bytes(4), struct.pack(">H", items), *names),
+            iloc(place),
+            box(b"iprp", box(b"ipco"), box(b"ipma", bytes(4), struct.pack(">I", items), *indices)),
+        )
+
+    return head(len(head(0)) + 8) + box(b"mdat", picture)
+
+
+EMPTY_OBU = b"\x12\0"  # a temporal delimiter, with a size of 0
+SEQUENCE_HEADER = b"\x0a\x04\0\0\0\0"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        pytest.param(hostile_avif(10, extents=65_535), "more than 200000 extents", id="extents of no bytes"),
+        pytest.param(hostile_avif(1000, properties=255), "more than 200000 properties", id="properties"),
+        pytest.param(hostile_avif(30, picture=EMPTY_OBU * 10_000), "more than 200000 OBUs", id="shared OBUs"),
+        pytest.param(
+            hostile_avif(30, picture=SEQUENCE_HEADER * 50), "more than 100 sequence headers", id="shared headers"
+        ),
+    ],
+)
+def test_a_small_avif_that_claims_many_parts_is_refused(data: bytes, message: str) -> None:
+    """What is read is bounded over the whole file, not for each item: a file of 454 bytes took 10 s and 390 MB."""
+    assert len(data) < 400_000
+    with pytest.raises(ImageError, match=message):
+        read_header(data)
+
+
+@pytest.mark.parametrize("picture", [EMPTY_OBU * 1000, SEQUENCE_HEADER * 3], ids=["OBUs", "headers"])
+def test_what_an_avif_may_hold_is_read_to_its_end(picture: bytes) -> None:
+    """The same files within the limits: refused for their size only, which they do not give."""
+    with pytest.raises(ImageError, match="its size is not that of the picture"):
+        read_header(hostile_avif(30, properties=10, picture=picture))
