@@ -57,6 +57,7 @@ class Visits:
 
     def __init__(self) -> None:
         self.closed = False
+        self.given_up = False
         self._inside: set[Visit] = set()
         self.leave = self._inside.discard
 
@@ -69,10 +70,14 @@ class Visits:
         """Let nobody enter any more, and wait until all have left. Whether nobody is inside now.
 
         Gives up after ``timeout_s`` seconds. Does not wait for visits of the calling thread, which cannot go on before
-        this returns: whoever leaves last has to look at ``closed``.
+        this returns. Whoever leaves last then finds ``given_up``, and has to finish what closing is for; not else, for a
+        thread that frees an engine while the program ends aborts it.
         """
         self.closed = True
-        return wait_until_left(lambda: [visit.thread for visit in tuple(self._inside)], timeout_s)
+        if wait_until_left(lambda: [visit.thread for visit in tuple(self._inside)], timeout_s):
+            return True
+        self.given_up = True
+        return self.is_empty  # looked at last: whoever leaves does that first, and then looks at ``given_up``
 
     @property
     def is_empty(self) -> bool:

@@ -134,7 +134,7 @@ def read_regular(path: str | Path, limit: int, *, own: bool = False) -> bytes:
         if own:
             _check_own(path, status)
         with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(limit + 1)
+            content = file.read(min(status.st_size, limit) + 1)  # what is asked for is allocated first
     finally:
         os.close(descriptor)
     if len(content) > limit:

@@ -188,7 +188,7 @@ class Model:
             return work(self._runner_here())
         finally:
             self._visits.leave(visit)
-            if self._visits.closed and self._visits.is_empty:  # it was closed meanwhile, and this was the last
+            if self._visits.given_up and self._visits.is_empty:  # close() did not wait for this one, the last
                 self._release()
 
     def _runner_here(self) -> Runner:

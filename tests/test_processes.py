@@ -100,6 +100,38 @@ def test_a_child_of_fork_opens_the_engine_again(color_bundle, run_script, engine
     assert run_script(FORK, bundle, threads, parent) == (0, "sound\n", "")
 
 
+OPENING = """
+import os, sys, threading, time
+import numpy as np, edgevision as ev
+
+def load():
+    for _ in range(3):
+        ev.load(sys.argv[1], threads=1).close()
+
+def answer(model):
+    return model.predict(np.zeros((24, 32, 3), np.uint8)).best.name
+
+model = ev.load(sys.argv[1], threads=1)
+expected = answer(model)
+for _ in range(4):
+    thread = threading.Thread(target=load)
+    thread.start()
+    time.sleep(0.02)
+    pid = os.fork()
+    if not pid:
+        sys.exit(7 if answer(model) == expected else 8)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    thread.join()
+print("sound")
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_fork_waits_for_engines_that_are_being_opened(color_bundle, run_script, engine):
+    bundle = color_bundle(variants=((f"{engine}-float", engine, "float"),))
+    assert run_script(OPENING, bundle) == (0, "sound\n", "")
+
+
 POOL = """
 import multiprocessing, sys
 from concurrent.futures import ProcessPoolExecutor

@@ -18,6 +18,7 @@ from edgevision.frames import Frame, ImageArray
 # Also, unless named here for want of their packages: PIL.Image.Image, and torch.Tensor [H, W, 3] uint8 on the CPU.
 Picture: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | ImageArray | Frame"
 
+_PIECE_BYTES = 1 << 20
 _EXPECTED = "expected a path, the bytes of a picture file, an open file, an H×W×3 uint8 BGR array or a Frame"
 
 
@@ -257,25 +258,38 @@ def _upright_pillow(image: Any) -> Any:
 
 
 def _file_bytes(file: Any, max_bytes: int) -> bytes:
-    """All that is left of an open binary file, at most ``max_bytes``."""
-    try:
-        data = file.read(max_bytes + 1)
-    except UnicodeError:
-        data = ""
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"the open file cannot be read: {error}; pass the bytes of the picture") from None
-    if isinstance(data, str):
-        raise InputError("expected a file that gives bytes, got one that gives text; open it with mode 'rb'")
-    if not isinstance(data, (bytes, bytearray, memoryview)):
-        if hasattr(data, "close"):
-            data.close()  # a coroutine, which would warn that nobody waited for it
-        raise InputError(f"expected a file that gives bytes, got {type(data).__name__}; pass the bytes, once awaited")
-    if len(data) > max_bytes:
+    """All that is left of an open binary file, at most ``max_bytes``.
+
+    Read in pieces: a pipe gives what it has, and a file allocates what it is asked for.
+    """
+    pieces: list[bytes] = []
+    left = max_bytes + 1
+    while left > 0:
+        try:
+            piece = file.read(min(_PIECE_BYTES, left))
+        except UnicodeError:
+            piece = ""
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"the open file cannot be read: {error}; pass the bytes of the picture") from None
+        if isinstance(piece, str):
+            raise InputError("expected a file that gives bytes, got one that gives text; open it with mode 'rb'")
+        if not isinstance(piece, (bytes, bytearray, memoryview)):
+            if hasattr(piece, "close"):
+                piece.close()  # a coroutine, which would warn that nobody waited for it
+            raise InputError(
+                f"expected a file that gives bytes, got {type(piece).__name__}; pass the bytes, once awaited"
+            )
+        if not piece:
+            break
+        pieces.append(bytes(piece))
+        left -= len(piece)
+    if left <= 0:
         raise ImageError(
             f"the open file has more than {max_bytes} bytes, the limit for a picture; raise max_decode_bytes"
         )
+    data = b"".join(pieces)
     if not data:
         raise ImageError(
             "the open file gives no bytes; is it read to its end already? file.seek(0) goes back to its start"
         )
-    return bytes(data)
+    return data

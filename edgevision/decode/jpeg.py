@@ -14,6 +14,8 @@ from edgevision.decode.tiff import exif_orientation
 from edgevision.errors import ImageError
 
 MAX_SCANS = 100  # of a progressive JPEG; encoders write about ten, and each one goes over the whole picture
+USUAL_SCANS = 20  # more of them are decoded of small pictures only:
+MAX_SCANNED_PIXELS = 500_000_000  # scans × pixels, about a second and a half
 
 _NO_FILL = re.compile(rb"[^\xff]")
 _MARKER = re.compile(rb"\xff[^\0\xff\xd0-\xd7]")  # the end of entropy-coded data: neither stuffing, fill nor restart
@@ -81,8 +83,12 @@ def read_jpeg(data: bytes) -> ImageHeader:
             orientation = exif_orientation(segment.content[6:])  # of several the first counts, as in libexif and Pillow
     if frame is None or scans == 0:
         raise ImageError("the JPEG holds no picture")
-    if scans > MAX_SCANS:
-        raise ImageError(f"the JPEG has {scans} scans, the limit is {MAX_SCANS}; save it as a baseline JPEG")
+    if scans > MAX_SCANS or (scans > USUAL_SCANS and scans * frame.width * frame.height > MAX_SCANNED_PIXELS):
+        raise ImageError(
+            f"the JPEG has {scans} scans, the limit for its size is "
+            f"{max(USUAL_SCANS, min(MAX_SCANS, MAX_SCANNED_PIXELS // max(1, frame.width * frame.height)))}; "
+            "save it as a baseline JPEG"
+        )
     damage = None if ended else "the end of the picture is missing"
     cost = frame.decode_bytes(scans)
     return ImageHeader("JPEG", frame.width, frame.height, cost, orientation or 1, damage, tuple(parts))

@@ -11,11 +11,19 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, MethodType
 from typing import TypeVar
 
+from edgevision.closing import wait_until_left
 from edgevision.errors import EdgeVisionError, EngineError
 
 T = TypeVar("T")
 
+# The packages that define what engines raise; pybind11 makes Python's own classes of most.
+_WHERE_ENGINES_TAKE_EXCEPTIONS = {
+    "builtins", "numpy", "edgevision", "onnxruntime", "openvino", "tensorrt", "tensorrt_bindings", "tensorrt_lean", "tensorrt_rtx",
+    "json", "struct", "pycuda", "cuda",
+}  # fmt: skip
+
 DEFAULT_LIMIT_S = 120.0
+_FORK_WAIT_S = 30.0  # how long a fork waits for engines that other threads are opening
 TIMEOUT_VARIABLE = "EDGEVISION_ENGINE_TIMEOUT"  # seconds; 0 = no limit
 
 
@@ -37,7 +45,14 @@ def engine_errors(say: Callable[[BaseException], EngineError]) -> Iterator[None]
 
 
 def raised_by_handler(error: BaseException) -> bool:
-    """Whether a signal handler raised ``error`` while an engine happened to be working: then it is not the engine's."""
+    """Whether ``error`` is not the engine's, but was raised while it worked: by a signal handler, or by what stops threads
+    from outside (``PyThreadState_SetAsyncExc``).
+
+    So is every class that neither Python nor an engine defines; and of Python's own, what comes out of a handler that is
+    set now.
+    """
+    if type(error).__module__.partition(".")[0] not in _WHERE_ENGINES_TAKE_EXCEPTIONS:
+        return True
     handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
     trace = error.__traceback__
     while trace is not None:
@@ -87,8 +102,10 @@ def run_with_timeout(limit_s: float, engine: str, work: Callable[[], T]) -> T:
         except BaseException as error:
             errors.append(error)
         finally:
+            _under_way.discard(done)
             done.set()
 
+    _under_way.add(done)
     threading.Thread(target=run, name=f"edgevision-open-{engine}", daemon=True).start()
     if not done.wait(None if limit_s == float("inf") else limit_s):
         raise EngineError(
@@ -98,3 +115,17 @@ def run_with_timeout(limit_s: float, engine: str, work: Callable[[], T]) -> T:
     if errors:
         raise errors[0]
     return results[0]
+
+
+# ---- fork ----
+
+_under_way: set[threading.Event] = set()
+
+
+def _wait_before_fork() -> None:
+    """An engine that is being opened holds locks of its own, and a child would inherit them locked."""
+    wait_until_left(lambda: [0] * len(_under_way), _FORK_WAIT_S)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_wait_before_fork, after_in_child=_under_way.clear)

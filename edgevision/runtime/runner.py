@@ -67,7 +67,7 @@ class Runner:
         except BaseException:
             self.engine.close()
             raise
-        self._closing = False
+        self._given_up = False  # whether close() left the rest to the last batch
         self._pool = SlotPool(lambda: self._preparation.make_slot(self.max_batch), in_flight)
 
     def run(self, items: Sequence[Item | Frame]) -> BatchOutputs:
@@ -143,16 +143,18 @@ class Runner:
         Waits at most ``timeout_s`` seconds, and not for a batch of the calling thread (where a signal handler calls
         this): what is running then gives the memory back when it ends.
         """
-        self._closing = True
         if self.engine.inherited:  # the slots of the parent's threads never come back, and nothing here may be freed
             return
-        if self._pool.close(timeout_s):
-            self._release()
+        if not self._pool.close(timeout_s):
+            self._given_up = True
+            if not self._pool.close(0.0):  # looked at last: who gives a slot back does that first, and then looks here
+                return
+        self._release()
 
     def _after_a_batch(self) -> None:
-        """Let the next one begin; where this was the last of a runner that was closed meanwhile, release it."""
+        """Let the next one begin. Where ``close`` did not wait for this batch, and it was the last, release the engine."""
         self._pool.call_next()
-        if self._closing and self._pool.close(0.0):
+        if self._given_up and self._pool.close(0.0):
             self._release()
 
     def _release(self) -> None:

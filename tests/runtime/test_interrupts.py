@@ -182,7 +182,9 @@ def test_what_a_handler_raises_is_told_from_what_an_engine_raises(handler):
         with pytest.raises(Interrupted) as caught, engine_errors(lambda error: EngineError(str(error))):
             signal.raise_signal(signal.SIGUSR1)
         assert raised_by_handler(caught.value)
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)  # as a handler does that serves once
+        assert raised_by_handler(caught.value)
         with pytest.raises(EngineError), engine_errors(lambda error: EngineError(str(error))):
-            raise Interrupted
+            raise RuntimeError
     finally:
         signal.signal(signal.SIGUSR1, before)
