@@ -359,3 +359,10 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, make, message):
     with pytest.raises(OSError, match=message):
         read_regular(tmp_path / "x", 5)
     assert len(list(descriptors.glob("*"))) == before
+
+
+@pytest.mark.parametrize("limit", [5, 10**12, 2**63 - 1])
+def test_a_generous_limit_costs_nothing(tmp_path, limit):
+    """Python allocates what a file is asked for before it reads."""
+    (tmp_path / "file").write_bytes(b"12345")
+    assert read_regular(tmp_path / "file", limit) == b"12345"

@@ -360,3 +360,24 @@ def test_a_bundle_loads_from_an_open_file(color_bundle: Any) -> None:
 def test_what_is_no_bundle(source: object) -> None:
     with pytest.raises(EdgeVisionError, match=r"the path of a \.edge file, its bytes"):
         ev.load(source)  # type: ignore[arg-type]
+
+
+class Drip:
+    """A pipe: gives what has come so far, never all that was asked for."""
+
+    def __init__(self, data):
+        self.data, self.asked = data, []
+
+    def read(self, size=-1):
+        self.asked.append(size)
+        piece, self.data = self.data[: min(size, 700)], self.data[min(size, 700) :]
+        return piece
+
+
+@pytest.mark.parametrize("limit", [10**6, 10**12, 2**63 - 1])
+def test_open_files_are_read_in_pieces_to_their_end(limit):
+    """What a file is asked for at once, it allocates at once."""
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    drip = Drip(cv2.imencode(".png", image)[1].tobytes())
+    np.testing.assert_array_equal(inputs.to_frame(drip, limit).planes[0], image)
+    assert max(drip.asked) <= 1 << 20

@@ -369,8 +369,20 @@ def test_fill_bytes_are_skipped_at_once() -> None:
 def test_a_progressive_jpeg_of_many_scans_is_refused() -> None:
     jpeg = encoded(".jpg", photo(), cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
     last = jpeg[jpeg.rindex(b"\xff\xda") : -2]
-    with pytest.raises(ImageError, match=r"the JPEG has 1\d\d scans, the limit is 100"):
+    with pytest.raises(ImageError, match=r"the JPEG has 1\d\d scans, the limit for its size is 100"):
         read_image(jpeg[:-2] + last * 100 + jpeg[-2:])
+
+
+def test_the_larger_a_jpeg_the_fewer_scans_it_may_have() -> None:
+    """Memory alone bounds no time: 98 scans over 100 million pixels took 22 s."""
+    small = cv2.imencode(".jpg", np.zeros((2000, 3000), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    last = small[small.rindex(b"\xff\xda") : -2]
+    many = small[:-2] + last * 40 + small[-2:]  # 6 million pixels: 83 may be
+    assert read_header(many).damage is None
+    frame = many.index(b"\xff\xc2") + 5  # height and width follow marker, length and precision
+    large = many[:frame] + struct.pack(">HH", 8000, 9000) + many[frame + 4 :]
+    with pytest.raises(ImageError, match=r"has 4\d scans, the limit for its size is 20; save it as a baseline JPEG"):
+        read_header(large)
 
 
 def test_random_bytes_behind_every_signature_never_crash() -> None:
