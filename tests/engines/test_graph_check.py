@@ -149,7 +149,7 @@ def test_a_graph_in_a_bundle_gives_no_file_away(color_bundle, engine_name, tmp_p
 
     from edgevision.bundle.reader import open_bundle
     from edgevision.bundle.writer import write_bundle
-    from edgevision.runtime.golden_check import open_graph
+    from edgevision.runtime.opening import open_variant
 
     (tmp_path / "secret.bin").write_bytes(np.array([1, 2, 3], np.float32).tobytes())
     monkeypatch.chdir(tmp_path)
@@ -163,7 +163,7 @@ def test_a_graph_in_a_bundle_gives_no_file_away(color_bundle, engine_name, tmp_p
         entries["graphs/float.onnx"] = graph.SerializeToString()
         write_bundle(tmp_path / "hostile.edge", bundle.manifest, entries)
     with open_bundle(tmp_path / "hostile.edge") as bundle, pytest.raises(EngineError, match="lies in another file"):
-        open_graph(bundle, bundle.manifest.variants[0], 1).close()
+        open_variant(bundle, bundle.manifest.variants[0], 1).close()
 
 
 # ---- what would hang or cost too much ----
