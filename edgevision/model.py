@@ -463,13 +463,16 @@ def _open_runner(bundle: Bundle, entry: VariantEntry, opening: _Opening) -> Runn
 
 
 def _open_one(bundle: Bundle, entry: VariantEntry, opening: _Opening) -> Model:
+    from edgevision.engines.guard import run_with_timeout, time_limit_s
+
     runner = _open_runner(bundle, entry, opening)
     try:
         model = Model(bundle, entry, runner, opening)
         if opening.self_test and runner.golden is None:
-            model.self_test()
+            # What an engine runs for the first time may hang it, as what it opens may.
+            run_with_timeout(time_limit_s(), entry.engine, model.self_test, "run the golden frames")
     except BaseException:
-        runner.close()
+        runner.close(0.0)  # a run that is not waited for gives the memory back when it ends
         raise
     return model
 

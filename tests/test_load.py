@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 import warnings
 from dataclasses import replace
 
@@ -12,6 +15,8 @@ from colors import NAMES, colors, plain, truth
 import edgevision as ev
 from edgevision import engines
 from edgevision import model as model_module
+from edgevision.engines.guard import TIMEOUT_VARIABLE
+from edgevision.engines.host import HostEngine
 from edgevision.errors import (
     DeviceWarning,
     EngineError,
@@ -100,6 +105,44 @@ def test_nothing_left_is_a_self_test_error_if_any_variant_failed_its_own(color_b
         ev.load(color_bundle(variants=variants, spoiled=["onnxruntime-int8"]))
     assert caught.value.exit_status == status
     assert type(caught.value) is error
+
+
+@pytest.fixture
+def hanging(monkeypatch):
+    """An engine whose first run ends only when the test does. The event is set when it has begun."""
+    begun, end, run = threading.Event(), threading.Event(), HostEngine.run
+
+    def wait(*arguments, **named):
+        begun.set()
+        end.wait(60)
+        return run(*arguments, **named)
+
+    monkeypatch.setattr(HostEngine, "run", wait)
+    yield begun
+    end.set()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.usefixtures("hanging")
+def test_golden_frames_that_hang_are_not_waited_for(color_bundle, monkeypatch):
+    monkeypatch.setenv(TIMEOUT_VARIABLE, "0.2")
+    with pytest.raises(EngineError, match=rf"has not run the golden frames after 0\.2 s.*{TIMEOUT_VARIABLE}"):
+        ev.load(color_bundle(), threads=1)
+
+
+@pytest.mark.timeout(120)
+def test_ctrl_c_ends_the_waiting_for_golden_frames(color_bundle, hanging):
+    def press():
+        hanging.wait(60)
+        time.sleep(0.1)  # until the main thread waits
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        ev.load(color_bundle(), threads=1)
+    thread.join()
+    assert any(t.name.startswith("edgevision-open-") for t in threading.enumerate())  # it was not the run that ended
 
 
 def test_swapped_colours_fail_the_self_test(color_bundle):

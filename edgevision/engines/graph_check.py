@@ -1,8 +1,8 @@
 """What a graph may be and cost before an engine sees it: engines trust graphs, and bundles come from anywhere.
 
 Engines allocate what shapes say, fold constants while they load, run loops, and read files that a graph names. So a
-graph from memory is read first (``graph_reader``), its shapes are followed through its nodes (``graph_shapes``), and it
-is refused where it would cost more than the limits below. They are far above any network for pictures: ResNet-152 makes
+graph from memory is read first (``graph_reader``), its shapes are followed through its nodes (``graph_shapes``), what engines
+take beside them is added (``graph_scratch``), and it is refused where it would cost more than the limits below. They are far above any network for pictures: ResNet-152 makes
 12 thousand million multiply-adds and holds 10 MB at once.
 """
 
@@ -12,12 +12,13 @@ import math
 from collections.abc import Sequence
 
 from edgevision.engines.graph_reader import Graph, Node, ValueInfo, element_count, read_graph, shown
+from edgevision.engines.graph_scratch import scratch_of
 from edgevision.engines.graph_shapes import Shape, SizeError, Tensor, rule_of
 from edgevision.engines.graph_values import values_of
 from edgevision.errors import EngineError
 
 # Each for one item of a batch; elements are counted, most of which take 4 bytes.
-MAX_LIVE_ELEMENTS = 2**28  # of all tensors that are needed at one time, but for the file's own weights and constants
+MAX_LIVE_ELEMENTS = 2**28  # of tensors and scratch needed at one time, but for the file's own weights and constants
 MAX_MADE_ELEMENTS = 2**32  # of all tensors together
 MAX_WORK = 10**12  # multiply-adds
 # What is the same for every picture, and so computed while loading, once, by slower code.
@@ -56,8 +57,8 @@ class SafeGraph:
         costs.hold(sum(math.prod(tensors[one.name].shape) for one in graph.inputs), "its inputs")
         for place, node in enumerate(graph.nodes):
             inputs = [_read(tensors, name, node) for name in node.inputs]
-            made, work = _made(node, inputs)
-            costs.make(node, made, work)
+            made, work, scratch = _made(node, inputs)
+            costs.make(node, made, work, scratch)
             for name, tensor in zip(node.outputs, made, strict=True):
                 if name and name in tensors:
                     raise EngineError(f"{node} makes {shown(name)}, which is there already; export the model again")
@@ -91,9 +92,10 @@ class _Costs:
     def release(self, tensor: Tensor) -> None:
         self._live -= math.prod(tensor.shape)
 
-    def make(self, node: Node, tensors: list[Tensor], work: int) -> None:
+    def make(self, node: Node, tensors: list[Tensor], work: int, scratch: int) -> None:
         elements = sum(math.prod(tensor.shape) for tensor in tensors)
-        self.hold(elements, f"{node}: with it the graph")
+        self.hold(elements + scratch, f"{node}: with it the graph")
+        self._live -= scratch
         self._made += elements
         self._work += work
         if self._made > MAX_MADE_ELEMENTS * self._batch or self._work > MAX_WORK * self._batch:
@@ -156,8 +158,8 @@ def _read(tensors: dict[str, Tensor], name: str, node: Node) -> Tensor | None:
     return tensors[name]
 
 
-def _made(node: Node, inputs: list[Tensor | None]) -> tuple[list[Tensor], int]:
-    """What a node makes, and its multiply-adds."""
+def _made(node: Node, inputs: list[Tensor | None]) -> tuple[list[Tensor], int, int]:
+    """What a node makes, its multiply-adds, and the elements that it holds only while it runs."""
     rule = rule_of(node)
     if not node.outputs:
         raise EngineError(f"{node} makes nothing; export the model again")
@@ -170,11 +172,12 @@ def _made(node: Node, inputs: list[Tensor | None]) -> tuple[list[Tensor], int]:
         shapes = shapes[: len(node.outputs)]
         for shape in shapes:
             element_count(shape, node)  # only to check it
+        scratch = scratch_of(node, inputs, shapes)
         values = values_of(node, inputs, shapes)
     except (SizeError, IndexError, TypeError, OverflowError) as error:
         raise EngineError(f"{node} does not fit what it reads: {error}; export the model again") from error
     constant = all(tensor is None or tensor.constant for tensor in inputs) or values[0] is not None
-    return [Tensor(shape, value, constant) for shape, value in zip(shapes, values, strict=True)], work
+    return [Tensor(shape, value, constant) for shape, value in zip(shapes, values, strict=True)], work, scratch
 
 
 def _check_output(declared: ValueInfo, tensors: dict[str, Tensor]) -> None:

@@ -34,6 +34,13 @@ Inputs: TypeAlias = Sequence["Tensor | None"]
 Rule: TypeAlias = Callable[[Node, Inputs], "tuple[list[Shape], int]"]
 
 
+# Operators that engines run by slow loops count for more than their multiply-adds, which limits are meant for.
+SLOW = 8
+POWER = 256  # a power of each element
+MAX_STEPS = 10_000  # of a recurrent network, one after the other
+STEP_WORK = 10**5  # multiply-adds in the time that a step takes, however small it is
+
+
 class SizeError(ValueError):
     """Shapes that do not fit each other, or cannot be told before the graph runs."""
 
@@ -194,13 +201,18 @@ def _conv_transpose(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
     elif node.attributes.get("auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER"):
         sides = tuple(side * stride for side, stride in zip(spatial, strides, strict=True))
     made = (picture[0], weight[1] * int_of(node, "group", 1), *sides)
-    return [made], max(math.prod(picture) * math.prod(weight[1:]), math.prod((*made[:2], *full)))
+    columns = math.prod((*made[:2], *spatial, *weight[2:]))  # added up into the output, one by one
+    work = max(math.prod(picture) * math.prod(weight[1:]), math.prod((*made[:2], *full)))
+    return [made], work + SLOW * columns
 
 
-def _pool(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
-    picture, kernel = shape_of(inputs, 0), tuple(_attribute_ints(node, "kernel_shape"))
-    made = (*picture[:2], *_windows(node, _spatial(picture), kernel))
-    return [made], math.prod(made) * math.prod(kernel)
+def _pool(cost: int) -> Rule:
+    def rule(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
+        picture, kernel = shape_of(inputs, 0), tuple(_attribute_ints(node, "kernel_shape"))
+        made = (*picture[:2], *_windows(node, _spatial(picture), kernel))
+        return [made], cost * math.prod(made) * math.prod(kernel)
+
+    return rule
 
 
 def _global_pool(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
@@ -235,13 +247,20 @@ def _gemm(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
     return [(a[0], b[1])], a[0] * a[1] * b[1]
 
 
-def _einsum(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
+def einsum_sides(node: Node, inputs: Inputs) -> tuple[list[str], str, dict[str, int]]:
+    """The letters of an Einsum's operands and of what it makes, and the side that each letter stands for.
+
+    Three operands and more are refused: what engines make of them in between may be far larger than all of them.
+    """
     equation = str(node.attributes.get("equation", "")).replace(" ", "")
     terms, arrow, made = equation.partition("->")
     sides: dict[str, int] = {}
     letters = terms.split(",")
-    if not arrow or "." in equation or len(letters) != len(inputs):
-        raise SizeError(f"its equation {equation[:60]!r} is of a form that is not run; write it as 'ij,jk->ik'")
+    if not arrow or "." in equation or len(letters) != len(inputs) or len(letters) > 2:
+        raise SizeError(
+            f"its equation {equation[:60]!r} is of a form that is not run; write it with one or two operands, "
+            "as 'ij,jk->ik'"
+        )
     for index, term in enumerate(letters):
         shape = shape_of(inputs, index)
         if len(term) != len(shape):
@@ -250,8 +269,13 @@ def _einsum(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
             if side != 1 and sides.get(letter, 1) not in (1, side):
                 raise SizeError("its equation does not fit its inputs")
             sides[letter] = max(side, sides.get(letter, 1))
-    if set(made) - set(sides):
+    if set(made) - set(sides) or len(set(made)) != len(made):
         raise SizeError("its equation does not fit its inputs")
+    return letters, made, sides
+
+
+def _einsum(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
+    _, made, sides = einsum_sides(node, inputs)
     return [tuple(sides[letter] for letter in made)], math.prod(sides.values())
 
 
@@ -532,7 +556,9 @@ def _recurrent(gates: int) -> Rule:
         steps, batch, _ = sequence
         hidden = weight[1] // gates
         states = (weight[0], batch, hidden)
-        work = steps * batch * weight[0] * weight[1] * (weight[2] + hidden)
+        if steps > MAX_STEPS:
+            raise SizeError(f"its sequence has {steps} steps, the limit is {MAX_STEPS}")
+        work = SLOW * steps * batch * weight[0] * weight[1] * (weight[2] + hidden) + STEP_WORK * steps * weight[0]
         return [(steps, weight[0], batch, hidden), states, states][: max(1, len(node.outputs))], work
 
     return rule
@@ -564,7 +590,7 @@ _REDUCE = [
 _RULES: dict[str, Rule] = {
     **dict.fromkeys(_SAME, _same), **dict.fromkeys(_BROADCAST, _broadcast_all), **dict.fromkeys(_REDUCE, _reduce),
     **dict.fromkeys(("ArgMax", "ArgMin"), _arg_reduce),
-    **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), _pool),
+    **dict.fromkeys(("MaxPool", "AveragePool"), _pool(SLOW)), "LpPool": _pool(POWER),
     **dict.fromkeys(("GlobalMaxPool", "GlobalAveragePool", "GlobalLpPool"), _global_pool),
     "Concat": _concat, "Constant": _constant, "ConstantOfShape": _constant_of_shape, "Conv": _conv(1),
     "ConvInteger": _conv(1), "ConvTranspose": _conv_transpose, "DepthToSpace": _depth_to_space,

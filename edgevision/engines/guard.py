@@ -86,10 +86,10 @@ def time_limit_s() -> float:
     return seconds or float("inf")
 
 
-def run_with_timeout(limit_s: float, engine: str, work: Callable[[], T]) -> T:
+def run_with_timeout(limit_s: float, engine: str, work: Callable[[], T], done_what: str = "opened the graph") -> T:
     """What ``work`` gives, done in a thread of its own, so that a limit and Ctrl-C end the waiting.
 
-    Raises EngineError after ``limit_s``. The thread cannot be stopped: it goes on in the background, with the cores and
+    ``done_what`` says in the message what the engine has not done. Raises EngineError after ``limit_s``. The thread cannot be stopped: it goes on in the background, with the cores and
     the memory that it has, until it is done or the process ends; the message says so.
     """
     results: list[T] = []
@@ -109,7 +109,7 @@ def run_with_timeout(limit_s: float, engine: str, work: Callable[[], T]) -> T:
     threading.Thread(target=run, name=f"edgevision-open-{engine}", daemon=True).start()
     if not done.wait(None if limit_s == float("inf") else limit_s):
         raise EngineError(
-            f"{engine} has not opened the graph after {limit_s:g} s and may go on in the background until this process "
+            f"{engine} has not {done_what} after {limit_s:g} s and may go on in the background until this process "
             f"ends; use another engine or variant, or set {TIMEOUT_VARIABLE} to more seconds"
         )
     if errors:
