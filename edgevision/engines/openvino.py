@@ -88,7 +88,9 @@ class OpenVinoEngine(HostEngine):
             model.reshape({port: [batch, *list(port.get_partial_shape())[1:]] for port in model.inputs})
         compiled = self._core.compile_model(model, "CPU", self._config)
         if self._blobs is not None:
-            self._blobs.keep(batch, compiled.export_model().getvalue())
+            stream = io.BytesIO()  # given, every version of OpenVINO writes into it; what it gives without differs
+            compiled.export_model(stream)
+            self._blobs.keep(batch, stream.getvalue())
         return compiled
 
     def _from_cache(self, batch: int) -> Any:

@@ -78,7 +78,7 @@ def test_ten_thousand_interrupts_leave_the_model_sound(color_bundle, interrupt, 
     """5,000 for each engine. They come out as they are, and afterwards all slots work, and closing ends."""
     with ev.load(bundle_for(color_bundle, engine), max_batch=2) as model:
         pictures = [plain((255, 0, 0))] * batch
-        assert interrupt(lambda: model.predict(pictures), times, 4e-4 * batch) > 0.98 * times
+        assert interrupt(lambda: model.predict(pictures), times, 4e-4 * batch) > 0.9 * times
         done = []
 
         def work():
