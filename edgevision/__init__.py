@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from edgevision.frames import ColorEncoding as ColorEncoding
     from edgevision.frames import Frame as Frame
     from edgevision.frames import PixelFormat as PixelFormat
+    from edgevision.loading import load as load
     from edgevision.model import Model as Model
-    from edgevision.model import load as load
     from edgevision.preprocess.spec import PreprocessSpec as PreprocessSpec
     from edgevision.tasks.results import Classification as Classification
     from edgevision.tasks.results import Prediction as Prediction
@@ -33,7 +33,7 @@ _HOME = {
     "PixelFormat": "edgevision.frames",
     "Prediction": "edgevision.tasks.results",
     "PreprocessSpec": "edgevision.preprocess.spec",
-    "load": "edgevision.model",
+    "load": "edgevision.loading",
 }
 
 __all__ = [

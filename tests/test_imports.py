@@ -44,6 +44,7 @@ RESOLVING_LOAD = {
     "edgevision.closing",
     "edgevision.errors",
     "edgevision.fork",
+    "edgevision.loading",
     "edgevision.machine",
     "edgevision.model",
 }
@@ -172,7 +173,7 @@ import edgevision as ev
 from edgevision.bundle.reader import open_bundle
 from edgevision.compiler import CompileOptions
 from edgevision.evaluate.registry import make_evaluator
-from edgevision.model import verify_variants
+from edgevision.runtime.verify import verify_variants
 CompileOptions()
 bundle = "tests/data/schema1.edge"
 image = np.zeros((40, 40, 3), np.uint8)

@@ -13,8 +13,7 @@ import pytest
 from colors import NAMES, colors, plain, truth
 
 import edgevision as ev
-from edgevision import engines
-from edgevision import model as model_module
+from edgevision import engines, loading
 from edgevision.engines.guard import TIMEOUT_VARIABLE
 from edgevision.engines.host import HostEngine
 from edgevision.errors import (
@@ -281,7 +280,7 @@ def test_threads_default_to_what_was_measured_within_the_cores(color_bundle, mon
         latency = tuple(replace(first.latency[0], threads=t, batch=b) for t, b in ((1, 1), (3, 1), (8, 4)))
         return replace(manifest, variants=(replace(first, latency=latency), *rest))
 
-    monkeypatch.setattr(model_module, "usable_cores", lambda: cores)
+    monkeypatch.setattr(loading, "usable_cores", lambda: cores)
     with ev.load(color_bundle(manifest=change)) as model:
         assert model.threads == expected
 

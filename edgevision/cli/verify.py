@@ -19,8 +19,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     from edgevision.bundle.reader import open_bundle
-    from edgevision.model import verify_variants
     from edgevision.runtime.golden_check import proof_gaps
+    from edgevision.runtime.verify import verify_variants
 
     with open_bundle(arguments.bundle) as bundle:
         bundle.verify()

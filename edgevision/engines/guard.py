@@ -108,6 +108,7 @@ def run_with_timeout(limit_s: float, engine: str, work: Callable[[], T], done_wh
     _under_way.add(done)
     threading.Thread(target=run, name=f"edgevision-open-{engine}", daemon=True).start()
     if not done.wait(None if limit_s == float("inf") else limit_s):
+        _under_way.discard(done)  # a fork need not wait for what nobody waits for
         raise EngineError(
             f"{engine} has not {done_what} after {limit_s:g} s and may go on in the background until this process "
             f"ends; use another engine or variant, or set {TIMEOUT_VARIABLE} to more seconds"

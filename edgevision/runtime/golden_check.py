@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from edgevision.bundle.manifest import Environment, Manifest, VariantEntry
 from edgevision.bundle.reader import Bundle
-from edgevision.errors import EngineError, InputError, MissingExtraError, SelfTestError, UnreadableOutputError
+from edgevision.errors import InputError, UnreadableOutputError
 from edgevision.frames import Frame
 from edgevision.machine import Machine, describe_machine
 from edgevision.runtime.runner import Runner
@@ -20,16 +17,6 @@ DECISIVE_FEATURES = frozenset(
     {"avx2", "avx512f", "avx512bw", "avx512vl", "avx512vnni", "avxvnni", "avx512bf16", "amxint8", "amxbf16",
      "asimddp", "asimdhp", "i8mm", "bf16", "sve"}
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class VariantCheck:
-    """What the golden frames said of a variant. ``ran`` is False where it cannot run here; ``message`` says why."""
-
-    variant: str
-    ran: bool
-    passed: bool
-    message: str
 
 
 def check_golden(bundle: Bundle, variant: VariantEntry, runner: Runner) -> GoldenResult:
@@ -56,31 +43,6 @@ def check_golden(bundle: Bundle, variant: VariantEntry, runner: Runner) -> Golde
 def golden_result(bundle: Bundle, variant: VariantEntry, runner: Runner) -> GoldenResult:
     """``check_golden``, or what it gave when the runner's engine was built, a moment ago."""
     return runner.golden or check_golden(bundle, variant, runner)
-
-
-def verify_variants(bundle: Bundle, open_variant: Callable[[Bundle, VariantEntry, int], Runner]) -> list[VariantCheck]:
-    """Check every variant of the bundle on this machine, opened by ``open_variant`` with one thread each.
-
-    Raises nothing for those that fail.
-    """
-    checks = []
-    for variant in bundle.manifest.variants:
-        try:
-            runner = open_variant(bundle, variant, 1)
-        except (MissingExtraError, EngineError) as error:
-            checks.append(VariantCheck(variant.id, False, False, str(error)))
-            continue
-        except SelfTestError as error:
-            checks.append(VariantCheck(variant.id, True, False, str(error)))
-            continue
-        try:
-            result = golden_result(bundle, variant, runner)
-            checks.append(VariantCheck(variant.id, True, result.passed, result.message))
-        except EngineError as error:
-            checks.append(VariantCheck(variant.id, True, False, str(error)))
-        finally:
-            runner.close()
-    return checks
 
 
 def proof_gaps(manifest: Manifest, variant: VariantEntry | None = None) -> tuple[str, ...]:

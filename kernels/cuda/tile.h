@@ -410,7 +410,7 @@ EV_HD void write_float_planes(const RowJob& job, const Columns& columns, const F
 }
 
 // Words of a pixel's Samples.
-constexpr int32_t sample_words(Format format) {
+EV_HD constexpr int32_t sample_words(Format format) {
   return format == Format::nv12 ? 2 : format == Format::bgra || format == Format::gray || format == Format::yuyv ? 1 : 3;
 }
 

@@ -18,8 +18,8 @@ import edgevision as ev
 from edgevision.bundle import open_bundle, write_bundle
 from edgevision.bundle.schema import UnknownSchemaError, manifest_json, parse_manifest, read_manifest
 from edgevision.errors import BundleError, UnprovenWarning
-from edgevision.model import verify_variants
 from edgevision.preprocess import PreprocessSpec
+from edgevision.runtime.verify import verify_variants
 from edgevision.tasks.registry import make_task
 
 BUNDLE = Path(__file__).parents[1] / "data" / "schema1.edge"

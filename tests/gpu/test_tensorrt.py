@@ -203,7 +203,7 @@ class TestTensorRt:
             assert engine.layer_precisions().get(precision, 0) >= 1
 
     def test_a_bundle_is_run_and_its_engine_kept(self, kind, color_bundle, tmp_path, monkeypatch):
-        from edgevision.model import load
+        from edgevision.loading import load
 
         monkeypatch.setenv("EDGEVISION_CACHE", str(tmp_path / "cache"))
         path = color_bundle(variants=((f"{kind}-float", kind, "float"),))
@@ -215,7 +215,7 @@ class TestTensorRt:
         assert len(list((tmp_path / "cache").rglob("*.plan"))) == 1
 
     def test_frames_prepared_on_the_device_give_the_same_answers(self, kind, color_bundle, tmp_path, monkeypatch):
-        from edgevision.model import load
+        from edgevision.loading import load
 
         monkeypatch.setenv("EDGEVISION_CACHE", str(tmp_path / "cache"))
         path = color_bundle(variants=((f"{kind}-float", kind, "float"),))

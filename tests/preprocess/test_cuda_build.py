@@ -30,10 +30,9 @@ def architectures() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The build's folder, and what CMake said, of a project that has nothing but kernels/cuda."""
-    folder = tmp_path_factory.mktemp("fatbin")
-    source = folder / "source"
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that has nothing but kernels/cuda."""
+    source = tmp_path_factory.mktemp("fatbin")
     (source / "kernels").mkdir(parents=True)
     for name in ("row_job.h", "pixel.h"):
         shutil.copy(ROOT / "kernels" / name, source / "kernels")
@@ -41,9 +40,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     (source / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.20)\nproject(fatbin LANGUAGES NONE)\nadd_subdirectory(kernels/cuda)\n"
     )
-    commands = (["cmake", "-S", str(source), "-B", str(folder / "build")], ["cmake", "--build", str(folder / "build")])
-    said = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for command in commands]
-    return source / "edgevision/preprocess/kernels", "".join(said)
+    return source
+
+
+def build(project: Path, folder: Path, *options: str) -> Path:
+    """The fatbin that CMake builds of it."""
+    for command in (["cmake", "-S", str(project), "-B", str(folder), *options], ["cmake", "--build", str(folder)]):
+        subprocess.run(command, capture_output=True, text=True, check=True)
+    (file,) = (project / "edgevision/preprocess/kernels").glob("*.fatbin")
+    return file
 
 
 def fatbin_entries(file: Path) -> list[tuple[str, int]]:
@@ -61,13 +66,29 @@ def fatbin_entries(file: Path) -> list[tuple[str, int]]:
     return entries
 
 
-def test_the_fatbin_has_code_for_every_architecture_and_ptx_for_the_next(built, architectures):
-    folder, _ = built
-    (file,) = folder.glob("*.fatbin")
+def check_entries(file: Path, machine_code: list[str], oldest: str) -> None:
     entries = fatbin_entries(file)
-    assert sorted(arch for kind, arch in entries if kind == "elf") == sorted(int(arch) for arch in architectures)
-    assert [arch for kind, arch in entries if kind == "ptx"] == [min(int(arch) for arch in architectures)]
+    assert sorted(arch for kind, arch in entries if kind == "elf") == sorted(map(int, machine_code))
+    assert [arch for kind, arch in entries if kind == "ptx"] == [int(oldest)]
     assert file.stat().st_size < 4_000_000
+
+
+def test_the_fatbin_has_code_for_the_architectures_named_and_ptx_for_the_next(project, architectures, tmp_path):
+    named = [architectures[0], architectures[-1]]
+    file = build(project, tmp_path, f"-DEDGEVISION_CUDA_ARCHITECTURES={';'.join(named)}")
+    check_entries(file, named, architectures[0])
+
+
+def test_unless_some_are_named_all_that_the_compiler_knows_are_asked_for(project, architectures, tmp_path):
+    subprocess.run(["cmake", "-S", str(project), "-B", str(tmp_path)], capture_output=True, check=True)
+    asked = {found for file in tmp_path.rglob("build.make") for found in re.findall(r"code=sm_(\d+)", file.read_text())}
+    assert asked == set(architectures)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_every_architecture_compiles(project, architectures, tmp_path):
+    check_entries(build(project, tmp_path), architectures, architectures[0])
 
 
 def test_without_nvcc_the_build_says_what_is_missing(tmp_path):
@@ -111,6 +132,7 @@ def test_nothing_spills(architecture, architectures, tmp_path):
     said = nvcc(
         "-cubin", "-std=c++17", "-O3", "-fmad=false", target, "-Xptxas", "-v", "-o", str(tmp_path / "x"), str(SOURCE)
     )
+    assert "warning" not in said
     spills = {}  # by function: bytes
     for name, bytes_ in re.findall(r"Function properties for (\S+)\n.*?(\d+) bytes spill stores", said):
         spills[name] = int(bytes_)

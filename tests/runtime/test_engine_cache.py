@@ -15,7 +15,7 @@ import fake_tensorrt as fake
 import numpy as np
 import pytest
 
-from edgevision import engines, model
+from edgevision import engines, loading
 from edgevision.bundle.manifest import Latency
 from edgevision.bundle.reader import open_bundle
 from edgevision.bundle.writer import write_bundle
@@ -25,6 +25,7 @@ from edgevision.engines.engine_key import EngineKey
 from edgevision.errors import CacheWarning, DeviceError, DeviceWarning, EngineError, SelfTestError
 from edgevision.frames import Frame, MemoryKind
 from edgevision.runtime import engine_cache, golden_check, opening, tuning, tuning_cache
+from edgevision.runtime.verify import verify_variants
 
 pytestmark = pytest.mark.requires("native")
 
@@ -136,14 +137,14 @@ def test_the_golden_frames_of_an_engine_run_once(device, color_bundle, monkeypat
     path = color_bundle(variants=VARIANTS)
     for builds in (1, 1):
         ran.clear()
-        with model.load(path) as loaded:
+        with loading.load(path) as loaded:
             assert (device.builds, ran) == (builds, ["tensorrt-int8"])
             assert loaded.self_test().passed
             assert len(ran) == 2
     device.driver.compute_capability = lambda: (8, 6)
     ran.clear()
     with open_bundle(path) as bundle:
-        assert [check.passed for check in model.verify_variants(bundle)] == [True, True]
+        assert [check.passed for check in verify_variants(bundle)] == [True, True]
     assert ran == ["tensorrt-int8", "onnxruntime-float"]
 
 
@@ -318,7 +319,7 @@ def test_models_run_in_them(device, color_bundle):
     path = color_bundle(variants=VARIANTS)
     red = np.zeros((8, 8, 3), np.uint8)
     red[..., 2] = 255
-    with model.load(path) as loaded:
+    with loading.load(path) as loaded:
         assert loaded.variant.id == "tensorrt-int8"
         assert loaded.predict(red).best.name == "red"
         assert [result.best.name for result in loaded.predict([red] * 3)] == ["red"] * 3
@@ -333,7 +334,7 @@ def test_models_run_in_them(device, color_bundle):
 def test_every_variant_is_verified(device, color_bundle):
     path = color_bundle(variants=VARIANTS)
     with open_bundle(path) as bundle:
-        assert [(check.variant, check.passed) for check in model.verify_variants(bundle)] == [
+        assert [(check.variant, check.passed) for check in verify_variants(bundle)] == [
             ("tensorrt-int8", True), ("onnxruntime-float", True),
         ]  # fmt: skip
     wrong = color_bundle(variants=VARIANTS, spoiled=["tensorrt-int8"])
@@ -343,7 +344,7 @@ def test_every_variant_is_verified(device, color_bundle):
         write_bundle(wrong, bundle.manifest, entries)
     device.driver.compute_capability = lambda: (8, 6)  # what was built above passed, and is kept
     with open_bundle(wrong) as bundle:
-        assert [check.passed for check in model.verify_variants(bundle)] == [False, True]
+        assert [check.passed for check in verify_variants(bundle)] == [False, True]
 
 
 @pytest.mark.parametrize("compatible", [False, True])
@@ -370,7 +371,7 @@ def test_where_there_is_no_gpu_the_next_variant_is_used(device, color_bundle, mo
 
     monkeypatch.setattr(engine_cache, "open_engine_driver", none)
     path = color_bundle(variants=VARIANTS)
-    with pytest.warns(DeviceWarning, match=r"see nvidia-smi\. Using 'onnxruntime-float'"), model.load(path) as loaded:
+    with pytest.warns(DeviceWarning, match=r"see nvidia-smi\. Using 'onnxruntime-float'"), loading.load(path) as loaded:
         assert loaded.variant.id == "onnxruntime-float"
     with open_bundle(path) as bundle:
         assert opening.describe_gpu(bundle) is None
@@ -401,12 +402,12 @@ class TestPreparedOnTheDevice:
     def test_models_prepare_there_and_answer_the_same(self, there, color_bundle):
         path = color_bundle(variants=VARIANTS)
         pictures = [np.random.default_rng(i).integers(0, 256, (20 + i, 30, 3), np.uint8) for i in range(11)]
-        with model.load(path) as host:
+        with loading.load(path) as host:
             expected = [result.top for result in host.predict(pictures)]
         there.driver.calls.clear()
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            loaded = model.load(path, preprocess_on="cuda")
+            loaded = loading.load(path, preprocess_on="cuda")
         with loaded:
             assert loaded.variant.id == "tensorrt-int8"
             assert "launch" in there.driver.calls  # by the golden frames
@@ -424,7 +425,7 @@ class TestPreparedOnTheDevice:
 
         image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
         frame = Frame((DeviceView(image),), 20, 30, memory=MemoryKind.CUDA, camera="till")
-        with model.load(color_bundle(variants=VARIANTS), preprocess_on="cuda") as loaded:
+        with loading.load(color_bundle(variants=VARIANTS), preprocess_on="cuda") as loaded:
             result = loaded.predict(frame)
             assert result.top == loaded.predict(image).top
             assert result.frame.camera == "till"
@@ -434,9 +435,9 @@ class TestPreparedOnTheDevice:
         path = color_bundle(variants=VARIANTS)
         monkeypatch.setattr(cuda_driver, "fatbins", list)
         with pytest.raises(EngineError, match=r"no variant .*expected the CUDA kernels.*leave preprocess_on at 'cpu'"):
-            model.load(path, preprocess_on="cuda")
+            loading.load(path, preprocess_on="cuda")
         assert not [*there.driver.memory, *there.driver.streams]
         with pytest.raises(DeviceError, match="expected the CUDA kernels"):
-            model.load(path, preprocess_on="cuda", variant="tensorrt-int8")
-        with model.load(path) as loaded:
+            loading.load(path, preprocess_on="cuda", variant="tensorrt-int8")
+        with loading.load(path) as loaded:
             assert loaded.variant.id == "tensorrt-int8"

@@ -8,22 +8,9 @@ import pytest
 from edgevision.bundle.reader import open_bundle
 from edgevision.machine import describe_machine
 from edgevision.runtime import golden_check, runner
-from edgevision.runtime.opening import open_variant
+from edgevision.runtime.verify import verify_variants
 from edgevision.tasks import GoldenResult
 from edgevision.tasks.classify import SCORES, ClassifyTask
-
-
-def test_verify_variants_tells_of_each(color_bundle):
-    variants = (
-        ("good", "onnxruntime", "int8"), ("spoiled", "onnxruntime", "float"), ("bf16", "onnxruntime", "float", "bfloat16")
-    )  # fmt: skip
-    with open_bundle(color_bundle(variants=variants, spoiled=["spoiled"])) as bundle:
-        good, spoiled, bf16 = golden_check.verify_variants(bundle, open_variant)
-    assert (good.variant, good.ran, good.passed) == ("good", True, True)
-    assert (spoiled.variant, spoiled.ran, spoiled.passed) == ("spoiled", True, False)
-    assert "golden frame" in spoiled.message
-    assert (bf16.variant, bf16.ran, bf16.passed) == ("bf16", False, False)
-    assert "as it is written" in bf16.message
 
 
 @pytest.mark.parametrize(
@@ -47,7 +34,7 @@ def test_the_strict_rule_holds_on_the_same_engine_and_instruction_set(color_bund
     path = color_bundle(manifest=lambda m: replace(m, environment=change(m.environment)))
     monkeypatch.setattr(ClassifyTask, "compare", compare)
     with open_bundle(path) as bundle:
-        golden_check.verify_variants(bundle, open_variant)
+        verify_variants(bundle)
     assert seen == [same, same]
 
 
@@ -108,7 +95,7 @@ def test_outputs_that_are_no_numbers_fail_the_check(color_bundle, monkeypatch):
 
     monkeypatch.setattr(runner.Runner, "run", broken)
     with open_bundle(color_bundle()) as bundle:
-        checks = golden_check.verify_variants(bundle, open_variant)
+        checks = verify_variants(bundle)
     assert [check.passed for check in checks] == [False, False]
     assert "NaN" in checks[0].message
 

@@ -30,6 +30,7 @@ ROOMS: list[set[str]] = [
     {"bundle"},
     {"runtime"},
     {"model"},
+    {"loading"},
     {""},  # edgevision itself
     {"evaluate"},
     {"train"},

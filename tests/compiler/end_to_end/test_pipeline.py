@@ -67,7 +67,7 @@ def test_what_is_packed_runs_in_int8_and_on_the_base_runtime(compiled):
 def test_the_file_holds_what_was_found(compiled):
     from edgevision.bundle.reader import open_bundle
     from edgevision.compiler.quantize.ranges import RangeTable
-    from edgevision.model import verify_variants
+    from edgevision.runtime.verify import verify_variants
 
     result, steps = compiled
     with open_bundle(result.path) as bundle:
