@@ -1,12 +1,22 @@
-"""OpenCV's log level is the program's own again after decoding, whatever forks or interrupts. In programs of their own."""
+"""OpenCV's log level is the program's own again after decoding, whatever threads do, forks or interrupts.
+
+What forks and interrupts runs in programs of their own.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import threading
+from types import SimpleNamespace
 
+import cv2
 import pytest
+from picture_files import encoded, photo
+
+from edgevision.decode import encode_png, read_image
+from edgevision.errors import ImageError
 
 # A fake log in OpenCV: ``levels`` are all levels that it had, ``during`` runs each time one is set.
 START = """
@@ -146,3 +156,41 @@ def test_the_level_of_opencv_is_given_back(program: str, expected: str) -> None:
         [sys.executable, "-W", "ignore", "-c", START + program], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.stdout, done.stderr, done.returncode) == (expected, "", 0)
+
+
+def test_the_log_level_of_opencv_is_given_back_whatever_threads_do() -> None:
+    get_level = getattr(cv2.utils, "logging", cv2).getLogLevel
+    before = get_level()
+    good, bad = encode_png(photo()), encoded(".bmp", photo())[:500]
+
+    def work() -> None:
+        for _ in range(20):
+            read_image(good)
+            with pytest.raises(ImageError):
+                read_image(bad)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert get_level() == before
+
+
+@pytest.mark.parametrize("place", ["cv2.utils.logging", "cv2", None])
+def test_every_opencv_is_kept_silent_that_can_be(place: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since 4.13 the functions are in ``cv2.utils.logging``, before in ``cv2``."""
+    levels = [3]
+
+    def set_level(level: int) -> int:
+        levels.append(level)
+        return levels[-2]
+
+    monkeypatch.delattr(cv2.utils, "logging", raising=False)
+    monkeypatch.delattr(cv2, "setLogLevel", raising=False)
+    if place == "cv2":
+        monkeypatch.setattr(cv2, "setLogLevel", set_level, raising=False)
+    elif place:
+        monkeypatch.setattr(cv2.utils, "logging", SimpleNamespace(setLogLevel=set_level), raising=False)
+    assert read_image(encode_png(photo())).shape == photo().shape
+    assert levels == ([3, 0, 3] if place else [3])
