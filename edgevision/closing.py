@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable
 from typing import Protocol
 
-from edgevision.fork import at_fork
+from edgevision.fork import after_fork_in_child
 
 CLOSE_TIMEOUT_S = 10.0  # how long close() waits for what is running
 _EXIT_TIMEOUT_S = 5.0  # the same for all together, when the program ends
@@ -74,10 +74,18 @@ class Visits:
         thread that frees an engine while the program ends aborts it.
         """
         self.closed = True
-        if wait_until_left(lambda: [visit.thread for visit in tuple(self._inside)], timeout_s):
+        if self.wait(timeout_s):
             return True
         self.given_up = True
         return self.is_empty  # looked at last: whoever leaves does that first, and then looks at ``given_up``
+
+    def wait(self, timeout_s: float) -> bool:
+        """As ``close``, but others may enter meanwhile and afterwards."""
+        return wait_until_left(lambda: [visit.thread for visit in tuple(self._inside)], timeout_s)
+
+    def forget(self) -> None:
+        """In a child of ``fork``: the threads inside are not here."""
+        self._inside.clear()
 
     @property
     def is_empty(self) -> bool:
@@ -124,4 +132,4 @@ def _forget_those_of_the_parent() -> None:
     _closables.clear()  # its threads are not here to be waited for
 
 
-at_fork(_forget_those_of_the_parent)
+after_fork_in_child(_forget_those_of_the_parent)

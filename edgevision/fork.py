@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -26,10 +27,46 @@ def tell_after_fork(forked: Forked) -> None:
     _to_tell.add(forked)
 
 
-def at_fork(call: Callable[[], None]) -> None:
+@dataclass(frozen=True)
+class _Hold:
+    take: Callable[[], object]
+    release: Callable[[], object]
+
+
+_waits: list[Callable[[], object]] = []
+_holds: list[_Hold] = []
+
+
+def after_fork_in_child(call: Callable[[], object]) -> None:
     """Have a function called in every child of ``fork``."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=call)
+
+
+def wait_before_fork(call: Callable[[], object]) -> None:
+    """Have a function called before every ``fork``, by the thread that forks: it waits for what others do."""
+    _waits.append(call)
+
+
+def hold_over_fork(take: Callable[[], object], release: Callable[[], object]) -> None:
+    """Have a lock taken before every ``fork`` and released in the parent. Its child renews it."""
+    _holds.append(_Hold(take, release))
+
+
+def _before() -> None:
+    for wait in _waits:  # first: those that are waited for may need the locks
+        wait()
+    for hold in _holds:
+        hold.take()
+
+
+def _after_in_parent() -> None:
+    for hold in reversed(_holds):
+        hold.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before, after_in_parent=_after_in_parent)
 
 
 def never_free(thing: object) -> None:
@@ -44,4 +81,4 @@ def _tell_all() -> None:
         forked.after_fork()
 
 
-at_fork(_tell_all)
+after_fork_in_child(_tell_all)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import cast
+
+from edgevision.fork import after_fork_in_child, hold_over_fork
 
 _SILENT = 0  # cv::utils::logging::LOG_LEVEL_SILENT
 
@@ -49,14 +50,6 @@ def _level_setter() -> Callable[[int], int]:
     return lambda level: level
 
 
-def _hold() -> None:
-    _lock.acquire()  # so that no thread is between a change of the level and that of _users
-
-
-def _release() -> None:
-    _lock.release()
-
-
 def _renew() -> None:
     """In a child of fork, which lacks the parent's other threads: the users that they were, and their lock."""
     global _lock  # noqa: PLW0603
@@ -67,5 +60,14 @@ def _renew() -> None:
     _users[:] = own
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_renew)
+# Looked up by these each time, for _renew makes another lock.
+def _hold() -> None:
+    _lock.acquire()  # so that no thread is between a change of the level and that of _users
+
+
+def _release() -> None:
+    _lock.release()
+
+
+hold_over_fork(_hold, _release)
+after_fork_in_child(_renew)

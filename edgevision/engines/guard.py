@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, MethodType
 from typing import TypeVar
 
-from edgevision.closing import wait_until_left
+from edgevision.closing import Visit, Visits
 from edgevision.errors import EdgeVisionError, EngineError
+from edgevision.fork import after_fork_in_child, wait_before_fork
 
 T = TypeVar("T")
 
@@ -23,7 +24,6 @@ _WHERE_ENGINES_TAKE_EXCEPTIONS = {
 }  # fmt: skip
 
 DEFAULT_LIMIT_S = 120.0
-_FORK_WAIT_S = 30.0  # how long a fork waits for engines that other threads are opening
 TIMEOUT_VARIABLE = "EDGEVISION_ENGINE_TIMEOUT"  # seconds; 0 = no limit
 
 
@@ -89,8 +89,9 @@ def time_limit_s() -> float:
 def run_with_timeout(limit_s: float, engine: str, work: Callable[[], T], done_what: str = "opened the graph") -> T:
     """What ``work`` gives, done in a thread of its own, so that a limit and Ctrl-C end the waiting.
 
-    ``done_what`` says in the message what the engine has not done. Raises EngineError after ``limit_s``. The thread cannot be stopped: it goes on in the background, with the cores and
-    the memory that it has, until it is done or the process ends; the message says so.
+    ``done_what`` says in the message what the engine has not done. Raises EngineError after ``limit_s``. The thread cannot
+    be stopped: it goes on in the background, with the cores and the memory that it has, until it is done or the process
+    ends; the message says so.
     """
     results: list[T] = []
     errors: list[BaseException] = []
@@ -98,17 +99,15 @@ def run_with_timeout(limit_s: float, engine: str, work: Callable[[], T], done_wh
 
     def run() -> None:
         try:
-            results.append(work())
+            with no_fork_meanwhile():
+                results.append(work())
         except BaseException as error:
             errors.append(error)
         finally:
-            _under_way.discard(done)
             done.set()
 
-    _under_way.add(done)
     threading.Thread(target=run, name=f"edgevision-open-{engine}", daemon=True).start()
     if not done.wait(None if limit_s == float("inf") else limit_s):
-        _under_way.discard(done)  # a fork need not wait for what nobody waits for
         raise EngineError(
             f"{engine} has not {done_what} after {limit_s:g} s and may go on in the background until this process "
             f"ends; use another engine or variant, or set {TIMEOUT_VARIABLE} to more seconds"
@@ -120,13 +119,22 @@ def run_with_timeout(limit_s: float, engine: str, work: Callable[[], T], done_wh
 
 # ---- fork ----
 
-_under_way: set[threading.Event] = set()
+_FORK_WAIT_S = 30.0
+_holding_locks = Visits()
 
 
-def _wait_before_fork() -> None:
-    """An engine that is being opened holds locks of its own, and a child would inherit them locked."""
-    wait_until_left(lambda: [0] * len(_under_way), _FORK_WAIT_S)
+@contextlib.contextmanager
+def no_fork_meanwhile() -> Iterator[None]:
+    """Inside, an engine opens, prepares or frees something. It holds locks of its own meanwhile, which a child would
+    inherit locked: so other threads' forks wait, up to half a minute.
+    """
+    visit = Visit()
+    try:
+        _holding_locks.enter(visit)
+        yield
+    finally:
+        _holding_locks.leave(visit)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_wait_before_fork, after_in_child=_under_way.clear)
+wait_before_fork(lambda: _holding_locks.wait(_FORK_WAIT_S))
+after_fork_in_child(_holding_locks.forget)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from edgevision.closing import CLOSE_TIMEOUT_S
 from edgevision.engines.base import Engine, EngineOptions, Slot
-from edgevision.engines.guard import engine_errors, raised_by_handler
+from edgevision.engines.guard import engine_errors, no_fork_meanwhile, raised_by_handler
 from edgevision.engines.worker import Worker
 from edgevision.errors import EngineError
 from edgevision.fork import never_free, tell_after_fork
@@ -125,9 +125,10 @@ class HostEngine(Engine):
             worker, self._worker = self._worker, None
         if worker is not None:
             worker.close(CLOSE_TIMEOUT_S)
-        for slot in list(self._slots):
-            slot.prepared.clear()
-        self._release()
+        with no_fork_meanwhile():
+            for slot in list(self._slots):
+                slot.prepared.clear()
+            self._release()
 
     def after_fork(self) -> None:
         """See ``Engine.after_fork``."""
@@ -145,7 +146,8 @@ class HostEngine(Engine):
             raise EngineError(f"n_valid is within 1…{slot.batch} for this slot, got {n}")
         launch = slot.prepared.get(n)
         if launch is None:
-            with engine_errors(lambda error: EngineError(f"{self.name} cannot prepare {n} items: {one_line(error)}")):
+            say = f"{self.name} cannot prepare {n} items"
+            with no_fork_meanwhile(), engine_errors(lambda error: EngineError(f"{say}: {one_line(error)}")):
                 self._check_batch(n)
                 launch = slot.prepared[n] = self._prepare(slot, n)
         return launch

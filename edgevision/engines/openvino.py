@@ -148,7 +148,7 @@ class OpenVinoEngine(HostEngine):
 
     def _release(self) -> None:
         self._compiled.clear()
-        self._model = None
+        self._model = self._core = None
 
 
 def _layer(node: Any) -> Layer | None:
