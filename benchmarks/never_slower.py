@@ -42,7 +42,7 @@ from edgevision.compiler.options import CompileOptions, Objective, Precision
 from edgevision.compiler.quantize.recipes import calibrate, for_dialect, int8_candidates
 from edgevision.compiler.quantize.targets import DIALECT_ENGINES, cpu_target
 from edgevision.compiler.select import choose
-from edgevision.compiler.select.measure import variants
+from edgevision.compiler.select.measure import open_each
 from edgevision.compiler.select.run_photos import run_all
 from edgevision.compiler.select.verdict import ScoredVariant, ValidationTruth, verdict
 from edgevision.compiler.variants import REFERENCE, Candidate, VariantMeasurement
@@ -171,7 +171,7 @@ def read(name: str, folder: Path) -> Prepared:
         Candidate(c["key"], (folder / f"{c['key']}.onnx").read_bytes(), c["precision"], c["dialect"], c["recipe"])
         for c in record["candidates"]
     ]
-    found, _ = variants(candidates)
+    found = open_each(candidates, 1).variants
     ours = tuple(Session(v.id, v.engine, v.precision, folder / f"{v.candidate.key}.onnx") for v in found)
     quantized = folder / "quantize-static.onnx"
     rest = [

@@ -69,7 +69,8 @@ def load(
     - ``max_decode_bytes``: the most memory that decoding one picture may take; default 1 GB (see ``read_image``).
 
     What OpenVINO compiles is kept in the cache folder for the next start, up to ``EDGEVISION_BLOB_CACHE_MB`` megabytes
-    (0 = off).
+    (0 = off). The first time that a graph is opened on a machine, a child process tries it, in case its engine dies of it
+    (``EDGEVISION_FIRST_OPEN=here``: without).
 
     Warns UnprovenWarning for a bundle without proof of its accuracy, DeviceWarning where a variant is passed over or
     the proof was made on another instruction set, CacheWarning where a cache cannot be read or written.

@@ -136,6 +136,9 @@ def pytest_configure() -> None:
     _required()  # a name that is not known ends the run before it starts
     for name in ("COLUMNS", "LINES"):  # readline, which pytest imports, sets them for the processes of pytest-xdist
         os.environ.pop(name, None)
+    os.environ.setdefault(
+        "EDGEVISION_FIRST_OPEN", "here"
+    )  # a process for each of a thousand bundles would take an hour
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

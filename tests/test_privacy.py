@@ -68,21 +68,26 @@ with ev.load(sys.argv[1], engine=sys.argv[2]) as model:
 """
 
 
+# engines/child.py: the first to open a graph on a machine
+CHILD = r'"-c", ".*from edgevision\.engines\.footprint import main'
+
+
 @pytest.mark.parametrize("home", HOMES)
 @pytest.mark.parametrize("engine", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.requires("openvino"))])
 def test_a_bundle_is_loaded_and_predicts_in_silence(tmp_path, engine, home):
     seen = run(PREDICT, tmp_path, home, BUNDLE, engine)
     assert seen.printed == "red\n"
-    assert wrong(seen, tmp_path) == {}
+    assert wrong(seen, tmp_path, CHILD) == {}
+    assert len(seen.started) == 1  # so what the child did was seen too
 
 
 # ---- where models are made ----
 
 # Who starts them, and why it is left so:
-#   footprint: compile measures each variant in a process of its own
+#   CHILD: compile opens each variant in a process of its own first
 #   ldconfig -p: NVIDIA's cuda-pathfinder, which PyTorch imports, looks for a library
 #   fc-list: matplotlib asks which fonts there are, once; its list is then in the cache
-MAKERS_START = r'"-m", "edgevision\.engines\.footprint"|"/sbin/ldconfig", "-p"|\["fc-list", "--'
+MAKERS_START = CHILD + r'|"/sbin/ldconfig", "-p"|\["fc-list", "--'
 
 MAKE = """
 import json, pathlib, sys

@@ -1,7 +1,5 @@
-"""``python -m edgevision.engines.footprint ENGINE GRAPH THREADS PRECISION``: what loading a graph costs, as JSON.
-
-Runs in a process of its own, so that the figures hold nothing but this engine: ``load_ms`` = graph bytes → first
-outputs, cold: nothing comes from our cache of compiled graphs; ``rss_bytes`` = resident memory added by importing the engine, loading and running.
+"""What loading a graph costs, printed as JSON by a process of its own (see ``child``), so that the figures hold nothing
+but this engine.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ from pathlib import Path
 
 from edgevision.engines import open_engine
 from edgevision.engines.base import EngineOptions
+from edgevision.errors import EdgeVisionError
 
 
 def resident_bytes() -> int:
@@ -25,18 +24,25 @@ def resident_bytes() -> int:
     return int(line.split()[1]) * 1024
 
 
-def main(engine_name: str, graph_file: str, threads: str, precision: str) -> None:
-    """Load, run once, print."""
-    graph = Path(graph_file).read_bytes()
+def main(engine_name: str, threads: str, precision: str, cache: str = "") -> None:
+    """Load the graph on stdin, run it once, and print ``load_ms`` = graph bytes → first outputs, and ``rss_bytes`` =
+    resident memory added by importing the engine, loading and running. Without ``cache`` nothing comes from our cache of
+    compiled graphs, nor goes there. Where the engine refuses the graph: ``refused``, its words.
+    """
+    graph = sys.stdin.buffer.read()
+    try:
+        print(json.dumps(_measure(graph, engine_name, EngineOptions(int(threads), precision, bool(cache)))), flush=True)
+    except EdgeVisionError as error:
+        print(json.dumps({"refused": str(error)}), flush=True)
+
+
+def _measure(graph: bytes, engine_name: str, options: EngineOptions) -> dict[str, float]:
     before = resident_bytes()
     start = time.perf_counter_ns()
-    engine = open_engine(engine_name, graph, EngineOptions(int(threads), precision))
+    engine = open_engine(engine_name, graph, options)
     slot = engine.slots(1)[0]
     engine.run(slot)
     load_ms = (time.perf_counter_ns() - start) / 1e6
-    print(json.dumps({"load_ms": load_ms, "rss_bytes": max(0, resident_bytes() - before)}))
+    rss_bytes = max(0, resident_bytes() - before)
     engine.close()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    return {"load_ms": load_ms, "rss_bytes": rss_bytes}

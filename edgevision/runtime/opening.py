@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from edgevision.bundle.manifest import VariantEntry
 from edgevision.bundle.reader import Bundle
-from edgevision.engines import available_engines
+from edgevision.engines import EngineOptions, available_engines
+from edgevision.errors import EngineError
+from edgevision.runtime.first_open import try_in_child
 from edgevision.runtime.runner import PreprocessOn, Runner, open_runner
 from edgevision.runtime.variant_order import GPU_ENGINES
 
@@ -15,8 +17,9 @@ def open_variant(
 ) -> Runner:  # fmt: skip
     """The variant, ready to run. ``trust_engines``: see ``engine_cache``; ``cache``: see ``EngineOptions``.
 
-    Raises MissingExtraError or EngineError where the variant cannot run here, SelfTestError where what was built here
-    does not pass the golden frames.
+    On the CPU a child process tries it first, once on each machine (see ``first_open``). Raises MissingExtraError or
+    EngineError where the variant cannot run here, SelfTestError where what was built here does not pass the golden
+    frames.
     """
     if variant.engine in GPU_ENGINES:
         from edgevision.runtime.engine_cache import open_built_variant  # slow to import; only GPUs need it
@@ -25,6 +28,11 @@ def open_variant(
             bundle, variant, threads, max_batch, in_flight, trust_engines=trust_engines, preprocess_on=preprocess_on
         )
     graph = bundle.graph(variant.graph)
+    sha256 = bundle.manifest.entries[bundle.manifest.graphs[variant.graph].entry].sha256
+    try:
+        try_in_child(graph, sha256, variant.engine, EngineOptions(threads, variant.precision, cache))
+    except EngineError as error:
+        raise EngineError(f"variant '{variant.id}': {error}") from None
     return open_runner(graph, bundle.manifest, variant, threads, max_batch, in_flight, preprocess_on, cache)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from footprints import opened_here
 
 DATA = Path(__file__).parent.parent / "data"
 COLORS = ("red", "green", "blue")  # the labels of color_bundle and color.onnx, in their order
@@ -94,8 +95,5 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compile with ONNX Runtime alone, and measure memory and load time without a process of its own."""
     from edgevision.compiler.select import measure
 
-    def footprint(variant: Any, threads: int) -> tuple[float, int]:
-        return 1.0, 1
-
-    monkeypatch.setattr(measure, "footprint", footprint)
+    monkeypatch.setattr(measure, "footprint", opened_here)
     monkeypatch.setattr(measure, "available_engines", lambda: {"onnxruntime": "1"})

@@ -22,7 +22,7 @@ from edgevision.compiler.quantize.dialects import Dialect
 from edgevision.compiler.quantize.emitter import quantize
 from edgevision.compiler.quantize.estimators import estimate
 from edgevision.compiler.quantize.ranges import collect_ranges
-from edgevision.compiler.select.measure import measure_latency, variants
+from edgevision.compiler.select.measure import measure_latency, open_each
 from edgevision.compiler.sources.export import export_float
 from edgevision.compiler.sources.source import SourceKind, SourceModel
 from edgevision.compiler.variants import Candidate
@@ -217,7 +217,7 @@ class _Stopwatch:
                 Candidate(f"int8-{dialect.name}", quantize(graph, ranges, dialect).graph, "int8", dialect.name)
                 for dialect in self.dialects
             ]
-        found, _ = variants(candidates)
+        found = open_each(candidates, self.threads)
         o = self.options
-        measured = measure_latency(found, self.tensors[:1], self.threads, self.batch, o.rounds, o.seed)
+        measured = measure_latency(found.variants, self.tensors[:1], self.threads, self.batch, o.rounds, o.seed)
         return min(samples.p50_ms for samples in measured.values())

@@ -286,13 +286,39 @@ def _exceeds(values: NDArray[np.generic]) -> bool:
     return bool(np.abs(values.astype(np.int64)).max(initial=0) > SATURATION_PROOF)
 
 
+def _rounded_concat(view: _View) -> Iterator[Finding]:
+    """See ``OPENVINO_VNNI``: joined, rounded with a zero point, and rounded anew, with float nodes between or without."""
+    for node in view.of_type("Concat"):
+        quantizer = _only_reader(view, node)
+        if quantizer is None or quantizer.op_type != "QuantizeLinear":
+            continue
+        zero = view.constant(view.input(quantizer, 2))
+        dequantizers = view.readers.get(quantizer.output[0], [])
+        readers = [reader for dequantizer in dequantizers for reader in view.readers.get(dequantizer.output[0], [])]
+        if zero is not None and zero.any() and readers and all(_rounds_again(view, reader) for reader in readers):
+            yield Finding(
+                node.name, "rounded-concat", "refused",
+                "joined, rounded with a zero point, and read by float nodes alone: OpenVINO dies of it",
+            )  # fmt: skip
+
+
+def _rounds_again(view: _View, node: onnx.NodeProto) -> bool:
+    """Whether what this node reads is rounded once more behind nodes that work on each value by itself."""
+    while node.op_type in {"Relu", "Clip", "BatchNormalization", "Mul", "Add"}:
+        after = _only_reader(view, node)
+        if after is None:
+            return False
+        node = after
+    return str(node.op_type) == "QuantizeLinear"
+
+
 Rule = Callable[[_View], Iterator[Finding]]
 _TENSORRT: tuple[Rule, ...] = (
     _operators, _int32_bias, _unsigned, _zero_points, _quantized_constants, _half, _fuses_nothing
 )  # fmt: skip
 _RULES: Mapping[str, tuple[Rule, ...]] = {
     "onnxruntime": (_saturation, _shared_weights, _signed_on_x86, _unfused, _rounded_weights, _half),
-    "openvino": (_saturation, _half),
+    "openvino": (_saturation, _half, _rounded_concat),
     "tensorrt": _TENSORRT,
     "tensorrt-rtx": _TENSORRT,
 }

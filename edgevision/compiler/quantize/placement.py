@@ -206,12 +206,18 @@ def place(graph: Graph, dialect: Dialect, keep_float: frozenset[str]) -> Placeme
         if node.op_type == "Add" and dialect.fuses_residual:
             inputs = [name for name in inputs if name != _residual_conv(graph, node, int8)]
         quantized.update(dict.fromkeys(inputs))
-        if node.op_type in WEIGHTED or (node.op_type == "Add" and dialect.fuses_residual):
-            if node.op_type == "Conv" and dialect.quantize_conv_outputs:
-                quantized[graph.result(node)] = None
-        else:
+        if _rounds_result(node, dialect):
             quantized[graph.result(node)] = None
-    return Placement(frozenset(int8), tuple(quantized), tuple(_ties(graph, int8)))
+    return Placement(frozenset(int8), tuple(quantized), tuple(_ties(graph, int8, frozenset(quantized))))
+
+
+def _rounds_result(node: onnx.NodeProto, dialect: Dialect) -> bool:
+    """Whether what an int8 node hands on gets Q/DQ whoever reads it; where not, an int8 reader asks for it."""
+    if node.op_type in WEIGHTED:
+        return node.op_type == "Conv" and dialect.quantize_conv_outputs
+    if node.op_type == "Add":
+        return not dialect.fuses_residual
+    return node.op_type != "Concat" or dialect.quantize_concat_for_float
 
 
 def _residual_conv(graph: Graph, add: onnx.NodeProto, int8: set[str]) -> str | None:
@@ -228,10 +234,10 @@ def _residual_conv(graph: Graph, add: onnx.NodeProto, int8: set[str]) -> str | N
     return found[-1] if found else None
 
 
-def _ties(graph: Graph, int8: set[str]) -> Iterator[tuple[str, ...]]:
+def _ties(graph: Graph, int8: set[str], quantized: frozenset[str]) -> Iterator[tuple[str, ...]]:
     for node in graph.model.graph.node:
         if node.name in int8 and node.op_type in PASS_THROUGH | {"Concat"}:
-            yield (*data_inputs(graph, node), graph.result(node))
+            yield tuple(name for name in (*data_inputs(graph, node), graph.result(node)) if name in quantized)
 
 
 def _before_weights(graph: Graph) -> frozenset[str]:

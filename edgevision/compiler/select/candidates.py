@@ -49,15 +49,21 @@ def measure_candidates(
 
     ``known``: what was measured before; of it, variants of graphs that ``candidates`` replace are forgotten.
     """
-    found, missing = measure.variants(candidates)
     o = job.options
+    found = measure.open_each(candidates, job.threads, job.progress)
     measured = measure.measure(found, job.item(), job.settings, o.rounds, o.seed, job.progress)
     new = MeasuredCandidates(
-        tuple(candidates), {v.id: v for v in found}, missing, {m.id: m for m in measured}, {}, {}, {}
+        tuple(candidates), {v.id: v for v in found.variants}, found.missing, {m.id: m for m in measured}, {}, {}, {}
     )
     if job.calibration:
         answers = answers_of(
-            found, job.calibration, job.model.spec, job.measure, job.threads, "calibration photos", job.progress
+            found.variants,
+            job.calibration,
+            job.model.spec,
+            job.measure,
+            job.threads,
+            "calibration photos",
+            job.progress,
         )
         reference = (known.answers if known else answers)[job.reference]
         new = replace(

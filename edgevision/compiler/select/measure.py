@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
 
 from edgevision.compiler.progress import ProgressFn, silent
+from edgevision.compiler.quantize.lint import lint
 from edgevision.compiler.quantize.targets import DIALECT_ENGINES
 from edgevision.compiler.select.precision_check import check
 from edgevision.compiler.variants import ORIGINAL, Candidate, Variant, VariantMeasurement
 from edgevision.engines import available_engines
-from edgevision.errors import EdgeVisionError, EngineError
+from edgevision.engines.base import EngineOptions
+from edgevision.engines.child import Footprint, run_in_child
+from edgevision.errors import EngineError
 from edgevision.latency import Samples, measure_interleaved
 
 # (engine, precision) to try for a float graph. bfloat16 is the engine's own rounding of it.
@@ -26,28 +24,48 @@ _FLOAT_VARIANTS = (("onnxruntime", "float32"), ("openvino", "float32"), ("openvi
 FOOTPRINT_LIMIT_S = 300
 
 
-def variants(candidates: Sequence[Candidate]) -> tuple[tuple[Variant, ...], dict[str, str]]:
-    """Every variant of the candidates that runs here, and why the others do not: {id: reason}.
+@dataclass(frozen=True, eq=False)
+class RunsHere:
+    """``variants`` that this machine runs, the ``footprint`` of each by its id, and why others are ``missing``: {id: reason}."""
 
-    An int8 graph is tried in the engines that its dialect is written for.
+    variants: tuple[Variant, ...]
+    footprints: Mapping[str, Footprint]
+    missing: Mapping[str, str]
+
+
+def open_each(candidates: Sequence[Candidate], threads: int, progress: ProgressFn = silent) -> RunsHere:
+    """Try every variant of the candidates here. An int8 graph is tried in the engines that its dialect is written for.
+
+    Each is first opened in a process of its own: an engine that dies of a graph must not take the compile along.
     """
     present = available_engines()
-    found: list[Variant] = []
+    tried = [
+        Variant(_id(candidate, engine, precision), candidate, engine, precision)
+        for candidate in candidates
+        for engine, precision in _engines(candidate)
+    ]
+    found: dict[str, Footprint] = {}
     missing: dict[str, str] = {}
-    for candidate in candidates:
-        for engine, precision in _engines(candidate):
-            variant = Variant(_id(candidate, engine, precision), candidate, engine, precision)
-            if engine not in present:
-                missing[variant.id] = f"not installed: pip install 'edgevision[{engine}]'"
-                continue
+    for place, variant in enumerate(tried):
+        progress("open the variants", place, len(tried))
+        if variant.engine not in present:
+            missing[variant.id] = f"not installed: pip install 'edgevision[{variant.engine}]'"
+        elif fault := _known_fault(variant):
+            missing[variant.id] = fault
+        else:
             try:
-                with variant.open(1) as opened:
-                    opened.run(opened.slots(1)[0])
+                found[variant.id] = footprint(variant, threads)
             except EngineError as error:
                 missing[variant.id] = str(error)
-                continue
-            found.append(variant)
-    return tuple(found), missing
+    return RunsHere(tuple(variant for variant in tried if variant.id in found), found, missing)
+
+
+def _known_fault(variant: Variant) -> str | None:
+    """Why the engine is not to be given an int8 graph, where one of ``lint``'s rules knows."""
+    if variant.candidate.precision != "int8":
+        return None
+    findings = [found for found in lint(variant.candidate.graph, variant.engine) if found.effect == "refused"]
+    return f"{findings[0].node}: {findings[0].message}" if findings else None
 
 
 def _engines(candidate: Candidate) -> tuple[tuple[str, str], ...]:
@@ -69,34 +87,34 @@ def _id(candidate: Candidate, engine: str, precision: str) -> str:
 
 
 def measure(
-    found: Sequence[Variant], tensor: npt.NDArray[Any], settings: Sequence[tuple[int, int]], rounds: int, seed: int,
+    found: RunsHere, tensor: npt.NDArray[Any], settings: Sequence[tuple[int, int]], rounds: int, seed: int,
     progress: ProgressFn = silent,
 ) -> tuple[VariantMeasurement, ...]:  # fmt: skip
     """Measure the variants at each (threads, batch), interleaved so that the machine's moods hit all alike.
 
     ``tensor``: one prepared item [1, …], repeated to fill a batch.
     """
-    samples: dict[str, dict[tuple[int, int], Samples]] = {variant.id: {} for variant in found}
+    samples: dict[str, dict[tuple[int, int], Samples]] = {variant.id: {} for variant in found.variants}
     for place, (threads, batch) in enumerate(settings):
-        progress("measure", place, len(settings) + 1)
-        for name, own in measure_latency(found, tensor, threads, batch, rounds, seed).items():
+        progress("measure", place, len(settings))
+        for name, own in measure_latency(found.variants, tensor, threads, batch, rounds, seed).items():
             samples[name][threads, batch] = own
-    measurements = []
-    for place, variant in enumerate(found):
-        progress("memory and load time", place, len(found))
-        measurements.append(_measurement(variant, samples[variant.id], settings[0][0]))
-    return tuple(measurements)
+    return tuple(
+        _measurement(variant, samples[variant.id], found.footprints[variant.id], settings[0][0])
+        for variant in found.variants
+    )
 
 
-def _measurement(variant: Variant, samples: Mapping[tuple[int, int], Samples], threads: int) -> VariantMeasurement:
-    load_ms, rss_bytes = footprint(variant, threads)
+def _measurement(
+    variant: Variant, samples: Mapping[tuple[int, int], Samples], own: Footprint, threads: int
+) -> VariantMeasurement:
     graph = variant.candidate.graph
     with variant.open(threads) as engine:
         layers = engine.layers()
     checked = check(graph, layers) if variant.candidate.precision == "int8" else None
     return VariantMeasurement(
-        variant.id, variant.candidate.key, variant.engine, variant.precision, len(graph), samples, load_ms, rss_bytes,
-        layers, checked,
+        variant.id, variant.candidate.key, variant.engine, variant.precision, len(graph), samples, own.load_ms,
+        own.rss_bytes, layers, checked,
     )  # fmt: skip
 
 
@@ -117,38 +135,16 @@ def measure_latency(
             engine.close()
 
 
-def footprint(variant: Variant, threads: int) -> tuple[float, int]:
-    """Load time (ms) and resident memory (bytes) that loading and one run add, in a new process."""
-    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        graph = Path(folder, "graph.onnx")
-        graph.write_bytes(variant.candidate.graph)
-        command = [
-            sys.executable,
-            "-m",
-            "edgevision.engines.footprint",
-            variant.engine,
-            str(graph),
-            str(threads),
-            variant.precision,
-        ]
-        # This process's own import path, from a folder of ours: a user's json.py or onnx.py here must not be imported.
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        try:
-            done = subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=FOOTPRINT_LIMIT_S,
-                cwd=folder,
-                env=environment,
-            )
-        except subprocess.TimeoutExpired:
-            raise EngineError(f"loading {variant.id} in a process of its own took over {FOOTPRINT_LIMIT_S} s") from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1][:300]
-        raise EdgeVisionError(
-            f"measuring {variant.id} in a process of its own failed (status {done.returncode}): {last}"
-        )
-    figures = json.loads(done.stdout.strip().splitlines()[-1])
-    return float(figures["load_ms"]), int(figures["rss_bytes"])
+def footprint(variant: Variant, threads: int) -> Footprint:
+    """What loading the variant and one run cost, in a new process.
+
+    Raises EngineError where the engine refuses the graph, dies of it, or is not done after ``FOOTPRINT_LIMIT_S``; also
+    where no process can be started here.
+    """
+    try:
+        options = EngineOptions(threads, variant.precision)
+        return run_in_child(variant.engine, variant.candidate.graph, options, FOOTPRINT_LIMIT_S)
+    except OSError as error:
+        raise EngineError(
+            f"{variant.id} is opened in a process of its own first, which cannot be started: {error}"
+        ) from error

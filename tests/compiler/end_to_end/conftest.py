@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from footprints import opened_here
 from known_networks import COLORS, LABELS, MODULE, SPEC, photo
 from latencies import steady
 
@@ -62,10 +62,7 @@ def quick(monkeypatch):
     """ONNX Runtime alone, and no process of its own for memory and load time."""
     from edgevision.compiler.select import measure
 
-    def footprint(variant: Any, threads: int) -> tuple[float, int]:
-        return 1.0, 1
-
-    monkeypatch.setattr(measure, "footprint", footprint)
+    monkeypatch.setattr(measure, "footprint", opened_here)
     monkeypatch.setattr(measure, "available_engines", lambda: {"onnxruntime": "1"})
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toy_task
+from footprints import opened_here
 
 import edgevision as ev
 from edgevision.errors import BudgetError, InputError, ModelFileError, SelfTestError, UnprovenWarning
@@ -58,7 +59,7 @@ def compiled(given, tmp_path_factory):
     from edgevision.compiler.select import measure
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "footprint", lambda variant, threads: (1.0, 1))
+        patch.setattr(measure, "footprint", opened_here)
         return compile_model(given["light"], tmp_path_factory.mktemp("bundle") / "light.edge", options(given))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from footprints import opened_here
 
 from edgevision.errors import BudgetError, InputError
 from edgevision.preprocess.spec import PreprocessSpec
@@ -52,7 +53,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """ONNX Runtime alone, and no process of its own for memory and load time."""
     from edgevision.compiler.select import measure
 
-    monkeypatch.setattr(measure, "footprint", lambda variant, threads: (1.0, 1))
+    monkeypatch.setattr(measure, "footprint", opened_here)
     monkeypatch.setattr(measure, "available_engines", lambda: {"onnxruntime": "1"})
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -189,6 +192,78 @@ def test_half_quantized(net):
     conv = next(node for node in model.graph.node if node.op_type == "Conv")
     conv.input[0] = "x"
     assert "half-quantized" in rules(model.SerializeToString(), "openvino", "x86")
+
+
+def dense_layer(
+    zero_in: int, zero_out: int, between: tuple[str, ...], reader: str = "float", joins: str = "Concat"
+) -> bytes:
+    """Two u8 tensors joined and rounded to u8 with zero point ``zero_in``; then float nodes, and a convolution whose input
+    is rounded with ``zero_out``. ``reader`` "int8": the convolution reads what was joined, without another rounding."""
+    rng = np.random.default_rng(0)
+    constants: dict[str, np.ndarray] = {
+        "s": np.float32(0.02), "zi": np.uint8(zero_in), "zo": np.uint8(zero_out), "ws": np.full(8, 0.01, np.float32),
+        "wz": np.zeros(8, np.int8), "w": rng.integers(-60, 60, (8, 16, 3, 3)).astype(np.int8),
+        "w8": rng.integers(-60, 60, (8, 8, 3, 3)).astype(np.int8), "g": rng.uniform(0.5, 2, 16).astype(np.float32),
+        "g8": rng.uniform(0.5, 2, 8).astype(np.float32),
+    }  # fmt: skip
+    nodes = []
+
+    def node(op: str, inputs: list[str], **attributes: object) -> str:
+        nodes.append(helper.make_node(op, inputs, [f"t{len(nodes)}"], f"{op}_{len(nodes)}", **attributes))
+        return f"t{len(nodes) - 1}"
+
+    def rounded(name: str, zero: str) -> str:
+        return node("DequantizeLinear", [node("QuantizeLinear", [name, "s", zero]), "s", zero])
+
+    left = rounded("x", "zi")
+    right = rounded(node("MaxPool", [left], kernel_shape=[1, 1]), "zi")
+    joined = node("Concat", [left, right], axis=1) if joins == "Concat" else node("Add", [left, right])
+    value = rounded(joined, "zi")
+    channels = "" if joins == "Concat" else "8"
+    for op in between:
+        extra = [f"g{channels}"] * 4 if op == "BatchNormalization" else []
+        value = node(op, [value, *extra])
+    if reader == "float":
+        value = rounded(value, "zo")
+    weight = node("DequantizeLinear", [f"w{channels}", "ws", "wz"], axis=0)
+    node("Conv", [value, weight], pads=[1, 1, 1, 1])
+    tensor = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "dense", [tensor("x", onnx.TensorProto.FLOAT, [1, 8, 16, 16])],
+        [tensor(nodes[-1].output[0], onnx.TensorProto.FLOAT, [1, 8, 16, 16])],
+        [numpy_helper.from_array(np.asarray(values), name) for name, values in constants.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    return model.SerializeToString()
+
+
+@pytest.mark.requires("openvino")
+@pytest.mark.parametrize(
+    ("graph", "dies"),
+    [
+        (dense_layer(128, 0, ("BatchNormalization", "Relu")), True),
+        (dense_layer(128, 0, ("Relu",)), True),
+        (dense_layer(128, 0, ()), True),
+        (dense_layer(127, 0, ("Relu",)), True),
+        (dense_layer(0, 0, ("Relu",)), False),
+        (dense_layer(128, 0, ("Relu",), reader="int8"), False),
+        (dense_layer(128, 0, (), reader="int8"), False),
+        (dense_layer(128, 0, ("Relu",), joins="Add"), False),
+    ],
+)
+def test_a_concat_that_openvino_dies_of(graph, dies):
+    """In a process of its own, or this one would die as well."""
+    import openvino
+
+    assert ("rounded-concat" in rules(graph, "openvino", "x86")) == dies
+    if dies and not openvino.__version__.startswith("2026.4.1"):
+        pytest.skip("known of OpenVINO 2026.4.1")
+    program = (
+        "import sys, openvino; core = openvino.Core()\n"
+        "core.compile_model(core.read_model(model=sys.stdin.buffer.read(), weights=b''), 'CPU', {'INFERENCE_NUM_THREADS': 1})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], input=graph, capture_output=True, check=False, timeout=120)
+    assert (done.returncode == -signal.SIGSEGV) == dies, done.stderr
 
 
 def test_float_graphs_are_clean(net):

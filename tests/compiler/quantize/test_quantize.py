@@ -300,6 +300,29 @@ class TestPlacement:
         assert not any(node.op_type == "Clip" for node in model.graph.node)
         assert constants[nodes[f"{left}_QuantizeLinear"].input[1]].item() == np.float32(6 / 255)
 
+    @pytest.mark.parametrize(("dialect", "rounded"), [(X86_VNNI, True), (OPENVINO_VNNI, False)])
+    @pytest.mark.parametrize("int8_reader", [False, True])
+    def test_a_concat_before_float_nodes(self, builder, run_ort, dialect, rounded, int8_reader):
+        """A dense layer: what is joined goes through a float operator before the next convolution."""
+        b = builder(4, 8)
+        left, right = b.random_conv("x", 4, 4), b.random_conv("x", 4, 4)
+        both = b.node("Concat", [left, right], axis=1)
+        ends = [b.random_conv(b.node("Softsign", [both]), 8, 4)]
+        if int8_reader:
+            ends.append(b.random_conv(both, 8, 4))
+        graph = b.build(*ends)
+        ranges = every_range(graph, -1, 1)
+        made = quantize(graph, ranges, dialect)
+        nodes = parse(made.graph)[2]
+        assert (f"{both}_QuantizeLinear" in nodes) == (rounded or int8_reader)
+        # What is joined was rounded with one scale, so rounding it once more changes nothing.
+        x = np.random.default_rng(5).uniform(-1, 1, (2, 4, 8, 8)).astype(np.float32)
+        other = quantize(graph, ranges, dataclasses.replace(dialect, quantize_concat_for_float=not rounded))
+        for own, same in zip(
+            run_ort(made.graph, x, optimize=False), run_ort(other.graph, x, optimize=False), strict=True
+        ):
+            np.testing.assert_array_equal(own, same)
+
     def test_what_follows_the_last_weights_stays_float(self, builder):
         b = builder(4, 8)
         boxes, scores = b.random_conv("x", 4, 4), b.node("Sigmoid", [b.random_conv("x", 4, 2)])

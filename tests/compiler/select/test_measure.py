@@ -1,0 +1,51 @@
+"""edgevision.compiler.select.measure: which variants run here, found out in processes of their own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from footprints import opened_here
+
+from edgevision.compiler.select import measure
+from edgevision.compiler.variants import Candidate
+from edgevision.engines import child
+from edgevision.engines.child import EngineDiedError
+
+pytestmark = pytest.mark.requires("onnx", "openvino")
+
+
+@pytest.fixture
+def candidates():
+    graph = (Path(__file__).parents[2] / "data" / "color.onnx").read_bytes()
+    return [Candidate("float", graph, "float32", "float"), Candidate("original", graph, "float32", "float")]
+
+
+def test_an_engine_that_dies_is_named_and_the_others_go_on(monkeypatch, candidates):
+    def footprint(variant, threads):
+        if variant.id == "openvino-float":
+            raise EngineDiedError("openvino died of a segmentation fault over this graph")
+        return opened_here(variant, threads)
+
+    monkeypatch.setattr(measure, "footprint", footprint)
+    found = measure.open_each(candidates, 1)
+    assert {"onnxruntime-float", "onnxruntime-original"} <= {variant.id for variant in found.variants}
+    assert found.missing["openvino-float"] == "openvino died of a segmentation fault over this graph"
+    assert set(found.footprints) == {variant.id for variant in found.variants}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_this_process_lives_on(monkeypatch, candidates):
+    """Every child dies, whatever the variant."""
+    monkeypatch.setattr(child, "_PROGRAM", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    found = measure.open_each(candidates, 1)
+    assert found.variants == ()
+    assert all("died of a segmentation fault" in reason for reason in found.missing.values())
+
+
+def test_where_no_process_can_be_started_that_is_said(monkeypatch, candidates):
+    monkeypatch.setattr(sys, "executable", "/usr/bin/uwsgi")
+    found = measure.open_each(candidates, 1)
+    assert found.variants == ()
+    assert "which cannot be started: /usr/bin/uwsgi is no Python" in found.missing["onnxruntime-float"]
