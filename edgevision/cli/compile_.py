@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.cli import output
 from edgevision.cli.extras import OptionAdder, make_folder, need_compile, write_report
+from edgevision.cli.progress import step_progress
 from edgevision.errors import BudgetError, InputError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
+    from edgevision.compiler.effort import Effort
     from edgevision.compiler.options import CompileOptions
 
     p: argparse.ArgumentParser = commands.add_parser(
@@ -50,6 +52,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     option("--trust", "trust", "allow pickles that can run code; only for files you made")
     option("--skip-validation", "skip_validation", "do without validation photos, or any photos")
     option("--max-drop", "max_drop", "accuracy budget (default {default})", type=float, metavar="POINTS")
+    p.add_argument(
+        "--effort", choices=[effort.value for effort in Effort], default=CompileOptions.effort.value,
+        help="how long a large network may take: quick, normal (default), thorough",
+    )  # fmt: skip
     option(
         "--max-class-drop",
         "max_class_drop",
@@ -119,6 +125,7 @@ def _milliseconds(text: str) -> float:
 
 def _options(arguments: argparse.Namespace, precision: Precision) -> CompileOptions:
     """What was asked for: every option is called as its field."""
+    from edgevision.compiler.effort import Effort
     from edgevision.compiler.options import CompileOptions, Objective
 
     names = {field.name for field in dataclasses.fields(CompileOptions)}
@@ -128,6 +135,7 @@ def _options(arguments: argparse.Namespace, precision: Precision) -> CompileOpti
             **given,
             "precision": precision,
             "objective": Objective(arguments.objective),
+            "effort": Effort(arguments.effort),
             "targets": tuple(arguments.targets.split(",")),
         }
     )
@@ -149,8 +157,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.report is not None:
         make_folder(arguments.report)
     try:
-        with output.progress(not arguments.json) as progress:
-            result = compile_model(arguments.model, target, options, progress)
+        with step_progress(not arguments.json) as progress:
+            result = compile_model(arguments.model, target, options, progress, progress.expect)
     except BudgetError as error:
         if isinstance(error.report, Report):
             _show_refused(error.report, arguments)

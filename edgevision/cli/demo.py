@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.cli import output
+from edgevision.cli.progress import step_progress
 from edgevision.errors import InputError
 
 
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     result = run_demo(
         output.console(), frames=arguments.frames, seed=arguments.seed, threads=arguments.threads, json=arguments.json,
-        folder=arguments.folder, progress=output.progress(not arguments.json),
+        folder=arguments.folder, progress=step_progress(not arguments.json),
     )  # fmt: skip
     if arguments.json:
         output.show_json(result.to_dict())

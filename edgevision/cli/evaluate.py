@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.cli import output
 from edgevision.cli.extras import check_threads, need_compile
+from edgevision.cli.progress import step_progress
 from edgevision.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = read_dataset(arguments.data, arguments.labels)
     ood = read_dataset(arguments.ood_data) if arguments.ood_data else None
     evaluations: list[TaskEvaluation] = []
-    with output.progress(not arguments.json) as progress:
+    with step_progress(not arguments.json) as progress:
         bundles = [path for path in (arguments.model, arguments.against) if path and _is_bundle(path)]
         for path in filter(None, (arguments.model, arguments.against)):
             with _open(path, arguments, bundles, progress) as model:

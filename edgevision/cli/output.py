@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -91,30 +90,3 @@ def table(
     for place, line in enumerate(lines):
         made.add_row(*(Text(plain(str(cell))) for cell in line), style="bold green" if place == bold else None)
     console().print(made, soft_wrap=False)
-
-
-@contextlib.contextmanager
-def progress(enabled: bool = True) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on stderr for each step; silent when stderr is not a terminal."""
-    if not enabled or not sys.stderr.isatty():
-        yield lambda step, done, total: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console(error=True), transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def update(step: str, done: int, total: int) -> None:
-            step = plain(step)
-            if step not in tasks:
-                tasks[step] = bars.add_task(step, total=total or None)
-            bars.update(tasks[step], completed=done, total=total or None)
-
-        yield update

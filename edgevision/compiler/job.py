@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,8 +11,11 @@ import numpy.typing as npt
 
 from edgevision.compiler.answers import AnswerMeasure
 from edgevision.compiler.data.photos import CompilePhoto, DataSplits, prepared, stratified_sample
+from edgevision.compiler.effort import Counts
 from edgevision.compiler.options import CompileOptions, Objective
 from edgevision.compiler.progress import ProgressFn
+from edgevision.compiler.quantize.dialects import Dialect
+from edgevision.compiler.quantize.recipes import TRIAL_PHOTOS
 from edgevision.compiler.sources.source import SourceModel
 from edgevision.compiler.variants import REFERENCE
 from edgevision.evaluate.base import Fit, TaskEvaluator
@@ -24,7 +28,8 @@ THROUGHPUT_BATCH = 8
 @dataclass(frozen=True)
 class Job:
     """One compile: what is asked for, of which model, with which photos. ``measure``: how answers of its task are compared.
-    ``reference``: id of the variant that every other is compared with.
+    ``counts``: what the steps get of photos and rounds. ``reference``: id of the variant that every other is compared with.
+    ``dialects``: of the int8 graphs to make for this machine; none where int8 is not tried.
     """
 
     options: CompileOptions
@@ -35,7 +40,9 @@ class Job:
     threads: int
     batch: int
     progress: ProgressFn
+    counts: Counts
     reference: str = REFERENCE
+    dialects: tuple[Dialect, ...] = ()
 
     def evaluator_of(self, fit: Fit) -> TaskEvaluator:
         """The task's evaluator with the parameters that were fitted for a variant."""
@@ -68,4 +75,8 @@ def make_job(
     """The job, with what was left open settled: threads, batch, which photos calibrate."""
     batch = options.batch or (THROUGHPUT_BATCH if options.objective is Objective.THROUGHPUT else 1)
     calibration = stratified_sample(splits.calibration, options.calibration_limit)
-    return Job(options, model, measure, splits, calibration, options.threads or usable_cores(), batch, progress)
+    counts = Counts(
+        len(calibration), TRIAL_PHOTOS, options.rounds, math.inf, 0.0
+    )  # until what the network costs is known
+    threads = options.threads or usable_cores()
+    return Job(options, model, measure, splits, calibration, threads, batch, progress, counts)

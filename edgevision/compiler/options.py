@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from edgevision.compiler.effort import Effort
 from edgevision.errors import InputError
 
 
@@ -44,6 +45,9 @@ class CompileOptions:
     ``prune``: share of the channels of all prunable layers to remove; ``target_latency_ms``: remove as few as bring the
     quickest variant there. ``prune_minutes``: of fine-tuning, where photos are labelled; 0 = none. ``save_pruned``: where
     to write the pruned network as a checkpoint.
+
+    ``effort``: how long compile may take over a large network. ``calibration_limit`` and ``rounds`` are the most photos
+    and rounds, at any effort.
     """
 
     precision: Precision = Precision.AUTO
@@ -72,6 +76,7 @@ class CompileOptions:
     prune_multiple: int = 8
     save_pruned: Path | None = None
     calibration_limit: int = 512
+    effort: Effort = Effort.NORMAL
     rounds: int = 40
     seed: int = 0
 

@@ -6,7 +6,7 @@ Each step takes values and returns a value; none reaches back. Nothing is writte
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from edgevision.compiler.golden import pick_golden, read_golden, run_golden
 from edgevision.compiler.job import Job, make_job
 from edgevision.compiler.options import CompileOptions, Precision, refuse_to_overwrite
 from edgevision.compiler.pack import pack
-from edgevision.compiler.progress import ProgressFn, StepClock, silent
+from edgevision.compiler.progress import ProgressFn, StepClock, ignore, silent
 from edgevision.compiler.prune.step import Pruned, check_can_save, prune_source, save_pruned
+from edgevision.compiler.quantize.dialects import Dialect
 from edgevision.compiler.quantize.recipes import (
     Calibrated,
     calibrate,
@@ -37,6 +38,7 @@ from edgevision.compiler.select import choose
 from edgevision.compiler.select.budget import Validated, fallback_to_float, validate_variants
 from edgevision.compiler.select.candidates import MeasuredCandidates, measure_candidates
 from edgevision.compiler.select.cross_target import OtherTargets, float_reference, other_targets, prepare_targets
+from edgevision.compiler.select.probe import probe
 from edgevision.compiler.sources.export import export_float
 from edgevision.compiler.sources.parity import ParityReport
 from edgevision.compiler.sources.source import SourceOptions, load_source
@@ -86,9 +88,13 @@ class _Exported:
     pruned: Pruned | None
 
 
-def compile_model(source: Path, target: Path, options: CompileOptions, progress: ProgressFn = silent) -> CompileResult:
+def compile_model(
+    source: Path, target: Path, options: CompileOptions, progress: ProgressFn = silent,
+    expect: Callable[[Mapping[str, float]], None] = ignore,
+) -> CompileResult:  # fmt: skip
     """Compile ``source`` into the bundle ``target``.
 
+    ``expect`` is told, once that is known, what each step to come will take: seconds by its name, as ``progress`` hears it.
     Raises InputError and its kin for what cannot be used, BudgetError when nothing fits the budget; then ``target``
     is what it was.
     """
@@ -101,10 +107,12 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
     job = _load(source, options, clock)
     examined = _examine(job)
     exported = _export(job)
-    job = exported.job
+    probed = probe(exported.job, exported.candidates, _dialects(exported.job), keep_int8=bool(elsewhere))
+    job = probed.job
+    expect(probed.expected)
     calibrated = _calibrate(job, exported.graph)
     candidates = [*exported.candidates, *int8_candidates(calibrated)]
-    validated = validate_variants(job, measure_candidates(job, candidates))
+    validated = validate_variants(job, measure_candidates(job, candidates, opened=probed.opened))
     if calibrated and validated.int8_failed:
         validated = fallback_to_float(job, calibrated, validated)
     others = OtherTargets()
@@ -117,7 +125,7 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
     report = _report(job, validated, others, calibrated)
     report = replace(
         report, parity=exported.parity, pruning=None if exported.pruned is None else exported.pruned.to_dict(),
-        notes=(*job.splits.notes, *examined, *_pruning_notes(exported.pruned, report), *report.notes),
+        notes=(*job.splits.notes, *examined, *probed.notes, *_pruning_notes(exported.pruned, report), *report.notes),
         nodes={c.key: graph_nodes(c) for c in graphs if c.precision == "int8"}, hashes=_hashes(hashed),
         steps=clock.steps(),
     )  # fmt: skip
@@ -200,16 +208,21 @@ def _pruning_notes(pruned: Pruned | None, report: Report) -> tuple[str, ...]:
     return pruned.notes(metrics[f"{BASE_ENGINE}-{ORIGINAL}"], metrics[REFERENCE], chosen)
 
 
-def _calibrate(job: Job, float_graph: bytes) -> tuple[Calibrated, ...]:
-    """What calibration found, for each dialect that an engine of this machine wants; the base runtime's comes first.
-    Nothing where int8 is not wanted, or cannot be calibrated."""
+def _dialects(job: Job) -> tuple[Dialect, ...]:
+    """The int8 dialects that engines of this machine want; none where int8 is not wanted, or cannot be calibrated."""
     if job.options.precision is Precision.FLOAT or not job.splits.calibration:
         return ()
-    tensors = job.tensors()
     present = available_engines()
-    wanted = [d for d in cpu_target().dialects if any(engine in present for engine in DIALECT_ENGINES[d.name])]
-    first, *others = wanted
-    calibrated = calibrate(float_graph, tensors, job.measure, job.threads, job.progress, first)
+    return tuple(d for d in cpu_target().dialects if any(engine in present for engine in DIALECT_ENGINES[d.name]))
+
+
+def _calibrate(job: Job, float_graph: bytes) -> tuple[Calibrated, ...]:
+    """What calibration found, for each dialect that an engine of this machine wants; the base runtime's comes first.
+    Nothing where int8 is not tried."""
+    if not job.dialects:
+        return ()
+    first, *others = job.dialects
+    calibrated = calibrate(float_graph, job.tensors(), job.measure, job.threads, job.progress, first, job.counts.trials)
     return (calibrated, *(for_dialect(calibrated, dialect, job.progress) for dialect in others))
 
 
@@ -295,9 +308,9 @@ def _task_sections(
 
 def _sensitivity(job: Job, validated: Validated, calibrated: Sequence[Calibrated]) -> dict[str, float]:
     """How much quantizing each node alone hurts; measured for the report where no node had to be sought out before."""
-    if validated.ranking or not validated.packed or not calibrated:
+    if validated.ranking or not validated.packed or not calibrated or not job.counts.report_s:
         return dict(validated.ranking)
-    return dict(sensitivities(calibrated[0], job.progress))
+    return dict(sensitivities(calibrated[0], job.progress, job.counts.report_s))
 
 
 def _hashes(entries: Mapping[str, bytes]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 # (step, done, total): called often; total 0 = not known.
 ProgressFn = Callable[[str, int, int], None]
@@ -11,6 +11,10 @@ ProgressFn = Callable[[str, int, int], None]
 
 def silent(step: str, done: int, total: int) -> None:
     """Show no progress."""
+
+
+def ignore(seconds: Mapping[str, float]) -> None:
+    """Do not care how long steps will take."""
 
 
 class StepClock:

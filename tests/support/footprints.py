@@ -10,5 +10,5 @@ def opened_here(variant: Any, threads: int) -> Any:
     from edgevision.engines.child import Footprint
 
     with variant.open(threads) as engine:
-        engine.run(engine.slots(1)[0])
+        engine.run(engine.slots(1)[0])  # a variant that does not run here raises
     return Footprint(1.0, 1)

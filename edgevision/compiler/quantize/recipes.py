@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.compiler.answers import AnswerMeasure
+from edgevision.compiler.effort import REPORT_PHOTOS
 from edgevision.compiler.progress import ProgressFn, silent
 from edgevision.compiler.quantize.bias_correction import correct_biases_by
 from edgevision.compiler.quantize.channels import channel_statistics
@@ -35,8 +36,7 @@ from edgevision.tensors import Outputs
 # average over draws, and by 6 % at worst (EfficientNet-Lite0, each dialect): recipes that few photos mix up are as good.
 TRIAL_PHOTOS = 128
 MEAN_PHOTOS = 64  # that channels' means are taken over
-SENSITIVITY_PHOTOS = 64  # that nodes are ranked on before some fall back to float,
-REPORT_PHOTOS = 32  # and for the report alone
+SENSITIVITY_PHOTOS = 64  # that nodes are ranked on before some fall back to float
 RUNNERS_UP = 2  # estimators that a further dialect tries: the best of those before
 MAX_FLOAT_NODES = 8  # that may fall back to float: with more, little of the gain is left
 Tensors = Sequence[npt.NDArray[Any]]
@@ -147,18 +147,19 @@ class Calibrated:
 
 def calibrate(
     float_graph: bytes, tensors: Tensors, measure: AnswerMeasure, threads: int, progress: ProgressFn = silent,
-    dialect: Dialect = X86_VNNI,
+    dialect: Dialect = X86_VNNI, trial_photos: int = TRIAL_PHOTOS,
 ) -> Calibrated:  # fmt: skip
-    """Collect ranges on the calibration photos, and try every estimator, and then what else may help, on them.
+    """Collect ranges on the calibration photos, and try every estimator, and then what else may help, on
+    ``trial_photos`` of them.
 
     ``tensors``: prepared batches [n, c, h, w] float32; ``measure``: of the model's task.
     """
     plain = _observe(float_graph, tensors, threads, progress)
     equalized = None
-    if _has_depthwise(float_graph):
+    if has_depthwise(float_graph):
         graph = equalize(float_graph, tensors, threads=threads)
         equalized = _observe(graph, tensors, threads, progress) if graph != float_graph else None
-    some = some_photos(tensors, TRIAL_PHOTOS)
+    some = some_photos(tensors, trial_photos)
     trials = RecipeTrials(some, measure.run(float_graph, some, threads=threads), measure, threads)
     always_float = measure.float_nodes(describe_nodes(float_graph))
     return _fit(plain, equalized, tensors, trials, dialect, tuple(ESTIMATORS), always_float, progress)
@@ -192,7 +193,8 @@ def _observe(graph: bytes, tensors: Tensors, threads: int, progress: ProgressFn)
     return CalibrationStatistics(graph, table, {name: entry.mean for name, entry in statistics.items()})
 
 
-def _has_depthwise(graph: bytes) -> bool:
+def has_depthwise(graph: bytes) -> bool:
+    """Whether the graph has a convolution with a single input channel for each output channel."""
     view = Graph.parse(graph)
     return any(
         node.op_type == "Conv" and view.is_float_constant(node.input[1]) and view.constants[node.input[1]].dims[1] == 1
@@ -296,12 +298,15 @@ def sensitivities(
     return sorted(losses.items(), key=lambda item: -item[1])
 
 
-def sensitive_nodes(calibrated: Calibrated, progress: ProgressFn = silent) -> list[tuple[str, float]]:
-    """All nodes with how much their quantization hurts, worst first, measured on more photos than ``sensitivities``."""
+def sensitive_nodes(
+    calibrated: Calibrated, progress: ProgressFn = silent, time_limit_s: float = 300.0
+) -> list[tuple[str, float]]:
+    """All nodes with how much their quantization hurts, worst first, measured on more photos than ``sensitivities``, or
+    as many fewer as ``time_limit_s`` allows."""
     return rank_nodes(
         calibrated.float_graph, calibrated.ranges, calibrated.dialect,
         some_photos(calibrated.tensors, SENSITIVITY_PHOTOS), calibrated.measure,
-        threads=calibrated.trials.threads, progress=partial(progress, "sensitivity"),
+        threads=calibrated.trials.threads, time_limit_s=time_limit_s, progress=partial(progress, "sensitivity"),
     )  # fmt: skip
 
 

@@ -85,7 +85,7 @@ def fallback_to_float(job: Job, calibrated: Sequence[Calibrated], validated: Val
     If that fails, once more with a stricter bound: each further comparison makes the verdict weaker.
     """
     first = calibrated[0]
-    ranking = sensitive_nodes(first, job.progress)
+    ranking = sensitive_nodes(first, job.progress, job.counts.ranking_s)
     truth = truths_of(job.calibration)
     fallbacks = 0
     while validated.shown.comparisons + len(calibrated) <= MAX_COMPARISONS:

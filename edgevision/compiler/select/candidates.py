@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from edgevision.compiler.job import Job
 from edgevision.compiler.select import measure
+from edgevision.compiler.select.measure import RunsHere
 from edgevision.compiler.select.run_photos import answers_of
 from edgevision.compiler.variants import Candidate, Variant, VariantMeasurement
 from edgevision.evaluate.base import Fit
@@ -43,15 +44,18 @@ class MeasuredCandidates:
 
 
 def measure_candidates(
-    job: Job, candidates: Sequence[Candidate], known: MeasuredCandidates | None = None
+    job: Job, candidates: Sequence[Candidate], known: MeasuredCandidates | None = None, opened: RunsHere | None = None
 ) -> MeasuredCandidates:
     """See what runs here, measure it, and fit the task's parameters.
 
-    ``known``: what was measured before; of it, variants of graphs that ``candidates`` replace are forgotten.
+    ``known``: what was measured before; of it, variants of graphs that ``candidates`` replace are forgotten. ``opened``:
+    variants of some of the candidates that were opened already.
     """
     o = job.options
-    found = measure.open_each(candidates, job.threads, job.progress)
-    measured = measure.measure(found, job.item(), job.settings, o.rounds, o.seed, job.progress)
+    before = {variant.candidate.key for variant in opened.variants} if opened else set()
+    found = measure.open_each([c for c in candidates if c.key not in before], job.threads, job.progress)
+    found = found if opened is None else opened.joined(found)
+    measured = measure.measure(found, job.item(), job.settings, job.counts.rounds, o.seed, job.progress)
     new = MeasuredCandidates(
         tuple(candidates), {v.id: v for v in found.variants}, found.missing, {m.id: m for m in measured}, {}, {}, {}
     )

@@ -216,7 +216,7 @@ def _int8(
         found = _variant(job, target, engine, candidate, reference, comparison)
         if found.passed or comparison == MAX_COMPARISONS:
             break
-        ranking = ranking or sensitive_nodes(own, job.progress)
+        ranking = ranking or sensitive_nodes(own, job.progress, job.counts.ranking_s)
         truth = truths_of(job.calibration)
         fallen_back = fall_back(own, ranking, candidate, job.options.max_drop, truth, job.progress)
         if fallen_back is None:

@@ -32,6 +32,14 @@ class RunsHere:
     footprints: Mapping[str, Footprint]
     missing: Mapping[str, str]
 
+    def joined(self, other: RunsHere) -> RunsHere:
+        """Both."""
+        return RunsHere(
+            (*self.variants, *other.variants),
+            {**self.footprints, **other.footprints},
+            {**self.missing, **other.missing},
+        )
+
 
 def open_each(candidates: Sequence[Candidate], threads: int, progress: ProgressFn = silent) -> RunsHere:
     """Try every variant of the candidates here. An int8 graph is tried in the engines that its dialect is written for.

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
+from footprints import opened_here
 from known_networks import COLORS, RIGHT, answers, onnx_of, options
 
 from edgevision.bundle.reader import open_bundle
@@ -171,16 +172,17 @@ def test_an_engine_that_cannot_be_built(precision, files, photos, alone, tmp_pat
     assert "tensorrt-int8 is left out: TensorRT refuses the graph" in result.report.notes
 
 
-def test_no_two_variants_have_one_name():
+def test_no_two_variants_have_one_name(monkeypatch):
     """Of whichever targets, in every engine that a dialect is for."""
     from edgevision.compiler.quantize.targets import DIALECT_ENGINES, X86_TARGET, X86_VNNI_TARGET
-    from edgevision.compiler.select.measure import variants
+    from edgevision.compiler.select import measure
     from edgevision.compiler.variants import Candidate
 
+    monkeypatch.setattr(measure, "footprint", opened_here)
     for target in (X86_TARGET, X86_VNNI_TARGET):
         first, *others = target.dialects
         candidates = [Candidate("int8", b"", "int8", first.name)]
         candidates += [Candidate(f"int8-{d.name}", b"", "int8", d.name) for d in others]
         expected = sum(len(DIALECT_ENGINES[d.name]) for d in target.dialects)
-        found, missing = variants(candidates)  # no graph loads: each is missing, by its name
-        assert len({v.id for v in found} | set(missing)) == expected
+        found = measure.open_each(candidates, 1)  # no graph loads: each is missing, by its name
+        assert len({v.id for v in found.variants} | set(found.missing)) == expected
