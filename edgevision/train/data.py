@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,8 @@ def read_training_data(
         warnings.append(f"{few} classes have a single photo to learn from; expect little of them")
     if none := int((counts == 0).sum()):
         warnings.append(f"{none} of the {len(counts)} classes have no photo to learn from; they will not be recognised")
+    if several := _under_several_classes(train):
+        warnings.append(f"{several} photos are there under several classes: the same content, as a link or a copy")
     val = None
     if options.val is not None:
         checked = read_checked(options.val, options.labels, options.on_bad_photo, progress)
@@ -81,3 +84,11 @@ def read_training_data(
                 f"{len(twins)} of the {len(val)} photos of {options.val} are training photos too: their score flatters"
             )
     return TrainingData(train, val, train.labels, tuple(warnings), bad)
+
+
+def _under_several_classes(dataset: Dataset) -> int:
+    """How many contents have several labels."""
+    labels: dict[str, set[int]] = defaultdict(set)
+    for content, label in zip(dataset.content_hashes, dataset.truth.tolist(), strict=True):
+        labels[content].add(label)
+    return sum(len(found) > 1 for found in labels.values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,20 @@ def rehearse(
         )
 
 
+def rehearse_teacher(answers: Callable[[Tensor], Tensor], size: int, shares: Sequence[float], compute: Compute) -> None:
+    """Have the teacher answer for two pictures as small as it will see. Raises InputError where it cannot."""
+    least = min(_sides(size, shares))
+    try:
+        answers(compute.put(_pictures(2, least)))
+    except _ERRORS as error:
+        if _is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"the teacher cannot answer for pictures of {least}×{least} pixels, the smallest that are trained on "
+            f"({_first_line(error)}); give a larger --size or another --teacher"
+        ) from error
+
+
 def first_not_finite(state: Mapping[str, Tensor]) -> str | None:
     """The first tensor that holds NaN or infinity, and how many: ``head.weight: 3 of 1280``; None where there is none."""
     for name, value in state.items():
@@ -75,8 +89,7 @@ def memory_errors() -> Iterator[None]:
         if not _is_out_of_memory(error):
             raise
         raise EdgeVisionError(
-            f"memory ran out while training ({_first_line(error)}). Give a smaller --batch, with --accumulate to make up for "
-            "it, or a smaller --size"
+            "memory ran out while training. Give a smaller --batch, with --accumulate to make up for it, or a smaller --size"
         ) from error
 
 
@@ -104,10 +117,16 @@ class _Trial:
         return True
 
     def _answers(self, batch: int, side_px: int) -> Tensor:
-        images = self._compute.put(torch.linspace(-1, 1, 3 * side_px**2).reshape(1, 3, side_px, side_px))
+        images = self._compute.put(_pictures(batch, side_px))
         with self._compute.precision():
-            answers: Tensor = self._network(images.repeat(batch, 1, 1, 1))
+            answers: Tensor = self._network(images)
         return answers
+
+
+def _pictures(count: int, side_px: int) -> Tensor:
+    """Two slopes in turns, [count, 3, side_px, side_px]: not all alike, or batch norms would give zeros alone."""
+    one = torch.linspace(-1, 1, 3 * side_px**2).reshape(1, 3, side_px, side_px)
+    return torch.cat([one if place % 2 else -one for place in range(count)])
 
 
 def _sides(size: int, shares: Sequence[float]) -> set[int]:

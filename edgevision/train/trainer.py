@@ -48,7 +48,7 @@ from edgevision.train.progress import (
     StepReport,
     TensorBoardProgress,
 )
-from edgevision.train.rehearsal import memory_errors, rehearse
+from edgevision.train.rehearsal import memory_errors, rehearse, rehearse_teacher
 from edgevision.train.schedule import RunClock, ema_decay, learning_rate_factor, training_size
 from edgevision.train.state import load_state, save_state
 from edgevision.train.validate import Score, Validation
@@ -163,6 +163,8 @@ class _Run:
             options.arch, self.model, options.batch, self.size, self.sizes, self.compute,
             frozen_statistics=not options.scratch,
         )  # fmt: skip
+        if self.teacher is not None:
+            rehearse_teacher(self.teacher.logits, self.size, self.sizes, self.compute)
         budget = None if options.minutes is None else 60 * options.minutes
         self.packing_s = min(_PACKING_S, 0.1 * (budget or 0))
         self.clock = RunClock(self.steps, budget, self.packing_s, spent)

@@ -100,6 +100,17 @@ def test_photos_and_classes_may_be_links(tiny, tmp_path, colour_photos):
     )
 
 
+def test_one_photo_under_several_classes_is_noted(tiny, tmp_path, colour_photos):
+    folder = tmp_path / "aliases"
+    shutil.copytree(colour_photos, folder)
+    for number in (0, 1):
+        (folder / "red" / f"blue {number}.png").symlink_to(folder / "blue" / f"{number}.png")
+    (folder / "red" / "red 0.png").symlink_to(folder / "red" / "0.png")  # the same class: no contradiction
+    warnings = read_training_data(tiny(data=folder)).warnings
+    assert any(warning.startswith("2 photos are there under several classes") for warning in warnings)
+    assert not any("several classes" in warning for warning in read_training_data(tiny()).warnings)
+
+
 COMPOSED, DECOMPOSED = "Gruy\u00e8re", "Gruye\u0300re"
 
 

@@ -10,7 +10,7 @@ from edgevision.errors import EdgeVisionError, InputError
 from edgevision.train import backbones, train, trainer
 from edgevision.train.compute import Compute
 from edgevision.train.progress import SilentProgress
-from edgevision.train.rehearsal import first_not_finite, memory_errors, rehearse
+from edgevision.train.rehearsal import first_not_finite, memory_errors, rehearse, rehearse_teacher
 
 pytestmark = pytest.mark.requires("torch")
 
@@ -156,7 +156,7 @@ def test_no_batch_is_of_one_photo(tiny, monkeypatch):
 def test_memory_that_runs_out_names_the_options(tiny, monkeypatch):
     """PyTorch's own error, of a tensor that no machine holds."""
     monkeypatch.setattr(trainer, "label_loss", lambda logits, targets, smoothing: torch.empty(1 << 50).sum())
-    with pytest.raises(EdgeVisionError, match=r"memory ran out while training .*smaller --batch.*--accumulate"):
+    with pytest.raises(EdgeVisionError, match=r"memory ran out while training\. .*smaller --batch.*--accumulate"):
         train(tiny(photos=False))
 
 
@@ -165,6 +165,28 @@ def test_other_errors_are_left_as_they_are():
         raise RuntimeError("something else")
     with pytest.raises(EdgeVisionError, match="memory ran out"), memory_errors():
         raise MemoryError
+
+
+def test_a_teacher_that_wants_larger_pictures():
+    with pytest.raises(
+        InputError, match=r"teacher cannot answer for pictures of 40×40 pixels.*larger --size or another"
+    ):
+        rehearse_teacher(Small(48), 80, (0.5,), CPU)
+    rehearse_teacher(Small(48), 96, (0.5,), CPU)
+
+
+def test_runs_rehearse_their_teacher(tiny, tmp_path, monkeypatch):
+    teacher = tiny(output=tmp_path / "teacher.pt", epochs=0.3, photos=False)
+    train(teacher)
+
+    def refuse(self, images):
+        raise RuntimeError("Kernel size can't be greater than actual input size")
+
+    monkeypatch.setattr(trainer.Teacher, "logits", refuse)
+    steps = Steps()
+    with pytest.raises(InputError, match="the teacher cannot answer"):
+        train(tiny(teacher=teacher.output), steps)
+    assert steps.done == 0
 
 
 def test_spoilt_imagenet_weights_are_refused(tiny, monkeypatch):
