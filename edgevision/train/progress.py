@@ -133,11 +133,10 @@ class RichProgress:
         self._bar.console.print(text, markup=False, highlight=False)
 
     def photos_checked(self, done: int, total: int) -> None:
-        """Move a bar of its own, which goes away with the first step."""
+        """Show a bar of its own, which goes away with the first step."""
+        facts = f"{done} of {total}"
+        self._bar.update(self._task, description="check photos", completed=done, total=total, facts=facts)
         self._bar.start()
-        self._bar.update(
-            self._task, description="check photos", completed=done, total=total, facts=f"{done} of {total}"
-        )
 
     def step(self, report: StepReport) -> None:
         """Move the bar, which appears with the first step."""

@@ -49,12 +49,22 @@ def read_list(path: Path) -> list[ListedPhoto]:
         raise DataError(f"expected 'path, label' on each line of {path}, got no lines")
     for separator in _SEPARATORS:
         rows = _rows(path, lines, separator)
-        if rows and all(_locate(path.parent, cells[0]) is not None for _, cells in rows):
+        photos = _photos(path.parent, rows)
+        if photos:
             _check_width(path, rows, separator)
-            return [
-                ListedPhoto(number, _locate(path.parent, cells[0]) or Path(), _label(cells)) for number, cells in rows
-            ]
+            return photos
     raise _no_reading(path, lines)
+
+
+def _photos(folder: Path, rows: list[tuple[int, list[str]]]) -> list[ListedPhoto]:
+    """The photos that the rows name; [] where one of them names none."""
+    photos = []
+    for number, cells in rows:
+        photo = _locate(folder, cells[0])
+        if photo is None:
+            return []
+        photos.append(ListedPhoto(number, photo, _label(cells)))
+    return photos
 
 
 def refuse_lines(path: Path, what: str, lines: list[tuple[int, str]]) -> None:
