@@ -19,7 +19,7 @@ from edgevision.train.compute import Compute
 from edgevision.train.schedule import training_size
 
 _LARGEST_TRIED_PX = 512
-_ERRORS = (RuntimeError, ValueError, IndexError)  # what layers raise for shapes that they cannot take
+_ERRORS = (RuntimeError, ValueError, IndexError, AssertionError)  # what layers raise for shapes that they cannot take
 
 
 def rehearse(

@@ -158,13 +158,14 @@ class _Run:
         self.best_state: dict[str, Tensor] | None = None
         self.best_epoch = 0
         self.loss_sum, self.loss_count = 0.0, 0
-        spent = self._restore() + time.monotonic() - began
+        spent = self._restore()
         rehearse(
             options.arch, self.model, options.batch, self.size, self.sizes, self.compute,
             frozen_statistics=not options.scratch,
         )  # fmt: skip
         if self.teacher is not None:
             rehearse_teacher(self.teacher.logits, self.size, self.sizes, self.compute)
+        spent += time.monotonic() - began
         budget = None if options.minutes is None else 60 * options.minutes
         self.packing_s = min(_PACKING_S, 0.1 * (budget or 0))
         self.clock = RunClock(self.steps, budget, self.packing_s, spent)

@@ -70,6 +70,8 @@ def test_bad_photos_can_be_left_out_and_are_counted(tiny, damaged, colour_photos
 def test_bad_photos_to_validate_with_are_found_too(tiny, damaged):
     with pytest.raises(BadPhotosError, match="3 photos of"):
         train(tiny(val=damaged))
+    data = read_training_data(tiny(data=damaged, val=damaged, on_bad_photo=OnBadPhoto.SKIP))
+    assert data.describe()["bad_photos"] == len(data.bad_photos) == 6
 
 
 def test_the_check_fills_the_cache(tiny, colour_photos, monkeypatch):

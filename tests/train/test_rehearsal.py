@@ -73,6 +73,11 @@ def test_a_batch_of_one_in_batch_norm():
     rehearse("small", Small(), 1, 32, (1.0,), CPU, frozen_statistics=True)  # constants need no batch
 
 
+def test_a_batch_of_one_is_not_blamed_for_pictures_that_are_too_small():
+    with pytest.raises(InputError, match="--size 48"):
+        rehearse("small", Small(48), 1, 32, (1.0,), CPU, frozen_statistics=False)
+
+
 def test_what_no_size_mends_is_said_as_it_is():
     class Broken(nn.Module):
         def forward(self, x):

@@ -59,7 +59,13 @@ def test_lines_keep_their_numbers(photos):
 @pytest.mark.parametrize(("on_disk", "written"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
 def test_paths_are_found_in_the_form_of_another_system(put, on_disk, written):
     photo = put(f"{on_disk}/a.jpg")
-    assert [row.path for row in read_list(put("list.txt", f"{written}\\a.jpg, tea\n"))] == [photo]
+    for separator in ("/", "\\"):
+        assert [row.path for row in read_list(put("list.txt", f"{written}{separator}a.jpg, tea\n"))] == [photo]
+
+
+def test_a_photo_may_be_called_as_a_header(put):
+    photo = put("photo")
+    assert [(row.path, row.label) for row in read_list(put("list.txt", "photo, tea\n"))] == [(photo, "tea")]
 
 
 def test_a_file_with_a_backslash_in_its_name_is_meant_literally(put):
@@ -70,6 +76,7 @@ def test_a_file_with_a_backslash_in_its_name_is_meant_literally(put):
 
 REFUSED = {
     "tabs, no such photos": ("q/a.jpg\ttea\nq/b.jpg\tsalt\n", "looks tab-separated.*2 lines .*line 1: q/a.jpg, line 2"),
+    "tabs and commas, no such photos": ("q/a.jpg\tsalt, fine\n", "looks tab-separated.*line 1: q/a.jpg$"),
     "semicolons, no such photos": ("q/a.jpg;tea\n", "looks semicolon-separated.*1 lines .*line 1: q/a.jpg"),
     "spaces, no such photos": ("q/a.jpg 0\n", "looks space-separated.*line 1: q/a.jpg"),
     "tabs, one photo missing": ("p/a.jpg\ttea\nq/b.jpg\tsalt\n", "looks tab-separated.*1 lines .*line 2: q/b.jpg"),
