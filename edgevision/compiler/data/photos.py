@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,7 @@ def _given(
 
 
 def _checked(source: Path, options: CompileOptions, progress: ProgressFn) -> Checked:
-    step = f"check {source.name or source}"
-    return read_checked(source, options.labels, options.on_bad_photo, lambda done, total: progress(step, done, total))
+    return read_checked(source, options.labels, options.on_bad_photo, partial(progress, "check photos"))
 
 
 def _apart(

@@ -335,7 +335,7 @@ def test_bad_photos_can_be_left_out_and_are_counted(damaged):
         f"2 photos of {data} cannot be read, and were left out:",
         f"1 photo of {val} cannot be read, and was left out:",
     ]
-    assert {(step, total) for step, _, total in seen} == {("check a", 41), ("check b", 21)}
+    assert {(step, total) for step, _, total in seen} == {("check photos", 41), ("check photos", 21)}
     assert gather(CompileOptions(data=data, on_bad_photo=OnBadPhoto.SKIP), EVALUATOR, None).bad_photos == 2
 
 
