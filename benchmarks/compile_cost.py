@@ -35,6 +35,7 @@ from edgevision.evaluate.data.dataset import Dataset, read_dataset
 
 GOAL_MINUTES, GOAL_FALLBACK_MINUTES, GOAL_MEMORY_GIB = 5.0, 15.0, 4.0
 NORM_PHOTOS = 64  # that batch norms are estimated on
+KEPT = ("chosen", "why", "error", "range_estimators", "notes", "verdict")  # of what the command said
 SAMPLE_S = 0.05  # between two readings of the memory
 STEPS_FILE = "COMPILE_COST_STEPS"  # environment: where the child writes the times of its steps
 
@@ -82,7 +83,7 @@ def main() -> None:
         "met": {"minutes": run.wall_s <= 60 * minutes, "peak_rss_gib": peak_gib <= GOAL_MEMORY_GIB},
         "steps": run.steps,
         "longest_silence_s": run.longest_silence_s,
-        "result": run.result,
+        "result": {k: run.result[k] for k in KEPT if k in run.result},
     }
     for name, step in run.steps.items():
         print(f"{name:24} {step['wall_s']:7.1f} s  {step['cpu_s']:7.1f} s CPU")
@@ -113,20 +114,19 @@ def _write_list(path: Path, dataset: Dataset, *, labelled: bool) -> None:
 
 
 def make_weights(arch: str, dataset: Dataset, path: Path) -> Path:
-    """A state dict of torchvision's ``arch`` with as many classes as ``dataset`` has labels; the same each time.
+    """A state dict of torchvision's ``arch``, or ``timm:NAME``, with as many classes as ``dataset`` has labels; the same each time.
 
     Random weights from seed 0; the running statistics of batch norms are those of photos; the last linear layer is the
     ridge regression of its inputs on the photos' classes. Its outputs are scaled to the spread of a trained one's.
     """
     import torch
-    import torchvision
 
     from edgevision.compiler.data.photos import CompilePhoto, prepared
     from edgevision.preprocess.spec import preset
 
     assert dataset.labels is not None
     torch.manual_seed(0)
-    network = torchvision.models.get_model(arch, weights=None, num_classes=len(dataset.labels)).eval()
+    network = _network(arch, len(dataset.labels)).eval()
     tensors = [
         torch.from_numpy(batch)
         for batch in prepared([CompilePhoto(photo, None, "") for photo in dataset.paths], preset("imagenet"))
@@ -157,6 +157,18 @@ def make_weights(arch: str, dataset: Dataset, path: Path) -> Path:
         head.bias.copy_(-weight @ mean)
     torch.save(network.state_dict(), path)
     return path
+
+
+def _network(arch: str, classes: int) -> Any:
+    """With random weights."""
+    if arch.startswith("timm:"):
+        import timm
+
+        return timm.create_model(arch.removeprefix("timm:"), pretrained=False, num_classes=classes)
+    import torchvision
+
+    more = {"init_weights": True} if arch in ("googlenet", "inception_v3") else {}  # else they warn of what may come
+    return torchvision.models.get_model(arch, weights=None, num_classes=classes, **more)
 
 
 @dataclass(frozen=True)
@@ -198,9 +210,8 @@ def timed(command: list[str], steps_file: Path) -> Run:
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     recorded: dict[str, Any] = json.loads(steps_file.read_text())
     whole = json.loads(said) if said.strip() else {}
-    result = {k: whole[k] for k in ("chosen", "why", "error", "range_estimators", "notes", "verdict") if k in whole}
     return Run(
-        child.returncode, wall_s, cpu_s, peak(), recorded["steps"], recorded["longest_silence_s"], result
+        child.returncode, wall_s, cpu_s, peak(), recorded["steps"], recorded["longest_silence_s"], whole
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ without a traceback and leaves with ``exit_status``: 1 failed, 2 bad usage or in
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -35,6 +36,17 @@ class ModelFileError(InputError):
 
 class DataError(InputError):
     """Photos or labels that do not make up a usable data set."""
+
+
+class BadPhotosError(DataError):
+    """Photos that cannot be read. ``photos``: the path of each, and why."""
+
+    def __init__(self, message: str, photos: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.photos = tuple(photos)
+
+    def __reduce__(self) -> tuple[type[BadPhotosError], tuple[str, tuple[tuple[str, str], ...]]]:
+        return type(self), (str(self), self.photos)
 
 
 class MissingExtraError(EdgeVisionError, ImportError):

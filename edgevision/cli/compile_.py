@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.cli import output
-from edgevision.cli.extras import OptionAdder, make_folder, need_compile, write_report
+from edgevision.cli.extras import (
+    BAD_PHOTO_CHOICES,
+    BAD_PHOTO_HELP,
+    LABELS_HELP,
+    OptionAdder,
+    make_folder,
+    need_compile,
+    write_report,
+)
 from edgevision.cli.progress import step_progress
 from edgevision.errors import BudgetError, InputError
 
@@ -39,7 +47,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p.add_argument("--report", type=Path, metavar="DIR", help="also write report.json and report.html there")
     option("--data", "data", "calibration photos: folder or list file", type=Path, metavar="SRC")
     option("--val", "val", "validation photos (default: half of --data)", type=Path, metavar="SRC")
-    option("--labels", "labels", "class names: one a line, or CSV with name and id", type=Path, metavar="FILE")
+    option("--labels", "labels", LABELS_HELP, type=Path, metavar="FILE")
+    option("--on-bad-photo", "on_bad_photo", BAD_PHOTO_HELP, choices=BAD_PHOTO_CHOICES)
     option("--preprocess", "preprocess", "how a frame becomes the input tensor", metavar="FILE|imagenet|lite")
     option("--task", "task", "what the model does, where its file does not say it (default: classify)", metavar="KIND")
     option(
@@ -127,6 +136,7 @@ def _options(arguments: argparse.Namespace, precision: Precision) -> CompileOpti
     """What was asked for: every option is called as its field."""
     from edgevision.compiler.effort import Effort
     from edgevision.compiler.options import CompileOptions, Objective
+    from edgevision.evaluate.data.photo_check import OnBadPhoto
 
     names = {field.name for field in dataclasses.fields(CompileOptions)}
     given = {name: value for name, value in vars(arguments).items() if name in names}
@@ -136,6 +146,7 @@ def _options(arguments: argparse.Namespace, precision: Precision) -> CompileOpti
             "precision": precision,
             "objective": Objective(arguments.objective),
             "effort": Effort(arguments.effort),
+            "on_bad_photo": OnBadPhoto(arguments.on_bad_photo),
             "targets": tuple(arguments.targets.split(",")),
         }
     )

@@ -6,12 +6,13 @@ import argparse
 import hashlib
 import zipfile
 from dataclasses import asdict
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.cli import output
-from edgevision.cli.extras import check_threads, need_compile
+from edgevision.cli.extras import BAD_PHOTO_CHOICES, BAD_PHOTO_HELP, LABELS_HELP, check_threads, need_compile
 from edgevision.cli.progress import step_progress
 from edgevision.errors import InputError, MissingExtraError
 
@@ -36,7 +37,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p.add_argument(
         "--against", type=Path, metavar="MODEL", help="a second model beside it, e.g. the float one: drop, interval"
     )
-    p.add_argument("--labels", type=Path, metavar="FILE", help="class names: one a line, or CSV with name and id")
+    p.add_argument("--labels", type=Path, metavar="FILE", help=LABELS_HELP)
+    p.add_argument(
+        "--on-bad-photo",
+        choices=BAD_PHOTO_CHOICES,
+        default="fail",
+        help=BAD_PHOTO_HELP.replace("{default}", "fail"),
+    )
     p.add_argument("--html", type=Path, metavar="FILE", help="write one page with the pictures")
     p.add_argument("--engine", help="onnxruntime or openvino, for a bundle (default: the quickest)")
     p.add_argument("--threads", type=int)
@@ -53,16 +60,20 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgevision.evaluate.data.dataset import read_dataset
+    from edgevision.evaluate.data.photo_check import OnBadPhoto, read_checked
     from edgevision.evaluate.evaluation import compare, evaluate
 
     check_threads(arguments.threads)
     if arguments.html is not None:
         _check_html(arguments)
-    dataset = read_dataset(arguments.data, arguments.labels)
-    ood = read_dataset(arguments.ood_data) if arguments.ood_data else None
+    on_bad = OnBadPhoto(arguments.on_bad_photo)
     evaluations: list[TaskEvaluation] = []
     with step_progress(not arguments.json) as progress:
+        step = partial(progress, "check photos")
+        given = [read_checked(arguments.data, arguments.labels, on_bad, step)]
+        if arguments.ood_data:
+            given.append(read_checked(arguments.ood_data, None, on_bad, step))
+        dataset, ood = given[0].dataset, given[1].dataset if len(given) > 1 else None
         bundles = [path for path in (arguments.model, arguments.against) if path and _is_bundle(path)]
         for path in filter(None, (arguments.model, arguments.against)):
             with _open(path, arguments, bundles, progress) as model:
@@ -74,9 +85,13 @@ def run(arguments: argparse.Namespace) -> int:
         atomic_write(arguments.html, evaluations[0].evaluator.page(evaluations, paired).encode())
     if arguments.json:
         data: dict[str, Any] = {"models": [e.to_dict() for e in evaluations]}
+        data["notes"] = [note for one in given for note in one.notes]
+        data["bad_photos"] = [photo.to_dict() for one in given for photo in one.bad]
         output.show_json({**data, "paired": None if paired is None else asdict(paired)})
         return 0
     _print(evaluations)
+    for note in (note for one in given for note in one.notes):
+        output.say(f"Note: {note}")
     if paired is not None:
         output.say(paired.sentence(evaluations[0].name, evaluations[1].name))
     if arguments.html is not None:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from edgevision.bundle.reader import Bundle
 
+LABELS_HELP = "class names: one a line, CSV with name and id, or JSON"
+BAD_PHOTO_CHOICES = ("fail", "skip")  # of photo_check.OnBadPhoto
+BAD_PHOTO_HELP = "photos that cannot be read: name them all and stop, or go on without them (default {default})"
+
 
 class OptionAdder:
     """Adds to a parser the options of a dataclass: an option's default is its field's, typed once.

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from edgevision.cli import output
-from edgevision.errors import CacheWarning, DeviceWarning, EdgeVisionError, UnprovenWarning
+from edgevision.errors import BadPhotosError, CacheWarning, DeviceWarning, EdgeVisionError, UnprovenWarning
 
 COMMANDS = ("train", "compile", "eval", "predict", "inspect", "verify", "tune", "doctor", "demo")
 _MODULES = {"eval": "evaluate", "compile": "compile_"}
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if arguments.debug:
                 traceback.print_exc()
             message, status = _explain(error)
-            output.show_error(message, status, json=arguments.json)
+            output.show_error(message, status, json=arguments.json, details=_details(error))
             return status
 
 
@@ -84,6 +84,13 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return f"cannot use {error.filename}: {error.strerror}; check the path and its permissions", 1
     what = f"unexpected {type(error).__name__}: {output.brief(error)}"
     return f"{what}. Please report it with the output of the same command and --debug", 1
+
+
+def _details(error: BaseException) -> dict[str, list[dict[str, str]]]:
+    """What ``--json`` shows of an error besides its message, which names the first few."""
+    if isinstance(error, BadPhotosError):
+        return {"bad_photos": [{"photo": photo, "reason": reason} for photo, reason in error.photos]}
+    return {}
 
 
 def _drop_stdout() -> None:

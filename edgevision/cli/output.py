@@ -54,10 +54,10 @@ def brief(error: BaseException, limit: int = 300) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def show_error(message: str, status: int, *, json: bool) -> None:
-    """An error for people on stderr; with ``--json`` also as an object on stdout."""
+def show_error(message: str, status: int, *, json: bool, details: Mapping[str, Any] | None = None) -> None:
+    """An error for people on stderr; with ``--json`` also as an object on stdout, with all ``details``."""
     if json:
-        show_json({"error": message, "status": status})
+        show_json({"error": message, "status": status, **(details or {})})
     print(f"edgevision: {plain(message, keep=chr(10))}", file=sys.stderr)
 
 

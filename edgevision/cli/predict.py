@@ -84,7 +84,8 @@ def _expand(given: Path) -> list[Path]:
         return [given]
     from edgevision.evaluate.data.dataset import read_dataset
 
-    return [photo.path for photo in read_dataset(given).photos]
+    found = read_dataset(given, keep_broken_links=True)
+    return [*found.paths, *found.broken_links]  # what cannot be read is said photo by photo
 
 
 def _draw(folder: Path, answers: list[tuple[Path, Any]]) -> None:

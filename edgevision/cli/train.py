@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.cli import output
-from edgevision.cli.extras import OptionAdder
+from edgevision.cli.extras import BAD_PHOTO_CHOICES, BAD_PHOTO_HELP, LABELS_HELP, OptionAdder
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -23,7 +23,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     option = OptionAdder(p, TrainOptions)
     option("--data", "data", "folder of class folders, or a list file", type=Path, metavar="SRC")
     option("--val", "val", "photos to choose the best epoch with; never trained on", type=Path, metavar="SRC")
-    option("--labels", "labels", "class names: one a line, or CSV with name and id", type=Path, metavar="FILE")
+    option("--labels", "labels", LABELS_HELP, type=Path, metavar="FILE")
+    option("--on-bad-photo", "on_bad_photo", BAD_PHOTO_HELP, choices=BAD_PHOTO_CHOICES)
     p.add_argument("-o", dest="output", type=Path, required=True, metavar="FILE", help="the checkpoint")
     option("--arch", "arch", "lite0, lite1, lite2, or torchvision:NAME (default {default})")
     option("--size", "size", "side of the input in pixels (default: what the network was made for)", type=int)
@@ -67,11 +68,18 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevision.cli.extras import need_train
 
     need_train()
+    from edgevision.evaluate.data.photo_check import OnBadPhoto
     from edgevision.train import RichProgress, TrainOptions, train
 
     names = {field.name for field in fields(TrainOptions)}
     given = {name: value for name, value in vars(arguments).items() if name in names}
-    options = TrainOptions(**{**given, "patience": arguments.patience or None})
+    options = TrainOptions(
+        **{
+            **given,
+            "patience": arguments.patience or None,
+            "on_bad_photo": OnBadPhoto(arguments.on_bad_photo),
+        }
+    )
     progress = None if arguments.json else RichProgress(output.console(error=True))
     result = train(options, progress)
     score, last = result.score, result.epochs[-1]
@@ -81,6 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "checkpoint": str(result.path), "epochs": [e.to_dict() for e in result.epochs], "steps": result.steps,
                 "seconds": result.seconds, "stopped_early": result.stopped_early,
                 "val": None if score is None else asdict(score), "photos_bytes": _pack_bytes(result.checkpoint),
+                "bad_photos": [photo.to_dict() for photo in result.bad_photos],
             }
         )  # fmt: skip
         return 0

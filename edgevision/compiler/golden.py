@@ -15,7 +15,7 @@ from edgevision.compiler.variants import Variant
 from edgevision.decode import read_image
 from edgevision.errors import DataError, InputError
 from edgevision.evaluate.base import GoldenWorth
-from edgevision.evaluate.data.dataset import PHOTO_SUFFIXES
+from edgevision.evaluate.data.folders import PHOTO_SUFFIXES
 from edgevision.frames import ImageArray
 from edgevision.preprocess import Preprocessor, PreprocessSpec
 from edgevision.tensors import Outputs

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgevision.compiler.effort import Effort
 from edgevision.errors import InputError
+from edgevision.evaluate.data.photo_check import OnBadPhoto
 
 
 class Precision(Enum):
@@ -36,7 +37,8 @@ class CompileOptions:
     task's words, where the file does not say it.
 
     ``data``: calibration photos; ``val``: validation photos; without ``val``, half of ``data`` by content is kept for
-    validation; without either, the photos that the checkpoint carries. ``true_accept_rate``: share of right answers that stay above
+    validation; without either, the photos that the checkpoint carries. ``on_bad_photo``: what to do
+    with photos that cannot be read. ``true_accept_rate``: share of right answers that stay above
     the unknown-threshold. ``golden``: folder of pictures to store as golden frames.
 
     ``targets``: kinds of devices that the bundle is for, besides this machine; see ``compiler.quantize.targets``.
@@ -54,6 +56,7 @@ class CompileOptions:
     data: Path | None = None
     val: Path | None = None
     labels: Path | None = None
+    on_bad_photo: OnBadPhoto = OnBadPhoto.FAIL
     preprocess: str | None = None
     task: str | None = None
     output: str | None = None

@@ -155,7 +155,7 @@ def _load(source: Path, options: CompileOptions, progress: ProgressFn) -> Job:
         SourceOptions(options.arch, options.preprocess, options.labels, options.output, options.trust, options.task),
     )
     measure = AnswerMeasure.of(model.task, model.spec)
-    splits = photos.gather(options, measure.evaluator, model.photos, model.trained_on)
+    splits = photos.gather(options, measure.evaluator, model.photos, model.trained_on, progress)
     return make_job(options, model, measure, splits, progress)
 
 

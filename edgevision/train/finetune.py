@@ -130,7 +130,7 @@ def fine_tune(
             lr=options.lr,
         )
         size = spec.height
-        cache = PhotoCache(photos, round(KEPT_SCALE * size), default_cache_bytes())
+        cache = PhotoCache(round(KEPT_SCALE * size), default_cache_bytes())
         maker = BatchMaker(
             photos, cache, spec, options.batch, options.seed, options.augmentation, options.mixup, options.cutmix
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -62,21 +63,25 @@ class LabelledPhotos(Protocol):
 
 
 class PhotoCache:
-    """Decoded photos, H×W×3 uint8 BGR, at most ``max_side`` pixels long; kept in memory while they fit."""
+    """Decoded photos, H×W×3 uint8 BGR, at most ``max_side`` pixels long; kept in memory while they fit.
 
-    def __init__(self, dataset: LabelledPhotos, max_side: int, max_bytes: int) -> None:
-        self._paths = dataset.paths
+    Several threads may read at a time.
+    """
+
+    def __init__(self, max_side: int, max_bytes: int) -> None:
         self._max_side, self._free_bytes = max_side, max_bytes
-        self._kept: dict[int, ImageArray] = {}
+        self._kept: dict[Path | bytes, ImageArray] = {}
+        self._lock = threading.Lock()
 
-    def read(self, index: int) -> ImageArray:
-        """Photo ``index``. Raises ImageError, which names the file."""
-        if (kept := self._kept.get(index)) is not None:
+    def read(self, source: Path | bytes) -> ImageArray:
+        """The photo: a file, or an encoded photo itself. Raises ImageError, which names the file."""
+        if (kept := self._kept.get(source)) is not None:
             return kept
-        image = resize_to_fit(read_image(self._paths[index]), self._max_side)
-        if image.nbytes <= self._free_bytes:
-            self._free_bytes -= image.nbytes
-            self._kept[index] = image
+        image = resize_to_fit(read_image(source), self._max_side)
+        with self._lock:
+            if image.nbytes <= self._free_bytes and source not in self._kept:
+                self._free_bytes -= image.nbytes
+                self._kept[source] = image
         return image
 
 
@@ -100,7 +105,7 @@ class BatchMaker:
         self, dataset: LabelledPhotos, cache: PhotoCache, spec: PreprocessSpec, batch: int, seed: int,
         augmentation: Augmentation, mixup: float = 0.0, cutmix: float = 0.0,
     ) -> None:  # fmt: skip
-        self._truth = dataset.truth
+        self._paths, self._truth = dataset.paths, dataset.truth
         self._classes = len(dataset.labels or ())
         self._cache, self._spec, self._batch, self._seed = cache, spec, batch, seed
         self._augmentation, self._mixup, self._cutmix = augmentation, mixup, cutmix
@@ -122,7 +127,9 @@ class BatchMaker:
         for row, (position, index) in enumerate(zip(self.positions(number), indices, strict=True)):
             random = generator(self._seed, _AUGMENT, position)
             antialias = self._spec.filter is Filter.TRIANGLE
-            pictures[row] = augment(self._cache.read(index), size, self._augmentation, random, antialias=antialias)
+            pictures[row] = augment(
+                self._cache.read(self._paths[index]), size, self._augmentation, random, antialias=antialias
+            )
         images = normalise(pictures, self._spec)
         targets = torch.nn.functional.one_hot(torch.from_numpy(self._truth[indices]), self._classes).float()
         return Batch(*mix(images, targets, generator(self._seed, _MIX, number), self._mixup, self._cutmix))

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from edgevision.errors import InputError
+from edgevision.evaluate.data.names import composed
 from edgevision.preprocess.spec import PreprocessSpec
 from edgevision.tasks.results import Label
 from edgevision.train.backbones import has_fixed_size, training_mode
@@ -37,8 +38,8 @@ class Teacher:
         layouts = [output.layout for output in checkpoint.task.outputs]
         if layouts != ["logits"]:
             raise InputError(f"a teacher gives logits, but {path} gives {', '.join(layouts)}")
-        places = {label: place for place, label in enumerate(checkpoint.labels)}
-        if missing := [label.name for label in labels if label not in places]:
+        places = {(label.id, composed(label.name)): place for place, label in enumerate(checkpoint.labels)}
+        if missing := [label.name for label in labels if (label.id, composed(label.name)) not in places]:
             raise InputError(
                 f"the teacher {path} does not know {len(missing)} of the {len(labels)} classes, {missing[0]!r} first; "
                 f"train it on the same classes (ids and names)"
@@ -48,7 +49,7 @@ class Teacher:
         training_mode(model, frozen_statistics=True)  # folds batch norms, which is quicker
         model.eval()
         self._model = model.to(device).to(memory_format=torch.channels_last)
-        self._places = torch.tensor([places[label] for label in labels], device=device)
+        self._places = torch.tensor([places[label.id, composed(label.name)] for label in labels], device=device)
         self._arch, self._spec, self._student = checkpoint.arch, checkpoint.preprocess, student
 
     @torch.no_grad()

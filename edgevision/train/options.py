@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from edgevision.errors import InputError
+from edgevision.evaluate.data.photo_check import OnBadPhoto
 from edgevision.train.augment import Augmentation
 
 MAX_SIZE_PX = 2048
@@ -20,7 +22,8 @@ class TrainOptions:
     """A training run. Everything has a default but the photos and the file to write.
 
     Data: ``data`` and ``val`` as ``read_dataset`` takes them, ``labels`` a names file. ``val`` photos are never
-    trained on; with ``patience`` they choose the epoch that is kept.
+    trained on; with ``patience`` they choose the epoch that is kept. All photos are read once before the first step;
+    ``on_bad_photo`` says what becomes of those that cannot be.
 
     Network: ``arch``, ``arch_options`` (see ``backbones.build``), ``size`` in pixels (default: what the network was
     made for), ``scratch`` = random weights in place of ImageNet's.
@@ -52,6 +55,7 @@ class TrainOptions:
     output: Path
     val: Path | None = None
     labels: Path | None = None
+    on_bad_photo: OnBadPhoto = OnBadPhoto.FAIL
     arch: str = "lite0"
     arch_options: Mapping[str, Any] = field(default_factory=dict)
     size: int | None = None
@@ -113,6 +117,8 @@ class TrainOptions:
             value = getattr(self, item.name)
             if isinstance(value, Path):
                 value = str(value)
+            elif isinstance(value, Enum):
+                value = value.value
             elif isinstance(value, Augmentation):
                 value = {f.name: getattr(value, f.name) for f in fields(value)}
             elif isinstance(value, tuple):
@@ -154,4 +160,4 @@ _RANGES: dict[str, tuple[float, float]] = {
 _MAY_BE_NONE = {"size", "minutes", "patience", "cache_mb", "threads"}
 _WHOLE = {"size", "patience", "batch", "accumulate", "seed", "cache_mb", "threads"}
 _WITHOUT_EFFECT = {"output", "resume", "save_every_s", "photos", "tensorboard", "cache_mb", "minutes", "val", "data",
-                   "labels", "teacher", "patience", "threads"}  # fmt: skip
+                   "labels", "teacher", "patience", "threads", "on_bad_photo"}  # fmt: skip

@@ -51,6 +51,9 @@ class Progress(Protocol):
     def message(self, text: str) -> None:
         """A sentence for the user."""
 
+    def photos_checked(self, done: int, total: int) -> None:
+        """Before the first step: so many photos of a data set are read."""
+
     def step(self, report: StepReport) -> None:
         """A step is done."""
 
@@ -65,6 +68,9 @@ class SilentProgress:
     """Says nothing."""
 
     def message(self, text: str) -> None:
+        """Nothing."""
+
+    def photos_checked(self, done: int, total: int) -> None:
         """Nothing."""
 
     def step(self, report: StepReport) -> None:
@@ -87,6 +93,11 @@ class ProgressGroup:
         """To each."""
         for listener in self._listeners:
             listener.message(text)
+
+    def photos_checked(self, done: int, total: int) -> None:
+        """To each."""
+        for listener in self._listeners:
+            listener.photos_checked(done, total)
 
     def step(self, report: StepReport) -> None:
         """To each."""
@@ -112,7 +123,7 @@ class RichProgress:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
         self._bar = Progress(
-            TextColumn("[bold]train"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[facts]}"),
+            TextColumn("[bold]{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[facts]}"),
             console=console, disable=not (console or get_console()).is_terminal,
         )  # fmt: skip
         self._task = self._bar.add_task("train", total=1.0, facts="")
@@ -121,12 +132,18 @@ class RichProgress:
         """A line above the bar."""
         self._bar.console.print(text, markup=False, highlight=False)
 
+    def photos_checked(self, done: int, total: int) -> None:
+        """Show a bar of its own, which goes away with the first step."""
+        facts = f"{done} of {total}"
+        self._bar.update(self._task, description="check photos", completed=done, total=total, facts=facts)
+        self._bar.start()
+
     def step(self, report: StepReport) -> None:
         """Move the bar, which appears with the first step."""
         self._bar.start()
         left = f"{int(report.left_s) // 60}:{int(report.left_s) % 60:02d} left"
         facts = f"loss {report.loss:.3f}  {report.size} px  {report.photos_per_s:.0f} photos/s  {left}"
-        self._bar.update(self._task, completed=report.progress, facts=facts)
+        self._bar.update(self._task, description="train", completed=report.progress, total=1.0, facts=facts)
 
     def epoch(self, report: EpochReport) -> None:
         """A line with the epoch's scores."""
@@ -150,6 +167,9 @@ class TensorBoardProgress:
         self._writer: Any = SummaryWriter(str(folder))
 
     def message(self, text: str) -> None:
+        """Not kept."""
+
+    def photos_checked(self, done: int, total: int) -> None:
         """Not kept."""
 
     def step(self, report: StepReport) -> None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from edgevision.errors import EdgeVisionError, InputError
+from edgevision.evaluate.data.photo_check import BadPhoto
 from edgevision.files import ensure_writable, is_same_file
 from edgevision.machine import package_versions, usable_cores
 from edgevision.tasks.classify import classify_spec
@@ -47,6 +48,7 @@ from edgevision.train.progress import (
     StepReport,
     TensorBoardProgress,
 )
+from edgevision.train.rehearsal import memory_errors, rehearse, rehearse_teacher
 from edgevision.train.schedule import RunClock, ema_decay, learning_rate_factor, training_size
 from edgevision.train.state import load_state, save_state
 from edgevision.train.validate import Score, Validation
@@ -56,7 +58,10 @@ _PACKING_S = 15.0  # of a time budget is kept for the photo pack and writing, bu
 
 @dataclass(frozen=True)
 class TrainResult:
-    """``score``: of the kept weights on the ``val`` photos, in float32; None without them. ``epochs``: the history."""
+    """``score``: of the kept weights on the ``val`` photos, in float32; None without them. ``epochs``: the history.
+
+    ``bad_photos``: those that cannot be read and were left out.
+    """
 
     path: Path
     checkpoint: Checkpoint
@@ -65,20 +70,22 @@ class TrainResult:
     steps: int
     seconds: float
     stopped_early: bool
+    bad_photos: tuple[BadPhoto, ...] = ()
 
 
 def train(options: TrainOptions, progress: Progress | None = None) -> TrainResult:
     """Train and write ``options.output``.
 
-    Raises DataError for photos that make no data set, InputError for options that do not fit together,
-    MissingExtraError or EdgeVisionError where ImageNet weights cannot be had, EdgeVisionError when the loss diverges.
+    Raises DataError for photos that make no data set, BadPhotosError for those that cannot be read, InputError for options
+    that do not fit together or the network, MissingExtraError or EdgeVisionError where ImageNet weights cannot be had,
+    EdgeVisionError when the loss diverges or memory runs out.
     """
     listeners: list[Progress] = [progress or SilentProgress()]
     if options.tensorboard is not None:
         listeners.append(TensorBoardProgress(options.tensorboard))
     group = ProgressGroup(listeners)
     try:
-        with training_process(options.threads or usable_cores(), options.seed):
+        with memory_errors(), training_process(options.threads or usable_cores(), options.seed):
             return _Run(options, group).run()
     finally:
         group.close()
@@ -112,11 +119,13 @@ class _Run:
                     f"{path} is read to train and would be replaced by the checkpoint; name another with -o"
                 )
         ensure_writable(options.output)
-        self.data: TrainingData = read_training_data(options)
-        for warning in self.data.warnings:
-            progress.message(f"note: {warning}")
         self.spec = backbones.default_preprocess(options.arch, options.size)
         self.size = self.spec.height
+        cache_mb = options.cache_mb
+        cache = PhotoCache(round(KEPT_SCALE * self.size), default_cache_bytes() if cache_mb is None else cache_mb << 20)
+        self.data: TrainingData = read_training_data(options, progress.photos_checked, cache.read)
+        for warning in self.data.warnings:
+            progress.message(f"note: {warning}")
         self.sizes = (1.0,) if backbones.has_fixed_size(options.arch) else options.sizes
         self.compute: Compute = choose_compute(options.device)
         self.model = self._new_model()
@@ -128,12 +137,6 @@ class _Run:
         self.optimizer = torch.optim.AdamW(parameter_groups(self.model, options))
         self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.validation = Validation(self.data.val, self.spec) if self.data.val is not None else None
-        cache_mb = options.cache_mb
-        cache = PhotoCache(
-            self.data.train,
-            round(KEPT_SCALE * self.size),
-            default_cache_bytes() if cache_mb is None else cache_mb << 20,
-        )
         self.maker = BatchMaker(
             self.data.train,
             cache,
@@ -155,7 +158,14 @@ class _Run:
         self.best_state: dict[str, Tensor] | None = None
         self.best_epoch = 0
         self.loss_sum, self.loss_count = 0.0, 0
-        spent = self._restore() + time.monotonic() - began
+        spent = self._restore()
+        rehearse(
+            options.arch, self.model, options.batch, self.size, self.sizes, self.compute,
+            frozen_statistics=not options.scratch,
+        )  # fmt: skip
+        if self.teacher is not None:
+            rehearse_teacher(self.teacher.logits, self.size, self.sizes, self.compute)
+        spent += time.monotonic() - began
         budget = None if options.minutes is None else 60 * options.minutes
         self.packing_s = min(_PACKING_S, 0.1 * (budget or 0))
         self.clock = RunClock(self.steps, budget, self.packing_s, spent)
@@ -184,7 +194,14 @@ class _Run:
         save_checkpoint(self.options.output, checkpoint)
         self.options.state_path.unlink(missing_ok=True)
         return TrainResult(
-            self.options.output, checkpoint, score, tuple(self.history), self.step, self.clock.elapsed_s, stopped
+            self.options.output,
+            checkpoint,
+            score,
+            tuple(self.history),
+            self.step,
+            self.clock.elapsed_s,
+            stopped,
+            self.data.bad_photos,
         )
 
     # ---- the loop ----

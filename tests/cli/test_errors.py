@@ -199,7 +199,6 @@ CASES: dict[str, tuple[Callable[[Path, tuple, Path], list], int, str]] = {
     "data: list of nothing": (lambda d, m, p: ["compile", *m, "--data", spoil(d / "l.txt", "a.png, red\n")], 2, "line 1: "),
     "data: too few": (lambda d, m, p: ["compile", *m, "--data", spoil(
         d / "l.txt", "".join(f"{p}/red/{i}.png,red\n" for i in range(5)))], 2, "at least 16 photos"),
-    "data: broken photo": (lambda d, m, p: ["compile", *m, "--data", broken(d, p)], 2, "13.png"),
     "golden: missing": (lambda d, m, p: ["compile", *m, "--data", p, "--golden", d / "nope"], 2, "nope"),
     "golden: empty": (lambda d, m, p: ["compile", *m, "--data", p, "--golden", d], 2, "holds no pictures"),
     "int8 and float": (lambda d, m, p: ["compile", *m, "--int8", "--precision", "float"], 2, "contradict"),
@@ -232,15 +231,6 @@ CASES: dict[str, tuple[Callable[[Path, tuple, Path], list], int, str]] = {
     "train: teacher": (lambda d, m, p: ["train", "--data", p, "-o", d / "x.pt", "--teacher", d / "t.pt"], 2, "t.pt"),
     "train: epochs": (lambda d, m, p: ["train", "--data", p, "-o", d / "x.pt", "--epochs", 0], 2, "epochs"),
 }  # fmt: skip
-
-
-def broken(folder: Path, photos: Path) -> Path:
-    """The photos, one of them cut short."""
-    for path in photos.rglob("*.png"):
-        copy = folder / "copy" / path.parent.name / path.name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(path.read_bytes()[: 60 if path.name == "13.png" else None])
-    return folder / "copy"
 
 
 def one_class(folder: Path, photos: Path) -> Path:

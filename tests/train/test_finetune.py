@@ -36,10 +36,10 @@ def network(seed):
 
 
 def pictures(photos):
-    cache = PhotoCache(photos, 32, 1 << 20)
+    cache = PhotoCache(32, 1 << 20)
     import cv2
 
-    return normalise(np.stack([cv2.resize(cache.read(i), (32, 32)) for i in range(len(photos))]), SPEC)
+    return normalise(np.stack([cv2.resize(cache.read(path), (32, 32)) for path in photos.paths]), SPEC)
 
 
 def same(a, b):

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.requires("torch")
 
 def maker(folder, batch=5, seed=0, cache_bytes=1 << 30, augmentation=None, **mixing):
     dataset = read_dataset(folder)
-    cache = PhotoCache(dataset, 64, cache_bytes)
+    cache = PhotoCache(64, cache_bytes)
     return BatchMaker(dataset, cache, preset("lite", 32, 32), batch, seed, augmentation or Augmentation(), **mixing)
 
 
@@ -95,10 +95,10 @@ def test_not_mixing_leaves_the_batch_alone():
 
 def test_cache_keeps_what_fits_and_reads_the_rest_anew(colour_photos):
     dataset = read_dataset(colour_photos)
-    cache = PhotoCache(dataset, 24, 3 * 20 * 24 * 3)  # 40×48 pixels shrink to 20×24; room for three
-    for index in range(5):
-        assert cache.read(index).shape == (20, 24, 3)
-    assert [cache.read(index) is cache.read(index) for index in range(5)] == [True, True, True, False, False]
+    cache = PhotoCache(24, 3 * 20 * 24 * 3)  # 40×48 pixels shrink to 20×24; room for three
+    for path in dataset.paths[:5]:
+        assert cache.read(path).shape == (20, 24, 3)
+    assert [cache.read(path) is cache.read(path) for path in dataset.paths[:5]] == [True, True, True, False, False]
 
 
 def test_a_photo_that_cannot_be_read_is_named(tmp_path, colour_photos):

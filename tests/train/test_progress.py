@@ -25,11 +25,14 @@ def test_rich_shows_what_matters():
     text = io.StringIO()
     progress = RichProgress(Console(file=text, width=160, force_terminal=True))
     progress.message("note: [not markup]")
+    progress.photos_checked(3, 12)
     progress.step(STEP)
     progress.epoch(EPOCH)
     progress.close()
     for part in (
         "note: [not markup]",
+        "check photos",
+        "3 of 12",
         "loss 1.234",
         "192 px",
         "68 photos/s",
@@ -47,6 +50,9 @@ def test_a_group_passes_everything_on():
         def message(self, text):
             calls.append(text)
 
+        def photos_checked(self, done, total):
+            calls.append((done, total))
+
         def step(self, report):
             calls.append(report)
 
@@ -58,10 +64,11 @@ def test_a_group_passes_everything_on():
 
     group = ProgressGroup([Listener(), Listener()])
     group.message("hello")
+    group.photos_checked(1, 2)
     group.step(STEP)
     group.epoch(EPOCH)
     group.close()
-    assert calls == ["hello", "hello", STEP, STEP, EPOCH, EPOCH, "closed", "closed"]
+    assert calls == ["hello", "hello", (1, 2), (1, 2), STEP, STEP, EPOCH, EPOCH, "closed", "closed"]
 
 
 def test_tensorboard_gets_the_scalars(monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.compiler.options import CompileOptions, Precision
+from edgevision.compiler.progress import ProgressFn, silent
 from edgevision.decode import encode_png, read_image
 from edgevision.errors import DataError
 from edgevision.evaluate.base import TaskEvaluator, Truth
-from edgevision.evaluate.data.dataset import Dataset, read_dataset, split_by_content
+from edgevision.evaluate.data.dataset import Dataset, split_by_content
+from edgevision.evaluate.data.photo_check import Checked, read_checked
 from edgevision.frames import ImageArray
 from edgevision.preprocess import Preprocessor, PreprocessSpec
 from edgevision.train.checkpoint import PackedPhoto, PhotoPack
@@ -46,12 +49,16 @@ class CompilePhoto:
 
 @dataclass(frozen=True)
 class DataSplits:
-    """Calibration and validation photos, each content once in all. ``origin`` says in words where they come from."""
+    """Calibration and validation photos, each content once in all. ``origin`` says in words where they come from.
+
+    ``bad_photos``: how many were left out because they cannot be read.
+    """
 
     calibration: tuple[CompilePhoto, ...]
     validation: tuple[CompilePhoto, ...]
     origin: str
     notes: tuple[str, ...] = ()
+    bad_photos: int = 0
 
     def describe(self) -> dict[str, Any]:
         """For the manifest: counts and hashes."""
@@ -59,21 +66,22 @@ class DataSplits:
             "origin": self.origin,
             "calibration": _describe(self.calibration),
             "validation": _describe(self.validation),
+            "bad_photos": self.bad_photos,
         }
 
 
 def gather(
     options: CompileOptions, evaluator: TaskEvaluator, pack: PhotoPack | None,
-    trained_on: frozenset[str] | None = None,
+    trained_on: frozenset[str] | None = None, progress: ProgressFn = silent,
 ) -> DataSplits:  # fmt: skip
-    """Choose the photos as ``CompileOptions`` says.
+    """Choose the photos as ``CompileOptions`` says. Every photo given is read once: ``BadPhotosError`` names all bad ones.
 
     ``trained_on``: the first hexadecimal digits (all alike many) of the SHA-256 of every photo that the model was
     trained on; None = not known. Raises DataError when there are too few photos, when labels do not match, or, without
     ``skip_validation``, when there is nothing to validate with.
     """
-    given = _given(options, evaluator, pack)
-    notes: list[str] = []
+    given = _given(options, evaluator, pack, progress)
+    notes = list(given.notes)
     calibration = _each_once(_marked(given.calibration, trained_on), "calibration", notes)
     validation = _each_once(_marked(given.validation, trained_on), "validation", notes)
     validation = _apart(validation, calibration, notes)
@@ -95,16 +103,20 @@ def gather(
             "there are no photos to validate the result with. Give --val FOLDER_OR_LIST (labelled photos), or "
             "--skip-validation to write a bundle that says it was not proven"
         )
-    return DataSplits(calibration, validation, "; ".join(origin) or "none", tuple(notes))
+    return DataSplits(calibration, validation, "; ".join(origin) or "none", tuple(notes), given.bad_photos)
 
 
-def _given(options: CompileOptions, evaluator: TaskEvaluator, pack: PhotoPack | None) -> DataSplits:
+def _given(
+    options: CompileOptions, evaluator: TaskEvaluator, pack: PhotoPack | None, progress: ProgressFn
+) -> DataSplits:
     """The photos that options and checkpoint name, as they are."""
     calibration: tuple[CompilePhoto, ...] = ()
     validation: tuple[CompilePhoto, ...] = ()
     origin: list[str] = []
+    read: list[Checked] = []
     if options.data is not None:
-        data = read_dataset(options.data, options.labels)
+        read.append(_checked(options.data, options, progress))
+        data = read[-1].dataset
         if options.val is None:
             data, rest = split_by_content(data, 0.5)
             validation = _photos(rest, evaluator)
@@ -116,9 +128,15 @@ def _given(options: CompileOptions, evaluator: TaskEvaluator, pack: PhotoPack | 
         calibration, validation = unpack(pack.calibration, evaluator), unpack(pack.validation, evaluator)
         origin.append("photos that the checkpoint carries")
     if options.val is not None:
-        validation = _photos(read_dataset(options.val, options.labels), evaluator)
+        read.append(_checked(options.val, options, progress))
+        validation = _photos(read[-1].dataset, evaluator)
         origin.append(f"{options.val} validates")
-    return DataSplits(calibration, validation, "; ".join(origin))
+    notes = dict.fromkeys(note for one in read for note in one.notes)
+    return DataSplits(calibration, validation, "; ".join(origin), tuple(notes), sum(len(one.bad) for one in read))
+
+
+def _checked(source: Path, options: CompileOptions, progress: ProgressFn) -> Checked:
+    return read_checked(source, options.labels, options.on_bad_photo, partial(progress, "check photos"))
 
 
 def _apart(

@@ -75,7 +75,7 @@ def _divergence(centres: NDArray[np.float64], counts: NDArray[np.float64], low: 
     if high <= low:
         return np.inf
     inside = (centres >= low) & (centres <= high)
-    if not inside.any():
+    if not counts[inside].any():  # as where a few values far apart are all there is
         return np.inf
     reference = counts[inside].copy()
     kept = reference.copy()

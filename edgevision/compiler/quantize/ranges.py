@@ -188,9 +188,12 @@ def _count(values: NDArray[np.float32], low: float, high: float, histogram: NDAr
     if high <= low:
         histogram[0] += values.size
         return
+    least, most = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+    # Denormal weights make bins narrower, and exploding ones ranges wider, than float32 can compute with.
+    dtype = np.float32 if least <= (high - low) / BINS and high - low <= most else np.float64
     flat = values.reshape(-1)
     for start in range(0, flat.size, 1 << 16):  # small temporaries stay in cache
-        scaled = (flat[start : start + (1 << 16)] - np.float32(low)) * np.float32(BINS / (high - low))
+        scaled = (flat[start : start + (1 << 16)].astype(dtype, copy=False) - dtype(low)) * dtype(BINS / (high - low))
         index = np.minimum(scaled.astype(np.int32), BINS - 1)
         histogram += np.bincount(index, minlength=BINS)
 

@@ -6,7 +6,6 @@ copies of one photo can not end up on both sides of a split.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 from collections import defaultdict
@@ -19,10 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.errors import DataError
-from edgevision.evaluate.data.labels import first_three, read_labels, read_text
+from edgevision.evaluate.data.folders import PHOTO_SUFFIXES, FolderPhotos, class_folders, photos_below, photos_in
+from edgevision.evaluate.data.labels import read_labels
+from edgevision.evaluate.data.lists import read_list, refuse_lines
+from edgevision.evaluate.data.names import alike, case_notes, composed, differs_in_case
+from edgevision.evaluate.data.text import first_three
 from edgevision.tasks.results import Label
-
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
 
 _LAYOUTS = "a folder of class folders, a folder of photos, or a list file with 'path, label' on each line"
 
@@ -39,13 +40,15 @@ class Photo:
 class Dataset:
     """Photos; either all of them labelled, or none (then ``labels`` is None).
 
-    ``skipped`` counts what a folder held besides photos: hidden files, other suffixes, links that lead out of it.
+    ``skipped`` counts what a folder held besides photos: hidden files, other suffixes, links that go round in a circle.
+    ``broken_links``: of a folder, what is named like a photo and leads to nothing.
     """
 
     photos: tuple[Photo, ...]
     labels: tuple[Label, ...] | None = None
     source: str = "data set"  # for messages
     skipped: int = 0
+    broken_links: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if self.labels is None:
@@ -74,6 +77,11 @@ class Dataset:
         return tuple(photo.path for photo in self.photos)
 
     @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What to tell the user of the classes: names that differ only in case."""
+        return case_notes(label.name for label in self.labels or ())
+
+    @cached_property
     def truth(self) -> npt.NDArray[np.int64]:
         """Class index of each photo, int64 [n]. Raises DataError for an unlabelled data set."""
         self.require_labels()
@@ -96,7 +104,7 @@ class Dataset:
 
     def select(self, indices: Iterable[int] | npt.NDArray[np.integer]) -> Dataset:
         """The photos at ``indices``, in that order, with the same labels."""
-        return replace(self, photos=tuple(self.photos[int(index)] for index in indices), skipped=0)
+        return replace(self, photos=tuple(self.photos[int(index)] for index in indices), skipped=0, broken_links=())
 
     def require_labels(self, classes: int = 1, purpose: str = "this") -> None:
         """Raises DataError unless the photos are labelled and fall into at least ``classes`` classes."""
@@ -116,31 +124,31 @@ class Dataset:
     def with_labels(self, labels: Sequence[Label]) -> Dataset:
         """The same photos, with class indices into ``labels`` (a model's). Unlabelled data sets stay as they are.
 
-        Classes match by id and name; else by name; else, where the data know only ids, by id. Raises DataError when
-        a class that has photos is not among ``labels``.
+        Classes match by id and name; else by name; else, where the data know only ids, by id. Names are compared in
+        Unicode's form NFC. Raises DataError when a class that has photos is not among ``labels``.
         """
         if self.labels is None:
             return self
         used = [self.labels[index] for index in np.unique(self.truth)]
-        exact = {label: index for index, label in enumerate(labels)}
-        by_name = {label.name: index for index, label in enumerate(labels)}
+        exact = {(label.id, composed(label.name)): index for index, label in enumerate(labels)}
+        by_name = {composed(label.name): index for index, label in enumerate(labels)}
         by_id = {label.id: index for index, label in enumerate(labels)}
         mapping: dict[Label, int]
-        if all(label in exact for label in used):
-            mapping = {label: exact[label] for label in used}
+        if all((label.id, composed(label.name)) in exact for label in used):
+            mapping = {label: exact[label.id, composed(label.name)] for label in used}
         elif _only_ids(self.labels) and all(label.id in by_id for label in used):
             mapping = {label: by_id[label.id] for label in used}
             _refuse_ambiguous(self.source, [(mapping[label], by_name.get(label.name)) for label in used], labels)
-        elif all(label.name in by_name for label in used):
-            mapping = {label: by_name[label.name] for label in used}
+        elif all(composed(label.name) in by_name for label in used):
+            mapping = {label: by_name[composed(label.name)] for label in used}
         else:
-            missing = [label for label in used if label.name not in by_name]
+            missing = [label for label in used if composed(label.name) not in by_name]
             listed = first_three(f"{label.name!r} (id {label.id})" for label in missing)
             known = first_three(f"{label.name!r} (id {label.id})" for label in labels)
             raise DataError(
                 f"{len(missing)} of the {len(used)} classes in {self.source} are not among the model's "
-                f"{len(labels)} labels: {listed}. The model knows {known}. Use the model's names or ids, or "
-                "give the labels file that explains the ids"
+                f"{len(labels)} labels: {listed}{_case_hint(missing, labels)}. The model knows {known}. Use the model's "
+                "names or ids, or give the labels file that explains the ids"
             )
         photos = tuple(
             Photo(photo.path, mapping[self.labels[index]]) for photo, index in zip(self.photos, self.truth, strict=True)
@@ -148,7 +156,7 @@ class Dataset:
         return replace(self, photos=photos, labels=tuple(labels))
 
 
-def read_dataset(source: Path | str, labels: Path | str | None = None) -> Dataset:
+def read_dataset(source: Path | str, labels: Path | str | None = None, *, keep_broken_links: bool = False) -> Dataset:
     """Read a data set from ``source``, with the classes listed in the file ``labels``, if given.
 
     ``source`` is one of
@@ -157,17 +165,27 @@ def read_dataset(source: Path | str, labels: Path | str | None = None) -> Datase
     * a folder of photos: unlabelled;
     * a list file: ``path, label, …`` on each line, paths relative to the file (or absolute), label = an integer id or
       a class name, further columns ignored; blank lines and lines that start with ``#`` are skipped. A file with
-      paths alone is unlabelled.
+      paths alone is unlabelled. See ``lists.read_list`` for what separates them.
 
-    Without ``labels``, classes are ordered by id where all labels are integers, else by name (ids 0, 1, …). Links
-    that lead out of the folder are not followed. Photos are not decoded here.
+    Without ``labels``, classes are ordered by id where all labels are integers, else by name (ids 0, 1, …). Names are
+    compared in Unicode's form NFC. Links to photos and folders are followed, also out of the folder: reading a photo does no
+    harm, and data sets are often laid out so. Photos are not decoded here: see ``photo_check.read_checked``.
+
+    ``keep_broken_links``: links to photos that are not there are listed in the data set, instead of refused.
 
     Raises DataError for whatever does not make a data set, naming the first three offenders.
     """
     path = Path(source)
     known = read_labels(labels) if labels is not None else None
     if path.is_dir():
-        return _read_folder(path, known)
+        dataset = _read_folder(path, known)
+        if dataset.broken_links and not keep_broken_links:
+            listed = first_three(map(str, dataset.broken_links))
+            raise DataError(
+                f"{len(dataset.broken_links)} links in {path} lead to photos that are not there: {listed}. Fetch them "
+                "(dvc pull, git annex get), or remove the links"
+            )
+        return dataset
     if not path.exists():
         raise DataError(f"no such file or folder: {path}; expected {_LAYOUTS}")
     if path.suffix.lower() in PHOTO_SUFFIXES:
@@ -256,99 +274,61 @@ def _groups_by_class(dataset: Dataset, salt: str = "") -> list[list[list[int]]]:
 
 
 def _read_folder(folder: Path, known: tuple[Label, ...] | None) -> Dataset:
-    root = folder.resolve()
-    top, skipped = _photos_below(folder, root, recurse=False)  # also refuses a folder that cannot be read
-    classes: dict[str, list[Path]] = {}
-    for child in sorted(folder.iterdir()):
-        if child.name.startswith((".", "__MACOSX")) or not child.is_dir():
-            continue
-        if not child.resolve().is_relative_to(root):
-            skipped += 1
-            continue
-        classes[child.name], more = _photos_below(child, root, recurse=True)
-        skipped += more
-    if top and any(classes.values()):
-        names = first_three(repr(name) for name, photos in classes.items() if photos)
+    top = photos_in(folder)  # also refuses a folder that cannot be read
+    folders, circles = class_folders(folder)
+    classes = {child.name: photos_below(child) for child in folders}
+    parts = (top, *classes.values())
+    skipped, broken = (
+        circles + sum(part.skipped for part in parts),
+        tuple(p for part in parts for p in part.broken_links),
+    )
+    names = [name for name, found in classes.items() if _any_photo(found)]
+    if top.photos and names:
         raise DataError(
-            f"{folder} holds both photos ({len(top)}) and folders with photos ({names}): put each photo into the "
-            "folder of its class, or give a folder of photos alone"
+            f"{folder} holds both photos ({len(top.photos)}) and folders with photos ({first_three(map(repr, names))}): "
+            "put each photo into the folder of its class, or give a folder of photos alone"
         )
-    if top:
-        return Dataset(tuple(Photo(path) for path in top), None, str(folder), skipped)
-    if not any(classes.values()):
+    if _any_photo(top) and not names:
+        return Dataset(tuple(Photo(path) for path in top.photos), None, str(folder), skipped, broken)
+    if not names:
         hint = f"; {skipped} other files or links were skipped" if skipped else ""
         raise DataError(f"no photos ({' '.join(sorted(PHOTO_SUFFIXES))}) in {folder}{hint}. Expected {_LAYOUTS}")
+    if pairs := alike(classes):
+        raise DataError(
+            f"folders in {folder} are one class, written as different systems do: {first_three(pairs)}. Put their photos "
+            "into one of them"
+        )
     labels = _labels_from(list(classes))
-    dataset = Dataset(
-        tuple(Photo(path, index) for index, label in enumerate(labels) for path in classes[label.name]),
-        labels,
-        str(folder),
-        skipped,
-    )
+    photos = tuple(Photo(path, index) for index, label in enumerate(labels) for path in classes[label.name].photos)
+    dataset = Dataset(photos, labels, str(folder), skipped, broken)
     return dataset if known is None else dataset.with_labels(known)
 
 
-def _photos_below(folder: Path, root: Path, *, recurse: bool) -> tuple[list[Path], int]:
-    """Photos in ``folder``, sorted, and how many other files there were."""
-    photos: list[Path] = []
-    skipped = 0
-
-    def refuse(error: OSError) -> None:
-        raise DataError(f"cannot read the folder {error.filename}: {error.strerror}") from error
-
-    for here, folders, files in os.walk(folder, onerror=refuse):
-        if not recurse:
-            folders.clear()
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        for name in sorted(files):
-            path = Path(here, name)
-            wanted = not name.startswith(".") and path.suffix.lower() in PHOTO_SUFFIXES
-            if wanted and path.is_symlink():
-                wanted = path.is_file() and path.resolve().is_relative_to(root)
-            if wanted:
-                photos.append(path)
-            else:
-                skipped += 1
-    return photos, skipped
+def _any_photo(found: FolderPhotos) -> bool:
+    """Whether there are photos, or links that should lead to some."""
+    return bool(found.photos or found.broken_links)
 
 
 def _read_list(path: Path, known: tuple[Label, ...] | None) -> Dataset:
-    rows: list[tuple[int, Path, str | None]] = []
-    text = read_text(path, "a list of photos")
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        try:
-            cells = [cell.strip() for cell in next(csv.reader([line.strip()], skipinitialspace=True))]
-        except csv.Error as error:
-            raise DataError(f"expected 'path, label' on each line of {path}; line {number}: {error}") from error
-        rows.append((number, path.parent / cells[0], cells[1] if len(cells) > 1 and cells[1] else None))
-    if not rows:
-        raise DataError(f"expected 'path, label' on each line of {path}, got no lines")
-    # os.path.isfile, unlike Path.is_file, is False for a name no file can have.
-    missing = [(n, str(photo)) for n, photo, _ in rows if not os.path.isfile(photo)]  # noqa: PTH113
-    _refuse(path, "do not name a photo that exists", missing)
-    texts = [text for _, _, text in rows if text is not None]
+    rows = read_list(path)
+    texts = [composed(row.label) for row in rows if row.label is not None]
     if not texts:
-        return Dataset(tuple(Photo(photo) for _, photo, _ in rows), None, str(path))
-    _refuse(path, "have no label", [(n, photo.name) for n, photo, text in rows if text is None])
+        return Dataset(tuple(Photo(row.path) for row in rows), None, str(path))
+    refuse_lines(path, "have no label", [(row.line, row.path.name) for row in rows if row.label is None])
     integers = all(_is_integer(text) for text in texts)
-    labels = known or _labels_from(str(int(text)) if integers else text for text in texts)
+    labels = known or _labels_from(str(int(row.label or "")) if integers else row.label or "" for row in rows)
     index = _label_index(path, labels, texts)
-    unknown = [(n, repr(text)) for n, _, text in rows if text not in index]
-    _refuse(path, f"have a label that is not among the {len(labels)} classes of the labels file", unknown)
-    return Dataset(tuple(Photo(photo, index[text or ""]) for _, photo, text in rows), labels, str(path))
-
-
-def _refuse(path: Path, what: str, lines: list[tuple[int, str]]) -> None:
-    if lines:
-        raise DataError(f"{len(lines)} lines of {path} {what}: {first_three(f'line {n}: {text}' for n, text in lines)}")
+    unknown = [(row.line, repr(row.label)) for row, text in zip(rows, texts, strict=True) if text not in index]
+    hint = "" if not unknown else _case_hint([Label(0, row.label or "") for row in rows], labels)
+    refuse_lines(path, f"have a label that is not among the {len(labels)} classes of the labels file{hint}", unknown)
+    photos = tuple(Photo(row.path, index[text]) for row, text in zip(rows, texts, strict=True))
+    return Dataset(photos, labels, str(path))
 
 
 def _label_index(path: Path, labels: Sequence[Label], texts: list[str]) -> dict[str, int]:
-    """From what the list file says to the class's index: all of it ids, or all of it names."""
+    """From what the list file says (in NFC) to the class's index: all of it ids, or all of it names."""
     by_id = {label.id: index for index, label in enumerate(labels)}
-    by_name = {label.name: index for index, label in enumerate(labels)}
+    by_name = {composed(label.name): index for index, label in enumerate(labels)}
     ids = {text: by_id[int(text)] for text in set(texts) if _is_integer(text) and int(text) in by_id}
     names = {text: by_name[text] for text in set(texts) if text in by_name}
     if len(ids) == len(names) == len(set(texts)):
@@ -373,8 +353,22 @@ def _refuse_ambiguous(source: str, found: Sequence[tuple[int, int | None]], labe
             )
 
 
+def _case_hint(missing: Sequence[Label], labels: Sequence[Label]) -> str:
+    """Says of a class that only its case keeps it from being one of ``labels``; "" where there is none."""
+    names = [label.name for label in labels]
+    for label in missing:
+        other = differs_in_case(label.name, names)
+        if other is not None and composed(other) != composed(label.name):
+            return f" ({label.name!r} differs from {other!r} in case)"
+    return ""
+
+
 def _labels_from(texts: Iterable[str]) -> tuple[Label, ...]:
-    distinct = sorted(set(texts))
+    """A label for each name, or for each integer; of spellings that are one name in NFC, the first."""
+    first: dict[str, str] = {}
+    for text in texts:
+        first.setdefault(composed(text), text)
+    distinct = [first[name] for name in sorted(first)]
     if all(_is_integer(text) and text == str(int(text)) for text in distinct):
         return tuple(Label(id, str(id)) for id in sorted(map(int, distinct)))
     return tuple(Label(id, name) for id, name in enumerate(distinct))

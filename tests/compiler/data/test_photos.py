@@ -18,7 +18,8 @@ from edgevision.compiler.data.photos import (
 )
 from edgevision.compiler.options import CompileOptions, Precision
 from edgevision.decode import encode_png
-from edgevision.errors import DataError
+from edgevision.errors import BadPhotosError, DataError
+from edgevision.evaluate.data.photo_check import OnBadPhoto
 from edgevision.evaluate.tasks.classify import ClassifyEvaluator
 from edgevision.preprocess import PreprocessSpec
 from edgevision.tasks.classify import classify_spec
@@ -297,3 +298,69 @@ def test_truths_are_known_of_all_photos_or_of_none():
     assert truths_of([known, known]) == (0, 0)
     assert truths_of([known, unknown]) is None
     assert truths_of([]) is None
+
+
+# ---- photos that cannot be read ----
+
+
+@pytest.fixture
+def damaged(a, b, tmp_path):
+    """Folders to calibrate and to validate with: 2 of 42 and 1 of 21 photos cannot be read."""
+    (a / "ale" / "torn.png").write_bytes(picture(0)[:20])
+    (a / "bun" / "gone.png").symlink_to(tmp_path / "store.png")
+    (b / "ale" / "empty.png").write_bytes(b"")
+    return a, b
+
+
+def test_all_bad_photos_are_named_before_anything_else(damaged):
+    data, val = damaged
+    with pytest.raises(BadPhotosError, match="2 photos of") as caught:
+        gather(CompileOptions(data=data, val=val), EVALUATOR, None)
+    assert sorted(Path(photo).name for photo, _ in caught.value.photos) == ["gone.png", "torn.png"]
+    with pytest.raises(BadPhotosError, match="1 photo of"):
+        gather(CompileOptions(val=val), EVALUATOR, None)
+
+
+def test_bad_photos_can_be_left_out_and_are_counted(damaged):
+    data, val = damaged
+    seen = []
+    splits = gather(
+        CompileOptions(data=data, val=val, on_bad_photo=OnBadPhoto.SKIP), EVALUATOR, None,
+        progress=lambda step, done, total: seen.append((step, done, total)),
+    )  # fmt: skip
+    assert contents(splits.calibration) == pictures(*range(40))
+    assert contents(splits.validation) == pictures(*range(100, 120))
+    assert splits.describe()["bad_photos"] == 3
+    assert [note.splitlines()[0] for note in splits.notes] == [
+        f"2 photos of {data} cannot be read, and were left out:",
+        f"1 photo of {val} cannot be read, and was left out:",
+    ]
+    assert {(step, total) for step, _, total in seen} == {("check photos", 41), ("check photos", 21)}
+    assert gather(CompileOptions(data=data, on_bad_photo=OnBadPhoto.SKIP), EVALUATOR, None).bad_photos == 2
+
+
+# ---- names and links ----
+
+
+def test_classes_in_another_unicode_form_are_the_models(tmp_path):
+    composed, decomposed = "Gruy\u00e8re", "Gruye\u0300re"
+    evaluator = ClassifyEvaluator(classify_spec((Label(0, "bun"), Label(1, composed))))
+    data = folder(tmp_path, "mac", range(40), ("bun", decomposed))
+    splits = gather(CompileOptions(data=data), evaluator, None)
+    assert {photo.truth for photo in splits.calibration} == {0, 1}
+    assert all(photo.truth == (photo.source.parent.name != "bun") for photo in splits.calibration)
+
+
+def test_linked_photos_are_told_from_new_ones_by_content(a, tmp_path):
+    for seed in range(5):
+        (a / "bun" / f"link {seed}.png").symlink_to(a / ("ale", "bun")[seed % 2] / f"{seed}.png")
+    splits = gather(CompileOptions(data=a), EVALUATOR, None)
+    assert any("same photo under several labels" in note for note in splits.notes)  # 0, 2 and 4 are ale
+    assert any("copies of others" in note for note in splits.notes)  # 1 and 3 are bun
+    assert contents((*splits.calibration, *splits.validation)) == pictures(1, 3, *range(5, 40))
+
+
+def test_names_that_differ_in_case_are_noted(tmp_path):
+    evaluator = ClassifyEvaluator(classify_spec((Label(0, "ale"), Label(1, "Ale"))))
+    data = folder(tmp_path, "case", range(40), ("ale", "Ale"))
+    assert any("'Ale' and 'ale'" in note for note in gather(CompileOptions(data=data), evaluator, None).notes)

@@ -87,7 +87,14 @@ def test_the_file_holds_what_was_found(compiled):
     assert report["source"]["kind"] == "pt2"
     assert result.manifest.preprocess == SPEC
     assert result.manifest.labels == LABELS
-    assert list(dict.fromkeys(steps))[:5] == ["load", "look at photos", "export", "open the variants", "calibrate"]
+    assert list(dict.fromkeys(steps))[:6] == [
+        "load",
+        "check photos",
+        "look at photos",
+        "export",
+        "open the variants",
+        "calibrate",
+    ]
     assert {"range estimators", "measure", "validation photos", "pack"} <= set(steps)
 
 

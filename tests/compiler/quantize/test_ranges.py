@@ -40,6 +40,22 @@ class TestCollect:
         assert np.abs(np.cumsum(got.histogram) - np.cumsum(reference)).max() <= 2
         assert (table.tensors["x"].low, table.tensors["x"].high) == (x.min(), x.max())
 
+    @pytest.mark.parametrize("reach", [1e-44, 1e-40, 1e-36, 1e-30, 1.0, 1e30, 3e38])
+    def test_counts_ranges_as_narrow_as_denormals_and_as_wide_as_float32(self, builder, run_ort, reach):
+        b = builder(1, 32)
+        graph = b.build(b.node("Relu", [b.conv("x", np.full((1, 1, 1, 1), 0.5))]))
+        x = np.random.default_rng(3).uniform(-reach, reach, (4, 1, 32, 32)).astype(np.float32)
+        table = collect_ranges(graph, [x])
+        got = table.tensors["x"]
+        assert (got.low, got.high) == (x.min(), x.max())
+        edges = got.low + (got.high - got.low) * np.arange(BINS + 1) / BINS
+        reference = np.bincount(np.clip(np.searchsorted(edges, x.ravel(), "right") - 1, 0, BINS - 1), minlength=BINS)
+        assert got.histogram.sum() == x.size
+        assert np.abs(np.cumsum(got.histogram) - np.cumsum(reference)).max() <= 2
+        for estimator in ESTIMATORS:
+            int8 = quantize(graph, estimate(table, estimator), DIALECTS["x86-vnni"]).graph
+            assert np.isfinite(run_ort(int8, x)[0]).all()
+
     def test_does_not_look_at_tensors_inside_a_fused_pair(self, builder, photos):
         b = builder(3, 16)
         inner = b.random_conv("x", 3, 4)

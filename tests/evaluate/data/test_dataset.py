@@ -75,17 +75,77 @@ def test_a_labels_file_orders_the_classes_of_a_folder(put, tmp_path):
     assert dataset.truth.tolist() == [1]
 
 
-def test_links_that_lead_out_of_the_folder_are_not_followed(put, tmp_path):
-    secret = put("outside/secret.jpg")
-    inside = put("data/tea/a.jpg")
-    (tmp_path / "data/tea/out.jpg").symlink_to(secret)
-    (tmp_path / "data/tea/broken.jpg").symlink_to(tmp_path / "nowhere.jpg")
-    (tmp_path / "data/tea/twin.jpg").symlink_to(inside)
-    (tmp_path / "data/tea/loop").symlink_to(tmp_path / "data", target_is_directory=True)
-    (tmp_path / "data/leak").symlink_to(tmp_path / "outside", target_is_directory=True)
+def linked(data: Path, outside: Path) -> None:
+    """As DVC, git-annex and caches lay data out: photos and class folders are links to a store elsewhere."""
+    (data / "tea/1.jpg").symlink_to(outside / "ab12.jpg")
+    (data / "salt").symlink_to(outside / "salt", target_is_directory=True)
+
+
+def test_links_are_followed_also_out_of_the_folder(put, tmp_path):
+    put("store/ab12.jpg")
+    put("store/salt/deep/2.jpg")
+    put("data/tea/0.jpg")
+    linked(tmp_path / "data", tmp_path / "store")
     dataset = read_dataset(tmp_path / "data")
-    assert names(dataset) == ["a.jpg", "twin.jpg"]
-    assert dataset.skipped == 3
+    assert [(p.path.name, dataset.labels[p.label].name) for p in dataset] == [
+        ("2.jpg", "salt"), ("0.jpg", "tea"), ("1.jpg", "tea"),
+    ]  # fmt: skip
+    assert dataset.content_hashes[2] == hashlib.sha256(b"store/ab12.jpg").hexdigest()
+    assert dataset.skipped == 0
+
+
+@pytest.mark.parametrize("target", ["data", "data/tea", ".", "data/tea/deep"])
+def test_loops_of_links_end(put, tmp_path, target):
+    """The link leads to itself, to a folder it lies in, or to one that is read already."""
+    put("data/tea/a.jpg")
+    put("data/tea/deep/b.jpg")
+    (tmp_path / "data/tea/deep/loop").symlink_to(tmp_path / target, target_is_directory=True)
+    (tmp_path / "data/up").symlink_to(tmp_path / "data", target_is_directory=True)
+    dataset = read_dataset(tmp_path / "data")
+    assert names(dataset) == ["a.jpg", "b.jpg"]
+    assert dataset.labels == (Label(0, "tea"),)
+    assert dataset.skipped == 2
+
+
+def test_a_folder_that_two_links_lead_to_is_read_once(put, tmp_path):
+    put("store/a.jpg")
+    (tmp_path / "data/tea").mkdir(parents=True)
+    for name in ("one", "two"):
+        (tmp_path / "data/tea" / name).symlink_to(tmp_path / "store", target_is_directory=True)
+    dataset = read_dataset(tmp_path / "data")
+    assert [path.parent.name for path in dataset.paths] == ["one"]
+    assert dataset.skipped == 1
+
+
+@pytest.mark.parametrize("link", ["tea/gone.jpg", "gone", "tea/itself.jpg"])
+def test_broken_links_are_named(put, tmp_path, link):
+    put("data/tea/a.jpg")
+    path = tmp_path / "data" / link
+    path.symlink_to(path if path.stem == "itself" else tmp_path / "nowhere.jpg")
+    with pytest.raises(DataError, match=r"1 links in .*data lead to photos that are not there.*dvc pull") as caught:
+        read_dataset(tmp_path / "data")
+    assert str(path) in str(caught.value)
+    kept = read_dataset(tmp_path / "data", keep_broken_links=True)
+    assert kept.broken_links == (path,)
+    assert names(kept) == ["a.jpg"]
+
+
+def test_broken_links_to_other_files_and_what_is_no_file_are_skipped(put, tmp_path):
+    put("data/tea/a.jpg")
+    (tmp_path / "data/tea/notes.txt").symlink_to(tmp_path / "nowhere.txt")
+    os.mkfifo(tmp_path / "data/tea/pipe.jpg")
+    dataset = read_dataset(tmp_path / "data")
+    assert names(dataset) == ["a.jpg"]
+    assert dataset.skipped == 2
+
+
+def test_the_same_content_under_links_is_one_content(put, tmp_path):
+    twin = put("data/tea/a.jpg")
+    put("data/tea/b.jpg")
+    (tmp_path / "data/tea/c.jpg").symlink_to(twin)
+    a, b = split_by_content(read_dataset(tmp_path / "data"))
+    assert not set(a.content_hashes) & set(b.content_hashes)
+    assert len(a) + len(b) == 3
 
 
 @pytest.mark.parametrize(
@@ -200,6 +260,55 @@ def test_a_data_set_takes_on_a_models_labels(labels, expected):
     mapped = dataset.with_labels(MODEL)
     assert mapped.labels == MODEL
     assert mapped.truth.tolist() == expected
+
+
+COMPOSED, DECOMPOSED = "Gruy\u00e8re", "Gruye\u0300re"  # one name, as most systems and as macOS write it
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
+@pytest.mark.parametrize("id", [0, 7], ids=["same id", "another id"])
+def test_names_match_in_any_unicode_form(ours, theirs, id):
+    model = (Label(id, theirs), Label(9, "tea"))
+    dataset = Dataset((Photo(Path("a"), 1), Photo(Path("b"), 0)), (Label(0, ours), Label(1, "tea")))
+    mapped = dataset.with_labels(model)
+    assert mapped.truth.tolist() == [1, 0]
+    assert mapped.labels == model  # shown as the model has them
+
+
+@pytest.mark.parametrize(
+    ("folder", "listed", "known"), [(COMPOSED, DECOMPOSED, COMPOSED), (DECOMPOSED, COMPOSED, DECOMPOSED)]
+)
+def test_folders_lists_and_labels_files_in_other_unicode_forms(put, tmp_path, folder, listed, known):
+    put(f"photos/{folder}/a.jpg")
+    put("photos/tea/b.jpg")
+    names_file = put("names.txt", f"tea\n{known}\n")
+    assert read_dataset(tmp_path / "photos").labels == (Label(0, folder), Label(1, "tea"))  # as the user wrote it
+    assert read_dataset(tmp_path / "photos", names_file).truth.tolist() == [1, 0]
+    text = f"photos/{folder}/a.jpg, {listed}\nphotos/tea/b.jpg, tea\n"
+    assert read_dataset(put("list.txt", text), names_file).truth.tolist() == [1, 0]
+    both = read_dataset(put("list.txt", text + f"photos/{folder}/a.jpg, {folder}\n"))
+    assert both.labels == (Label(0, listed), Label(1, "tea"))  # one class, as it was first written
+    assert both.truth.tolist() == [0, 1, 0]
+
+
+def test_folders_that_are_one_name_are_refused_with_both(put, tmp_path):
+    put(f"photos/{COMPOSED}/a.jpg")
+    put(f"photos/{DECOMPOSED}/b.jpg")
+    with pytest.raises(DataError, match=r"one class.*: 'Gruye\\u0300re' and 'Gruy\\xe8re'\. Put their photos into one"):
+        read_dataset(tmp_path / "photos")
+
+
+def test_names_that_differ_only_in_case_stay_two_and_are_noted(put, tmp_path):
+    put("photos/Tea/a.jpg")
+    put("photos/tea/b.jpg")
+    dataset = read_dataset(tmp_path / "photos")
+    assert dataset.truth.tolist() == [0, 1]
+    assert len(dataset.notes) == 1
+    assert "'Tea' and 'tea'" in dataset.notes[0]
+    with pytest.raises(DataError, match="'Tea' differs from 'tea' in case"):
+        dataset.with_labels((Label(0, "tea"), Label(1, "salt")))
+    with pytest.raises(DataError, match=r"labels file \('TEA' differs from 'tea' in case\): line 1: 'TEA'"):
+        read_dataset(put("list.txt", "photos/tea/b.jpg, TEA\n"), put("names.txt", "tea\nsalt\n"))
 
 
 def test_unused_classes_need_no_match():

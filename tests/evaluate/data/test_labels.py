@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edgevision.errors import DataError, InputError
-from edgevision.evaluate.data.labels import first_three, read_labels, read_output_labels, words
+from edgevision.evaluate.data.labels import read_labels, read_output_labels, words
 from edgevision.tasks.results import Label
 
 TEA, SALT = Label(0, "tea"), Label(1, "sea salt")
@@ -25,6 +25,27 @@ TEA, SALT = Label(0, "tea"), Label(1, "sea salt")
             (TEA,),
         ),
         ("c.csv", "width,video,name,id\n1,2,tea,0\n", (TEA,)),  # "id" as a word, not inside one
+        ("c.csv", "name;id\ntea;0\nsea salt;1\n", (TEA, SALT)),
+        ("c.csv", 'id;name\n0;"tea; green"\n', (Label(0, "tea; green"),)),
+        ("c.csv", "id\tname\n0\ttea\n1\tsea salt\n", (TEA, SALT)),
+        ("c.tsv", "name\tid\ntea\t0\nsea salt\t1\n", (TEA, SALT)),
+        ("c.csv", "\tid\tname\nx\t0\ttea\n", (TEA,)),  # an index without a heading, as pandas writes it
+        ("names.txt", "0\ttea\n1\tsea salt\n", (TEA, SALT)),
+        ("names.txt", "sea salt\t1\ntea\t0\n", (TEA, SALT)),
+        ("names.txt", "cola, 330\ncola, 500\n", (Label(0, "cola, 330"), Label(1, "cola, 500"))),
+        ("c.csv", "name;id\ntea;0\n".encode("utf-16"), (TEA,)),
+        ("names.txt", "tea\r\nsea salt".encode("utf-16"), (TEA, SALT)),
+        ("names.json", '["tea", "sea salt"]', (TEA, SALT)),
+        ("names.json", '{"0": "tea", "1": "sea salt"}', (TEA, SALT)),
+        ("names.json", '{"sea salt": 1, "tea": 0}', (TEA, SALT)),
+        ("names.json", '{"sea salt": "1", "tea": "0"}', (TEA, SALT)),
+        ("names.json", '{"7": "tea", "9": "7"}', (Label(7, "tea"), Label(9, "7"))),
+        ("names.json", '{"7": 0, "tea": 1}', (Label(0, "7"), Label(1, "tea"))),
+        ("names.json", '{"0": 0, "1": "1"}', (Label(0, "0"), Label(1, "1"))),  # both readings say the same
+        ("config.json", '{"hidden": 4, "id2label": {"0": "tea", "1": "sea salt"}}', (TEA, SALT)),
+        ("config.json", '{"label2id": {"tea": 0, "sea salt": 1}}', (TEA, SALT)),
+        ("config.json", '{"id2label": {"0": "tea"}, "label2id": {"tea": 0}}', (TEA,)),
+        ("names.txt", '\n["tea", "sea salt"]', (TEA, SALT)),  # JSON by its content
     ],
 )
 def test_labels_are_read(put, name, text, expected):
@@ -44,6 +65,29 @@ def test_labels_are_read(put, name, text, expected):
         ("c.csv", "name,id\ntea,0\nsalt,0\n", "each id may occur once.*'0'"),
         ("c.csv", b"name,id\n\xff\xfe,0\n", "not text"),
         ("c.csv", b"PK\0\0", "binary"),
+        ("names.txt", "Gruy\u00e8re\nGruye\u0300re\n", r"one name.*'Gruye\\u0300re' and 'Gruy\\xe8re'"),
+        ("names.txt", "0\t1\n1\t0\n0\t1\n", "each name may occur once"),  # neither column is certain: lines are names
+        (
+            "names.json",
+            '{"0": "1", "1": "2"}',
+            r"two readings: only as \{id: name\} class 0 is '1', class 1 is '2', "
+            r"only as \{name: id\} class 1 is '0', class 2 is '1'\. Give a list",
+        ),
+        ("names.json", '{"0": 1, "1": 2}', "two readings"),
+        (
+            "config.json",
+            '{"id2label": {"0": "tea"}, "label2id": {"tea": 1}}',
+            "two readings.*class 0 is 'tea'.*class 1 is 'tea'",
+        ),
+        ("names.json", '{"0": "tea", "0": "salt"}', "'0' occurs twice"),
+        ("names.json", '{"0": ["n01", "tench"]}', "expected a list of names"),
+        ("names.json", '{"tea": 0.5}', "whole numbers"),
+        ("names.json", '{"tea": true}', "whole numbers"),
+        ("names.json", '["tea", ""]', "expected a list of names"),
+        ("names.json", '["tea", "tea"]', "each name may occur once"),
+        ("names.json", "{}", "at least one class"),
+        ("names.json", '{"tea": 0', "not JSON that can be read"),
+        ("names.json", "[" * 100_000, "not JSON that can be read"),
     ],
 )
 def test_bad_labels_files_are_refused(put, name, content, message):
@@ -62,6 +106,7 @@ def test_a_missing_labels_file_is_refused(tmp_path):
     ("name", "text", "expected"),
     [
         ("names.txt", "tea\nsea salt\n", (TEA, SALT)),
+        ("names.json", '{"sea salt": 1, "tea": 0}', (TEA, SALT)),
         ("c.csv", "name,id\nsea salt,1\ntea,0\n", (TEA, SALT)),  # ids 0…n-1 number the outputs, wherever they stand
         ("c.csv", "name,id\ntea,-4\nsalt,7\n", (Label(-4, "tea"), Label(7, "salt"))),  # rows and ids agree
     ],
@@ -87,8 +132,3 @@ def test_rows_and_ids_in_different_orders_do_not_name_outputs(put, rows):
 )
 def test_words(heading, expected):
     assert words(heading) == expected
-
-
-@pytest.mark.parametrize(("items", "expected"), [("a", "a"), ("abc", "a, b, c"), ("abcde", "a, b, c and 2 more")])
-def test_first_three(items, expected):
-    assert first_three(items) == expected
