@@ -87,7 +87,13 @@ def test_the_file_holds_what_was_found(compiled):
     assert report["source"]["kind"] == "pt2"
     assert result.manifest.preprocess == SPEC
     assert result.manifest.labels == LABELS
-    assert list(dict.fromkeys(steps))[:4] == ["load", "look at photos", "export", "calibrate"]
+    assert list(dict.fromkeys(steps))[:5] == [
+        "load",
+        "look at photos",
+        "export",
+        "look at float's answers",
+        "calibrate",
+    ]
     assert {"range estimators", "measure", "validation photos", "pack"} <= set(steps)
 
 
