@@ -124,6 +124,19 @@ def twice_as_sure(name):
     return [("Mul", [name, "two"], ["output"], {})], {"two": np.float32(2)}
 
 
+def surer_where_sure(name):
+    """Logits and their squares are added: no temperature makes float's scores of these, and nearly all lie on the side of the line where they were."""
+    nodes = [
+        ("ReduceMean", [name, "classes"], ["mean"], {}),
+        ("Sub", [name, "mean"], ["centred"], {}),
+        ("Abs", ["centred"], ["size"], {}),
+        ("Add", ["size", "five"], ["gain"], {}),
+        ("Mul", ["centred", "gain"], ["large"], {}),
+        ("Mul", ["large", "tenth"], ["output"], {}),
+    ]
+    return nodes, {"classes": np.array([1]), "five": np.float32(5), "tenth": np.float32(0.1)}
+
+
 def turned_round(name):
     """The best class stays; the surer the network was, the less sure it is."""
     nodes = [
@@ -198,6 +211,30 @@ def test_scores_are_honest_from_calibration_to_prediction(
     clear = np.abs(expected - floats["threshold"]) > 0.03
     np.testing.assert_array_equal(known[clear], expected[clear] >= floats["threshold"])
     assert 0 < known[clear].sum() < clear.sum()  # both kinds are among them
+
+
+def test_a_variant_whose_scores_lie_elsewhere_gets_a_line_of_its_own(
+    network, source, files, drawn, quick, paced, behind_int8, tmp_path
+):
+    """What float knows, int8 knows, though its scores and so its threshold are others."""
+    import edgevision as ev
+
+    paced(float=2.0, int8=1.0)
+    behind_int8(surer_where_sure)
+    result = compiled(source, files, drawn, tmp_path / "x.edge", max_ece_increase=100, true_accept_rate=0.8)
+    by_id = {one.id: one.parameters for one in result.variants}
+    floats, int8 = by_id["onnxruntime-float"], by_id["onnxruntime-int8"]
+    assert abs(int8["threshold"] - floats["threshold"]) > 0.02
+    seeds = range(20_000, 20_300)
+    best = softmax(logits_of(network, seeds) / floats["temperature"]).max(axis=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnprovenWarning)
+        with ev.load(result.path) as model:
+            known = np.array([model.predict(picture(seed)).known for seed in seeds])
+    known_to_float = best >= floats["threshold"]
+    assert (known != known_to_float).mean() < 0.1
+    assert known.mean() == pytest.approx(known_to_float.mean(), abs=0.04)
+    assert 0.15 < (~known).mean() < 0.45
 
 
 def test_the_verdict_is_on_scores_with_what_was_fitted(source, files, drawn, quick, paced, behind_int8, tmp_path):
