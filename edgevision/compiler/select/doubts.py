@@ -26,7 +26,7 @@ STEP = "look at float's answers"
 
 def check_answers(job: Job, graph: bytes) -> tuple[str, ...]:
     """Run float, the exported ``graph``, on some of the photos. Raises InputError where its answers make no sense, naming the
-    reading that does; with ``--force``, that is a note. None where there are no photos, or the task has no such check.
+    reading that does; with ``--force``, doubts are notes, and no other preparation is tried. None where there are no photos, or the task has no such check.
 
     Raises EngineError where the answers are no numbers at all.
     """
@@ -39,13 +39,13 @@ def check_answers(job: Job, graph: bytes) -> tuple[str, ...]:
     if not doubts:
         return ()
     said = "; ".join(doubt.text for doubt in doubts)
+    if job.options.force:
+        return (f"the float model's own answers make no sense (--force): {said}",)
     if not all(doubt.explained for doubt in doubts):
         said = f"{said}. {_other_preparation(job, graph, photos)}"
-    if not job.options.force:
-        raise InputError(
-            f"the float model's own answers make no sense, and int8 would only repeat them: {said}. Or go on with --force"
-        )
-    return (f"the float model's own answers make no sense (--force): {said}",)
+    raise InputError(
+        f"the float model's own answers make no sense, and int8 would only repeat them: {said}. Or go on with --force"
+    )
 
 
 def _photos(job: Job) -> tuple[CompilePhoto, ...]:
