@@ -106,5 +106,9 @@ class DeviceWarning(UserWarning):
     """Something about this machine makes the model slower, or less certain, than where it was compiled."""
 
 
+class DoubtWarning(UserWarning):
+    """A model's own answers make no sense: its labels, its outputs or how photos are prepared are not what they are said to be."""
+
+
 class CacheWarning(UserWarning):
     """A cache of this machine cannot be read or written: answers are the same, and starting may take longer."""

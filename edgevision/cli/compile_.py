@@ -60,6 +60,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     option("--arch", "arch", "for a state dict: torchvision:NAME or package.module:callable", metavar="NAME")
     option("--trust", "trust", "allow pickles that can run code; only for files you made")
     option("--skip-validation", "skip_validation", "do without validation photos, or any photos")
+    option("--force", "force", "go on though the float model's own answers make no sense")
     option("--max-drop", "max_drop", "accuracy budget (default {default})", type=float, metavar="POINTS")
     p.add_argument(
         "--effort", choices=[effort.value for effort in Effort], default=CompileOptions.effort.value,

@@ -13,7 +13,14 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from edgevision.cli import output
-from edgevision.errors import BadPhotosError, CacheWarning, DeviceWarning, EdgeVisionError, UnprovenWarning
+from edgevision.errors import (
+    BadPhotosError,
+    CacheWarning,
+    DeviceWarning,
+    DoubtWarning,
+    EdgeVisionError,
+    UnprovenWarning,
+)
 
 COMMANDS = ("train", "compile", "eval", "predict", "inspect", "verify", "tune", "doctor", "demo")
 _MODULES = {"eval": "evaluate", "compile": "compile_"}
@@ -55,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = output.show_warning  # type: ignore[assignment]
         warnings.simplefilter("ignore")  # other people's; ours are said, each time
-        for kind in (CacheWarning, DeviceWarning, UnprovenWarning):
+        for kind in (CacheWarning, DeviceWarning, DoubtWarning, UnprovenWarning):
             warnings.simplefilter("always", kind)
         try:
             status = int(arguments.run(arguments))

@@ -63,9 +63,9 @@ def show_error(message: str, status: int, *, json: bool, details: Mapping[str, A
 
 def show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
     """A warning as one line, without the place in the code."""
-    from edgevision.errors import CacheWarning, DeviceWarning, UnprovenWarning
+    from edgevision.errors import CacheWarning, DeviceWarning, DoubtWarning, UnprovenWarning
 
-    if issubclass(category, (CacheWarning, DeviceWarning, UnprovenWarning)):
+    if issubclass(category, (CacheWarning, DeviceWarning, DoubtWarning, UnprovenWarning)):
         print(f"edgevision: warning: {plain(str(message))}", file=sys.stderr)
 
 

@@ -37,9 +37,9 @@ class CompileOptions:
     task's words, where the file does not say it.
 
     ``data``: calibration photos; ``val``: validation photos; without ``val``, half of ``data`` by content is kept for
-    validation; without either, the photos that the checkpoint carries. ``on_bad_photo``: what to do
-    with photos that cannot be read. ``true_accept_rate``: share of right answers that stay above
-    the unknown-threshold. ``golden``: folder of pictures to store as golden frames.
+    validation; without either, the photos that the checkpoint carries. ``on_bad_photo``: what to do with photos that cannot
+    be read. ``force``: go on though float's own answers make no sense. ``true_accept_rate``: share of right answers that
+    stay above the unknown-threshold. ``golden``: folder of pictures to store as golden frames.
 
     ``targets``: kinds of devices that the bundle is for, besides this machine; see ``compiler.quantize.targets``.
     ``version_compatible``: TensorRT's engines are to run on later versions too, and on the lean runtime.
@@ -63,6 +63,7 @@ class CompileOptions:
     arch: str | None = None
     trust: bool = False
     skip_validation: bool = False
+    force: bool = False
     max_drop: float = 0.5
     max_class_drop: float = 3.0
     max_ece_increase: float = 3.0

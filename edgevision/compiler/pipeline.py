@@ -1,4 +1,4 @@
-"""The pipeline of `compile`: load → examine → prune → export → calibrate → quantize → measure → validate → choose → pack.
+"""The pipeline of `compile`: load → examine → export → doubt → prune → calibrate → quantize → measure → validate → choose → pack.
 
 Each step takes values and returns a value; none reaches back. Nothing is written before the last step.
 """
@@ -38,6 +38,7 @@ from edgevision.compiler.select import choose
 from edgevision.compiler.select.budget import Validated, fallback_to_float, validate_variants
 from edgevision.compiler.select.candidates import MeasuredCandidates, measure_candidates
 from edgevision.compiler.select.cross_target import OtherTargets, float_reference, other_targets, prepare_targets
+from edgevision.compiler.select.doubts import check_answers
 from edgevision.compiler.select.probe import probe
 from edgevision.compiler.sources.export import export_float
 from edgevision.compiler.sources.parity import ParityReport
@@ -79,13 +80,14 @@ class CompileResult:
 
 @dataclass(frozen=True, eq=False)
 class _Exported:
-    """The job after pruning, with the float graph and all float candidates."""
+    """The job after pruning, with the float graph and all float candidates. ``doubts``: notes on float's own answers."""
 
     job: Job
     graph: bytes
     parity: ParityReport | None
     candidates: tuple[Candidate, ...]
     pruned: Pruned | None
+    doubts: tuple[str, ...]
 
 
 def compile_model(
@@ -125,7 +127,10 @@ def compile_model(
     report = _report(job, validated, others, calibrated)
     report = replace(
         report, parity=exported.parity, pruning=None if exported.pruned is None else exported.pruned.to_dict(),
-        notes=(*job.splits.notes, *examined, *probed.notes, *_pruning_notes(exported.pruned, report), *report.notes),
+        notes=(
+            *exported.doubts, *job.splits.notes, *examined, *probed.notes, *_pruning_notes(exported.pruned, report),
+            *report.notes,
+        ),
         nodes={c.key: graph_nodes(c) for c in graphs if c.precision == "int8"}, hashes=_hashes(hashed),
         steps=clock.steps(),
     )  # fmt: skip
@@ -171,9 +176,10 @@ def _export(job: Job) -> _Exported:
     """The float graph; of a network that is pruned also the one before, which everything is then compared with."""
     job.progress("export", 0, 0)
     graph, parity = export_float(job.model)
+    doubts = check_answers(job, graph)  # before hours are spent on pruning and int8
     pruned = _prune(job)
     if pruned is None:
-        return _Exported(job, graph, parity, (Candidate("float", graph, "float32", "float"),), None)
+        return _Exported(job, graph, parity, (Candidate("float", graph, "float32", "float"),), None, doubts)
     before = Candidate(ORIGINAL, graph, "float32", "float")
     job = replace(
         job, model=pruned.model, reference=f"{BASE_ENGINE}-{ORIGINAL}",
@@ -181,7 +187,7 @@ def _export(job: Job) -> _Exported:
         calibration=pruned.marked(job.calibration),
     )  # fmt: skip
     graph, parity = export_float(job.model)
-    return _Exported(job, graph, parity, (before, Candidate("float", graph, "float32", "float")), pruned)
+    return _Exported(job, graph, parity, (before, Candidate("float", graph, "float32", "float")), pruned, doubts)
 
 
 def _prune(job: Job) -> Pruned | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +80,15 @@ class GoldenWorth:
     clear: npt.NDArray[np.bool_]
     sensitivity: npt.NDArray[np.float64]
     group: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Something about a model's answers that makes no sense. ``text``: what it is, and the reading that fits, in one sentence.
+    ``explained``: whether there is such a reading; where not, ``compile`` looks for it in how photos are prepared."""
+
+    text: str
+    explained: bool = True
 
 
 class TaskEvaluation(Protocol):
@@ -193,3 +202,17 @@ class TaskEvaluator(Protocol):
 
     def page(self, evaluations: Sequence[TaskEvaluation], paired: PairedComparison | None) -> str:
         """One or two evaluations as a page of HTML. Raises MissingExtraError without matplotlib."""
+
+
+@runtime_checkable
+class AnswerCheck(Protocol):
+    """What a ``TaskEvaluator`` may have besides: it knows when answers make no sense. One without it has no doubts."""
+
+    def doubts(self, digest: Outputs, truth: Sequence[Truth | None]) -> Sequence[Doubt]:
+        """What is odd about a float model's answers to photos, such as labels in another order; nothing where all is well,
+        or there are too few photos to tell. Raises UnreadableOutputError for answers that are no numbers."""
+
+
+def doubts_of(evaluator: TaskEvaluator, digest: Outputs, truth: Sequence[Truth | None]) -> tuple[Doubt, ...]:
+    """See ``AnswerCheck``; none for a task that has no such check."""
+    return tuple(evaluator.doubts(digest, truth)) if isinstance(evaluator, AnswerCheck) else ()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from edgevision.errors import DataError, InputError
-from edgevision.evaluate.base import TaskEvaluation, TaskEvaluator, Truths
+from edgevision.errors import DataError, DoubtWarning, InputError
+from edgevision.evaluate.base import TaskEvaluation, TaskEvaluator, Truths, doubts_of
 from edgevision.evaluate.data.dataset import Dataset
 from edgevision.evaluate.data.run import predict_dataset
 from edgevision.evaluate.registry import make_evaluator
@@ -39,7 +40,8 @@ def evaluate(
     """Run ``model`` over labelled photos, and over photos of what it does not know (``ood``), if given.
 
     ``name``: of the model, in what is shown; ``progress(step, done, n)`` is called after each batch. Raises DataError when
-    a photo's truth is not known, or is not for this model's labels; ImageError for a bad photo.
+    a photo's truth is not known, or is not for this model's labels; ImageError for a bad photo. Warns DoubtWarning where
+    the answers make no sense, such as for labels in another order.
 
     >>> with ev.load("model.edge") as model:  # doctest: +SKIP
     ...     evaluation = evaluate("int8", model, read_dataset("photos/"))
@@ -49,6 +51,8 @@ def evaluate(
     evaluator = make_evaluator(model.task.spec, model.preprocess)
     truth = _known(evaluator, dataset)
     digest = predict_dataset(model.digest, dataset, progress=_step(progress, f"{name}: photos"))
+    for doubt in doubts_of(evaluator, digest, truth):
+        warnings.warn(f"{name}: {doubt.text}", DoubtWarning, stacklevel=2)
     unknown = None
     if ood is not None:
         unknown = predict_dataset(model.digest, ood, progress=_step(progress, f"{name}: unknown photos"))

@@ -8,6 +8,7 @@ import numpy as np
 
 from edgevision.errors import InputError
 from edgevision.evaluate.base import (
+    Doubt,
     Fit,
     GoldenWorth,
     ImageScores,
@@ -28,6 +29,7 @@ from edgevision.evaluate.statistics.paired import (
     class_losses,
     paired_comparison,
 )
+from edgevision.evaluate.tasks.classify_doubts import classify_doubts
 from edgevision.evaluate.tasks.classify_evaluation import ClassifyEvaluation, evaluate_classify
 from edgevision.evaluate.tasks.classify_fit import fit_classify
 from edgevision.evaluate.tasks.classify_page import evaluation_page
@@ -107,6 +109,10 @@ class ClassifyEvaluator:
         return class_losses(before.right, after.right, before.truth, self.task.labels)
 
     # ---- compiling ----
+
+    def doubts(self, digest: Outputs, truth: Sequence[Truth | None]) -> tuple[Doubt, ...]:
+        """See ``classify_doubts``."""
+        return classify_doubts(self.task, digest, truth)
 
     def fit(
         self, reference: Outputs, own: Outputs, truth: Sequence[Truth | None], in_training_set: Sequence[bool | None],

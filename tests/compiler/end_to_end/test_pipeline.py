@@ -87,11 +87,12 @@ def test_the_file_holds_what_was_found(compiled):
     assert report["source"]["kind"] == "pt2"
     assert result.manifest.preprocess == SPEC
     assert result.manifest.labels == LABELS
-    assert list(dict.fromkeys(steps))[:6] == [
+    assert list(dict.fromkeys(steps))[:7] == [
         "load",
         "check photos",
         "look at photos",
         "export",
+        "look at float's answers",
         "open the variants",
         "calibrate",
     ]

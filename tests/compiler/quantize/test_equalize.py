@@ -133,13 +133,15 @@ class TestWhatIsLeftAlone:
             for a, b in zip(before.initializer, after.initializer, strict=True)
             if not np.array_equal(numpy_helper.to_array(a), numpy_helper.to_array(b))
         ]
-        squeezing = {
-            name
-            for node in before.node
-            if node.op_type == "Conv" and any(d.dims[0] in (8,) or d.dims[1:2] == [8] for d in before.initializer if d.name == node.input[1])
-            for name in node.input[1:]
-        }  # fmt: skip
-        assert set(changed) <= squeezing
+        convs = [node for node in before.node if node.op_type == "Conv"]
+        squeezing = [relu for relu in before.node if relu.op_type == "Relu"]
+        expected = set()
+        for relu in squeezing:
+            (first,) = (conv for conv in convs if conv.output[0] == relu.input[0])
+            (second,) = (conv for conv in convs if conv.input[0] == relu.output[0])
+            expected |= {*first.input[1:], second.input[1]}
+        assert len(squeezing) == 2  # one a block
+        assert set(changed) == expected
 
     def test_dead_channels(self, builder, run_ort):
         b = builder(8, 8)
