@@ -46,7 +46,15 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "how its outputs are to be read; of a classifier: logits or probabilities",
         metavar="LAYOUT",
     )
-    option("--arch", "arch", "for a state dict: torchvision:NAME or package.module:callable", metavar="NAME")
+    p.add_argument(
+        "--output-name",
+        dest="output_names",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="of a network with several outputs: one that is used (repeat for more)",
+    )
+    option("--arch", "arch", "for a state dict: torchvision:NAME, timm:NAME or package.module:callable", metavar="NAME")
     option("--trust", "trust", "allow pickles that can run code; only for files you made")
     option("--skip-validation", "skip_validation", "do without validation photos, or any photos")
     option("--max-drop", "max_drop", "accuracy budget (default {default})", type=float, metavar="POINTS")
@@ -128,6 +136,7 @@ def _options(arguments: argparse.Namespace, precision: Precision) -> CompileOpti
             **given,
             "precision": precision,
             "objective": Objective(arguments.objective),
+            "output_names": tuple(arguments.output_names),
             "targets": tuple(arguments.targets.split(",")),
         }
     )

@@ -117,7 +117,7 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
     report = _report(job, validated, others, calibrated)
     report = replace(
         report, parity=exported.parity, pruning=None if exported.pruned is None else exported.pruned.to_dict(),
-        notes=(*job.splits.notes, *examined, *_pruning_notes(exported.pruned, report), *report.notes),
+        notes=(*job.model.notes, *job.splits.notes, *examined, *_pruning_notes(exported.pruned, report), *report.notes),
         nodes={c.key: graph_nodes(c) for c in graphs if c.precision == "int8"}, hashes=_hashes(hashed),
         steps=clock.steps(),
     )  # fmt: skip
@@ -142,10 +142,9 @@ def compile_model(source: Path, target: Path, options: CompileOptions, progress:
 
 def _load(source: Path, options: CompileOptions, progress: ProgressFn) -> Job:
     """The model and the photos."""
-    model = load_source(
-        source,
-        SourceOptions(options.arch, options.preprocess, options.labels, options.output, options.trust, options.task),
-    )
+    o = options
+    said = SourceOptions(o.arch, o.preprocess, o.labels, o.output, o.trust, o.task, o.output_names)
+    model = load_source(source, said)
     measure = AnswerMeasure.of(model.task, model.spec)
     splits = photos.gather(options, measure.evaluator, model.photos, model.trained_on)
     return make_job(options, model, measure, splits, progress)

@@ -1,0 +1,212 @@
+"""The shape of a float graph's input: any batch size, and the height and width of the preprocess spec.
+
+Exporters that trace a network at one batch size leave it behind as a number: in the targets of Reshape, and in constants that
+stand once for each item (a transformer's class token).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+
+from edgevision.compiler.sources.graph import BATCH, inferred_shapes, input_of
+
+Dims = tuple[int | None, ...]
+_REWRITTEN = ("Reshape", "Concat")
+_SMALL = 1024  # elements: tensors that may be shapes
+
+
+def with_dynamic_batch(model: onnx.ModelProto, batch: int | None) -> onnx.ModelProto:
+    """A copy of the graph for any batch size. ``batch``: the one that it is written for; None = any.
+
+    Numbers inside that repeat the batch are rewritten where that is plain; whether the copy computes the same at other
+    batch sizes is for ``check_parity`` to say.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.value_info[:]
+    _name_batch(copy.graph)
+    if batch is not None:
+        _BatchRemover(copy, batch).run()
+    return copy
+
+
+def fix_size(model: onnx.ModelProto, item: Sequence[int]) -> None:
+    """Give the graph's input the shape [batch, *item], in place. What depends on it is left to shape inference."""
+    graph = model.graph
+    for axis, size in zip(input_of(graph).type.tensor_type.shape.dim[1:], item, strict=True):
+        axis.dim_value = size
+    del graph.value_info[:]
+    for output in graph.output:
+        for axis in output.type.tensor_type.shape.dim[1:]:
+            if not axis.HasField("dim_value"):
+                axis.Clear()
+
+
+def _name_batch(graph: onnx.GraphProto) -> None:
+    for value in (input_of(graph), *graph.output):
+        if value.type.tensor_type.shape.dim:
+            axis = value.type.tensor_type.shape.dim[0]
+            axis.Clear()
+            axis.dim_param = BATCH
+
+
+class _BatchRemover:
+    """Rewrites what repeats ``batch`` in ``model``, in place, from the input on: only when a tensor's shape is known for
+    any batch, those after it can be."""
+
+    def __init__(self, model: onnx.ModelProto, batch: int) -> None:
+        self._model, self._batch = model, batch
+        self._constants = _constants(model.graph)
+        self._outline = _outline(model)
+        name = input_of(model.graph).name
+        self._at_batch = inferred_shapes(_at_batch(self._outline, name, batch))
+        self._varying = _reached(model.graph, name)
+
+    def run(self) -> None:
+        """Rounds, each with what the one before made known, until nothing is left to be done."""
+        done: set[str] = set()
+        for _ in range(len(self._model.graph.node)):
+            shapes = inferred_shapes(self._outline)
+            ready = [
+                node.output[0]
+                for node in list(self._model.graph.node)
+                if node.op_type in _REWRITTEN and node.output[0] not in done and self._rewrite(node.output[0], shapes)
+            ]
+            done.update(ready)
+            if not ready:
+                return
+
+    def _rewrite(self, output: str, shapes: Mapping[str, Dims]) -> bool:
+        """Whether the node that gives ``output`` repeated the batch, and does so no more."""
+        place = next(i for i, node in enumerate(self._model.graph.node) if output in node.output)
+        node = self._model.graph.node[place]
+        if node.op_type == "Concat":
+            return self._repeat_constants(node, shapes)
+        target = self._free_target(node, shapes)
+        if target is not None:
+            self._set_target(place, target)
+        return target is not None
+
+    def _free_target(self, node: onnx.NodeProto, shapes: Mapping[str, Dims]) -> npt.NDArray[np.int64] | None:
+        """The target of a Reshape without the batch; None where it does not hold it, or that is not known yet."""
+        target, before = self._constants.get(node.input[1]), shapes.get(node.input[0], ())
+        sizes = [size for size in self._at_batch.get(node.output[0], ()) if size is not None]
+        keeps_zeros = any(a.name == "allowzero" and a.i for a in node.attribute)
+        if target is None or len(sizes) != len(target) or before.count(None) != 1 or keeps_zeros:
+            return None
+        outside = math.prod(size for size in before[: before.index(None)] if size is not None)
+        axis = _batch_axis(sizes, outside, self._batch)
+        if axis is None or target[axis] <= 0:
+            return None
+        return np.array([*sizes[:axis], -1, *sizes[axis + 1 :]], np.int64)
+
+    def _repeat_constants(self, node: onnx.NodeProto, shapes: Mapping[str, Dims]) -> bool:
+        """Of a Concat of items with a constant that stands once for each: repeat the constant as often as there are items."""
+        known = [shapes.get(name, ()) for name in node.input]
+        items = [name for name, shape in zip(node.input, known, strict=True) if shape[:1] == (None,)]
+        fixed = [
+            number
+            for number, (name, shape) in enumerate(zip(node.input, known, strict=True))
+            if shape[:1] == (self._batch,) and name not in self._varying
+        ]
+        axis = next(a.i for a in node.attribute if a.name == "axis")
+        if not items or not fixed or axis in (0, -len(known[0])):
+            return False
+        for number in fixed:
+            self._expand(node.output[0], number, items[0], len(known[number]))
+        return True
+
+    def _expand(self, output: str, number: int, like: str, rank: int) -> None:
+        """Before the node that gives ``output``, expand the first row of its input ``number`` to the first axis of ``like``."""
+        place = next(i for i, node in enumerate(self._model.graph.node) if output in node.output)
+        constant = self._model.graph.node[place].input[number]
+        stem = f"{output}_{number}"
+        ends = {f"{stem}_from": [0], f"{stem}_to": [1], f"{stem}_ones": [1] * (rank - 1)}
+        make = onnx.helper.make_node
+        added = [
+            make("Slice", [constant, f"{stem}_from", f"{stem}_to", f"{stem}_from"], [f"{stem}_row"]),
+            make("Shape", [like], [f"{stem}_items"], start=0, end=1),
+            make("Concat", [f"{stem}_items", f"{stem}_ones"], [f"{stem}_shape"], axis=0),
+            make("Expand", [f"{stem}_row", f"{stem}_shape"], [f"{stem}_repeated"]),
+        ]
+        for graph in (self._model.graph, self._outline.graph):
+            for name, values in ends.items():
+                graph.initializer.append(numpy_helper.from_array(np.array(values, np.int64), name))
+            graph.node[place].input[number] = f"{stem}_repeated"
+            for offset, node in enumerate(added):
+                graph.node.insert(place + offset, node)
+
+    def _set_target(self, place: int, values: npt.NDArray[np.int64]) -> None:
+        name = f"{self._model.graph.node[place].output[0]}_any_batch"
+        for graph in (self._model.graph, self._outline.graph):
+            graph.initializer.append(numpy_helper.from_array(values, name))
+            graph.node[place].input[1] = name
+
+
+def _batch_axis(sizes: Sequence[int], outside: int, batch: int) -> int | None:
+    """The axis of ``sizes`` that holds the batch, where ``outside`` elements lie before it in row-major order, in which a
+    reshape keeps it: the axis that begins there, but for the last, which holds features; else the one that ends there."""
+    before = [math.prod(sizes[:axis]) for axis in range(len(sizes))]
+    starts = [axis for axis in range(len(sizes)) if before[axis] == outside and sizes[axis] % batch == 0]
+    ends = [axis for axis, size in enumerate(sizes) if before[axis] * size == outside * batch and size % batch == 0]
+    inner = [axis for axis in starts if axis < len(sizes) - 1]
+    return next(iter((*inner, *ends, *starts)), None)
+
+
+def _at_batch(model: onnx.ModelProto, name: str, batch: int) -> onnx.ModelProto:
+    """A copy whose input ``name`` has the given batch."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    (value,) = [i for i in copy.graph.input if i.name == name]
+    value.type.tensor_type.shape.dim[0].dim_value = batch
+    return copy
+
+
+def _outline(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy without large weights, which are inputs in it: shapes are inferred quickly. Its outputs' shapes are open."""
+    copy = onnx.ModelProto(ir_version=model.ir_version)
+    copy.opset_import.extend(model.opset_import)
+    copy.graph.name = "outline"
+    copy.graph.node.extend(model.graph.node)
+    copy.graph.input.extend(model.graph.input)
+    for tensor in model.graph.initializer:
+        if math.prod(tensor.dims) <= _SMALL:
+            copy.graph.initializer.append(tensor)
+        else:
+            copy.graph.input.append(
+                onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+            )
+    for output in model.graph.output:
+        copy.graph.output.append(
+            onnx.helper.make_tensor_value_info(output.name, output.type.tensor_type.elem_type, None)
+        )
+    return copy
+
+
+def _constants(graph: onnx.GraphProto) -> dict[str, npt.NDArray[np.int64]]:
+    """Constants that may be shapes, by name."""
+    found = {i.name: numpy_helper.to_array(i) for i in graph.initializer if i.data_type == onnx.TensorProto.INT64}
+    for node in graph.node:
+        if node.op_type != "Constant":
+            continue
+        value = node.attribute[0]
+        if value.name == "value" and value.t.data_type == onnx.TensorProto.INT64:
+            found[node.output[0]] = numpy_helper.to_array(value.t)
+        elif value.name == "value_ints":
+            found[node.output[0]] = np.array(value.ints, np.int64)
+    return found
+
+
+def _reached(graph: onnx.GraphProto, name: str) -> set[str]:
+    """The tensors that depend on ``name``, itself among them."""
+    reached = {name}
+    for node in graph.node:
+        if not reached.isdisjoint(node.input):
+            reached.update(node.output)
+    return reached
