@@ -12,7 +12,7 @@ from torch.export import Dim, ExportedProgram
 
 from edgevision.compiler.sources.conditions import fold_conditions
 from edgevision.compiler.sources.graph import BATCH, INPUT, clean_graph, to_bytes
-from edgevision.compiler.sources.input_shape import fix_size, with_dynamic_batch
+from edgevision.compiler.sources.input_shape import fix_size, with_dynamic_batch, without_batch
 from edgevision.compiler.sources.metadata import ModelMetadata, write_metadata
 from edgevision.compiler.sources.onnx_file import OPSET
 from edgevision.compiler.sources.outputs import keep_outputs
@@ -32,6 +32,19 @@ def export_float(source: SourceModel) -> tuple[bytes, ParityReport]:
     Raises ModelFileError when it cannot be exported, or differs from the original (see ``check_parity``).
     """
     model = _to_onnx(source)
+    if source.batch is None:
+        return _checked(with_dynamic_batch(model), source)
+    try:
+        return _checked(without_batch(model, source.batch, source.name, fold=False), source)
+    except ModelFileError as error:
+        try:
+            return _checked(without_batch(model, source.batch, source.name, fold=True), source)
+        except ModelFileError:
+            raise error from None
+
+
+def _checked(model: onnx.ModelProto, source: SourceModel) -> tuple[bytes, ParityReport]:
+    """``model``, for any batch size, as ``export_float`` gives it."""
     fix_size(model, source.spec.tensor_shape)
     fold_conditions(model, source.spec, source.name)
     model = clean_graph(model, source.name)
@@ -41,8 +54,9 @@ def export_float(source: SourceModel) -> tuple[bytes, ParityReport]:
 
 
 def _to_onnx(source: SourceModel) -> onnx.ModelProto:
+    """The source as a graph, with the outputs that are used, for the batch sizes that the source takes."""
     if source.graph is not None:
-        return with_dynamic_batch(source.graph.model, source.batch)
+        return source.graph.model
     names = list(source.original.outputs(pixels(source.spec, source.batch or 1, seed=0)))
     try:
         with quiet(), torch.no_grad():
@@ -56,7 +70,7 @@ def _to_onnx(source: SourceModel) -> onnx.ModelProto:
             "Simplify its forward(), or export it to ONNX yourself and compile that"
         ) from error
     keep_outputs(model, source.output_names, source.name)
-    return model if source.batch is None else with_dynamic_batch(model, source.batch)
+    return model
 
 
 def _exported(source: SourceModel) -> ExportedProgram:

@@ -19,6 +19,7 @@ _NAMES = {  # but float32
     onnx.TensorProto.DOUBLE: "float64",
 }
 _TYPE_ATTRIBUTES = ("to", "dtype", "stash_type", "output_datatype")  # an operator's element type, as a number
+_CASTS = ("Cast", "CastLike")
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -32,7 +33,7 @@ def narrow_types(model: onnx.ModelProto) -> tuple[str, ...]:
 def cast_to_float32(model: onnx.ModelProto, name: str) -> None:
     """Make every tensor, constant, input and output of ``model`` in half or double precision float32, in place.
 
-    A cast between two of these types becomes one from float32 to float32, which ``clean_graph`` removes. float64 numbers
+    A cast between two of these types becomes an identity, which ``clean_graph`` removes. float64 numbers
     that float32 cannot hold become its largest. Raises ModelFileError for a tensor whose data do not fit its shape.
     """
     for tensor in list(all_tensors(model.graph)):
@@ -45,6 +46,22 @@ def cast_to_float32(model: onnx.ModelProto, name: str) -> None:
         for attribute in node.attribute:
             if attribute.name in _TYPE_ATTRIBUTES and attribute.i in _NAMES:
                 attribute.i = onnx.TensorProto.FLOAT
+    _drop_casts(model)
+
+
+def _drop_casts(model: onnx.ModelProto) -> None:
+    """Casts from float32 to float32 become identities."""
+    try:
+        graph = onnx.shape_inference.infer_shapes(model).graph
+    except (onnx.shape_inference.InferenceError, ValueError, RuntimeError):
+        return  # the checker will say what is wrong
+    floats = {i.name for i in graph.initializer if i.data_type == onnx.TensorProto.FLOAT}
+    for value in (*graph.value_info, *graph.input, *graph.output):
+        if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT:
+            floats.add(value.name)
+    for node in model.graph.node:
+        if node.op_type in _CASTS and {node.input[0], node.output[0]} <= floats:
+            node.CopyFrom(onnx.helper.make_node("Identity", node.input[:1], list(node.output), node.name))
 
 
 def _as_float32(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:

@@ -14,25 +14,35 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from edgevision.compiler.sources.graph import BATCH, inferred_shapes, input_of
+from edgevision.compiler.sources.graph import BATCH, fold_constants, inferred_shapes, input_of
 
 Dims = tuple[int | None, ...]
 _REWRITTEN = ("Reshape", "Concat")
 _SMALL = 1024  # elements: tensors that may be shapes
 
 
-def with_dynamic_batch(model: onnx.ModelProto, batch: int | None) -> onnx.ModelProto:
-    """A copy of the graph for any batch size. ``batch``: the one that it is written for; None = any.
+def with_dynamic_batch(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of the graph that takes any batch size, where it is not written for one."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    _set_batch(copy.graph, BATCH)
+    return copy
 
-    Numbers inside that repeat the batch are rewritten where that is plain; whether the copy computes the same at other
-    batch sizes is for ``check_parity`` to say.
+
+def without_batch(model: onnx.ModelProto, batch: int, name: str, *, fold: bool) -> onnx.ModelProto:
+    """A copy of a graph that is written for the size ``batch``, for any batch size: numbers inside that repeat it are
+    rewritten where that is plain. Whether the copy computes the same at other sizes is for ``check_parity`` to say.
+
+    ``fold``: make constants first of all that follows from the input's shape. That shows more of what repeats the batch,
+    and makes numbers of what asks for it rightly. Raises ModelFileError where ONNX Runtime refuses the graph.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    del copy.graph.value_info[:]
-    _name_batch(copy.graph)
-    if batch is not None:
-        _BatchRemover(copy, batch).run()
+    if fold:
+        _set_batch(copy.graph, batch)
+        copy = fold_constants(copy, name)
+    _set_batch(copy.graph, BATCH)
+    _BatchRemover(copy, batch).run()
     return copy
 
 
@@ -48,12 +58,17 @@ def fix_size(model: onnx.ModelProto, item: Sequence[int]) -> None:
                 axis.Clear()
 
 
-def _name_batch(graph: onnx.GraphProto) -> None:
+def _set_batch(graph: onnx.GraphProto, batch: int | str) -> None:
+    """Let the first axis of the input and of the outputs be ``batch``, a size or a name."""
+    del graph.value_info[:]
     for value in (input_of(graph), *graph.output):
         if value.type.tensor_type.shape.dim:
             axis = value.type.tensor_type.shape.dim[0]
             axis.Clear()
-            axis.dim_param = BATCH
+            if isinstance(batch, str):
+                axis.dim_param = batch
+            else:
+                axis.dim_value = batch
 
 
 class _BatchRemover:
@@ -67,12 +82,14 @@ class _BatchRemover:
         name = input_of(model.graph).name
         self._at_batch = inferred_shapes(_at_batch(self._outline, name, batch))
         self._varying = _reached(model.graph, name)
+        self._outside: dict[str, int] = {}
 
     def run(self) -> None:
         """Rounds, each with what the one before made known, until nothing is left to be done."""
         done: set[str] = set()
         for _ in range(len(self._model.graph.node)):
             shapes = inferred_shapes(self._outline)
+            self._find_outside(shapes)
             ready = [
                 node.output[0]
                 for node in list(self._model.graph.node)
@@ -95,16 +112,43 @@ class _BatchRemover:
 
     def _free_target(self, node: onnx.NodeProto, shapes: Mapping[str, Dims]) -> npt.NDArray[np.int64] | None:
         """The target of a Reshape without the batch; None where it does not hold it, or that is not known yet."""
-        target, before = self._constants.get(node.input[1]), shapes.get(node.input[0], ())
-        sizes = [size for size in self._at_batch.get(node.output[0], ()) if size is not None]
-        keeps_zeros = any(a.name == "allowzero" and a.i for a in node.attribute)
-        if target is None or len(sizes) != len(target) or before.count(None) != 1 or keeps_zeros:
-            return None
-        outside = math.prod(size for size in before[: before.index(None)] if size is not None)
-        axis = _batch_axis(sizes, outside, self._batch)
-        if axis is None or target[axis] <= 0:
+        target, sizes = self._constants.get(node.input[1]), self._sizes(node)
+        axis = self._axis_after(node, shapes)
+        if target is None or axis is None or len(sizes) != len(target) or target[axis] <= 0:
             return None
         return np.array([*sizes[:axis], -1, *sizes[axis + 1 :]], np.int64)
+
+    def _sizes(self, node: onnx.NodeProto) -> list[int]:
+        """The shape of what a node gives, at the batch that the graph is written for; empty where it is not known."""
+        shape = self._at_batch.get(node.output[0], ())
+        sizes = [size for size in shape if size]
+        return sizes if len(sizes) == len(shape) else []
+
+    def _axis_after(self, node: onnx.NodeProto, shapes: Mapping[str, Dims]) -> int | None:
+        """The axis that holds the batch after a Reshape; None where it is not known before."""
+        outside = self._before_batch(node.input[0], shapes)
+        return None if outside is None else _batch_axis(self._sizes(node), outside, self._batch)
+
+    def _before_batch(self, tensor: str, shapes: Mapping[str, Dims]) -> int | None:
+        """How many steps the axes make that lie outside of the batch's; None where that is not known."""
+        shape = shapes.get(tensor, ())
+        if shape.count(None) != 1:
+            return None
+        before = math.prod(size for size in shape[: shape.index(None)] if size is not None)
+        return before * self._outside.get(tensor, 1) or None
+
+    def _find_outside(self, shapes: Mapping[str, Dims]) -> None:
+        """Of tensors in which one axis holds more than the batch and what is inside of it: the steps outside of it there, as
+        in [tokens × batch, features]. Only a Reshape makes such an axis; others pass it on."""
+        self._outside = {}
+        for node in self._model.graph.node:
+            if node.op_type == "Reshape":
+                axis, before = self._axis_after(node, shapes), self._before_batch(node.input[0], shapes)
+                if axis is not None and before is not None:
+                    self._outside[node.output[0]] = max(1, before // math.prod(self._sizes(node)[:axis]))
+            else:
+                steps = max((self._outside.get(name, 1) for name in node.input), default=1)
+                self._outside.update(dict.fromkeys(node.output, steps))
 
     def _repeat_constants(self, node: onnx.NodeProto, shapes: Mapping[str, Dims]) -> bool:
         """Of a Concat of items with a constant that stands once for each: repeat the constant as often as there are items."""
@@ -150,13 +194,16 @@ class _BatchRemover:
 
 
 def _batch_axis(sizes: Sequence[int], outside: int, batch: int) -> int | None:
-    """The axis of ``sizes`` that holds the batch, where ``outside`` elements lie before it in row-major order, in which a
-    reshape keeps it: the axis that begins there, but for the last, which holds features; else the one that ends there."""
+    """The axis of ``sizes`` that holds the batch, with ``outside`` steps outside of it in row-major order, in which a
+    reshape keeps it: the axis that begins there, but for the last, which holds features; else the one in which it lies."""
     before = [math.prod(sizes[:axis]) for axis in range(len(sizes))]
-    starts = [axis for axis in range(len(sizes)) if before[axis] == outside and sizes[axis] % batch == 0]
-    ends = [axis for axis, size in enumerate(sizes) if before[axis] * size == outside * batch and size % batch == 0]
-    inner = [axis for axis in starts if axis < len(sizes) - 1]
-    return next(iter((*inner, *ends, *starts)), None)
+    begins = [axis for axis in range(len(sizes) - 1) if before[axis] == outside and sizes[axis] % batch == 0]
+    holds = [
+        axis
+        for axis, size in enumerate(sizes)
+        if before[axis] <= outside and before[axis] * size % (outside * batch) == 0
+    ]
+    return next(iter((*begins, *holds)), None)
 
 
 def _at_batch(model: onnx.ModelProto, name: str, batch: int) -> onnx.ModelProto:
