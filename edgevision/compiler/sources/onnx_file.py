@@ -135,9 +135,9 @@ def _converted(model: onnx.ModelProto, opset: int, name: str) -> onnx.ModelProto
     try:
         converted = onnx.version_converter.convert_version(model, OPSET)
     except Exception as error:  # the converter raises RuntimeError, ConvertError, and what its C++ throws
+        told = brief(error).rpartition(" failed: ")[2]  # after the place in its C++
         raise ModelFileError(
-            f"{name} has opset {opset} and cannot be converted to {OPSET} ({brief(error)}); "
-            f"export it again with opset {OPSET}"
+            f"{name} has opset {opset} and cannot be converted to {OPSET} ({told}); export it again with opset {OPSET}"
         ) from error
     del converted.metadata_props[:]
     converted.metadata_props.extend(model.metadata_props)
