@@ -76,39 +76,34 @@ class _BatchRemover:
     any batch, those after it can be."""
 
     def __init__(self, model: onnx.ModelProto, batch: int) -> None:
-        self._model, self._batch = model, batch
-        self._constants = _constants(model.graph)
-        self._outline = _outline(model)
+        self._graph, self._model, self._batch = model.graph, model, batch
         name = input_of(model.graph).name
-        self._at_batch = inferred_shapes(_at_batch(self._outline, name, batch))
+        self._constants = _constants(model.graph)
+        self._at_batch = inferred_shapes(_at_batch(_outline(model), name, batch))
         self._varying = _reached(model.graph, name)
         self._outside: dict[str, int] = {}
 
     def run(self) -> None:
         """Rounds, each with what the one before made known, until nothing is left to be done."""
         done: set[str] = set()
-        for _ in range(len(self._model.graph.node)):
-            shapes = inferred_shapes(self._outline)
+        for _ in range(len(self._graph.node)):
+            shapes = inferred_shapes(_outline(self._model))
             self._find_outside(shapes)
-            ready = [
-                node.output[0]
-                for node in list(self._model.graph.node)
-                if node.op_type in _REWRITTEN and node.output[0] not in done and self._rewrite(node.output[0], shapes)
-            ]
-            done.update(ready)
-            if not ready:
+            nodes = [node for node in self._graph.node if node.op_type in _REWRITTEN and node.output[0] not in done]
+            rewritten = [node.output[0] for node in nodes if self._rewrite(node, shapes)]
+            done.update(rewritten)
+            if not rewritten:
                 return
 
-    def _rewrite(self, output: str, shapes: Mapping[str, Dims]) -> bool:
-        """Whether the node that gives ``output`` repeated the batch, and does so no more."""
-        place = next(i for i, node in enumerate(self._model.graph.node) if output in node.output)
-        node = self._model.graph.node[place]
+    def _rewrite(self, node: onnx.NodeProto, shapes: Mapping[str, Dims]) -> bool:
+        """Whether the node repeated the batch, and does so no more."""
         if node.op_type == "Concat":
             return self._repeat_constants(node, shapes)
         target = self._free_target(node, shapes)
-        if target is not None:
-            self._set_target(place, target)
-        return target is not None
+        if target is None:
+            return False
+        node.input[1] = self._add(f"{node.output[0]}_any_batch", target)
+        return True
 
     def _free_target(self, node: onnx.NodeProto, shapes: Mapping[str, Dims]) -> npt.NDArray[np.int64] | None:
         """The target of a Reshape without the batch; None where it does not hold it, or that is not known yet."""
@@ -141,7 +136,7 @@ class _BatchRemover:
         """Of tensors in which one axis holds more than the batch and what is inside of it: the steps outside of it there, as
         in [tokens × batch, features]. Only a Reshape makes such an axis; others pass it on."""
         self._outside = {}
-        for node in self._model.graph.node:
+        for node in self._graph.node:
             if node.op_type == "Reshape":
                 axis, before = self._axis_after(node, shapes), self._before_batch(node.input[0], shapes)
                 if axis is not None and before is not None:
@@ -163,34 +158,29 @@ class _BatchRemover:
         if not items or not fixed or axis in (0, -len(known[0])):
             return False
         for number in fixed:
-            self._expand(node.output[0], number, items[0], len(known[number]))
+            node.input[number] = self._expanded(node, number, items[0], len(known[number]))
         return True
 
-    def _expand(self, output: str, number: int, like: str, rank: int) -> None:
-        """Before the node that gives ``output``, expand the first row of its input ``number`` to the first axis of ``like``."""
-        place = next(i for i, node in enumerate(self._model.graph.node) if output in node.output)
-        constant = self._model.graph.node[place].input[number]
-        stem = f"{output}_{number}"
-        ends = {f"{stem}_from": [0], f"{stem}_to": [1], f"{stem}_ones": [1] * (rank - 1)}
+    def _expanded(self, node: onnx.NodeProto, number: int, like: str, rank: int) -> str:
+        """The first row of the node's input ``number``, repeated to the first axis of ``like``."""
+        stem = f"{node.output[0]}_{number}"
+        start, end = self._add(f"{stem}_from", [0]), self._add(f"{stem}_to", [1])
         make = onnx.helper.make_node
         added = [
-            make("Slice", [constant, f"{stem}_from", f"{stem}_to", f"{stem}_from"], [f"{stem}_row"]),
+            make("Slice", [node.input[number], start, end, start], [f"{stem}_row"]),
             make("Shape", [like], [f"{stem}_items"], start=0, end=1),
-            make("Concat", [f"{stem}_items", f"{stem}_ones"], [f"{stem}_shape"], axis=0),
+            make("Concat", [f"{stem}_items", self._add(f"{stem}_ones", [1] * (rank - 1))], [f"{stem}_shape"], axis=0),
             make("Expand", [f"{stem}_row", f"{stem}_shape"], [f"{stem}_repeated"]),
         ]
-        for graph in (self._model.graph, self._outline.graph):
-            for name, values in ends.items():
-                graph.initializer.append(numpy_helper.from_array(np.array(values, np.int64), name))
-            graph.node[place].input[number] = f"{stem}_repeated"
-            for offset, node in enumerate(added):
-                graph.node.insert(place + offset, node)
+        place = next(i for i, other in enumerate(self._graph.node) if node.output[0] in other.output)
+        for offset, one in enumerate(added):
+            self._graph.node.insert(place + offset, one)
+        return f"{stem}_repeated"
 
-    def _set_target(self, place: int, values: npt.NDArray[np.int64]) -> None:
-        name = f"{self._model.graph.node[place].output[0]}_any_batch"
-        for graph in (self._model.graph, self._outline.graph):
-            graph.initializer.append(numpy_helper.from_array(values, name))
-            graph.node[place].input[1] = name
+    def _add(self, name: str, values: npt.ArrayLike) -> str:
+        """A new constant; its name."""
+        self._graph.initializer.append(numpy_helper.from_array(np.array(values, np.int64), name))
+        return name
 
 
 def _batch_axis(sizes: Sequence[int], outside: int, batch: int) -> int | None:
