@@ -26,7 +26,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         description="From a model file to one bundle: quantized, measured on this machine, and within an accuracy budget.",
     )
     option = OptionAdder(p, CompileOptions)
-    p.add_argument("model", type=Path, help="our checkpoint, TorchScript, .pt2, a state dict with --arch, or .onnx")
+    p.add_argument(
+        "model",
+        type=Path,
+        help="our checkpoint, TorchScript, .pt2, a state dict with --arch (safetensors too), or .onnx",
+    )
     p.add_argument(
         "-o", dest="target", type=Path, metavar="FILE", help="the bundle (default: MODEL with the suffix .edge)"
     )

@@ -6,6 +6,7 @@ module. Nothing in a file is executed without ``trust``.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
 import pickle
@@ -45,7 +46,7 @@ from edgevision.compiler.sources.parity import (
     pixels,
     run_session,
 )
-from edgevision.compiler.sources.pickles import foreign_names, is_weights
+from edgevision.compiler.sources.pickles import foreign_names, is_checkpoint_value
 from edgevision.compiler.sources.quiet import quiet
 from edgevision.compiler.sources.state_dicts import cast_note, find_state_dict, read_safetensors
 from edgevision.compiler.sources.torchscript import load_torchscript
@@ -354,14 +355,17 @@ def _from_pickle(obj: object, name: str, options: SourceOptions) -> _Loaded:
 def _unpickled(data: bytes, pickled: bytes | None, name: str, trust: bool) -> object:
     """What ``torch.load`` gives, read with ``weights_only`` unless the pickle needs more and ``trust`` allows it."""
     if pickled is None:
-        foreign = foreign_names(data, is_weights, name, pickles=_LEGACY_PICKLES)
+        foreign = foreign_names(data, is_checkpoint_value, name, pickles=_LEGACY_PICKLES)
     else:
-        foreign = foreign_names(pickled, is_weights, name)
+        foreign = foreign_names(pickled, is_checkpoint_value, name)
     if foreign and not trust:
         names = ", ".join(foreign[:3]) + (" …" if len(foreign) > 3 else "")
         raise _untrusted(name, f"would call {names} when it is loaded")
     try:
-        with quiet():
+        with (
+            quiet(),
+            torch.serialization.safe_globals([argparse.Namespace]),
+        ):  # timm keeps its options beside the weights
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=not foreign)
     except pickle.UnpicklingError as error:
         if foreign:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import collections
+import os
 
 import numpy as np
 import pytest
@@ -125,6 +127,10 @@ CASES = {
     "timm, EMA": (
         lambda net, other: {"epoch": 9, "arch": "net", "state_dict": other.state_dict(), "state_dict_ema": net.state_dict()},
         ["'state_dict_ema', averaged (EMA); those under 'state_dict' were left out"],
+    ),
+    "timm, with its options": (
+        lambda net, other: {"state_dict": net.state_dict(), "args": argparse.Namespace(lr=0.1, workers=4), "version": 2},
+        ["under 'state_dict'"],
     ),
     "ModelEma": (
         lambda net, other: {"model": other.state_dict(), "model_ema": prefixed(net.state_dict(), "module.")},
@@ -257,6 +263,20 @@ def test_what_is_missing_or_unknown_is_named(case, nets, tmp_path):
     make, told = REFUSED[case]
     torch.save(make(seeded(nets, 0), seeded(nets, 1)), tmp_path / "weights.pt")
     with pytest.raises(ModelFileError, match=told):
+        load(tmp_path / "weights.pt")
+
+
+class Harmful:
+    def __reduce__(self):
+        return os.system, ("true",)
+
+
+def test_options_beside_the_weights_may_hold_plain_values_only(nets, tmp_path):
+    import torch
+
+    saved = {"state_dict": seeded(nets, 0).state_dict(), "args": argparse.Namespace(lr=Harmful())}
+    torch.save(saved, tmp_path / "weights.pt")
+    with pytest.raises(ModelFileError, match=r"would call \w+\.system when it is loaded"):
         load(tmp_path / "weights.pt")
 
 
