@@ -80,7 +80,11 @@ def input_shape(program: ExportedProgram) -> tuple[int | None, ...] | None:
 
 def in_float32(program: ExportedProgram) -> torch.nn.Module:
     """A program in half or double precision as a module in float32: weights, and the types that its operators name."""
-    module = program.module(check_guards=False).float()
+    try:
+        module = program.module(check_guards=False)  # they ask for the type of the input
+    except TypeError:  # torch 2.8 has none
+        module = program.module()
+    module = module.float()
     assert isinstance(module, torch.fx.GraphModule)
 
     def cast(value: Any) -> Any:

@@ -306,6 +306,18 @@ def test_truncated_safetensors_are_refused(keep, nets, tmp_path):
         load(tmp_path / "weights.safetensors")
 
 
+def test_without_safetensors_the_error_says_how_to_get_it(nets, tmp_path, monkeypatch):
+    import sys
+
+    from edgevision.errors import MissingExtraError
+
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    (tmp_path / "weights.bin").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(MissingExtraError, match=r"pip install 'edgevision\[compile\]'"):
+        load(tmp_path / "weights.bin")
+
+
 # ---- networks by name ----
 
 
