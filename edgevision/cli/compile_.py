@@ -36,7 +36,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         description="From a model file to one bundle: quantized, measured on this machine, and within an accuracy budget.",
     )
     option = OptionAdder(p, CompileOptions)
-    p.add_argument("model", type=Path, help="our checkpoint, TorchScript, .pt2, a state dict with --arch, or .onnx")
+    p.add_argument(
+        "model",
+        type=Path,
+        help="our checkpoint, TorchScript, .pt2, a state dict with --arch (safetensors too), or .onnx",
+    )
     p.add_argument(
         "-o", dest="target", type=Path, metavar="FILE", help="the bundle (default: MODEL with the suffix .edge)"
     )
@@ -57,7 +61,15 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "how its outputs are to be read; of a classifier: logits or probabilities",
         metavar="LAYOUT",
     )
-    option("--arch", "arch", "for a state dict: torchvision:NAME or package.module:callable", metavar="NAME")
+    p.add_argument(
+        "--output-name",
+        dest="output_names",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="of a network with several outputs: one that is used (repeat for more)",
+    )
+    option("--arch", "arch", "for a state dict: torchvision:NAME, timm:NAME or package.module:callable", metavar="NAME")
     option("--trust", "trust", "allow pickles that can run code; only for files you made")
     option("--skip-validation", "skip_validation", "do without validation photos, or any photos")
     option("--force", "force", "go on though the float model's own answers make no sense")
@@ -148,6 +160,7 @@ def _options(arguments: argparse.Namespace, precision: Precision) -> CompileOpti
             "objective": Objective(arguments.objective),
             "effort": Effort(arguments.effort),
             "on_bad_photo": OnBadPhoto(arguments.on_bad_photo),
+            "output_names": tuple(arguments.output_names),
             "targets": tuple(arguments.targets.split(",")),
         }
     )

@@ -54,6 +54,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         metavar="LAYOUT",
         help="how to read the outputs, e.g. logits; for models that are not our checkpoint",
     )
+    p.add_argument(
+        "--output-name", dest="output_names", action="append", default=[], metavar="NAME", help="as for compile"
+    )
     p.add_argument("--arch", metavar="NAME", help="for a state dict")
     p.add_argument("--trust", action="store_true", help="allow pickles that can run code; only for files you made")
     return p
@@ -110,8 +113,9 @@ def _open(path: Path, arguments: argparse.Namespace, bundles: list[Path], progre
     from edgevision.compiler.sources.source import SourceOptions
 
     options = SourceOptions(
-        arguments.arch, arguments.preprocess, arguments.labels, arguments.output, arguments.trust, arguments.task
-    )
+        arguments.arch, arguments.preprocess, arguments.labels, arguments.output, arguments.trust, arguments.task,
+        tuple(arguments.output_names),
+    )  # fmt: skip
     fitted = next((found for bundle in bundles if (found := _fitted_in(bundle, path)) is not None), None)
     return FloatModel(path, options, threads=arguments.threads, fitted=fitted, progress=progress)
 

@@ -34,7 +34,7 @@ class CompileOptions:
     throughput 8.
 
     ``task``: kind of task, for files that do not say it; None = ``tasks.registry.DEFAULT_KIND``. ``output``: how the outputs are to be read, by the
-    task's words, where the file does not say it.
+    task's words, where the file does not say it. ``output_names``: which of the network's outputs are used; none named = all.
 
     ``data``: calibration photos; ``val``: validation photos; without ``val``, half of ``data`` by content is kept for
     validation; without either, the photos that the checkpoint carries. ``on_bad_photo``: what to do with photos that cannot
@@ -60,6 +60,7 @@ class CompileOptions:
     preprocess: str | None = None
     task: str | None = None
     output: str | None = None
+    output_names: tuple[str, ...] = ()
     arch: str | None = None
     trust: bool = False
     skip_validation: bool = False

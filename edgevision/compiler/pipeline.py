@@ -128,8 +128,8 @@ def compile_model(
     report = replace(
         report, parity=exported.parity, pruning=None if exported.pruned is None else exported.pruned.to_dict(),
         notes=(
-            *exported.doubts, *job.splits.notes, *examined, *probed.notes, *_pruning_notes(exported.pruned, report),
-            *report.notes,
+            *exported.doubts, *job.model.notes, *job.splits.notes, *examined, *probed.notes,
+            *_pruning_notes(exported.pruned, report), *report.notes,
         ),
         nodes={c.key: graph_nodes(c) for c in graphs if c.precision == "int8"}, hashes=_hashes(hashed),
         steps=clock.steps(),
@@ -155,10 +155,9 @@ def compile_model(
 
 def _load(source: Path, options: CompileOptions, progress: ProgressFn) -> Job:
     """The model and the photos."""
-    model = load_source(
-        source,
-        SourceOptions(options.arch, options.preprocess, options.labels, options.output, options.trust, options.task),
-    )
+    o = options
+    said = SourceOptions(o.arch, o.preprocess, o.labels, o.output, o.trust, o.task, o.output_names)
+    model = load_source(source, said)
     measure = AnswerMeasure.of(model.task, model.spec)
     splits = photos.gather(options, measure.evaluator, model.photos, model.trained_on, progress)
     return make_job(options, model, measure, splits, progress)

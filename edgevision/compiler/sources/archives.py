@@ -18,6 +18,7 @@ MAX_RATIO = 200  # members together may be this many times the file: torch store
 MAX_MEMBERS = 65_536
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle in files of torch.save before torch 1.6
+_MAX_SAFETENSORS_HEADER = 100_000_000  # bytes, as the safetensors package has it
 _ZIP_MAGIC = b"PK\x03\x04"
 
 
@@ -28,6 +29,7 @@ class Container(Enum):
     TORCH_LEGACY = "torch file of the old format"
     TORCHSCRIPT = "TorchScript archive"
     EXPORTED = "torch.export archive"
+    SAFETENSORS = "safetensors file"
     OTHER = "something else"  # ONNX has no magic number
 
 
@@ -63,6 +65,8 @@ def open_container(data: bytes, name: str) -> tuple[Container, dict[str, bytes]]
     if not data.startswith(_ZIP_MAGIC):
         if _is_legacy(data):
             return Container.TORCH_LEGACY, {}
+        if _is_safetensors(data):
+            return Container.SAFETENSORS, {}
         if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
             raise ModelFileError(
                 f"{name} is a bare pickle, which runs code when it is read; save the model with torch.save, or as ONNX"
@@ -129,6 +133,11 @@ def _is_legacy(data: bytes) -> bool:
         return any(argument == _LEGACY_MAGIC for _, argument, _ in opcodes)
     except ValueError:
         return False
+
+
+def _is_safetensors(data: bytes) -> bool:
+    """Eight bytes that say how long the JSON object after them is."""
+    return data[8:9] == b"{" and 2 <= int.from_bytes(data[:8], "little") <= _MAX_SAFETENSORS_HEADER
 
 
 def _is_trick(member: str) -> bool:

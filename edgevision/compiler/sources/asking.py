@@ -29,8 +29,8 @@ class SourceOptions:
     ``arch``: see ``weights.ARCH_HELP``, for state dicts. ``preprocess``: a spec, a preset's name, or a JSON file.
     ``labels``: the labels in the order of the outputs, or a labels file; where the model carries its own, these only
     explain the photos. ``task``: its kind, None = ``tasks.registry.DEFAULT_KIND``. ``output``: how the outputs are to be read, one of the task's
-    layouts.
-    ``trust``: run code that stands in the file.
+    layouts. ``trust``: run code that stands in the file. ``output_names``: which of the network's outputs are used; none
+    named = all.
     """
 
     arch: str | None = None
@@ -39,6 +39,7 @@ class SourceOptions:
     output: str | None = None
     trust: bool = False
     task: str | None = None
+    output_names: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -65,7 +66,7 @@ def resolve_metadata(
     Raises ModelFileError with a command and a template to fill in when something is in neither; InputError when the
     options contradict the file, or cannot be read.
     """
-    spec = None if options.preprocess is None else _read_spec(options.preprocess, shape)
+    spec = None if options.preprocess is None else _read_spec(name, options.preprocess, shape)
     kind = task_type(options.kind if carried is None else carried.task.kind)
     if options.output is not None and options.output not in kind.layouts:
         if not kind.layouts:
@@ -94,6 +95,7 @@ def _refuse_contradiction(
         "--preprocess": spec is not None and spec != carried.spec,
         "--output": options.output is not None and layouts != {options.output},
         "--task": options.task is not None and options.task != carried.task.kind,
+        "--output-name": bool(options.output_names),
     }
     for option, contradicts in contradictions.items():
         if contradicts:
@@ -142,6 +144,7 @@ def missing(
     command.append(f"--labels {options.labels if isinstance(options.labels, (str, Path)) else 'labels.txt'}")
     if options.task is not None:
         command.append(f"--task {options.task}")
+    command += [f"--output-name {output}" for output in options.output_names]
     if options.output is not None or kind.layout_required:
         command.append(f"--output {options.output or '|'.join(kind.layouts)}")
     lacking = " or ".join([part for part in (", ".join(lacks[:-1]), lacks[-1]) if part])
@@ -149,7 +152,7 @@ def missing(
     if arch:
         lines.append(f"--arch: {ARCH_HELP}")
     if options.preprocess is None:
-        template = json.dumps(_template(shape).to_dict())
+        template = json.dumps(_sized("imagenet", shape).to_dict())
         lines.append(
             f"preprocess.json, changed to what the model was trained with (or --preprocess {'|'.join(PRESETS)}):"
         )
@@ -161,23 +164,38 @@ def missing(
     return ModelFileError("\n".join(lines))
 
 
-def _template(shape: Shape | None) -> PreprocessSpec:
-    return _sized("imagenet", shape)
+def takes_any_size(shape: Shape | None) -> bool:
+    """Whether the model's input is known to be of any height or width."""
+    return shape is not None and None in _size(shape)
 
 
-def _sized(name: str, shape: Shape | None) -> PreprocessSpec:
+def _is_nhwc(shape: Shape | None) -> bool:
+    return shape is not None and shape[1] not in (1, 3) and shape[3] in (1, 3)
+
+
+def _size(shape: Shape) -> Shape:
+    """Height and width."""
+    return shape[1:3] if _is_nhwc(shape) else shape[2:4]
+
+
+def _sized(preset_name: str, shape: Shape | None) -> PreprocessSpec:
     """A preset with the size and layout of the model's input, where the file fixes them."""
-    nhwc = shape is not None and shape[1] not in (1, 3) and shape[3] in (1, 3)
-    height, width = (None, None) if shape is None else shape[1:3] if nhwc else shape[2:4]
-    spec = preset(name, height or _DEFAULT_SIDE, width or _DEFAULT_SIDE)
-    return replace(spec, layout=Layout.NHWC) if nhwc else spec
+    height, width = (None, None) if shape is None else _size(shape)
+    spec = preset(preset_name, height or _DEFAULT_SIDE, width or _DEFAULT_SIDE)
+    return replace(spec, layout=Layout.NHWC) if _is_nhwc(shape) else spec
 
 
-def _read_spec(given: PreprocessSpec | str | Path, shape: Shape | None) -> PreprocessSpec:
+def _read_spec(name: str, given: PreprocessSpec | str | Path, shape: Shape | None) -> PreprocessSpec:
     if isinstance(given, PreprocessSpec):
         return given
     if given in PRESETS:
-        return _sized(str(given), shape)
+        spec = _sized(str(given), shape)
+        if takes_any_size(shape):
+            raise InputError(
+                f"{name} takes pictures of any size, and --preprocess {given} says none. Give a JSON file with the height and "
+                f"width that it was trained with:\n  {json.dumps(spec.to_dict())}"
+            )
+        return spec
     path = Path(given)
     try:
         if path.stat().st_size > _MAX_SPEC_BYTES:

@@ -10,9 +10,12 @@ import onnx
 import torch
 from torch.export import Dim, ExportedProgram
 
-from edgevision.compiler.sources.graph import BATCH, INPUT, clean_graph, shape_of, to_bytes
+from edgevision.compiler.sources.conditions import fold_conditions
+from edgevision.compiler.sources.graph import BATCH, INPUT, clean_graph, to_bytes
+from edgevision.compiler.sources.input_shape import fix_size, with_dynamic_batch, without_batch
 from edgevision.compiler.sources.metadata import ModelMetadata, write_metadata
-from edgevision.compiler.sources.onnx_file import OPSET, OnnxFile, with_dynamic_batch
+from edgevision.compiler.sources.onnx_file import OPSET
+from edgevision.compiler.sources.outputs import keep_outputs
 from edgevision.compiler.sources.parity import ParityReport, brief, check_parity, pixels
 from edgevision.compiler.sources.quiet import quiet
 from edgevision.compiler.sources.source import SourceModel
@@ -28,30 +31,46 @@ def export_float(source: SourceModel) -> tuple[bytes, ParityReport]:
 
     Raises ModelFileError when it cannot be exported, or differs from the original (see ``check_parity``).
     """
-    model = clean_graph(_to_onnx(source), source.name)
+    model = _to_onnx(source)
+    if source.batch is None:
+        return _checked(with_dynamic_batch(model), source)
+    try:
+        return _checked(without_batch(model, source.batch, source.name, fold=False), source)
+    except ModelFileError as error:
+        try:
+            return _checked(without_batch(model, source.batch, source.name, fold=True), source)
+        except ModelFileError:
+            raise error from None
+
+
+def _checked(model: onnx.ModelProto, source: SourceModel) -> tuple[bytes, ParityReport]:
+    """``model``, for any batch size, as ``export_float`` gives it."""
+    fix_size(model, source.spec.tensor_shape)
+    fold_conditions(model, source.spec, source.name)
+    model = clean_graph(model, source.name)
     write_metadata(model, ModelMetadata(source.spec, source.task))
     graph = to_bytes(model, source.name)
     return graph, check_parity(source.run, graph, source.spec, source.name)
 
 
 def _to_onnx(source: SourceModel) -> onnx.ModelProto:
+    """The source as a graph, with the outputs that are used, for the batch sizes that the source takes."""
     if source.graph is not None:
-        return with_dynamic_batch(source.graph)
+        return source.graph.model
+    names = list(source.original.outputs(pixels(source.spec, source.batch or 1, seed=0)))
     try:
         with quiet(), torch.no_grad():
             if isinstance(source.module, torch.jit.ScriptModule):
-                return _script_to_onnx(source)
-            model = _program_to_onnx(source.program or _exported(source), _output_names(source))
+                model = _script_to_onnx(source, names)
+            else:
+                model = _program_to_onnx(source.program or _exported(source), names)
     except Exception as error:  # the exporters raise errors of many kinds
         raise ModelFileError(
             f"{source.name} cannot be exported to ONNX: {_cause(error)}. "
             "Simplify its forward(), or export it to ONNX yourself and compile that"
         ) from error
-    if source.batch is None:
-        return model
-    shape = shape_of(model.graph.input[0])
-    assert shape is not None
-    return with_dynamic_batch(OnnxFile(model, shape, None, source.batch))
+    keep_outputs(model, source.output_names, source.name)
+    return model
 
 
 def _exported(source: SourceModel) -> ExportedProgram:
@@ -71,25 +90,20 @@ def _program_to_onnx(program: ExportedProgram, names: list[str]) -> onnx.ModelPr
     return exported.model_proto
 
 
-def _script_to_onnx(source: SourceModel) -> onnx.ModelProto:
+def _script_to_onnx(source: SourceModel, names: list[str]) -> onnx.ModelProto:
     """TorchScript goes through the exporter that was made for it; the newer one does not take it."""
     assert isinstance(source.module, torch.jit.ScriptModule)
     # A copy, as the exporter changes the names in what it exports; a deep copy would share them.
     copy = torch.jit.load(io.BytesIO(source.module.save_to_buffer()))  # type: ignore[no-untyped-call]
-    example = torch.from_numpy(pixels(source.spec, 2, seed=0))
-    names = _output_names(source)
+    example = torch.from_numpy(pixels(source.spec, source.batch or 2, seed=0))
+    axes = {} if source.batch else {name: {0: BATCH} for name in (INPUT, *names)}
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
         target = Path(folder) / "script.onnx"
         torch.onnx.export(
             copy, (example,), target, dynamo=False, opset_version=OPSET,
-            input_names=[INPUT], output_names=names, dynamic_axes={name: {0: BATCH} for name in (INPUT, *names)},
+            input_names=[INPUT], output_names=names, dynamic_axes=axes,
         )  # fmt: skip
         return onnx.load(target)
-
-
-def _output_names(source: SourceModel) -> list[str]:
-    """As ``SourceModel.run`` calls them, in the order in which the network returns them."""
-    return list(source.run(pixels(source.spec, source.batch or 1, seed=0)))
 
 
 def _cause(error: BaseException) -> str:

@@ -78,6 +78,25 @@ def input_shape(program: ExportedProgram) -> tuple[int | None, ...] | None:
     return tuple(size if isinstance(size, int) else None for size in shapes[0])
 
 
+def in_float32(program: ExportedProgram) -> torch.nn.Module:
+    """A program in half or double precision as a module in float32: weights, and the types that its operators name."""
+    try:
+        module = program.module(check_guards=False)  # they ask for the type of the input
+    except TypeError:  # torch 2.8 has none
+        module = program.module()
+    module = module.float()
+    assert isinstance(module, torch.fx.GraphModule)
+
+    def cast(value: Any) -> Any:
+        return torch.float32 if value in (torch.float16, torch.bfloat16, torch.float64) else value
+
+    for node in module.graph.nodes:
+        node.args = torch.fx.node.map_aggregate(node.args, cast)
+        node.kwargs = torch.fx.node.map_aggregate(node.kwargs, cast)
+    module.recompile()
+    return module
+
+
 def _checked(members: dict[str, bytes], name: str) -> dict[str, bytes]:
     """The members torch may see: raw tensors as they are, the graph without what it does not need."""
     kept: dict[str, bytes] = {}

@@ -33,7 +33,7 @@ def clean_graph(model: onnx.ModelProto, name: str = "the model") -> onnx.ModelPr
     Raises ModelFileError when ONNX Runtime or the ONNX checker refuses the graph, or one of several outputs has the name
     of the input.
     """
-    model = _fold(_bare(model), name)
+    model = fold_constants(_bare(model), name)
     _remove_identities(model.graph)
     _restore_hard_swish(model)
     if len(model.graph.output) > 1 and INPUT in {output.name for output in model.graph.output}:
@@ -42,7 +42,7 @@ def clean_graph(model: onnx.ModelProto, name: str = "the model") -> onnx.ModelPr
             "the model again"
         )
     rename_ends(model.graph)
-    shapes = _inferred_shapes(model)
+    shapes = inferred_shapes(model)
     _pool_globally(model.graph, shapes)
     _flatten_pooled(model.graph, shapes)
     _name_nodes(model.graph)
@@ -74,9 +74,7 @@ def shape_of(value: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
 def rename_ends(graph: onnx.GraphProto) -> None:
     """Name the only input ``input``, an only output ``output``, and the first axis of all ``batch``. Several outputs keep
     their names, by which their task knows them."""
-    initializers = {i.name for i in graph.initializer}
-    (source,) = [i.name for i in graph.input if i.name not in initializers]
-    renamed = {source: INPUT}
+    renamed = {input_of(graph).name: INPUT}
     if len(graph.output) == 1:
         renamed[graph.output[0].name] = OUTPUT
     aside = {name: f"{name}_aside" for name in renamed.values()}  # inside, by chance called so
@@ -109,7 +107,8 @@ def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
     return bare
 
 
-def _fold(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+def fold_constants(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """The graph after ONNX Runtime's basic optimisations. Raises ModelFileError where it refuses the graph."""
     ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -147,7 +146,7 @@ def _remove_identities(graph: onnx.GraphProto) -> None:
 
 
 def _restore_hard_swish(model: onnx.ModelProto) -> None:
-    """x·HardSigmoid(x) is HardSwish, which ONNX Runtime takes apart when it loads a graph (and so in ``_fold``).
+    """x·HardSigmoid(x) is HardSwish, which ONNX Runtime takes apart when it loads a graph (and so in ``fold_constants``).
 
     OpenVINO runs it inside the convolution before, and HardSigmoid on its own: MobileNetV3-Large takes 1.1 times as
     long there in float and 1.3 times in int8 without this.
@@ -245,10 +244,34 @@ def _drop_unused(model: onnx.ModelProto) -> None:
     model.opset_import.extend(onnx.helper.make_opsetid(domain, version) for domain, version in versions)
 
 
-def _inferred_shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
+def input_of(graph: onnx.GraphProto) -> onnx.ValueInfoProto:
+    """The only input of a graph, initializers that are listed as inputs apart."""
+    initializers = {i.name for i in graph.initializer}
+    (value,) = [i for i in graph.input if i.name not in initializers]
+    return value
+
+
+def inferred_shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
+    """The shapes of a graph's tensors by name, as far as they follow from its input's; None for an axis that is not fixed."""
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     values = (*inferred.value_info, *inferred.input, *inferred.output)
-    return {value.name: shape for value in values if (shape := shape_of(value)) is not None}
+    shapes: dict[str, tuple[int | None, ...]] = {tensor.name: tuple(tensor.dims) for tensor in inferred.initializer}
+    return {**shapes, **{value.name: shape for value in values if (shape := shape_of(value)) is not None}}
+
+
+def remove_unused_nodes(graph: onnx.GraphProto) -> None:
+    """Take the nodes out that no output of the graph needs, in place."""
+    needed = {value.name for value in graph.output}
+    for node in reversed(list(graph.node)):
+        if needed.isdisjoint(node.output):
+            graph.node.remove(node)
+        else:
+            needed.update(read_by(node))
+
+
+def read_by(node: onnx.NodeProto) -> list[str]:
+    """The tensors that a node reads, in the graphs inside it too."""
+    return [name for one in all_nodes(onnx.GraphProto(node=[node])) for name in one.input]
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
@@ -262,10 +285,16 @@ def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
             item.name = new
 
 
-def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """The nodes of a graph and of the graphs inside its control flow."""
+def all_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """A graph and the graphs inside its control flow."""
+    yield graph
     for node in graph.node:
-        yield node
         for attribute in node.attribute:
             for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from all_nodes(inner)
+                yield from all_graphs(inner)
+
+
+def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """The nodes of a graph and of the graphs inside its control flow."""
+    for one in all_graphs(graph):
+        yield from one.node

@@ -1,25 +1,25 @@
-"""ONNX files: read, checked, made whole, and their batch axis made dynamic."""
+"""ONNX files: read, checked, made whole, and brought to float32 and a usable opset."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
-import numpy as np
 import onnx
-import onnx.external_data_helper
 import onnx.inliner
 import onnx.version_converter
 from google.protobuf.message import DecodeError
-from onnx import numpy_helper
 
-from edgevision.compiler.sources.graph import BATCH, MAX_PROTO, all_nodes, shape_of
+from edgevision.compiler.sources.external_data import load_external_data
+from edgevision.compiler.sources.float_types import cast_to_float32, narrow_types
+from edgevision.compiler.sources.graph import all_nodes, shape_of
+from edgevision.compiler.sources.outputs import advice, keep_outputs, written
 from edgevision.compiler.sources.parity import brief
 from edgevision.errors import ModelFileError
 
 OLDEST_OPSET, OPSET = 17, 18
+_FIRST_FREE_IR = 4  # initializers need not be inputs from this version on
 _STANDARD = ("", "ai.onnx")
 _QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger")
 
@@ -28,13 +28,16 @@ _QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QL
 class OnnxFile:
     """A whole, checked graph. ``shape`` is its input's, ``classes`` the second axis of its one output; None = not fixed.
 
-    ``batch``: the batch size the graph is written for; None = dynamic.
+    ``batch``: the batch size the graph is written for; None = dynamic. ``original``: the graph in the float types of its
+    file, where these were not all float32; ``notes``: what was changed.
     """
 
     model: onnx.ModelProto
     shape: tuple[int | None, ...]
     classes: int | None
     batch: int | None
+    original: onnx.ModelProto | None = None
+    notes: tuple[str, ...] = ()
 
 
 def parse_onnx(data: bytes) -> onnx.ModelProto | None:
@@ -48,105 +51,38 @@ def parse_onnx(data: bytes) -> onnx.ModelProto | None:
     return model
 
 
-def open_onnx(model: onnx.ModelProto, path: Path) -> OnnxFile:
-    """Check a parsed model, load its external data from beside ``path``, and bring it to a usable opset.
+def open_onnx(model: onnx.ModelProto, path: Path, output_names: Sequence[str] = ()) -> OnnxFile:
+    """Check a parsed model, load its external data from beside ``path``, and bring it to float32 and a usable opset.
 
-    Raises ModelFileError, naming the operator, node, file or tensor at fault.
+    ``output_names``: the outputs to keep; none named = all. Raises ModelFileError, naming the operator, node, file or
+    tensor at fault; InputError for an output that the graph does not have.
     """
     name = path.name
     if not all(isinstance(text, str) for text in _texts(model)):  # protobuf hands out as bytes what is not UTF-8
         raise ModelFileError(f"{name} is damaged: a name in it is not text; copy or export it again")
-    _load_external_data(model, path)
+    load_external_data(model, path)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     _check_operators(model, name)
+    keep_outputs(model, output_names, name)
+    _free_initializers(model)
+    original: onnx.ModelProto | None = None
+    notes: tuple[str, ...] = ()
+    if types := narrow_types(model):
+        original = onnx.ModelProto()
+        original.CopyFrom(model)
+        cast_to_float32(model, name)
+        notes = (f"{name} holds {' and '.join(types)} numbers: all were cast to float32 before anything else",)
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
         raise ModelFileError(f"{name} is not valid ONNX: {brief(error)}; export it again") from error
-    model = _with_usable_opset(model, name)
+    opset = _opset(model)
+    if opset < OLDEST_OPSET:
+        model = _converted(model, opset, name)
+        notes = (*notes, f"{name} has opset {opset}: it was converted to {OPSET}")
     shape, classes = _check_ends(model.graph, name)
-    return OnnxFile(model, shape, classes, shape[0])
-
-
-def with_dynamic_batch(file: OnnxFile) -> onnx.ModelProto:
-    """The graph for any batch size. Shapes inside that repeat the fixed batch are rewritten where that is plain
-    (Reshape); whether the rest holds at other batch sizes is for ``check_parity`` to say."""
-    model = onnx.ModelProto()
-    model.CopyFrom(file.model)
-    graph = model.graph
-    if file.batch is not None:
-        _free_reshapes(model, file.batch)
-        del graph.value_info[:]
-    initializers = {i.name for i in graph.initializer}
-    for value in (*(i for i in graph.input if i.name not in initializers), *graph.output):
-        if value.type.tensor_type.shape.dim:
-            axis = value.type.tensor_type.shape.dim[0]
-            axis.Clear()
-            axis.dim_param = BATCH
-    return model
-
-
-# ---- external data ----
-
-
-def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
-    """Load weights that lie in files beside the model into it: afterwards it needs no other file."""
-    folder = path.resolve().parent
-    total = 0
-    for tensor in _tensors(model):
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            del tensor.external_data[:]  # without a meaning there
-            continue
-        told = {entry.key: entry.value for entry in tensor.external_data}
-        location = told.get("location", "")
-        parts = PurePosixPath(location).parts
-        if len(told) != len(tensor.external_data):  # readers differ in which one they take
-            raise ModelFileError(f"{path.name}: tensor {tensor.name!r} says twice where it lies: refused as hostile")
-        if not location or "\\" in location or "\0" in location or location.startswith("/") or ".." in parts:
-            raise ModelFileError(
-                f"{path.name}: tensor {tensor.name!r} points outside the model's folder ({location!r}): refused as hostile"
-            )
-        file = folder / location
-        if not file.is_file():
-            raise ModelFileError(
-                f"{path.name} keeps its weights in {location!r}, which is not in {folder}; put the file beside the model"
-            )
-        if not file.resolve().is_relative_to(folder):
-            raise ModelFileError(f"{path.name}: {location!r} is a link out of the model's folder: refused as hostile")
-        try:
-            total += _external_bytes(told, file)
-            if total > MAX_PROTO:
-                raise ValueError("together its weights have more than 2 GiB, the most that a graph can hold")
-            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(folder))
-            tensor.data_location = onnx.TensorProto.DEFAULT
-            del tensor.external_data[:]
-            if len(numpy_helper.to_array(tensor).tobytes()) == 0 and np.prod(tensor.dims) > 0:
-                raise ValueError("it is empty")
-        except (OSError, ValueError, TypeError, RuntimeError, onnx.checker.ValidationError) as error:
-            raise ModelFileError(
-                f"{path.name}: the weights file {location!r} does not hold tensor {tensor.name!r} ({brief(error)}); "
-                "copy both files again"
-            ) from error
-
-
-def _external_bytes(told: Mapping[str, str], file: Path) -> int:
-    """How many bytes of ``file`` would be read: known before any are, for a file can be larger than memory."""
-    if "length" in told:
-        return max(0, int(told["length"]))
-    return max(0, file.stat().st_size - int(told.get("offset", 0)))
-
-
-def _tensors(message: Any) -> Iterator[onnx.TensorProto]:
-    """Every tensor in a message, wherever it stands: weights, attributes, sub-graphs, functions, sparse tensors, …."""
-    for field, value in message.ListFields():
-        if field.message_type is None:
-            continue
-        for part in (value,) if hasattr(value, "ListFields") else value:
-            if isinstance(part, onnx.TensorProto):
-                yield part
-            else:
-                yield from _tensors(part)
+    return OnnxFile(model, shape, classes, shape[0], original, notes)
 
 
 # ---- checks ----
@@ -181,16 +117,27 @@ def _check_operators(model: onnx.ModelProto, name: str) -> None:
             )
 
 
-def _with_usable_opset(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    version = next((o.version for o in model.opset_import if o.domain in _STANDARD), 0)
-    if version >= OLDEST_OPSET:
-        return model
+def _free_initializers(model: onnx.ModelProto) -> None:
+    """Take initializers from the list of inputs, where IR 3 has them too: whoever feeds them could replace a weight, so that
+    nothing may be folded into one."""
+    model.ir_version = max(model.ir_version, _FIRST_FREE_IR)
+    initializers = {i.name for i in model.graph.initializer}
+    inputs = [i for i in model.graph.input if i.name not in initializers]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    return next((o.version for o in model.opset_import if o.domain in _STANDARD), 0)
+
+
+def _converted(model: onnx.ModelProto, opset: int, name: str) -> onnx.ModelProto:
     try:
         converted = onnx.version_converter.convert_version(model, OPSET)
     except Exception as error:  # the converter raises RuntimeError, ConvertError, and what its C++ throws
+        told = brief(error).rpartition(" failed: ")[2]  # after the place in its C++
         raise ModelFileError(
-            f"{name} has opset {version} and cannot be converted to {OPSET} ({brief(error)}); "
-            f"export it again with opset {OPSET}"
+            f"{name} has opset {opset} and cannot be converted to {OPSET} ({told}); export it again with opset {OPSET}"
         ) from error
     del converted.metadata_props[:]
     converted.metadata_props.extend(model.metadata_props)
@@ -200,8 +147,7 @@ def _with_usable_opset(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
 def _check_ends(graph: onnx.GraphProto, name: str) -> tuple[tuple[int | None, ...], int | None]:
     """Shape of the input, and second axis of the output where there is one output of two axes; None where the graph does
     not fix them. Whether the outputs are those of a task is the task's to say."""
-    initializers = {i.name for i in graph.initializer}
-    inputs = [i for i in graph.input if i.name not in initializers]
+    inputs = graph.input
     expected = "[batch, channels, height, width]"
     if len(inputs) != 1:
         names = ", ".join(repr(v.name) for v in inputs) or "none"
@@ -214,17 +160,24 @@ def _check_ends(graph: onnx.GraphProto, name: str) -> tuple[tuple[int | None, ..
     shape = shape_of(inputs[0])
     if shape is None or len(shape) != 4:
         raise ModelFileError(
-            f"{name}: its input {inputs[0].name!r} has the shape {_written(shape)}, expected {expected}; export it so"
+            f"{name}: its input {inputs[0].name!r} has the shape {written(shape)}, expected {expected}; export it so"
         )
-    for value in graph.output:
-        _check_float(value, "output", "[batch, …]", name)
-        rank = shape_of(value)
-        if rank is None or not rank:
-            raise ModelFileError(
-                f"{name}: its output {value.name!r} has the shape {_written(rank)}, expected [batch, …]; export it so"
-            )
+    try:
+        for value in graph.output:
+            _check_output(value, name)
+    except ModelFileError as error:
+        raise ModelFileError(f"{error}{advice({value.name: shape_of(value) for value in graph.output})}") from None
     first = shape_of(graph.output[0]) or ()
     return shape, first[1] if len(graph.output) == 1 and len(first) == 2 else None
+
+
+def _check_output(value: onnx.ValueInfoProto, name: str) -> None:
+    _check_float(value, "output", "[batch, …]", name)
+    shape = shape_of(value)
+    if not shape:
+        raise ModelFileError(
+            f"{name}: its output {value.name!r} has the shape {written(shape)}, expected [batch, …]; export it so"
+        )
 
 
 def _check_float(value: onnx.ValueInfoProto, what: str, shape: str, name: str) -> None:
@@ -235,36 +188,3 @@ def _check_float(value: onnx.ValueInfoProto, what: str, shape: str, name: str) -
             f"{name}: its {what} {value.name!r} is {got}, expected float32 {shape}; export the float32 model, with "
             "preprocessing left to the preprocess spec"
         )
-
-
-def _written(shape: tuple[int | None, ...] | None) -> str:
-    return "unknown" if shape is None else "[" + ", ".join("?" if s is None else str(s) for s in shape) + "]"
-
-
-# ---- dynamic batch ----
-
-
-def _free_reshapes(model: onnx.ModelProto, batch: int) -> None:
-    """In each constant Reshape target that begins with the batch, leave that axis to be computed."""
-    graph = model.graph
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes = {v.name: shape_of(v) for v in (*inferred.value_info, *inferred.input, *inferred.output)}
-    constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer if i.data_type == onnx.TensorProto.INT64}
-    for node in graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-    for number, node in enumerate(graph.node):
-        if node.op_type != "Reshape" or node.input[1] not in constants:
-            continue
-        target = constants[node.input[1]].copy()
-        if not len(target) or target[0] != batch or any(a.name == "allowzero" and a.i for a in node.attribute):
-            continue
-        before = shapes.get(node.input[0])
-        if before and before[0] == batch:
-            target[0] = 0  # as in the input
-        elif -1 not in target:
-            target[0] = -1
-        else:
-            continue
-        node.input[1] = f"{node.input[1]}_any_batch_{number}"
-        graph.initializer.append(numpy_helper.from_array(target, node.input[1]))

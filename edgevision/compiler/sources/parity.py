@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from edgevision.engines.importing import import_onnxruntime
 from edgevision.errors import ModelFileError
@@ -14,6 +15,7 @@ from edgevision.preprocess.spec import Layout, PreprocessSpec
 from edgevision.tensors import Outputs, joined
 
 TOLERANCE = 1e-3  # of the largest output, or absolute where outputs are smaller than 1
+CAST_TOLERANCE = 0.05  # likewise, of a graph in half precision
 BATCHES = (1, 2, 5)
 ONLY_OUTPUT = "output"  # the name of the output of a model that has one
 
@@ -73,6 +75,31 @@ def check_parity(
             "call model.eval(), avoid Python numbers made from x.shape[0], and export again"
         )
     return report
+
+
+def check_cast(original: onnx.ModelProto, outputs: Outputs, spec: PreprocessSpec, name: str) -> None:
+    """Compare what a graph gave that was cast to float32 with what the ``original`` gives in its own float types.
+
+    ``outputs``: for ``pixels(spec, 1, seed=0)``. Half precision rounds each layer, and so only tells whether the cast
+    graph is the same network. Nothing is compared where ONNX Runtime does not compute in these types on a CPU, or the
+    original overflows. Raises ModelFileError.
+    """
+    try:
+        session = open_session(original.SerializeToString(), name)
+        (info,) = session.get_inputs()  # type: ignore[attr-defined]
+        kind = {"tensor(float16)": np.float16, "tensor(double)": np.float64}.get(info.type, np.float32)
+        own = run_session(session, pixels(spec, 1, seed=0).astype(kind))
+    except Exception:  # bfloat16 on a CPU
+        return
+    for output, values in outputs.items():
+        other = own[output].astype(np.float64)
+        largest = max(1.0, float(np.abs(values).max(initial=0.0)))
+        difference = float(np.abs(other - values).max(initial=0.0))
+        if np.isfinite(difference) and difference > CAST_TOLERANCE * largest:
+            raise ModelFileError(
+                f"{name}, cast to float32, gives other answers than as it is: they differ by {difference:.2g} (allowed: "
+                f"{CAST_TOLERANCE * largest:.2g}). Export the float32 model"
+            )
 
 
 def _report(differences: dict[int, float], scale: dict[int, float], seeds: Sequence[int]) -> ParityReport:

@@ -44,6 +44,11 @@ def is_weights(module: str, name: str) -> bool:
     return module == "torch" and bool(_STORAGE.fullmatch(name) or _DTYPE.fullmatch(name))
 
 
+def is_checkpoint_value(module: str, name: str) -> bool:
+    """Whether a training script's checkpoint may name this: weights, and its command line's options beside them."""
+    return (module, name) == ("argparse", "Namespace") or is_weights(module, name)
+
+
 def is_torchscript(module: str, name: str) -> bool:
     """Whether a pickle inside a TorchScript archive may name this: ``__torch__`` types are defined in the archive.
 

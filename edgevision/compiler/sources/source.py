@@ -6,11 +6,12 @@ module. Nothing in a file is executed without ``trust``.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
@@ -22,16 +23,34 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from edgevision.compiler.sources.archives import Container, open_container, read_model_file
-from edgevision.compiler.sources.asking import Shape, SourceOptions, missing, resolve_metadata, resolve_task
-from edgevision.compiler.sources.exported import input_shape, load_exported
+from edgevision.compiler.sources.asking import (
+    Described,
+    Shape,
+    SourceOptions,
+    missing,
+    resolve_metadata,
+    resolve_task,
+    takes_any_size,
+)
+from edgevision.compiler.sources.exported import in_float32, input_shape, load_exported
 from edgevision.compiler.sources.graph import to_bytes
 from edgevision.compiler.sources.metadata import ModelMetadata, read_metadata
 from edgevision.compiler.sources.onnx_file import OnnxFile, open_onnx, parse_onnx
-from edgevision.compiler.sources.parity import ONLY_OUTPUT, FloatArray, brief, open_session, pixels, run_session
-from edgevision.compiler.sources.pickles import foreign_names, is_weights
+from edgevision.compiler.sources.outputs import advice, choose_outputs
+from edgevision.compiler.sources.parity import (
+    ONLY_OUTPUT,
+    FloatArray,
+    brief,
+    check_cast,
+    open_session,
+    pixels,
+    run_session,
+)
+from edgevision.compiler.sources.pickles import foreign_names, is_checkpoint_value
 from edgevision.compiler.sources.quiet import quiet
+from edgevision.compiler.sources.state_dicts import cast_note, find_state_dict, read_safetensors
 from edgevision.compiler.sources.torchscript import load_torchscript
-from edgevision.compiler.sources.weights import build_network, count_classes, find_state_dict, load_weights
+from edgevision.compiler.sources.weights import count_classes, network_of
 from edgevision.errors import EngineError, InputError, ModelFileError
 from edgevision.preprocess.spec import PreprocessSpec
 from edgevision.tasks.base import TaskSpec
@@ -64,6 +83,8 @@ class SourceModel:
     the file holds an exported program. ``batch``: the only batch size the original runs at; None = any.
     ``info``: file name, sha256, kind, arch, number of parameters. ``trained_on``: the first 32 hexadecimal digits of the
     SHA-256 of each photo file it was trained on, as ``train.checkpoint.short_hashes`` gives them; None = not known.
+    ``output_names``: the outputs that are used, as the file calls them; empty = all. ``notes``: what was changed to read
+    the file, for the report.
     """
 
     kind: SourceKind
@@ -76,6 +97,8 @@ class SourceModel:
     photos: PhotoPack | None = None
     batch: int | None = None
     trained_on: frozenset[str] | None = None
+    output_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -92,7 +115,13 @@ class SourceModel:
 
         An original with a fixed batch gets the items in portions of it. Raises ModelFileError when it fails.
         """
-        return _Original(self.name, self.module, self._session, self.batch).run(tensor)
+        return self.original.run(tensor)
+
+    @property
+    def original(self) -> Original:
+        """The network as its file has it."""
+        names = self.output_names if self.graph is None else ()  # an ONNX graph lost the others when it was read
+        return Original(self.name, self.module, self._session, self.batch, names)
 
     @cached_property
     def _session(self) -> object | None:
@@ -102,25 +131,41 @@ class SourceModel:
 
 
 @dataclass(frozen=True, eq=False)
-class _Original:
-    """A network as its file has it: runs as ``module`` or in ``session``."""
+class Original:
+    """A network as its file has it: runs as ``module`` or in ``session``. ``output_names``: the outputs that are used."""
 
     name: str
     module: nn.Module | None
     session: object | None
     batch: int | None
+    output_names: tuple[str, ...] = ()
 
     def run(self, tensor: FloatArray) -> dict[str, FloatArray]:
         """See ``SourceModel.run``."""
+        return choose_outputs(self.outputs(tensor), self.output_names, self.name)
+
+    def outputs(self, tensor: FloatArray) -> dict[str, FloatArray]:
+        """As ``run``: all outputs, the unused ones too."""
         portion = self.batch or len(tensor)
         padded = np.concatenate([tensor, np.zeros((-len(tensor) % portion, *tensor.shape[1:]), tensor.dtype)])
         parts = [self._run(padded[start : start + portion]) for start in range(0, len(padded), portion)]
         return {name: array[: len(tensor)] for name, array in joined(parts).items()}
 
+    def runs_at(self, batch: int, spec: PreprocessSpec) -> bool:
+        """Whether it takes that many items at once, and answers as many."""
+        try:
+            self.outputs(pixels(spec, batch, seed=0))
+        except ModelFileError:
+            return False
+        return True
+
     def _run(self, tensor: FloatArray) -> dict[str, FloatArray]:
         try:
             if self.session is not None:
-                return run_session(self.session, tensor)
+                found = run_session(self.session, tensor)
+                if any(len(value) != len(tensor) for value in found.values()):
+                    raise ValueError(f"its outputs are not those of {len(tensor)} items")
+                return found
             assert self.module is not None
             with torch.no_grad(), quiet():
                 result: Any = self.module(torch.from_numpy(np.ascontiguousarray(tensor)))
@@ -182,6 +227,7 @@ class _Loaded:
     arch: str | None = None
     shape: Shape | None = None
     classes: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 def load_source(path: str | Path, options: SourceOptions | None = None) -> SourceModel:
@@ -206,18 +252,47 @@ def load_source(path: str | Path, options: SourceOptions | None = None) -> Sourc
         "arch": loaded.arch,
         "params": _count_parameters(loaded),
     }
-    batch = loaded.shape[0] if loaded.shape else None
-    session = None if loaded.graph is None else open_session(to_bytes(loaded.graph.model, path.name), path.name)
-    outputs = _Original(path.name, loaded.module, session, batch).run(pixels(said.spec, 1, seed=0))
-    task = said.task or resolve_task(path.name, describe(outputs), said.labels, options)
-    try:
-        make_task(task).check(describe(outputs))
-    except (EngineError, InputError) as error:
-        raise ModelFileError(f"{path.name}: {error}") from None
+    original, notes = _made_to_run(path.name, loaded, said.spec, options.output_names)
+    outputs = original.run(pixels(said.spec, 1, seed=0))
+    if loaded.graph is not None and loaded.graph.original is not None:
+        check_cast(loaded.graph.original, outputs, said.spec, path.name)
+    task = _task_of(path.name, said, outputs, options)
+    graph = None if loaded.graph is None else replace(loaded.graph, original=None)
     return SourceModel(
-        loaded.kind, said.spec, task, info, loaded.module, loaded.program, loaded.graph, loaded.photos, batch,
-        loaded.trained_on,
+        loaded.kind, said.spec, task, info, loaded.module, loaded.program, graph, loaded.photos, original.batch,
+        loaded.trained_on, options.output_names, (*loaded.notes, *notes),
     )  # fmt: skip
+
+
+def _made_to_run(
+    name: str, loaded: _Loaded, spec: PreprocessSpec, output_names: tuple[str, ...]
+) -> tuple[Original, tuple[str, ...]]:
+    """The network as it runs on tensors of ``spec``, at the batch sizes it runs at; and what is to be said of these."""
+    session = None if loaded.graph is None else open_session(to_bytes(loaded.graph.model, name), name)
+    batch = loaded.shape[0] if loaded.shape else None
+    # An ONNX graph has lost the outputs that are not used when it was read.
+    original = Original(name, loaded.module, session, batch, output_names if loaded.graph is None else ())
+    traced = session is not None or isinstance(loaded.module, torch.jit.ScriptModule)
+    notes: tuple[str, ...] = ()
+    if takes_any_size(loaded.shape):
+        notes += (f"{name} takes any height and width; the bundle is for {spec.height}×{spec.width}, as its spec says",)
+    if traced and batch is None and not original.runs_at(2, spec):
+        original = replace(original, batch=1)
+        notes += (f"{name} runs on one picture at a time, as it was exported; its graph was rewritten for any batch",)
+    return original, notes
+
+
+def _task_of(name: str, said: Described, outputs: Outputs, options: SourceOptions) -> TaskSpec:
+    """What the outputs mean. Raises ModelFileError where they fit no task, or more than one reading."""
+    shown = describe(outputs)
+    try:
+        task = said.task or resolve_task(name, shown, said.labels, options)
+        make_task(task).check(shown)
+    except ModelFileError as error:
+        raise ModelFileError(f"{error}{advice({one.name: one.shape for one in shown})}") from None
+    except (EngineError, InputError) as error:
+        raise ModelFileError(f"{name}: {error}{advice({one.name: one.shape for one in shown})}") from None
+    return task
 
 
 def _load(data: bytes, path: Path, options: SourceOptions) -> _Loaded:
@@ -227,7 +302,8 @@ def _load(data: bytes, path: Path, options: SourceOptions) -> _Loaded:
         return _from_pickle(_unpickled(data, members.get("data.pkl"), name, options.trust), name, options)
     if container is Container.TORCHSCRIPT:
         script = load_torchscript(members, name, trust=options.trust)
-        return _Loaded(SourceKind.TORCHSCRIPT, module=script.float())
+        cast = cast_note(script.state_dict().values())
+        return _Loaded(SourceKind.TORCHSCRIPT, module=script.float(), notes=cast)
     if container is Container.EXPORTED:
         program = load_exported(data, members, name, trust=options.trust)
         shape = input_shape(program)
@@ -235,17 +311,22 @@ def _load(data: bytes, path: Path, options: SourceOptions) -> _Loaded:
             raise ModelFileError(
                 f"{name} takes other inputs than one [batch, channels, height, width]; export only that"
             )
+        if cast := cast_note(program.state_dict.values()):
+            return _Loaded(SourceKind.EXPORTED, module=in_float32(program), shape=shape, notes=cast)
         return _Loaded(SourceKind.EXPORTED, module=program.module(), program=program, shape=shape)
+    if container is Container.SAFETENSORS:
+        return _from_pickle(read_safetensors(data, name), name, options)
     model = parse_onnx(data)
     if model is None:
         raise ModelFileError(
             f"{name} is not a model file that EdgeVision knows, or it is truncated. It reads checkpoints of 'edgevision "
-            "train', TorchScript, torch.export (.pt2), state dicts (with --arch) and ONNX"
+            "train', TorchScript, torch.export (.pt2), state dicts (with --arch; safetensors too) and ONNX"
         )
-    graph = open_onnx(model, path)
+    graph = open_onnx(model, path, options.output_names)
     return _Loaded(
-        SourceKind.ONNX, graph=graph, carried=read_metadata(graph.model, name), shape=graph.shape, classes=graph.classes
-    )
+        SourceKind.ONNX, graph=graph, carried=read_metadata(graph.model, name), shape=graph.shape, classes=graph.classes,
+        notes=graph.notes,
+    )  # fmt: skip
 
 
 def _from_pickle(obj: object, name: str, options: SourceOptions) -> _Loaded:
@@ -256,30 +337,35 @@ def _from_pickle(obj: object, name: str, options: SourceOptions) -> _Loaded:
         return _Loaded(
             SourceKind.CHECKPOINT, module, carried=carried, photos=checkpoint.photos,
             trained_on=frozenset(checkpoint.trained_on) or None, arch=checkpoint.arch,
+            notes=cast_note(checkpoint.state_dict.values()),
         )  # fmt: skip
     if isinstance(obj, nn.Module):
-        return _Loaded(SourceKind.MODULE, obj.cpu().float().eval(), arch=type(obj).__name__)
+        cast = cast_note(obj.state_dict().values())
+        return _Loaded(SourceKind.MODULE, obj.cpu().float().eval(), arch=type(obj).__name__, notes=cast)
     state = find_state_dict(obj)
-    if not state:
+    if state is None:
         raise ModelFileError(f"{name} holds a {type(obj).__name__} without a network in it; save model.state_dict()")
-    classes = count_classes(state)
+    classes = count_classes(state.values)
     if options.arch is None:
         raise missing(name, options, None, classes, arch=True)
-    network = load_weights(build_network(options.arch, classes), state, options.arch, name)
-    return _Loaded(SourceKind.STATE_DICT, network.cpu().float().eval(), arch=options.arch, classes=classes)
+    network, notes = network_of(options.arch, state, name)
+    return _Loaded(SourceKind.STATE_DICT, network.cpu().eval(), arch=options.arch, classes=classes, notes=notes)
 
 
 def _unpickled(data: bytes, pickled: bytes | None, name: str, trust: bool) -> object:
     """What ``torch.load`` gives, read with ``weights_only`` unless the pickle needs more and ``trust`` allows it."""
     if pickled is None:
-        foreign = foreign_names(data, is_weights, name, pickles=_LEGACY_PICKLES)
+        foreign = foreign_names(data, is_checkpoint_value, name, pickles=_LEGACY_PICKLES)
     else:
-        foreign = foreign_names(pickled, is_weights, name)
+        foreign = foreign_names(pickled, is_checkpoint_value, name)
     if foreign and not trust:
         names = ", ".join(foreign[:3]) + (" …" if len(foreign) > 3 else "")
         raise _untrusted(name, f"would call {names} when it is loaded")
     try:
-        with quiet():
+        with (
+            quiet(),
+            torch.serialization.safe_globals([argparse.Namespace]),
+        ):  # timm keeps its options beside the weights
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=not foreign)
     except pickle.UnpicklingError as error:
         if foreign:

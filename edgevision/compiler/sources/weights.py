@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from collections.abc import Mapping
@@ -12,31 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from edgevision.compiler.sources.quiet import quiet
-from edgevision.errors import InputError, ModelFileError
+from edgevision.compiler.sources.state_dicts import StateDict, cast_note, fit_names, unfit
+from edgevision.errors import InputError, MissingExtraError
 from edgevision.train import backbones
 
-ARCH_HELP = "torchvision:NAME (torchvision:resnet18), lite0|lite1|lite2, or package.module:callable"
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "model_ema", "ema_state_dict", "net", "network")
-_PREFIXES = ("module.", "_orig_mod.")  # DataParallel, torch.compile
-
-
-def find_state_dict(loaded: object) -> dict[str, Tensor] | None:
-    """The state dict in what ``torch.load`` gave: itself, or under one of the usual keys of training scripts.
-
-    Prefixes that DataParallel and torch.compile put before every name are taken off. None when there is none.
-    """
-    if not isinstance(loaded, Mapping):
-        return None
-    if loaded and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in loaded.items()):
-        state = dict(loaded)
-        for prefix in _PREFIXES:
-            if all(key.startswith(prefix) for key in state):
-                state = {key[len(prefix) :]: value for key, value in state.items()}
-        return state
-    for wrapper in _WRAPPERS:
-        if (inner := loaded.get(wrapper)) is not None and (state_inside := find_state_dict(inner)) is not None:
-            return state_inside
-    return None
+ARCH_HELP = "torchvision:NAME (torchvision:resnet18), timm:NAME, lite0|lite1|lite2, or package.module:callable"
+_TIMM = "timm:"
 
 
 def count_classes(state: Mapping[str, Tensor]) -> int:
@@ -45,17 +27,87 @@ def count_classes(state: Mapping[str, Tensor]) -> int:
     return int(last[0].shape[0]) if last else 0
 
 
-def build_network(arch: str, classes: int) -> nn.Module:
-    """The network that ``arch`` names (see ``ARCH_HELP``), with random weights.
+def network_of(arch: str, state: StateDict, name: str) -> tuple[nn.Module, tuple[str, ...]]:
+    """The network that ``arch`` names (see ``ARCH_HELP``), in float32, with the weights in ``state``, as many outputs as
+    these have; and what was taken off and left out of them.
 
     ``package.module:callable`` is imported, also from the working directory, and called without arguments: code of
     the user's, run because it was asked for. It returns an ``nn.Module`` with the right number of outputs.
 
-    Raises InputError when ``arch`` names nothing, or what it names fails.
+    Raises InputError when ``arch`` names nothing, or what it names fails; ModelFileError that says what does not fit.
     """
-    if arch.startswith("torchvision:") or ":" not in arch:
-        with quiet():  # torchvision announces changes of initial weights, which are replaced here
-            return backbones.build(arch, classes)
+    network = _outline(arch) if _is_ours(arch) else _call(arch)
+    fitted = fit_names(state, network.state_dict().keys(), arch, name)
+    if _is_ours(arch):
+        network = build_network(arch, _rows_of_head(network, fitted.values))
+    return load_weights(network, fitted.values, arch, name), (*fitted.notes, *cast_note(fitted.values.values()))
+
+
+def build_network(arch: str, classes: int) -> nn.Module:
+    """The network of torchvision's, timm's or ours that ``arch`` names, with random weights. Nothing is downloaded.
+
+    Raises InputError for a name that nobody knows, MissingExtraError where its package is not installed.
+    """
+    with quiet():  # torchvision announces changes of initial weights, which are replaced here
+        return _timm_network(arch, classes) if arch.startswith(_TIMM) else backbones.build(arch, classes)
+
+
+def load_weights(network: nn.Module, values: Mapping[str, Tensor], arch: str, name: str) -> nn.Module:
+    """``network`` in float32 with these weights, which have its names. Raises ModelFileError for other shapes."""
+    wanted = network.float().state_dict()
+    problems = [
+        f"{key} is {list(value.shape)} in the file, {list(wanted[key].shape)} in the network"
+        for key, value in values.items()
+        if value.shape != wanted[key].shape
+    ]
+    if problems:
+        raise unfit(problems, arch, name)
+    with torch.no_grad():
+        network.load_state_dict({**wanted, **values})
+    return network
+
+
+def _is_ours(arch: str) -> bool:
+    """Whether the network is built here by its name, for any number of classes."""
+    return arch.startswith(("torchvision:", _TIMM)) or ":" not in arch
+
+
+def _outline(arch: str) -> nn.Module:
+    """The network with any weights and outputs, for its names."""
+    try:
+        with torch.device("meta"):  # nothing is allocated
+            return build_network(arch, 2)
+    except (NotImplementedError, RuntimeError):  # some compute their widths with tensors
+        return build_network(arch, 2)
+
+
+def _rows_of_head(network: nn.Module, values: Mapping[str, Tensor]) -> int:
+    """As many classes as the last layer has in the file."""
+    head = network.get_classifier() if hasattr(network, "get_classifier") else backbones.classifier_head(network)  # type: ignore[operator]
+    head = next((layer for layer in reversed([*head.modules()]) if hasattr(layer, "weight")), head)
+    place = next((place for place, layer in network.named_modules() if layer is head), "")
+    weight = values.get(f"{place}.weight")
+    return count_classes(values) if weight is None else len(weight)
+
+
+def _timm_network(arch: str, classes: int) -> nn.Module:
+    name = arch.removeprefix(_TIMM)
+    try:
+        import timm
+    except ImportError:
+        raise MissingExtraError("timm", "", f"--arch {arch}") from None
+    if ":" in name or "/" in name or not timm.is_model(name):  # timm's own prefixes read from disk or the network
+        close = difflib.get_close_matches(name, timm.list_models(), 3)
+        raise InputError(f"timm has no network {name!r}; did you mean one of {close}?")
+    try:
+        network: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes)
+    except Exception as error:  # whatever a network of timm's raises
+        raise InputError(f"timm cannot build {name!r}: {type(error).__name__}: {error}") from error
+    return network
+
+
+def _call(arch: str) -> nn.Module:
+    """What the user's own callable gives."""
     module_name, _, attribute = arch.partition(":")
     here = str(Path.cwd())
     added = here not in sys.path and "" not in sys.path
@@ -76,25 +128,4 @@ def build_network(arch: str, classes: int) -> nn.Module:
             sys.path.remove(here)
     if not isinstance(network, nn.Module):
         raise InputError(f"--arch {arch} gave {type(network).__name__}, expected an nn.Module")
-    return network
-
-
-def load_weights(network: nn.Module, state: Mapping[str, Tensor], arch: str, name: str) -> nn.Module:
-    """``network`` with the weights in ``state``, which fit exactly. Raises ModelFileError that says where not."""
-    wanted = network.state_dict()
-    problems = [f"{key} is missing" for key in wanted if key not in state]
-    problems += [f"{key} is not in the network" for key in state if key not in wanted]
-    problems += [
-        f"{key} is {list(value.shape)} in the file, {list(wanted[key].shape)} in the network"
-        for key, value in state.items()
-        if key in wanted and value.shape != wanted[key].shape
-    ]
-    if problems:
-        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise ModelFileError(
-            f"the state dict in {name} does not fit {arch}: {'; '.join(problems[:3])}{more}. "
-            f"Give the arch it was made with: --arch {ARCH_HELP}"
-        )
-    with torch.no_grad():
-        network.load_state_dict(dict(state))
     return network
