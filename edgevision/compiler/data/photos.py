@@ -171,14 +171,17 @@ def truths_of(photos: Sequence[CompilePhoto]) -> tuple[Truth, ...] | None:
 def stratified_sample(photos: Sequence[CompilePhoto], limit: int) -> tuple[CompilePhoto, ...]:
     """At most ``limit`` photos, the same share of every class, chosen by content hash; photos that
     show several classes count for the first of them."""
-    if len(photos) <= limit:
-        return tuple(photos)
+    return tuple(photos) if len(photos) <= limit else in_turns(photos)[:limit]
+
+
+def in_turns(photos: Sequence[CompilePhoto]) -> tuple[CompilePhoto, ...]:
+    """All of them, one of each class at a time, by content hash: the first of them, however many, are of all classes alike."""
     by_class: dict[int, list[CompilePhoto]] = {}
     for photo in sorted(photos, key=lambda p: p.sha256):
         by_class.setdefault(min(photo.classes, default=-1), []).append(photo)
     turns = [(place, index, photo) for index, group in by_class.items() for place, photo in enumerate(group)]
     turns.sort(key=lambda turn: (turn[0], turn[1]))
-    return tuple(photo for _, _, photo in turns[:limit])
+    return tuple(photo for _, _, photo in turns)
 
 
 def random_pictures(count: int, side_px: int = 256) -> tuple[CompilePhoto, ...]:

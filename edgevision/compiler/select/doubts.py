@@ -6,10 +6,14 @@ the usual other ways to prepare photos are tried: a wrong mean, std or channel o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
-from edgevision.compiler.data.photos import CompilePhoto, prepared, stratified_sample
+import numpy.typing as npt
+
+from edgevision.compiler.data.photos import CompilePhoto, in_turns, prepared, stratified_sample
 from edgevision.compiler.job import Job
 from edgevision.compiler.progress import ProgressFn, silent
 from edgevision.errors import InputError
@@ -21,6 +25,8 @@ LABELLED_PHOTOS = 256  # that answers are held against
 OTHER_PHOTOS = 32  # where no photo is labelled: enough to see what kind of numbers the outputs are
 PREPARED_PHOTOS = 64  # that other ways to prepare them are tried on
 BETTER_POINTS = 20.0  # of the metric: so much better is a way to prepare photos that is named
+LOOK_S = 30.0  # that large networks get for it, but for the first
+LEAST_PHOTOS = 64
 STEP = "look at float's answers"
 
 
@@ -35,6 +41,7 @@ def check_answers(job: Job, graph: bytes) -> tuple[str, ...]:
     if not photos or not isinstance(evaluator, AnswerCheck):
         return ()
     answers = _answers(job, graph, photos, job.model.spec, job.progress)
+    photos = photos[: len(next(iter(answers.values())))]
     doubts = doubts_of(evaluator, answers, [photo.truth for photo in photos])
     if not doubts:
         return ()
@@ -52,14 +59,24 @@ def _photos(job: Job) -> tuple[CompilePhoto, ...]:
     """Labelled ones of both splits, the same share of every class; where there are none, some of all."""
     given = (*job.splits.calibration, *job.splits.validation)
     labelled = [photo for photo in given if photo.truth is not None]
-    return stratified_sample(labelled, LABELLED_PHOTOS) if labelled else stratified_sample(given, OTHER_PHOTOS)
+    return in_turns(labelled)[:LABELLED_PHOTOS] if labelled else stratified_sample(given, OTHER_PHOTOS)
 
 
 def _answers(
     job: Job, graph: bytes, photos: Sequence[CompilePhoto], spec: PreprocessSpec, progress: ProgressFn = silent
 ) -> Outputs:
-    progress(STEP, 0, len(photos))
-    answers = job.measure.run(graph, prepared(photos, spec), threads=job.threads)
+    """Those to ``LEAST_PHOTOS``, and to as many more as ``LOOK_S`` allows."""
+
+    def tensors() -> Iterator[npt.NDArray[Any]]:
+        began, done = time.monotonic(), 0
+        for batch in prepared(photos, spec):
+            progress(STEP, done, len(photos))
+            yield batch
+            done += len(batch)
+            if done >= LEAST_PHOTOS and time.monotonic() - began > LOOK_S:
+                return
+
+    answers = job.measure.run(graph, tensors(), threads=job.threads)
     progress(STEP, len(photos), len(photos))
     return answers
 

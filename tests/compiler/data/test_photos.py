@@ -12,6 +12,7 @@ from edgevision.compiler.data.photos import (
     MIN_CALIBRATION,
     CompilePhoto,
     gather,
+    in_turns,
     prepared,
     stratified_sample,
     truths_of,
@@ -261,6 +262,9 @@ def test_spread_takes_the_same_share_of_every_class():
     assert Counter(p.truth for p in taken) == {0: 10, 1: 5, 2: 10}
     assert stratified_sample(list(reversed(photos)), 25) == taken
     assert stratified_sample(photos, 200) == tuple(photos)
+    turns = in_turns(photos)
+    assert sorted(photo.sha256 for photo in turns) == sorted(photo.sha256 for photo in photos)
+    assert all(turns[:count] == stratified_sample(photos, count) for count in (1, 7, 25))
 
 
 def test_prepared_gives_every_photo_once_and_in_order(tmp_path):

@@ -47,6 +47,18 @@ def unlabelled(tmp_path):
     return flat
 
 
+def test_a_network_that_takes_long_is_looked_at_on_fewer_photos_of_all_classes(
+    files, photos, quick, monkeypatch, tmp_path
+):
+    from edgevision.compiler.select import doubts
+
+    monkeypatch.setattr(doubts, "LOOK_S", 0.0)
+    named = labels_file(tmp_path, ("blue", "green", "red"))
+    with pytest.raises(InputError) as caught:
+        compiled(files, photos, tmp_path / "x.edge", labels=named)
+    assert "of 64 labelled photos, and with the labels backwards on 100.0 %" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
