@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 from edgevision.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from edgevision.compiler.effort import Effort
     from edgevision.compiler.options import CompileOptions, Objective, Precision
     from edgevision.compiler.pipeline import CompileResult, compile_model
 
 _PLACES = {
+    "effort": ("Effort",),
     "options": ("CompileOptions", "Objective", "Precision"),
     "pipeline": ("CompileResult", "compile_model"),
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
-__all__ = ["CompileOptions", "CompileResult", "Objective", "Precision", "compile_model"]
+__all__ = ["CompileOptions", "CompileResult", "Effort", "Objective", "Precision", "compile_model"]
 
 
 def __getattr__(name: str) -> Any:
