@@ -18,8 +18,8 @@ from edgevision.errors import EngineError
 
 # The child imports from where this process does, whatever lies in its working directory, and leaves no core dump there.
 _PROGRAM = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
+import sys
+sys.path[:] = sys.argv[1].splitlines()
 try:
     import resource
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -71,7 +71,7 @@ def run_in_child(engine: str, graph: bytes, options: EngineOptions, limit_s: flo
     if python is None:
         raise OSError(f"{sys.executable or 'this process'} is no Python that a process could be started with")
     arguments = [
-        json.dumps(sys.path),
+        "\n".join(sys.path),
         engine,
         str(options.threads),
         options.precision,

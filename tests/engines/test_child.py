@@ -70,7 +70,7 @@ def test_a_program_that_ends_by_itself_has_not_died(monkeypatch):
 
 
 def test_nothing_of_the_working_directory_is_imported(monkeypatch, tmp_path):
-    for name in ("numpy", "edgevision", "resource"):
+    for name in ("json", "numpy", "edgevision", "resource", "subprocess"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('mine')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])

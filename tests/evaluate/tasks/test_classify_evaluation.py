@@ -124,6 +124,7 @@ def test_without_errors_there_is_nothing_confused(photos):
     assert [title for title, _, _ in evaluate("m", ByLightness(), right).tables()] == ["Weakest classes"]
 
 
+@pytest.mark.filterwarnings("ignore::edgevision.errors.DoubtWarning")  # one answer to everything
 def test_tables_are_short(tmp_path):
     labels = [Label(i, str(i)) for i in range(30)]
 
