@@ -45,7 +45,8 @@ from edgevision.compiler.sources.parity import ParityReport
 from edgevision.compiler.sources.source import SourceOptions, load_source
 from edgevision.compiler.variants import BASE_ENGINE, ORIGINAL, REFERENCE, Candidate, CompiledVariant
 from edgevision.engines import available_engines
-from edgevision.errors import BudgetError, InputError
+from edgevision.engines.child import interpreter
+from edgevision.errors import BudgetError, EngineError, InputError
 from edgevision.evaluate.base import ImageScores
 from edgevision.evaluate.page.html import Section
 from edgevision.files import ensure_writable
@@ -100,6 +101,11 @@ def compile_model(
     Raises InputError and its kin for what cannot be used, BudgetError when nothing fits the budget; then ``target``
     is what it was.
     """
+    if interpreter() is None:
+        raise EngineError(
+            "compile opens graphs in processes of their own, and this program is no Python that one could be started with; "
+            "use the edgevision command, or a plain Python"
+        )
     refuse_to_overwrite(target, source, options)
     ensure_writable(target)
     elsewhere = other_targets(parse_targets(options.targets))

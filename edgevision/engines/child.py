@@ -29,7 +29,7 @@ from edgevision.engines.footprint import main
 main(*sys.argv[2:])
 """
 _FAULTS = {"SIGSEGV": "a segmentation fault", "SIGBUS": "a bus error", "SIGILL": "an illegal instruction",
-           "SIGFPE": "an arithmetic fault", "SIGABRT": "an abort"}  # fmt: skip
+           "SIGFPE": "an arithmetic fault"}  # fmt: skip
 
 
 @dataclass(frozen=True)

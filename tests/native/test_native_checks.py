@@ -103,7 +103,7 @@ def test_the_loops_of_this_cpu_equal_the_scalar_ones(program, build, plans, loop
     assert output.endswith(f"loops {loops}scalar: equal\n")
 
 
-@pytest.mark.parametrize(("build", "plans"), [on("host", 300), on("sanitizers", 100)])
+@pytest.mark.parametrize(("build", "plans"), [on("host", 300), on("sanitizers", 60)])
 def test_the_threads_of_the_cuda_kernel_equal_the_scalar_loops(program, build, plans):
     output = program(build, "check_cuda_host", str(plans))
     assert output.startswith(f"{plans} plans")

@@ -200,13 +200,20 @@ def _read_spec(name: str, given: PreprocessSpec | str | Path, shape: Shape | Non
     try:
         if path.stat().st_size > _MAX_SPEC_BYTES:
             raise InputError(f"--preprocess {path} is too large to be a preprocess spec; give its JSON file")
-        return PreprocessSpec.from_dict(json.loads(path.read_text("utf-8")))
+        spec = PreprocessSpec.from_dict(json.loads(path.read_text("utf-8")))
     except FileNotFoundError:
         raise InputError(f"--preprocess is {'|'.join(PRESETS)} or a JSON file; there is no file {path}") from None
     except OSError as error:
         raise InputError(f"cannot read --preprocess {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"--preprocess {path}: {error}") from error
+    if all(value < 1 for value in (*spec.mean, *spec.std)):
+        mean, std = ([round(255 * value, 3) for value in values] for values in (spec.mean, spec.std))
+        raise InputError(
+            f"mean and std are in pixel units, 0…255, and those in {path} look like units of 0…1: "
+            f'"mean": {mean}, "std": {std} would be 255 times that'
+        )
+    return spec
 
 
 def _read_labels(given: Path | str | Sequence[Label]) -> tuple[Label, ...]:

@@ -51,14 +51,18 @@ def read_safetensors(data: bytes, name: str) -> dict[str, Tensor]:
         ) from error
 
 
-def find_state_dict(loaded: object) -> StateDict | None:
+def find_state_dict(loaded: object, levels: int = 4) -> StateDict | None:
     """The state dict in what ``torch.load`` gave: itself, or under one of the usual keys of training scripts, averaged
-    weights (EMA) before others. Without counters and torch.compile's names. None when there is none."""
-    if not isinstance(loaded, Mapping):
+    weights (EMA) before others. Without counters and torch.compile's names. None when there is none in so many ``levels``."""
+    if not isinstance(loaded, Mapping) or not levels:
         return None
     if _is_state_dict(loaded):
         return _cleaned({key: value for key, value in loaded.items() if isinstance(value, Tensor)})
-    found = {key: state for key in (*_AVERAGED, *_PLAIN) if (state := find_state_dict(loaded.get(key))) is not None}
+    found = {
+        key: state
+        for key in (*_AVERAGED, *_PLAIN)
+        if (state := find_state_dict(loaded.get(key), levels - 1)) is not None
+    }
     if not found:
         return None
     key, *others = found

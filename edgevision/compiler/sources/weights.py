@@ -84,6 +84,7 @@ def _outline(arch: str) -> nn.Module:
 def _rows_of_head(network: nn.Module, values: Mapping[str, Tensor]) -> int:
     """As many classes as the last layer has in the file."""
     head = network.get_classifier() if hasattr(network, "get_classifier") else backbones.classifier_head(network)  # type: ignore[operator]
+    head = head[0] if isinstance(head, (tuple, list)) else head  # one for each token that is distilled, all of one size
     head = next((layer for layer in reversed([*head.modules()]) if hasattr(layer, "weight")), head)
     place = next((place for place, layer in network.named_modules() if layer is head), "")
     weight = values.get(f"{place}.weight")
@@ -118,7 +119,7 @@ def _call(arch: str) -> nn.Module:
         for part in attribute.split("."):
             factory = getattr(factory, part)
         network = factory()
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # whatever the user's code raises; scripts parse arguments and exit
         raise InputError(
             f"--arch {arch} failed with {type(error).__name__}: {error}. It is imported and called without arguments; "
             "it has to be importable from here and return an nn.Module"

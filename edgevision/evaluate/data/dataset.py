@@ -375,7 +375,7 @@ def _labels_from(texts: Iterable[str]) -> tuple[Label, ...]:
 
 
 def _is_integer(text: str) -> bool:
-    return text.isascii() and text.removeprefix("-").isdigit()
+    return len(text) < 19 and text.isascii() and text.removeprefix("-").isdigit()
 
 
 def _only_ids(labels: Sequence[Label]) -> bool:

@@ -19,6 +19,7 @@ from edgevision.evaluate.data.names import spellings
 from edgevision.evaluate.data.text import first_three, read_text, split_row
 
 _SEPARATORS = {",": "comma", "\t": "tab", ";": "semicolon", " ": "space"}
+_LABEL_WORDS = frozenset({"label", "class", "category", "target"})
 _PATH_WORDS = frozenset({"path", "file", "filename", "name", "image", "img", "photo", "picture"})
 
 
@@ -35,8 +36,9 @@ def read_list(path: Path) -> list[ListedPhoto]:
     """The photos of a list file, all of which exist.
 
     Each line holds ``path, label, …``, separated by commas, tabs, semicolons or spaces, all lines alike; cells may be
-    quoted; further columns are ignored, and so are blank lines, lines that start with ``#``, and a header. Paths are relative
-    to the file, or absolute; they may have Windows' backslashes.
+    quoted; further columns are ignored, and so are blank lines and lines that start with ``#``. Under a header of three
+    columns or more, the label is the one that is called so. Paths are relative to the file, or absolute; they may have
+    Windows' backslashes.
 
     Raises DataError for lines that name no photo, or can be read in two ways.
     """
@@ -85,7 +87,26 @@ def _rows(path: Path, lines: list[tuple[int, str]], separator: str) -> list[tupl
             rows.append((number, split_row(line, separator)))
         except csv.Error as error:
             raise DataError(f"expected 'path, label' on each line of {path}; line {number}: {error}") from error
-    return rows[1:] if _is_header(rows[0][1][0]) and _locate(path.parent, rows[0][1][0]) is None else rows
+    header = rows[0][1]
+    if not _is_header(header[0]) or _locate(path.parent, header[0]) is not None:
+        return rows
+    column = _label_column(path, header)
+    return [(number, [cells[0], *cells[column : column + 1]]) for number, cells in rows[1:]]
+
+
+def _label_column(path: Path, header: list[str]) -> int:
+    """The column of the classes: the second of two, else the one whose heading says so. Raises DataError where none does."""
+    if len(header) <= 2:
+        return 1
+    named = [place for place, heading in enumerate(header) if words(heading) & _LABEL_WORDS]
+    exact = [place for place in named if words(header[place]) <= _LABEL_WORDS]
+    for found in (exact, named):
+        if len(found) == 1:
+            return found[0]
+    raise DataError(
+        f"which column of {path} holds the classes is not clear: {', '.join(header[:6])}{', …' if len(header) > 6 else ''}. "
+        "Call one of them 'label'; a column for each class is not read"
+    )
 
 
 def _is_header(cell: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from measures import raw_spec, register_raw
 
@@ -105,3 +107,25 @@ class TestResolveMetadata:
     def test_a_task_that_nobody_brings(self):
         with pytest.raises(InputError, match="nothing here knows the task 'juggle'"):
             self.resolve(None, task="juggle", preprocess=SPEC, labels=LABELS)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "refused"),
+    [
+        ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225], True),
+        ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5], True),
+        ([0.0, 0.0, 0.0], [1.0, 1.0, 1.0], False),  # pixels as they are
+        ([0.0, 0.0, 0.0], [255.0, 255.0, 255.0], False),
+        ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375], False),
+    ],
+)
+def test_a_mean_in_units_of_0_to_1_is_refused(tmp_path, mean, std, refused):
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps({**SPEC.to_dict(), "mean": mean, "std": std}))
+    options = SourceOptions(preprocess=str(path), labels=LABELS, output="logits")
+    if not refused:
+        assert resolve_metadata("x.onnx", None, options, None, None).spec.std == tuple(std)
+        return
+    with pytest.raises(InputError, match="pixel units") as caught:
+        resolve_metadata("x.onnx", None, options, None, None)
+    assert f'"std": {[round(255 * value, 3) for value in std]}' in str(caught.value)

@@ -388,3 +388,23 @@ def test_without_timm_the_error_says_how_to_get_it(nets, tmp_path, monkeypatch):
     torch.save(seeded(nets, 0).state_dict(), tmp_path / "weights.pt")
     with pytest.raises(MissingExtraError, match="pip install timm"):
         load(tmp_path / "weights.pt", "timm:resnet10t")
+
+
+def test_a_dict_that_holds_itself_has_no_end():
+    from edgevision.compiler.sources.state_dicts import find_state_dict
+
+    endless: dict[str, object] = {}
+    endless["model"] = endless
+    assert find_state_dict(endless) is None
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit('usage: train.py')", "import sys; sys.exit()", "1 / 0"])
+def test_a_script_that_ends_when_it_is_imported_is_an_error(monkeypatch, tmp_path, code):
+    from edgevision.compiler.sources.state_dicts import StateDict
+    from edgevision.compiler.sources.weights import network_of
+    from edgevision.errors import InputError
+
+    (tmp_path / "script_that_ends.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="--arch script_that_ends:net failed"):
+        network_of("script_that_ends:net", StateDict({}), "x.pt")

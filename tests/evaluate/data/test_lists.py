@@ -39,6 +39,12 @@ READ = {
     "backslashes": ("p\\a.jpg,tea\n.\\p\\b.jpg,salt\n", TEA),
     "a header": ("Path;Label\np/a.jpg;tea\np/b.jpg;salt\n", TEA),
     "a header of one column": ("filename\np/a.jpg\n", [("a.jpg", None)]),
+    "a header whose label stands last": (
+        "filename,width,height,class\np/a.jpg,640,480,tea\np/b.jpg,800,600,salt\n",
+        TEA,
+    ),
+    "a header with two kinds of labels": ("path,coarse label,label\np/a.jpg,drink,tea\np/b.jpg,spice,salt\n", TEA),
+    "a header of two columns of any name": ("image,product\np/a.jpg,tea\np/b.jpg,salt\n", TEA),
     "paths alone": ("p/a.jpg\np/my c.jpg\n", [("a.jpg", None), ("my c.jpg", None)]),
 }
 
@@ -85,6 +91,8 @@ REFUSED = {
     "two ways of separating": ("p/a.jpg\ttea\np/b.jpg;salt\n", "1 lines .*do not name a photo"),
     "label first": ("tea,p/a.jpg\nsalt,p/b.jpg\n", "photos stand in the second column; swap the two"),
     "a header alone": ("path,label\n", "a header alone"),
+    "a column for each class": ("filename,Tea,Salt\np/a.jpg,1,0\np/b.jpg,0,1\n", "which column .* holds the classes .*filename, Tea, Salt"),
+    "two columns that may be the label": ("path,class_name,class_id\np/a.jpg,tea,4\n", "which column .*Call one of them 'label'"),
     "photos of another machine": ("C:\\photos\\a.jpg,tea\n", r"relative to the file, or absolute\): line 1: C:\\photos\\a.jpg"),
 }  # fmt: skip
 
