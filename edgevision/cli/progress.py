@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FIRST_LINE_S = 10.0  # a log hears nothing of commands that are done before
 NEXT_LINE_S = 30.0
+SHOWS_S = 1.0  # of a step, before its own pace is believed
 
 
 class StepProgress(Protocol):
@@ -52,7 +53,7 @@ class TimeLeft:
         if not self._expected:
             return None
         own = self._expected.get(step, 0.0) - spent
-        if done > 0 and total > 0 and spent > 1:  # what it takes shows
+        if done > 0 and total > 0 and spent > SHOWS_S:  # what was done tells better than what was expected
             own = spent / done * (total - done)
         return max(0.0, own) + sum(value for name, value in self._expected.items() if name not in self._begun)
 

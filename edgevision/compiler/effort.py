@@ -77,7 +77,7 @@ class Load:
 
 # In runs of float over a photo: measured on ViT-B/16, ResNet-50 and EfficientNet-Lite0 (2 cores, ONNX Runtime).
 OBSERVE = 4.0  # ranges and channel means: all tensors are kept and counted
-ALONE = 0.6  # one node in int8: the network from there on, for which half of it would stand, and writing the graph
+ALONE = 0.6  # one node in int8: the network from that node on is run, half of it on average; and the graph is written
 ONE_THREAD = 1.5  # a setting with one thread, on average over those with all and with one
 
 

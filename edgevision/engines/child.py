@@ -45,7 +45,8 @@ class Footprint:
 class EngineDiedError(EngineError):
     """The engine ended its process over a graph, or did not come back from it.
 
-    ``always``: by a fault of its own, which will be there the next time too; not by a lack of memory or time.
+    ``always``: by a fault that the next time will bring too (a bad address, say). An abort or a kill may come from outside, or
+    from a lack of memory; a time limit from a busy machine.
     """
 
     def __init__(self, message: str, always: bool = True) -> None:

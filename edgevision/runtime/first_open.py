@@ -11,6 +11,8 @@ import contextlib
 import hashlib
 import json
 import os
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edgevision.engines import available_engines
@@ -22,6 +24,13 @@ from edgevision.machine import describe_machine
 
 VARIABLE = "EDGEVISION_FIRST_OPEN"  # "here": in this process, at one's own risk
 _MAX_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class _Record:
+    """How a graph was found to end. ``fault``: what the engine died of, in words; empty where it lived."""
+
+    fault: str
 
 
 def try_in_child(graph: bytes, sha256: str, engine: str, options: EngineOptions) -> None:
@@ -36,23 +45,23 @@ def try_in_child(graph: bytes, sha256: str, engine: str, options: EngineOptions)
     path = (
         cache_folder() / "opened" / f"{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]}.json"
     )
-    fault = _read(path)
-    if fault is None:
-        fault = _try(graph, engine, options)
-        if fault is None:
+    record = _read(path)
+    if record is None:
+        record = _find_out(graph, engine, options)
+        if record is None:  # nothing was learnt, so the next start asks again
             return
-        with contextlib.suppress(OSError, EdgeVisionError):  # then the next start tries again
+        with contextlib.suppress(OSError, EdgeVisionError):  # without a cache, too
             path.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(path, json.dumps({"key": key, "fault": fault}, indent=1).encode())
-    if fault:
+            atomic_write(path, json.dumps({"key": key, "fault": record.fault}, indent=1).encode())
+    if record.fault:
         raise EngineError(
-            f"{fault}, as a child process found that tried it first; use another engine, variant, or version of {engine}. "
-            f"To try again, delete {path}"
+            f"{record.fault}, as a child process found that tried it first; use another engine, variant, or version of "
+            f"{engine}. To try again, delete {path}"
         )
 
 
-def _try(graph: bytes, engine: str, options: EngineOptions) -> str | None:
-    """What the engine died of in a child, in words, empty where it did not; None where that is not known.
+def _find_out(graph: bytes, engine: str, options: EngineOptions) -> _Record | None:
+    """What becomes of the engine in a child; None where that cannot be told.
 
     Raises EngineError where it was ended by what may be otherwise next time: too little memory, or time.
     """
@@ -63,18 +72,19 @@ def _try(graph: bytes, engine: str, options: EngineOptions) -> str | None:
     except EngineDiedError as error:
         if not error.always:
             raise
-        return str(error)
+        return _Record(str(error))
     except (EngineError, OSError, ValueError):
         return None
-    return ""
+    return _Record("")
 
 
-def _read(path: os.PathLike[str]) -> str | None:
+def _read(path: Path) -> _Record | None:
+    """What the file says; None where it is not there, or says nothing that can be read."""
     try:
-        fault = json.loads(read_regular(os.fspath(path), _MAX_BYTES))["fault"]
+        fault = json.loads(read_regular(path, _MAX_BYTES))["fault"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return fault if isinstance(fault, str) else None
+    return _Record(fault) if isinstance(fault, str) else None
 
 
 def _key(sha256: str, engine: str, precision: str) -> dict[str, Any]:

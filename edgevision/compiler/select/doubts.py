@@ -1,7 +1,8 @@
 """Float's own answers, looked at before hours are spent on comparing int8 with them.
 
-Whether answers make sense is the task's to say (``evaluate.base.AnswerCheck``). Where it sees that they do not and not why,
-the usual other ways to prepare photos are tried: a wrong mean, std or channel order makes nonsense of a sound network.
+Whether answers make sense is the task's to say (``evaluate.base.AnswerCheck``). Where it sees that they do not, and not why,
+the usual other ways to prepare photos are tried: a wrong mean, std or channel order can make nonsense of a sound network.
+(Where it only costs some points, nothing here notices.)
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ STEP = "look at float's answers"
 
 
 def check_answers(job: Job, graph: bytes) -> tuple[str, ...]:
-    """Run float, the exported ``graph``, on some of the photos. Raises InputError where its answers make no sense, naming the
-    reading that does; with ``--force``, doubts are notes, and no other preparation is tried. None where there are no photos, or the task has no such check.
+    """Run float, the exported ``graph``, on some of the photos; nothing to do where there are none, or the task has no such check.
 
-    Raises EngineError where the answers are no numbers at all.
+    Raises InputError where its answers make no sense, naming the reading that does, and EngineError where they are no
+    numbers at all. With ``--force``, gives the doubts back as notes instead, and tries no other preparation.
     """
     photos = _photos(job)
     evaluator = job.measure.evaluator

@@ -51,10 +51,10 @@ def probe(job: Job, candidates: Sequence[Candidate], dialects: Sequence[Dialect]
     notes: list[str] = []
     if dialects and photo_ms >= PROBE_FROM_MS:
         int8 = open_each(_first_graphs(job, candidates[-1].graph, dialects), job.threads, job.progress)
-        note, pays = _promise(opened, int8)
-        notes += note
-        skips = job.options.precision is Precision.AUTO and job.options.effort is not Effort.THOROUGH and not keep_int8
-        if not pays and skips:
+        promise = _promise(opened, int8)
+        notes.append(promise.said)
+        may_skip = job.options.precision is Precision.AUTO and job.options.effort is not Effort.THOROUGH
+        if may_skip and not promise.pays and not keep_int8:
             dialects = ()
             notes.append("int8 was therefore not tried; --effort thorough, or --int8, tries it all the same")
     load = _load(job, candidates[-1].graph, dialects, opened, photo_ms / 1e3)
@@ -82,10 +82,18 @@ def _first_graphs(job: Job, graph: bytes, dialects: Sequence[Dialect]) -> list[C
     ]
 
 
-def _promise(floating: RunsHere, int8: RunsHere) -> tuple[list[str], bool]:
+@dataclass(frozen=True)
+class _Promise:
     """What to say of the quickest int8 variant beside the quickest float one, and whether int8 may pay."""
+
+    said: str
+    pays: bool
+
+
+def _promise(floating: RunsHere, int8: RunsHere) -> _Promise:
     if not int8.variants:
-        return ["no int8 graph of the network runs here"], False
+        reasons = "; ".join(f"{id}: {reason}" for id, reason in int8.missing.items())
+        return _Promise(f"no int8 graph of the network runs here ({reasons})", False)
     (float_ms, best), (int8_ms, other) = _quickest(floating), _quickest(int8)
     how = "quicker" if int8_ms < float_ms else "slower"
     ratio = max(float_ms, int8_ms) / max(min(float_ms, int8_ms), 1e-9)
@@ -94,7 +102,7 @@ def _promise(floating: RunsHere, int8: RunsHere) -> tuple[list[str], bool]:
         f"in a few runs, int8 was {ratio:.2f} times {how} than {kind}: {int8_ms:.0f} ms ({other.engine}) against "
         f"{float_ms:.0f} ms ({best.id})"
     )
-    return [said], int8_ms <= WORTH_IT * float_ms
+    return _Promise(said, int8_ms <= WORTH_IT * float_ms)
 
 
 def _quickest(opened: RunsHere) -> tuple[float, Variant]:
