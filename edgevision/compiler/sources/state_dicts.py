@@ -15,7 +15,10 @@ from torch import Tensor
 
 from edgevision.errors import MissingExtraError, ModelFileError
 
-_AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema", "params_ema")
+_AVERAGED = (
+    "state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema", "params_ema", "swa_model", "swa_state_dict",
+    "averaged_model",
+)  # fmt: skip
 _PLAIN = ("state_dict", "model_state_dict", "model", "net", "network", "module", "params")
 _COMPILED = "_orig_mod"  # torch.compile's
 _PARALLEL = "module"  # DataParallel's, and AveragedModel's
@@ -68,7 +71,7 @@ def find_state_dict(loaded: object, levels: int = 4) -> StateDict | None:
     key, *others = found
     said = f"the weights are those under {key!r}"
     if key in _AVERAGED:
-        said += ", averaged (EMA)"
+        said += ", averaged (EMA)" if "ema" in key else ", averaged"
     if others:
         said += f"; those under {' and '.join(repr(other) for other in others)} were left out"
     return replace(found[key], notes=(said, *found[key].notes))

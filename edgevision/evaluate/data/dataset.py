@@ -25,6 +25,9 @@ from edgevision.evaluate.data.names import alike, case_notes, composed, differs_
 from edgevision.evaluate.data.text import first_three
 from edgevision.tasks.results import Label
 
+_PARTS = frozenset(
+    {"train", "training", "val", "valid", "validation", "test", "testing"}
+)  # never classes, where all are such
 _LAYOUTS = "a folder of class folders, a folder of photos, or a list file with 'path, label' on each line"
 
 
@@ -293,6 +296,11 @@ def _read_folder(folder: Path, known: tuple[Label, ...] | None) -> Dataset:
     if not names:
         hint = f"; {skipped} other files or links were skipped" if skipped else ""
         raise DataError(f"no photos ({' '.join(sorted(PHOTO_SUFFIXES))}) in {folder}{hint}. Expected {_LAYOUTS}")
+    if all(name.lower() in _PARTS for name in names):
+        raise DataError(
+            f"{folder} holds the parts of a data set ({first_three(names)}), not a folder for each class: give one of them, "
+            f"such as {folder / names[0]}"
+        )
     if pairs := alike(classes):
         raise DataError(
             f"folders in {folder} are one class, written as different systems do: {first_three(pairs)}. Put their photos "

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from edgevision.errors import DataError
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".avif", ".jfif"})
+_SYSTEMS_OWN = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
 
 
 @dataclass(frozen=True)
@@ -92,4 +93,4 @@ def _ancestors(folder: Path) -> set[Path]:
 
 
 def _ignored(name: str) -> bool:
-    return name.startswith((".", "__MACOSX"))
+    return name.startswith((".", *_SYSTEMS_OWN))

@@ -32,7 +32,8 @@ def test_each_folder_inside_is_a_class_however_deep_its_photos_lie(put, tmp_path
     for name in ("tea/b.JPG", "tea/a.jpeg", "salt/fine/iodised/c.png", "salt/d.webp", "empty/notes.txt", "tea/.e.jpg"):
         put("data/" + name)
     put("data/.cache/f.jpg")
-    put("data/__MACOSX/g.jpg")
+    for systems_own in ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"):
+        put(f"data/{systems_own}/g.jpg")
     put("data/README.md")
     dataset = read_dataset(tmp_path / "data")
     assert dataset.labels == (Label(0, "empty"), Label(1, "salt"), Label(2, "tea"))
@@ -41,6 +42,21 @@ def test_each_folder_inside_is_a_class_however_deep_its_photos_lie(put, tmp_path
     assert dataset.truth.dtype == np.int64
     assert dataset.class_counts.tolist() == [0, 2, 2]
     assert dataset.skipped == 3  # notes.txt, .e.jpg, README.md
+
+
+@pytest.mark.parametrize(
+    ("folders", "refused"),
+    [(("train", "val"), True), (("Train",), True), (("train", "test", "valid"), True), (("train", "plane"), False)],
+)
+def test_the_parts_of_a_data_set_are_no_classes(put, tmp_path, folders, refused):
+    for name in folders:
+        put(f"data/{name}/tea/a.jpg")
+    if not refused:
+        assert len(read_dataset(tmp_path / "data").labels or ()) == len(folders)
+        return
+    with pytest.raises(DataError, match="parts of a data set") as caught:
+        read_dataset(tmp_path / "data")
+    assert str(tmp_path / "data" / sorted(folders)[0]) in str(caught.value)
 
 
 def test_a_flat_folder_is_unlabelled(put, tmp_path):
