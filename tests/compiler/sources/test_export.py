@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from containers import save_network
 
 from edgevision.errors import ModelFileError
 from edgevision.tasks.classify import classify_spec
@@ -202,25 +203,12 @@ def test_outputs_keep_their_names_and_what_they_hold(kind, container, spec, labe
     from measures import raw_spec, register_raw
 
     from edgevision.compiler.sources.export import export_float
-    from edgevision.compiler.sources.quiet import quiet
     from edgevision.compiler.sources.source import SourceOptions, load_source
 
     register_raw(monkeypatch)
     net, example = two_headed(kind), torch.zeros(2, *spec.tensor_shape)
     path = tmp_path / "net.bin"
-    with quiet():
-        if container == "module":
-            monkeypatch.setattr("edgevision.compiler.sources.source._unpickled", lambda *a: net)
-            torch.save({"any": example}, path)
-        elif container == "trace":
-            torch.jit.save(torch.jit.trace(net, example, strict=False), path)
-        else:
-            axes = ({0: torch.export.Dim("batch", min=1, max=64)},)
-            program = torch.export.export(net, (example,), dynamic_shapes=axes)
-            if container == "pt2":
-                torch.export.save(program, path)
-            else:
-                torch.onnx.export(program, (), path, dynamo=True, output_names=NAMES[kind], verbose=False)
+    save_network(net, example, container, path, NAMES[kind], monkeypatch)
     source = load_source(path, SourceOptions(None, spec, labels, None, task="raw"))
     assert source.task == raw_spec(*NAMES[kind])
     tensor = np.random.default_rng(1).normal(size=(5, *spec.tensor_shape)).astype(np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from containers import save_network
 
 from edgevision.errors import InputError, ModelFileError
 from edgevision.preprocess.spec import PreprocessSpec
@@ -51,22 +52,8 @@ NAMES = {"dict": ("aux", "out"), "tuple": ("output_0", "output_1")}
 def saved(kind: str, container: str, path, monkeypatch):
     import torch
 
-    from edgevision.compiler.sources.quiet import quiet
-
-    net, example = network(kind), torch.zeros(2, *SPEC.tensor_shape)
-    with quiet():
-        if container == "module":
-            monkeypatch.setattr("edgevision.compiler.sources.source._unpickled", lambda *a: net)
-            torch.save({"any": example}, path)
-        elif container == "trace":
-            torch.jit.save(torch.jit.trace(net, example), path)
-        else:
-            axes = ({0: torch.export.Dim("batch", min=1, max=64)},)
-            program = torch.export.export(net, (example,), dynamic_shapes=axes)
-            if container == "pt2":
-                torch.export.save(program, path)
-            else:
-                torch.onnx.export(program, (), path, dynamo=True, output_names=list(NAMES[kind]), verbose=False)
+    net = network(kind)
+    save_network(net, torch.zeros(2, *SPEC.tensor_shape), container, path, NAMES[kind], monkeypatch)
     return net
 
 
