@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edgevision.errors import EngineError, InputError, UnreadableOutputError
 from edgevision.tasks.base import GoldenResult, OutputRole, TaskSpec, View, number
 from edgevision.tasks.postprocess import top_k
-from edgevision.tasks.registry import TaskType
+from edgevision.tasks.registry import ModelFacts, TaskType
 from edgevision.tasks.results import Classification, Label, Prediction, Timing
 from edgevision.tensors import Outputs, TensorInfo
 
@@ -196,11 +196,11 @@ def margins(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(ordered[:, -1] - ordered[:, -2])
 
 
-def _resolve(outputs: Sequence[TensorInfo], labels: Sequence[Label], layout: str | None) -> TaskSpec:
-    """The spec of a network with these outputs. What a column means cannot be seen: ``layout`` has to say it."""
-    if layout not in LAYOUTS:
-        raise InputError(f"--output is one of {list(LAYOUTS)}, got {layout!r}")
-    return classify_spec(labels, layout, outputs[0].name if len(outputs) == 1 else "output")
+def _resolve(facts: ModelFacts) -> TaskSpec:
+    """The spec of a network with these outputs. What a column means cannot be seen: ``facts.layout`` has to say it."""
+    if facts.layout not in LAYOUTS:
+        raise InputError(f"--output is one of {list(LAYOUTS)}, got {facts.layout!r}")
+    return classify_spec(facts.labels, facts.layout, facts.outputs[0].name if len(facts.outputs) == 1 else "output")
 
 
 TASK = TaskType("classify", ClassifyTask, _resolve, LAYOUTS, layout_required=True)

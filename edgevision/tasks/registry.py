@@ -11,8 +11,8 @@ Its entry point gives a ``TaskType``, and is loaded when a bundle or a compile a
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import InputError
@@ -32,11 +32,25 @@ _registered: dict[str, TaskType] = {}
 
 
 @dataclass(frozen=True)
+class ModelFacts:
+    """What is known of a model file that has no task spec: for ``TaskType.resolve``.
+
+    ``outputs``: names, types and shapes. ``labels``: the classes. ``layout``: what the user named as ``--output``, or None.
+    ``tensor_size``: height and width of its input in pixels. ``metadata``: what its exporter wrote into the file, as text.
+    """
+
+    outputs: tuple[TensorInfo, ...]
+    labels: tuple[Label, ...]
+    layout: str | None = None
+    tensor_size: tuple[int, int] | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class TaskType:
     """A kind of task. ``make`` makes a task of a spec, and raises InputError for one that does not fit.
 
-    ``resolve`` says which of a network's outputs plays which role: from the outputs' names, types and shapes, the labels,
-    and the layout that the user named (``--output``) or None. Where that leaves more than one reading it raises
+    ``resolve`` says which of a network's outputs plays which role. Where the facts leave more than one reading it raises
     InputError, which lists them; nothing is guessed. ``layouts``: what ``--output`` may be. ``layout_required``: whether
     outputs alone never tell, so that a file which does not say it needs ``--output``. ``labels_required``: whether
     the network's classes have names.
@@ -44,7 +58,7 @@ class TaskType:
 
     kind: str
     make: Callable[[TaskSpec], Task[Any]]
-    resolve: Callable[[Sequence[TensorInfo], Sequence[Label], str | None], TaskSpec]
+    resolve: Callable[[ModelFacts], TaskSpec]
     layouts: tuple[str, ...] = ()
     layout_required: bool = False
     labels_required: bool = True

@@ -11,8 +11,8 @@ import numpy as np
 
 from edgevision.errors import EngineError, InputError, UnreadableOutputError
 from edgevision.tasks.base import GoldenResult, OutputRole, TaskSpec, View, number
-from edgevision.tasks.registry import TaskType
-from edgevision.tasks.results import FrameId, Label, Timing
+from edgevision.tasks.registry import ModelFacts, TaskType
+from edgevision.tasks.results import FrameId, Timing
 from edgevision.tensors import Outputs, TensorInfo
 
 LEVELS, BRIGHT = "levels", "bright"  # the roles of the outputs; by these names digests keep them
@@ -92,8 +92,9 @@ class CountTask:
         return GoldenResult(True, worst, f"{len(now[LEVELS])} golden frames agree: worst difference {worst:.2g}")
 
 
-def resolve(outputs: Sequence[TensorInfo], labels: Sequence[Label], layout: str | None) -> TaskSpec:
+def resolve(facts: ModelFacts) -> TaskSpec:
     """Which output plays which role: by name, else by shape. Raises InputError where both leave a doubt."""
+    outputs, labels = facts.outputs, facts.labels
     names = {output.name for output in outputs}
     if names == {LEVELS, BRIGHT}:
         roles = {LEVELS: LEVELS, BRIGHT: BRIGHT}
@@ -106,7 +107,7 @@ def resolve(outputs: Sequence[TensorInfo], labels: Sequence[Label], layout: str 
                 f"{[(output.name, output.shape) for output in outputs]}; name them '{LEVELS}' and '{BRIGHT}'"
             )
         roles = {LEVELS: levels[0], BRIGHT: bright[0]}
-    return TaskSpec("count", tuple(labels), tuple(OutputRole(role, name, "0…1") for role, name in roles.items()))
+    return TaskSpec("count", labels, tuple(OutputRole(role, name, "0…1") for role, name in roles.items()))
 
 
 TASK = TaskType("count", CountTask, resolve)

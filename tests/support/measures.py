@@ -75,7 +75,7 @@ def raw_spec(*names: str) -> TaskSpec:
 
 def register_raw(monkeypatch) -> None:
     """Make the task 'raw' known, for as long as ``monkeypatch`` lasts."""
-    resolve = lambda outputs, labels, layout: raw_spec(*(output.name for output in outputs))  # noqa: E731
+    resolve = lambda facts: raw_spec(*(output.name for output in facts.outputs))  # noqa: E731
     known = {**tasks._registered, "raw": TaskType("raw", RawTask, resolve, ("plain",))}
     monkeypatch.setattr(tasks, "_registered", known)
     monkeypatch.setattr(evaluators, "_registered", {**evaluators._registered, "raw": RawEvaluator})

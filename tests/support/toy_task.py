@@ -93,9 +93,9 @@ def light_spec(names: Mapping[str, str], labels: Sequence[Label] = LABELS, **par
     )
 
 
-def resolve(outputs, labels, layout):
+def resolve(facts):
     """By name, else by shape; what fits twice is refused."""
-    found = {output.name: output for output in outputs}
+    labels, found = facts.labels, {output.name: output for output in facts.outputs}
     if set(found) == set(WIDTHS):
         return light_spec({role: role for role in WIDTHS}, labels)
     fits = {role: [name for name, o in found.items() if o.shape[1:] == (width,)] for role, width in WIDTHS.items()}

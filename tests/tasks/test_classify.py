@@ -11,7 +11,7 @@ from edgevision.errors import EngineError, InputError, UnreadableOutputError
 from edgevision.preprocess.geometry import Placement, Region
 from edgevision.tasks import FrameId, Label, OutputRole, TaskSpec, Timing, View
 from edgevision.tasks.classify import SCORES, ClassifyTask, classify_spec, margins
-from edgevision.tasks.registry import make_task, task_type
+from edgevision.tasks.registry import ModelFacts, make_task, task_type
 from edgevision.tensors import TensorInfo
 
 LABELS = [Label(10 * i, name) for i, name in enumerate(["apple", "pear", "milk", "juice"], start=1)]
@@ -202,7 +202,7 @@ def test_the_registry_makes_the_same_task():
 @pytest.mark.parametrize("name", ["output", "logits:0", "probs"])
 @pytest.mark.parametrize("layout", ["logits", "probabilities"])
 def test_the_one_output_is_resolved_with_the_layout_that_was_named(name, layout):
-    spec = task_type("classify").resolve([TensorInfo(name, "float32", (None, 4))], LABELS, layout)
+    spec = task_type("classify").resolve(ModelFacts((TensorInfo(name, "float32", (None, 4)),), LABELS, layout))
     assert spec == classify_spec(LABELS, layout, name)
     ClassifyTask(spec).check([TensorInfo(name, "float32", (None, 4))])
 
@@ -210,7 +210,7 @@ def test_the_one_output_is_resolved_with_the_layout_that_was_named(name, layout)
 @pytest.mark.parametrize("layout", [None, "scores", "boxes"])
 def test_what_a_column_means_is_not_guessed(layout):
     with pytest.raises(InputError, match=r"--output is one of \['logits', 'probabilities'\]"):
-        task_type("classify").resolve([TensorInfo("output", "float32", (None, 4))], LABELS, layout)
+        task_type("classify").resolve(ModelFacts((TensorInfo("output", "float32", (None, 4)),), LABELS, layout))
 
 
 # ---- check ----

@@ -13,9 +13,8 @@ from edgevision.errors import InputError, ModelFileError
 from edgevision.evaluate.data.labels import read_labels, read_output_labels
 from edgevision.preprocess.spec import PRESETS, Layout, PreprocessSpec, TensorDtype, preset
 from edgevision.tasks.base import TaskSpec
-from edgevision.tasks.registry import DEFAULT_KIND, task_type
+from edgevision.tasks.registry import DEFAULT_KIND, ModelFacts, task_type
 from edgevision.tasks.results import Label
-from edgevision.tensors import TensorInfo
 
 Shape = tuple[int | None, ...]
 _DEFAULT_SIDE = 224
@@ -102,10 +101,10 @@ def _refuse_contradiction(
             raise InputError(f"{name} carries its own {option.lstrip('-')}, and {option} says otherwise; leave it out")
 
 
-def resolve_task(name: str, outputs: Sequence[TensorInfo], labels: Sequence[Label], options: SourceOptions) -> TaskSpec:
-    """The task of a network that gives these outputs. Raises ModelFileError where it fits none, or more than one reading."""
+def resolve_task(name: str, kind: str, facts: ModelFacts) -> TaskSpec:
+    """The task of a network of which these facts are known. Raises ModelFileError where it fits none, or more than one reading."""
     try:
-        return task_type(options.kind).resolve(outputs, labels, options.output)
+        return task_type(kind).resolve(facts)
     except InputError as error:
         raise ModelFileError(f"{name}: {error}") from None
 

@@ -54,7 +54,7 @@ from edgevision.compiler.sources.weights import count_classes, network_of
 from edgevision.errors import EngineError, InputError, ModelFileError
 from edgevision.preprocess.spec import PreprocessSpec
 from edgevision.tasks.base import TaskSpec
-from edgevision.tasks.registry import make_task
+from edgevision.tasks.registry import ModelFacts, make_task
 from edgevision.tasks.results import Label
 from edgevision.tensors import Outputs, describe, joined
 from edgevision.train.checkpoint import PhotoPack, from_plain, is_checkpoint, model_from_checkpoint
@@ -256,7 +256,7 @@ def load_source(path: str | Path, options: SourceOptions | None = None) -> Sourc
     outputs = original.run(pixels(said.spec, 1, seed=0))
     if loaded.graph is not None and loaded.graph.original is not None:
         check_cast(loaded.graph.original, outputs, said.spec, path.name)
-    task = _task_of(path.name, said, outputs, options)
+    task = _task_of(path.name, said, outputs, options, _written_in(loaded))
     graph = None if loaded.graph is None else replace(loaded.graph, original=None)
     return SourceModel(
         loaded.kind, said.spec, task, info, loaded.module, loaded.program, graph, loaded.photos, original.batch,
@@ -282,11 +282,20 @@ def _made_to_run(
     return original, notes
 
 
-def _task_of(name: str, said: Described, outputs: Outputs, options: SourceOptions) -> TaskSpec:
+def _written_in(loaded: _Loaded) -> dict[str, str]:
+    """What an exporter wrote into an ONNX file; of other files nothing."""
+    return {} if loaded.graph is None else {prop.key: prop.value for prop in loaded.graph.model.metadata_props}
+
+
+def _task_of(
+    name: str, said: Described, outputs: Outputs, options: SourceOptions, metadata: Mapping[str, str]
+) -> TaskSpec:
     """What the outputs mean. Raises ModelFileError where they fit no task, or more than one reading."""
     shown = describe(outputs)
     try:
-        task = said.task or resolve_task(name, shown, said.labels, options)
+        size = (said.spec.height, said.spec.width)
+        facts = ModelFacts(shown, said.labels, options.output, size, metadata)
+        task = said.task or resolve_task(name, options.kind, facts)
         make_task(task).check(shown)
     except ModelFileError as error:
         raise ModelFileError(f"{error}{advice({one.name: one.shape for one in shown})}") from None

@@ -13,7 +13,7 @@ from edgevision.errors import InputError, ModelFileError
 from edgevision.preprocess.spec import PreprocessSpec
 from edgevision.tasks import registry
 from edgevision.tasks.classify import classify_spec
-from edgevision.tasks.registry import TaskType
+from edgevision.tasks.registry import ModelFacts, TaskType
 from edgevision.tasks.results import Label
 from edgevision.tensors import TensorInfo
 
@@ -32,32 +32,33 @@ def raw(monkeypatch):
 
 class TestResolveTask:
     def test_classify_is_the_default(self):
-        options = SourceOptions(output="probabilities")
-        assert resolve_task("net", [SCORES], LABELS, options) == classify_spec(LABELS, "probabilities")
+        assert resolve_task("net", "classify", ModelFacts((SCORES,), LABELS, "probabilities")) == classify_spec(
+            LABELS, "probabilities"
+        )
 
     def test_another_task_reads_the_outputs_by_their_names(self):
-        task = resolve_task("net", [BOXES, SCORES], LABELS, SourceOptions(task="raw"))
+        task = resolve_task("net", "raw", ModelFacts((BOXES, SCORES), LABELS))
         assert task == raw_spec("boxes", "output")
 
     def test_what_an_output_means_is_never_guessed(self):
         with pytest.raises(
             ModelFileError, match=r"^net\.onnx: --output is one of \['logits', 'probabilities'\], got None"
         ):
-            resolve_task("net.onnx", [SCORES], LABELS, SourceOptions())
+            resolve_task("net.onnx", "classify", ModelFacts((SCORES,), LABELS))
 
     def test_outputs_with_more_than_one_reading_are_an_error_of_the_file(self, monkeypatch):
-        def resolve(outputs, labels, layout):
-            raise InputError(f"either of {[output.name for output in outputs]} could be it")
+        def resolve(facts):
+            raise InputError(f"either of {[output.name for output in facts.outputs]} could be it")
 
         kinds = {**registry._registered, "torn": TaskType("torn", lambda spec: spec, resolve)}
         monkeypatch.setattr(registry, "_registered", kinds)
         with pytest.raises(ModelFileError, match=r"^net\.pt: either of \['boxes', 'output'\] could be it$") as caught:
-            resolve_task("net.pt", [BOXES, SCORES], LABELS, SourceOptions(task="torn"))
+            resolve_task("net.pt", "torn", ModelFacts((BOXES, SCORES), LABELS))
         assert caught.value.exit_status == 2
 
     def test_a_task_that_nobody_brings(self):
         with pytest.raises(ModelFileError, match="nothing here knows the task 'juggle'; known are classify, raw"):
-            resolve_task("net.pt", [SCORES], LABELS, SourceOptions(task="juggle"))
+            resolve_task("net.pt", "juggle", ModelFacts((SCORES,), LABELS))
 
 
 class TestResolveMetadata:
