@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.errors import DataError
+from edgevision.evaluate.data.boxes import PhotoBoxes
 from edgevision.evaluate.data.folders import PHOTO_SUFFIXES, FolderPhotos, class_folders, photos_below, photos_in
 from edgevision.evaluate.data.labels import read_labels
 from edgevision.evaluate.data.lists import read_list, refuse_lines
@@ -33,10 +34,12 @@ _LAYOUTS = "a folder of class folders, a folder of photos, or a list file with '
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo on disk. ``label`` is its class's index into the data set's ``labels``, or None."""
+    """A photo on disk. ``label`` is its class's index into the data set's ``labels``, or None. ``boxes``: the products
+    marked in it, of data sets for detection; their classes are such indices too."""
 
     path: Path
     label: int | None = None
+    boxes: PhotoBoxes | None = None
 
 
 @dataclass(frozen=True)

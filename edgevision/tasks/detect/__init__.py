@@ -1,0 +1,1 @@
+"""Detect: where products are in a picture, and what they are."""
