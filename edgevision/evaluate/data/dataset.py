@@ -20,7 +20,7 @@ import numpy.typing as npt
 from edgevision.errors import DataError
 from edgevision.evaluate.data.boxes import PhotoBoxes
 from edgevision.evaluate.data.folders import PHOTO_SUFFIXES, FolderPhotos, class_folders, photos_below, photos_in
-from edgevision.evaluate.data.labels import read_labels
+from edgevision.evaluate.data.labels import are_numbered, read_labels
 from edgevision.evaluate.data.lists import read_list, refuse_lines
 from edgevision.evaluate.data.names import alike, case_notes, composed, differs_in_case
 from edgevision.evaluate.data.text import first_three
@@ -326,6 +326,11 @@ def _read_list(path: Path, known: tuple[Label, ...] | None) -> Dataset:
     if not texts:
         return Dataset(tuple(Photo(row.path) for row in rows), None, str(path))
     refuse_lines(path, "have no label", [(row.line, row.path.name) for row in rows if row.label is None])
+    if known is None and are_numbered(set(texts)):
+        raise DataError(
+            f"the labels in {path} are an id and a name each (line {rows[0].line}: {rows[0].label!r}), where an id or a name is "
+            "expected. Keep the ids alone, and give the names with --labels; or keep the names alone"
+        )
     integers = all(_is_integer(text) for text in texts)
     labels = known or _labels_from(str(int(row.label or "")) if integers else row.label or "" for row in rows)
     index = _label_index(path, labels, texts)
