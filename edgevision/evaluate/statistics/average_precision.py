@@ -86,7 +86,7 @@ def iou_matrix(
     whole = np.broadcast_to(area_a + area_b - shared, shared.shape)
     if crowd is not None:
         whole = np.where(crowd[None, :], area_a, whole)
-    return np.divide(shared, whole, out=np.zeros_like(shared), where=shared > 0)
+    return np.asarray(np.divide(shared, whole, out=np.zeros_like(shared), where=shared > 0))
 
 
 def match(
@@ -159,7 +159,7 @@ def mean_average_precision(precisions: npt.NDArray[np.float64]) -> npt.NDArray[n
     known = ~np.isnan(precisions)
     count = known.sum(axis=(1, 2))
     total = np.where(known, precisions, 0.0).sum(axis=(1, 2))
-    return np.divide(total, count, out=np.full(len(precisions), np.nan), where=count > 0)
+    return np.asarray(np.divide(total, count, out=np.full(len(precisions), np.nan), where=count > 0))
 
 
 # ---- one picture ----
