@@ -248,6 +248,8 @@ def _with_parameters(manifest: Manifest, entry: VariantEntry, given: Mapping[str
     """The variant with other parameters of its task. Raises InputError where the task does not know them."""
     from edgevision.tasks.registry import make_task
 
+    if "threshold" in given and "thresholds" in {**manifest.task.parameters, **entry.parameters}:
+        given = {"thresholds": None, **given}  # one for all takes the place of one for each class
     changed = replace(entry, parameters={**entry.parameters, **given})
     make_task(manifest.task_of(changed))
     return changed

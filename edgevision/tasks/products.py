@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import Any
 
-if TYPE_CHECKING:
-    from edgevision.tasks.detections import Detection, Detections
+from edgevision.tasks.detections import Detection, Detections
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,8 @@ class Product:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {"detection": self.detection.to_dict(), "result": self.result.to_dict()}
+        detection = asdict(self.detection)
+        return {"detection": {**detection, "box": list(self.detection.box)}, "result": self.result.to_dict()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,5 +42,9 @@ class Products:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        found = self.detections.to_dict()
-        return {"products": [product.to_dict() for product in self], "frame": found["frame"], "timing": found["timing"]}
+        found = self.detections
+        return {
+            "products": [product.to_dict() for product in self],
+            "timing": asdict(found.timing),
+            "frame": asdict(found.frame),
+        }
