@@ -30,6 +30,7 @@ ROOMS: list[set[str]] = [
     {"bundle"},
     {"runtime"},
     {"model"},
+    {"cascade"},
     {"loading"},
     {""},  # edgevision itself
     {"evaluate"},

@@ -88,4 +88,4 @@ def _shown(facts: ModelFacts) -> str:
 
 
 # Labels are in most files of detectors, and are asked for where they are not.
-TASK = TaskType(KIND, DetectTask, resolve, tuple(LAYOUTS), labels_required=False)
+TASK = TaskType(KIND, DetectTask, resolve, tuple(LAYOUTS), labels_required=False, finds_boxes=True)
