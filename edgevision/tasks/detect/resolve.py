@@ -13,6 +13,8 @@ from edgevision.tasks.detect.task import KIND, DetectTask, detect_spec
 from edgevision.tasks.registry import ModelFacts, TaskType
 from edgevision.tasks.results import Label
 
+MOST_CLASSES = 2000  # that a message proposes; larger sizes are those of grids
+
 
 def resolve(facts: ModelFacts) -> TaskSpec:
     """The spec of a detector with these outputs. Labels that are not given are those that the exporter named.
@@ -73,7 +75,7 @@ def _other_counts(facts: ModelFacts) -> str:
     sizes = {size for output in facts.outputs for size in output.shape[1:] if size is not None}
     counts = sorted({size - extra for size in sizes for extra in (0, 1, 4, 5)})
     fitting = []
-    for count in (count for count in counts if 0 < count <= 10_000):
+    for count in (count for count in counts if 0 < count <= MOST_CLASSES):
         labels = tuple(Label(i, str(i)) for i in range(count))
         if reading := _readings(replace(facts, labels=labels)):
             fitting.append(f"{count} ({', '.join(one.layout for one in reading)})")
