@@ -129,8 +129,10 @@ def count(photos: list[Photo], texts: Mapping[str, list[str]]) -> dict[str, Coun
         for folder in (photo.folder, "all"):
             one = counts.setdefault(folder, Count())
             one.pictures += 1
-            one.read += int(photo.expected is not None and photo.expected in texts[photo.name])
-            one.misread += int(photo.name in wrong)
+            if photo.expected in texts[photo.name]:
+                one.read += 1
+            if photo.name in wrong:
+                one.misread += 1
     counts["all"] = counts.pop("all")  # last
     return counts
 

@@ -81,7 +81,8 @@ def load(
     - ``variant``: only the variant of this name; it is used or refused, never replaced.
     - ``threads``: of the engine; default as tuned, else as compiled but no more than the physical cores.
     - ``tune``: ``"now"`` measures the variants first, which takes seconds.
-    - ``threshold``: the score, 0…1, that the best class must reach to count as known; default the bundle's.
+    - ``threshold``: the score, 0…1, that the best class must reach to count as known, or a box to be found; default the
+      bundle's, which may be one for each class.
     - ``parameters``: of the task, by name, in place of the bundle's.
     - ``self_test``: False saves the few milliseconds that the golden frames take.
     - ``max_batch``: the largest batch that lists are run in.
@@ -248,8 +249,9 @@ def _with_parameters(manifest: Manifest, entry: VariantEntry, given: Mapping[str
     """The variant with other parameters of its task. Raises InputError where the task does not know them."""
     from edgevision.tasks.registry import make_task
 
-    if "threshold" in given and "thresholds" in {**manifest.task.parameters, **entry.parameters}:
-        given = {"thresholds": None, **given}  # one for all takes the place of one for each class
+    stored = manifest.task_of(entry).parameters
+    if "threshold" in given and "thresholds" in stored:
+        given = {"thresholds": None, **given}  # one for all classes, in place of those fitted for each
     changed = replace(entry, parameters={**entry.parameters, **given})
     make_task(manifest.task_of(changed))
     return changed

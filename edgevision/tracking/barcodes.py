@@ -6,9 +6,9 @@ picture (as it is, with more contrast, enlarged) agree on it, and on no other in
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ _CORRECTED = frozenset(["qr", "data-matrix", "pdf-417", "aztec"])  # Reed–Solo
 _OURS = {theirs: ours for ours, theirs in FORMATS.items()} | {"ITF": "itf-14"}
 # Enlarged beyond this, a picture is large enough as it is.
 _MAX_ENLARGED_PIXELS = 2_000_000
+_MAX_TEXTS = 32  # of one track: a screen in the picture may show a new code each second
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,11 @@ class Barcode:
     passes: int = 1
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Format and text: what two readings of one barcode have in common."""
+        return self.format, self.text
+
+    @property
     def gs1_text(self) -> str:
         """Symbology identifier and text: what ``parse_gs1`` takes."""
         return f"{self.symbology}{self.text}"
@@ -76,8 +82,9 @@ class Barcode:
 class BarcodeReader:
     """Finds barcodes of ``formats`` in pictures. Thread-safe; zxing-cpp lets other threads run meanwhile.
 
-    ``passes``: the ways in which a picture is read, until all that was seen is sure. ``agree``: how many of them have to give
-    the same text where the format has no error correction; 1 believes each reading that no other contradicts.
+    ``passes``: the ways in which a picture is read, until all that was seen is sure; those that would enlarge it to over 2
+    million pixels are left out. ``agree``: how many of them have to give the same text where the format has no error
+    correction; 1 believes each reading that no other contradicts.
 
     Raises InputError for names that are not in ``FORMATS``, MissingExtraError without zxing-cpp.
 
@@ -98,12 +105,13 @@ class BarcodeReader:
         self._wanted = [getattr(self._zxing.BarcodeFormat, FORMATS[name]) for name in self.formats]
 
     def read(self, picture: Picture) -> list[Barcode]:
-        """All barcodes that are sure, in the order they were first seen.
+        """All barcodes that are sure, in the order they were first seen; the same text in two places is two of them.
 
         ``picture``: what ``Model.predict`` takes; of a track, the picture in a ``Frame`` with format GRAY. Raises InputError.
         """
         image = luma(to_frame(picture))
         seen: list[Barcode] = []
+        sure: list[Barcode] = []
         for one in self.passes:
             if one.enlarge > 1 and one.enlarge**2 * image.size > _MAX_ENLARGED_PIXELS:
                 continue
@@ -111,74 +119,78 @@ class BarcodeReader:
             sure, in_doubt = settle(seen, self.agree)
             if sure and not in_doubt:
                 break
-        return settle(seen, self.agree)[0]
+        return sure
 
     def _read_once(self, image: ImageArray, one: Pass) -> list[Barcode]:
         found = self._zxing.read_barcodes(_prepared(image, one), self._wanted, text_mode=self._zxing.TextMode.Plain)
-        barcodes: dict[tuple[str, str], Barcode] = {}  # a pass has one voice for each text
+        barcodes: list[Barcode] = []
         for result in found:
             barcode = _barcode(result, one.enlarge)
-            if barcode.format in self.formats and _may_be(barcode):
-                barcodes.setdefault((barcode.format, barcode.text), barcode)
-        return list(barcodes.values())
+            known = any(_is_same(barcode, other) for other in barcodes)  # a pass has one voice
+            if barcode.format in self.formats and _may_be(barcode) and not known:
+                barcodes.append(barcode)
+        return barcodes
 
 
 def settle(seen: Sequence[Barcode], agree: int) -> tuple[list[Barcode], list[Barcode]]:
     """Of readings of one picture by several passes: which are sure, and which are in doubt still.
 
-    Sure is what the format corrected errors of, and what ``agree`` passes gave, if no other text was given in the same place
-    as often. What lies in the place of a sure one and is another is wrong: it is in neither list.
+    ``seen``: of each pass no text twice in one place. Sure is what the format corrected errors of, and what ``agree`` passes
+    gave, if no other text was given in the same place as often. What lies in the place of a sure one and is another is wrong:
+    it is in neither list. The same text in two places is two barcodes.
     """
-    counts = Counter((barcode.format, barcode.text) for barcode in seen)
-    first: dict[tuple[str, str], Barcode] = {}
+    groups: list[list[Barcode]] = []  # one for each text in one place
     for barcode in seen:
-        first.setdefault((barcode.format, barcode.text), barcode)
-    sure = []
-    for key, barcode in first.items():
-        rivals = {(o.format, o.text) for o in seen if _same_place(o, barcode)} - {key}
-        agreed = counts[key] >= agree and all(counts[rival] < counts[key] for rival in rivals)
-        if barcode.format in _CORRECTED or agreed:
-            sure.append(Barcode(barcode.format, barcode.text, barcode.symbology, barcode.corners, counts[key]))
-    keys = {(barcode.format, barcode.text) for barcode in sure}
-    others = [barcode for key, barcode in first.items() if key not in keys]
-    return sure, [other for other in others if not any(_same_place(other, barcode) for barcode in sure)]
+        group = next((group for group in groups if _is_same(barcode, group[0])), None)
+        if group is None:
+            groups.append([barcode])
+        else:
+            group.append(barcode)
+    sure, others = [], []
+    for group in groups:
+        rivals = [other for other in groups if other[0].key != group[0].key and _meet(other, group)]
+        agreed = len(group) >= agree and all(len(rival) < len(group) for rival in rivals)
+        if agreed or group[0].format in _CORRECTED:
+            sure.append(group)
+        else:
+            others.append(group)
+    in_doubt = [group for group in others if not any(_meet(group, one) for one in sure)]
+    return [replace(group[0], passes=len(group)) for group in sure], [group[0] for group in in_doubt]
 
 
 class AgreedBarcodes:
     """What several views of a track agree on. ``views``: how many of them must give the same text, where the format has no
-    error correction. At most ``max_tracks`` tracks are remembered; the one read longest ago is forgotten first."""
+    error correction. Memory is bounded: ``max_tracks`` tracks, of each 32 texts; what was read longest ago goes first."""
 
     def __init__(self, views: int = 2, *, max_tracks: int = 1000) -> None:
         if views < 1 or max_tracks < 1:
             raise InputError(f"expected views and max_tracks ≥ 1, got {views} and {max_tracks}")
         self._views = views
         self._max_tracks = max_tracks
-        self._seen: dict[int, dict[tuple[str, str], Barcode]] = {}
-        self._counts: dict[int, Counter[tuple[str, str]]] = {}
+        # Of each track, by format and text: the latest barcode, and in how many views it was. What was read last stands last.
+        self._tracks: OrderedDict[int, OrderedDict[tuple[str, str], tuple[Barcode, int]]] = OrderedDict()
 
     def add(self, track: int, barcodes: Iterable[Barcode]) -> None:
         """What one view of the track shows."""
-        seen = self._seen.pop(track, {})
-        counts = self._counts.setdefault(track, Counter())
-        latest = {(barcode.format, barcode.text): barcode for barcode in barcodes}
-        counts.update(latest.keys())
-        self._seen[track] = seen | latest  # at the end: it was read last
-        while len(self._seen) > self._max_tracks:
-            self.forget(next(iter(self._seen)))
+        seen = self._tracks.setdefault(track, OrderedDict())
+        self._tracks.move_to_end(track)
+        for key, barcode in {barcode.key: barcode for barcode in barcodes}.items():
+            count = seen[key][1] if key in seen else 0
+            seen[key] = (barcode, count + 1)
+            seen.move_to_end(key)
+        while len(seen) > _MAX_TEXTS:
+            seen.popitem(last=False)
+        while len(self._tracks) > self._max_tracks:
+            self._tracks.popitem(last=False)
 
     def of(self, track: int) -> list[Barcode]:
         """The barcodes of a track that enough views have shown, those that most have shown first."""
-        counts = self._counts.get(track, Counter())
-        return [
-            self._seen[track][key]
-            for key, count in counts.most_common()
-            if count >= (1 if key[0] in _CORRECTED else self._views)
-        ]
+        seen = sorted(self._tracks.get(track, {}).values(), key=lambda one: one[1], reverse=True)
+        return [barcode for barcode, count in seen if count >= self._views or barcode.format in _CORRECTED]
 
     def forget(self, track: int) -> None:
         """Give up what is known of a track, such as one that has ended."""
-        self._seen.pop(track, None)
-        self._counts.pop(track, None)
+        self._tracks.pop(track, None)
 
 
 def _zxing() -> Any:
@@ -221,9 +233,20 @@ def _may_be(barcode: Barcode) -> bool:
     return len(barcode.text) == digits
 
 
-def _same_place(one: Barcode, other: Barcode) -> bool:
-    """Whether the middle of either lies within the other's bounds, a pixel more on each side: linear ones may be that flat."""
-    return _holds(one, other) or _holds(other, one)
+def _is_same(one: Barcode, other: Barcode) -> bool:
+    """Whether two readings are of one barcode: the same text, the middles less than half a length apart. Linear ones may be
+    read at any height of their bars."""
+    if one.key != other.key:
+        return False
+    length = max(float(np.ptp(barcode.corners, axis=0).max()) for barcode in (one, other))
+    apart = float(np.linalg.norm(one.corners.mean(axis=0) - other.corners.mean(axis=0)))
+    return apart <= max(1.0, length / 2)
+
+
+def _meet(group: Iterable[Barcode], others: Sequence[Barcode]) -> bool:
+    """Whether a reading of each lie in the same place: the middle of one within the other's bounds, a pixel more on each
+    side, as linear ones may be flat."""
+    return any(_holds(one, other) or _holds(other, one) for one in group for other in others)
 
 
 def _holds(outer: Barcode, inner: Barcode) -> bool:

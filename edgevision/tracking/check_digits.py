@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from edgevision.decode.pictures import shortened
 from edgevision.errors import BarcodeError
 
 GTIN_LENGTHS = (8, 12, 13, 14)
@@ -18,7 +19,7 @@ def check_digit(digits: str) -> str:
     '3'
     """
     if not _DIGITS.fullmatch(digits):
-        raise BarcodeError(f"a check digit is computed from digits 0…9, got {digits!r}")
+        raise BarcodeError(f"a check digit is computed from digits 0…9, got {shortened(repr(digits))}")
     total = sum(3 * int(digit) for digit in digits[::-2]) + sum(int(digit) for digit in digits[-2::-2])
     return str(-total % 10)
 
@@ -38,7 +39,7 @@ def gtin14(number: str) -> str:
     '04006381333931'
     """
     if not _DIGITS.fullmatch(number) or len(number) not in GTIN_LENGTHS:
-        raise BarcodeError(f"a GTIN has 8, 12, 13 or 14 digits and nothing else, got {number!r}")
+        raise BarcodeError(f"a GTIN has 8, 12, 13 or 14 digits and nothing else, got {shortened(repr(number))}")
     if not has_right_check_digit(number):
         raise BarcodeError(
             f"GTIN {number} ends in {number[-1]}, its check digit is {check_digit(number[:-1])}: misread or mistyped"
@@ -58,7 +59,7 @@ def expand_upc_e(number: str) -> str:
     '012345000065'
     """
     if not re.fullmatch(r"[01][0-9]{7}", number):
-        raise BarcodeError(f"UPC-E has 8 digits, the first of them 0 or 1, got {number!r}")
+        raise BarcodeError(f"UPC-E has 8 digits, the first of them 0 or 1, got {shortened(repr(number))}")
     system, body, last, check = number[0], number[1:6], number[6], number[7]
     if last in "012":
         item = f"{body[:2]}{last}0000{body[2:]}"

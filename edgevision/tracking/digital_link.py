@@ -10,6 +10,7 @@ import re
 from datetime import date
 from urllib.parse import unquote, urlsplit
 
+from edgevision.decode.pictures import shortened
 from edgevision.errors import BarcodeError
 from edgevision.tracking.check_digits import GTIN_LENGTHS
 from edgevision.tracking.element_strings import Element, make_element, without_repeats
@@ -44,7 +45,9 @@ def parse_digital_link(uri: str, on: date) -> tuple[Element, ...]:
     except ValueError:  # brackets that do not match, for one
         has_host = False
     if not has_host:
-        raise BarcodeError(f"a GS1 Digital Link begins with https:// or http:// and a domain, got {uri!r}")
+        raise BarcodeError(
+            f"a GS1 Digital Link begins with https:// or http:// and a domain, got {shortened(repr(uri))}"
+        )
     pairs = [*_pairs_of_path(parts.path, uri), *_pairs_of_query(parts.query)]
     return without_repeats(make_element(IDENTIFIERS[ai], value, on) for ai, value in pairs)
 
@@ -63,7 +66,7 @@ def _pairs_of_path(path: str, uri: str) -> list[tuple[str, str]]:
         if ai not in qualifiers:
             break
     raise BarcodeError(
-        f"{uri!r} has no key of GS1, such as /01/ with a GTIN, in its path: it is another web address, or a compressed GS1 "
+        f"{shortened(repr(uri))} has no key of GS1, such as /01/ with a GTIN, in its path: it is another web address, or a compressed GS1 "
         "Digital Link, which is not read"
     )
 
@@ -74,7 +77,7 @@ def _check_order(key: str, found: list[str], uri: str) -> None:
             return
     ways = " or ".join(", ".join(way) for way in _QUALIFIERS[key]) or "nothing"
     raise BarcodeError(
-        f"behind the key {key}, the path of a GS1 Digital Link may have {ways}, in that order; got {uri!r}"
+        f"behind the key {key}, the path of a GS1 Digital Link may have {ways}, in that order; got {shortened(repr(uri))}"
     )
 
 
@@ -85,7 +88,9 @@ def _pairs_of_query(query: str) -> list[tuple[str, str]]:
         if not re.fullmatch("[0-9]+", name):  # names of digits alone are AIs; others belong to whoever made the address
             continue
         if name not in IDENTIFIERS:
-            raise BarcodeError(f"the query of a GS1 Digital Link has {one!r}, and {name} is no application identifier")
+            raise BarcodeError(
+                f"the query of a GS1 Digital Link has {shortened(repr(one))}, and {name} is no application identifier"
+            )
         pairs.append((name, _filled(name, _decoded(value))))
     return pairs
 

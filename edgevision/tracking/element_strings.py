@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
+from edgevision.decode.pictures import shortened
 from edgevision.errors import BarcodeError
 from edgevision.tracking.gs1_identifiers import IDENTIFIERS, Identifier, identifier_at
 
@@ -80,7 +81,7 @@ def parse_bracketed(text: str, on: date) -> tuple[Element, ...]:
     starts = [match for match in _BRACKETED.finditer(text) if match[1] in IDENTIFIERS]
     if not starts or starts[0].start() != 0:
         raise BarcodeError(
-            f"expected a known application identifier in brackets, such as (01), at the start of {text!r}"
+            f"expected a known application identifier in brackets, such as (01), at the start of {shortened(repr(text))}"
         )
     ends = [*(match.start() for match in starts[1:]), len(text)]
     return without_repeats(

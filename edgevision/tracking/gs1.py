@@ -11,6 +11,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from edgevision.decode.pictures import shortened
 from edgevision.errors import BarcodeError
 from edgevision.tracking.check_digits import GTIN_LENGTHS, gtin14
 from edgevision.tracking.digital_link import is_web_address, parse_digital_link
@@ -157,20 +158,15 @@ def _elements(text: str, on: date) -> tuple[Element, ...]:
     if re.fullmatch("[0-9]+", content) and len(content) in GTIN_LENGTHS:
         return (_gtin(content, GTIN_LENGTHS),)
     raise BarcodeError(
-        f"{_shown(text)} is no form of GS1: expected a GTIN, a GS1 Digital Link, AIs in brackets, or an element string. Of "
+        f"{shortened(repr(text))} is no form of GS1: expected a GTIN, a GS1 Digital Link, AIs in brackets, or an element string. Of "
         "an element string, have the reader send the symbology identifier before it, such as ]C1"
     )
 
 
 def _gtin(number: str, lengths: tuple[int, ...]) -> Element:
     if len(number) not in lengths:
-        raise BarcodeError(f"expected a GTIN of {' or '.join(map(str, lengths))} digits, got {_shown(number)}")
+        raise BarcodeError(f"expected a GTIN of {' or '.join(map(str, lengths))} digits, got {shortened(repr(number))}")
     return Element("01", gtin14(number), IDENTIFIERS["01"].title)
-
-
-def _shown(text: str) -> str:
-    """Texts of QR codes may be long."""
-    return repr(text) if len(text) <= 60 else f"{text[:57]!r}…"
 
 
 def _minute(value: str, on: date) -> datetime:

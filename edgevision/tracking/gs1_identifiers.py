@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
+from edgevision.decode.pictures import shortened
 from edgevision.errors import BarcodeError
 from edgevision.tracking.check_digits import check_digit, has_right_check_digit
 from edgevision.tracking.gs1_dates import gs1_date
@@ -78,7 +79,7 @@ class Identifier:
         matched = re.fullmatch("".join(part.pattern for part in self._parts), value)
         if matched is None:
             expected = ", then ".join(map(str, self._parts))
-            raise BarcodeError(f"({self.ai}) {self.title} is {expected}; got {value!r}")
+            raise BarcodeError(f"({self.ai}) {self.title} is {expected}; got {shortened(repr(value))}")
         for part, text in zip(self._parts, matched.groups(), strict=True):
             if text is not None:
                 self._check_part(part.check, text, on)

@@ -78,15 +78,18 @@ def check_product(label: int | None, texts: Iterable[str], numbers: ProductNumbe
             unreadable.append(str(error))
     if not codes:
         return CheckedProduct(label, None, None, False, None, tuple(unreadable))
-
-    def rank(code: Gs1Data) -> tuple[bool, bool, bool]:
-        found = _label_of(code, numbers)
-        return (found is None or found != label, found is None, code.gtin is None)
-
-    code = min(codes, key=rank)
+    code = _most_telling(label, codes, numbers)
     found = _label_of(code, numbers)
     conflict = label is not None and found is not None and found != label
     return CheckedProduct(label, code, found, conflict, code.expired(on), tuple(unreadable))
+
+
+def _most_telling(label: int | None, codes: list[Gs1Data], numbers: ProductNumbers) -> Gs1Data:
+    """The code that counts."""
+    with_gtin = [code for code in codes if code.gtin is not None]
+    known = [code for code in with_gtin if _label_of(code, numbers) is not None]
+    agreeing = [code for code in known if _label_of(code, numbers) == label]
+    return (agreeing or known or with_gtin or codes)[0]
 
 
 def _add(codes: list[Gs1Data], code: Gs1Data, on: date) -> None:

@@ -67,7 +67,7 @@ def _nothing_fits(facts: ModelFacts) -> str:
     text = f"{_shown(facts)} and an input of {facts.tensor_size} do not fit {asked} with {len(facts.labels)} labels"
     if other := _other_counts(facts):
         return f"{text}; with {other} labels they would. Give one label for each class the network knows"
-    return f"{text}; export the model in one of these layouts"
+    return f"{text}. The page 'Detect products' of the documentation shows them"
 
 
 def _other_counts(facts: ModelFacts) -> str:
