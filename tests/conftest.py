@@ -82,6 +82,8 @@ REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "pycocotools": _package("pycocotools"),
     "hotcoco": _package("hotcoco"),
     "yaml": _package("yaml"),
+    "zxing": _package("zxingcpp"),
+    "biip": _package("biip"),
     "git": _program("git"),
     "strace": _can_trace,
     "compiler": _program("cmake", "c++", "nm"),

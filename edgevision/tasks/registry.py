@@ -53,7 +53,8 @@ class TaskType:
     ``resolve`` says which of a network's outputs plays which role. Where the facts leave more than one reading it raises
     InputError, which lists them; nothing is guessed. ``layouts``: what ``--output`` may be. ``layout_required``: whether
     outputs alone never tell, so that a file which does not say it needs ``--output``. ``labels_required``: whether
-    the network's classes have names.
+    the network's classes have names. ``finds_boxes``: whether results have ``boxes``, as ``Detections`` do, so that such a
+    model can be the first of a cascade.
     """
 
     kind: str
@@ -62,6 +63,7 @@ class TaskType:
     layouts: tuple[str, ...] = ()
     layout_required: bool = False
     labels_required: bool = True
+    finds_boxes: bool = False
 
 
 def register_task(task: TaskType) -> None:

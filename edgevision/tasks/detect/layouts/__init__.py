@@ -2,11 +2,13 @@
 
 from edgevision.errors import InputError
 from edgevision.tasks.detect.candidates import Layout
-from edgevision.tasks.detect.layouts import levels, yolo
+from edgevision.tasks.detect.layouts import detr, finished, levels, yolo
 
 _FAMILIES = (
     levels,
     yolo,
+    finished,
+    detr,
 )
 LAYOUTS: dict[str, Layout] = {layout.name: layout for family in _FAMILIES for layout in family.LAYOUTS}
 
