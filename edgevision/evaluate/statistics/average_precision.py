@@ -162,6 +162,23 @@ def mean_average_precision(precisions: npt.NDArray[np.float64]) -> npt.NDArray[n
     return np.asarray(np.divide(total, count, out=np.full(len(precisions), np.nan), where=count > 0))
 
 
+def precision_at_recalls(matches: Matches, threshold: int = 0) -> npt.NDArray[np.float64]:
+    """What ``average_precision`` is the mean of, for curves: float64 [classes, 101]; NaN for a class without truth.
+
+    ``threshold``: the place of the IoU in ``IOU_THRESHOLDS``.
+    """
+    curves = np.full((matches.truths.shape[1], len(RECALLS)), np.nan)
+    marked = matches.truths.sum(axis=0)
+    for c in np.flatnonzero(marked).tolist():
+        counted = (matches.classes == c) & ~matches.ignored[threshold]
+        right = np.cumsum(matches.right[threshold, counted])
+        precision = right / (np.arange(len(right)) + 1)
+        best = np.maximum.accumulate(precision[::-1])[::-1]
+        first = np.searchsorted(right / marked[c], RECALLS)
+        curves[c] = np.append(best, 0.0)[first]
+    return curves
+
+
 # ---- one picture ----
 
 

@@ -19,6 +19,7 @@ from edgevision.evaluate.statistics.average_precision import (
     iou_matrix,
     match,
     mean_average_precision,
+    precision_at_recalls,
 )
 
 
@@ -149,6 +150,14 @@ def test_a_crowd_may_be_found_any_number_of_times_or_not_at_all():
     assert value.truths.sum() == 0
     assert value.ignored[0].tolist() == [True, True, False]
     assert np.isnan(mean_average_precision(average_precision(value)))[0]
+
+
+def test_curves_are_what_average_precision_is_the_mean_of():
+    found, marked = scene(8)
+    matches = match(found, marked, 5)
+    for threshold in (0, 5, 9):
+        expected = average_precision(matches)[0, threshold]
+        np.testing.assert_allclose(precision_at_recalls(matches, threshold).mean(axis=1), expected, atol=1e-12)
 
 
 def test_iou_of_boxes_without_area_is_nothing():
