@@ -35,7 +35,7 @@ class Allowance:
 
 ALLOWANCES: Mapping[Effort, Allowance] = {
     Effort.QUICK: Allowance(60, 20, 15, 45, 30, 0),
-    Effort.NORMAL: Allowance(150, 90, 50, 120, 120, 40),
+    Effort.NORMAL: Allowance(75, 50, 40, 55, 120, 30),
     Effort.THOROUGH: Allowance(math.inf, math.inf, math.inf, math.inf, 1800, 300),
 }
 MIN_CALIBRATION, MIN_TRIALS, MIN_ROUNDS = 64, 32, 8  # below these, what is found out is chance

@@ -27,7 +27,7 @@ ENTRY_POINTS = "edgevision.tasks"
 DEFAULT_KIND = "classify"  # of models that do not say what they do
 
 # Tasks of ours, imported when first asked for: kind → module that has a TASK.
-_OWN = {"classify": "edgevision.tasks.classify"}
+_OWN = {"classify": "edgevision.tasks.classify", "detect": "edgevision.tasks.detect.resolve"}
 _registered: dict[str, TaskType] = {}
 
 

@@ -13,6 +13,8 @@ from edgevision.tasks import Label, OutputRole, TaskSpec, registry
 from edgevision.tasks.classify import ClassifyTask, classify_spec
 from edgevision.tasks.registry import TaskType, find_task, make_task, register_task, task_kinds, task_type
 
+OURS = ("classify", "detect")
+
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
@@ -44,7 +46,7 @@ def installed(monkeypatch, tmp_path):
 
 
 def test_classify_is_there_and_made_of_its_spec():
-    assert task_kinds() == ("classify",)
+    assert task_kinds() == OURS
     task = task_type("classify")
     assert task.kind == "classify"
     assert task.layouts == ("logits", "probabilities")
@@ -60,7 +62,7 @@ def test_a_task_is_known_once_it_is_registered():
     task = counting()
     register_task(task)
     assert find_task("count") is task_type("count") is task
-    assert task_kinds() == ("classify", "count")
+    assert task_kinds() == (*OURS, "count")
     spec = TaskSpec("count", (), (OutputRole("density", "out", "map"),))
     assert make_task(spec).spec is spec
 
@@ -70,7 +72,7 @@ def test_the_same_kind_again_replaces_it():
     other = counting(layouts=("a",))
     register_task(other)
     assert task_type("count") is other
-    assert task_kinds() == ("classify", "count")
+    assert task_kinds() == (*OURS, "count")
 
 
 @pytest.mark.parametrize("loaded", [False, True])
@@ -87,7 +89,7 @@ def test_unknown_kinds_are_refused_with_those_there_are(kind):
     register_task(counting())
     assert find_task(kind) is None
     for ask in (lambda: task_type(kind), lambda: make_task(TaskSpec(kind, (), ()))):
-        with pytest.raises(InputError, match=rf"knows the task '{kind}'; known are classify, count\. Install"):
+        with pytest.raises(InputError, match=rf"knows the task '{kind}'; known are classify, detect, count\. Install"):
             ask()
 
 
@@ -100,15 +102,15 @@ def test_installed_packages_bring_tasks(installed):
     task, other = counting(), counting("embed")
     installed("count", task)
     installed("embed", other)
-    assert task_kinds() == ("classify", "count", "embed")
+    assert task_kinds() == (*OURS, "count", "embed")
     assert find_task("count") is task
     assert task_type("embed") is other
-    assert task_kinds() == ("classify", "count", "embed")  # loaded or not, each once
+    assert task_kinds() == (*OURS, "count", "embed")  # loaded or not, each once
 
 
 def test_they_are_not_loaded_to_be_named(installed):
     installed("count", None)
-    assert task_kinds() == ("classify", "count")
+    assert task_kinds() == (*OURS, "count")
 
 
 def test_what_was_registered_goes_before_what_is_installed(installed):
@@ -138,4 +140,4 @@ def test_a_package_that_cannot_be_loaded_is_named(monkeypatch):
         InputError, match=r"'count' of edgevision.tasks cannot be loaded \(ModuleNotFoundError: .*install"
     ):
         find_task("count")
-    assert task_kinds() == ("classify", "count")
+    assert task_kinds() == (*OURS, "count")

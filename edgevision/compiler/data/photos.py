@@ -117,7 +117,7 @@ def _given(
     if options.data is not None:
         read.append(_checked(options.data, options, progress))
         data = read[-1].dataset
-        if options.val is None:
+        if options.val is None and not options.skip_validation:
             data, rest = split_by_content(data, 0.5)
             validation = _photos(rest, evaluator)
             origin.append(f"{options.data}: half calibrates, half validates")

@@ -48,7 +48,7 @@ from edgevision.compiler.sources.parity import (
 )
 from edgevision.compiler.sources.pickles import foreign_names, is_checkpoint_value
 from edgevision.compiler.sources.quiet import quiet
-from edgevision.compiler.sources.state_dicts import cast_note, find_state_dict, read_safetensors
+from edgevision.compiler.sources.state_dicts import cast_note, find_module, find_state_dict, read_safetensors
 from edgevision.compiler.sources.torchscript import load_torchscript
 from edgevision.compiler.sources.weights import count_classes, network_of
 from edgevision.errors import EngineError, InputError, ModelFileError
@@ -348,9 +348,10 @@ def _from_pickle(obj: object, name: str, options: SourceOptions) -> _Loaded:
             trained_on=frozenset(checkpoint.trained_on) or None, arch=checkpoint.arch,
             notes=cast_note(checkpoint.state_dict.values()),
         )  # fmt: skip
-    if isinstance(obj, nn.Module):
-        cast = cast_note(obj.state_dict().values())
-        return _Loaded(SourceKind.MODULE, obj.cpu().float().eval(), arch=type(obj).__name__, notes=cast)
+    if (found := find_module(obj)) is not None:
+        module, notes = found
+        notes += cast_note(module.state_dict().values())
+        return _Loaded(SourceKind.MODULE, module.cpu().float().eval(), arch=type(module).__name__, notes=notes)
     state = find_state_dict(obj)
     if state is None:
         raise ModelFileError(f"{name} holds a {type(obj).__name__} without a network in it; save model.state_dict()")

@@ -252,6 +252,14 @@ def test_unproven_with_calibration_photos_only(tmp_path):
     assert not splits.validation
 
 
+@pytest.mark.parametrize("precision", Precision)
+def test_skipped_validation_withholds_no_photo(a, precision):
+    splits = gather(CompileOptions(precision, data=a, skip_validation=True), EVALUATOR, None)
+    assert contents(splits.calibration) == pictures(*range(40))
+    assert not splits.validation
+    assert splits.origin == f"{a} calibrates"
+
+
 def test_spread_takes_the_same_share_of_every_class():
     photos = [
         CompilePhoto(b"", label, f"{label}-{i:03d}", classes=(label,))

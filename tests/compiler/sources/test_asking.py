@@ -57,7 +57,9 @@ class TestResolveTask:
         assert caught.value.exit_status == 2
 
     def test_a_task_that_nobody_brings(self):
-        with pytest.raises(ModelFileError, match="nothing here knows the task 'juggle'; known are classify, raw"):
+        with pytest.raises(
+            ModelFileError, match="nothing here knows the task 'juggle'; known are classify, detect, raw"
+        ):
             resolve_task("net.pt", "juggle", ModelFacts((SCORES,), LABELS))
 
 

@@ -1,0 +1,289 @@
+"""ByteTrack in seconds: which box of this frame is which product of the frames before.
+
+After Y. Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every Detection Box", ECCV 2022: boxes with high scores
+are associated first, then those with low ones, for a covered product still has a box, only a weak one. Here the life of a
+track is counted in seconds of camera time, so that it does not change with the frame rate or with dropped frames; and what is
+seen for the second time is looked for where others went before (``flow``), and where it can have moved to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevision.errors import InputError
+from edgevision.tracking.assignment import assign
+from edgevision.tracking.detected import Columns, Detected, camera_of, check_columns, time_of
+from edgevision.tracking.flow import Flow
+from edgevision.tracking.motion import Floats, Motion, scale_of
+from edgevision.tracking.tracks import Tracks
+
+Rows = npt.NDArray[np.int64]
+
+LEAST_FREQUENCY = 0.5  # of the frames since it was first seen, in which a track is found before it is confirmed
+REACH = 2.0  # standard deviations: how far from its prediction an uncertain track is looked for
+MOST_REACH = 0.5  # sizes: and no further than that
+LEAST_SHARE = 0.2
+FLOW_EVERY_S = 0.2  # how often a track tells its velocity to those that follow
+
+
+@dataclass(frozen=True)
+class TrackerOptions:
+    """How a tracker decides. The defaults suit products on belts and shelves, at 3 to 60 frames a second.
+
+    ``high_score``: detections with this score or more begin tracks, and are associated first. ``low_score``: those between continue
+    a track; those under it are not looked at. ``least_iou``: boxes that overlap their prediction no more than that are not its product.
+    ``confirm_s``: a track gets its id when it has been seen for that many seconds of camera time, at least twice, and in at least half
+    of the frames. ``lost_s``: a confirmed track that is not seen for longer ends; more than the longest time between two frames.
+    ``class_aware``: associate boxes of equal classes only; for detectors that never take one product for another.
+    """
+
+    high_score: float = 0.5
+    low_score: float = 0.1
+    least_iou: float = 0.1
+    confirm_s: float = 0.15
+    lost_s: float = 1.0
+    class_aware: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low_score <= self.high_score <= 1:
+            raise InputError(
+                f"expected 0 ≤ low_score ≤ high_score ≤ 1, got low_score={self.low_score}, high_score={self.high_score}"
+            )
+        if not 0 <= self.least_iou < 1:
+            raise InputError(f"least_iou is a share of 0 up to, not including, 1, got {self.least_iou}")
+        for name in ("confirm_s", "lost_s"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise InputError(f"{name} is a number of seconds, 0 or more, got {value}")
+
+
+@dataclass
+class _Life:
+    """What is known of a track besides its motion."""
+
+    first_s: float
+    last_s: float
+    first_box: Floats
+    id: int | None = None
+    frames: int = 1  # since it was first seen
+    sightings: int = 1
+    votes: dict[int, float] = field(default_factory=dict)  # class → sum of scores
+    told_flow_s: float = -math.inf
+
+    def see(self, time_s: float, score: float, kind: int) -> None:
+        self.last_s = time_s
+        self.sightings += 1
+        self.vote(score, kind)
+
+    def vote(self, score: float, kind: int) -> None:
+        self.votes[kind] = self.votes.get(kind, 0.0) + score
+
+    @property
+    def kind(self) -> int:
+        """The class with most of the score; of equal ones the first that was seen."""
+        return max(self.votes, key=self.votes.__getitem__)
+
+    @property
+    def frequent(self) -> bool:
+        return self.sightings >= LEAST_FREQUENCY * self.frames
+
+
+class Tracker:
+    """Gives products their ids, frame after frame of one camera. One thread at a time uses it.
+
+    Ids count up from 1, are never used again, and are given to confirmed tracks alone.
+
+    >>> tracker = Tracker()
+    >>> for frame in range(4):  # ten frames a second
+    ...     tracks = tracker.update_arrays([[10 + 9 * frame, 20, 60 + 9 * frame, 90]], [0.9], [0], time_s=frame / 10)
+    ...     print(tracks.ids)
+    (None,)
+    (None,)
+    (1,)
+    (1,)
+    """
+
+    def __init__(self, options: TrackerOptions | None = None, *, camera: str | None = None) -> None:
+        self.options = TrackerOptions() if options is None else options
+        self.camera = camera
+        self._next_id = 1
+        self._forget_all()
+
+    def _forget_all(self) -> None:
+        self._time_s: float | None = None
+        self._motion = Motion()
+        self._flow = Flow()
+        self._lives: list[_Life] = []
+
+    def reset(self) -> None:
+        """Forget every track, as after a cut or a camera's restart. Ids go on counting: none comes twice."""
+        self._forget_all()
+
+    def update(self, detections: Detected, *, time_s: float | None = None) -> Tracks:
+        """Associate the detections of one frame, and give back its tracks, in the detections' order.
+
+        ``detections``: anything with the columns ``boxes``, ``scores`` and ``classes``. ``time_s``: camera time in seconds; without it,
+        ``detections.frame.captured_ns`` is. Raises InputError for columns that make no sense, a time that does not come after
+        the last one, and frames of another camera.
+        """
+        camera = camera_of(detections)
+        if camera is not None and self.camera is not None and camera != self.camera:
+            raise InputError(
+                f"this tracker follows camera {self.camera!r}, got a frame of {camera!r}; make one for each"
+            )
+        seconds = time_of(detections, time_s)
+        columns = check_columns(detections.boxes, detections.scores, detections.classes)
+        tracks = self._step(columns, seconds, self.camera if camera is None else camera)
+        self.camera = tracks.camera
+        return tracks
+
+    def update_arrays(
+        self,
+        boxes: npt.NDArray[Any] | Sequence[Any],
+        scores: npt.NDArray[Any] | Sequence[Any],
+        classes: npt.NDArray[Any] | Sequence[Any],
+        *,
+        time_s: float,
+    ) -> Tracks:
+        """The same for plain arrays: ``boxes`` [n, 4] as x1 y1 x2 y2 in pixels, ``scores`` [n], ``classes`` [n]."""
+        return self._step(check_columns(boxes, scores, classes), float(time_s), self.camera)
+
+    def _step(self, found: Columns, time_s: float, camera: str | None) -> Tracks:
+        self._pass_time(time_s)
+        ended = self._drop(np.array([time_s - one.last_s <= self.options.lost_s for one in self._lives], bool))
+        pairs = self._associate(found)
+        self._motion.correct(pairs[:, 0], found.boxes[pairs[:, 1]], self._doubt(pairs, found))
+        for track, detection in pairs.tolist():
+            self._lives[track].see(time_s, float(found.scores[detection]), int(found.classes[detection]))
+        self._confirm(pairs[:, 0], time_s)
+        self._tell_flow(pairs[:, 0], time_s)
+
+        fresh = found.scores >= self.options.high_score
+        fresh[pairs[:, 1]] = False
+        begun = self._begin(np.flatnonzero(fresh), found, time_s)
+        seen = np.concatenate([pairs, begun])
+        tracks = self._tracks(seen[np.argsort(seen[:, 1])], found, ended, time_s, camera)
+        self._drop(np.array([one.id is not None or one.frequent for one in self._lives], bool))
+        return tracks
+
+    def _pass_time(self, time_s: float) -> None:
+        if not math.isfinite(time_s):
+            raise InputError(f"time_s is a finite number of seconds, got {time_s}")
+        if self._time_s is not None:
+            if time_s <= self._time_s:
+                raise InputError(
+                    f"frames come in the order of their capture: expected a time after {self._time_s} s, got {time_s} s; "
+                    "call reset() where a camera or a film begins again"
+                )
+            self._motion.predict(time_s - self._time_s)
+        self._time_s = time_s
+        for one in self._lives:
+            one.frames += 1
+
+    def _drop(self, kept: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+        """Forget all tracks but ``kept``; the ids that end with it."""
+        ended = tuple(one.id for one, keep in zip(self._lives, kept, strict=True) if not keep and one.id is not None)
+        self._lives = [one for one, keep in zip(self._lives, kept, strict=True) if keep]
+        self._motion.keep(kept)
+        return ended
+
+    def _associate(self, found: Columns) -> Rows:
+        """Pairs (track, detection). Confirmed tracks choose first; strong detections are given away first."""
+        confirmed = np.array([one.id is not None for one in self._lives], bool)
+        strong = found.scores >= self.options.high_score
+        weak = ~strong & (found.scores >= self.options.low_score)
+        exactly = np.zeros((len(confirmed), 1))
+        reach = np.minimum(
+            REACH * np.sqrt(self._motion.center_variance.max(axis=1, keepdims=True)), MOST_REACH * self._motion.scale
+        )
+        pairs = np.empty((0, 2), np.int64)
+        for tracks, detections, grown in (
+            (confirmed, strong, exactly),
+            (confirmed, weak, exactly),
+            (~confirmed, strong, exactly),
+            (confirmed | ~confirmed, strong, reach),
+        ):
+            free_tracks, free_detections = tracks.copy(), detections.copy()
+            free_tracks[pairs[:, 0]], free_detections[pairs[:, 1]] = False, False
+            rows, columns = np.flatnonzero(free_tracks), np.flatnonzero(free_detections)
+            if len(rows) and len(columns):
+                made = assign(self._similarity(rows, columns, found, grown[rows]), self.options.least_iou)
+                pairs = np.concatenate([pairs, np.stack([rows[made[:, 0]], columns[made[:, 1]]], axis=1)])
+        return pairs
+
+    def _similarity(self, rows: Rows, columns: Rows, found: Columns, grown: Floats) -> Floats:
+        """IoU [rows, columns] of predictions and detections, both grown by so many pixels [rows, 1] on each side."""
+        similarity = _iou(self._motion.boxes[rows], found.boxes[columns], grown)
+        if self.options.class_aware:
+            kinds = np.array([self._lives[row].kind for row in rows])
+            similarity[kinds[:, None] != found.classes[columns][None, :]] = 0
+        return similarity
+
+    def _doubt(self, pairs: Rows, found: Columns) -> Floats:
+        """How many times as inexact as usual each box is, [pairs, 1]. A score under the track's mean tells of a covered part."""
+        usual = np.array([sum(one.votes.values()) / one.sightings for one in (self._lives[row] for row in pairs[:, 0])])
+        share = np.minimum(found.scores[pairs[:, 1]] / usual, 1.0)
+        return np.maximum(share, LEAST_SHARE)[:, None] ** -2
+
+    def _confirm(self, rows: Rows, time_s: float) -> None:
+        for row in np.sort(rows).tolist():
+            one = self._lives[row]
+            if one.id is None and one.frequent and time_s - one.first_s >= self.options.confirm_s:
+                one.id, self._next_id = self._next_id, self._next_id + 1
+
+    def _tell_flow(self, rows: Rows, time_s: float) -> None:
+        telling = [
+            row
+            for row in rows.tolist()
+            if self._lives[row].id is not None and time_s - self._lives[row].told_flow_s >= FLOW_EVERY_S
+        ]
+        for row in telling:
+            self._lives[row].told_flow_s = time_s
+        self._flow.remember(self._motion.center[telling], self._motion.velocity[telling])
+
+    def _begin(self, detections: Rows, found: Columns, time_s: float) -> Rows:
+        """Tracks for detections that are nobody's; their pairs (track, detection)."""
+        boxes = found.boxes[detections]
+        velocity, variance = self._flow.expect((boxes[:, :2] + boxes[:, 2:]) / 2, scale_of(boxes))
+        tracks = np.arange(len(self._lives), len(self._lives) + len(detections))
+        self._motion.add(boxes, velocity, variance)
+        for detection, box in zip(detections.tolist(), boxes, strict=True):
+            life = _Life(time_s, time_s, box)
+            life.vote(float(found.scores[detection]), int(found.classes[detection]))
+            self._lives.append(life)
+        return np.stack([tracks, detections], axis=1)
+
+    def _tracks(self, seen: Rows, found: Columns, ended: tuple[int, ...], time_s: float, camera: str | None) -> Tracks:
+        lives = [self._lives[row] for row in seen[:, 0]]
+        first = np.array([one.first_box for one in lives], np.float32).reshape(-1, 4)
+        return Tracks(
+            ids=tuple(one.id for one in lives),
+            boxes=found.boxes[seen[:, 1]].astype(np.float32),
+            scores=found.scores[seen[:, 1]].astype(np.float32),
+            classes=np.array([one.kind for one in lives], np.int64),
+            ages_s=np.array([time_s - one.first_s for one in lives], np.float64),
+            first_boxes=first,
+            detections=seen[:, 1],
+            ended=ended,
+            time_s=time_s,
+            camera=camera,
+        )
+
+
+def _iou(boxes: Floats, others: Floats, grown: Floats) -> Floats:
+    """Intersection over union [n, m] of ``boxes`` [n, 4] and ``others`` [m, 4], all grown by ``grown`` [n, 1] pixels on each side.
+    0 where both are empty."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2]) - grown[:, :, None]
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:]) + grown[:, :, None]
+    common = np.prod(np.maximum(high - low, 0), axis=2)
+    own = np.prod(boxes[:, None, 2:] - boxes[:, None, :2] + 2 * grown[:, :, None], axis=2)
+    other = np.prod(others[None, :, 2:] - others[None, :, :2] + 2 * grown[:, :, None], axis=2)
+    union = own + other - common
+    iou: Floats = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    return iou
