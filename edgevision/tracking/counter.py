@@ -148,7 +148,7 @@ class Counter:
         if stay.side is None:
             stay.side = side
             return None
-        if side is None or not stay.settles(side, time_s, line.settle_s) or not stay.through:
+        if not stay.settles(side, time_s, line.settle_s) or side is None or not stay.through:
             return None
         return self._event(line, point, identity, product, side, Cause.CROSSED, time_s)
 
