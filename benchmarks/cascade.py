@@ -50,13 +50,13 @@ def measure(arguments: argparse.Namespace, threads: int) -> dict[str, object]:
     )
     with ev.load(arguments.classifier, threads=threads, max_batch=16) as classifier, detector:
         cascade = ev.Cascade(detector, classifier)
-        frame = Frame.from_array(make_frames()[0])
+        image = make_frames()[0]
+        frame = Frame.from_array(image)
         products = cascade.predict(frame)
         if len(products) != count:
             raise SystemExit(f"the detector gives {len(products)} boxes of the {count} that were asked for")
         places = regions(products.detections.boxes, frame, cascade.margin)
-        image = frame.planes[0]
-        crops = [np.ascontiguousarray(image[r.y : r.y + r.height, r.x : r.x + r.width]) for r in places]  # type: ignore[index]
+        crops = [np.ascontiguousarray(image[r.y : r.y + r.height, r.x : r.x + r.width]) for r in places]
         alone = classifier.predict_items([Item(frame, place) for place in places])
         assert [one.top for one in products.results] == [one.top for one in alone]
         samples = measure_interleaved(

@@ -97,7 +97,7 @@ def versions() -> dict[str, str]:
 
 def main() -> None:
     answers = sys.stdout
-    work = {"export": export, "open": open_model, "run": run, "boxes": boxes, "versions": versions}
+    work: dict[str, Any] = {"export": export, "open": open_model, "run": run, "boxes": boxes, "versions": versions}
     for line in sys.stdin:
         request = json.loads(line)
         with contextlib.redirect_stdout(sys.stderr):  # its progress must not stand among the answers

@@ -75,9 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _loaded(arguments: argparse.Namespace, given: dict[str, Any]) -> ev.Model | ev.Cascade:
     import edgevision as ev
 
-    if arguments.then is None:
-        return ev.load(arguments.bundle, **given)
-    return ev.load(arguments.bundle, then=arguments.then, **given)
+    loaded: ev.Model | ev.Cascade = ev.load(arguments.bundle, then=arguments.then, **given)
+    return loaded
 
 
 def _data(answer: Any) -> dict[str, Any]:
