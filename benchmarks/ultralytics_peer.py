@@ -40,12 +40,13 @@ def export(weights: str, definition: str, classes: int, size: int, data: str, fo
         model.save(str(source))
     made = {"pt": str(source)}
     settings = {"imgsz": size, "batch": 1, "verbose": False}
-    for name, options in {
+    kinds: dict[str, dict[str, Any]] = {
         "onnx": {"format": "onnx"},
         "onnx-int8": {"format": "onnx", "int8": True, "data": data},
         "openvino": {"format": "openvino"},
         "openvino-int8": {"format": "openvino", "int8": True, "data": data},
-    }.items():
+    }
+    for name, options in kinds.items():
         copy = target / name / "model.pt"
         copy.parent.mkdir(exist_ok=True)
         copy.write_bytes(source.read_bytes())
