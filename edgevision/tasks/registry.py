@@ -46,6 +46,10 @@ class ModelFacts:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
+def _claims_nothing(metadata: Mapping[str, str]) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class TaskType:
     """A kind of task. ``make`` makes a task of a spec, and raises InputError for one that does not fit.
@@ -53,7 +57,8 @@ class TaskType:
     ``resolve`` says which of a network's outputs plays which role. Where the facts leave more than one reading it raises
     InputError, which lists them; nothing is guessed. ``layouts``: what ``--output`` may be. ``layout_required``: whether
     outputs alone never tell, so that a file which does not say it needs ``--output``. ``labels_required``: whether
-    the network's classes have names.
+    the network's classes have names. ``claims``: whether a file with this metadata is one of the task's, so that nobody
+    has to say ``--task``.
     """
 
     kind: str
@@ -62,6 +67,7 @@ class TaskType:
     layouts: tuple[str, ...] = ()
     layout_required: bool = False
     labels_required: bool = True
+    claims: Callable[[Mapping[str, str]], bool] = _claims_nothing
 
 
 def register_task(task: TaskType) -> None:
@@ -107,6 +113,13 @@ def task_type(kind: str) -> TaskType:
             "it, or call edgevision.tasks.registry.register_task before"
         )
     return task
+
+
+def claimed_kind(metadata: Mapping[str, str]) -> str | None:
+    """The kind of task that a file with this metadata is for, or None where they do not say it to any task of ours, or
+    registered one."""
+    kinds = (kind for kind in dict.fromkeys((*_OWN, *_registered)) if task_type(kind).claims(metadata))
+    return next(kinds, None)
 
 
 def load_entry_point(point: metadata.EntryPoint, group: str) -> Any:

@@ -2,11 +2,14 @@
 
 from edgevision.errors import InputError
 from edgevision.tasks.detect.candidates import Layout
-from edgevision.tasks.detect.layouts import levels, yolo
+from edgevision.tasks.detect.layouts import levels, nanodet, torchvision, yolo, yolox
 
 _FAMILIES = (
     levels,
     yolo,
+    yolox,
+    nanodet,
+    torchvision,
 )
 LAYOUTS: dict[str, Layout] = {layout.name: layout for family in _FAMILIES for layout in family.LAYOUTS}
 
