@@ -63,11 +63,24 @@ def read_rfdetr(metadata: Mapping[str, str]) -> dict[str, Any] | None:
     return data
 
 
+def names_detector(metadata: Mapping[str, str]) -> bool:
+    """Whether the metadata say that the file is a detector.
+
+    >>> names_detector({"author": "Ultralytics", "task": "detect"})
+    True
+    """
+    if "rfdetr_inference" in metadata or "torchvision.head" in metadata:
+        return True
+    said = read_ultralytics(metadata) is not None or "libreyolo_version" in metadata
+    return said and metadata.get("task") == "detect"
+
+
 def labels_from_metadata(metadata: Mapping[str, str]) -> tuple[Label, ...] | None:
     """The classes that an exporter named, in the order of the network's outputs; None where it named none.
 
-    Read are ``names`` of Ultralytics and YOLOv5, ``{0: 'apple', 1: 'pear'}`` or a list, and ``class_id_to_name`` of
-    RF-DETR, whose ids are its columns and may have gaps. Raises InputError for names that cannot be read.
+    Read are ``names`` of Ultralytics and YOLOv5, ``{0: 'apple', 1: 'pear'}`` or a list, the same of LibreYOLO, whose
+    numbers are text, and ``class_id_to_name`` of RF-DETR, whose ids are its columns and may have gaps. Raises InputError
+    for names that cannot be read.
 
     >>> labels_from_metadata({"names": "{0: 'apple', 1: 'pear'}"})
     (Label(id=0, name='apple'), Label(id=1, name='pear'))
@@ -81,6 +94,8 @@ def labels_from_metadata(metadata: Mapping[str, str]) -> tuple[Label, ...] | Non
     names = _literal(metadata["names"])
     if isinstance(names, list):
         names = dict(enumerate(names))
+    if "libreyolo_version" in metadata:
+        names = _with_numbers(names)
     return _labels(names, gaps=False)
 
 
