@@ -1,6 +1,6 @@
 """Products counted on simulated conveyors: our tracker and counter beside ByteTrack of ``trackers``, on the same boxes.
 
-    PYTHONPATH=. python -m benchmarks.counting [--scenes 500] [--peer-scenes 50]
+    PYTHONPATH=. python -m benchmarks.counting [--scenes 500] [--peer-scenes 25]
 
 In an environment with ``trackers`` and ``supervision``, which has nothing of ours installed: they bring an OpenCV of their own. Scenes
 are in ``conveyor.py``. Constants of the tracker were chosen on other seeds (10000 and up).
@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks.common import write_result
 from benchmarks.conveyor import CLASSES, HEIGHT, LINE_X, Moment, Scene, frame_times, make_scene, watch
 from benchmarks.id_switches import IdSwitches
+from edgevision.machine import package_versions
 from edgevision.tracking import Counter, Line, Tracker, TrackerOptions, Tracks
 
 
@@ -35,6 +36,7 @@ class Condition(NamedTuple):
 
 
 CONDITIONS = (Condition(25, 0), Condition(10, 0), Condition(5, 0), Condition(25, 0.3))
+WRITE_EVERY = 10  # scenes: a run that is stopped leaves what it has
 LOST_S = TrackerOptions().lost_s
 
 
@@ -172,10 +174,9 @@ def run(method: Method, scene: Scene, moments: list[Moment], condition: Conditio
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--scenes", type=int, default=500)
-    arguments.add_argument("--peer-scenes", type=int, default=50, help="of these, how many the peers see too")
+    arguments.add_argument("--peer-scenes", type=int, default=25, help="of these, how many the peers see too")
     options = arguments.parse_args()
     tallies = {name: {condition: Tally() for condition in CONDITIONS} for name in METHODS}
-    same = {condition: Tally() for condition in CONDITIONS}  # ours on the scenes that the peers saw
     for seed in range(options.scenes):
         scene = make_scene(seed)
         for condition in CONDITIONS:
@@ -183,23 +184,21 @@ def main() -> None:
             for name, method in METHODS.items():
                 if name == "ours" or seed < options.peer_scenes:
                     run(method, scene, moments, condition, tallies[name][condition])
-            if seed == options.peer_scenes - 1:
-                same[condition] = Tally(**asdict(tallies["ours"][condition]))
-        if seed % 10 == 9:
+        if seed == options.peer_scenes - 1:
+            tallies["ours, the peers' scenes"] = deepcopy(tallies["ours"])
+        if seed % WRITE_EVERY == WRITE_EVERY - 1 or seed == options.scenes - 1:
+            write(tallies)
             print(seed + 1, {str(c): f"{t.exact}/{t.scenes}" for c, t in tallies["ours"].items()}, flush=True)
-    tallies[f"ours, first {options.peer_scenes} scenes"] = same
-    write_result(
-        "counting",
-        {
-            "peers": {name: version(name) for name in ("trackers", "supervision")},
-            "results": [
-                {"method": name, "condition": str(condition), **tally.to_dict()}
-                for name, by_condition in tallies.items()
-                for condition, tally in by_condition.items()
-                if tally.scenes
-            ],
-        },
-    )
+
+
+def write(tallies: Mapping[str, Mapping[Condition, Tally]]) -> None:
+    results = [
+        {"method": name, "condition": str(condition), **tally.to_dict()}
+        for name, by_condition in tallies.items()
+        for condition, tally in by_condition.items()
+        if tally.scenes
+    ]
+    write_result("counting", {"peers": package_versions(("trackers", "supervision")), "results": results})
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ MOST_REACH = 0.5  # sizes: and no further than that
 LATELY_S = 0.2  # a track that is not seen for longer is lost: no weak box continues it
 DOUBLE_IOU = 0.5  # a box that overlaps a stronger one more than that is taken for a second box on the same product
 LEAST_SHARE = 0.2  # of its usual score: under that, a box is not taken for more inexact
-FLOW_EVERY_S = 0.2  # how often a track tells its velocity to those that follow
+FLOW_STEP = 0.5  # sizes: a track that moved so far tells its velocity to those that follow
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,12 @@ class _Life:
     first_s: float
     last_s: float
     first_box: Floats
+    flow_center: Floats  # where it was when it last told its velocity
     id: int | None = None
     frames: int = 1  # since it was first seen
     unseen_frames: int = 0
     sightings: int = 1
     votes: dict[int, float] = field(default_factory=dict)  # class → sum of scores
-    told_flow_s: float = -math.inf
 
     def see(self, time_s: float, score: float, kind: int) -> None:
         self.last_s = time_s
@@ -171,7 +171,7 @@ class Tracker:
         for track, detection in pairs.tolist():
             self._lives[track].see(time_s, float(found.scores[detection]), int(found.classes[detection]))
         self._confirm(pairs[:, 0], time_s)
-        self._tell_flow(pairs[:, 0], time_s)
+        self._tell_flow(pairs[:, 0])
 
         fresh = found.scores >= self.options.high_score
         fresh[pairs[:, 1]] = False
@@ -255,24 +255,25 @@ class Tracker:
             if one.id is None and one.believable and time_s - one.first_s >= self.options.confirm_s:
                 one.id, self._next_id = self._next_id, self._next_id + 1
 
-    def _tell_flow(self, rows: Rows, time_s: float) -> None:
-        telling = [
-            row
-            for row in rows.tolist()
-            if self._lives[row].id is not None and time_s - self._lives[row].told_flow_s >= FLOW_EVERY_S
-        ]
-        for row in telling:
-            self._lives[row].told_flow_s = time_s
+    def _tell_flow(self, rows: Rows) -> None:
+        """Confirmed tracks that moved on tell how fast. What stands still does not: it would crowd out what moves."""
+        telling = []
+        for row in rows.tolist():
+            one, center = self._lives[row], self._motion.center[row]
+            if one.id is not None and math.dist(center, one.flow_center) >= FLOW_STEP * self._motion.scale[row, 0]:
+                one.flow_center = center.copy()
+                telling.append(row)
         self._flow.remember(self._motion.center[telling], self._motion.velocity[telling])
 
     def _begin(self, detections: Rows, found: Columns, time_s: float) -> Rows:
         """Tracks for detections that are nobody's; their pairs (track, detection)."""
         boxes = found.boxes[detections]
-        velocity, variance = self._flow.expect((boxes[:, :2] + boxes[:, 2:]) / 2, scale_of(boxes))
+        centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+        velocity, variance = self._flow.expect(centers, scale_of(boxes))
         tracks = np.arange(len(self._lives), len(self._lives) + len(detections))
         self._motion.add(boxes, velocity, variance)
-        for detection, box in zip(detections.tolist(), boxes, strict=True):
-            life = _Life(time_s, time_s, box)
+        for detection, box, center in zip(detections.tolist(), boxes, centers, strict=True):
+            life = _Life(time_s, time_s, box, center)
             life.vote(float(found.scores[detection]), int(found.classes[detection]))
             self._lives.append(life)
         return np.stack([tracks, detections], axis=1)

@@ -110,6 +110,48 @@ def test_a_gap_longer_than_life_ends_everything():
     assert (after.ids, after.ended) == ((None,), (1,))
 
 
+@pytest.mark.parametrize("rate_hz", [10, 25])
+@pytest.mark.parametrize("speed", [-300.0, 350.0])
+def test_a_product_goes_behind_a_pillar(rate_hz, speed):
+    """What is left to see shrinks, and its score with it: that is no slower and no smaller product."""
+    film = []
+    for t in np.arange(0, 4, 1 / rate_hz).tolist():
+        x1, y1, x2, y2 = box(640 + speed * (t - 2), 200, 100)
+        pillar = (600.0, 680.0)
+        left, right = max(0.0, pillar[0] - x1), max(0.0, x2 - pillar[1])
+        if x2 > pillar[0] and x1 < pillar[1]:
+            x1, x2 = (x1, min(x2, pillar[0])) if left > right else (max(x1, pillar[1]), x2)
+        share = (x2 - x1) / 100
+        film.append((t, [[x1, y1, x2, y2]] if share > 0.35 else [], [0.1 + 0.8 * share] if share > 0.35 else []))
+    assert any(not boxes for _, boxes, _ in film)
+    ids = run(Tracker(), film)
+    assert given(ids) == [1]
+    assert ids[-1] == (1,)
+
+
+def lost_at_200(boxes, scores):
+    """A product that is seen at 200 and at 500 for a second, then only at 500 for half a second; then ``boxes``."""
+    film = [(n / 10, [box(200, 200), box(500, 200)]) for n in range(10)]
+    film += [(1 + n / 10, [box(500, 200)]) for n in range(5)]
+    return run(Tracker(), [*film, (1.5, boxes, scores)])[-1]
+
+
+@pytest.mark.parametrize(("boxes", "scores", "expected"), [
+    ([box(200, 200), box(500, 200)], [0.9, 0.9], (1, 2)),
+    ([box(200, 200), box(500, 200)], [0.3, 0.9], (2,)),  # a weak box does not bring back what was lost
+    ([box(225, 200), box(215, 200), box(500, 200)], [0.9, 0.6, 0.9], (1, None, 2)),  # the weaker of two on one product is not it
+])  # fmt: skip
+def test_what_brings_back_a_lost_track(boxes, scores, expected):
+    assert lost_at_200(boxes, scores) == expected
+
+
+def test_a_second_box_on_a_neighbour_does_not_bring_back_a_lost_track():
+    """The lost one may be 100 px from where it was seen; the neighbour, which stands there, has two boxes for once."""
+    film = [(n / 10, [box(200, 200), box(270, 200)]) for n in range(10)]
+    film += [(1 + n / 10, [box(270, 200)]) for n in range(5)]
+    assert run(Tracker(), [*film, (1.5, [box(270, 200), box(255, 200)], [0.9, 0.8])])[-1] == (2, None)
+
+
 # ---- what is confirmed ----
 
 
