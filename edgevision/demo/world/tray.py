@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cache
 
 import cv2
 import numpy as np
@@ -190,6 +191,7 @@ def _point(values: Matrix) -> tuple[float, float, float]:
     return x, y, z
 
 
+@cache
 def _tray_picture(color: Color) -> tuple[ImageArray, npt.NDArray[np.uint8]]:
     """A tray from above, and its alpha: rim, inner slope and floor."""
     width, height = size_px(*TRAY_CM)

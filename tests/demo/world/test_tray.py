@@ -22,10 +22,10 @@ def hull(item):
 
 
 def test_trays_hold_few_and_many():
-    counts = {len(items(tray, tray.complete_s)) for tray in (Tray(seed, 60, 80) for seed in range(40))}
+    counts = {len(items(tray, tray.complete_s)) for tray in (Tray(seed, 60, 80) for seed in range(25))}
     assert MIN_ITEMS <= min(counts) < MIN_ITEMS + 3
     assert MAX_ITEMS - 3 < max(counts) <= MAX_ITEMS
-    assert len(counts) > 8
+    assert len(counts) > 6
 
 
 @pytest.mark.parametrize("seed", SEEDS)
