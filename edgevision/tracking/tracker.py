@@ -243,10 +243,13 @@ class Tracker:
         return similarity
 
     def _doubt(self, pairs: Rows, found: Columns) -> Floats:
-        """How many times as inexact as usual each box is, [pairs, 1]. A score under the track's mean tells of a covered part."""
+        """How many times as inexact as usual each box is, [pairs, 1]. A score under the track's mean tells of a covered part.
+
+        The third power was chosen on simulated conveyors (``benchmarks/conveyor.py``), where products go behind pillars.
+        """
         usual = np.array([sum(one.votes.values()) / one.sightings for one in (self._lives[row] for row in pairs[:, 0])])
         share = found.scores[pairs[:, 1]] / np.maximum(usual, 1e-9)
-        doubt: Floats = np.clip(share, LEAST_SHARE, 1.0)[:, None] ** -2.0
+        doubt: Floats = np.clip(share, LEAST_SHARE, 1.0)[:, None] ** -3.0
         return doubt
 
     def _confirm(self, rows: Rows, time_s: float) -> None:

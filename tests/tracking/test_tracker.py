@@ -111,7 +111,7 @@ def test_a_gap_longer_than_life_ends_everything():
 
 
 @pytest.mark.parametrize("rate_hz", [10, 25])
-@pytest.mark.parametrize("speed", [-300.0, 350.0])
+@pytest.mark.parametrize("speed", [-300.0, -200.0, 200.0, 350.0, 450.0])
 def test_a_product_goes_behind_a_pillar(rate_hz, speed):
     """What is left to see shrinks, and its score with it: that is no slower and no smaller product."""
     film = []
