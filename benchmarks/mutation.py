@@ -2,12 +2,18 @@
 of its module.
 
     .venv/bin/python -m benchmarks.mutation --count 200                 # hours on two cores
+    .venv/bin/python -m benchmarks.mutation --count 200 --resume        # goes on where the last run ended
+    .venv/bin/python -m benchmarks.mutation --count 200 --before a868c70   # as many of another revision, with its own tests
     .venv/bin/python -m benchmarks.mutation --count 20 --rooms runtime  # some
 
 A mutant is the code with one thing changed: a comparison, an operator, a number, a condition, a call left out. Places are
 drawn with a seed, the same share of every module's lines; what cannot matter (messages, docstrings, annotations) is not among
 them. The tests run in a copy of the checkout, so this one may be worked in meanwhile. Killed: a test fails, or none ends in
-time. Some survivors compute the same thing, and no test can tell them: look at each before calling a test weak.
+time, though that test file passes where nothing is changed; where it does not, the mutant is "unknown" and does not count. Some
+survivors compute the same thing, and no test can tell them: look at each before calling a test weak.
+
+Every fate is written to ``runs/mutation….jsonl`` as soon as it is known. ``--before`` uses the native module of this checkout:
+it says much only where that revision can.
 """
 
 from __future__ import annotations
@@ -22,19 +28,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Queue
+from typing import Any
 
 import edgevision._native
-from benchmarks.common import RESULTS, ROOT, write_result
+from benchmarks.common import RESULTS, ROOT, RUNS, write_result
 
 RESULT = "mutation"
 ROOMS = ("compiler", "runtime")
 LIMIT_S = 400.0  # for the tests of one mutant
+_NO_TESTS = 5  # pytest's exit status
 MOST_TESTS = 4  # files, besides the module's own: those that name it most often
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -60,7 +69,8 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of a mutant. ``fate``: killed, survived or hung; ``tests``: that ran; ``seconds``."""
+    """What became of a mutant. ``fate``: killed, survived, hung, or unknown where its tests fail without it too; ``tests``: that
+    ran, the one that noticed last; ``seconds``."""
 
     mutant: Mutant
     fate: str
@@ -74,31 +84,105 @@ def main() -> None:
     p.add_argument("--rooms", nargs="*", default=ROOMS)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    p.add_argument("--resume", action="store_true", help="go on with a run of the same options that was ended")
+    p.add_argument("--before", metavar="REV", help="mutants of this revision, under the tests that it has")
     p.add_argument("--survivors", action="store_true", help="run those again that survived the last time")
     arguments = p.parse_args()
     if arguments.survivors:
         last = json.loads((RESULTS / f"{RESULT}.json").read_text())["survivors"]
-        chosen = [Mutant(**entry["mutant"]) for entry in last]
-    else:
-        chosen = draw(arguments.rooms, arguments.count, arguments.seed)
-    fates = run(chosen, arguments.jobs)
-    killed = sum(fate.fate != "survived" for fate in fates)
-    print(f"{killed} of {len(fates)} mutants died")
-    if not arguments.survivors:
-        survivors = [asdict(fate) for fate in fates if fate.fate == "survived"]
-        write_result(
-            RESULT,
-            {"rooms": list(arguments.rooms), "seed": arguments.seed, "mutants": len(fates), "killed": killed, "survivors": survivors},
-        )  # fmt: skip
+        again = run([Mutant(**entry["mutant"]) for entry in last], arguments.jobs, ROOT)
+        print(summary(again))
+        return
+    with tempfile.TemporaryDirectory(prefix="edgevision-before-") as folder:
+        root = ROOT if arguments.before is None else check_out(arguments.before, Path(folder))
+        name = RESULT if arguments.before is None else f"{RESULT}-before"
+        chosen = draw(arguments.rooms, arguments.count, arguments.seed, root)
+        log = Log.open(RUNS / f"{name}.jsonl", chosen, resume=arguments.resume)
+        fates = run(chosen, arguments.jobs, root, log)
+    print(summary(fates))
+    known = [fate for fate in fates if fate.fate != "unknown"]
+    survivors = [asdict(fate) for fate in fates if fate.fate == "survived"]
+    write_result(
+        name,
+        {
+            "revision": arguments.before, "rooms": list(arguments.rooms), "seed": arguments.seed, "mutants": len(known),
+            "killed": len(known) - len(survivors), "survivors": survivors,
+            "unknown": [asdict(fate) for fate in fates if fate.fate == "unknown"],
+        },
+    )  # fmt: skip
 
 
-def draw(rooms: list[str] | tuple[str, ...], count: int, seed: int) -> list[Mutant]:
-    """``count`` mutants, each place equally likely, at most one for each line."""
+def summary(fates: Sequence[Fate]) -> str:
+    """``150 of 198 mutants died; of 2 the tests fail without them too``."""
+    unknown = sum(fate.fate == "unknown" for fate in fates)
+    killed = sum(fate.fate in ("killed", "hung") for fate in fates)
+    said = f"{killed} of {len(fates) - unknown} mutants died"
+    return f"{said}; of {unknown} the tests fail without them too" if unknown else said
+
+
+def check_out(revision: str, folder: Path) -> Path:
+    """The files of a revision of this repository, in ``folder``."""
+    archive = subprocess.run(["git", "-C", ROOT, "archive", revision], capture_output=True, check=False)
+    if archive.returncode:
+        sys.exit(f"git knows no revision {revision!r} here: {archive.stderr.decode().strip()}")
+    subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
+    return folder
+
+
+class Log:
+    """The fates that are known, one line of JSON each, under a line that says of which mutants."""
+
+    def __init__(self, path: Path, fates: dict[Mutant, Fate]) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self.fates = fates
+
+    @classmethod
+    def open(cls, path: Path, mutants: Sequence[Mutant], *, resume: bool) -> Log:
+        """A new log of these ``mutants``, or with ``resume`` the one that is there. Leaves where fates would be lost, or
+        would be of other mutants."""
+        drawn = [asdict(mutant) for mutant in mutants]
+        lines = path.read_text().splitlines() if path.is_file() else []
+        if len(lines) > 1 and not resume:
+            sys.exit(f"{path} holds {len(lines) - 1} fates: go on with --resume, or delete it")
+        if not lines or not resume:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps({"mutants": drawn}) + "\n")
+            return cls(path, {})
+        if json.loads(lines[0])["mutants"] != drawn:
+            sys.exit(f"{path} is of other mutants: give the same options, on the same code; or delete it")
+        read = [_fate(entry) for line in lines[1:] if (entry := _whole(line)) is not None]
+        if not path.read_text().endswith("\n"):  # the last line was being written when the run ended
+            path.write_text("".join(f"{line}\n" for line in (lines[0], *(json.dumps(asdict(fate)) for fate in read))))
+        return cls(path, {fate.mutant: fate for fate in read})
+
+    def add(self, fate: Fate) -> None:
+        """Write it down, now."""
+        with self._lock:
+            self.fates[fate.mutant] = fate
+            with self._path.open("a") as file:
+                file.write(json.dumps(asdict(fate)) + "\n")
+
+
+def _whole(line: str) -> dict[str, Any] | None:
+    """What a line holds; None of one that was cut."""
+    try:
+        return dict(json.loads(line))
+    except ValueError:
+        return None
+
+
+def _fate(entry: dict[str, Any]) -> Fate:
+    return Fate(Mutant(**entry["mutant"]), entry["fate"], tuple(entry["tests"]), entry["seconds"])
+
+
+def draw(rooms: Sequence[str], count: int, seed: int, root: Path = ROOT) -> list[Mutant]:
+    """``count`` mutants of the code below ``root``, each place equally likely, at most one for each line."""
     rng = random.Random(seed)
     found: dict[tuple[str, int], list[Mutant]] = {}
     for room in rooms:
-        for path in sorted((ROOT / "edgevision" / room).rglob("*.py")):
-            module = str(path.relative_to(ROOT))
+        for path in sorted((root / "edgevision" / room).rglob("*.py")):
+            module = str(path.relative_to(root))
             for mutant in mutants_of(module, path.read_text()):
                 found.setdefault((module, mutant.line), []).append(mutant)
     lines = sorted(found)
@@ -179,44 +263,72 @@ def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
-def files_testing(module: str) -> tuple[str, ...]:
+def files_testing(module: str, root: Path = ROOT) -> tuple[str, ...]:
     """Test files of a module: the one that mirrors it, those of its room that name it, and the first of the others that do."""
     dotted = module.removesuffix(".py").replace("/", ".")
     path = Path(module).relative_to("edgevision")
     own = Path("tests") / path.parent / f"test_{path.stem}.py"
     found: dict[str, int] = {}
-    for file in sorted((ROOT / "tests").rglob("test_*.py")):
-        name = str(file.relative_to(ROOT))
+    for file in sorted((root / "tests").rglob("test_*.py")):
+        name = str(file.relative_to(root))
         text = file.read_text()
         mentions = text.count(dotted) + text.count(f"from {dotted.rpartition('.')[0]} import {path.stem}")
         if mentions or name == str(own):
             found[name] = 1000 if name == str(own) else mentions
     order = sorted(found, key=lambda name: (-found[name], name))[: MOST_TESTS + 1]
     return tuple(order) or tuple(
-        sorted({str(p.relative_to(ROOT)) for p in (ROOT / "tests" / path.parent).glob("test_*.py")})
+        sorted({str(p.relative_to(root)) for p in (root / "tests" / path.parent).glob("test_*.py")})
     )
 
 
-def run(mutants: list[Mutant], jobs: int) -> list[Fate]:
-    """The fate of each, several at a time, each in a copy of the checkout."""
+def run(mutants: Sequence[Mutant], jobs: int, root: Path, log: Log | None = None) -> list[Fate]:
+    """The fate of each, several at a time, each in a copy of ``root``. What the ``log`` knows already is not run again."""
+    known = {} if log is None else dict(log.fates)
+    todo = [mutant for mutant in mutants if mutant not in known]
     with tempfile.TemporaryDirectory(prefix="edgevision-mutants-") as folder:
         copies: Queue[Path] = Queue()
-        for place in range(jobs):
+        for place in range(jobs if todo else 0):
             target = Path(folder, str(place))
             ignored = shutil.ignore_patterns(
                 ".git", ".venv", "build", "runs", ".mypy_cache", ".pytest_cache", "__pycache__"
             )
-            shutil.copytree(ROOT, target, ignore=ignored)
+            shutil.copytree(root, target, ignore=ignored)
             _make_importable(target)
             copies.put(target)
+        sound = Sound()
+
+        def find_out(mutant: Mutant) -> Fate:
+            checkout = copies.get()
+            try:
+                fate = _try(mutant, checkout, sound)
+            finally:
+                copies.put(checkout)
+            if log is not None:
+                log.add(fate)
+            return fate
+
         with ThreadPoolExecutor(jobs) as pool:
-            fates = []
-            for fate in pool.map(lambda mutant: _try(mutant, copies), mutants):
-                fates.append(fate)
+            for fate in pool.map(find_out, todo):
+                known[fate.mutant] = fate
                 m = fate.mutant
-                print(f"{len(fates)}/{len(mutants)} {fate.fate:8} {fate.seconds:4.0f} s {m.module}:{m.line} {m.before[:60]!r} → {m.after[:60]!r}",
+                print(f"{len(known)}/{len(mutants)} {fate.fate:8} {fate.seconds:4.0f} s {m.module}:{m.line} {m.before[:60]!r} → {m.after[:60]!r}",
                       file=sys.stderr, flush=True)  # fmt: skip
-    return fates
+    return [known[mutant] for mutant in mutants]
+
+
+class Sound:
+    """Which test files pass where nothing is changed; each is run once, when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._passes: dict[str, bool] = {}
+
+    def __call__(self, file: str, checkout: Path) -> bool:
+        """``checkout``: without any change."""
+        with self._lock:
+            if file not in self._passes:
+                self._passes[file] = _outcome(file, checkout) == "survived"
+            return self._passes[file]
 
 
 def _make_importable(checkout: Path) -> None:
@@ -235,25 +347,39 @@ def _make_importable(checkout: Path) -> None:
         sys.exit(f"the copy {checkout} is not what Python imports, but {done.stdout.strip()}: no mutant would be seen")
 
 
-def _try(mutant: Mutant, copies: Queue[Path]) -> Fate:
-    checkout = copies.get()
+def _try(mutant: Mutant, checkout: Path, sound: Sound) -> Fate:
+    """Run the module's tests file by file, its own first, up to the first that notices."""
     file = checkout / mutant.module
     source = file.read_text()
-    tests = files_testing(mutant.module)
     start = time.monotonic()
+    ran: list[str] = []
+    fate = "survived"
     try:
         file.write_text(mutated(source, mutant.place))
-        command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", *tests]
-        done = subprocess.run(
-            command, cwd=checkout, env={**os.environ, "PYTHONPATH": str(checkout)}, capture_output=True, check=False, timeout=LIMIT_S,
-        )  # fmt: skip
-        fate = "survived" if done.returncode == 0 else "killed"
-    except subprocess.TimeoutExpired:
-        fate = "hung"
+        for tests in files_testing(mutant.module, checkout):
+            ran.append(tests)
+            fate = _outcome(tests, checkout, LIMIT_S - (time.monotonic() - start))
+            if fate != "survived":
+                break
     finally:
         file.write_text(source)
-        copies.put(checkout)
-    return Fate(mutant, fate, tests, time.monotonic() - start)
+    seconds = time.monotonic() - start
+    if fate != "survived" and not sound(ran[-1], checkout):
+        fate = "unknown"
+    return Fate(mutant, fate, tuple(ran), seconds)
+
+
+def _outcome(tests: str, checkout: Path, limit_s: float = LIMIT_S) -> str:
+    """``survived`` where the file's tests pass (or all are skipped), ``killed`` at the first that fails, or ``hung``."""
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", tests]
+    try:
+        done = subprocess.run(
+            command, cwd=checkout, env={**os.environ, "PYTHONPATH": str(checkout)}, capture_output=True, check=False,
+            timeout=max(1.0, limit_s),
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return "hung"
+    return "survived" if done.returncode in (0, _NO_TESTS) else "killed"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgevision import errors as errors
+    from edgevision.cascade import Cascade as Cascade
     from edgevision.frames import ColorEncoding as ColorEncoding
     from edgevision.frames import Frame as Frame
     from edgevision.frames import PixelFormat as PixelFormat
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOME = {
+    "Cascade": "edgevision.cascade",
     "Classification": "edgevision.tasks.results",
     "ColorEncoding": "edgevision.frames",
     "Frame": "edgevision.frames",
@@ -37,6 +39,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Cascade",
     "Classification",
     "ColorEncoding",
     "Frame",

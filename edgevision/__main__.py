@@ -2,6 +2,6 @@
 
 import sys
 
-from edgevision.cli.main import main
+from edgevision.cli.entry import main
 
 sys.exit(main())

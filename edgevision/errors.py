@@ -49,6 +49,10 @@ class BadPhotosError(DataError):
         return type(self), (str(self), self.photos)
 
 
+class BarcodeError(InputError):
+    """A number, or the text of a barcode, that breaks the rules of GS1."""
+
+
 class MissingExtraError(EdgeVisionError, ImportError):
     """An optional package is needed and not installed."""
 

@@ -104,6 +104,14 @@ def ensure_writable(path: str | Path) -> None:
         temporary.unlink()
 
 
+def is_lfs_pointer(start: bytes) -> bool:
+    """Whether a file that starts so is what Git LFS leaves where a large file belongs, until ``git lfs pull`` fetches it.
+
+    See https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md.
+    """
+    return start.startswith(b"version https://git-lfs.github.com/spec/v1")
+
+
 def cache_folder() -> Path:
     """``$EDGEVISION_CACHE``, else ``$XDG_CACHE_HOME/edgevision``, else ``~/.cache/edgevision``."""
     if given := os.environ.get("EDGEVISION_CACHE"):

@@ -9,7 +9,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, overload
 
 import numpy as np
 
@@ -29,13 +29,34 @@ from edgevision.model import LoadOptions, Model, check_count, open_model
 if TYPE_CHECKING:
     from edgevision.bundle.manifest import Manifest, VariantEntry, Verdict
     from edgevision.bundle.reader import Bundle
+    from edgevision.cascade import Cascade
     from edgevision.runtime.runner import PreprocessOn
     from edgevision.runtime.tuning_cache import Choice
 
 
+BundleSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
+
+CASCADE_BATCH = 16  # of the second model: a shelf shows that many products, and larger batches gain little
+
+
+@overload
 def load(
-    path: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO,
+    path: BundleSource, *, then: None = ...,
+    engine: str | None = ..., variant: str | None = ..., threads: int | None = ..., tune: str | None = ...,
+    threshold: float | None = ..., parameters: Mapping[str, Any] | None = ..., self_test: bool = ..., max_batch: int = ...,
+    trust_engines: bool = ..., preprocess_on: PreprocessOn = ..., max_decode_bytes: int | None = ...,
+) -> Model: ...  # fmt: skip
+@overload
+def load(
+    path: BundleSource, *, then: BundleSource | Model,
+    engine: str | None = ..., variant: str | None = ..., threads: int | None = ..., tune: str | None = ...,
+    threshold: float | None = ..., parameters: Mapping[str, Any] | None = ..., self_test: bool = ..., max_batch: int = ...,
+    trust_engines: bool = ..., preprocess_on: PreprocessOn = ..., max_decode_bytes: int | None = ...,
+) -> Cascade: ...  # fmt: skip
+def load(
+    path: BundleSource,
     *,
+    then: BundleSource | Model | None = None,
     engine: str | None = None,
     variant: str | None = None,
     threads: int | None = None,
@@ -47,18 +68,21 @@ def load(
     trust_engines: bool = False,
     preprocess_on: PreprocessOn = "cpu",
     max_decode_bytes: int | None = None,
-) -> Model:
+) -> Model | Cascade:
     """Open a ``.edge`` file: the first of its variants that runs here and passes the self-test, ready to predict.
 
     Variants are tried in the order that ``edgevision tune`` found on this machine; without one, those for its GPU come
     first, then those for its kind of CPU, in the order measured when the bundle was compiled.
 
     - ``path``: the file's path, its bytes, or an open binary file, which is read to its end.
+    - ``then``: a second bundle (or a loaded ``Model``, to choose its variant or threshold), which sees each box that the first finds: ``load`` then gives a
+      ``Cascade``. ``variant``, ``threshold``, ``parameters`` and ``max_batch`` are the first's.
     - ``engine``: only variants of this engine, such as ``"onnxruntime"``.
     - ``variant``: only the variant of this name; it is used or refused, never replaced.
     - ``threads``: of the engine; default as tuned, else as compiled but no more than the physical cores.
     - ``tune``: ``"now"`` measures the variants first, which takes seconds.
-    - ``threshold``: the score, 0…1, that the best class must reach to count as known; default the bundle's.
+    - ``threshold``: the score, 0…1, that the best class must reach to count as known, or a box to be found; default the
+      bundle's, which may be one for each class.
     - ``parameters``: of the task, by name, in place of the bundle's.
     - ``self_test``: False saves the few milliseconds that the golden frames take.
     - ``max_batch``: the largest batch that lists are run in.
@@ -83,6 +107,34 @@ def load(
     >>> with load("model.edge") as model:  # doctest: +SKIP
     ...     model.predict("tray.jpg")
     """
+    model = _load_model(
+        path, engine, variant, threads, tune, threshold, parameters, self_test, max_batch, trust_engines, preprocess_on,
+        max_decode_bytes,
+    )  # fmt: skip
+    if then is None:
+        return model
+    from edgevision.cascade import Cascade
+
+    recogniser = None
+    try:
+        recogniser = then if isinstance(then, Model) else _load_model(
+            then, engine, None, threads, tune, None, None, self_test, CASCADE_BATCH, trust_engines, preprocess_on,
+            max_decode_bytes,
+        )  # fmt: skip
+        return Cascade(model, recogniser)
+    except BaseException:
+        model.close()
+        if recogniser is not None and recogniser is not then:
+            recogniser.close()
+        raise
+
+
+def _load_model(
+    path: BundleSource, engine: str | None, variant: str | None, threads: int | None, tune: str | None,
+    threshold: float | None, parameters: Mapping[str, Any] | None, self_test: bool, max_batch: int, trust_engines: bool,
+    preprocess_on: PreprocessOn, max_decode_bytes: int | None,
+) -> Model:  # fmt: skip
+    """One bundle: see ``load``."""
     from edgevision.bundle.reader import open_bundle
     from edgevision.decode import MAX_DECODE_BYTES
     from edgevision.tasks.registry import task_type
@@ -197,6 +249,9 @@ def _with_parameters(manifest: Manifest, entry: VariantEntry, given: Mapping[str
     """The variant with other parameters of its task. Raises InputError where the task does not know them."""
     from edgevision.tasks.registry import make_task
 
+    stored = manifest.task_of(entry).parameters
+    if "threshold" in given and "thresholds" in stored:
+        given = {"thresholds": None, **given}  # one for all classes, in place of those fitted for each
     changed = replace(entry, parameters={**entry.parameters, **given})
     make_task(manifest.task_of(changed))
     return changed
@@ -229,7 +284,7 @@ def _open_first(bundle: Bundle, candidates: list[VariantEntry], options: LoadOpt
             passed_over.append(error)
             continue
         for reason in passed_over:
-            warnings.warn(f"{reason}. Using '{entry.id}', which may be slower", DeviceWarning, stacklevel=3)
+            warnings.warn(f"{reason}. Using '{entry.id}', which may be slower", DeviceWarning, stacklevel=4)
         return model
     failed = any(isinstance(error, SelfTestError) for error in passed_over)
     raise (SelfTestError if failed else EngineError)(
@@ -249,11 +304,11 @@ def _warn_of_proof(model: Model) -> None:
         if model.variant.id != manifest.chosen:
             what = f"{what} in '{model.variant.id}'"
         warnings.warn(
-            f"{what} is not proven: {_why_unproven(verdict)}. Compile it with --val", UnprovenWarning, stacklevel=3
+            f"{what} is not proven: {_why_unproven(verdict)}. Compile it with --val", UnprovenWarning, stacklevel=4
         )
     for gap in proof_gaps(manifest, model.variant):
         warnings.warn(
-            f"not proven here: {gap}. To be sure, run: edgevision eval on this machine", DeviceWarning, stacklevel=3
+            f"not proven here: {gap}. To be sure, run: edgevision eval on this machine", DeviceWarning, stacklevel=4
         )
 
 

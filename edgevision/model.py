@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from edgevision.bundle.manifest import Manifest, VariantEntry
     from edgevision.bundle.reader import Bundle
     from edgevision.decode import Picture
+    from edgevision.frames import Frame
     from edgevision.preprocess.spec import PreprocessSpec
+    from edgevision.runtime.preparation import Item
     from edgevision.runtime.runner import BatchOutputs, PreprocessOn, Runner
     from edgevision.tasks.base import GoldenResult, Task
     from edgevision.tasks.results import Label
@@ -77,6 +79,11 @@ class Model:
         return self.manifest.preprocess
 
     @property
+    def max_batch(self) -> int:
+        """The largest batch that lists are run in: as asked of ``load``, or the graph's own where that is fixed."""
+        return self._runner.max_batch
+
+    @property
     def threshold(self) -> float | None:
         """The score that the best class must reach to count as known; None for a task without one.
 
@@ -105,6 +112,18 @@ class Model:
         if max_decode_bytes is not None:
             limit = check_count("max_decode_bytes", max_decode_bytes)
         return self._use(lambda runner: self._predict(runner, x, limit))
+
+    def predict_items(self, items: Sequence[Item | Frame]) -> list[Any]:
+        """One result for each item, in their order: a frame, or a region of one.
+
+        Regions of any number of frames share batches, and while one runs the next is prepared. Results are in pixels of
+        the whole frame. Raises InputError for a region that leaves its frame.
+
+        >>> from edgevision.preprocess import Region
+        >>> tray = Frame.from_array(picture)  # doctest: +SKIP
+        >>> model.predict_items([Item(tray, Region(40, 60, 200, 220)), Item(tray)])  # doctest: +SKIP
+        """
+        return self._use(lambda runner: [one for batch in runner.run_all(items) for one in self._decode(batch)])
 
     def digest(self, pictures: Sequence[Picture]) -> Outputs:
         """What is kept of each picture, by role, first axis: the pictures; as ``task.digest`` gives it. For tools that

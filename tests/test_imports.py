@@ -202,6 +202,7 @@ WITHOUT = [
         "report", {"matplotlib"},
         "from edgevision.evaluate.page.pictures import Point, latency_accuracy; latency_accuracy([Point('a', 1.0, 2.0)])", (),
     ),
+    ("barcode", {"zxingcpp"}, "from edgevision.tracking.barcodes import BarcodeReader; BarcodeReader()", ()),
     ("compile", {"torch"}, "from edgevision.compiler import compile_model", ()),
     ("compile", {"onnx"}, "from edgevision.compiler import compile_model", ("torch",)),
     ("train", {"torch"}, "import edgevision.train as train; [getattr(train, name) for name in train.__all__]", ()),

@@ -16,6 +16,7 @@ from edgevision.bundle.golden import decode_frame, decode_outputs
 from edgevision.bundle.manifest import Manifest
 from edgevision.bundle.schema import DIGEST_ENTRY, MANIFEST_ENTRY, UnknownSchemaError, read_manifest
 from edgevision.errors import BundleError, EngineError, InputError
+from edgevision.files import is_lfs_pointer
 from edgevision.frames import ImageArray
 from edgevision.tasks.registry import find_task
 
@@ -90,6 +91,8 @@ class Bundle:
         self.size = size
         self.source = source
         try:
+            if is_lfs_pointer(file.read_at(0, min(size, 64))):
+                raise BundleError("it is the pointer of Git LFS to one, and git lfs pull fetches it")
             self._members = read_members(file, size)
             self.id, manifest = _read_checked_manifest(file, self._members)
         except BundleError as error:

@@ -49,11 +49,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--precision", choices=("auto", "int8", "float"), help="auto (default): the quickest of any within the budget"
     )
     p.add_argument("--report", type=Path, metavar="DIR", help="also write report.json and report.html there")
-    option("--data", "data", "calibration photos: folder or list file", type=Path, metavar="SRC")
+    option("--data", "data", "calibration photos: folder, list file, data.yaml, …", type=Path, metavar="SRC")
     option("--val", "val", "validation photos (default: half of --data)", type=Path, metavar="SRC")
     option("--labels", "labels", LABELS_HELP, type=Path, metavar="FILE")
     option("--on-bad-photo", "on_bad_photo", BAD_PHOTO_HELP, choices=BAD_PHOTO_CHOICES)
-    option("--preprocess", "preprocess", "how a frame becomes the input tensor", metavar="FILE|imagenet|lite")
+    option("--preprocess", "preprocess", "how a frame becomes the input tensor", metavar="FILE|imagenet|lite|yolo")
     option("--task", "task", "what the model does, where its file does not say it (default: classify)", metavar="KIND")
     option(
         "--output",

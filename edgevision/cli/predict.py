@@ -6,21 +6,31 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgevision.cli import output
 from edgevision.cli.extras import check_threads, make_folder
 from edgevision.errors import ImageError, InputError
+
+if TYPE_CHECKING:
+    import edgevision as ev
+    from edgevision.tasks.detections import Detection
+    from edgevision.tasks.products import Product
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     p: argparse.ArgumentParser = commands.add_parser("predict", help="recognise what photos show")
     p.add_argument("bundle", type=Path)
     p.add_argument("photos", nargs="+", type=Path, help="photos, or folders of photos")
+    p.add_argument(
+        "--then", type=Path, metavar="BUNDLE", help="a second bundle, which recognises each box that the first finds"
+    )
     p.add_argument("--engine", help="onnxruntime or openvino (default: the quickest that runs here)")
     p.add_argument("--threads", type=int)
     p.add_argument(
-        "--threshold", type=float, help="score, 0…1, that the best class must reach to be known (default: stored)"
+        "--threshold",
+        type=float,
+        help="score, 0…1, that the best class must reach to be known, or a box to be found (default: stored)",
     )
     p.add_argument("--top", type=int, default=1, help="classes to print for each photo, 1…5 (default 1)")
     p.add_argument("--draw", type=Path, metavar="DIR", help="also write the photos with the answer drawn on them")
@@ -40,12 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
         make_folder(arguments.draw)
     answers: list[tuple[Path, Any]] = []  # a result of the bundle's task, or the ImageError of a photo
     given = {"engine": arguments.engine, "threads": arguments.threads, "threshold": arguments.threshold}
-    with ev.load(arguments.bundle, **given) as model:
-        if arguments.draw is not None and model.task.spec.kind != "classify":
-            raise InputError(
-                f"--draw knows the results of classifiers, the bundle's task is '{model.task.spec.kind}'; "
-                "leave out --draw"
-            )
+    with _loaded(arguments, given) as model:
+        if arguments.draw is not None and isinstance(model, ev.Model):
+            _check_drawn(model.task.spec.kind)
         for photo in photos:
             try:
                 answers.append((photo, model.predict(photo)))
@@ -59,8 +66,17 @@ def run(arguments: argparse.Namespace) -> int:
         if isinstance(answer, ImageError):
             print(f"edgevision: {output.plain(str(answer))}", file=sys.stderr)
         elif not arguments.json:
-            output.say(output.plain(f"{photo}: {_text(answer, arguments.top)}"))
+            first, *more = _lines(answer, arguments.top)
+            for line in (f"{photo}: {first}", *more):
+                output.say(output.plain(line))
     return ImageError.exit_status if any(isinstance(answer, ImageError) for _, answer in answers) else 0
+
+
+def _loaded(arguments: argparse.Namespace, given: dict[str, Any]) -> ev.Model | ev.Cascade:
+    import edgevision as ev
+
+    loaded: ev.Model | ev.Cascade = ev.load(arguments.bundle, then=arguments.then, **given)
+    return loaded
 
 
 def _data(answer: Any) -> dict[str, Any]:
@@ -70,13 +86,40 @@ def _data(answer: Any) -> dict[str, Any]:
     return data
 
 
-def _text(result: Any, top: int) -> str:
+def _lines(result: Any, top: int) -> list[str]:
+    """A result for people; of detections each is on a line of its own."""
+    from edgevision.tasks.detections import Detections
+    from edgevision.tasks.products import Products
     from edgevision.tasks.results import Classification
 
+    if isinstance(result, Detections):
+        return [f"{len(result)} found", *(f"  {row.name} {row.score:.1%}{_place(row)}" for row in result)]
+    if isinstance(result, Products):
+        return [f"{len(result)} found", *(_product_line(product, top) for product in result)]
     if not isinstance(result, Classification):
-        return json.dumps(result.to_dict(), ensure_ascii=False)
+        return [json.dumps(result.to_dict(), ensure_ascii=False)]
     answer = ", ".join(f"{p.name} {p.score:.1%}" for p in result.top[:top])
-    return answer if result.known else f"unknown (closest: {answer})"
+    return [answer if result.known else f"unknown (closest: {answer})"]
+
+
+def _place(found: Detection) -> str:
+    """Corners in pixels."""
+    x1, y1, x2, y2 = (round(side) for side in found.box)
+    return f" at {x1},{y1} … {x2},{y2}"
+
+
+def _product_line(product: Product, top: int) -> str:
+    """What the second model says of a box, on one line."""
+    return f"  {' '.join(_lines(product.result, top))}{_place(product.detection)}"
+
+
+def _check_drawn(kind: str) -> None:
+    from edgevision.tasks.draw import DRAWN_TASKS
+
+    if kind not in DRAWN_TASKS:
+        raise InputError(
+            f"--draw knows the results of {' and '.join(DRAWN_TASKS)}, the bundle's task is '{kind}'; leave out --draw"
+        )
 
 
 def _expand(given: Path) -> list[Path]:

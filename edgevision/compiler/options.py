@@ -37,7 +37,7 @@ class CompileOptions:
     task's words, where the file does not say it. ``output_names``: which of the network's outputs are used; none named = all.
 
     ``data``: calibration photos; ``val``: validation photos; without ``val``, half of ``data`` by content is kept for
-    validation; without either, the photos that the checkpoint carries. ``on_bad_photo``: what to do with photos that cannot
+    validation, unless that is skipped; without either, the photos that the checkpoint carries. ``on_bad_photo``: what to do with photos that cannot
     be read. ``force``: go on though float's own answers make no sense. ``true_accept_rate``: share of right answers that
     stay above the unknown-threshold. ``golden``: folder of pictures to store as golden frames.
 

@@ -15,7 +15,7 @@ from edgevision.bundle.golden import shrink
 from edgevision.bundle.manifest import Environment, Manifest, Verdict
 from edgevision.compiler.answers import AnswerMeasure
 from edgevision.compiler.data import photos
-from edgevision.compiler.data.examination import examine_photos
+from edgevision.compiler.data.examination import Examined, examine_photos
 from edgevision.compiler.golden import pick_golden, read_golden, run_golden
 from edgevision.compiler.job import Job, make_job
 from edgevision.compiler.options import CompileOptions, Precision, refuse_to_overwrite
@@ -114,7 +114,7 @@ def compile_model(
     clock("load", 0, 0)
     job = _load(source, options, clock)
     examined = _examine(job)
-    exported = _export(job)
+    exported = _export(job, examined.shifted)
     probed = probe(exported.job, exported.candidates, _dialects(exported.job), keep_int8=bool(elsewhere))
     job = probed.job
     expect(probed.expected)
@@ -134,7 +134,7 @@ def compile_model(
     report = replace(
         report, parity=exported.parity, pruning=None if exported.pruned is None else exported.pruned.to_dict(),
         notes=(
-            *exported.doubts, *job.model.notes, *job.splits.notes, *examined, *probed.notes,
+            *exported.doubts, *job.model.notes, *job.splits.notes, *examined.notes, *probed.notes,
             *_pruning_notes(exported.pruned, report), *report.notes,
         ),
         nodes={c.key: graph_nodes(c) for c in graphs if c.precision == "int8"}, hashes=_hashes(hashed),
@@ -169,19 +169,20 @@ def _load(source: Path, options: CompileOptions, progress: ProgressFn) -> Job:
     return make_job(options, model, measure, splits, progress)
 
 
-def _examine(job: Job) -> tuple[str, ...]:
+def _examine(job: Job) -> Examined:
     """What is said of the photos that the user gave. Raises DataError where they are no good."""
     given = job.options.data is not None or job.model.photos is not None
     if job.options.precision is Precision.FLOAT or not job.calibration or not given:
-        return ()
+        return Examined()
     return examine_photos(job.model, job.calibration, job.splits.validation, job.progress)
 
 
-def _export(job: Job) -> _Exported:
-    """The float graph; of a network that is pruned also the one before, which everything is then compared with."""
+def _export(job: Job, shifted: bool) -> _Exported:
+    """The float graph; of a network that is pruned also the one before, which everything is then compared with. ``shifted``:
+    see ``Examined``."""
     job.progress("export", 0, 0)
     graph, parity = export_float(job.model)
-    doubts = check_answers(job, graph)  # before hours are spent on pruning and int8
+    doubts = check_answers(job, graph, shifted)  # before hours are spent on pruning and int8
     pruned = _prune(job)
     if pruned is None:
         return _Exported(job, graph, parity, (Candidate("float", graph, "float32", "float"),), None, doubts)

@@ -14,6 +14,7 @@ from edgevision.decode.png import read_png
 from edgevision.decode.tiff import read_tiff
 from edgevision.decode.webp import read_webp
 from edgevision.errors import ImageError
+from edgevision.files import is_lfs_pointer
 
 BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR")  # of a JPEG, PNG, GIF and WebP as base64 text
 
@@ -33,6 +34,8 @@ def _cure(start: bytes) -> str:
     """What to do with bytes that people take for a picture file."""
     if start.decode("latin-1").startswith(("data:", *BASE64_STARTS)):
         return ", but its base64 text; pass base64.b64decode(...) of what follows the comma, if there is one"
+    if is_lfs_pointer(start):
+        return ", but the pointer of Git LFS to one; fetch it with: git lfs pull"
     if start.lstrip()[:1] == b"<":
         return ", but a web page or SVG; download the picture itself, as JPEG or PNG"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -14,12 +15,16 @@ from edgevision.decode.header import ImageHeader
 from edgevision.decode.jpeg import scan_damage
 from edgevision.decode.opencv_log import silent_opencv
 from edgevision.decode.samples import to_bgr, upright
+from edgevision.decode.tiff import exif_orientation
 from edgevision.errors import ImageError, InputError
 from edgevision.frames import ImageArray
 
 MAX_DECODE_BYTES = 1_000_000_000
 MAX_FILE_BYTES = 1 << 30
 
+_HEADER_BYTES = 1 << 17  # in which a JPEG's header nearly always ends
+_JPEG = b"\xff\xd8\xff"
+_TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
 _NAME_CHARACTERS = 160  # of a path in a message
 
 
@@ -58,6 +63,37 @@ def read_image(
         return _decode(data, name, max_decode_bytes)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from None
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Height and width in pixels of what ``read_image`` gives for a file, by its header: EXIF orientation is applied, no pixel is decoded.
+
+    Raises ImageError, which names the file.
+
+    >>> image_size("tray.jpg")  # doctest: +SKIP
+    (480, 640)
+    """
+    name = shortened(os.fspath(path))
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(_HEADER_BYTES)
+    except (OSError, ValueError):  # _read_file says what is wrong
+        start = b""
+    if start.startswith(_JPEG):  # of other formats, what says how to turn the picture may stand at the end
+        with contextlib.suppress(ImageError):
+            return _upright_size(start)
+    try:
+        return _upright_size(_read_file(os.fspath(path), name))
+    except ImageError as error:
+        raise ImageError(f"{name}: {str(error).removeprefix(f'{name}: ')}") from None
+
+
+def _upright_size(data: bytes) -> tuple[int, int]:
+    header = read_header(data)
+    # TIFF's decoder turns the picture by itself, so that its header says nothing of it.
+    orientation = exif_orientation(data) if header.format == "TIFF" else header.orientation
+    sides = header.height, header.width
+    return sides[::-1] if orientation in _TRANSPOSED else sides
 
 
 def shortened(text: str) -> str:

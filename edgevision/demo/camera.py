@@ -20,7 +20,7 @@ SUPERSAMPLING = 2  # surfaces are drawn twice as large and shrunk: smooth edges
 @dataclass(frozen=True)
 class Camera:
     """Looks from ``distance_cm`` at ``target`` (cm). ``azimuth`` and ``elevation`` in degrees: 0, 0 is from the front,
-    level; ``roll`` in degrees. ``zoom``: focal length as a multiple of the frame's side."""
+    level; ``roll`` in degrees. ``zoom``: focal length as a multiple of the frame's height."""
 
     target: tuple[float, float, float]
     distance_cm: float
@@ -29,8 +29,8 @@ class Camera:
     roll: float = 0.0
     zoom: float = 1.4
 
-    def matrix(self, side_px: int) -> Matrix:
-        """The 3×4 projection from homogeneous cm to homogeneous pixels of a square frame."""
+    def matrix(self, height_px: int, width_px: int | None = None) -> Matrix:
+        """The 3×4 projection from homogeneous cm to homogeneous pixels of a frame, square without ``width_px``."""
         a, e, r = (math.radians(v) for v in (self.azimuth, self.elevation, self.roll))
         back = np.array([math.sin(a) * math.cos(e), -math.cos(a) * math.cos(e), math.sin(e)])
         right = np.array([math.cos(a), math.sin(a), 0.0])
@@ -38,8 +38,8 @@ class Camera:
         right, up = math.cos(r) * right + math.sin(r) * up, math.cos(r) * up - math.sin(r) * right
         rotation = np.stack([right, -up, -back])
         position = np.array(self.target) + self.distance_cm * back
-        focal, centre = self.zoom * side_px, (side_px - 1) / 2
-        intrinsic = np.array([[focal, 0, centre], [0, focal, centre], [0, 0, 1]])
+        focal, width = self.zoom * height_px, height_px if width_px is None else width_px
+        intrinsic = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height_px - 1) / 2], [0, 0, 1]])
         return np.asarray(intrinsic @ np.hstack([rotation, -(rotation @ position)[:, None]]), np.float64)
 
     @property

@@ -25,8 +25,9 @@ SKINS: tuple[Color, ...] = (
 
 @dataclass(frozen=True)
 class Hand:
-    """``at``: the finger tips' middle and ``angle`` (degrees) the way they point, in shares of the frame's side and
-    image axes (y down); ``size``: a finger's width as a share of the side; ``fingers``: 1…4; ``skin``: of ``SKINS``."""
+    """``at``: the finger tips' middle, in shares of the frame's width and height, and ``angle`` (degrees) the way they
+    point, in image axes (y down); ``size``: a finger's width as a share of the frame's height; ``fingers``: 1…4;
+    ``skin``: of ``SKINS``; ``arm``: from the finger tips to where the arm ends, in widths of a finger."""
 
     at: tuple[float, float]
     angle: float
@@ -34,15 +35,17 @@ class Hand:
     fingers: int = 3
     spread: float = 0.25
     skin: int = 0
+    arm: float = 16.0
 
 
-def paint_hand(frame: ImageArray, hand: Hand) -> None:
-    """Draw ``hand`` over an S×S×3 frame, in place."""
-    side = frame.shape[0]
-    a, width = math.radians(hand.angle), hand.size * side
+def paint_hand(frame: ImageArray, hand: Hand) -> npt.NDArray[np.uint8]:
+    """Draw ``hand`` over an H×W×3 frame, in place. Returns its coverage, H×W uint8, 255 = fully covered."""
+    frame_height, frame_width = frame.shape[:2]
+    coverage = np.zeros(frame.shape[:2], np.uint8)
+    a, width = math.radians(hand.angle), hand.size * frame_height
     along, across = np.array([math.cos(a), math.sin(a)]), np.array([-math.sin(a), math.cos(a)])
-    tip = np.array(hand.at) * side
-    palm, back = tip - along * width * 5.5, tip - along * width * 16
+    tip = np.array(hand.at) * (frame_width, frame_height)
+    palm, back = tip - along * width * 5.5, tip - along * width * hand.arm
     fingers = []
     for k in range(hand.fingers):
         offset = k - (hand.fingers - 1) / 2
@@ -57,9 +60,11 @@ def paint_hand(frame: ImageArray, hand: Hand) -> None:
     # Only the part of the frame that the hand and its shadow reach.
     reach = (hand.fingers + 2) * width
     x0, y0 = (max(0, int(v)) for v in corners.min(axis=0) - reach)
-    x1, y1 = (min(side, int(v) + 1) for v in corners.max(axis=0) + reach)
+    x1, y1 = (
+        min(end, int(v) + 1) for end, v in zip((frame_width, frame_height), corners.max(axis=0) + reach, strict=True)
+    )
     if x0 >= x1 or y0 >= y1:
-        return
+        return coverage
     s = 2  # drawn twice as large: smooth edges
     layers = np.zeros((3, s * (y1 - y0), s * (x1 - x0)), np.uint8)
     mask, shade, nails = layers
@@ -87,6 +92,10 @@ def paint_hand(frame: ImageArray, hand: Hand) -> None:
         mix(skin, (24, 28, 66), 0.42), skin, mix(skin, (226, 222, 246), 0.7)))  # fmt: skip
     color = dark + soft * (bright - dark)
     color += 0.5 * nail * (shell - color)
-    cast = np.roll(cv2.GaussianBlur(cover, (0, 0), 0.02 * side), round(0.018 * side), axis=0)
+    down = round(0.018 * frame_height)
+    cast = np.roll(cv2.GaussianBlur(cover, (0, 0), 0.02 * frame_height), down, axis=0)
+    cast[:down] = 0  # the shadow of an arm that leaves the frame at the bottom
     ground = room * (1 - 0.35 * cast * (1 - cover))[..., None]
     room[...] = np.rint(ground + cover[..., None] * (color - ground))
+    coverage[y0:y1, x0:x1] = np.rint(255 * cover)
+    return coverage

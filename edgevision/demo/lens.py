@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ from edgevision.frames import ImageArray
 
 @dataclass(frozen=True)
 class Lens:
-    """Lengths are in thousandths of the frame's side, so that frames of all sizes look alike.
+    """Lengths are in thousandths of the frame's height, so that frames of all sizes look alike.
 
     ``gains``: of blue, green, red; ``slope``: how much brighter (share) the frame gets along ``slope_angle`` (degrees);
     ``motion``: length of the smear along ``motion_angle``; ``noise``: grey levels, standard deviation; ``grain``: seed
@@ -35,24 +35,28 @@ class Lens:
 
 
 def through(frame: ImageArray, lens: Lens) -> ImageArray:
-    """``frame`` (S×S×3 BGR) as the camera's file shows it."""
-    side = frame.shape[0]
-    light = cv2.resize(_light_map(lens), (side, side), interpolation=cv2.INTER_LINEAR)
-    gains = lens.exposure * np.array(lens.gains, np.float32)
-    seen = frame * (light[..., None] * gains)
-    if lens.motion * side > 1000:
-        seen = cv2.filter2D(seen, -1, _smear(lens.motion * side / 1000, lens.motion_angle))
-    if lens.focus * side > 300:
-        seen = cv2.GaussianBlur(seen, (0, 0), lens.focus * side / 1000)
+    """``frame`` (H×W×3 BGR) as the camera's file shows it."""
+    height, width = frame.shape[:2]
+    seen = frame * _gains(replace(lens, grain=0), height, width)
+    if lens.motion * height > 1000:
+        seen = cv2.filter2D(seen, -1, smear_kernel(lens.motion * height / 1000, lens.motion_angle))
+    if lens.focus * height > 300:
+        seen = cv2.GaussianBlur(seen, (0, 0), lens.focus * height / 1000)
     if lens.noise:
-        rng = np.random.default_rng(lens.grain)
-        y, x = (int(v) for v in rng.integers(0, _NOISE_PX - side, 2))
-        seen += lens.noise * _noise()[y : y + side, x : x + side]
-    seen = np.clip(seen, 0, 255).astype(np.uint8)
-    if lens.jpeg:
-        _, data = cv2.imencode(".jpg", seen, (cv2.IMWRITE_JPEG_QUALITY, lens.jpeg))
-        seen = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    return np.asarray(seen, np.uint8)
+        seen += lens.noise * _grain(height, width, lens.grain)
+    np.clip(seen, 0, 255, out=seen)
+    if not lens.jpeg:
+        return np.asarray(seen, np.uint8)
+    _, data = cv2.imencode(".jpg", seen.astype(np.uint8), (cv2.IMWRITE_JPEG_QUALITY, lens.jpeg))
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+
+
+@lru_cache(maxsize=4)
+def _gains(lens: Lens, height: int, width: int) -> npt.NDArray[np.float32]:
+    """What every sample is multiplied with; streams have the same for each frame."""
+    light = cv2.resize(_light_map(lens), (width, height), interpolation=cv2.INTER_LINEAR)
+    gains: npt.NDArray[np.float32] = light[..., None] * (lens.exposure * np.array(lens.gains, np.float32))
+    return gains
 
 
 def _light_map(lens: Lens) -> npt.NDArray[np.float32]:
@@ -64,7 +68,8 @@ def _light_map(lens: Lens) -> npt.NDArray[np.float32]:
     return np.asarray(vignette * slope, np.float32)
 
 
-def _smear(length_px: float, angle: float) -> npt.NDArray[np.float32]:
+def smear_kernel(length_px: float, angle: float) -> npt.NDArray[np.float32]:
+    """The filter of a movement by ``length_px`` along ``angle`` (degrees, y down) while the shutter is open."""
     n = 2 * int(np.ceil(length_px / 2)) + 1
     kernel = np.zeros((n, n), np.float32)
     a, middle = np.radians(angle), n // 2
@@ -75,6 +80,16 @@ def _smear(length_px: float, angle: float) -> npt.NDArray[np.float32]:
 
 
 _NOISE_PX = 1024
+
+
+def _grain(height: int, width: int, seed: int) -> npt.NDArray[np.float32]:
+    """A piece of the noise from a place that ``seed`` picks; larger frames repeat it."""
+    free = [_NOISE_PX - side if side < _NOISE_PX else _NOISE_PX for side in (height, width)]
+    y, x = (int(v) for v in np.random.default_rng(seed).integers(0, free, 2))
+    if max(height, width) < _NOISE_PX:
+        return _noise()[y : y + height, x : x + width]
+    rows, columns = (y + np.arange(height)) % _NOISE_PX, (x + np.arange(width)) % _NOISE_PX
+    return _noise().take(rows, axis=0).take(columns, axis=1)
 
 
 @cache

@@ -139,7 +139,7 @@ def sample_scene(rng: np.random.Generator, kind: SceneKind, *, product: Product 
         float(rng.uniform(9, 14) if spot is Place.SHELF else rng.uniform(45, 90)),
     )
     others = () if held or rng.uniform() > (0.6 if spot is Place.SHELF else 0.25) else _neighbours(rng, spot, product)
-    return Scene(kind, camera, backdrop, product, pose, others, _hand(rng, product is not None, held), _light(rng), _lens(rng),
+    return Scene(kind, camera, backdrop, product, pose, others, _hand(rng, product is not None, held), sample_light(rng), sample_lens(rng),
                  side_px)  # fmt: skip
 
 
@@ -193,7 +193,8 @@ def _hand(rng: np.random.Generator, product: bool, held: bool) -> Hand | None:
                 float(rng.uniform(0.1, 0.5)), int(rng.integers(len(SKINS))))  # fmt: skip
 
 
-def _light(rng: np.random.Generator) -> Light:
+def sample_light(rng: np.random.Generator) -> Light:
+    """A lamp somewhere before the scene, at random."""
     strength = float(rng.uniform(0.3, 0.75))
     return Light(
         float(rng.uniform(-110, 110)),
@@ -203,7 +204,8 @@ def _light(rng: np.random.Generator) -> Light:
     )
 
 
-def _lens(rng: np.random.Generator) -> Lens:
+def sample_lens(rng: np.random.Generator) -> Lens:
+    """A camera at random, one in five of them shaken."""
     warmth = float(rng.normal(0, 0.05))  # warm light has more red and less blue
     shaken = rng.uniform() < 0.2
     return Lens(

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +63,12 @@ def interpreter() -> str | None:
     return executable if is_python and not getattr(sys, "frozen", False) else None
 
 
-def run_in_child(engine: str, graph: bytes, options: EngineOptions, limit_s: float) -> Footprint:
-    """Open ``graph`` in ``engine`` and run it once, in a new process.
+def run_in_child(
+    engine: str, graph: bytes, options: EngineOptions, limit_s: float, batches: Sequence[int] = (1,)
+) -> Footprint:
+    """Open ``graph`` in ``engine`` and run it at each of the ``batches``, in a new process; figures are of the first.
+
+    Engines choose other code for other batches, and one may die of what another survives.
 
     Raises EngineDiedError where that process died, or was not done after ``limit_s`` seconds; EngineError where the engine
     refused the graph; OSError where no process can be started here.
@@ -77,6 +82,7 @@ def run_in_child(engine: str, graph: bytes, options: EngineOptions, limit_s: flo
         str(options.threads),
         options.precision,
         "cache" if options.cache else "",
+        ",".join(map(str, batches)),
     ]
     try:
         done = subprocess.run(

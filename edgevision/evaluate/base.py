@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -211,6 +212,14 @@ class AnswerCheck(Protocol):
     def doubts(self, digest: Outputs, truth: Sequence[Truth | None]) -> Sequence[Doubt]:
         """What is odd about a float model's answers to photos, such as labels in another order; nothing where all is well,
         or there are too few photos to tell. Raises UnreadableOutputError for answers that are no numbers."""
+
+
+@runtime_checkable
+class PhotoPage(Protocol):
+    """What a ``TaskEvaluation`` may have besides: its page shows some of the photos."""
+
+    def with_photos(self, paths: Sequence[Path]) -> TaskEvaluation:
+        """The same, knowing where the photos are, in their order."""
 
 
 def doubts_of(evaluator: TaskEvaluator, digest: Outputs, truth: Sequence[Truth | None]) -> tuple[Doubt, ...]:

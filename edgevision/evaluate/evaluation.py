@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from edgevision.errors import DataError, DoubtWarning, InputError
-from edgevision.evaluate.base import TaskEvaluation, TaskEvaluator, Truths, doubts_of
+from edgevision.evaluate.base import PhotoPage, TaskEvaluation, TaskEvaluator, Truths, doubts_of
 from edgevision.evaluate.data.dataset import Dataset
 from edgevision.evaluate.data.run import predict_dataset
 from edgevision.evaluate.registry import make_evaluator
@@ -56,7 +56,8 @@ def evaluate(
     unknown = None
     if ood is not None:
         unknown = predict_dataset(model.digest, ood, progress=_step(progress, f"{name}: unknown photos"))
-    return evaluator.evaluate(name, digest, truth, unknown)
+    found = evaluator.evaluate(name, digest, truth, unknown)
+    return found.with_photos(dataset.paths) if isinstance(found, PhotoPage) else found
 
 
 def compare(reference: TaskEvaluation, other: TaskEvaluation) -> PairedComparison:

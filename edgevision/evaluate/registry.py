@@ -20,7 +20,7 @@ ENTRY_POINTS = "edgevision.evaluators"
 
 MakeEvaluator = Callable[[TaskSpec, PreprocessSpec | None], TaskEvaluator]
 # Evaluators of ours, imported when first asked for: kind → module that has a make_evaluator.
-_OWN = {"classify": "edgevision.evaluate.tasks.classify"}
+_OWN = {"classify": "edgevision.evaluate.tasks.classify", "detect": "edgevision.evaluate.tasks.detect"}
 _registered: dict[str, MakeEvaluator] = {}
 
 

@@ -144,6 +144,29 @@ def make_plan(
     return Plan(spec, height, width, format, encoding, area, at, native.loops, native)
 
 
+@dataclass(frozen=True, eq=False)
+class PlannedItem:
+    """A frame to be prepared into ``out`` as ``plan`` says: see ``Plan.run``."""
+
+    plan: Plan
+    frame: Frame
+    out: Tensor
+    prepared: Prepared | None = None
+
+
+def run_planned(items: Sequence[PlannedItem], threads: int = 1) -> None:
+    """``Plan.run`` of many items, in one call of the kernels; ``threads`` share the items and their rows.
+
+    No two items may have memory of ``out`` in common. Raises InputError as ``Plan.run`` does, before anything is written.
+    """
+    work = []
+    for item in items:
+        item.plan.check_frame(item.frame)
+        padding = 0 if item.prepared is None else item.plan.check_prepared(item.prepared)
+        work.append((item.plan.native, item.frame.planes, item.out, padding))
+    _native.run_batch(work, threads)
+
+
 def _plan_again(
     spec: PreprocessSpec, height: int, width: int, format: PixelFormat, encoding: ColorEncoding, region: Region
 ) -> Plan:

@@ -9,12 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgevision import _native
 from edgevision.errors import InputError
 from edgevision.fork import tell_after_fork
 from edgevision.frames import Frame, ImageArray, MemoryKind
 from edgevision.preprocess.geometry import check_region
-from edgevision.preprocess.plan import Plan, Tensor, make_plan
+from edgevision.preprocess.plan import Plan, PlannedItem, Tensor, make_plan, run_planned
 from edgevision.preprocess.spec import PreprocessSpec
 
 _Key = tuple[object, ...]
@@ -117,9 +116,8 @@ class Preprocessor:
         for index, frame in enumerate(frames):
             packed = packed_frame(frame)
             plan = self.plan(packed, None if regions is None else regions[index])
-            plan.check_frame(packed)
-            items.append((plan.native, packed.planes, out[index], 0))
-        _native.run_batch(items, threads)
+            items.append(PlannedItem(plan, packed, out[index]))
+        run_planned(items, threads)
         return out[: len(frames)]
 
 

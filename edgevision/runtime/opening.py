@@ -21,6 +21,9 @@ def open_variant(
     EngineError where the variant cannot run here, SelfTestError where what was built here does not pass the golden
     frames.
     """
+    # TensorRT is not tried in a child. What may die there is the building, which takes minutes: to try it first would mean to
+    # do it twice. Built in a child instead, its engine file would have to come back, and a process that hangs in the GPU's
+    # driver is not ended by a time limit: nobody has seen on a GPU yet that this is safer than what it guards against.
     if variant.engine in GPU_ENGINES:
         from edgevision.runtime.engine_cache import open_built_variant  # slow to import; only GPUs need it
 
@@ -30,7 +33,7 @@ def open_variant(
     graph = bundle.graph(variant.graph)
     sha256 = bundle.manifest.entries[bundle.manifest.graphs[variant.graph].entry].sha256
     try:
-        try_in_child(graph, sha256, variant.engine, EngineOptions(threads, variant.precision, cache))
+        try_in_child(graph, sha256, variant.engine, EngineOptions(threads, variant.precision, cache), max_batch)
     except EngineError as error:
         raise EngineError(f"variant '{variant.id}': {error}") from None
     return open_runner(graph, bundle.manifest, variant, threads, max_batch, in_flight, preprocess_on, cache)

@@ -10,6 +10,7 @@ from edgevision.engines import Engine, Slot
 from edgevision.errors import InputError
 from edgevision.frames import Frame, MemoryKind
 from edgevision.preprocess import Plan, Preprocessor, PreprocessSpec, Region
+from edgevision.preprocess.plan import PlannedItem, run_planned
 from edgevision.preprocess.preprocessor import packed_frame
 from edgevision.runtime.slots import PooledSlot
 from edgevision.tasks.base import View
@@ -57,7 +58,7 @@ class HostPreparation:
 
     def fill(self, slot: PooledSlot, items: Sequence[Item]) -> tuple[View, ...]:  # noqa: D102
         tensor = slot.slot.inputs[self._input]
-        views = []
+        work, views = [], []
         for place, item in enumerate(items):
             frame = packed_frame(item.frame)
             if frame.memory is not MemoryKind.HOST:
@@ -66,8 +67,9 @@ class HostPreparation:
             padding = slot.padding.get(place)
             if padding is None or padding.plan is not plan:
                 padding = slot.padding[place] = plan.prepare(tensor[place])
-            plan.run(frame, tensor[place], prepared=padding)
+            work.append(PlannedItem(plan, frame, tensor[place], padding))
             views.append(view_of(frame, plan))
+        run_planned(work)
         return tuple(views)
 
     def close(self) -> None:

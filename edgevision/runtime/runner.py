@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -132,6 +133,22 @@ class Runner:
             self._after_a_batch()
             raise
         return found
+
+    def run_all(self, items: Sequence[Item | Frame]) -> Iterator[BatchOutputs]:
+        """Run any number of items, in batches of ``max_batch``: while one runs, the next is prepared. In their order.
+
+        Raises InputError and EngineError as ``run`` does.
+        """
+        running: deque[Future[BatchOutputs]] = deque()
+        try:
+            for start in range(0, len(items), self.max_batch):
+                running.append(self.submit(items[start : start + self.max_batch]))
+                if len(running) > 1:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            wait(running)  # a batch that nobody asked for any more still writes to its slot
 
     def refuse(self) -> None:
         """Begin no more batches. Returns at once."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import InputError
+from edgevision.preprocess.spec import PreprocessSpec
 from edgevision.tasks.base import Task, TaskSpec
 from edgevision.tasks.results import Label
 from edgevision.tensors import TensorInfo
@@ -50,6 +51,10 @@ def _claims_nothing(metadata: Mapping[str, str]) -> bool:
     return False
 
 
+def _says_nothing(metadata: Mapping[str, str]) -> PreprocessSpec | None:
+    return None
+
+
 @dataclass(frozen=True)
 class TaskType:
     """A kind of task. ``make`` makes a task of a spec, and raises InputError for one that does not fit.
@@ -57,8 +62,9 @@ class TaskType:
     ``resolve`` says which of a network's outputs plays which role. Where the facts leave more than one reading it raises
     InputError, which lists them; nothing is guessed. ``layouts``: what ``--output`` may be. ``layout_required``: whether
     outputs alone never tell, so that a file which does not say it needs ``--output``. ``labels_required``: whether
-    the network's classes have names. ``claims``: whether a file with this metadata is one of the task's, so that nobody
-    has to say ``--task``.
+    the network's classes have names. ``finds_boxes``: whether results have ``boxes``, as ``Detections`` do, so that such a
+    model can be the first of a cascade. ``claims``: whether a file with this metadata is one of the task's, so that nobody
+    has to say ``--task``. ``preprocess``: how pictures become the input, where the metadata say it.
     """
 
     kind: str
@@ -67,7 +73,9 @@ class TaskType:
     layouts: tuple[str, ...] = ()
     layout_required: bool = False
     labels_required: bool = True
+    finds_boxes: bool = False
     claims: Callable[[Mapping[str, str]], bool] = _claims_nothing
+    preprocess: Callable[[Mapping[str, str]], PreprocessSpec | None] = _says_nothing
 
 
 def register_task(task: TaskType) -> None:

@@ -1,4 +1,4 @@
-"""Products followed from frame to frame, and counted where they cross lines and enter zones.
+"""Products followed from frame to frame, counted where they cross lines and enter zones; and the barcodes that they carry.
 
 >>> tracker = Tracker()
 >>> tracker.update_arrays([[10, 20, 60, 90]], [0.9], [0], time_s=0.0).ids

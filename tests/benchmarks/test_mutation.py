@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import ast
 import difflib
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from benchmarks.mutation import ROOT, files_testing, mutants_of, mutated
+from benchmarks import mutation
+from benchmarks.mutation import ROOT, Fate, Log, check_out, draw, files_testing, mutants_of, mutated, run, summary
+
+FOLDER = Path(__file__).parent  # small enough to be copied
 
 
 @pytest.mark.parametrize(
@@ -55,3 +60,99 @@ def test_each_mutant_of_a_module_differs_in_one_place():
 )
 def test_the_mirroring_tests_come_first(module, first):
     assert files_testing(module)[0] == first
+
+
+# ---- runs ----
+
+TOY = "edgevision/compiler/toy.py"
+FILES = {
+    "edgevision/__init__.py": "",
+    "edgevision/compiler/__init__.py": "",
+    TOY: "def larger(a, b):\n    return a if a > b else b\n\n\ndef total(a, b):\n    return a + b\n",
+    "edgevision/compiler/broken.py": "def f():\n    return not False\n",
+    "tests/compiler/test_toy.py": "from edgevision.compiler.toy import larger, total\n\n\ndef test_both():\n    assert (larger(1, 2), total(1, 2)) == (2, 3)\n",
+    "tests/compiler/test_use.py": "import edgevision.compiler.toy\n\n\ndef test_it():\n    assert edgevision\n",
+    "tests/compiler/test_broken.py": "import edgevision.compiler.broken\n\n\ndef test_it():\n    assert False\n",
+}  # fmt: skip
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """A checkout with a module and its tests, and another whose tests fail whatever the code is."""
+    for name, text in FILES.items():
+        (tmp_path / "toy" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "toy" / name).write_text(text)
+    return tmp_path / "toy"
+
+
+def test_what_becomes_of_mutants(toy, tmp_path):
+    """One that no test can notice, for it computes the same; one that is noticed; and one whose tests fail without it too."""
+    drawn = sorted(draw(["compiler"], 100, 0, toy), key=lambda mutant: (mutant.module, mutant.line))
+    assert [mutant.module for mutant in drawn] == ["edgevision/compiler/broken.py", TOY, TOY]
+    fates = run(drawn, 1, toy, Log.open(tmp_path / "log.jsonl", drawn, resume=False))
+    assert [(fate.mutant.before, fate.fate) for fate in fates[1:]] == [("a > b", "survived"), ("a + b", "killed")]
+    assert fates[0].fate == "unknown"
+    assert [fate.tests for fate in fates[1:]] == [
+        ("tests/compiler/test_toy.py", "tests/compiler/test_use.py"), ("tests/compiler/test_toy.py",),
+    ]  # fmt: skip
+    assert summary(fates) == "1 of 2 mutants died; of 1 the tests fail without them too"
+    assert (toy / TOY).read_text() == FILES[TOY]
+    assert list(Log.open(tmp_path / "log.jsonl", drawn, resume=True).fates.values()) == fates  # each was written down
+
+
+@pytest.fixture
+def fates():
+    mutants = list(mutants_of("m.py", "x = a < b\ny = a + b\nz = True"))
+    return [Fate(m, fate, ("t.py",), 1.5) for m, fate in zip(mutants, ("killed", "survived", "hung"), strict=True)]
+
+
+@pytest.mark.parametrize("cut", [0, 7, 60])
+def test_a_run_goes_on_where_it_ended(fates, tmp_path, monkeypatch, cut):
+    """Also where it was ended while a line was being written; what is known is not run again."""
+    path, mutants = tmp_path / "runs" / "log.jsonl", [fate.mutant for fate in fates]
+    log = Log.open(path, mutants, resume=True)  # nothing there yet
+    for fate in fates[: 2 if cut else 1]:
+        log.add(fate)
+    if cut:
+        path.write_text(path.read_text()[:-cut])
+    log = Log.open(path, mutants, resume=True)
+    assert log.fates == {mutants[0]: fates[0]}
+    tried = []
+
+    def find_out(mutant, checkout, sound):
+        tried.append(mutant)
+        return fates[mutants.index(mutant)]
+
+    monkeypatch.setattr(mutation, "_try", find_out)
+    monkeypatch.setattr(mutation, "_make_importable", lambda checkout: None)
+    assert run(mutants, 1, FOLDER, log) == fates
+    assert tried == mutants[1:]
+    assert list(Log.open(path, mutants, resume=True).fates.values()) == fates
+    assert run(mutants, 1, FOLDER, Log.open(path, mutants, resume=True)) == fates
+    assert tried == mutants[1:]
+
+
+@pytest.mark.parametrize(
+    ("drawn", "resume", "message"), [(3, False, "holds 1 fates: go on with --resume"), (2, True, "of other mutants")]
+)
+def test_fates_are_neither_lost_nor_taken_for_others(fates, tmp_path, drawn, resume, message):
+    path, mutants = tmp_path / "log.jsonl", [fate.mutant for fate in fates]
+    Log.open(path, mutants, resume=False).add(fates[0])
+    before = path.read_bytes()
+    with pytest.raises(SystemExit, match=message):
+        Log.open(path, mutants[:drawn], resume=resume)
+    assert path.read_bytes() == before
+
+
+def test_another_revision_is_what_was_committed(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(mutation, "ROOT", toy)
+    git = ["git", "-C", toy, "-c", "user.name=x", "-c", "user.email=x@example.com"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *command], check=True)
+    (toy / TOY).write_text("")
+    (tmp_path / "out").mkdir()
+    root = check_out("HEAD", tmp_path / "out")
+    assert {name: (root / name).read_text() for name in FILES} == FILES
+    assert len(draw(["compiler"], 100, 0, root)) == 3
+    with pytest.raises(SystemExit, match="git knows no revision 'nowhere' here"):
+        check_out("nowhere", tmp_path / "out")

@@ -132,6 +132,7 @@ def test_an_entry_listed_under_a_name_of_the_writers(bundle_bytes):
         (b"PK\5\6" + bytes(18), "does not begin"),
         (b"\x08\x08\x12\x07pytorch" * 9, "does not begin"),
         (bytes(1000), "does not begin"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n", "git lfs pull"),
     ],
 )
 def test_not_a_bundle(tmp_path, content, message):

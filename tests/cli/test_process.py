@@ -14,19 +14,20 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 
 
-def start(*arguments: object, cwd: Path | None = None, limit_bytes: int = 0, **more) -> subprocess.Popen:
+def start(
+    *arguments: object, cwd: Path | None = None, limit_bytes: int = 0, on_sigint=signal.default_int_handler,
+    python: tuple[str, ...] = (), **more,
+) -> subprocess.Popen:  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
 
     def prepare() -> None:
-        signal.signal(
-            signal.SIGINT, signal.default_int_handler
-        )  # a shell's background jobs ignore it, and hand that on
+        signal.signal(signal.SIGINT, on_sigint)  # a shell's background jobs ignore it, and hand that on
         if limit_bytes:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python does: the write fails instead
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
 
     return subprocess.Popen(
-        [sys.executable, "-m", "edgevision", *map(str, arguments)], cwd=cwd, env=environment, text=True,
+        [sys.executable, *python, "-m", "edgevision", *map(str, arguments)], cwd=cwd, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=prepare, **more,  # noqa: PLW1509 - no threads here
     )  # fmt: skip
 
@@ -34,6 +35,11 @@ def start(*arguments: object, cwd: Path | None = None, limit_bytes: int = 0, **m
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
+
+
+def without_progress(err: str) -> list[str]:
+    """The lines of stderr but those that a slow machine sees after ten seconds: ``edgevision: [10 s] …``."""
+    return [line for line in err.splitlines() if not line.startswith("edgevision: [")]
 
 
 def test_python_m_edgevision():
@@ -80,8 +86,8 @@ def test_a_full_disk_leaves_the_old_bundle(onnx_model, photos, tmp_path):
     status, out, err = finish(start(*given, limit_bytes=20_000))
     assert status == 1, err
     assert out == ""
-    assert "the file is larger than the limit here" in err
-    assert len(err.splitlines()) == 1
+    (line,) = without_progress(err)
+    assert "the file is larger than the limit here" in line
     assert target.read_bytes() == b"the old one"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -115,8 +121,43 @@ def test_ctrl_c(onnx_model, photos, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     status, _, err = finish(process)
     assert status == 130, err
-    assert err.splitlines() == ["edgevision: stopped by the user; nothing is left half-written"]
+    assert without_progress(err) == STOPPED
     assert list(tmp_path.iterdir()) == []
+
+
+STOPPED = ["edgevision: stopped by the user; nothing is left half-written"]
+
+
+def interrupted_at(place: int, *arguments: object, **more) -> tuple[int, list[str]]:
+    """Status and stderr of a command that gets SIGINT when it has imported so many modules since its entry: Python tells of each."""
+    process = start(*arguments, python=("-X", "importtime"), **more)
+    for line in process.stderr:
+        if line.endswith(" edgevision.cli.entry\n"):
+            break
+    for _ in range(place):
+        process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    status, _, err = finish(process)
+    return status, [line for line in without_progress(err) if not line.startswith("import time:")]
+
+
+# The last ones are in the midst of NumPy, OpenCV and ONNX Runtime, where C++ initialises itself.
+@pytest.mark.parametrize("place", [1, 2, 5, 20, 60, 130, 200, 260])
+def test_ctrl_c_while_a_command_is_still_importing(color_bundle, photos, place):
+    assert interrupted_at(place, "predict", color_bundle(), photos) == (130, STOPPED)
+
+
+@pytest.mark.requires("torch", "onnx")
+@pytest.mark.parametrize("place", [400, 900])
+def test_ctrl_c_while_torch_is_imported(onnx_model, photos, tmp_path, place):
+    given = ("compile", *onnx_model, "--data", photos, "-o", tmp_path / "model.edge")
+    assert interrupted_at(place, *given) == (130, STOPPED)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", [1, 60])
+def test_a_job_in_the_background_is_not_interrupted(color_bundle, photos, place):
+    assert interrupted_at(place, "predict", color_bundle(), photos, on_sigint=signal.SIG_IGN) == (0, [])
 
 
 def _children(pid: int) -> str:

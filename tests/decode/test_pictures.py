@@ -22,7 +22,7 @@ from picture_files import (
     with_chunk,
 )
 
-from edgevision.decode import encode_png, read_image, resize_to_fit
+from edgevision.decode import encode_png, image_size, read_image, resize_to_fit
 from edgevision.errors import ImageError, InputError
 
 # Decoding what is whole
@@ -105,7 +105,9 @@ def test_the_first_frame_of_an_animation_is_taken() -> None:
 @pytest.mark.requires("pillow")
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize(("format", "options"), [("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {}), ("JPEG", {})])
-def test_exif_orientation_agrees_with_pillow(orientation: int, format: str, options: dict[str, object]) -> None:
+def test_exif_orientation_agrees_with_pillow(
+    orientation: int, format: str, options: dict[str, object], tmp_path: Path
+) -> None:
     from PIL import Image, ImageOps
 
     tags = Image.Exif()
@@ -114,6 +116,22 @@ def test_exif_orientation_agrees_with_pillow(orientation: int, format: str, opti
     Image.fromarray(photo()[..., ::-1]).save(data, format, exif=tags, **options)
     expected = np.asarray(ImageOps.exif_transpose(Image.open(data)).convert("RGB"))[..., ::-1]
     np.testing.assert_array_equal(read_image(data.getvalue()), expected)
+    (tmp_path / "turned").write_bytes(data.getvalue())
+    assert image_size(tmp_path / "turned") == expected.shape[:2]
+
+
+def test_the_size_of_what_is_no_picture_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
+    for name in ("a.jpg", "none.jpg"):
+        with pytest.raises(ImageError, match=f"^[^:]*{name}: [^/]*$"):
+            image_size(tmp_path / name)
+
+
+def test_the_size_of_a_jpeg_whose_header_is_longer_than_what_is_read_first(tmp_path: Path) -> None:
+    jpeg = encoded(".jpg", photo())
+    comments = b"".join(b"\xff\xfe" + struct.pack(">H", 60_002) + bytes(60_000) for _ in range(4))
+    (tmp_path / "a.jpg").write_bytes(jpeg[:2] + comments + jpeg[2:])
+    assert image_size(tmp_path / "a.jpg") == photo().shape[:2]
 
 
 def test_of_several_exif_blocks_the_first_counts() -> None:

@@ -22,6 +22,29 @@ def test_what_loading_and_one_run_cost():
     assert 1_000_000 < found.rss_bytes < 2_000_000_000  # importing ONNX Runtime alone takes tens of megabytes
 
 
+@pytest.mark.parametrize(("batches", "refused"), [((1, 2), False), ((1, 3), True), ((3, 1), True)])
+def test_every_batch_is_run(batches, refused):
+    """The graph takes one item and two; a reshape refuses three."""
+    onnx = pytest.importorskip("onnx")
+    body = """<ir_version: 8, opset_import: ["": 18]> net (float[batch,4] x) => (float[batch,4] y) {
+        one = Constant<value = int64[1] {0}>() s = Shape(x) n = Gather(s, one) z = Constant<value = int64[1] {-2}>()
+        four = Constant<value = int64[1] {4}>() two = Constant<value = int64[1] {2}>() big = Greater(n, two)
+        flag = Cast<to = 7>(big) k = Mul(flag, z) m = Add(n, k) shape = Concat<axis = 0>(m, four) y = Reshape(x, shape) }"""
+    graph = onnx.parser.parse_model(body).SerializeToString()
+    if not refused:
+        assert run_in_child("onnxruntime", graph, EngineOptions(1), 60, batches).run_ms > 0
+        return
+    with pytest.raises(EngineError, match="Reshape"):
+        run_in_child("onnxruntime", graph, EngineOptions(1), 60, batches)
+
+
+def test_a_fixed_batch_is_the_only_one_that_is_run():
+    onnx = pytest.importorskip("onnx")
+    body = '<ir_version: 8, opset_import: ["": 18]> net (float[4,3] x) => (float[4,3] y) { y = Relu(x) }'
+    graph = onnx.parser.parse_model(body).SerializeToString()
+    assert run_in_child("onnxruntime", graph, EngineOptions(1), 60, (1, 8)).load_ms > 0
+
+
 @pytest.mark.parametrize(
     ("engine", "graph", "expected"),
     [

@@ -21,7 +21,8 @@ IMPATIENT = EngineDiedError("onnxruntime had not opened and run the graph after 
 
 @pytest.fixture
 def tried(monkeypatch, tmp_path):
-    """How the next children end (an error, or well), set by its ``ends``; and the graphs that children tried."""
+    """How the next children end (an error, or well), set by its ``ends``; and the graphs that children tried, the last one
+    at its ``batches``."""
     monkeypatch.setenv("EDGEVISION_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("EDGEVISION_FIRST_OPEN", raising=False)
 
@@ -29,11 +30,13 @@ def tried(monkeypatch, tmp_path):
         def __init__(self):
             super().__init__()
             self.ends: dict[int, BaseException] = {}
+            self.batches: list[int] = []
 
     tried = Tried()
 
-    def run_in_child(engine, graph, options, limit_s):
+    def run_in_child(engine, graph, options, limit_s, batches):
         tried.append(graph)
+        tried.batches = batches
         if error := tried.ends.get(len(tried)):
             raise error
         return Footprint(1.0, 1)
@@ -124,9 +127,15 @@ def test_it_can_be_switched_off(color_bundle, tried, monkeypatch, variable, chil
     assert len(tried) == children
 
 
-@pytest.mark.parametrize("changed", ["graph", "engine", "precision", "cpu"])
+@pytest.mark.parametrize(("given", "batches"), [({}, [1, 8]), ({"max_batch": 1}, [1]), ({"max_batch": 3}, [1, 3])])
+def test_it_is_tried_at_the_batches_that_will_run(color_bundle, tried, given, batches):
+    load(color_bundle(variants=VARIANTS), **given)
+    assert tried.batches == batches
+
+
+@pytest.mark.parametrize("changed", ["graph", "engine", "precision", "cpu", "batch"])
 def test_a_verdict_counts_for_what_it_was_found_on(tried, monkeypatch, changed):
-    """Another graph, engine version, precision or CPU asks for another trial."""
+    """Another graph, engine version, precision, CPU or batch asks for another trial."""
     from edgevision.engines.base import EngineOptions
 
     tried.ends = {1: SEGFAULT}
@@ -139,6 +148,8 @@ def test_a_verdict_counts_for_what_it_was_found_on(tried, monkeypatch, changed):
         given["sha256"] = "01"
     if changed == "precision":
         given["options"] = EngineOptions(1, "bfloat16")
+    if changed == "batch":
+        given["max_batch"] = 8
     if changed == "engine":
         monkeypatch.setattr(first_open, "available_engines", lambda: {"onnxruntime": "99.0"})
     if changed == "cpu":
@@ -150,12 +161,15 @@ def test_a_verdict_counts_for_what_it_was_found_on(tried, monkeypatch, changed):
     assert len(tried) == 2
 
 
-@pytest.mark.parametrize("engine", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.requires("openvino"))])
-def test_a_real_child_leaves_what_it_compiled(color_bundle, monkeypatch, tmp_path, engine):
+@pytest.mark.parametrize(
+    ("engine", "compiled"), [("onnxruntime", 0), pytest.param("openvino", 2, marks=pytest.mark.requires("openvino"))]
+)
+def test_a_real_child_leaves_what_it_compiled(color_bundle, monkeypatch, tmp_path, engine, compiled):
+    """OpenVINO compiles for each batch: for 1 and for 8."""
     monkeypatch.setenv("EDGEVISION_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("EDGEVISION_FIRST_OPEN", raising=False)
     bundle = color_bundle(variants=((f"{engine}-float", engine, "float"),))
     assert load(bundle) == (f"{engine}-float", [])
     (record,) = (tmp_path / "cache" / "opened").iterdir()
     assert json.loads(record.read_text())["fault"] == ""
-    assert len(list((tmp_path / "cache").glob("openvino/*.blob"))) == (engine == "openvino")
+    assert len(list((tmp_path / "cache").glob("openvino/*.blob"))) == compiled

@@ -427,3 +427,54 @@ class TestOnTheDevice:
         with pytest.raises(DeviceError, match="expected the CUDA kernels"):
             opened(preprocess_on="cuda")
         assert not [*device_driver.memory, *device_driver.streams]
+
+
+class TestRunAll:
+    """Any number of items, in batches."""
+
+    @pytest.mark.parametrize("count", [0, 1, 3, 4, 11])
+    def test_answers_come_in_the_items_order(self, count):
+        runner = make(max_batch=4, in_flight=2)
+        values = colors(count)
+        batches = list(runner.run_all([picture(rgb) for rgb in values]))
+        assert [len(scores(batch)) for batch in batches] == [min(4, count - start) for start in range(0, count, 4)]
+        for batch, start in zip(batches, range(0, count, 4), strict=True):
+            np.testing.assert_allclose(scores(batch), logits(values[start : start + 4]), atol=1e-4)
+        runner.close()
+
+    def test_while_one_batch_runs_the_next_is_prepared(self, monkeypatch):
+        """The engine's first batch ends only when the second has been submitted."""
+        runner = make(max_batch=1, in_flight=2)
+        second = threading.Event()
+        submit = runner.submit
+        submitted = []
+
+        def watched(items):
+            future = submit(items)
+            submitted.append(future)
+            if len(submitted) == 2:
+                second.set()
+            return future
+
+        monkeypatch.setattr(runner, "submit", watched)
+        call = runner.engine._call
+        came = []
+
+        def patient(launch):
+            came.append(second.wait(20))
+            call(launch)
+
+        monkeypatch.setattr(runner.engine, "_call", patient)
+        found = [scores(batch) for batch in runner.run_all([picture((255, 0, 0)), picture((0, 0, 255))])]
+        assert came == [True, True]
+        np.testing.assert_allclose(np.concatenate(found), [[8, 0, 0], [0, 0, 8]], atol=1e-4)
+        runner.close()
+
+    def test_a_refused_item_leaves_no_batch_running(self):
+        runner = make(max_batch=1, in_flight=2)
+        bad = Item(picture((1, 2, 3)), Region(0, 0, 10**6, 1))
+        with pytest.raises(InputError, match="region"):
+            list(runner.run_all([picture((9, 9, 9)), bad]))
+        runner.close(60)
+        with pytest.raises(EdgeVisionError, match="closed"):
+            runner.engine.slots(1)

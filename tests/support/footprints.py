@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def opened_here(variant: Any, threads: int) -> Any:
+def opened_here(variant: Any, threads: int, batch: int = 1) -> Any:
     """Stands in for ``measure.footprint``: the variant opened and run once in this process, with figures that say nothing."""
     from edgevision.engines.child import Footprint
 

@@ -96,3 +96,22 @@ def levels(objects, classes, height, width, strides=(8, 16, 32), seed=1):
             (middle[0] - thing.x1) / s, (middle[1] - thing.y1) / s, (thing.x2 - middle[0]) / s, (thing.y2 - middle[1]) / s
         )  # fmt: skip
     return {name: array.astype(np.float32) for name, array in outputs.items()}
+
+
+def finished(objects, height, width, rows=300, *, normalised=False, seed=1):
+    """[rows, 6]: box, score, class, in no order, filled up with zeros. ``normalised``: centre and size, 0…1."""
+    found = np.zeros((rows, 6))
+    for thing, row in zip(objects, np.random.default_rng(seed).permutation(rows), strict=False):
+        box = np.array(thing.centre_and_size) / (width, height, width, height) if normalised else thing.box
+        found[row] = (*box, thing.score, thing.label)
+    return found.astype(np.float32)
+
+
+def queries(objects, columns, height, width, count=300, *, seed=1):
+    """Boxes [count, 4], centre and size 0…1, and probabilities [count, columns]; an object's label is its column."""
+    rng = np.random.default_rng(seed)
+    boxes, scores = rng.uniform(0.1, 0.5, (count, 4)), rng.uniform(1e-4, NOISE, (count, columns))
+    for thing, query in zip(objects, rng.permutation(count), strict=False):
+        boxes[query] = np.array(thing.centre_and_size) / (width, height, width, height)
+        scores[query, thing.label] = thing.score
+    return boxes.astype(np.float32), scores

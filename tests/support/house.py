@@ -30,6 +30,7 @@ ROOMS: list[set[str]] = [
     {"bundle"},
     {"runtime"},
     {"model"},
+    {"cascade"},
     {"loading"},
     {""},  # edgevision itself
     {"evaluate"},
@@ -67,7 +68,7 @@ TORCH = {"torch", "torchvision", "onnx", "onnxscript", "torch_pruning"}
 # May be missing: imported inside functions everywhere.
 OPTIONAL = {
     "openvino", "matplotlib", "tensorboard", "cuda", "pycuda", "tensorrt", "tensorrt_lean", "tensorrt_rtx",
-    "torch_pruning",
+    "torch_pruning", "zxingcpp", "supervision",
 }  # fmt: skip
 SLOW = {  # always there: inside functions in the runtime and the command line, to start quickly
     "cv2",

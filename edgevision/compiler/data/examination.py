@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from edgevision.compiler.data.calibration_check import examine
 from edgevision.compiler.data.photos import CompilePhoto, prepared, stratified_sample
@@ -14,14 +15,24 @@ VALIDATION_COPIES = 1000  # validation photos that are searched for copies of ca
 SHIFT_PHOTOS = 32  # that are compared with the training's
 
 
+@dataclass(frozen=True)
+class Examined:
+    """``notes`` for the report, worst first; ``shifted``: whether photos do not look to the network as its training's did."""
+
+    notes: tuple[str, ...] = ()
+    shifted: bool = False
+
+
 def examine_photos(
     model: SourceModel, calibration: Sequence[CompilePhoto], validation: Sequence[CompilePhoto], progress: ProgressFn
-) -> tuple[str, ...]:
-    """Notes for the report, worst first. Raises DataError for photos that must not calibrate anything."""
+) -> Examined:
+    """What there is to say of the photos. Raises DataError for photos that must not calibrate anything."""
     report = examine(calibration, stratified_sample(validation, VALIDATION_COPIES), model.labels, progress)
     report.check()
     notes = list(report.notes())
-    if model.module is not None and model.batch is None:
-        shift = training_shift(model.module, prepared(calibration[:SHIFT_PHOTOS], model.spec))
-        notes += [shift.note()] if shift is not None and shift.note() else []
-    return tuple(notes)
+    if model.module is None or model.batch is not None:
+        return Examined(tuple(notes))
+    shift = training_shift(model.module, prepared(calibration[:SHIFT_PHOTOS], model.spec))
+    if shift is None or not shift.is_odd:
+        return Examined(tuple(notes))
+    return Examined((*notes, shift.note()), shifted=True)

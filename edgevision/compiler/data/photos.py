@@ -17,6 +17,7 @@ from edgevision.compiler.progress import ProgressFn, silent
 from edgevision.decode import encode_png, read_image
 from edgevision.errors import DataError
 from edgevision.evaluate.base import TaskEvaluator, Truth
+from edgevision.evaluate.data.boxed_sources import named_parts
 from edgevision.evaluate.data.dataset import Dataset, split_by_content
 from edgevision.evaluate.data.photo_check import Checked, read_checked
 from edgevision.frames import ImageArray
@@ -115,9 +116,15 @@ def _given(
     origin: list[str] = []
     read: list[Checked] = []
     if options.data is not None:
-        read.append(_checked(options.data, options, progress))
+        parts = named_parts(options.data)
+        part = "train" if "train" in parts else None
+        read.append(_checked(options.data, options, progress, part))
         data = read[-1].dataset
-        if options.val is None:
+        if options.val is None and not options.skip_validation and {"train", "val"} <= set(parts):
+            read.append(_checked(options.data, options, progress, "val"))
+            validation = _photos(read[-1].dataset, evaluator)
+            origin.append(f"{options.data}: its train part calibrates, its val part validates")
+        elif options.val is None and not options.skip_validation:
             data, rest = split_by_content(data, 0.5)
             validation = _photos(rest, evaluator)
             origin.append(f"{options.data}: half calibrates, half validates")
@@ -135,8 +142,9 @@ def _given(
     return DataSplits(calibration, validation, "; ".join(origin), tuple(notes), sum(len(one.bad) for one in read))
 
 
-def _checked(source: Path, options: CompileOptions, progress: ProgressFn) -> Checked:
-    return read_checked(source, options.labels, options.on_bad_photo, partial(progress, "check photos"))
+def _checked(source: Path, options: CompileOptions, progress: ProgressFn, part: str | None = None) -> Checked:
+    step = partial(progress, "check photos")
+    return read_checked(source, options.labels, options.on_bad_photo, step, part=part)
 
 
 def _apart(

@@ -2,7 +2,7 @@
 
 A mean or std that is not the training's moves what the first layer sees, and every int8 range with it, while everything
 still runs. The running mean and variance of the first batch norm, before anything saturates, are the training's own
-record to compare with. Swapped colours hardly show in them: golden frames and the verdict are what finds those.
+record to compare with. Swapped colours hardly show in them: those are found on labelled photos (``select.doubts``).
 """
 
 from __future__ import annotations
@@ -30,9 +30,14 @@ class TrainingShift:
     shift: float
     std_ratio: float
 
+    @property
+    def is_odd(self) -> bool:
+        """Whether it is more than other photos of the same kind explain."""
+        return self.shift > FAR or not 1 / WIDE <= self.std_ratio <= WIDE
+
     def note(self) -> str:
         """What to tell the user; empty where nothing is odd."""
-        if self.shift <= FAR and 1 / WIDE <= self.std_ratio <= WIDE:
+        if not self.is_odd:
             return ""
         return (
             f"calibration photos do not look as the training's did: activations are {self.shift:.1f} standard "

@@ -217,7 +217,7 @@ class _Stopwatch:
                 Candidate(f"int8-{dialect.name}", quantize(graph, ranges, dialect).graph, "int8", dialect.name)
                 for dialect in self.dialects
             ]
-        found = open_each(candidates, self.threads)
+        found = open_each(candidates, self.threads, batch=self.batch)
         o = self.options
         measured = measure_latency(found.variants, self.tensors[:1], self.threads, self.batch, o.rounds, o.seed)
         return min(samples.p50_ms for samples in measured.values())

@@ -53,7 +53,7 @@ def measure_candidates(
     """
     o = job.options
     before = {variant.candidate.key for variant in opened.variants} if opened else set()
-    found = measure.open_each([c for c in candidates if c.key not in before], job.threads, job.progress)
+    found = measure.open_each([c for c in candidates if c.key not in before], job.threads, job.progress, job.batch)
     found = found if opened is None else opened.joined(found)
     measured = measure.measure(found, job.item(), job.settings, job.counts.rounds, o.seed, job.progress)
     new = MeasuredCandidates(

@@ -41,10 +41,11 @@ class RunsHere:
         )
 
 
-def open_each(candidates: Sequence[Candidate], threads: int, progress: ProgressFn = silent) -> RunsHere:
+def open_each(candidates: Sequence[Candidate], threads: int, progress: ProgressFn = silent, batch: int = 1) -> RunsHere:
     """Try every variant of the candidates here. An int8 graph is tried in the engines that its dialect is written for.
 
-    Each is first opened in a process of its own: an engine that dies of a graph must not take the compile along.
+    Each is first opened in a process of its own, and run there with one item and with ``batch``: an engine that dies of a
+    graph must not take the compile along.
     """
     present = available_engines()
     tried = [
@@ -62,7 +63,7 @@ def open_each(candidates: Sequence[Candidate], threads: int, progress: ProgressF
             missing[variant.id] = fault
         else:
             try:
-                found[variant.id] = footprint(variant, threads)
+                found[variant.id] = footprint(variant, threads, batch)
             except EngineError as error:
                 missing[variant.id] = str(error)
     return RunsHere(tuple(variant for variant in tried if variant.id in found), found, missing)
@@ -143,15 +144,15 @@ def measure_latency(
             engine.close()
 
 
-def footprint(variant: Variant, threads: int) -> Footprint:
-    """What loading the variant and one run cost, in a new process.
+def footprint(variant: Variant, threads: int, batch: int = 1) -> Footprint:
+    """What loading the variant and one run cost, in a new process, which runs it with ``batch`` items as well.
 
     Raises EngineError where the engine refuses the graph, dies of it, or is not done after ``FOOTPRINT_LIMIT_S``; also
     where no process can be started here.
     """
     try:
         options = EngineOptions(threads, variant.precision)
-        return run_in_child(variant.engine, variant.candidate.graph, options, FOOTPRINT_LIMIT_S)
+        return run_in_child(variant.engine, variant.candidate.graph, options, FOOTPRINT_LIMIT_S, sorted({1, batch}))
     except OSError as error:
         raise EngineError(
             f"{variant.id} is opened in a process of its own first, which cannot be started: {error}"

@@ -43,14 +43,14 @@ def probe(job: Job, candidates: Sequence[Candidate], dialects: Sequence[Dialect]
     ``keep_int8``: other devices want it, whatever it promises here. Raises EngineError where the base runtime does not run
     the network.
     """
-    opened = open_each(candidates, job.threads, job.progress)
+    opened = open_each(candidates, job.threads, job.progress, job.batch)
     base = f"{BASE_ENGINE}-{candidates[-1].key}"
     if base not in opened.footprints:
         raise EngineError(f"the float graph does not run: {opened.missing[base]}")
     photo_ms = opened.footprints[base].run_ms
     notes: list[str] = []
     if dialects and photo_ms >= PROBE_FROM_MS:
-        int8 = open_each(_first_graphs(job, candidates[-1].graph, dialects), job.threads, job.progress)
+        int8 = open_each(_first_graphs(job, candidates[-1].graph, dialects), job.threads, job.progress, job.batch)
         promise = _promise(opened, int8)
         notes.append(promise.said)
         may_skip = job.options.precision is Precision.AUTO and job.options.effort is not Effort.THOROUGH

@@ -12,6 +12,7 @@ from enum import Enum
 from pathlib import Path
 
 from edgevision.errors import ModelFileError
+from edgevision.files import is_lfs_pointer
 
 MAX_BYTES = 4 * 2**30  # of a file, and of all members of an archive together
 MAX_RATIO = 200  # members together may be this many times the file: torch stores tensors, only code is deflated
@@ -54,6 +55,8 @@ def read_model_file(path: Path) -> bytes:
         raise ModelFileError(f"{str(path)!r} is not a file name; check the path") from None
     if not data:
         raise ModelFileError(f"the model file {path} is empty; copy or save it again")
+    if is_lfs_pointer(data):
+        raise ModelFileError(f"{path} is no model, but the pointer of Git LFS to one; fetch it with: git lfs pull")
     return data
 
 

@@ -14,6 +14,7 @@ from onnx import numpy_helper
 from edgevision.compiler.sources.graph import MAX_PROTO
 from edgevision.compiler.sources.parity import brief
 from edgevision.errors import ModelFileError
+from edgevision.files import is_lfs_pointer
 
 
 def load_external_data(model: onnx.ModelProto, path: Path) -> None:
@@ -85,6 +86,8 @@ class _Part:
 
     def read(self) -> bytes:
         with self.file.open("rb") as stream:
+            if is_lfs_pointer(stream.read(64)):
+                raise ValueError("it is the pointer of Git LFS to one, and git lfs pull fetches it")
             stream.seek(self.offset)
             data = stream.read(self.length)
         if len(data) < self.length:

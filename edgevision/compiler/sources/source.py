@@ -48,7 +48,7 @@ from edgevision.compiler.sources.parity import (
 )
 from edgevision.compiler.sources.pickles import foreign_names, is_checkpoint_value
 from edgevision.compiler.sources.quiet import quiet
-from edgevision.compiler.sources.state_dicts import cast_note, find_state_dict, read_safetensors
+from edgevision.compiler.sources.state_dicts import cast_note, find_module, find_state_dict, read_safetensors
 from edgevision.compiler.sources.torchscript import load_torchscript
 from edgevision.compiler.sources.torchvision_detectors import head_of, input_of, is_detector, own_preprocess, raw_heads
 from edgevision.compiler.sources.weights import count_classes, network_of
@@ -252,7 +252,7 @@ def load_source(path: str | Path, options: SourceOptions | None = None) -> Sourc
         options = replace(options, preprocess=options.preprocess or own_preprocess(detector, path.name))
     if options.task is None and loaded.carried is None:
         options = replace(options, task=claimed_kind(_written_in(loaded)))
-    said = resolve_metadata(path.name, loaded.carried, options, loaded.shape, loaded.classes)
+    said = resolve_metadata(path.name, loaded.carried, options, loaded.shape, loaded.classes, _written_in(loaded))
     if detector is not None:
         module, written = raw_heads(detector, said.spec, path.name)
         loaded = replace(loaded, module=module, written=written)
@@ -361,9 +361,10 @@ def _from_pickle(obj: object, name: str, options: SourceOptions) -> _Loaded:
             trained_on=frozenset(checkpoint.trained_on) or None, arch=checkpoint.arch,
             notes=cast_note(checkpoint.state_dict.values()),
         )  # fmt: skip
-    if isinstance(obj, nn.Module):
-        cast = cast_note(obj.state_dict().values())
-        return _Loaded(SourceKind.MODULE, obj.cpu().float().eval(), arch=type(obj).__name__, notes=cast)
+    if (found := find_module(obj)) is not None:
+        module, notes = found
+        notes += cast_note(module.state_dict().values())
+        return _Loaded(SourceKind.MODULE, module.cpu().float().eval(), arch=type(module).__name__, notes=notes)
     state = find_state_dict(obj)
     if state is None:
         raise ModelFileError(f"{name} holds a {type(obj).__name__} without a network in it; save model.state_dict()")

@@ -6,18 +6,19 @@ keep counters beside them. What is certain is taken off, and said; whether the r
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgevision.errors import MissingExtraError, ModelFileError
 
 _AVERAGED = (
     "state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema", "params_ema", "swa_model", "swa_state_dict",
-    "averaged_model",
+    "averaged_model", "shadow",
 )  # fmt: skip
 _PLAIN = ("state_dict", "model_state_dict", "model", "net", "network", "module", "params")
 _COMPILED = "_orig_mod"  # torch.compile's
@@ -33,10 +34,14 @@ _ONLY_TRAINS = re.compile(
 
 @dataclass(frozen=True)
 class StateDict:
-    """Weights by name, in the order of the file. ``notes``: what was taken off or left out to get them."""
+    """Weights by name, in the order of the file. ``notes``: what was taken off or left out to get them.
+
+    ``beside``: where these are averaged weights, the others in the file, by the key that they lie under.
+    """
 
     values: Mapping[str, Tensor]
     notes: tuple[str, ...] = ()
+    beside: Mapping[str, StateDict] = field(default_factory=dict)
 
 
 def read_safetensors(data: bytes, name: str) -> dict[str, Tensor]:
@@ -69,19 +74,38 @@ def find_state_dict(loaded: object, levels: int = 4) -> StateDict | None:
     if not found:
         return None
     key, *others = found
-    said = f"the weights are those under {key!r}"
-    if key in _AVERAGED:
-        said += ", averaged (EMA)" if "ema" in key else ", averaged"
-    if others:
-        said += f"; those under {' and '.join(repr(other) for other in others)} were left out"
-    return replace(found[key], notes=(said, *found[key].notes))
+    said = _said_of("the weights are those", key, others)
+    beside = {other: found[other] for other in others} if key in _AVERAGED else {}
+    return replace(found[key], notes=(said, *found[key].notes), beside={**found[key].beside, **beside})
 
 
-def fit_names(state: StateDict, wanted: Collection[str], arch: str, name: str) -> StateDict:
+def find_module(loaded: object, levels: int = 4) -> tuple[nn.Module, tuple[str, ...]] | None:
+    """The network in a dict that a training script pickled whole, under the keys that ``find_state_dict`` knows, an averaged
+    one before others; and what is to be said of it. None where there is none in so many ``levels``."""
+    if isinstance(loaded, nn.Module):
+        return loaded, ()
+    if not isinstance(loaded, Mapping) or not levels:
+        return None
+    found = {key: one for key in (*_AVERAGED, *_PLAIN) if (one := find_module(loaded.get(key), levels - 1)) is not None}
+    if not found:
+        return None
+    key, *others = found
+    others += [other for other in (*_AVERAGED, *_PLAIN) if find_state_dict(loaded.get(other), levels - 1) is not None]
+    module, notes = found[key]
+    return module, (_said_of("the network is the one", key, others), *notes)
+
+
+def fit_names(
+    state: StateDict, wanted: Collection[str], parameters: Collection[str], arch: str, name: str
+) -> StateDict:
     """``state`` with exactly the names that the network ``wanted``; only counters of batch norms may lack.
+
+    ``parameters``: the names among them that are trained. The others, buffers such as running means, are taken from the
+    weights beside where averaged ones come without.
 
     Raises ModelFileError, naming what is missing or too many, or where the network is in ``state`` more than once.
     """
+    state = _with_buffers(state, wanted, parameters, arch, name)
     needed = [key for key in wanted if not key.endswith(_STEPS)]
     for values, notes in _readings(state.values):
         complete = [prefix for prefix in _prefixes(values, needed) if all(prefix + key in values for key in needed)]
@@ -113,13 +137,35 @@ def unfit(problems: list[str], arch: str, name: str) -> ModelFileError:
     )
 
 
+def check_types(values: Mapping[str, Tensor], network: Mapping[str, Tensor], name: str) -> tuple[str, ...]:
+    """What is to be said of weights that the ``network`` has in another type: of integers, and of floats in integers' place.
+
+    Raises ModelFileError for complex weights in a network of real ones: half of each would be lost.
+    """
+    complexes = [key for key, value in values.items() if value.is_complex() and not network[key].is_complex()]
+    if complexes:
+        raise ModelFileError(
+            f"{name} holds complex weights ({_first(complexes)}), and the network has real ones there; save the network's own "
+            "state_dict(), or give the --arch that it was made with"
+        )
+    notes = []
+    integers = [k for k, v in values.items() if not _is_inexact(v) and _is_inexact(network[k])]
+    if integers:
+        types = " and ".join(sorted({_type_name(values[key]) for key in integers}))
+        notes.append(
+            f"weights in {types} were cast to float32 as they are ({_first(integers)}); if they are quantized, their scales are "
+            "not in them: save the float weights"
+        )
+    floats = [k for k, v in values.items() if _is_inexact(v) and not _is_inexact(network[k])]
+    if floats:
+        notes.append(f"floats were cast to the integers that the network has in their place ({_first(floats)})")
+    return tuple(notes)
+
+
 def cast_note(values: Iterable[Tensor]) -> tuple[str, ...]:
-    """What is to be said of weights that are not float32: a note, or none."""
-    types = {value.dtype for value in values if value.is_floating_point() and value.dtype is not torch.float32}
-    if not types:
-        return ()
-    names = " and ".join(sorted(str(one).removeprefix("torch.") for one in types))
-    return (f"weights in {names} were cast to float32",)
+    """What is to be said of weights that are floats, and not float32: a note, or none."""
+    types = {_type_name(value) for value in values if value.is_floating_point() and value.dtype is not torch.float32}
+    return (f"weights in {' and '.join(sorted(types))} were cast to float32",) if types else ()
 
 
 def _is_state_dict(loaded: Mapping[object, object]) -> bool:
@@ -140,6 +186,47 @@ def _cleaned(values: dict[str, Tensor]) -> StateDict:
         notes.append(f"'{_COMPILED}.' (torch.compile) was taken off the names of the weights")
         values = without
     return StateDict(values, tuple(notes))
+
+
+def _said_of(what: str, key: str, others: Collection[str]) -> str:
+    """Which of several was taken, in words."""
+    said = f"{what} under {key!r}"
+    if key in _AVERAGED:
+        said += ", averaged (EMA)" if "ema" in key else ", averaged"
+    if others:
+        said += f"; those under {' and '.join(repr(other) for other in others)} were left out"
+    return said
+
+
+def _with_buffers(
+    state: StateDict, wanted: Collection[str], parameters: Collection[str], arch: str, name: str
+) -> StateDict:
+    """``state``, and where it holds averaged parameters without any buffer the buffers of the weights that they were averaged
+    from, if there is one such set. Else ``state`` as it is."""
+    buffers = [key for key in wanted if key not in parameters]
+    needed = [key for key in buffers if not key.endswith(_STEPS)]
+    for values, notes in _readings(state.values):
+        complete = [p for p in _prefixes(values, parameters) if all(p + key in values for key in parameters)]
+        bare = [p for p in complete if needed and not any(p + key in values for key in needed)]
+        if len(bare) != 1:
+            continue
+        (prefix,) = bare
+        sources = {f"'{p}'": {k: values[p + k] for k in buffers if p + k in values} for p in complete if p != prefix}
+        if not _IS_AVERAGED.search(prefix):
+            sources = {}
+        for key, other in state.beside.items():
+            with contextlib.suppress(ModelFileError):
+                fitted = fit_names(other, wanted, parameters, arch, name).values
+                sources[repr(key)] = {k: fitted[k] for k in buffers if k in fitted}
+        if len(sources) != 1:
+            continue
+        ((place, taken),) = sources.items()
+        said = f"the averaged weights come without buffers ({_first(needed)}); those under {place} were taken"
+        return replace(
+            state, values={**values, **{prefix + key: value for key, value in taken.items()}},
+            notes=(*state.notes, *notes, said),
+        )  # fmt: skip
+    return state
 
 
 def _readings(values: Mapping[str, Tensor]) -> Iterable[tuple[Mapping[str, Tensor], tuple[str, ...]]]:
@@ -184,6 +271,20 @@ def _notes(prefix: str, left: list[str], lacks: bool) -> list[str]:
 
 def _without(key: str, part: str) -> str:
     return ".".join(one for one in key.split(".") if one != part)
+
+
+def _first(keys: Collection[str]) -> str:
+    """The first name, and how many more there are."""
+    first, *more = keys
+    return f"{first} and {len(more)} more" if more else first
+
+
+def _is_inexact(value: Tensor) -> bool:
+    return value.is_floating_point() or value.is_complex()
+
+
+def _type_name(value: Tensor) -> str:
+    return str(value.dtype).removeprefix("torch.")
 
 
 def _last(key: str) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edgevision.compiler.sources.quiet import quiet
-from edgevision.compiler.sources.state_dicts import StateDict, cast_note, fit_names, unfit
+from edgevision.compiler.sources.state_dicts import StateDict, cast_note, check_types, fit_names, unfit
 from edgevision.compiler.sources.torchvision_detectors import build_detector, columns_of, names_detector
 from edgevision.errors import InputError, MissingExtraError
 from edgevision.train import backbones
@@ -38,12 +38,14 @@ def network_of(arch: str, state: StateDict, name: str) -> tuple[nn.Module, tuple
     Raises InputError when ``arch`` names nothing, or what it names fails; ModelFileError that says what does not fit.
     """
     network = _outline(arch) if _is_ours(arch) else _call(arch)
-    fitted = fit_names(state, network.state_dict().keys(), arch, name)
+    parameters = dict(network.named_parameters(remove_duplicate=False)).keys()
+    fitted = fit_names(state, network.state_dict().keys(), parameters, arch, name)
     if names_detector(arch):
         network = build_detector(arch, columns_of(network, fitted.values), fitted.values)
     elif _is_ours(arch):
         network = build_network(arch, _rows_of_head(network, fitted.values))
-    return load_weights(network, fitted.values, arch, name), (*fitted.notes, *cast_note(fitted.values.values()))
+    odd = check_types(fitted.values, network.state_dict(), name)
+    return load_weights(network, fitted.values, arch, name), (*fitted.notes, *cast_note(fitted.values.values()), *odd)
 
 
 def build_network(arch: str, classes: int) -> nn.Module:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -18,9 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.errors import DataError
+from edgevision.evaluate.data.boxed import BoxedPhotos
+from edgevision.evaluate.data.boxed_sources import read_boxed
 from edgevision.evaluate.data.boxes import PhotoBoxes
 from edgevision.evaluate.data.folders import PHOTO_SUFFIXES, FolderPhotos, class_folders, photos_below, photos_in
-from edgevision.evaluate.data.labels import read_labels
+from edgevision.evaluate.data.labels import are_numbered, read_labels
 from edgevision.evaluate.data.lists import read_list, refuse_lines
 from edgevision.evaluate.data.names import alike, case_notes, composed, differs_in_case
 from edgevision.evaluate.data.text import first_three
@@ -29,7 +31,10 @@ from edgevision.tasks.results import Label
 _PARTS = frozenset(
     {"train", "training", "val", "valid", "validation", "test", "testing"}
 )  # never classes, where all are such
-_LAYOUTS = "a folder of class folders, a folder of photos, or a list file with 'path, label' on each line"
+_LAYOUTS = (
+    "a folder of class folders, a folder of photos, a list file with 'path, label' on each line; or, with boxes, a data.yaml "
+    "or folder of YOLO's, a COCO .json, or a folder of Pascal VOC's"
+)
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,11 @@ class Photo:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Photos; either all of them labelled, or none (then ``labels`` is None).
+    """Photos: all of them with a class each; or all with boxes, whose classes are among ``labels``; or none with either (then
+    ``labels`` is None). Of a data set with boxes, a photo without any is one that shows no product; ``boxes`` is None
+    where the photo is damaged, so that its size is not known (``photo_check`` names it).
 
-    ``skipped`` counts what a folder held besides photos: hidden files, other suffixes, links that go round in a circle.
+    ``remarks``: what the reader has to say, such as photos without a label file. ``skipped`` counts what a folder held besides photos: hidden files, other suffixes, links that go round in a circle.
     ``broken_links``: of a folder, what is named like a photo and leads to nothing.
     """
 
@@ -55,16 +62,30 @@ class Dataset:
     source: str = "data set"  # for messages
     skipped: int = 0
     broken_links: tuple[Path, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.labels is None:
-            if any(photo.label is not None for photo in self.photos):
+            if any(photo.label is not None or photo.boxes is not None for photo in self.photos):
                 raise DataError(f"{self.source}: photos have class indices but the data set has no labels")
+            return
+        if self.boxed:
+            self._check_boxes(len(self.labels))
             return
         bad = [photo for photo in self.photos if photo.label is None or not 0 <= photo.label < len(self.labels)]
         if bad:
             listed = first_three(f"{photo.path} ({photo.label})" for photo in bad)
             raise DataError(f"{self.source}: expected a class index of 0…{len(self.labels) - 1}, got {listed}")
+
+    def _check_boxes(self, classes: int) -> None:
+        for photo in self.photos:
+            if photo.label is not None:
+                raise DataError(f"{self.source}: some photos have boxes, and {photo.path} has a class of its own")
+            for box in () if photo.boxes is None else photo.boxes.boxes:
+                if not 0 <= box.label < classes:
+                    raise DataError(
+                        f"{self.source}: expected boxes of classes 0…{classes - 1}, got {box.label} in {photo.path}"
+                    )
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -75,7 +96,12 @@ class Dataset:
     @property
     def labelled(self) -> bool:
         """Whether every photo has a class."""
-        return self.labels is not None
+        return self.labels is not None and not self.boxed
+
+    @cached_property
+    def boxed(self) -> bool:
+        """Whether the photos have boxes."""
+        return any(photo.boxes is not None for photo in self.photos)
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -84,18 +110,22 @@ class Dataset:
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What to tell the user of the classes: names that differ only in case."""
-        return case_notes(label.name for label in self.labels or ())
+        """What to tell the user: what the reader remarks, and names of classes that differ only in case."""
+        return (*self.remarks, *case_notes(label.name for label in self.labels or ()))
 
     @cached_property
     def truth(self) -> npt.NDArray[np.int64]:
-        """Class index of each photo, int64 [n]. Raises DataError for an unlabelled data set."""
+        """Class index of each photo, int64 [n]. Raises DataError for an unlabelled data set, and for one with boxes."""
         self.require_labels()
         return np.array([photo.label for photo in self.photos], dtype=np.int64)
 
     @cached_property
     def class_counts(self) -> npt.NDArray[np.int64]:
-        """Photos of each class, int64 [classes]. Raises DataError for an unlabelled data set."""
+        """Photos of each class, int64 [classes]; of a data set with boxes, those that show the class, once each. Raises DataError
+        for an unlabelled data set."""
+        if self.boxed:
+            shown = [place for photo in self.photos for place in sorted(_shown(photo))]
+            return np.bincount(np.array(shown, np.int64), minlength=len(self.labels or ())).astype(np.int64)
         return np.bincount(self.truth, minlength=len(self.labels or ())).astype(np.int64)
 
     @property
@@ -113,7 +143,11 @@ class Dataset:
         return replace(self, photos=tuple(self.photos[int(index)] for index in indices), skipped=0, broken_links=())
 
     def require_labels(self, classes: int = 1, purpose: str = "this") -> None:
-        """Raises DataError unless the photos are labelled and fall into at least ``classes`` classes."""
+        """Raises DataError unless the photos have a class each, and fall into at least ``classes`` classes."""
+        if self.boxed:
+            raise DataError(
+                f"{purpose} needs a class for each photo, but {self.source} has boxes in them: it is for detection"
+            )
         if self.labels is None:
             raise DataError(
                 f"{purpose} needs a class for each photo, but {self.source} has none; "
@@ -135,7 +169,7 @@ class Dataset:
         """
         if self.labels is None:
             return self
-        used = [self.labels[index] for index in np.unique(self.truth)]
+        used = [self.labels[index] for index in np.flatnonzero(self.class_counts)]
         exact = {(label.id, composed(label.name)): index for index, label in enumerate(labels)}
         by_name = {composed(label.name): index for index, label in enumerate(labels)}
         by_id = {label.id: index for index, label in enumerate(labels)}
@@ -156,13 +190,27 @@ class Dataset:
                 f"{len(labels)} labels: {listed}{_case_hint(missing, labels)}. The model knows {known}. Use the model's "
                 "names or ids, or give the labels file that explains the ids"
             )
-        photos = tuple(
-            Photo(photo.path, mapping[self.labels[index]]) for photo, index in zip(self.photos, self.truth, strict=True)
-        )
-        return replace(self, photos=photos, labels=tuple(labels))
+        place_of = {index: mapping[label] for index, label in enumerate(self.labels) if label in mapping}
+        return replace(self, photos=tuple(_mapped(photo, place_of) for photo in self.photos), labels=tuple(labels))
 
 
-def read_dataset(source: Path | str, labels: Path | str | None = None, *, keep_broken_links: bool = False) -> Dataset:
+def _mapped(photo: Photo, place_of: Mapping[int, int]) -> Photo:
+    """The photo with other class indices."""
+    label = None if photo.label is None else place_of[photo.label]
+    boxes = photo.boxes
+    if boxes is not None:
+        boxes = boxes._replace(boxes=tuple(box._replace(label=place_of[box.label]) for box in boxes.boxes))
+    return Photo(photo.path, label, boxes)
+
+
+def _shown(photo: Photo) -> frozenset[int]:
+    """The classes of its boxes."""
+    return frozenset(box.label for box in photo.boxes.boxes) if photo.boxes is not None else frozenset()
+
+
+def read_dataset(
+    source: Path | str, labels: Path | str | None = None, *, keep_broken_links: bool = False, part: str | None = None
+) -> Dataset:
     """Read a data set from ``source``, with the classes listed in the file ``labels``, if given.
 
     ``source`` is one of
@@ -171,7 +219,9 @@ def read_dataset(source: Path | str, labels: Path | str | None = None, *, keep_b
     * a folder of photos: unlabelled;
     * a list file: ``path, label, …`` on each line, paths relative to the file (or absolute), label = an integer id or
       a class name, further columns ignored; blank lines and lines that start with ``#`` are skipped. A file with
-      paths alone is unlabelled. See ``lists.read_list`` for what separates them.
+      paths alone is unlabelled. See ``lists.read_list`` for what separates them;
+    * a data set with boxes: see ``boxed_sources.read_boxed`` for how they are told. ``part``: which part, of those that
+      name some (``train``, ``val``, ``test``); None = ``val`` where there is one.
 
     Without ``labels``, classes are ordered by id where all labels are integers, else by name (ids 0, 1, …). Names are
     compared in Unicode's form NFC. Links to photos and folders are followed, also out of the folder: reading a photo does no
@@ -183,8 +233,11 @@ def read_dataset(source: Path | str, labels: Path | str | None = None, *, keep_b
     """
     path = Path(source)
     known = read_labels(labels) if labels is not None else None
-    if path.is_dir():
-        dataset = _read_folder(path, known)
+    boxed = read_boxed(path, part)
+    if part is not None and boxed is None:
+        raise DataError(f"{path} names no parts, and '{part}' of it was asked for; a data.yaml does")
+    if boxed is not None or path.is_dir():
+        dataset = _read_folder(path, known) if boxed is None else _with_boxes(boxed, known)
         if dataset.broken_links and not keep_broken_links:
             listed = first_three(map(str, dataset.broken_links))
             raise DataError(
@@ -264,19 +317,39 @@ def overlap(a: Dataset, b: Dataset) -> tuple[tuple[Photo, Photo], ...]:
 
 
 def _groups_by_class(dataset: Dataset, salt: str = "") -> list[list[list[int]]]:
-    """Indices of the photos: classes → groups of identical photos → indices, ordered by content alone."""
+    """Indices of the photos: classes → groups of identical photos → indices, ordered by content alone.
+
+    A photo with boxes counts for the class that fewest photos show, of those it shows, so that rare classes are divided
+    evenly; those without boxes are a class of their own.
+    """
+    own = _class_of_each(dataset)
     same: dict[str, list[int]] = defaultdict(list)
     for index, digest in enumerate(dataset.content_hashes):
         same[hashlib.sha256((salt + digest).encode()).hexdigest()].append(index)
     classes: dict[int, list[list[int]]] = defaultdict(list)
     for _, group in sorted(same.items()):
         # Copies of one photo under several labels count for the first of them.
-        classes[min(dataset.photos[index].label or 0 for index in group)].append(group)
+        classes[min(own[index] for index in group)].append(group)
     # A dict keeps insertion order: classes come in the order of their first photo's hash, not of their names.
     return list(classes.values())
 
 
+def _class_of_each(dataset: Dataset) -> list[int]:
+    if not dataset.boxed:
+        return [photo.label or 0 for photo in dataset.photos]
+    counts = dataset.class_counts
+    return [min(_shown(photo), key=lambda c: (counts[c], c), default=-1) for photo in dataset.photos]
+
+
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _with_boxes(boxed: BoxedPhotos, known: tuple[Label, ...] | None) -> Dataset:
+    photos = tuple(Photo(path, None, boxes) for path, boxes in boxed.photos)
+    dataset = Dataset(photos, boxed.labels, boxed.source, 0, boxed.broken_links, boxed.remarks)
+    if not dataset.boxed:  # no photo can be read
+        dataset = replace(dataset, labels=None)
+    return dataset if known is None else dataset.with_labels(known)
 
 
 def _read_folder(folder: Path, known: tuple[Label, ...] | None) -> Dataset:
@@ -326,6 +399,11 @@ def _read_list(path: Path, known: tuple[Label, ...] | None) -> Dataset:
     if not texts:
         return Dataset(tuple(Photo(row.path) for row in rows), None, str(path))
     refuse_lines(path, "have no label", [(row.line, row.path.name) for row in rows if row.label is None])
+    if known is None and are_numbered(set(texts)):
+        raise DataError(
+            f"the labels in {path} are an id and a name each (line {rows[0].line}: {rows[0].label!r}), where an id or a name is "
+            "expected. Keep the ids alone, and give the names with --labels; or keep the names alone"
+        )
     integers = all(_is_integer(text) for text in texts)
     labels = known or _labels_from(str(int(row.label or "")) if integers else row.label or "" for row in rows)
     index = _label_index(path, labels, texts)

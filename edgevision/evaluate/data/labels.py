@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from edgevision.tasks.results import Label
 
 _SEPARATORS = (",", ";", "\t")
 _INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
+_NUMBERED = re.compile(r"(\d{1,9})(?:\s*[,;:]\s*|\s+)(\S.*)", re.ASCII)
 _JSON_FORMS = 'a list of names, {"id": "name"}, {"name": id}, or a Hugging Face config with id2label or label2id'
 
 
@@ -82,6 +84,23 @@ def _rows_of(path: Path, text: str) -> list[Label]:
     return _tab_rows(text) or _name_lines(path, text)
 
 
+def are_numbered(names: Collection[str]) -> bool:
+    """Whether these are no names, but each an id and a name: "0 tea", "1 salt", with the ids 0…n-1 or 1…n.
+
+    >>> are_numbered(["0 tea", "1 salt"]), are_numbered(["1 l", "2 l"]), are_numbered(["7 up", "cola"])
+    (True, False, False)
+    """
+    found = [_NUMBERED.fullmatch(name) for name in names]
+    parts = [match.groups() for match in found if match is not None]
+    ids = sorted(int(id) for id, _ in parts)
+    count = len(names)
+    return (
+        len(parts) == count >= 2
+        and ids in (list(range(count)), list(range(1, count + 1)))
+        and len({name for _, name in parts}) == count
+    )
+
+
 def words(heading: str) -> set[str]:
     """The lower-case words of a heading, also of ``class_id`` and ``ClassId``."""
     return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", heading)}
@@ -93,6 +112,11 @@ def _name_lines(path: Path, text: str) -> list[Label]:
         raise DataError(
             f"expected a class name on every line of {path} (its number is the class's id), "
             f"but these lines are empty: {first_three(empty)}"
+        )
+    if are_numbered(lines):
+        raise DataError(
+            f"each line of {path} holds an id and a name (line 1: {lines[0]!r}), where a name alone is expected: the line's number "
+            "is the id. Put a tab between the two, leave the ids out, or give a CSV with the columns name and id"
         )
     return [Label(id, name) for id, name in enumerate(lines)]
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edgevision.errors import DataError
+from edgevision.files import is_lfs_pointer
 
 MAX_TEXT_BYTES = 64 * 2**20  # a list of a million photos is smaller; a model given by mistake is often larger
 
@@ -32,6 +33,8 @@ def read_text(path: Path, what: str) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {what} {path}: {error.strerror or error}") from error
+    if is_lfs_pointer(data):
+        raise DataError(f"expected {what}, but {path} is the pointer of Git LFS to it; fetch it with: git lfs pull")
     encoding = next((name for mark, name in _ENCODINGS if data.startswith(mark)), "utf-8-sig")
     if encoding == "utf-8-sig" and b"\0" in data:
         raise DataError(

@@ -150,6 +150,18 @@ def reliability_diagram(curves: Mapping[str, Reliability]) -> str:
     return drawing.svg
 
 
+def precision_recall(curves: Mapping[str, npt.ArrayLike]) -> str:
+    """Lines: precision at recalls evenly spread over 0…1, per model; both are shown in percent."""
+    with _figure(3.6) as (figure, drawing):
+        axes = figure.add_subplot()
+        for (name, curve), (color, _, dash) in zip(curves.items(), _series(len(curves)), strict=True):
+            values = np.asarray(curve, dtype=np.float64) * 100
+            axes.plot(np.linspace(0, 100, len(values)), values, dash, color=color, label=shorten(name))
+        axes.set(xlim=(0, 100), ylim=(0, 103), xlabel="recall, %", ylabel="precision, %")
+        _legend(axes)
+    return drawing.svg
+
+
 def latency_accuracy(
     points: Sequence[Point], *, front: bool = False, latency: str = "latency, ms (median, one picture; left is better)",
     accuracy: str = "accuracy, % (up is better)",

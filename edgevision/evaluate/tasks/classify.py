@@ -63,7 +63,9 @@ class ClassifyEvaluator:
     # ---- truth ----
 
     def truth(self, dataset: Dataset) -> list[int | None]:
-        """The class index of each photo; None for each of an unlabelled data set."""
+        """The class index of each photo; None for each of an unlabelled data set. Raises DataError for one with boxes."""
+        if dataset.boxed:
+            dataset.require_labels(purpose="a classifier")
         return [photo.label for photo in dataset.with_labels(self.task.labels)]
 
     def pseudo_truth(self, digest: Outputs) -> list[int]:

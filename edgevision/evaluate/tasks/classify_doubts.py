@@ -64,6 +64,13 @@ def _layout_doubts(layout: str, scores: npt.NDArray[np.float64]) -> list[Doubt]:
         return []
     within = scores.min() >= -RANGE_TOLERANCE and scores.max() <= 1 + RANGE_TOLERANCE
     sums = bool(np.abs(scores.sum(axis=1) - 1).max() <= SUM_TOLERANCE)
+    if scores.min() >= -RANGE_TOLERANCE and np.abs(scores.sum(axis=1) / 100 - 1).max() <= SUM_TOLERANCE:
+        return [
+            Doubt(
+                f"the outputs are declared as {layout}, and are at least 0 and sum to 100, as percent do: export the network "
+                "without the factor 100, and give --output probabilities"
+            )
+        ]
     if layout == "logits" and within and sums:
         return [
             Doubt("the outputs are declared as logits, and are within 0…1 and sum to 1: give --output probabilities")
@@ -76,10 +83,12 @@ def _layout_doubts(layout: str, scores: npt.NDArray[np.float64]) -> list[Doubt]:
             )
         ]
     if layout == "probabilities" and not within:
+        may_be_percent = scores.min() >= 0 and scores.max() <= 100
+        percent = ", or export the network without the factor 100 if these are percent" if may_be_percent else ""
         return [
             Doubt(
                 f"the outputs are declared as probabilities, and reach from {scores.min():.4g} to {scores.max():.4g}: give "
-                "--output logits"
+                f"--output logits{percent}"
             )
         ]
     return []

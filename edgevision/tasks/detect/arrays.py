@@ -64,9 +64,10 @@ def corners(boxes: Floats, scale: Sequence[float] = (1.0, 1.0)) -> Floats:
     >>> corners(np.array([[0.5, 0.5, 0.5, 1.0]], np.float32), (100, 50)).tolist()
     [[25.0, 0.0, 75.0, 50.0]]
     """
-    half = boxes[:, 2:] / 2
-    found = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
-    return np.asarray(found * np.array([*scale, *scale], np.float32), np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite boxes are refused where they are used
+        half = boxes[:, 2:] / 2
+        found = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
+        return np.asarray(found * np.array([*scale, *scale], np.float32), np.float32)
 
 
 def candidates_of(boxes: npt.NDArray[Any], scores: npt.NDArray[Any], classes: npt.NDArray[Any]) -> Candidates:
@@ -84,3 +85,29 @@ def best_classes(boxes: Floats, scores: Floats, least_score: float) -> tuple[Flo
     best = scores.max(axis=0)
     places = np.flatnonzero(best > least_score)
     return boxes[:, places].T, best[places], scores[:, places].argmax(axis=0)
+
+
+def check_classes(classes: npt.NDArray[Any], count: int) -> npt.NDArray[np.int64]:
+    """Classes that the network gives as numbers, as int64. Raises UnreadableOutputError unless all are whole, 0…``count`` - 1."""
+    if classes.dtype.kind == "f" and not (np.isfinite(classes).all() and (classes == np.rint(classes)).all()):
+        raise UnreadableOutputError("the network's classes are no whole numbers; the graph or its input is broken")
+    if classes.size and not (classes.min() >= 0 and classes.max() < count):
+        raise UnreadableOutputError(
+            f"the network gives classes {classes.min():g}…{classes.max():g}, and there are {count} labels: 0…{count - 1}. "
+            "Give one label for each class, also for numbers that are not used"
+        )
+    return np.asarray(classes, np.int64)
+
+
+def best_pairs(boxes: Floats, scores: Floats, least_score: float) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+    """Of ``boxes`` [q, 4] and ``scores`` [q, classes], the pairs of box and class with a score above ``least_score``, at most
+    the q best: boxes [m, 4], scores [m], classes [m]. A box may come with several classes. Raises UnreadableOutputError as
+    ``check_scores`` does.
+    """
+    check_scores(scores)
+    flat = scores.ravel()
+    pairs = np.flatnonzero(flat > least_score)
+    if len(pairs) > len(boxes):
+        pairs = pairs[np.argsort(-flat[pairs], kind="stable")[: len(boxes)]]
+    queries, classes = np.divmod(pairs, scores.shape[1])
+    return boxes[queries], flat[pairs], classes

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edgevision.errors import InputError
 from edgevision.tasks.registry import ModelFacts
 from edgevision.tensors import Outputs, TensorInfo
 
@@ -36,6 +37,12 @@ class Head:
     height: int
     width: int
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def allow_parameters(self, layout: str, *names: str) -> None:
+        """Raise InputError for parameters that ``layout`` does not have; its own are called ``names``."""
+        if unknown := set(self.parameters) - set(names):
+            has = f"only {', '.join(names)}" if names else "none"
+            raise InputError(f"of parameters of its own, the layout '{layout}' has {has}; got {sorted(unknown)}")
 
 
 class Decoder(Protocol):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgevision.errors import InputError
+from edgevision.preprocess.spec import Fit, PreprocessSpec, preset
 from edgevision.tasks.results import Label
 
 MAX_CLASSES = 10_000
@@ -73,6 +74,27 @@ def names_detector(metadata: Mapping[str, str]) -> bool:
         return True
     said = read_ultralytics(metadata) is not None or "libreyolo_version" in metadata
     return said and metadata.get("task") == "detect"
+
+
+def preprocess_from_metadata(metadata: Mapping[str, str]) -> PreprocessSpec | None:
+    """How Ultralytics prepares pictures for a file that it exported; None for other files.
+
+    Its YOLOs letterbox, its RT-DETR stretches; both take RGB, 0…1. The size is ``imgsz``: height and width.
+
+    >>> preprocess_from_metadata({"author": "Ultralytics", "imgsz": "[384, 640]"}).tensor_shape
+    (3, 384, 640)
+    """
+    ultralytics = read_ultralytics(metadata)
+    size = _literal(metadata.get("imgsz", ""))
+    if (
+        ultralytics is None
+        or not isinstance(size, list)
+        or len(size) != 2
+        or any(type(side) is not int for side in size)
+    ):
+        return None
+    spec = preset("yolo", *size)
+    return replace(spec, fit=Fit.STRETCH) if ultralytics.transformer else spec
 
 
 def labels_from_metadata(metadata: Mapping[str, str]) -> tuple[Label, ...] | None:

@@ -7,11 +7,13 @@ from dataclasses import replace
 from edgevision.errors import InputError
 from edgevision.tasks.base import TaskSpec
 from edgevision.tasks.detect.candidates import Reading
-from edgevision.tasks.detect.exporters import labels_from_metadata, names_detector
+from edgevision.tasks.detect.exporters import labels_from_metadata, names_detector, preprocess_from_metadata
 from edgevision.tasks.detect.layouts import LAYOUTS, find_layout
 from edgevision.tasks.detect.task import KIND, DetectTask, detect_spec
 from edgevision.tasks.registry import ModelFacts, TaskType
 from edgevision.tasks.results import Label
+
+MOST_CLASSES = 2000  # that a message proposes; larger sizes are those of grids
 
 
 def resolve(facts: ModelFacts) -> TaskSpec:
@@ -65,7 +67,7 @@ def _nothing_fits(facts: ModelFacts) -> str:
     text = f"{_shown(facts)} and an input of {facts.tensor_size} do not fit {asked} with {len(facts.labels)} labels"
     if other := _other_counts(facts):
         return f"{text}; with {other} labels they would. Give one label for each class the network knows"
-    return f"{text}; export the model in one of these layouts"
+    return f"{text}. The page 'Detect products' of the documentation shows them"
 
 
 def _other_counts(facts: ModelFacts) -> str:
@@ -73,7 +75,7 @@ def _other_counts(facts: ModelFacts) -> str:
     sizes = {size for output in facts.outputs for size in output.shape[1:] if size is not None}
     counts = sorted({size - extra for size in sizes for extra in (0, 1, 4, 5)})
     fitting = []
-    for count in (count for count in counts if 0 < count <= 10_000):
+    for count in (count for count in counts if 0 < count <= MOST_CLASSES):
         labels = tuple(Label(i, str(i)) for i in range(count))
         if reading := _readings(replace(facts, labels=labels)):
             fitting.append(f"{count} ({', '.join(one.layout for one in reading)})")
@@ -88,4 +90,13 @@ def _shown(facts: ModelFacts) -> str:
 
 
 # Labels are in most files of detectors, and are asked for where they are not.
-TASK = TaskType(KIND, DetectTask, resolve, tuple(LAYOUTS), labels_required=False, claims=names_detector)
+TASK = TaskType(
+    KIND,
+    DetectTask,
+    resolve,
+    tuple(LAYOUTS),
+    labels_required=False,
+    finds_boxes=True,
+    claims=names_detector,
+    preprocess=preprocess_from_metadata,
+)

@@ -252,6 +252,14 @@ def test_unproven_with_calibration_photos_only(tmp_path):
     assert not splits.validation
 
 
+@pytest.mark.parametrize("precision", Precision)
+def test_skipped_validation_withholds_no_photo(a, precision):
+    splits = gather(CompileOptions(precision, data=a, skip_validation=True), EVALUATOR, None)
+    assert contents(splits.calibration) == pictures(*range(40))
+    assert not splits.validation
+    assert splits.origin == f"{a} calibrates"
+
+
 def test_spread_takes_the_same_share_of_every_class():
     photos = [
         CompilePhoto(b"", label, f"{label}-{i:03d}", classes=(label,))
@@ -368,3 +376,31 @@ def test_names_that_differ_in_case_are_noted(tmp_path):
     evaluator = ClassifyEvaluator(classify_spec((Label(0, "ale"), Label(1, "Ale"))))
     data = folder(tmp_path, "case", range(40), ("ale", "Ale"))
     assert any("'Ale' and 'ale'" in note for note in gather(CompileOptions(data=data), evaluator, None).notes)
+
+
+@pytest.mark.requires("yaml")
+def test_the_parts_of_a_data_yaml(tmp_path, a):
+    from edgevision.evaluate.tasks.detect import DetectEvaluator
+    from edgevision.tasks.detect.task import detect_spec
+
+    def part(name: str, seeds: range) -> None:
+        for seed in seeds:
+            for kind, data in (("images", picture(seed)), ("labels", b"1 0.5 0.5 0.5 0.5")):
+                path = tmp_path / "set" / name / kind / f"{seed}.{'png' if kind == 'images' else 'txt'}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+
+    part("train", range(20))
+    part("val", range(15, 30))  # five photos are in both
+    data = tmp_path / "set" / "data.yaml"
+    data.write_text("train: train/images\nval: val/images\nnames: [ale, bun]\n", encoding="utf-8")
+    evaluator = DetectEvaluator(detect_spec(LABELS, "yolo", {"boxes_and_scores": "out"}, height=64, width=64))
+    splits = gather(CompileOptions(data=data), evaluator, None)
+    assert contents(splits.calibration) == pictures(*range(20))
+    assert contents(splits.validation) == pictures(*range(20, 30))
+    assert splits.calibration[0].classes == (1,)
+    assert "its train part calibrates, its val part validates" in splits.origin
+    alone = gather(CompileOptions(data=data, skip_validation=True), evaluator, None)
+    assert (contents(alone.calibration), alone.validation) == (pictures(*range(20)), ())
+    with pytest.raises(DataError, match="a detector needs boxes"):
+        gather(CompileOptions(data=a, val=data), evaluator, None)

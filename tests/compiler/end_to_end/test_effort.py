@@ -21,7 +21,7 @@ def probed(quick, monkeypatch):
     def slow(float_ms: float, int8_ms: float) -> list[str]:
         tried: list[str] = []
 
-        def footprint(variant, threads):
+        def footprint(variant, threads, batch):
             tried.append(variant.id)
             ms = int8_ms if variant.candidate.precision == "int8" else float_ms
             return replace(opened_here(variant, threads), run_ms=ms)
@@ -94,7 +94,7 @@ def test_what_does_not_run_at_all_is_said_at_once(files, photos, quick, monkeypa
     from edgevision.compiler.pipeline import compile_model
     from edgevision.compiler.select import measure
 
-    def footprint(variant, threads):
+    def footprint(variant, threads, batch):
         raise EngineError("out of order")
 
     monkeypatch.setattr(measure, "footprint", footprint)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from edgevision.compiler.data.photos import CompilePhoto, DataSplits
+from edgevision.errors import InputError
 from edgevision.preprocess.spec import ColorOrder, PreprocessSpec, preset
+from edgevision.tasks.results import Label
 
 pytestmark = pytest.mark.requires("torch", "onnx")
 
@@ -43,6 +46,7 @@ def test_other_preparations(spec, name, expected):
     ways = other_preparations(spec)
     assert ways[name] == replace(spec, **expected)
     assert spec not in ways.values()
+    assert len(set(ways.values())) == len(ways)
     if spec.color is ColorOrder.GRAY:
         assert {one.color for one in ways.values()} == {ColorOrder.GRAY}
 
@@ -73,3 +77,122 @@ def test_labelled_photos_are_looked_at_where_there_are_any(calibration, validati
     by_class = [sum(photo.truth == place for photo in taken) for place in (0, 1)]
     if n == 256:
         assert by_class == [128, 128]  # the same share of each class
+
+
+# ---- preparations that only cost points ----
+
+HEAD = "r = Constant<value = int64[2] {2, 3}>() m = ReduceMean<keepdims=0>(input, r)"
+# Is it reddish? Magenta is, in either order of the channels.
+REDDISH = f"{HEAD} w = Constant<value = float[3,2] {{10.0, 0.0, 0.0, 7.0, 0.0, 7.0}}>() output = MatMul(m, w)"
+# Is it bright?
+BRIGHT = (
+    f"{HEAD} w = Constant<value = float[3,2] {{3.333, 0.0, 3.333, 0.0, 3.334, 0.0}}>() b = Constant<value = float[2] {{0.0, 5.0}}>() "
+    "p = MatMul(m, w) output = Add(p, b)"
+)
+RED, GREEN, BLUE, MAGENTA = (200, 0, 0), (0, 200, 0), (0, 0, 200), (200, 0, 200)
+WHITE, LIGHT, DARK = (220,) * 3, (140,) * 3, (40,) * 3
+
+
+def shown(*kinds):
+    """Photos of one colour each: (RGB, how many, class)."""
+    from edgevision.decode import encode_png
+
+    made = []
+    for place, (color, n, truth) in enumerate(kinds):
+        for i in range(n):
+            image = np.full((8, 8, 3), color[::-1], np.uint8)
+            image[0, 0] = i % 30  # every photo is another
+            made.append(CompilePhoto(encode_png(image), truth, f"{i:03d}{place}", classes=(truth,)))
+    return tuple(made)
+
+
+def looked_at(body, photos, spec, kind="ONNX", **more):
+    """What ``check_answers`` gives for the graph on these photos."""
+    import onnx
+
+    from edgevision.compiler.answers import AnswerMeasure
+    from edgevision.compiler.job import make_job
+    from edgevision.compiler.options import CompileOptions
+    from edgevision.compiler.progress import silent
+    from edgevision.compiler.select.doubts import check_answers
+    from edgevision.compiler.sources.source import SourceKind, SourceModel
+    from edgevision.tasks.classify import classify_spec
+
+    shape = "float[batch,3,8,8] input) => (float[batch,2] output"
+    graph = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 18]> net ({shape}) {{ {body} }}')
+    task = classify_spec((Label(0, "yes"), Label(1, "no")))
+    model = SourceModel(SourceKind[kind], spec, task, {"name": "net.onnx"})
+    splits = DataSplits(photos[::2], photos[1::2], "here")
+    job = make_job(
+        CompileOptions(threads=1, **more.pop("options", {})), model, AnswerMeasure.of(task, spec), splits, silent
+    )
+    return check_answers(job, graph.SerializeToString(), **more)
+
+
+SWAPPED = replace(PLAIN, color=ColorOrder.BGR)
+
+
+def colours(turned: int):
+    """``turned``: how many of red and of blue photos, which exchanged channels turn."""
+    return shown((MAGENTA, 60, 0), (RED, turned, 0), (GREEN, 60, 1), (BLUE, turned, 1))
+
+
+def test_swapped_channels_that_cost_many_points_are_refused():
+    with pytest.raises(InputError, match="prepared in another way than in training") as caught:
+        looked_at(REDDISH, colours(20), SWAPPED)
+    assert "with channels in RGB order the float model's top1 on 160 labelled photos is 100.0 %" in str(caught.value)
+    assert "and 75.0 % as --preprocess has it" in str(caught.value)
+    assert "--force" in str(caught.value)
+    (note,) = looked_at(REDDISH, colours(20), SWAPPED, options={"force": True})
+    assert "75.0 % as --preprocess has it (--force)" in note
+
+
+def test_those_that_cost_few_are_a_note():
+    (note,) = looked_at(REDDISH, colours(6), SWAPPED)
+    assert "with channels in RGB order" in note
+    assert "is 100.0 %, and 90.9 % as --preprocess has it, which is more than chance" in note
+
+
+@pytest.mark.parametrize(
+    ("photos", "spec"),
+    [
+        (colours(20), PLAIN),  # as it is in training
+        (colours(3), SWAPPED),  # 6 of 126: may be chance
+        (colours(1), SWAPPED),
+        # Wrong on a fifth, and in every other order of the channels on more.
+        (shown((RED, 60, 0), (GREEN, 60, 1), (RED, 15, 1), (GREEN, 15, 0)), PLAIN),
+    ],
+)
+def test_what_may_be_chance_is_not_said(photos, spec):
+    assert looked_at(REDDISH, photos, spec) == ()
+
+
+def test_another_scale_is_found_too():
+    imagenet = replace(PLAIN, mean=MEAN, std=STD)
+    with pytest.raises(InputError, match="with pixels of 0…1 the float model's top1 on 150 labelled photos is 100"):
+        looked_at(BRIGHT, shown((WHITE, 50, 0), (LIGHT, 40, 0), (DARK, 60, 1)), imagenet)
+
+
+def test_our_checkpoint_is_believed_and_so_is_a_photo_without_a_label():
+    assert looked_at(REDDISH, colours(20), SWAPPED, kind="CHECKPOINT") == ()
+    unlabelled = tuple(replace(one, truth=None, classes=()) for one in colours(20))
+    assert looked_at(REDDISH, unlabelled, SWAPPED) == ()
+
+
+@pytest.mark.parametrize(("shifted", "tried"), [(False, 1), (True, 7)])
+def test_photos_unlike_the_trainings_are_worth_any_time(monkeypatch, shifted, tried):
+    """The likeliest way is tried first, and by then the time is over."""
+    from edgevision.compiler.select import doubts
+
+    ways = []
+    answers = doubts._answers
+    monkeypatch.setattr(
+        doubts,
+        "_answers",
+        lambda job, graph, photos, spec, *more: ways.append(spec) or answers(job, graph, photos, spec, *more),
+    )
+    monkeypatch.setattr(doubts, "SEARCH_S", 0.0)
+    wrong = shown((RED, 60, 0), (GREEN, 60, 1), (RED, 15, 1), (GREEN, 15, 0))
+    assert looked_at(REDDISH, wrong, PLAIN, shifted=shifted) == ()
+    assert ways[:2] == [PLAIN, SWAPPED]
+    assert len(ways) == 1 + tried

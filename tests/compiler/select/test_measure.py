@@ -23,7 +23,7 @@ def candidates():
 
 
 def test_an_engine_that_dies_is_named_and_the_others_go_on(monkeypatch, candidates):
-    def footprint(variant, threads):
+    def footprint(variant, threads, batch):
         if variant.id == "openvino-float":
             raise EngineDiedError("openvino died of a segmentation fault over this graph")
         return opened_here(variant, threads)
@@ -33,6 +33,19 @@ def test_an_engine_that_dies_is_named_and_the_others_go_on(monkeypatch, candidat
     assert {"onnxruntime-float", "onnxruntime-original"} <= {variant.id for variant in found.variants}
     assert found.missing["openvino-float"] == "openvino died of a segmentation fault over this graph"
     assert set(found.footprints) == {variant.id for variant in found.variants}
+
+
+@pytest.mark.parametrize(("batch", "sizes"), [(1, [1]), (8, [1, 8])])
+def test_each_is_tried_at_the_batch_that_is_measured(monkeypatch, candidates, batch, sizes):
+    tried = []
+
+    def run_in_child(engine, graph, options, limit_s, batches):
+        tried.append(batches)
+        return child.Footprint(1.0, 1)
+
+    monkeypatch.setattr(measure, "run_in_child", run_in_child)
+    measure.open_each(candidates, 1, batch=batch)
+    assert tried == [sizes] * 4
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

@@ -107,6 +107,8 @@ def test_names_that_are_not_text(tmp_path):
 
 # ---- weights in files of their own ----
 
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
+
 
 @pytest.fixture
 def external(tmp_path):
@@ -130,7 +132,7 @@ def test_external_data_is_loaded(external):
 @pytest.mark.parametrize(
     ("damage", "told"),
     [("missing", "keeps its weights in 'net.weights', which is not in"), ("truncated", "'net.weights' does not hold tensor 'w'"),
-     ("empty", "does not hold tensor 'w'"), ("link", "a link out of the model's folder")],
+     ("empty", "does not hold tensor 'w'"), ("pointer", "pointer of Git LFS"), ("link", "a link out of the model's folder")],
 )  # fmt: skip
 def test_external_data_that_is_not_there(damage, told, external, tmp_path_factory):
     weights = external.parent / "net.weights"
@@ -141,7 +143,8 @@ def test_external_data_that_is_not_there(damage, told, external, tmp_path_factor
         elsewhere.write_bytes(content)
         weights.symlink_to(elsewhere)
     elif damage != "missing":
-        weights.write_bytes(content[:20] if damage == "truncated" else b"")
+        made = {"truncated": content[:20], "empty": b"", "pointer": LFS_POINTER}
+        weights.write_bytes(made[damage])
     with pytest.raises(ModelFileError, match=told):
         load(external)
 

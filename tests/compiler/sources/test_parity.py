@@ -133,6 +133,27 @@ def test_the_second_output_must_hold_numbers_too():
         check(both, two(broken))
 
 
+@pytest.mark.parametrize(
+    ("drawn", "named"),
+    [
+        ("r = RandomUniformLike(m)", "RandomUniformLike 'r'"),
+        ("r = RandomNormalLike<scale = 0.1>(m)", "RandomNormalLike 'r'"),
+        ("r = RandomUniformLike<seed = 3.0>(m)", "RandomUniformLike 'r'"),  # the next run goes on where this one ended
+        ("k = Constant<value_float = 0.5>() yes = Constant<value = bool {1}>() r = Dropout(m, k, yes)", "Dropout 'r'"),
+    ],
+)
+def test_chance_is_found_however_small_the_outputs_are(drawn, named):
+    """All that it moves lies within the tolerance."""
+    tiny = "s = Constant<value_float = 1e-6>()"
+    body = f"{MEAN.replace('y =', 'm =')} {drawn} {tiny} t = Add(m, r) y = Mul(t, s)"
+    with pytest.raises(ModelFileError, match=rf"other answers to the same input each time.*\({named}\)"):
+        check(lambda t: mean(t) * 1e-6, graph(body))
+
+
+def test_dropout_as_it_answers_draws_nothing():
+    assert check(mean, graph(f"{MEAN.replace('y =', 'm =')} y = Dropout(m)")).seeds == (0, 1)
+
+
 def test_a_graph_that_does_not_load():
     with pytest.raises(ModelFileError, match=r"ONNX Runtime .* cannot load the graph of net"):
         check(mean, b"nonsense")

@@ -244,6 +244,7 @@ def test_damaged_files_are_told_from_good_ones(kind, damage, files, options, tmp
         (b"hello, I am a text file\n" * 20, "not a model file that EdgeVision knows"),
         (pickle.dumps({"a": 1}), "bare pickle"),
         (b"\x89PNG\r\n\x1a\n" + bytes(64), "not a model file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n", "git lfs pull"),
     ],
 )
 def test_other_files(content, told, tmp_path, options):

@@ -79,6 +79,20 @@ def half(state):
     return {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
 
 
+def parameters(net, prefix=""):
+    """As a hand-made EMA keeps them: what is trained, and no running statistics."""
+    return {prefix + name: value.detach() for name, value in net.named_parameters()}
+
+
+def with_buffers_of(net, other):
+    """The parameters of the one network and the running statistics of the other."""
+    import copy
+
+    mixed = copy.deepcopy(net)
+    mixed.load_state_dict({**other.state_dict(), **parameters(net)})
+    return mixed
+
+
 def counted(state):
     """As thop leaves them, in their modules and at the top."""
     import torch
@@ -215,6 +229,73 @@ def auxiliary_inside(checkpoint):
     return checkpoint
 
 
+# case → (what is saved, made of the network whose parameters were averaged, and the one that they were averaged from;
+# where the buffers lie, as the note says it)
+BARE = {
+    "under keys": (lambda net, other: {"model": other.state_dict(), "ema": parameters(net)}, "'model'"),
+    "under a key of the average": (
+        lambda net, other: {"state_dict": other.state_dict(), "ema": {"decay": 0.99, "shadow": parameters(net)}}, "'state_dict'",
+    ),
+    "the model was parallel": (
+        lambda net, other: {"state_dict": prefixed(other.state_dict(), "module."), "state_dict_ema": parameters(net)},
+        "'state_dict'",
+    ),
+    "both were parallel": (
+        lambda net, other: {
+            "model": prefixed(other.state_dict(), "module."), "model_ema": parameters(net, "module."),
+        },
+        "'model'",
+    ),
+    "under prefixes": (
+        lambda net, other: lightning({**prefixed(other.state_dict(), "model."), **parameters(net, "ema_model.")}), "'model.'",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BARE)
+def test_averaged_parameters_take_the_buffers_of_the_model(case, nets, tmp_path):
+    import torch
+
+    make, place = BARE[case]
+    net, other = seeded(nets, 0), seeded(nets, 1)
+    torch.save(make(net, other), tmp_path / "weights.pt")
+    source = load(tmp_path / "weights.pt")
+    tensor, expected = answers(with_buffers_of(net, other))
+    np.testing.assert_allclose(source.run(tensor)["output"], expected, atol=1e-6)
+    said = f"the averaged weights come without buffers (stem.1.running_mean and 1 more); those under {place} were taken"
+    assert said in source.notes
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_weights_that_are_no_floats(trained, nets, tmp_path):
+    """Whole numbers are cast and named; the counters of batch norms are whole in the network too, and need no word."""
+    import torch
+
+    net = seeded(nets, 0)
+    net.fc.weight.data.mul_(40).round_()
+    state = net.state_dict()
+    if trained:
+        state["fc.weight"] = state["fc.weight"].to(torch.int8)
+    torch.save(state, tmp_path / "weights.pt")
+    source = load(tmp_path / "weights.pt")
+    tensor, expected = answers(net)
+    np.testing.assert_allclose(source.run(tensor)["output"], expected, rtol=1e-5)
+    assert [note.partition(";")[0] for note in source.notes] == (
+        ["weights in int8 were cast to float32 as they are (fc.weight)"] if trained else []
+    )
+
+
+def test_floats_in_the_place_of_integers_are_named(nets, tmp_path):
+    import torch
+
+    state = seeded(nets, 0).state_dict()
+    state["stem.1.num_batches_tracked"] = torch.tensor(7.5)
+    torch.save(state, tmp_path / "weights.pt")
+    (note,) = load(tmp_path / "weights.pt").notes
+    assert "floats were cast to the integers" in note
+    assert "stem.1.num_batches_tracked" in note
+
+
 @pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64"])
 def test_weights_of_other_precisions_are_cast_and_it_is_said(kind, nets, tmp_path):
     import torch
@@ -244,6 +325,25 @@ REFUSED = {
     "another shape": (
         lambda net, other: {**net.state_dict(), "fc.weight": net.state_dict()["fc.weight"][:, :5]},
         r"fc\.weight is \[4, 5\] in the file, \[4, 6\] in the network",
+    ),
+    "complex numbers": (
+        lambda net, other: {**net.state_dict(), "fc.bias": net.state_dict()["fc.bias"] * 1j},
+        r"complex weights \(fc\.bias\), and the network has real ones",
+    ),
+    "averaged parameters, and no model beside": (
+        lambda net, other: {"ema": parameters(net)}, r"stem\.1\.running_mean is missing",
+    ),
+    "averaged parameters, some missing": (
+        lambda net, other: {"model": other.state_dict(), "ema": {k: v for k, v in parameters(net).items() if k != "fc.bias"}},
+        r"fc\.bias is missing",
+    ),
+    "averaged parameters beside two models": (
+        lambda net, other: {"model": other.state_dict(), "net": net.state_dict(), "ema": parameters(net)},
+        r"stem\.1\.running_mean is missing",
+    ),
+    "averaged parameters beside another network": (
+        lambda net, other: {"model": prefixed(other.state_dict(), "a.b"), "ema": parameters(net)},
+        r"stem\.1\.running_mean is missing",
     ),
     "two of them": (
         lambda net, other: {**prefixed(net.state_dict(), "a."), **prefixed(other.state_dict(), "b.")},
@@ -391,11 +491,48 @@ def test_without_timm_the_error_says_how_to_get_it(nets, tmp_path, monkeypatch):
 
 
 def test_a_dict_that_holds_itself_has_no_end():
-    from edgevision.compiler.sources.state_dicts import find_state_dict
+    from edgevision.compiler.sources.state_dicts import find_module, find_state_dict
 
     endless: dict[str, object] = {}
     endless["model"] = endless
     assert find_state_dict(endless) is None
+    assert find_module(endless) is None
+
+
+# ---- networks pickled whole, with what lies beside them ----
+
+# case → (what is saved, made of the network and of another; the note)
+PICKLED = {
+    "alone": (lambda net, other: net, None),
+    "a checkpoint": (lambda net, other: {"epoch": 3, "model": net}, "the network is the one under 'model'"),
+    "with an average": (
+        lambda net, other: {"epoch": 3, "model": other, "ema": net, "optimizer": None},
+        "the network is the one under 'ema', averaged (EMA); those under 'model' were left out",
+    ),
+    "stripped to the average": (
+        lambda net, other: {"model": None, "ema": net.half()}, "the network is the one under 'ema', averaged (EMA)",
+    ),
+    "with weights beside": (
+        lambda net, other: {"model": net, "state_dict": other.state_dict()},
+        "the network is the one under 'model'; those under 'state_dict' were left out",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PICKLED)
+def test_a_network_that_was_pickled_whole(case, nets, tmp_path):
+    import torch
+
+    make, note = PICKLED[case]
+    net = seeded(nets, 0)
+    torch.save(make(net, seeded(nets, 1)), tmp_path / "model.pt")
+    source = load(tmp_path / "model.pt", arch=None, trust=True)
+    assert source.kind.value == "pickled module"
+    tensor, expected = answers(net.float())
+    np.testing.assert_allclose(source.run(tensor)["output"], expected, atol=1e-6)
+    assert note is None or note in source.notes
+    with pytest.raises(ModelFileError, match="--trust"):
+        load(tmp_path / "model.pt", arch=None)
 
 
 @pytest.mark.parametrize("code", ["raise SystemExit('usage: train.py')", "import sys; sys.exit()", "1 / 0"])

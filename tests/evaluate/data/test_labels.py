@@ -46,6 +46,12 @@ TEA, SALT = Label(0, "tea"), Label(1, "sea salt")
         ("config.json", '{"label2id": {"tea": 0, "sea salt": 1}}', (TEA, SALT)),
         ("config.json", '{"id2label": {"0": "tea"}, "label2id": {"tea": 0}}', (TEA,)),
         ("names.txt", '\n["tea", "sea salt"]', (TEA, SALT)),  # JSON by its content
+        # names that begin with numbers, which are no ids
+        ("names.txt", "1 l\n2 l\n", (Label(0, "1 l"), Label(1, "2 l"))),
+        ("names.txt", "7 up\n2 cola\n", (Label(0, "7 up"), Label(1, "2 cola"))),
+        ("names.txt", "0 tea\nsalt\n", (Label(0, "0 tea"), Label(1, "salt"))),
+        ("names.txt", "0 tea\n", (Label(0, "0 tea"),)),
+        ("names.txt", "product 0\nproduct 1\n", (Label(0, "product 0"), Label(1, "product 1"))),
     ],
 )
 def test_labels_are_read(put, name, text, expected):
@@ -58,6 +64,9 @@ def test_labels_are_read(put, name, text, expected):
         ("names.txt", "", "at least one class"),
         ("names.txt", "tea\n\nsalt\n", "lines are empty: 2"),
         ("names.txt", "tea\ntea\n", "each name may occur once.*'tea'"),
+        ("names.txt", "0 tea\n1 salt\n", "holds an id and a name .line 1: '0 tea'.*leave the ids out"),
+        ("names.txt", "2: salt\n1: tea\n", "line 1: '2: salt'"),
+        ("names.txt", "0,tea\n1,sea salt\n2;rice\n", "line 1: '0,tea'"),
         ("c.csv", "", "'name' and an 'id' column"),
         ("c.csv", "name,number\ntea,0\n", "'name' and an 'id' column.*name, number"),
         ("c.csv", "name,id\n", "at least one class"),

@@ -45,6 +45,7 @@ READ = {
     ),
     "a header with two kinds of labels": ("path,coarse label,label\np/a.jpg,drink,tea\np/b.jpg,spice,salt\n", TEA),
     "a header of two columns of any name": ("image,product\np/a.jpg,tea\np/b.jpg,salt\n", TEA),
+    "names that begin with numbers": ("p/a.jpg,7 up\np/b.jpg,9 lives\n", [("a.jpg", "7 up"), ("b.jpg", "9 lives")]),
     "paths alone": ("p/a.jpg\np/my c.jpg\n", [("a.jpg", None), ("my c.jpg", None)]),
 }
 
@@ -93,6 +94,7 @@ REFUSED = {
     "a header alone": ("path,label\n", "a header alone"),
     "a column for each class": ("filename,Tea,Salt\np/a.jpg,1,0\np/b.jpg,0,1\n", "which column .* holds the classes .*filename, Tea, Salt"),
     "two columns that may be the label": ("path,class_name,class_id\np/a.jpg,tea,4\n", "which column .*Call one of them 'label'"),
+    "ids and names in one cell": ("p/a.jpg, 1 salt\np/b.jpg, 0 tea\n", "an id and a name each .line 1: '1 salt'.*--labels"),
     "photos of another machine": ("C:\\photos\\a.jpg,tea\n", r"relative to the file, or absolute\): line 1: C:\\photos\\a.jpg"),
 }  # fmt: skip
 

@@ -18,6 +18,7 @@ DAMAGE = {
     "empty.png": (b"", "no bytes at all"),
     "cut.png": (GOOD[:-20], "truncated"),
     "page.jpg": (b"<html>not found</html>", "a web page"),
+    "pointer.jpg": (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n", "git lfs pull"),
 }
 
 
@@ -42,10 +43,10 @@ def test_all_bad_photos_are_named_with_what_is_wrong(shelf):
         assert reason in told[name]
     assert "../../store/ab.png, which is not there" in told["gone.png"]
     lines = str(caught.value).splitlines()
-    assert lines[0] == f"4 photos of {shelf} cannot be read:"
+    assert lines[0] == f"5 photos of {shelf} cannot be read:"
     assert all(any(line == f"  {photo}: {reason}" for line in lines) for photo, reason in caught.value.photos)
     assert "--on-bad-photo skip" in lines[-1]
-    assert len(lines) == 6
+    assert len(lines) == 7
 
 
 def test_a_message_names_ten_and_the_error_all(put, tmp_path):
@@ -67,7 +68,7 @@ def test_skip_goes_on_without_them_and_counts_them(shelf):
     ]
     assert checked.dataset.truth.tolist() == [0, 0, 0, 1, 1, 1]
     assert {photo.path.name for photo in checked.bad} == {*DAMAGE, "gone.png"}
-    assert checked.notes[0].startswith(f"4 photos of {shelf} cannot be read, and were left out:")
+    assert checked.notes[0].startswith(f"5 photos of {shelf} cannot be read, and were left out:")
     assert checked.dataset.content_hashes  # every photo left is there
 
 

@@ -33,6 +33,12 @@ def test_other_bytes_are_refused_with_the_cure(put, content, message):
     assert f"expected a list as UTF-8 text, but {path}" in str(caught.value)
 
 
+def test_what_git_lfs_has_not_fetched_is_named(put):
+    path = put("a.txt", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n")
+    with pytest.raises(DataError, match=f"{path} is the pointer of Git LFS to it; fetch it with: git lfs pull"):
+        read_text(path, "a list")
+
+
 @pytest.mark.parametrize(
     ("line", "separator", "cells"),
     [

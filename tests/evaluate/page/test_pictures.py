@@ -17,6 +17,7 @@ from edgevision.evaluate.page.pictures import (
     confused_pairs,
     latency_accuracy,
     pareto_front,
+    precision_recall,
     reliability_diagram,
     score_histogram,
     shorten,
@@ -58,6 +59,7 @@ CASES = {
     ),
     "one point": lambda: latency_accuracy([Point("int8", 2.0, 90.0, True)]),
     "histogram": lambda: score_histogram([0.9, 0.8, 0.95], [0.2, 0.3], 0.7),
+    "precision and recall": lambda: precision_recall({"$5 <b>": np.linspace(1, 0, 101), "float": np.ones(101)}),
     "no unknowns": lambda: score_histogram([0.9], [], 0.2),
 }
 

@@ -12,6 +12,7 @@ from edgevision.tasks.detect.exporters import (
     MAX_CLASSES,
     labels_from_metadata,
     names_detector,
+    preprocess_from_metadata,
     read_rfdetr,
     read_ultralytics,
 )
@@ -127,3 +128,25 @@ def test_other_files_say_nothing():
 )
 def test_what_is_said_to_be_a_detector(metadata, expected):
     assert names_detector(metadata) is expected
+
+
+ULTRALYTICS = {"author": "Ultralytics", "task": "detect"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({**ULTRALYTICS, "imgsz": "[384, 640]"}, (384, 640, "letterbox")),
+        ({**ULTRALYTICS, "imgsz": "[384, 640]", "head": "Detect"}, (384, 640, "letterbox")),
+        ({**ULTRALYTICS, "imgsz": "[640, 640]", "head": "RTDETRDecoder"}, (640, 640, "stretch")),
+        ({**ULTRALYTICS, "imgsz": "640"}, None),
+        ({**ULTRALYTICS, "imgsz": "[640, 'x']"}, None),
+        (ULTRALYTICS, None),
+        ({"imgsz": "[384, 640]"}, None),  # of somebody else
+    ],
+)
+def test_how_pictures_are_prepared(metadata, expected):
+    spec = preprocess_from_metadata(metadata)
+    assert expected == (None if spec is None else (spec.height, spec.width, spec.fit.value))
+    if spec is not None:  # 0…1, red first, on grey
+        assert (spec.mean, spec.std, spec.pad_value, spec.color.value) == ((0.0,) * 3, (255.0,) * 3, 114.0, "rgb")

@@ -78,8 +78,8 @@ def test_readings_that_are_left_are_listed():
     with pytest.raises(InputError) as caught:
         resolve(facts((21, 21), classes=17, size=(32, 32)))
     text = str(caught.value)
-    assert "'output0' [?, 21, 21] can be read in 2 ways" in text
-    assert re.findall(r"^  --output (\S+): \S", text, re.MULTILINE) == ["yolo", "yolo-transposed"]
+    assert "'output0' [?, 21, 21] can be read in 3 ways" in text
+    assert re.findall(r"^  --output (\S+): \S", text, re.MULTILINE) == ["yolo", "yolo-transposed", "cxcywh-scores"]
 
 
 @pytest.mark.parametrize("layout", ["yolo", "yolo-transposed"])

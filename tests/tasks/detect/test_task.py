@@ -269,7 +269,7 @@ SPEC = task_of().spec
         ({"class_agnostic": 1}, "class_agnostic is true or false, got 1"),
         ({"max_detections": 0}, "max_detections of a detector is a whole number 1…1000, got 0"),
         ({"max_detections": 10_000}, "max_detections .*got 10000"),
-        ({"speed": 3}, r"layout 'yolo' has no parameters of its own, got \['speed'\]"),
+        ({"speed": 3}, r"layout 'yolo' has none; got \['speed'\]"),
     ],
 )
 def test_specs_that_do_not_fit_are_refused(change, message):

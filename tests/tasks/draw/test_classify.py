@@ -7,7 +7,7 @@ import pytest
 from edgevision.errors import InputError
 from edgevision.tasks import Classification, Prediction, Timing
 from edgevision.tasks.draw import draw
-from edgevision.tasks.draw.classify import MIN_WIDTH_PX
+from edgevision.tasks.draw.canvas import MIN_WIDTH_PX
 
 GREEN, AMBER = (96, 200, 64), (40, 160, 250)
 

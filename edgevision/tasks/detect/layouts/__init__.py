@@ -2,11 +2,13 @@
 
 from edgevision.errors import InputError
 from edgevision.tasks.detect.candidates import Layout
-from edgevision.tasks.detect.layouts import levels, nanodet, torchvision, yolo, yolox
+from edgevision.tasks.detect.layouts import detr, finished, levels, nanodet, torchvision, yolo, yolox
 
 _FAMILIES = (
     levels,
     yolo,
+    finished,
+    detr,
     yolox,
     nanodet,
     torchvision,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.errors import EngineError, InputError
+from edgevision.errors import EngineError
 from edgevision.tasks.detect.arrays import Floats, candidates_of, check_logits, floats, least_logit, sigmoid
 from edgevision.tasks.detect.candidates import Candidates, Evidence, Head, Layout, Reading
 from edgevision.tasks.registry import ModelFacts
@@ -82,8 +82,7 @@ def _strides(roles: Mapping[str, object]) -> list[int]:
 
 
 def _make(head: Head) -> LevelsDecoder:
-    if head.parameters:
-        raise InputError(f"the layout '{NAME}' has no parameters of its own, got {sorted(head.parameters)}")
+    head.allow_parameters(NAME)
     return LevelsDecoder(head)
 
 

@@ -104,8 +104,7 @@ def _made(name: str, make: Callable[[Head], Decoder]) -> Callable[[Head], Decode
     """``make``, for heads without parameters of their own."""
 
     def checked(head: Head) -> Decoder:
-        if head.parameters:
-            raise InputError(f"the layout '{name}' has no parameters of its own, got {sorted(head.parameters)}")
+        head.allow_parameters(name)
         return make(head)
 
     return checked

@@ -84,7 +84,7 @@ def test_what_does_not_fit_is_refused(layout):
             decoder.check({ROLE: TensorInfo("o", "float32", shape)})
     with pytest.raises(EngineError, match="one output, for the role 'boxes_and_scores'"):
         decoder.check({"boxes": TensorInfo("o", "float32", (None, 7, 84))})
-    with pytest.raises(InputError, match=rf"'{layout}' has no parameters of its own, got \['anchors'\]"):
+    with pytest.raises(InputError, match=rf"the layout '{layout}' has none; got \['anchors'\]"):
         find_layout(layout).make(Head(3, 64, 64, {"anchors": []}))
 
 

@@ -1,0 +1,1 @@
+"""Rendered shop scenes with known boxes: shelves, a conveyor, a checkout tray."""

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from edgevision.errors import InputError
+from edgevision.evaluate.statistics.bootstrap import draw_weights, interval
+
+
+def test_draws_are_whole_numbers_of_pictures_and_repeat():
+    weights = draw_weights(20, 500, 3)
+    assert weights.shape == (500, 20)
+    assert (weights == weights.round()).all()
+    assert (weights.sum(axis=1) == 20).all()
+    assert weights.mean(axis=0) == pytest.approx(np.ones(20), abs=0.25)
+    np.testing.assert_array_equal(weights, draw_weights(20, 500, 3))
+    assert not np.array_equal(weights, draw_weights(20, 500, 4))
+
+
+@pytest.mark.parametrize("n", [8, 25, 100])
+def test_the_mean_of_normal_numbers_is_held_as_often_as_promised(n):
+    """Of 400 samples about 90 % hold the true mean: the ± 4 deviations of a binomial, and 3 points for few numbers."""
+    rng = np.random.default_rng(n)
+    weights = draw_weights(n, 600, 1)
+    held = 0
+    for _ in range(400):
+        sample = rng.normal(size=n)
+        low, high = interval(float(sample.mean()), weights @ sample / n, n, 0.9)
+        held += low <= 0 <= high
+    assert 0.9 - 0.06 - 0.03 <= held / 400 <= 0.9 + 0.06
+
+
+def test_the_estimate_is_always_inside_and_nan_does_not_count():
+    assert interval(5.0, np.array([1.0, 2.0, np.nan]), 10, 0.9)[1] == 5.0
+    assert interval(0.0, np.array([1.0, 2.0, np.nan]), 10, 0.9)[0] == 0.0
+    assert interval(1.0, np.full(3, np.nan), 10, 0.9) == (-math.inf, math.inf)
+    assert interval(1.0, np.ones(3), 1, 0.9) == (-math.inf, math.inf)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: draw_weights(0, 5, 0), "at least one picture"),
+        (lambda: draw_weights(5, 0, 0), "at least one picture"),
+        (lambda: interval(0.0, np.zeros(3), 5, 1.0), "confidence between 0 and 1"),
+    ],
+)
+def test_bad_arguments(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
