@@ -147,6 +147,13 @@ def _converted(model: onnx.ModelProto, opset: int, name: str) -> onnx.ModelProto
 def _check_ends(graph: onnx.GraphProto, name: str) -> tuple[tuple[int | None, ...], int | None]:
     """Shape of the input, and second axis of the output where there is one output of two axes; None where the graph does
     not fix them. Whether the outputs are those of a task is the task's to say."""
+    if _gives_rows(graph):
+        names = ", ".join(repr(value.name) for value in graph.output)
+        raise ModelFileError(
+            f"{name} finishes its answer itself ({names}): rows for one picture, as many as it finds in it, which no batch and no "
+            "int8 graph has. So torchvision exports its detectors; compile the PyTorch file instead: "
+            "edgevision compile weights.pt --arch torchvision:NAME"
+        )
     inputs = graph.input
     expected = "[batch, channels, height, width]"
     if len(inputs) != 1:
@@ -169,6 +176,16 @@ def _check_ends(graph: onnx.GraphProto, name: str) -> tuple[tuple[int | None, ..
         raise ModelFileError(f"{error}{advice({value.name: shape_of(value) for value in graph.output})}") from None
     first = shape_of(graph.output[0]) or ()
     return shape, first[1] if len(graph.output) == 1 and len(first) == 2 else None
+
+
+def _gives_rows(graph: onnx.GraphProto) -> bool:
+    """Whether the outputs are boxes [rows, 4] with a whole number and a score for each, [rows], and no batch axis."""
+    kinds = {
+        (value.type.tensor_type.elem_type, len(shape_of(value) or ()), (shape_of(value) or (None,))[-1] == 4)
+        for value in graph.output
+    }
+    float_, whole = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+    return {(float_, 2, True), (float_, 1, False), (whole, 1, False)} <= kinds
 
 
 def _check_output(value: onnx.ValueInfoProto, name: str) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import io
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
@@ -50,11 +50,12 @@ from edgevision.compiler.sources.pickles import foreign_names, is_checkpoint_val
 from edgevision.compiler.sources.quiet import quiet
 from edgevision.compiler.sources.state_dicts import cast_note, find_module, find_state_dict, read_safetensors
 from edgevision.compiler.sources.torchscript import load_torchscript
+from edgevision.compiler.sources.torchvision_detectors import head_of, input_of, is_detector, own_preprocess, raw_heads
 from edgevision.compiler.sources.weights import count_classes, network_of
 from edgevision.errors import EngineError, InputError, ModelFileError
 from edgevision.preprocess.spec import PreprocessSpec
 from edgevision.tasks.base import TaskSpec
-from edgevision.tasks.registry import ModelFacts, make_task
+from edgevision.tasks.registry import ModelFacts, claimed_kind, make_task
 from edgevision.tasks.results import Label
 from edgevision.tensors import Outputs, describe, joined
 from edgevision.train.checkpoint import PhotoPack, from_plain, is_checkpoint, model_from_checkpoint
@@ -228,6 +229,7 @@ class _Loaded:
     shape: Shape | None = None
     classes: int | None = None
     notes: tuple[str, ...] = ()
+    written: Mapping[str, str] = field(default_factory=dict)  # of a module, what an exporter would write into its file
 
 
 def load_source(path: str | Path, options: SourceOptions | None = None) -> SourceModel:
@@ -244,7 +246,16 @@ def load_source(path: str | Path, options: SourceOptions | None = None) -> Sourc
     loaded = _load(data, path, options)
     if options.arch is not None and loaded.kind is not SourceKind.STATE_DICT:
         raise InputError(f"{path.name} is a {loaded.kind.value}, which holds its network; leave out --arch")
+    detector = loaded.module if loaded.module is not None and is_detector(loaded.module) else None
+    if detector is not None:
+        loaded = replace(loaded, shape=input_of(detector), classes=None, written=head_of(detector, path.name))
+        options = replace(options, preprocess=options.preprocess or own_preprocess(detector, path.name))
+    if options.task is None and loaded.carried is None:
+        options = replace(options, task=claimed_kind(_written_in(loaded)))
     said = resolve_metadata(path.name, loaded.carried, options, loaded.shape, loaded.classes, _written_in(loaded))
+    if detector is not None:
+        module, written = raw_heads(detector, said.spec, path.name)
+        loaded = replace(loaded, module=module, written=written)
     info = {
         "name": path.name,
         "sha256": hashlib.sha256(data).hexdigest(),
@@ -283,8 +294,10 @@ def _made_to_run(
 
 
 def _written_in(loaded: _Loaded) -> dict[str, str]:
-    """What an exporter wrote into an ONNX file; of other files nothing."""
-    return {} if loaded.graph is None else {prop.key: prop.value for prop in loaded.graph.model.metadata_props}
+    """What an exporter wrote into an ONNX file, or would write of a module."""
+    if loaded.graph is None:
+        return dict(loaded.written)
+    return {prop.key: prop.value for prop in loaded.graph.model.metadata_props}
 
 
 def _task_of(

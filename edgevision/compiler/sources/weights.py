@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from edgevision.compiler.sources.quiet import quiet
 from edgevision.compiler.sources.state_dicts import StateDict, cast_note, check_types, fit_names, unfit
+from edgevision.compiler.sources.torchvision_detectors import build_detector, columns_of, names_detector
 from edgevision.errors import InputError, MissingExtraError
 from edgevision.train import backbones
 
@@ -39,7 +40,9 @@ def network_of(arch: str, state: StateDict, name: str) -> tuple[nn.Module, tuple
     network = _outline(arch) if _is_ours(arch) else _call(arch)
     parameters = dict(network.named_parameters(remove_duplicate=False)).keys()
     fitted = fit_names(state, network.state_dict().keys(), parameters, arch, name)
-    if _is_ours(arch):
+    if names_detector(arch):
+        network = build_detector(arch, columns_of(network, fitted.values), fitted.values)
+    elif _is_ours(arch):
         network = build_network(arch, _rows_of_head(network, fitted.values))
     odd = check_types(fitted.values, network.state_dict(), name)
     return load_weights(network, fitted.values, arch, name), (*fitted.notes, *cast_note(fitted.values.values()), *odd)
@@ -50,6 +53,8 @@ def build_network(arch: str, classes: int) -> nn.Module:
 
     Raises InputError for a name that nobody knows, MissingExtraError where its package is not installed.
     """
+    if names_detector(arch):
+        return build_detector(arch, classes)
     with quiet():  # torchvision announces changes of initial weights, which are replaced here
         return _timm_network(arch, classes) if arch.startswith(_TIMM) else backbones.build(arch, classes)
 

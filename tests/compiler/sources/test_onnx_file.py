@@ -86,6 +86,18 @@ def test_graphs_that_are_refused(model, told, tmp_path):
     assert caught.value.exit_status == 2
 
 
+def test_boxes_that_a_graph_finishes_itself_are_refused_with_what_to_do(tmp_path):
+    """As torchvision exports its detectors: [rows, 4], [rows] of int64 and [rows] of float32, in any order and by any name."""
+    ends = "float[3,8,8] x) => (float[r,4] a, int64[r] b, float[r] c"
+    body = (
+        "flat = Flatten(x) found = NonZero(flat) rows = Transpose(found) axis = Constant<value_ints = [1]>()"
+        " b = ReduceMax<keepdims = 0>(rows, axis) c = Cast<to = 1>(b) column = Unsqueeze(c, axis)"
+        " a = Concat<axis = 1>(column, column, column, column)"
+    )
+    with pytest.raises(ModelFileError, match=r"finishes its answer itself \('a', 'b', 'c'\).*--arch torchvision:NAME"):
+        load(saved(parsed(body, ends), tmp_path))
+
+
 def test_names_that_are_not_text(tmp_path):
     path = saved(parsed(POOLED), tmp_path)
     path.write_bytes(path.read_bytes().replace(b"GlobalAveragePool", b"Global\xff\xfeeragePool"))

@@ -175,13 +175,14 @@ def _around(numbers: npt.NDArray[np.float64], anchors: npt.NDArray[np.float64]) 
 
 def _best_of_groups(scored: _Scored, groups: Ints, count: int) -> _Scored:
     """The ``count`` best of each group; ``groups`` [m] says the group of each."""
-    if not len(groups) or np.bincount(groups).max() <= count:
-        return scored
-    order = np.lexsort((-scored.scores, groups))
-    ordered = groups[order]
-    rank = np.arange(len(order)) - np.searchsorted(ordered, ordered)
-    kept = np.sort(order[rank < count])
-    return _Scored(scored.anchors[kept], scored.classes[kept], scored.scores[kept])
+    kept = []
+    for group in np.unique(groups):
+        places = np.flatnonzero(groups == group)
+        if len(places) > count:
+            places = places[np.argpartition(-scored.scores[places], count - 1)[:count]]
+        kept.append(places)
+    rows = np.sort(np.concatenate(kept)) if kept else groups
+    return _Scored(scored.anchors[rows], scored.classes[rows], scored.scores[rows])
 
 
 # ---- the decoder ----
