@@ -72,7 +72,7 @@ class Moment:
 
 
 def make_scene(seed: int) -> Scene:
-    """One to three belts with 2 to 6 products each, at 150 to 450 pixels a second, which start and stop."""
+    """One to three belts with 2 to 5 products each, at 250 to 450 pixels a second, which start and stop."""
     rng = np.random.default_rng((1, seed))
     count = int(rng.integers(1, 4))
     band = HEIGHT / count
@@ -95,11 +95,11 @@ def make_scene(seed: int) -> Scene:
 
 
 def _make_lane(rng: np.random.Generator, middle: float, band: float) -> Lane:
-    count = int(rng.integers(2, 7))
+    count = int(rng.integers(2, 6))
     sizes = rng.uniform(50, min(150, band * 0.7), (count, 2))
     gaps = rng.uniform(0.25, 2.5, count) * sizes.mean()
     places = np.cumsum(sizes[:, 0] + gaps)
-    speed = rng.uniform(150, 450)
+    speed = rng.uniform(250, 450)
     times, distances = [0.0], [0.0]
     way = places[-1] + WIDTH + sizes.max()
     while distances[-1] < way:

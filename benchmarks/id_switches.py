@@ -39,7 +39,7 @@ class IdSwitches:
         now: dict[int, int] = {}
         for row, product in enumerate(products):
             identity = self._now.get(product)
-            if identity in ids and iou[row, list(ids).index(identity)] >= LEAST_IOU:
+            if identity is not None and identity in ids and iou[row, ids.index(identity)] >= LEAST_IOU:
                 now[product] = identity
         rows = [row for row, product in enumerate(products) if product not in now]
         columns = [column for column, identity in enumerate(ids) if identity not in now.values()]

@@ -53,7 +53,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     option("--val", "val", "validation photos (default: half of --data)", type=Path, metavar="SRC")
     option("--labels", "labels", LABELS_HELP, type=Path, metavar="FILE")
     option("--on-bad-photo", "on_bad_photo", BAD_PHOTO_HELP, choices=BAD_PHOTO_CHOICES)
-    option("--preprocess", "preprocess", "how a frame becomes the input tensor", metavar="FILE|imagenet|lite")
+    option("--preprocess", "preprocess", "how a frame becomes the input tensor", metavar="FILE|imagenet|lite|yolo")
     option("--task", "task", "what the model does, where its file does not say it (default: classify)", metavar="KIND")
     option(
         "--output",

@@ -1,20 +1,18 @@
 """Where the ``edgevision`` command begins, and ends: Ctrl-C gives one line and status 130, from the first moment to the last.
 
-Nothing of ours is imported here before that is so.
+Nothing but the words for it is imported before that is so.
 """
 
 import os
 import signal
 
-MESSAGE = "stopped by the user; nothing is left half-written"
-STATUS = 130  # as shells have it: 128 + SIGINT
+from edgevision.cli.stopped import MESSAGE, STATUS
 
 
 def main() -> int:
     """Run the command line of this process; returns the exit status."""
-    ours = (
-        signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )  # a shell's background jobs ignore it: let them
+    # A shell's background jobs ignore SIGINT: they go on doing so.
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if ours:
         signal.signal(signal.SIGINT, _leave)
     from edgevision.cli import interrupts

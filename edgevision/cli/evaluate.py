@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p.add_argument("--html", type=Path, metavar="FILE", help="write one page with the pictures")
     p.add_argument("--engine", help="onnxruntime or openvino, for a bundle (default: the quickest)")
     p.add_argument("--threads", type=int)
-    p.add_argument("--preprocess", metavar="FILE|imagenet|lite", help="for models that are not our checkpoint")
+    p.add_argument("--preprocess", metavar="FILE|imagenet|lite|yolo", help="for models that are not our checkpoint")
     p.add_argument("--task", metavar="KIND", help="for models that do not say it (default: classify)")
     p.add_argument(
         "--output",

@@ -12,9 +12,7 @@ import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
-from edgevision.cli import output
-from edgevision.cli.entry import MESSAGE as STOPPED
-from edgevision.cli.entry import STATUS as STOPPED_STATUS
+from edgevision.cli import output, stopped
 from edgevision.cli.interrupts import raised_where_it_can_be_caught
 from edgevision.errors import (
     BadPhotosError,
@@ -88,7 +86,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, EdgeVisionError):
         return str(error), error.exit_status
     if isinstance(error, KeyboardInterrupt):
-        return STOPPED, STOPPED_STATUS
+        return stopped.MESSAGE, stopped.STATUS
     if isinstance(error, MemoryError):
         return "out of memory; close other programs, or use a smaller model, batch or number of threads", 1
     if isinstance(error, OSError) and error.filename is not None:

@@ -13,13 +13,18 @@ from edgevision.cli.extras import check_threads, make_folder
 from edgevision.errors import ImageError, InputError
 
 if TYPE_CHECKING:
+    import edgevision as ev
     from edgevision.tasks.detections import Detection
+    from edgevision.tasks.products import Product
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     p: argparse.ArgumentParser = commands.add_parser("predict", help="recognise what photos show")
     p.add_argument("bundle", type=Path)
     p.add_argument("photos", nargs="+", type=Path, help="photos, or folders of photos")
+    p.add_argument(
+        "--then", type=Path, metavar="BUNDLE", help="a second bundle, which recognises each box that the first finds"
+    )
     p.add_argument("--engine", help="onnxruntime or openvino (default: the quickest that runs here)")
     p.add_argument("--threads", type=int)
     p.add_argument(
@@ -45,8 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         make_folder(arguments.draw)
     answers: list[tuple[Path, Any]] = []  # a result of the bundle's task, or the ImageError of a photo
     given = {"engine": arguments.engine, "threads": arguments.threads, "threshold": arguments.threshold}
-    with ev.load(arguments.bundle, **given) as model:
-        if arguments.draw is not None:
+    with _loaded(arguments, given) as model:
+        if arguments.draw is not None and isinstance(model, ev.Model):
             _check_drawn(model.task.spec.kind)
         for photo in photos:
             try:
@@ -67,6 +72,13 @@ def run(arguments: argparse.Namespace) -> int:
     return ImageError.exit_status if any(isinstance(answer, ImageError) for _, answer in answers) else 0
 
 
+def _loaded(arguments: argparse.Namespace, given: dict[str, Any]) -> ev.Model | ev.Cascade:
+    import edgevision as ev
+
+    loaded: ev.Model | ev.Cascade = ev.load(arguments.bundle, then=arguments.then, **given)
+    return loaded
+
+
 def _data(answer: Any) -> dict[str, Any]:
     if isinstance(answer, ImageError):
         return {"error": str(answer)}
@@ -77,20 +89,28 @@ def _data(answer: Any) -> dict[str, Any]:
 def _lines(result: Any, top: int) -> list[str]:
     """A result for people; of detections each is on a line of its own."""
     from edgevision.tasks.detections import Detections
+    from edgevision.tasks.products import Products
     from edgevision.tasks.results import Classification
 
     if isinstance(result, Detections):
-        return [f"{len(result)} found", *(_row(row) for row in result)]
+        return [f"{len(result)} found", *(f"  {row.name} {row.score:.1%}{_place(row)}" for row in result)]
+    if isinstance(result, Products):
+        return [f"{len(result)} found", *(_product_line(product, top) for product in result)]
     if not isinstance(result, Classification):
         return [json.dumps(result.to_dict(), ensure_ascii=False)]
     answer = ", ".join(f"{p.name} {p.score:.1%}" for p in result.top[:top])
     return [answer if result.known else f"unknown (closest: {answer})"]
 
 
-def _row(found: Detection) -> str:
-    """Name, score, and corners in pixels."""
+def _place(found: Detection) -> str:
+    """Corners in pixels."""
     x1, y1, x2, y2 = (round(side) for side in found.box)
-    return f"  {found.name} {found.score:.1%} at {x1},{y1} … {x2},{y2}"
+    return f" at {x1},{y1} … {x2},{y2}"
+
+
+def _product_line(product: Product, top: int) -> str:
+    """What the second model says of a box, on one line."""
+    return f"  {' '.join(_lines(product.result, top))}{_place(product.detection)}"
 
 
 def _check_drawn(kind: str) -> None:

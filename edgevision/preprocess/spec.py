@@ -216,7 +216,8 @@ def _is_number(value: object) -> bool:
 
 
 def preset(name: str, height: int = 224, width: int = 224) -> PreprocessSpec:
-    """A spec by name: ``imagenet`` (torchvision classifiers) or ``lite`` (EfficientNet-Lite of TensorFlow).
+    """A spec by name: ``imagenet`` (torchvision classifiers), ``lite`` (EfficientNet-Lite of TensorFlow), or ``yolo`` (detectors of
+    that family: letterboxed on grey, 0…1).
 
     Raises InputError for any other name.
     """
@@ -227,7 +228,9 @@ def preset(name: str, height: int = 224, width: int = 224) -> PreprocessSpec:
         )  # fmt: skip
     if name == "lite":  # tensorflow/tpu efficientnet/lite: mean 127, std 128
         return PreprocessSpec(height, width, mean=(127.0,) * 3, std=(128.0,) * 3)
+    if name == "yolo":
+        return PreprocessSpec(height, width, Fit.LETTERBOX, mean=(0.0,) * 3, std=(255.0,) * 3, pad_value=114.0)
     raise InputError(f"preprocess presets are {list(PRESETS)}, got {name!r}; or give a JSON file")
 
 
-PRESETS = ("imagenet", "lite")
+PRESETS = ("imagenet", "lite", "yolo")

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import InputError
+from edgevision.preprocess.spec import PreprocessSpec
 from edgevision.tasks.base import Task, TaskSpec
 from edgevision.tasks.results import Label
 from edgevision.tensors import TensorInfo
@@ -46,6 +47,14 @@ class ModelFacts:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
+def _claims_nothing(metadata: Mapping[str, str]) -> bool:
+    return False
+
+
+def _says_nothing(metadata: Mapping[str, str]) -> PreprocessSpec | None:
+    return None
+
+
 @dataclass(frozen=True)
 class TaskType:
     """A kind of task. ``make`` makes a task of a spec, and raises InputError for one that does not fit.
@@ -54,7 +63,8 @@ class TaskType:
     InputError, which lists them; nothing is guessed. ``layouts``: what ``--output`` may be. ``layout_required``: whether
     outputs alone never tell, so that a file which does not say it needs ``--output``. ``labels_required``: whether
     the network's classes have names. ``finds_boxes``: whether results have ``boxes``, as ``Detections`` do, so that such a
-    model can be the first of a cascade.
+    model can be the first of a cascade. ``claims``: whether a file with this metadata is one of the task's, so that nobody
+    has to say ``--task``. ``preprocess``: how pictures become the input, where the metadata say it.
     """
 
     kind: str
@@ -64,6 +74,8 @@ class TaskType:
     layout_required: bool = False
     labels_required: bool = True
     finds_boxes: bool = False
+    claims: Callable[[Mapping[str, str]], bool] = _claims_nothing
+    preprocess: Callable[[Mapping[str, str]], PreprocessSpec | None] = _says_nothing
 
 
 def register_task(task: TaskType) -> None:
@@ -109,6 +121,13 @@ def task_type(kind: str) -> TaskType:
             "it, or call edgevision.tasks.registry.register_task before"
         )
     return task
+
+
+def claimed_kind(metadata: Mapping[str, str]) -> str | None:
+    """The kind of task that a file with this metadata is for, or None where they do not say it to any task of ours, or
+    registered one."""
+    kinds = (kind for kind in dict.fromkeys((*_OWN, *_registered)) if task_type(kind).claims(metadata))
+    return next(kinds, None)
 
 
 def load_entry_point(point: metadata.EntryPoint, group: str) -> Any:

@@ -86,17 +86,19 @@ class Counter:
             raise InputError(
                 f"this counter is for camera {self.camera!r}, got tracks of {tracks.camera!r}; make one for each"
             )
+        confirmed = [
+            (row, identity, self._product(int(tracks.classes[row])))
+            for row, identity in enumerate(tracks.ids)
+            if identity is not None
+        ]
         events = []
-        for row, identity in enumerate(tracks.ids):
-            if identity is None:
-                continue
+        for row, identity, product in confirmed:
             memory = self._memories.setdefault(identity, _Memory())
             steps = [(tuple(tracks.boxes[row].tolist()), tracks.time_s)]
             if not memory.met:
                 first_s = tracks.time_s - float(tracks.ages_s[row])
                 steps.insert(0, (tuple(tracks.first_boxes[row].tolist()), first_s))
                 memory.met = True
-            product = self._product(int(tracks.classes[row]))
             for box, time_s in steps:
                 memory.box = box
                 for place in self.places:
@@ -148,7 +150,7 @@ class Counter:
         if stay.side is None:
             stay.side = side
             return None
-        if side is None or not stay.settles(side, time_s, line.settle_s) or not stay.through:
+        if not stay.settles(side, time_s, line.settle_s) or side is None or not stay.through:
             return None
         return self._event(line, point, identity, product, side, Cause.CROSSED, time_s)
 

@@ -13,7 +13,9 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 # In box sizes (the square root of the area), as noise is on small and large boxes alike.
-ACCELERATION = 1.0  # sizes / s^1.5: square root of the density of the noise that changes the velocity
+ACCELERATION = (
+    4.0  # sizes / s^1.5: square root of the density of the noise that changes the velocity; belts start at once
+)
 RESIZING = 0.5  # sizes / s^0.5: the same for the size
 JITTER = 0.05  # sizes: standard deviation of a detector's centres and sizes
 UNKNOWN_SPEED = 4.0  # sizes / s: standard deviation of the velocity of what was seen once, where nothing is known

@@ -25,11 +25,14 @@ from edgevision.tracking.tracks import Tracks
 
 Rows = npt.NDArray[np.int64]
 
+LEAST_SIGHTINGS = 3  # before a track is confirmed: two false boxes find each other by chance, three hardly ever
 LEAST_FREQUENCY = 0.5  # of the frames since it was first seen, in which a track is found before it is confirmed
 REACH = 2.0  # standard deviations: how far from its prediction an uncertain track is looked for
 MOST_REACH = 0.5  # sizes: and no further than that
-LEAST_SHARE = 0.2
-FLOW_EVERY_S = 0.2  # how often a track tells its velocity to those that follow
+LATELY_S = 0.2  # a track that is not seen for longer is lost: no weak box continues it
+DOUBLE_IOU = 0.5  # a box that overlaps a stronger one more than that is taken for a second box on the same product
+LEAST_SHARE = 0.2  # of its usual score: under that, a box is not taken for more inexact
+FLOW_STEP = 0.5  # sizes: a track that moved so far tells its velocity to those that follow
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class TrackerOptions:
 
     ``high_score``: detections with this score or more begin tracks, and are associated first. ``low_score``: those between continue
     a track; those under it are not looked at. ``least_iou``: boxes that overlap their prediction no more than that are not its product.
-    ``confirm_s``: a track gets its id when it has been seen for that many seconds of camera time, at least twice, and in at least half
+    ``confirm_s``: a track gets its id when it has been seen for that many seconds of camera time, at least three times, and in at least half
     of the frames. ``lost_s``: a confirmed track that is not seen for longer ends; more than the longest time between two frames.
     ``class_aware``: associate boxes of equal classes only; for detectors that never take one product for another.
     """
@@ -70,14 +73,16 @@ class _Life:
     first_s: float
     last_s: float
     first_box: Floats
+    flow_center: Floats  # where it was when it last told its velocity
     id: int | None = None
     frames: int = 1  # since it was first seen
+    unseen_frames: int = 0
     sightings: int = 1
     votes: dict[int, float] = field(default_factory=dict)  # class → sum of scores
-    told_flow_s: float = -math.inf
 
     def see(self, time_s: float, score: float, kind: int) -> None:
         self.last_s = time_s
+        self.unseen_frames = 0
         self.sightings += 1
         self.vote(score, kind)
 
@@ -88,6 +93,10 @@ class _Life:
     def kind(self) -> int:
         """The class with most of the score; of equal ones the first that was seen."""
         return max(self.votes, key=self.votes.__getitem__)
+
+    @property
+    def believable(self) -> bool:
+        return self.frequent and self.sightings >= LEAST_SIGHTINGS
 
     @property
     def frequent(self) -> bool:
@@ -157,12 +166,12 @@ class Tracker:
     def _step(self, found: Columns, time_s: float, camera: str | None) -> Tracks:
         self._pass_time(time_s)
         ended = self._drop(np.array([time_s - one.last_s <= self.options.lost_s for one in self._lives], bool))
-        pairs = self._associate(found)
+        pairs = self._associate(found, time_s)
         self._motion.correct(pairs[:, 0], found.boxes[pairs[:, 1]], self._doubt(pairs, found))
         for track, detection in pairs.tolist():
             self._lives[track].see(time_s, float(found.scores[detection]), int(found.classes[detection]))
         self._confirm(pairs[:, 0], time_s)
-        self._tell_flow(pairs[:, 0], time_s)
+        self._tell_flow(pairs[:, 0])
 
         fresh = found.scores >= self.options.high_score
         fresh[pairs[:, 1]] = False
@@ -185,29 +194,37 @@ class Tracker:
         self._time_s = time_s
         for one in self._lives:
             one.frames += 1
+            one.unseen_frames += 1
 
     def _drop(self, kept: npt.NDArray[np.bool_]) -> tuple[int, ...]:
         """Forget all tracks but ``kept``; the ids that end with it."""
+        if kept.all():
+            return ()
         ended = tuple(one.id for one, keep in zip(self._lives, kept, strict=True) if not keep and one.id is not None)
         self._lives = [one for one, keep in zip(self._lives, kept, strict=True) if keep]
         self._motion.keep(kept)
         return ended
 
-    def _associate(self, found: Columns) -> Rows:
-        """Pairs (track, detection). Confirmed tracks choose first; strong detections are given away first."""
+    def _associate(self, found: Columns, time_s: float) -> Rows:
+        """Pairs (track, detection): those that are surest are made first."""
         confirmed = np.array([one.id is not None for one in self._lives], bool)
+        lately = np.array([one.unseen_frames <= 1 or time_s - one.last_s <= LATELY_S for one in self._lives], bool)
         strong = found.scores >= self.options.high_score
         weak = ~strong & (found.scores >= self.options.low_score)
+        single = strong & ~_doubles(
+            found
+        )  # what was lost comes back as a product of its own, not as a second box on another
         exactly = np.zeros((len(confirmed), 1))
         reach = np.minimum(
             REACH * np.sqrt(self._motion.center_variance.max(axis=1, keepdims=True)), MOST_REACH * self._motion.scale
         )
         pairs = np.empty((0, 2), np.int64)
         for tracks, detections, grown in (
-            (confirmed, strong, exactly),
-            (confirmed, weak, exactly),
+            (confirmed & lately, strong, exactly),
+            (confirmed & lately, weak, exactly),
+            (confirmed & ~lately, single, exactly),
             (~confirmed, strong, exactly),
-            (confirmed | ~confirmed, strong, reach),
+            (confirmed | ~confirmed, single, reach),
         ):
             free_tracks, free_detections = tracks.copy(), detections.copy()
             free_tracks[pairs[:, 0]], free_detections[pairs[:, 1]] = False, False
@@ -226,35 +243,40 @@ class Tracker:
         return similarity
 
     def _doubt(self, pairs: Rows, found: Columns) -> Floats:
-        """How many times as inexact as usual each box is, [pairs, 1]. A score under the track's mean tells of a covered part."""
+        """How many times as inexact as usual each box is, [pairs, 1]. A score under the track's mean tells of a covered part.
+
+        The third power was chosen on simulated conveyors (``benchmarks/conveyor.py``), where products go behind pillars.
+        """
         usual = np.array([sum(one.votes.values()) / one.sightings for one in (self._lives[row] for row in pairs[:, 0])])
-        share = np.minimum(found.scores[pairs[:, 1]] / usual, 1.0)
-        return np.maximum(share, LEAST_SHARE)[:, None] ** -2
+        share = found.scores[pairs[:, 1]] / np.maximum(usual, 1e-9)
+        doubt: Floats = np.clip(share, LEAST_SHARE, 1.0)[:, None] ** -3.0
+        return doubt
 
     def _confirm(self, rows: Rows, time_s: float) -> None:
         for row in np.sort(rows).tolist():
             one = self._lives[row]
-            if one.id is None and one.frequent and time_s - one.first_s >= self.options.confirm_s:
+            if one.id is None and one.believable and time_s - one.first_s >= self.options.confirm_s:
                 one.id, self._next_id = self._next_id, self._next_id + 1
 
-    def _tell_flow(self, rows: Rows, time_s: float) -> None:
-        telling = [
-            row
-            for row in rows.tolist()
-            if self._lives[row].id is not None and time_s - self._lives[row].told_flow_s >= FLOW_EVERY_S
-        ]
-        for row in telling:
-            self._lives[row].told_flow_s = time_s
+    def _tell_flow(self, rows: Rows) -> None:
+        """Confirmed tracks that moved on tell how fast. What stands still does not: it would crowd out what moves."""
+        telling = []
+        for row in rows.tolist():
+            one, center = self._lives[row], self._motion.center[row]
+            if one.id is not None and math.dist(center, one.flow_center) >= FLOW_STEP * self._motion.scale[row, 0]:
+                one.flow_center = center.copy()
+                telling.append(row)
         self._flow.remember(self._motion.center[telling], self._motion.velocity[telling])
 
     def _begin(self, detections: Rows, found: Columns, time_s: float) -> Rows:
         """Tracks for detections that are nobody's; their pairs (track, detection)."""
         boxes = found.boxes[detections]
-        velocity, variance = self._flow.expect((boxes[:, :2] + boxes[:, 2:]) / 2, scale_of(boxes))
+        centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+        velocity, variance = self._flow.expect(centers, scale_of(boxes))
         tracks = np.arange(len(self._lives), len(self._lives) + len(detections))
         self._motion.add(boxes, velocity, variance)
-        for detection, box in zip(detections.tolist(), boxes, strict=True):
-            life = _Life(time_s, time_s, box)
+        for detection, box, center in zip(detections.tolist(), boxes, centers, strict=True):
+            life = _Life(time_s, time_s, box, center)
             life.vote(float(found.scores[detection]), int(found.classes[detection]))
             self._lives.append(life)
         return np.stack([tracks, detections], axis=1)
@@ -274,6 +296,13 @@ class Tracker:
             time_s=time_s,
             camera=camera,
         )
+
+
+def _doubles(found: Columns) -> npt.NDArray[np.bool_]:
+    """Which boxes lie on a stronger one: bool [n]."""
+    overlap = _iou(found.boxes, found.boxes, np.zeros((len(found.boxes), 1))) > DOUBLE_IOU
+    stronger = found.scores[None, :] > found.scores[:, None]
+    return np.asarray((overlap & stronger).any(axis=1), bool)
 
 
 def _iou(boxes: Floats, others: Floats, grown: Floats) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,19 +15,13 @@ from edgevision.preprocess import ColorOrder, Filter, Layout, PreprocessSpec, Te
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """How much a photo may change; the default is for hand-held and kiosk cameras.
+class Appearance:
+    """How much the look of a picture may change, whatever it shows and wherever that is.
 
-    ``min_area``: least share of the picture that a crop keeps; ``max_aspect``: most that it is stretched either way.
-    ``flip``, ``rotate``, ``blur``, ``jpeg``, ``erase`` are probabilities. ``brightness``, ``contrast``, ``saturation``
-    and ``white_balance`` (a gain for each channel) are relative: 0.3 = a factor within 0.7…1.3.
+    ``brightness``, ``contrast``, ``saturation`` and ``white_balance`` (a gain for each channel) are relative: 0.3 = a factor
+    within 0.7…1.3. ``blur``, ``jpeg``, ``erase`` are probabilities.
     """
 
-    min_area: float = 0.35
-    max_aspect: float = 4 / 3
-    flip: float = 0.5
-    rotate: float = 0.5
-    rotate_degrees: float = 20.0
     brightness: float = 0.3
     contrast: float = 0.3
     saturation: float = 0.3
@@ -36,16 +31,40 @@ class Augmentation:
     erase: float = 0.25
 
     def __post_init__(self) -> None:
+        check_probabilities(self, ("blur", "jpeg", "erase"))
+        for name in ("brightness", "contrast", "saturation", "white_balance"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} is a relative change, 0…1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Augmentation(Appearance):
+    """How much a photo may change; the default is for hand-held and kiosk cameras.
+
+    ``min_area``: least share of the picture that a crop keeps; ``max_aspect``: most that it is stretched either way.
+    ``flip`` and ``rotate`` are probabilities.
+    """
+
+    min_area: float = 0.35
+    max_aspect: float = 4 / 3
+    flip: float = 0.5
+    rotate: float = 0.5
+    rotate_degrees: float = 20.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.min_area <= 1 or not 1 <= self.max_aspect <= 4:
             raise InputError(
                 f"min_area is within 0…1 and max_aspect within 1…4, got {self.min_area} and {self.max_aspect}"
             )
-        for name in ("flip", "rotate", "blur", "jpeg", "erase"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} is a probability, 0…1, got {getattr(self, name)}")
-        for name in ("brightness", "contrast", "saturation", "white_balance"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} is a relative change, 0…1, got {getattr(self, name)}")
+        check_probabilities(self, ("flip", "rotate"))
+
+
+def check_probabilities(options: Appearance, names: Iterable[str]) -> None:
+    """Raise InputError unless these options are within 0…1."""
+    for name in names:
+        if not 0 <= getattr(options, name) <= 1:
+            raise InputError(f"{name} is a probability, 0…1, got {getattr(options, name)}")
 
 
 def augment(
@@ -59,6 +78,11 @@ def augment(
     picture = _crop(image, size, options, random, antialias)
     if random.random() < options.flip:
         picture = picture[:, ::-1]
+    return change_appearance(picture, options, random)
+
+
+def change_appearance(picture: ImageArray, options: Appearance, random: np.random.Generator) -> ImageArray:
+    """Light, focus, compression, something in front: a picture H×W×3 uint8 of the same size, everything in its place."""
     picture = _relight(np.ascontiguousarray(picture), options, random)
     if random.random() < options.blur:
         picture = _blur(picture, random)
@@ -117,7 +141,7 @@ def _resize(image: ImageArray, region: tuple[int, int, int, int], size: int, fil
     return out
 
 
-def _relight(image: ImageArray, options: Augmentation, random: np.random.Generator) -> ImageArray:
+def _relight(image: ImageArray, options: Appearance, random: np.random.Generator) -> ImageArray:
     """Brightness, white balance, contrast about the mean, saturation about grey: together one affine map of a pixel."""
     import cv2
 
@@ -128,7 +152,7 @@ def _relight(image: ImageArray, options: Augmentation, random: np.random.Generat
 
 
 def relight_matrix(
-    mean: npt.NDArray[np.float64], options: Augmentation, random: np.random.Generator
+    mean: npt.NDArray[np.float64], options: Appearance, random: np.random.Generator
 ) -> npt.NDArray[np.float64]:
     """The 3×4 matrix [M|b] of ``y = M·x + b`` for a picture whose channels have the means ``mean``.
 

@@ -8,6 +8,7 @@ and last stage keep their size when the others are scaled.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -110,6 +111,47 @@ class InvertedResidual(nn.Module):
         return x + y
 
 
+class BlockPlan(NamedTuple):
+    """One block of a network: the ``stage`` it belongs to (from 0), and what ``InvertedResidual`` takes."""
+
+    stage: int
+    inputs: int
+    outputs: int
+    expansion: int
+    kernel: int
+    stride: int
+
+    def build(self, drop_path: float = 0.0) -> InvertedResidual:
+        """The block, with random weights."""
+        return InvertedResidual(self.inputs, self.outputs, self.expansion, self.kernel, self.stride, drop_path)
+
+
+def block_plan(width: float = 1.0, depth: float = 1.0) -> tuple[BlockPlan, ...]:
+    """The blocks between stem and head, in order. ``width`` and ``depth`` as ``EfficientNetLite`` takes them.
+
+    >>> [(block.stage, block.outputs) for block in block_plan()][:4]
+    [(0, 16), (1, 24), (1, 24), (2, 40)]
+    """
+    plan: list[BlockPlan] = []
+    inputs = STEM_CHANNELS
+    for stage, (expansion, channels, repeats, first_stride, kernel) in enumerate(STAGES):
+        outputs = scaled_channels(channels, width)
+        fixed = stage in (0, len(STAGES) - 1)
+        for repeat in range(repeats if fixed else math.ceil(repeats * depth)):
+            stride = first_stride if repeat == 0 else 1
+            plan.append(BlockPlan(stage, inputs, outputs, expansion, kernel, stride))
+            inputs = outputs
+    return tuple(plan)
+
+
+def initialise_convolutions(network: nn.Module) -> None:
+    """Random weights as in tensorflow/tpu: normal with variance 2/fan_out."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            fan_out = layer.kernel_size[0] ** 2 * layer.out_channels // layer.groups
+            nn.init.normal_(layer.weight, 0.0, math.sqrt(2.0 / fan_out))
+
+
 class EfficientNetLite(nn.Module):
     """The network; ``width`` and ``depth`` scale channels and blocks of the middle stages.
 
@@ -128,21 +170,14 @@ class EfficientNetLite(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = ConvNorm(3, STEM_CHANNELS, 3, 2)
-        plan: list[tuple[int, int, int, int, int]] = []  # inputs, outputs, expansion, kernel, stride of each block
-        inputs = STEM_CHANNELS
-        for number, (expansion, channels, repeats, first_stride, kernel) in enumerate(STAGES):
-            outputs = scaled_channels(channels, width)
-            fixed = number in (0, len(STAGES) - 1)
-            for repeat in range(repeats if fixed else math.ceil(repeats * depth)):
-                plan.append((inputs, outputs, expansion, kernel, first_stride if repeat == 0 else 1))
-                inputs = outputs
-        self.blocks = nn.Sequential(
-            *(InvertedResidual(*block, drop_path=drop_path * i / len(plan)) for i, block in enumerate(plan))
-        )
-        self.head = ConvNorm(inputs, features, 1)
+        plan = block_plan(width, depth)
+        self.blocks = nn.Sequential(*(block.build(drop_path * place / len(plan)) for place, block in enumerate(plan)))
+        self.head = ConvNorm(plan[-1].outputs, features, 1)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(features, num_classes)
-        self._initialise()
+        initialise_convolutions(self)
+        nn.init.normal_(self.classifier.weight, 0.0, 0.01)
+        nn.init.zeros_(self.classifier.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """N×3×H×W → N×num_classes logits."""
@@ -153,15 +188,6 @@ class EfficientNetLite(nn.Module):
         """N×3×H×W → N×features, the pooled vector."""
         maps: Tensor = self.head(self.blocks(self.stem(x)))
         return maps.mean((2, 3))
-
-    def _initialise(self) -> None:
-        """As tensorflow/tpu: normal with variance 2/fan_out; a small classifier, so that training starts at ln(k)."""
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                fan_out = layer.kernel_size[0] ** 2 * layer.out_channels // layer.groups
-                nn.init.normal_(layer.weight, 0.0, math.sqrt(2.0 / fan_out))
-        nn.init.normal_(self.classifier.weight, 0.0, 0.01)
-        nn.init.zeros_(self.classifier.bias)
 
 
 def scaled_channels(channels: int, width: float) -> int:

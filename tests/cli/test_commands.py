@@ -172,6 +172,26 @@ def test_predict_draws(edgevision, color_bundle, photos, tmp_path):
     assert read_image(next(drawn.iterdir())).shape[2] == 3
 
 
+@pytest.mark.requires("onnx")
+def test_predict_with_a_second_bundle(edgevision, color_bundle, tmp_path):
+    """One spot is of a clear colour, the other of one that the second model does not know."""
+    import cv2
+    from spots import spot_picture, write_spot_finder
+
+    photo = tmp_path / "spots.png"
+    cv2.imwrite(str(photo), spot_picture({(0, 1): (255, 10, 10), (2, 3): (90, 91, 92)}, 4))
+    finder, drawn = write_spot_finder(tmp_path / "spots.edge"), tmp_path / "drawn"
+    done = edgevision("predict", finder, photo, "--then", color_bundle(), "--draw", drawn)
+    assert (done.status, done.err) == (0, "")
+    first, *products = done.out.splitlines()
+    assert first.endswith("spots.png: 2 found")
+    assert sorted(line.split("%")[1].strip() for line in products) == [") at 96,64 … 128,96", "at 32,0 … 64,32"]
+    assert {line.split()[0] for line in products} == {"red", "unknown"}
+    assert len(list(drawn.iterdir())) == 1
+    (told,) = edgevision("predict", finder, photo, "--then", color_bundle(), "--json").json
+    assert {product["result"]["known"] for product in told["products"]} == {True, False}
+
+
 def test_tune(edgevision, color_bundle, photos):
     path = color_bundle()
     done = edgevision("tune", path, "--threads", 1)

@@ -189,7 +189,7 @@ CASES: dict[str, tuple[Callable[[Path, tuple, Path], list], int, str]] = {
     "spec: a list": (lambda d, m, p: ["compile", m[0], "--preprocess", spoil(d / "s", "[1]"), *m[3:], "--data", p], 2, "JSON object"),
     "spec: other size": (lambda d, m, p: ["compile", m[0], "--preprocess", spoil(d / "s", json.dumps(
         {"height": 9, "width": 8, "mean": [0] * 3, "std": [1] * 3})), *m[3:], "--data", p], 2, "[3, 9, 8]"),
-    "spec: unknown": (lambda d, m, p: ["compile", m[0], "--preprocess", "clip", *m[3:], "--data", p], 2, "imagenet|lite"),
+    "spec: unknown": (lambda d, m, p: ["compile", m[0], "--preprocess", "clip", *m[3:], "--data", p], 2, "imagenet|lite|yolo"),
     "arch: not a state dict": (lambda d, m, p: ["compile", *m, "--arch", "lite0", "--data", p], 2, "leave out --arch"),
     "no photos": (lambda d, m, p: ["compile", *m], 2, "--data"),
     "data: missing": (lambda d, m, p: ["compile", *m, "--data", d / "nope"], 2, "nope"),

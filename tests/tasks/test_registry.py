@@ -11,7 +11,7 @@ import pytest
 from edgevision.errors import InputError
 from edgevision.tasks import Label, OutputRole, TaskSpec, registry
 from edgevision.tasks.classify import ClassifyTask, classify_spec
-from edgevision.tasks.registry import TaskType, find_task, make_task, register_task, task_kinds, task_type
+from edgevision.tasks.registry import TaskType, claimed_kind, find_task, make_task, register_task, task_kinds, task_type
 
 OURS = ("classify", "detect")
 
@@ -82,6 +82,14 @@ def test_kinds_of_ours_cannot_be_replaced(loaded):
     with pytest.raises(InputError, match="'classify' is edgevision's own; give yours another kind"):
         register_task(counting("classify"))
     assert isinstance(make_task(classify_spec([Label(1, "a"), Label(2, "b")])), ClassifyTask)
+
+
+def test_metadata_of_a_file_say_which_task_it_is_for():
+    register_task(counting(claims=lambda metadata: metadata.get("made_for") == "counting"))
+    assert claimed_kind({"made_for": "counting"}) == "count"
+    assert claimed_kind({"author": "Ultralytics", "task": "detect"}) == "detect"
+    assert claimed_kind({"made_for": "something else"}) is None
+    assert claimed_kind({}) is None
 
 
 @pytest.mark.parametrize("kind", ["juggle", "", "Classify", "classify "])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,11 +57,13 @@ class Described:
 
 
 def resolve_metadata(
-    name: str, carried: ModelMetadata | None, options: SourceOptions, shape: Shape | None, classes: int | None
-) -> Described:
+    name: str, carried: ModelMetadata | None, options: SourceOptions, shape: Shape | None, classes: int | None,
+    written: Mapping[str, str] | None = None,
+) -> Described:  # fmt: skip
     """Spec, labels and task: what the file carries, else what the options say. Nothing is guessed.
 
     ``shape``: of the model's input with the batch axis, where the file fixes it. ``classes``: its outputs, likewise.
+    ``written``: what its exporter wrote into it.
     Raises ModelFileError with a command and a template to fill in when something is in neither; InputError when the
     options contradict the file, or cannot be read.
     """
@@ -78,6 +80,7 @@ def resolve_metadata(
         result = Described(carried.spec, carried.task, carried.task.labels)
     else:
         labels = None if options.labels is None else _read_labels(options.labels)
+        spec = spec or kind.preprocess(written or {})
         silent = (labels is None and kind.labels_required) or (options.output is None and kind.layout_required)
         if spec is None or silent:
             raise missing(name, options, shape, classes)

@@ -244,7 +244,7 @@ def load_source(path: str | Path, options: SourceOptions | None = None) -> Sourc
     loaded = _load(data, path, options)
     if options.arch is not None and loaded.kind is not SourceKind.STATE_DICT:
         raise InputError(f"{path.name} is a {loaded.kind.value}, which holds its network; leave out --arch")
-    said = resolve_metadata(path.name, loaded.carried, options, loaded.shape, loaded.classes)
+    said = resolve_metadata(path.name, loaded.carried, options, loaded.shape, loaded.classes, _written_in(loaded))
     info = {
         "name": path.name,
         "sha256": hashlib.sha256(data).hexdigest(),

@@ -37,7 +37,7 @@ def network_of(arch: str, state: StateDict, name: str) -> tuple[nn.Module, tuple
     Raises InputError when ``arch`` names nothing, or what it names fails; ModelFileError that says what does not fit.
     """
     network = _outline(arch) if _is_ours(arch) else _call(arch)
-    parameters = {key for key, _ in network.named_parameters(remove_duplicate=False)}
+    parameters = dict(network.named_parameters(remove_duplicate=False)).keys()
     fitted = fit_names(state, network.state_dict().keys(), parameters, arch, name)
     if _is_ours(arch):
         network = build_network(arch, _rows_of_head(network, fitted.values))

@@ -149,6 +149,8 @@ class Shelf(World):
             turned = rng.uniform() < 0.04
             pose = upright(rng, spread=50.0 if turned else 3.5)
             room = room_of(product, pose)
+            if y + room[1] > DEPTH_CM:
+                break
             width = max(width, room[0])
             if row >= sold:
                 items.append((pose, y + room[1] / 2))

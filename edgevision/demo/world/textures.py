@@ -21,11 +21,18 @@ def size_px(width_cm: float, height_cm: float) -> tuple[int, int]:
 
 def _noise(seed: int, width: int, height: int, blur_x: float, blur_y: float) -> npt.NDArray[np.float32]:
     """Smooth noise with unit spread, H×W, whose right edge fits its left one; blurs in pixels."""
-    field = np.random.default_rng((0x7E07, seed)).standard_normal((height, width), np.float32)
-    margin = min(width, int(4 * blur_x) + 1)
+    # What is blurred widely is drawn small and made larger: as smooth, and far quicker.
+    step_x, step_y = max(1, int(blur_x / 4)), max(1, int(blur_y / 4))
+    columns, rows = max(2, width // step_x), max(2, height // step_y)
+    field = np.random.default_rng((0x7E07, seed)).standard_normal((rows, columns), np.float32)
+    margin = min(columns, int(4 * blur_x / step_x) + 1)
     field = np.pad(field, ((0, 0), (margin, margin)), mode="wrap")
-    field = cv2.GaussianBlur(field, (0, 0), blur_x, sigmaY=blur_y)[:, margin : margin + width]
-    return np.asarray(field / field.std(), np.float32)
+    field = cv2.GaussianBlur(field, (0, 0), blur_x / step_x, sigmaY=blur_y / step_y)
+    scale = width / columns
+    large = cv2.resize(field, (round(scale * field.shape[1]), height), interpolation=cv2.INTER_LINEAR)
+    left = round(scale * margin)
+    large = large[:, left : left + width]
+    return np.asarray(large / large.std(), np.float32)
 
 
 def _tinted(color: Color, field: npt.NDArray[np.float32]) -> ImageArray:

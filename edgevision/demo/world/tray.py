@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from functools import cache
 
 import cv2
 import numpy as np
@@ -23,7 +25,7 @@ from edgevision.frames import ImageArray
 TRAY_CM = (60.0, 46.0)
 _FLOOR_CM = (54.0, 40.0)  # inside the rim
 MIN_ITEMS, MAX_ITEMS = 5, 20
-_TRIES = 60
+_POSES, _PLACES = 8, 5  # tried for each product
 _TRAYS: tuple[Color, ...] = ((92, 98, 102), (120, 84, 52), (66, 72, 146), (72, 110, 76), (176, 182, 186), (58, 58, 62))
 _COUNTERS: tuple[Color, ...] = ((208, 212, 214), (160, 166, 172), (188, 198, 206), (98, 100, 104))
 _WOODS: tuple[Color, ...] = ((98, 140, 178), (72, 106, 146), (130, 172, 204))
@@ -35,6 +37,54 @@ class _Put:
 
     item: Item
     time_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """A product where it lies. ``corners``: of the turned rectangle that it takes, seen from above, 4×2 cm; ``top``: how
+    high it reaches."""
+
+    product: Product
+    pose: Pose
+    corners: npt.NDArray[np.float64]
+    top: float
+
+    @classmethod
+    def of(cls, product: Product, pose: Pose) -> _Placed:
+        """In the middle of the tray."""
+        width, depth, height = room_of(product, replace(pose, yaw=0.0))
+        a = math.radians(pose.yaw)
+        turn = np.array([[math.cos(a), math.sin(a)], [-math.sin(a), math.cos(a)]])
+        half = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * (width / 2, depth / 2)
+        return cls(product, pose, half @ turn, height)
+
+    def moved(self, x: float, y: float) -> _Placed:
+        """The same with its middle at (x, y)."""
+        return replace(self, pose=replace(self.pose, x=x, y=y), corners=self.corners + np.array([x, y]))
+
+    def lifted(self, lift: float) -> _Placed:
+        """The same, ``lift`` cm above the tray."""
+        return replace(self, pose=replace(self.pose, lift=lift), top=lift + self.top)
+
+    def meets(self, others: list[_Placed]) -> npt.NDArray[np.bool_]:
+        """Which rectangles of ``others`` overlap with this one: no side of either parts them."""
+        if not others:
+            return np.zeros(0, np.bool_)
+        theirs = np.stack([one.corners for one in others])
+        mine = np.broadcast_to(self.corners, theirs.shape)
+        apart = np.zeros(len(others), np.bool_)
+        for corners in (mine, theirs):
+            sides = np.stack([corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0]], axis=2)
+            first, second = mine @ sides, theirs @ sides
+            clear = (first.max(axis=1) <= second.min(axis=1)) | (second.max(axis=1) <= first.min(axis=1))
+            apart |= clear.any(axis=1)
+        return ~apart
+
+    def is_under(self, x: float, y: float) -> bool:
+        """Whether a point lies in the rectangle."""
+        first = self.corners[0]
+        edges = (self.corners[1] - first, self.corners[3] - first)
+        return all(0 <= np.dot((x, y) - first, edge) <= np.dot(edge, edge) for edge in edges)
 
 
 class Tray(World):
@@ -82,40 +132,41 @@ class Tray(World):
 
     def _put_down(self, count: int) -> tuple[_Put, ...]:
         rng = self.rng
-        placed: list[tuple[Product, Pose]] = []
+        placed: list[_Placed] = []
         for _ in range(count):
             product = any_product(rng)
-            pose = self._on_the_floor(product, placed) or self._on_others(product, placed)
-            placed.append((product, pose))
+            placed.append(self._on_the_floor(product, placed) or self._on_others(product, placed))
         times = np.concatenate([np.zeros(MIN_ITEMS), np.cumsum(rng.uniform(0.8, 1.6, count - MIN_ITEMS)) + 0.5])
-        return tuple(_Put(Item(id, *one), float(times[id])) for id, one in enumerate(placed))
+        return tuple(_Put(Item(id, one.product, one.pose), float(times[id])) for id, one in enumerate(placed))
 
-    def _on_the_floor(self, product: Product, placed: list[tuple[Product, Pose]]) -> Pose | None:
+    def _on_the_floor(self, product: Product, placed: list[_Placed]) -> _Placed | None:
         """A place beside all others; None if none is found."""
-        for _ in range(_TRIES):
-            here = self._somewhere(product, dropped(self.rng, product))
-            if not any(_footprints_meet((product, here), other) for other in placed):
-                return here
+        for _ in range(_POSES):
+            pose = dropped(self.rng, product)
+            for _ in range(_PLACES):
+                here = self._somewhere(product, pose)
+                if not here.meets(placed).any():
+                    return here
         return None
 
-    def _on_others(self, product: Product, placed: list[tuple[Product, Pose]]) -> Pose:
+    def _on_others(self, product: Product, placed: list[_Placed]) -> _Placed:
         """Lying on top of others: the lowest of some places where what carries it is under its middle."""
         found = []
-        for _ in range(_TRIES):
-            here = self._somewhere(product, lying(self.rng, product))
-            under = [other for other in placed if _footprints_meet((product, here), other)]
-            if not under:
-                return here
-            carrier = max(under, key=lambda other: _top(*other))
-            steady = _within(_footprint(*carrier), here.x, here.y)
-            found.append((steady, replace(here, lift=_top(*carrier))))
-        return min(found, key=lambda place: (not place[0], place[1].lift))[1]
+        for _ in range(_POSES):
+            pose = lying(self.rng, product)
+            for _ in range(_PLACES):
+                here = self._somewhere(product, pose)
+                under = [placed[k] for k in np.flatnonzero(here.meets(placed))]
+                if not under:
+                    return here
+                carrier = max(under, key=lambda one: one.top)
+                found.append((carrier.is_under(here.pose.x, here.pose.y), here.lifted(carrier.top)))
+        return min(found, key=lambda place: (not place[0], place[1].pose.lift))[1]
 
-    def _somewhere(self, product: Product, pose: Pose) -> Pose:
-        width, depth, _ = room_of(product, pose)
-        free = np.maximum(0.0, (np.array(_FLOOR_CM) - (width, depth)) / 2)
-        x, y = (float(v) for v in self.rng.uniform(-free, free))
-        return replace(pose, x=x, y=y)
+    def _somewhere(self, product: Product, pose: Pose) -> _Placed:
+        here = _Placed.of(product, pose)
+        free = np.maximum(0.0, np.array(_FLOOR_CM) / 2 - here.corners.max(axis=0))
+        return here.moved(*(float(v) for v in self.rng.uniform(-free, free)))
 
     def _counter_and_tray(self) -> tuple[Surface, ...]:
         rng = self.rng
@@ -140,38 +191,7 @@ def _point(values: Matrix) -> tuple[float, float, float]:
     return x, y, z
 
 
-def _top(product: Product, pose: Pose) -> float:
-    """How high it reaches, in cm above the tray."""
-    return pose.lift + room_of(product, replace(pose, x=0.0, y=0.0, lift=0.0))[2]
-
-
-def _footprints_meet(a: tuple[Product, Pose], b: tuple[Product, Pose]) -> bool:
-    """Whether the turned rectangles that both take on the ground overlap: no side of either parts them."""
-    corners = [_footprint(*one) for one in (a, b)]
-    for one in corners:
-        for edge in (one[1] - one[0], one[3] - one[0]):
-            first, second = (points @ edge for points in corners)
-            if first.max() <= second.min() or second.max() <= first.min():
-                return False
-    return True
-
-
-def _within(corners: npt.NDArray[np.float64], x: float, y: float) -> bool:
-    """Whether a point lies in a rectangle of any turn."""
-    edges = (corners[1] - corners[0], corners[3] - corners[0])
-    along = [np.dot((x, y) - corners[0], edge) / np.dot(edge, edge) for edge in edges]
-    return all(0 <= share <= 1 for share in along)
-
-
-def _footprint(product: Product, pose: Pose) -> npt.NDArray[np.float64]:
-    """Corners of the ground it takes, 4×2 cm."""
-    width, depth, _ = room_of(product, replace(pose, yaw=0.0, x=0.0, y=0.0, lift=0.0))
-    a = np.radians(pose.yaw)
-    turn = np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
-    half = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * (width / 2, depth / 2)
-    return np.asarray(half @ turn + (pose.x, pose.y), np.float64)
-
-
+@cache
 def _tray_picture(color: Color) -> tuple[ImageArray, npt.NDArray[np.uint8]]:
     """A tray from above, and its alpha: rim, inner slope and floor."""
     width, height = size_px(*TRAY_CM)

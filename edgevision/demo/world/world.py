@@ -78,8 +78,8 @@ class World(ABC):
     """A seeded scene. What happens in it depends on the seed and the time alone, never on which frames were rendered
     before: cameras of any rate, and dropped frames, see the same events.
 
-    >>> world = Tray(seed=1, height=240, width=320)
-    >>> world.at(2.0).frame.shape
+    >>> from edgevision.demo.world.worlds import make_world
+    >>> make_world("tray", seed=1, height=240, width=320).at(2.0).frame.shape
     (240, 320, 3)
     """
 

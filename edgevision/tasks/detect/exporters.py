@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgevision.errors import InputError
+from edgevision.preprocess.spec import Fit, PreprocessSpec, preset
 from edgevision.tasks.results import Label
 
 MAX_CLASSES = 10_000
@@ -63,11 +64,45 @@ def read_rfdetr(metadata: Mapping[str, str]) -> dict[str, Any] | None:
     return data
 
 
+def names_detector(metadata: Mapping[str, str]) -> bool:
+    """Whether the metadata say that the file is a detector.
+
+    >>> names_detector({"author": "Ultralytics", "task": "detect"})
+    True
+    """
+    if "rfdetr_inference" in metadata or "torchvision.head" in metadata:
+        return True
+    said = read_ultralytics(metadata) is not None or "libreyolo_version" in metadata
+    return said and metadata.get("task") == "detect"
+
+
+def preprocess_from_metadata(metadata: Mapping[str, str]) -> PreprocessSpec | None:
+    """How Ultralytics prepares pictures for a file that it exported; None for other files.
+
+    Its YOLOs letterbox, its RT-DETR stretches; both take RGB, 0…1. The size is ``imgsz``: height and width.
+
+    >>> preprocess_from_metadata({"author": "Ultralytics", "imgsz": "[384, 640]"}).tensor_shape
+    (3, 384, 640)
+    """
+    ultralytics = read_ultralytics(metadata)
+    size = _literal(metadata.get("imgsz", ""))
+    if (
+        ultralytics is None
+        or not isinstance(size, list)
+        or len(size) != 2
+        or any(type(side) is not int for side in size)
+    ):
+        return None
+    spec = preset("yolo", *size)
+    return replace(spec, fit=Fit.STRETCH) if ultralytics.transformer else spec
+
+
 def labels_from_metadata(metadata: Mapping[str, str]) -> tuple[Label, ...] | None:
     """The classes that an exporter named, in the order of the network's outputs; None where it named none.
 
-    Read are ``names`` of Ultralytics and YOLOv5, ``{0: 'apple', 1: 'pear'}`` or a list, and ``class_id_to_name`` of
-    RF-DETR, whose ids are its columns and may have gaps. Raises InputError for names that cannot be read.
+    Read are ``names`` of Ultralytics and YOLOv5, ``{0: 'apple', 1: 'pear'}`` or a list, the same of LibreYOLO, whose
+    numbers are text, and ``class_id_to_name`` of RF-DETR, whose ids are its columns and may have gaps. Raises InputError
+    for names that cannot be read.
 
     >>> labels_from_metadata({"names": "{0: 'apple', 1: 'pear'}"})
     (Label(id=0, name='apple'), Label(id=1, name='pear'))
@@ -81,6 +116,8 @@ def labels_from_metadata(metadata: Mapping[str, str]) -> tuple[Label, ...] | Non
     names = _literal(metadata["names"])
     if isinstance(names, list):
         names = dict(enumerate(names))
+    if "libreyolo_version" in metadata:
+        names = _with_numbers(names)
     return _labels(names, gaps=False)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from edgevision.errors import InputError
 from edgevision.tasks.base import TaskSpec
 from edgevision.tasks.detect.candidates import Reading
-from edgevision.tasks.detect.exporters import labels_from_metadata
+from edgevision.tasks.detect.exporters import labels_from_metadata, names_detector, preprocess_from_metadata
 from edgevision.tasks.detect.layouts import LAYOUTS, find_layout
 from edgevision.tasks.detect.task import KIND, DetectTask, detect_spec
 from edgevision.tasks.registry import ModelFacts, TaskType
@@ -90,4 +90,13 @@ def _shown(facts: ModelFacts) -> str:
 
 
 # Labels are in most files of detectors, and are asked for where they are not.
-TASK = TaskType(KIND, DetectTask, resolve, tuple(LAYOUTS), labels_required=False, finds_boxes=True)
+TASK = TaskType(
+    KIND,
+    DetectTask,
+    resolve,
+    tuple(LAYOUTS),
+    labels_required=False,
+    finds_boxes=True,
+    claims=names_detector,
+    preprocess=preprocess_from_metadata,
+)

@@ -9,6 +9,8 @@ from edgevision.frames import ImageArray
 from edgevision.tasks.detections import Detections
 from edgevision.tasks.draw.classify import draw_classification
 from edgevision.tasks.draw.detect import draw_detections
+from edgevision.tasks.draw.products import draw_products
+from edgevision.tasks.products import Products
 from edgevision.tasks.results import Classification
 
 DRAWN_TASKS = ("classify", "detect")  # the tasks whose results ``draw`` knows
@@ -19,6 +21,8 @@ def draw(image: ImageArray, result: Any) -> ImageArray:
     anything on it. Raises InputError for another array, and for results of a task that is not in ``DRAWN_TASKS``."""
     if isinstance(result, Detections):
         return draw_detections(image, result)
+    if isinstance(result, Products):
+        return draw_products(image, result)
     if isinstance(result, Classification):
         return draw_classification(image, result)
     raise InputError(f"draw knows the results of {' and '.join(DRAWN_TASKS)}, got {type(result).__name__}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Sequence
 
 from edgevision.frames import ImageArray
-from edgevision.tasks.detections import Detection, Detections
+from edgevision.tasks.detections import Detections
 from edgevision.tasks.draw.canvas import Color, canvas_of, printable, put_text, shorten, text_height, text_width
 
 _GOLDEN = 0.618034  # this share of the colour circle from class to class: no two near ones are alike
@@ -20,7 +21,7 @@ def draw_detections(image: ImageArray, result: Detections) -> ImageArray:
     """
     canvas, factor = canvas_of(image)
     for place, row in reversed(list(zip(result.classes.tolist(), result, strict=True))):
-        _draw_box(canvas, row, factor, color_of(place))
+        draw_box(canvas, row.box, f"{row.name} {100 * row.score:.0f}%", factor, color_of(place))
     return canvas
 
 
@@ -31,17 +32,18 @@ def color_of(place: int) -> Color:
     return round(255 * blue), round(255 * green), round(255 * red)
 
 
-def _draw_box(canvas: ImageArray, row: Detection, factor: int, color: Color) -> None:
+def draw_box(canvas: ImageArray, box: Sequence[float], text: str, factor: int, color: Color) -> None:
+    """Draw ``box`` (x1 y1 x2 y2 in pixels of the picture, which ``factor`` enlarged) with ``text`` at its head."""
     import cv2
 
     height, width = canvas.shape[:2]
     text_px = text_height(canvas, 0.025)
     line = max(2, text_px // 6)
-    x1, y1, x2, y2 = (round(side * factor) for side in row.box)
+    x1, y1, x2, y2 = (round(side * factor) for side in box)
     cv2.rectangle(canvas, (x1, y1), (max(x2 - 1, x1), max(y2 - 1, y1)), color, line)
 
     pad = text_px // 4
-    text = shorten(printable(f"{row.name} {100 * row.score:.0f}%"), text_px, width - 2 * pad)
+    text = shorten(printable(text), text_px, width - 2 * pad)
     label_width, label_height = text_width(text, text_px) + 2 * pad, text_px + 2 * pad
     left = min(max(x1, 0), max(width - label_width, 0))
     top = (

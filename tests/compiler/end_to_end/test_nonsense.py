@@ -162,6 +162,30 @@ def test_swapped_channels_are_named(trained, given, nets, files, photos, quick, 
     assert f"With channels in {trained.value.upper()} order the top1 of 64 photos would be" in str(caught.value)
 
 
+@pytest.mark.parametrize(("remembered", "shifted"), [(0.36, False), (5.0, True)])
+def test_what_the_first_batch_norm_remembers_decides_how_long_is_searched(
+    remembered, shifted, nets, files, photos, quick, monkeypatch, tmp_path
+):
+    import torch
+
+    from edgevision.compiler import pipeline
+
+    norm = torch.nn.BatchNorm2d(3)
+    norm.running_mean.fill_(remembered)
+    norm.running_var.fill_(0.04)
+    torch.save(torch.nn.Sequential(norm, nets.net()).eval(), tmp_path / "net.pt")
+    told = []
+
+    def check_answers(job, graph, shifted):
+        told.append(shifted)
+        raise InputError("enough")
+
+    monkeypatch.setattr(pipeline, "check_answers", check_answers)
+    with pytest.raises(InputError, match="enough"):
+        compiled(files, photos, tmp_path / "x.edge", tmp_path / "net.pt", trust=True)
+    assert told == [shifted]
+
+
 def test_a_network_that_answers_nothing_is_refused(nets, files, photos, quick, tmp_path):
     import torch
 

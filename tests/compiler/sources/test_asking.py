@@ -107,6 +107,15 @@ class TestResolveMetadata:
         with pytest.raises(ModelFileError, match=r"--output logits\|probabilities"):
             self.resolve(None, preprocess=SPEC, labels=LABELS)
 
+    def test_how_pictures_are_prepared_may_stand_in_the_file(self):
+        written = {"author": "Ultralytics", "task": "detect", "imgsz": "[64, 96]"}
+        for said, expected in (
+            (SourceOptions(task="detect"), (64, 96)),
+            (SourceOptions(task="detect", preprocess=SPEC), (32, 24)),
+        ):
+            spec = resolve_metadata("net", None, said, None, None, written).spec
+            assert (spec.height, spec.width) == expected  # what the user says is stronger
+
     def test_a_task_that_nobody_brings(self):
         with pytest.raises(InputError, match="nothing here knows the task 'juggle'"):
             self.resolve(None, task="juggle", preprocess=SPEC, labels=LABELS)

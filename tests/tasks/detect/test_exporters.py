@@ -8,7 +8,14 @@ import pytest
 
 from edgevision.errors import InputError
 from edgevision.tasks import Label
-from edgevision.tasks.detect.exporters import MAX_CLASSES, labels_from_metadata, read_rfdetr, read_ultralytics
+from edgevision.tasks.detect.exporters import (
+    MAX_CLASSES,
+    labels_from_metadata,
+    names_detector,
+    preprocess_from_metadata,
+    read_rfdetr,
+    read_ultralytics,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +28,7 @@ from edgevision.tasks.detect.exporters import MAX_CLASSES, labels_from_metadata,
         ({"names": "{0: '牛奶'}"}, [(0, "牛奶")]),
         ({"rfdetr_inference": json.dumps({"class_id_to_name": {"1": "person", "90": "brush"}})}, [(1, "person"), (90, "brush")]),
         ({"rfdetr_inference": "{}"}, None),
+        ({"names": '{"0": "apple", "1": "pear"}', "libreyolo_version": "1.6.0"}, [(0, "apple"), (1, "pear")]),
     ],
 )  # fmt: skip
 def test_class_names(metadata, expected):
@@ -102,3 +110,43 @@ def test_what_ultralytics_says(metadata, expected):
 def test_other_files_say_nothing():
     assert read_ultralytics({"names": "{0: 'a'}", "author": "me"}) is None
     assert read_rfdetr({"names": "{0: 'a'}"}) is None
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        (ULTRALYTICS, True),
+        ({**ULTRALYTICS, "task": "classify"}, False),
+        ({**ULTRALYTICS, "task": "segment"}, False),
+        ({"author": "me", "task": "detect"}, False),
+        ({"rfdetr_inference": "{}"}, True),
+        ({"libreyolo_version": "1.6.0", "task": "detect"}, True),
+        ({"libreyolo_version": "1.6.0", "task": "pose"}, False),
+        ({"torchvision.head": "ssd"}, True),
+        ({}, False),
+    ],
+)
+def test_what_is_said_to_be_a_detector(metadata, expected):
+    assert names_detector(metadata) is expected
+
+
+ULTRALYTICS = {"author": "Ultralytics", "task": "detect"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({**ULTRALYTICS, "imgsz": "[384, 640]"}, (384, 640, "letterbox")),
+        ({**ULTRALYTICS, "imgsz": "[384, 640]", "head": "Detect"}, (384, 640, "letterbox")),
+        ({**ULTRALYTICS, "imgsz": "[640, 640]", "head": "RTDETRDecoder"}, (640, 640, "stretch")),
+        ({**ULTRALYTICS, "imgsz": "640"}, None),
+        ({**ULTRALYTICS, "imgsz": "[640, 'x']"}, None),
+        (ULTRALYTICS, None),
+        ({"imgsz": "[384, 640]"}, None),  # of somebody else
+    ],
+)
+def test_how_pictures_are_prepared(metadata, expected):
+    spec = preprocess_from_metadata(metadata)
+    assert expected == (None if spec is None else (spec.height, spec.width, spec.fit.value))
+    if spec is not None:  # 0…1, red first, on grey
+        assert (spec.mean, spec.std, spec.pad_value, spec.color.value) == ((0.0,) * 3, (255.0,) * 3, 114.0, "rgb")

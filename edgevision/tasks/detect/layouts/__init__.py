@@ -2,13 +2,16 @@
 
 from edgevision.errors import InputError
 from edgevision.tasks.detect.candidates import Layout
-from edgevision.tasks.detect.layouts import detr, finished, levels, yolo
+from edgevision.tasks.detect.layouts import detr, finished, levels, nanodet, torchvision, yolo, yolox
 
 _FAMILIES = (
     levels,
     yolo,
     finished,
     detr,
+    yolox,
+    nanodet,
+    torchvision,
 )
 LAYOUTS: dict[str, Layout] = {layout.name: layout for family in _FAMILIES for layout in family.LAYOUTS}
 

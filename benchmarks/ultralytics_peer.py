@@ -1,0 +1,110 @@
+"""Ultralytics as a peer, in an environment of its own: it has what we depend on in other versions, and another licence.
+
+Run by ``benchmarks/detect_speed.py`` and ``benchmarks/detect_int8.py`` with the other environment's Python. Requests come
+as lines of JSON, and so do the answers: ``{"do": "export", …}``; see the functions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_models: dict[str, Any] = {}
+_frames: dict[str, Any] = {}
+
+
+def export(weights: str, definition: str, classes: int, size: int, data: str, folder: str) -> dict[str, str]:
+    """Every export that a user would take on a CPU, by name. ``weights``: a checkpoint of Ultralytics; empty = of
+    ``definition``, with random weights."""
+    import torch
+    from ultralytics import YOLO
+    from ultralytics.nn.tasks import DetectionModel
+
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    source = target / "model.pt"
+    if weights:
+        source.write_bytes(Path(weights).read_bytes())
+    else:
+        torch.manual_seed(0)
+        model = YOLO(definition)
+        model.model = DetectionModel(definition, nc=classes, verbose=False)
+        model.model.args = {"task": "detect", "imgsz": size}
+        model.ckpt = {"model": model.model}
+        model.save(str(source))
+    made = {"pt": str(source)}
+    settings = {"imgsz": size, "batch": 1, "verbose": False}
+    kinds: dict[str, dict[str, Any]] = {
+        "onnx": {"format": "onnx"},
+        "onnx-int8": {"format": "onnx", "int8": True, "data": data},
+        "openvino": {"format": "openvino"},
+        "openvino-int8": {"format": "openvino", "int8": True, "data": data},
+    }
+    for name, options in kinds.items():
+        copy = target / name / "model.pt"
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(source.read_bytes())
+        made[name] = str(YOLO(str(copy)).export(**settings, **options))
+    return made
+
+
+def open_model(id: str, model: str, size: int, frames: str) -> dict[str, Any]:
+    """Load an export, and see each frame once."""
+    from ultralytics import YOLO
+
+    _frames[frames] = np.load(frames)
+    _models[id] = (YOLO(model, task="detect"), size, frames)
+    return {"boxes": [len(_predict(id, place)[0].boxes) for place in range(len(_frames[frames]))]}
+
+
+def run(id: str, places: list[int]) -> dict[str, Any]:
+    """Predict the frames at ``places``: the nanoseconds of each call, and what Ultralytics itself says of its parts."""
+    ns, parts = [], []
+    for place in places:
+        started = time.perf_counter_ns()
+        results = _predict(id, place)
+        ns.append(time.perf_counter_ns() - started)
+        parts.append(results[0].speed)
+    return {"ns": ns, "parts_ms": parts}
+
+
+def boxes(id: str, photos: list[str], confidence: float) -> dict[str, Any]:
+    """For each photo: rows of x1, y1, x2, y2, score, class in its pixels."""
+    model, size, _ = _models[id]
+    found = []
+    for photo in photos:
+        result = model.predict(photo, imgsz=size, conf=confidence, iou=0.7, max_det=300, verbose=False)[0]
+        found.append(result.boxes.data.cpu().numpy().tolist())
+    return {"boxes": found}
+
+
+def _predict(id: str, place: int) -> Any:
+    model, size, frames = _models[id]
+    return model.predict(_frames[frames][place], imgsz=size, conf=0.25, iou=0.7, verbose=False)
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that matter."""
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("ultralytics", "torch", "onnxruntime", "openvino", "nncf")}
+
+
+def main() -> None:
+    answers = sys.stdout
+    work: dict[str, Any] = {"export": export, "open": open_model, "run": run, "boxes": boxes, "versions": versions}
+    for line in sys.stdin:
+        request = json.loads(line)
+        with contextlib.redirect_stdout(sys.stderr):  # its progress must not stand among the answers
+            answer = work[request.pop("do")](**request)
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

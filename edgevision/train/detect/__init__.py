@@ -1,0 +1,1 @@
+"""Our own detector: the network, what it learns from, and how it is taught."""
