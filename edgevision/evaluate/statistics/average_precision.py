@@ -136,7 +136,7 @@ def average_precision(
     >>> box = np.array([[0.0, 0, 10, 10]])
     >>> found = Found(box, np.array([0.9]), np.array([0]))
     >>> truth = Marked(box, np.array([0]), np.array([False]), np.array([100.0]))
-    >>> average_precision(match([found], [truth], 1)).mean()
+    >>> float(average_precision(match([found], [truth], 1)).mean())
     1.0
     """
     drawn = np.ones((1, matches.pictures)) if weights is None else np.asarray(weights, np.float64)
@@ -270,7 +270,7 @@ def _precision_of_class(
             so_far = np.cumsum(np.where(before, 0.0, counted), axis=1)
         hits = np.flatnonzero(right[place] & ~before)
         right_so_far = np.cumsum(counted[:, hits], axis=1)
-        precision = right_so_far / (so_far[:, hits] + np.spacing(1))
+        precision = right_so_far / np.maximum(so_far[:, hits], 1.0)  # whole numbers: only 0 of 0 is changed
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         recall = right_so_far / np.maximum(to_find, 1.0)[:, None]
         reached = _recalls_up_to(recall)
