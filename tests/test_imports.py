@@ -203,6 +203,11 @@ WITHOUT = [
         "from edgevision.evaluate.page.pictures import Point, latency_accuracy; latency_accuracy([Point('a', 1.0, 2.0)])", (),
     ),
     ("barcode", {"zxingcpp"}, "from edgevision.tracking.barcodes import BarcodeReader; BarcodeReader()", ()),
+    ("detect", {"hotcoco"}, "from edgevision.evaluate.statistics.coco_summary import import_hotcoco; import_hotcoco()", ()),
+    (
+        "detect", {"yaml"},
+        "import pathlib; from edgevision.evaluate.data.yolo_yaml import read_yaml; read_yaml(pathlib.Path('data.yaml'))", (),
+    ),
     ("compile", {"torch"}, "from edgevision.compiler import compile_model", ()),
     ("compile", {"onnx"}, "from edgevision.compiler import compile_model", ("torch",)),
     ("train", {"torch"}, "import edgevision.train as train; [getattr(train, name) for name in train.__all__]", ()),

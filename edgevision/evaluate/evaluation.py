@@ -72,7 +72,8 @@ def _known(evaluator: TaskEvaluator, dataset: Dataset) -> Truths:
     truth = evaluator.truth(dataset)
     missing = len([one for one in truth if one is None])
     if missing:
-        dataset.require_labels(purpose="eval")  # says how labelled photos are laid out
+        if not dataset.boxed:
+            dataset.require_labels(purpose="eval")  # says how labelled photos are laid out
         raise DataError(
             f"eval needs the truth of each photo, and {dataset.source} lacks it for {missing} of {len(truth)}"
         )

@@ -151,7 +151,8 @@ class Dataset:
         if self.labels is None:
             raise DataError(
                 f"{purpose} needs a class for each photo, but {self.source} has none; "
-                "expected a folder of class folders, or a list file with 'path, label' on each line"
+                "expected a folder of class folders, or a list file with 'path, label' on each line; for a detector, photos "
+                "with boxes"
             )
         present = sorted({photo.label for photo in self.photos if photo.label is not None})
         if len(present) < classes:

@@ -70,7 +70,8 @@ def is_voc_folder(folder: Path) -> bool:
     """Whether a folder has ``Annotations`` and ``JPEGImages``, or annotation files beside its photos."""
     if (folder / "Annotations").is_dir():
         return (folder / "JPEGImages").is_dir()
-    return any(photo.with_suffix(".xml").is_file() for photo in photos_in(folder).photos)
+    stems = {file.stem for file in folder.glob("*.xml")}
+    return bool(stems) and any(photo.stem in stems for photo in photos_in(folder).photos)
 
 
 def read_voc(folder: Path, part: str | None = None) -> BoxedPhotos:

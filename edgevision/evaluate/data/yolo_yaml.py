@@ -133,6 +133,10 @@ def _names(path: Path, content: Mapping[str, Any], lines: Mapping[str, int]) -> 
         return tuple(map(str, range(count)))
     line = lines["names"]
     listed = _in_order(path, line, given)
+    if any(isinstance(name, bool) for name in listed):
+        raise DataError(
+            f"{path} line {line}: YAML reads yes, no, on and off as true or false; put quotes around names that are such words"
+        )
     if not listed or not all(isinstance(name, (str, int, float)) and str(name).strip() for name in listed):
         raise DataError(f"{path} line {line}: names is a list of words, or {{0: word, …}}, got {reprlib.repr(given)}")
     if count is not None and count != len(listed):

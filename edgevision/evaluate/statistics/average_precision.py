@@ -79,14 +79,19 @@ def iou_matrix(
     >>> iou_matrix(np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 0, 3, 2]])).round(3).tolist()
     [[0.333]]
     """
-    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    sides = np.minimum(first[:, None, 2:], second[None, :, 2:]) - np.maximum(first[:, None, :2], second[None, :, :2])
-    shared = np.maximum(sides, 0.0).prod(axis=2)
-    area_a, area_b = _areas(first)[:, None], _areas(second)[None, :]
-    whole = np.broadcast_to(area_a + area_b - shared, shared.shape)
+    first, second = np.asarray(a, np.float64)[:, None], np.asarray(b, np.float64)[None]
+    shared = _shared(first, second)
+    whole = _areas(first) + _areas(second) - shared
     if crowd is not None:
-        whole = np.where(crowd[None, :], area_a, whole)
-    return np.asarray(np.divide(shared, whole, out=np.zeros_like(shared), where=shared > 0))
+        whole = np.where(crowd[None], _areas(first), whole)
+    return _ratio(shared, whole)
+
+
+def iou_pairs(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Intersection over union of each of ``a`` [n, 4] with the one of ``b`` [n, 4] beside it: float64 [n]. See ``iou_matrix``."""
+    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    shared = _shared(first, second)
+    return _ratio(shared, _areas(first) + _areas(second) - shared)
 
 
 def match(
@@ -131,7 +136,7 @@ def average_precision(
     >>> box = np.array([[0.0, 0, 10, 10]])
     >>> found = Found(box, np.array([0.9]), np.array([0]))
     >>> truth = Marked(box, np.array([0]), np.array([False]), np.array([100.0]))
-    >>> average_precision(match([found], [truth], 1)).mean()
+    >>> float(average_precision(match([found], [truth], 1)).mean())
     1.0
     """
     drawn = np.ones((1, matches.pictures)) if weights is None else np.asarray(weights, np.float64)
@@ -265,7 +270,7 @@ def _precision_of_class(
             so_far = np.cumsum(np.where(before, 0.0, counted), axis=1)
         hits = np.flatnonzero(right[place] & ~before)
         right_so_far = np.cumsum(counted[:, hits], axis=1)
-        precision = right_so_far / (so_far[:, hits] + np.spacing(1))
+        precision = right_so_far / np.maximum(so_far[:, hits], 1.0)  # whole numbers: only 0 of 0 is changed
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         recall = right_so_far / np.maximum(to_find, 1.0)[:, None]
         reached = _recalls_up_to(recall)
@@ -280,7 +285,18 @@ def _recalls_up_to(recall: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 
 
 def _areas(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+    return np.asarray((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]))
+
+
+def _shared(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The areas that boxes have in common; ``a`` and ``b`` [..., 4] as NumPy broadcasts them."""
+    width = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
+    height = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
+    return np.asarray(np.maximum(width, 0.0) * np.maximum(height, 0.0))
+
+
+def _ratio(shared: npt.NDArray[np.float64], whole: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.asarray(np.divide(shared, whole, out=np.zeros_like(shared), where=shared > 0))
 
 
 def _check_classes(values: npt.NDArray[np.int64], classes: int) -> None:

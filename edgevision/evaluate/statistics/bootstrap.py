@@ -27,19 +27,23 @@ def draw_weights(pictures: int, draws: int, seed: int) -> npt.NDArray[np.float64
     return rng.multinomial(pictures, np.full(pictures, 1 / pictures), size=draws).astype(np.float64)
 
 
-def interval(estimate: float, drawn: npt.NDArray[np.floating], pictures: int, confidence: float) -> tuple[float, float]:
+def interval(
+    estimate: float, drawn: npt.NDArray[np.floating], pictures: int, confidence: float, most: float = 100.0
+) -> tuple[float, float]:
     """The interval of ``estimate`` from its values in draws; never without the estimate. Draws that are NaN do not count.
 
-    Where no draw counts, or there is one picture, the interval has no end on either side.
+    ``most``: the largest value that there can be, on either side of 0. Where no draw counts, or there is one picture, nothing
+    is known, and the interval is -``most`` … ``most``. It has no width where all draws are equal.
 
-    >>> interval(1.0, np.array([0.0, 1.0, 2.0]), 1000, 0.5)
-    (0.4997498749061...
+    >>> [round(end, 2) for end in interval(1.0, np.array([0.0, 1.0, 2.0]), 1000, 0.5)]
+    [0.5, 1.5]
     """
     if not 0.0 < confidence < 1.0:
         raise InputError(f"expected a confidence between 0 and 1, such as 0.95, got {confidence}")
     known = drawn[~np.isnan(drawn)]
     if not len(known) or pictures < 2:
-        return -math.inf, math.inf
+        return -most, most
     wider = math.sqrt(pictures / (pictures - 1))
     low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return min(estimate, estimate + wider * (low - estimate)), max(estimate, estimate + wider * (high - estimate))
+    lower, upper = (estimate + wider * (end - estimate) for end in (low, high))
+    return max(-most, min(estimate, float(lower))), min(most, max(estimate, float(upper)))

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgevision.evaluate.statistics.average_precision import Found, iou_matrix
+from edgevision.evaluate.statistics.average_precision import Found, iou_pairs
 
 
 def shared_boxes(a: Found, b: Found) -> float:
     """What two answers to one picture have in common: the sum, over pairs of boxes of one class, of IoU × the square of
     the lower score. Each box is in one pair at most; pairs with the greatest such product are made first."""
-    overlap = np.where(a.classes[:, None] == b.classes[None, :], iou_matrix(a.boxes, b.boxes), 0.0)
-    lower = np.minimum(a.scores[:, None], b.scores[None, :]).astype(np.float64)
-    worth = overlap * lower**2
-    rows, columns = np.nonzero(worth)
-    order = np.argsort(-worth[rows, columns], kind="stable")
+    rows, columns = np.nonzero(a.classes[:, None] == b.classes[None, :])
+    lower = np.minimum(a.scores[rows], b.scores[columns]).astype(np.float64)
+    worth = iou_pairs(a.boxes[rows], b.boxes[columns]) * lower**2
+    order = np.argsort(-worth, kind="stable")[: np.count_nonzero(worth)]
     taken_rows: set[int] = set()
     taken_columns: set[int] = set()
     total = 0.0
-    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
+    for row, column, value in zip(rows[order].tolist(), columns[order].tolist(), worth[order].tolist(), strict=True):
         if row not in taken_rows and column not in taken_columns:
             taken_rows.add(row)
             taken_columns.add(column)
-            total += float(worth[row, column])
+            total += value
     return total
 
 

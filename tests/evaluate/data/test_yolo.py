@@ -211,6 +211,7 @@ def test_names_without_words_are_the_numbers_and_val_may_be_missing(parts):
         ("val: val/images\nnames: {1: a, 2: b}\n", "line 2: names by number have the numbers 0…1, got 1, 2"),
         ("val: val/images\nnames: [a, a]\n", "line 2: each name .* repeated: 'a'"),
         ("val: val/images\nnames: [a, [b]]\n", "line 2: names is a list of words"),
+        ("val: val/images\nnames: [yes, a]\n", "line 2: YAML reads yes, no, on and off as true or false"),
         ("val: val/images\nnames: []\n", "line 2: names is a list of words"),
         ("val: val/images\n", "got neither names nor nc"),
         ("val: {a: b}\nnames: [a]\n", "line 1: val is a folder, a list file or a list"),

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
@@ -35,8 +33,9 @@ def test_the_mean_of_normal_numbers_is_held_as_often_as_promised(n):
 def test_the_estimate_is_always_inside_and_nan_does_not_count():
     assert interval(5.0, np.array([1.0, 2.0, np.nan]), 10, 0.9)[1] == 5.0
     assert interval(0.0, np.array([1.0, 2.0, np.nan]), 10, 0.9)[0] == 0.0
-    assert interval(1.0, np.full(3, np.nan), 10, 0.9) == (-math.inf, math.inf)
-    assert interval(1.0, np.ones(3), 1, 0.9) == (-math.inf, math.inf)
+    assert interval(1.0, np.full(3, np.nan), 10, 0.9) == (-100.0, 100.0)
+    assert interval(1.0, np.ones(3), 1, 0.9) == (-100.0, 100.0)
+    assert interval(0.9, np.array([-1.0, 1.0] * 50), 2, 0.9, most=1.0) == (-1.0, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -174,22 +174,20 @@ def test_the_interval_holds_the_drop_and_is_the_same_for_the_same_seed():
 
 
 def test_the_interval_covers_what_other_photos_would_show(monkeypatch):
-    """80 % intervals from 30 photos each, of a loss that is known from 2,000: four in five hold it."""
-    monkeypatch.setattr(detect_module, "DRAWS", 200)
+    """80 % intervals from 30 photos each, of a loss that is known from 1,500: four in five hold it."""
+    monkeypatch.setattr(detect_module, "DRAWS", 100)
     own = evaluator()
-    many = photos(4, n=2000)
-    scores = [own.scores(answers(many, missing=missing), many) for missing in (0.05, 0.2)]
-    true_drop = own.value(scores[0]) - own.value(scores[1])
+    many = photos(4, n=1500)
+    found = [answers(many, missing=missing) for missing in (0.05, 0.2)]
+    before, after = (own.scores(one, many) for one in found)
+    true_drop = own.value(before) - own.value(after)
     held = 0
-    for start in range(0, 1800, 30):
-        some = many[start : start + 30]
-        before, after = (
-            own.scores({role: a[start : start + 30] for role, a in answers(many, missing=missing).items()}, some)
-            for missing in (0.05, 0.2)
-        )
+    for start in range(0, 1500, 30):
+        part = slice(start, start + 30)
+        before, after = (own.scores({role: a[part] for role, a in one.items()}, many[part]) for one in found)
         low, high = own.paired(before, after, 0.8).interval
         held += low <= true_drop <= high
-    assert 39 <= held <= 57  # of 60; the 99.7 % range of 80 %
+    assert 32 <= held <= 48  # of 50; the 99.7 % range of 80 %
 
 
 def test_equal_models_lose_nothing_surely():
@@ -203,7 +201,7 @@ def test_one_photo_proves_nothing():
     truths = photos(5, n=1)
     own = evaluator()
     scores = own.scores(answers(truths), truths)
-    assert own.paired(scores, scores).interval == (-np.inf, np.inf)
+    assert own.paired(scores, scores).interval == (-100.0, 100.0)
 
 
 def test_agreement_is_compared_too():
