@@ -10,7 +10,8 @@ import pytest
 pytestmark = pytest.mark.requires("torch")
 torch = pytest.importorskip("torch")
 
-from edgevision.train.detect.assign import IGNORED, PADDING, Targets, assign  # noqa: E402
+from edgevision.train.detect.assign import PADDING, Targets, assign  # noqa: E402
+from edgevision.train.detect.augment import IGNORED  # noqa: E402
 from edgevision.train.detect.losses import complete_iou_loss, detection_loss, varifocal_loss  # noqa: E402
 from edgevision.train.detect.network import STRIDES, Answers, cell_centres  # noqa: E402
 

@@ -25,7 +25,7 @@ from edgevision.train.efficientnet_lite import ConvNorm  # noqa: E402
 
 def tiny(classes=3):
     torch.manual_seed(0)
-    return LiteDetector(classes, width=0.25, depth=0.3, channels=16)
+    return LiteDetector(classes, width=0.25, depth=0.3, neck_channels=16)
 
 
 @pytest.mark.parametrize("size", [(64, 96), (32, 32), (160, 64)])
