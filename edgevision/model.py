@@ -96,10 +96,10 @@ class Model:
         """Recognise what a picture shows: a path, a file's bytes, an open binary file, an H×W×3 uint8 BGR array or
         torch tensor (CPU), a Pillow image, or a ``Frame``.
 
-        The result is the task's: ``tasks.results.Classification`` of a bundle that classifies. Several pictures give a
-        list in the same order: a list, any other iterable (a generator, a deque), or an N×H×W×3 array. They are taken
-        and run batch by batch: of a generator's frames no more than one batch is held, but all the results; for a
-        stream without end call ``predict`` for each frame.
+        The result is the task's: ``tasks.Classification`` of a bundle that classifies, ``tasks.Detections`` of one that
+        detects. Several pictures give a list in the same order: a list, any other iterable (a generator, a deque), or an
+        N×H×W×3 array. They are taken and run batch by batch: of a generator's frames no more than one batch is held, but
+        all the results; for a stream without end call ``predict`` for each frame.
 
         ``max_decode_bytes``: the most memory that decoding one picture may take; default as given to ``load``.
         May be called from many threads at once. Raises InputError (ImageError) for what is no picture, with its place

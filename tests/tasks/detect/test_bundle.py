@@ -86,6 +86,13 @@ def test_a_threshold_that_is_asked_for_counts_for_every_class(fitted, asked, exp
     assert set(found.names) == expected
 
 
+@pytest.mark.parametrize("given", [{"max_detections": 1}, {"iou": 0.0}, {"class_agnostic": True}])
+def test_golden_frames_are_compared_with_the_parameters_they_were_made_with(given, tmp_path):
+    with loaded(cells.write_cells(tmp_path / "cells.edge"), parameters=given) as model:
+        assert model.self_test().passed
+        assert len(model.predict(cells.picture(*TWO))) == given.get("max_detections", 2)
+
+
 def test_parameters_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(InputError, match="a score for each of 3 labels, got 2"):
         loaded(cells.write_cells(tmp_path / "cells.edge"), parameters={"thresholds": [0.1, 0.2]})

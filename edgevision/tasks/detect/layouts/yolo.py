@@ -140,7 +140,7 @@ def _recognise_yolo(facts: ModelFacts) -> Reading | None:
     item, evidence = _item(facts), _raw_evidence(facts)
     if item is None or evidence is None or item[0] != 4 + len(facts.labels):
         return None
-    if not _fits_grid(item[1], facts.tensor_size, 1):
+    if evidence is Evidence.SHAPES and not _fits_grid(item[1], facts.tensor_size, 1):
         return None
     text = "YOLO v8 and later, raw: 4 + classes rows, a column for each cell"
     return Reading("yolo", {ROLE: facts.outputs[0].name}, evidence, text)

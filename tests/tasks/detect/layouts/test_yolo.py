@@ -124,6 +124,8 @@ ULTRALYTICS = {"author": "Ultralytics", "task": "detect", "head": "Detect", "end
         (facts((21, 21), classes=17, size=(32, 32)), {"yolo": SHAPES, "yolo-transposed": SHAPES}),
         (facts((84, 8400), (32, 160, 160)), {}),  # masks
         (facts((84, 8400), **ULTRALYTICS), {"yolo": METADATA}),
+        (facts((84, 2121), **ULTRALYTICS), {"yolo": METADATA}),  # strides of its own
+        (facts((84, 2121)), {}),
         (facts((84, 8400), **{**ULTRALYTICS, "head": ""}), {"yolo": METADATA}),  # older exporters
         (facts((84, 8400), **{**ULTRALYTICS, "task": "obb"}), {}),
         (facts((84, 8400), **{**ULTRALYTICS, "head": "RTDETRDecoder"}), {}),
