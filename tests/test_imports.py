@@ -247,7 +247,9 @@ except MissingExtraError as error:
 
 def test_every_optional_package_is_tried_without():
     used = {one.target.split(".")[0] for found in IMPORTS.values() for one in found if not one.typing}
-    assert used & (OPTIONAL | TORCH) - {"onnxscript"} <= set().union(*(packages for _, packages, _, _ in WITHOUT))
+    assert used & (OPTIONAL | TORCH) - {"onnxscript", "supervision"} <= set().union(
+        *(packages for _, packages, _, _ in WITHOUT)
+    )
 
 
 # ---- public names ----

@@ -29,7 +29,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     p.add_argument("model", type=Path, help=".edge bundle, checkpoint, or any file that compile takes")
     p.add_argument(
-        "--data", type=Path, required=True, metavar="SRC", help="labelled photos: class folders or a list file; for a detector data.yaml, COCO .json, …"
+        "--data",
+        type=Path,
+        required=True,
+        metavar="SRC",
+        help="labelled photos: class folders or a list file; for a detector data.yaml, COCO .json, …",
     )
     p.add_argument(
         "--ood-data", type=Path, metavar="SRC", help="photos of what the model does not know (out of distribution)"
