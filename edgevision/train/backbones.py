@@ -3,7 +3,7 @@
 
 ``build`` makes a network with random weights and never touches disk or network; ``pretrained`` gives it the ImageNet
 weights. Every network takes N×3×H×W float32, prepared by ``default_preprocess``. A classifier gives N×classes logits, the
-detector what ``detect.network.LiteDetector`` says.
+detector what ``lite_detector.LiteDetector`` says.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from edgevision.errors import EdgeVisionError, InputError, MissingExtraError
 from edgevision.preprocess.spec import Fit, PreprocessSpec, preset
 from edgevision.train.channels import Channels, apply_channels
-from edgevision.train.detect.network import STRIDES, LiteDetector
 from edgevision.train.efficientnet_lite import ConvNorm, EfficientNetLite, imagenet_state
+from edgevision.train.lite_detector import STRIDES, LiteDetector
 
 LITE_SIZES = {"lite0": 224, "lite1": 240, "lite2": 260}
 _LITE_SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}  # width, depth

@@ -29,7 +29,6 @@ from edgevision.preprocess.spec import ColorOrder, Filter, PreprocessSpec
 from edgevision.tasks.results import Label
 from edgevision.train.augment import Augmentation, augment
 from edgevision.train.mix import mix
-from edgevision.train.options import RunOptions
 
 Made = TypeVar("Made")
 KEPT_SCALE = 2.0  # photos are kept at up to this many times the model's size: crops then need no enlarging
@@ -96,9 +95,8 @@ def default_cache_bytes() -> int:
     return min(2 << 30, total // 4)
 
 
-def cache_for(options: RunOptions, size: int) -> PhotoCache:
-    """A cache for photos of a network of ``size`` pixels."""
-    megabytes = options.cache_mb
+def cache_for(size: int, megabytes: int | None) -> PhotoCache:
+    """A cache for photos of a network of ``size`` pixels; ``megabytes`` None = ``default_cache_bytes``."""
     return PhotoCache(round(KEPT_SCALE * size), default_cache_bytes() if megabytes is None else megabytes << 20)
 
 

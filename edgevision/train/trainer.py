@@ -25,10 +25,10 @@ from edgevision.machine import package_versions, usable_cores
 from edgevision.train import backbones
 from edgevision.train.base import Training
 from edgevision.train.checkpoint import Checkpoint, save_checkpoint, short_hashes
-from edgevision.train.classify import ClassifyTraining
+from edgevision.train.classifier import ClassifyTraining
 from edgevision.train.compute import Compute, choose_compute, training_process
 from edgevision.train.depthwise import use_quick_depthwise
-from edgevision.train.detect.training import DetectTraining
+from edgevision.train.detector import DetectTraining
 from edgevision.train.ema import Ema
 from edgevision.train.loader import network_seed, work_ahead
 from edgevision.train.options import DetectTrainOptions, RunOptions, TrainOptions

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from edgevision.errors import EdgeVisionError, InputError
-from edgevision.train import backbones, classify, train
-from edgevision.train.classify import ClassifyTraining
+from edgevision.train import backbones, classifier, train
+from edgevision.train.classifier import ClassifyTraining
 from edgevision.train.compute import Compute
 from edgevision.train.progress import SilentProgress
 from edgevision.train.rehearsal import first_not_finite, memory_errors, rehearse, rehearse_teacher
@@ -161,7 +161,7 @@ def test_no_batch_is_of_one_photo(tiny, monkeypatch):
 
 def test_memory_that_runs_out_names_the_options(tiny, monkeypatch):
     """PyTorch's own error, of a tensor that no machine holds."""
-    monkeypatch.setattr(classify, "label_loss", lambda logits, targets, smoothing: torch.empty(1 << 50).sum())
+    monkeypatch.setattr(classifier, "label_loss", lambda logits, targets, smoothing: torch.empty(1 << 50).sum())
     with pytest.raises(EdgeVisionError, match=r"memory ran out while training\. .*smaller --batch.*--accumulate"):
         train(tiny(photos=False))
 
@@ -188,7 +188,7 @@ def test_runs_rehearse_their_teacher(tiny, tmp_path, monkeypatch):
     def refuse(self, images):
         raise RuntimeError("Kernel size can't be greater than actual input size")
 
-    monkeypatch.setattr(classify.Teacher, "logits", refuse)
+    monkeypatch.setattr(classifier.Teacher, "logits", refuse)
     steps = Steps()
     with pytest.raises(InputError, match="the teacher cannot answer"):
         train(tiny(teacher=teacher.output), steps)

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from edgevision.errors import DataError, EdgeVisionError, InputError, ModelFileError
-from edgevision.train import backbones, classify, load_checkpoint, train, trainer
+from edgevision.train import backbones, classifier, load_checkpoint, train, trainer
 from edgevision.train.progress import SilentProgress
 from edgevision.train.validate import Score, Validation
 
@@ -330,7 +330,7 @@ def test_torchvision_network(tiny):
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run(tiny, monkeypatch):
-    monkeypatch.setattr(classify, "label_loss", lambda logits, targets, smoothing: logits.sum() * float("nan"))
+    monkeypatch.setattr(classifier, "label_loss", lambda logits, targets, smoothing: logits.sum() * float("nan"))
     with pytest.raises(EdgeVisionError, match=r"loss became nan at step 1.*lower --lr"):
         train(tiny())
 

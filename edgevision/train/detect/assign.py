@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from edgevision.train.detect.augment import IGNORED
-from edgevision.train.detect.network import STRIDES, Answers
+from edgevision.train.lite_detector import STRIDES, Answers
 
 MOST_CELLS = 10  # that learn a product
 _IOU_POWER = 3.0  # of score · IoU³: the published cost -log(score) - 3·log(IoU), as a product

@@ -26,7 +26,7 @@ from edgevision.tasks.results import FrameId
 from edgevision.tensors import Outputs
 from edgevision.train.compute import Compute
 from edgevision.train.detect.batches import marked
-from edgevision.train.detect.network import OUTPUT_NAMES
+from edgevision.train.lite_detector import OUTPUT_NAMES
 from edgevision.train.validate import PreparedPhotos
 
 

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from edgevision.train.detect.assign import PADDING, Targets, assign, covers, pairwise_iou  # noqa: E402
 from edgevision.train.detect.augment import IGNORED  # noqa: E402
-from edgevision.train.detect.network import STRIDES, Answers, cell_centres  # noqa: E402
+from edgevision.train.lite_detector import STRIDES, Answers, cell_centres  # noqa: E402
 
 SIZE = 64
 

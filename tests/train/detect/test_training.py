@@ -1,4 +1,4 @@
-"""Whole runs of a very small detector: it learns, what it says is read as it was taught, and it goes on after a kill."""
+"""A very small detector learns, what it says is read as it was taught, and a run goes on after a kill to the same weights."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ torch = pytest.importorskip("torch")
 
 from edgevision.errors import DataError, InputError  # noqa: E402
 from edgevision.evaluate.data.dataset import read_dataset  # noqa: E402
+from edgevision.preprocess import Fit  # noqa: E402
 from edgevision.train import BoxAugmentation, backbones, load_checkpoint, model_from_checkpoint, train, trainer  # noqa: E402
-from edgevision.train.detect.network import OUTPUT_NAMES, STRIDES  # noqa: E402
+from edgevision.train.compute import Compute  # noqa: E402
+from edgevision.train.detect.batches import BoxBatchMaker  # noqa: E402
+from edgevision.train.detect.losses import detection_loss  # noqa: E402
+from edgevision.train.detect.validate import BoxValidation  # noqa: E402
+from edgevision.train.detector import lite_detect_spec  # noqa: E402
+from edgevision.train.lite_detector import OUTPUT_NAMES, STRIDES, read_answers  # noqa: E402
+from edgevision.train.loader import PhotoCache  # noqa: E402
 from edgevision.train.progress import SilentProgress  # noqa: E402
 
 
@@ -61,7 +68,7 @@ def best_by_hand(outputs, label):
             x, y = (column + 0.5) * stride, (row + 0.5) * stride
             left, top, right, bottom = distances[:, row, column] * stride
             best = logits[row, column], [x - left, y - top, x + right, y + bottom]
-    return best
+    return best[1]
 
 
 def iou(a, b):
@@ -70,43 +77,94 @@ def iou(a, b):
     return shared / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared)
 
 
-def test_learns_rectangles_of_three_colours(tiny_detector, boxed_photos, other_boxed_photos):
-    """And says where they are as the design has it: read by hand, in photos that it has not seen."""
-    options = tiny_detector(
-        val=other_boxed_photos, epochs=30, lr=5e-3, head_lr=5e-3, ema=0.9, photos=True,
-        augmentation=BoxAugmentation(min_scale=0.8, max_scale=1.2, mosaic=0.3, blur=0, jpeg=0),
-    )  # fmt: skip
-    recorder = Recorder()
-    result = train(options, recorder)
-    assert result.score.map50 > 80
-    assert recorder.epochs[-1].train_loss < 0.6 * recorder.epochs[0].train_loss
-    checkpoint = load_checkpoint(options.output)
-    assert checkpoint.training["metrics"]["map50"] == pytest.approx(result.score.map50)
-    assert [output.name for output in checkpoint.task.outputs if output.role == "scores_16"] == ["cls_s16"]
-    assert {output.name for output in checkpoint.task.outputs} == set(OUTPUT_NAMES)
+STILL = BoxAugmentation(
+    min_scale=1, max_scale=1, max_aspect=1, flip=0, mosaic=0, brightness=0, contrast=0, saturation=0, white_balance=0,
+    blur=0, jpeg=0,
+)  # fmt: skip
 
-    from edgevision.decode import read_image
-    from edgevision.frames import Frame
-    from edgevision.preprocess import Preprocessor
 
-    network, preprocess = model_from_checkpoint(checkpoint), Preprocessor(checkpoint.preprocess)
+def test_learns_rectangles_of_three_colours_by_heart(boxed_photos):
+    """And says where they are as the design has it: read by hand, in the pixels of the tensor."""
+    spec = backbones.default_preprocess("lite0-detect", 64)
+    maker = BoxBatchMaker(read_dataset(boxed_photos), PhotoCache(128, 1 << 28), spec, 8, 0, STILL)
+    batch = maker.make(0, 64, 0.0)
+    torch.manual_seed(0)
+    network = backbones.build("lite0-detect", 3, width=0.25, depth=0.3, neck_channels=16).train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
+    losses = []
+    for _ in range(90):
+        loss = detection_loss(read_answers(network(batch.images)), batch.targets)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
     overlaps = []
-    for photo in read_dataset(other_boxed_photos):
-        tensor = np.empty(checkpoint.preprocess.tensor_shape, np.float32)
-        preprocess.run(Frame.from_array(read_image(photo.path)), tensor)
-        with torch.no_grad():
-            outputs = [output.numpy() for output in network(torch.from_numpy(tensor[None]))]
-        for box in photo.boxes.boxes:
-            _, found = best_by_hand(outputs, box.label)
-            # 80×60 letterboxed into 64×64: four fifths, with 8 rows of padding above
-            wanted = np.array([box.x1, box.y1, box.x2, box.y2]) * 0.8 + [0, 8, 0, 8]
-            overlaps.append(iou(np.array(found), wanted))
-    assert np.mean(overlaps) > 0.6
-    assert np.median(overlaps) > 0.65
+    with torch.no_grad():
+        outputs = [output.numpy() for output in network.eval()(batch.images)]
+    for row in range(8):
+        for box, label in zip(batch.targets.boxes[row].numpy(), batch.targets.classes[row].tolist(), strict=True):
+            if label >= 0:
+                found = best_by_hand([output[row : row + 1] for output in outputs], label)
+                overlaps.append(iou(np.array(found), box))
+    assert len(overlaps) > 8
+    assert np.median(overlaps) > 0.6
 
-    packed = checkpoint.photos.validation[0]
-    assert packed.boxes is not None
-    assert (packed.boxes.height, packed.boxes.width) == (60, 80)
+
+def test_a_run_writes_a_checkpoint_that_says_everything(tiny_detector, other_boxed_photos):
+    options = tiny_detector(val=other_boxed_photos, photos=True, epochs=0.7, augmentation=STILL)
+    result = train(options)
+    checkpoint = load_checkpoint(options.output)
+    assert (checkpoint.arch, checkpoint.task.kind) == ("lite0-detect", "detect")
+    assert {output.role: output.name for output in checkpoint.task.outputs}["scores_16"] == "cls_s16"
+    assert {output.name for output in checkpoint.task.outputs} == set(OUTPUT_NAMES)
+    assert checkpoint.preprocess.fit is Fit.LETTERBOX
+    assert checkpoint.training["metrics"] == result.score.metrics
+    assert not options.state_path.exists()
+    network = model_from_checkpoint(checkpoint)
+    assert all(torch.equal(network.state_dict()[name], value) for name, value in checkpoint.state_dict.items())
+    dataset = read_dataset(other_boxed_photos)
+    truths = {photo.boxes for photo in dataset}
+    assert checkpoint.photos.validation
+    assert all(photo.boxes in truths for photo in checkpoint.photos.validation)  # small photos travel as they are
+    assert all(photo.label is None for photo in checkpoint.photos.validation)
+
+
+class Sees(torch.nn.Module):
+    """A detector that knows: answers each picture in turn with exactly its boxes, from one cell each."""
+
+    def __init__(self, truths, scale, top):
+        super().__init__()
+        self.truths, self.scale, self.top = list(truths), scale, top
+
+    def forward(self, images):
+        outputs = [torch.full((len(images), 3, 64 // s, 64 // s), -20.0) for s in STRIDES]
+        outputs += [torch.zeros(len(images), 4, 64 // s, 64 // s) for s in STRIDES]
+        for row in range(len(images)):
+            for box in self.truths.pop(0).boxes:
+                x1, y1, x2, y2 = (v * self.scale + shift for v, shift in zip(box[1:5], (0, self.top) * 2, strict=True))
+                column, line = int((x1 + x2) / 16), int((y1 + y2) / 16)
+                x, y = 8 * (column + 0.5), 8 * (line + 0.5)
+                outputs[0][row, box.label, line, column] = 4.0
+                outputs[3][row, :, line, column] = torch.tensor([x - x1, y - y1, x2 - x, y2 - y]) / 8
+        return tuple(outputs)
+
+
+def test_who_is_right_everywhere_has_a_full_score(boxed_photos):
+    """80×60 letterboxed into 64×64: four fifths, with 8 rows of padding above."""
+    dataset = read_dataset(boxed_photos)
+    spec = backbones.default_preprocess("lite0-detect", 64)
+    truths = [photo.boxes for photo in dataset]
+    compute = Compute(torch.device("cpu"), bfloat16=False)
+    validation = BoxValidation(dataset, spec, lite_detect_spec(dataset.labels, spec))
+    assert validation.score(Sees(truths, 0.8, 8), compute).metrics == pytest.approx(
+        {"map50_95": 100, "map50": 100, "map75": 100}
+    )
+    shifted = validation.score(Sees(truths, 0.8, 11), compute)  # all boxes three pixels too low
+    assert shifted.map50 > 90
+    assert shifted.map50_95 < 75
+    assert validation.score(Sees(truths[::-1], 0.8, 8), compute).map50 < 60
 
 
 @pytest.mark.parametrize("kill_after", [2, 5])
@@ -171,8 +229,8 @@ def test_a_data_yaml_brings_its_own_validation_photos(tiny_detector, boxed_photo
     assert any("training photos too" in message for message in recorder.messages)  # both parts are the same folder
 
 
-def test_the_checkpoint_of_a_run_without_val_photos_has_no_score(tiny_detector):
-    result = train(tiny_detector(epochs=0.4))
+def test_the_checkpoint_of_a_run_without_val_photos_has_no_score(tiny_detector, boxed_photos):
+    result = train(tiny_detector(data=boxed_photos / "images", epochs=0.4))  # without the data.yaml beside it
     assert result.score is None
     assert load_checkpoint(result.path).task.kind == "detect"
 

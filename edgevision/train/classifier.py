@@ -37,7 +37,7 @@ class ClassifyTraining:
         self._options, self._compute = options, compute
         self.spec: PreprocessSpec = backbones.default_preprocess(options.arch, options.size)
         self.sizes = (1.0,) if backbones.has_fixed_size(options.arch) else options.sizes
-        cache: PhotoCache = cache_for(options, self.spec.height)
+        cache: PhotoCache = cache_for(self.spec.height, options.cache_mb)
         self.data: TrainingData = read_training_data(options, progress.photos_checked, cache.read)
         self.task: TaskSpec = classify_spec(self.data.labels)
         self._teacher: Teacher | None = None

@@ -19,8 +19,8 @@ from edgevision.train.data import TrainingData, read_boxed_data
 from edgevision.train.detect.assign import Targets
 from edgevision.train.detect.batches import BoxBatch, BoxBatchMaker
 from edgevision.train.detect.losses import detection_loss
-from edgevision.train.detect.network import STRIDES, LiteDetector, read_answers
 from edgevision.train.detect.validate import BoxScore, BoxValidation
+from edgevision.train.lite_detector import STRIDES, LiteDetector, read_answers
 from edgevision.train.loader import PhotoCache, cache_for
 from edgevision.train.options import DetectTrainOptions
 from edgevision.train.photos import make_pack
@@ -36,7 +36,7 @@ class DetectTraining:
         self._options, self._compute = options, compute
         self.sizes = options.sizes
         self.spec: PreprocessSpec = backbones.default_preprocess(options.arch, options.size)
-        cache: PhotoCache = cache_for(options, self.spec.height)
+        cache: PhotoCache = cache_for(self.spec.height, options.cache_mb)
         self.data: TrainingData = read_boxed_data(options, progress.photos_checked, cache.read)
         self.task: TaskSpec = lite_detect_spec(self.data.labels, self.spec)
         self._validation = None if self.data.val is None else BoxValidation(self.data.val, self.spec, self.task)

@@ -11,7 +11,8 @@ pytestmark = pytest.mark.requires("torch")
 torch = pytest.importorskip("torch")
 
 from edgevision.train import backbones  # noqa: E402
-from edgevision.train.detect.network import (  # noqa: E402
+from edgevision.train.efficientnet_lite import ConvNorm  # noqa: E402
+from edgevision.train.lite_detector import (  # noqa: E402
     OUTPUT_NAMES,
     STRIDES,
     Features,
@@ -20,7 +21,6 @@ from edgevision.train.detect.network import (  # noqa: E402
     cell_centres,
     read_answers,
 )
-from edgevision.train.efficientnet_lite import ConvNorm  # noqa: E402
 
 
 def tiny(classes=3):
