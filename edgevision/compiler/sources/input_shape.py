@@ -87,13 +87,25 @@ class _BatchRemover:
         """Rounds, each with what the one before made known, until nothing is left to be done."""
         done: set[str] = set()
         for _ in range(len(self._graph.node)):
+            before = len(done)
             shapes = inferred_shapes(_outline(self._model))
             self._find_outside(shapes)
-            nodes = [node for node in self._graph.node if node.op_type in _REWRITTEN and node.output[0] not in done]
-            rewritten = [node.output[0] for node in nodes if self._rewrite(node, shapes)]
-            done.update(rewritten)
-            if not rewritten:
+            unclear: set[str] = set()  # tensors whose shape is another, or may be, than ``shapes`` says
+            for node in list(self._graph.node):
+                if not unclear.isdisjoint(node.input):
+                    unclear.update(node.output)
+                elif node.op_type in _REWRITTEN and node.output[0] not in done:
+                    if self._rewrite(node, shapes):
+                        done.add(node.output[0])
+                        unclear.update(node.output)
+                    elif node.op_type == "Reshape" and self._waits(node, shapes):
+                        unclear.update(node.output)
+            if len(done) == before:
                 return
+
+    def _waits(self, node: onnx.NodeProto, shapes: Mapping[str, Dims]) -> bool:
+        """Whether a Reshape of what depends on the input cannot be judged yet: one [1, 64, -1] would seem to move the batch."""
+        return node.input[0] in self._varying and self._axis_after(node, shapes) is None
 
     def _rewrite(self, node: onnx.NodeProto, shapes: Mapping[str, Dims]) -> bool:
         """Whether the node repeated the batch, and does so no more."""

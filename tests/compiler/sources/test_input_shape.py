@@ -203,6 +203,30 @@ def batch_second():
         return Net().eval()
 
 
+def distributions():
+    """A head as YOLO's: two grids laid out in rows ([n, 8, -1]), joined, and read as distributions ([n, 4, 2, cells])."""
+    import torch
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fine = nn.Conv2d(3, 8, 4, stride=4)
+            self.coarse = nn.Conv2d(3, 8, 8, stride=8)
+            self.mean = nn.Conv2d(2, 1, 1, bias=False)
+
+        def forward(self, x):
+            n = x.shape[0]
+            rows = torch.cat([grid.view(n, 8, -1) for grid in (self.fine(x), self.coarse(x))], 2)
+            cells = rows.shape[2]
+            read = self.mean(rows.view(n, 4, 2, cells).transpose(2, 1).softmax(1)).view(n, 4, cells)
+            return read.amax(2) - read.mean(2)
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Net().eval()
+
+
 def traced(net, path, container: str, batch: int):
     """The network with ``batch`` written into it as a number."""
     import torch
@@ -249,7 +273,7 @@ def frozen(net, example):
         return torch.jit.trace(net, example, check_trace=False)
 
 
-@pytest.mark.parametrize("make", [transformer, batch_second])
+@pytest.mark.parametrize("make", [transformer, batch_second, distributions])
 @pytest.mark.parametrize("container", ["onnx", "onnx that says any batch", "TorchScript", "pt2"])
 def test_a_batch_of_one_written_into_a_network_is_taken_out(make, container, tmp_path):
     from edgevision.compiler.sources.export import export_float
@@ -271,7 +295,7 @@ def test_a_batch_of_one_written_into_a_network_is_taken_out(make, container, tmp
     )
 
 
-@pytest.mark.parametrize("make", [transformer, batch_second])
+@pytest.mark.parametrize("make", [transformer, batch_second, distributions])
 def test_a_larger_batch_written_into_a_network_is_taken_out(make, tmp_path):
     from edgevision.compiler.sources.export import export_float
 
