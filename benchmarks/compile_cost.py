@@ -116,7 +116,8 @@ def _write_list(path: Path, dataset: Dataset, *, labelled: bool) -> None:
 def make_weights(arch: str, dataset: Dataset, path: Path) -> Path:
     """A state dict of torchvision's ``arch``, or ``timm:NAME``, with as many classes as ``dataset`` has labels; the same each time.
 
-    Random weights from seed 0; the running statistics of batch norms are those of photos; the last linear layer is the
+    Random weights from seed 0; the running statistics of batch norms are those of photos and
+    of noise; the last linear layer is the
     ridge regression of its inputs on the photos' classes. Its outputs are scaled to the spread of a trained one's.
     """
     import torch
@@ -140,7 +141,8 @@ def make_weights(arch: str, dataset: Dataset, path: Path) -> Path:
     features: list[torch.Tensor] = []
     with torch.inference_mode():
         for batch in tensors[: NORM_PHOTOS // len(tensors[0])]:
-            network(batch)
+            # Noise too, which graphs are compared on: what is far from everything that norms have seen grows with each layer.
+            network(torch.cat([batch, torch.randn(batch.shape)]))
         network.eval()
         hook = head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].double()))
         for batch in tensors:

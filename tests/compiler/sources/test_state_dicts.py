@@ -421,6 +421,25 @@ def test_without_safetensors_the_error_says_how_to_get_it(nets, tmp_path, monkey
 # ---- networks by name ----
 
 
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_layers_that_ask_for_their_version(prefix, tmp_path):
+    """MNASNet's does, and the file has lost it: as safetensors, or once prefixes are taken off."""
+    import torch
+    import torchvision
+
+    from edgevision.compiler.sources.source import SourceOptions, load_source
+
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        network = torchvision.models.mnasnet0_5(num_classes=4).eval()
+    torch.save({prefix + key: value for key, value in network.state_dict().items()}, tmp_path / "weights.pt")
+    spec = PreprocessSpec(64, 64)
+    source = load_source(tmp_path / "weights.pt", SourceOptions("torchvision:mnasnet0_5", spec, LABELS, "logits"))
+    tensor = np.random.default_rng(0).normal(size=(2, 3, 64, 64)).astype(np.float32)
+    with torch.no_grad():
+        np.testing.assert_allclose(source.run(tensor)["output"], network(torch.from_numpy(tensor)).numpy(), atol=1e-5)
+
+
 @pytest.mark.parametrize(("name", "heads"), [("googlenet", "aux1, aux2"), ("inception_v3", "AuxLogits")])
 def test_auxiliary_heads_of_torchvision_are_left_out(name, heads, tmp_path):
     """Its networks train with them, and answer without."""
