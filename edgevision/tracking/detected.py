@@ -51,7 +51,9 @@ def check_columns(
     _refuse(rows, (rows[:, 2:] < rows[:, :2]).any(axis=1), "boxes are x1 y1 x2 y2 with x1 ≤ x2 and y1 ≤ y2")
     _refuse(values, ~((values >= 0) & (values <= 1)), "scores are numbers of 0…1")
     _refuse(
-        kinds, ~((kinds >= 0) & (kinds == np.floor(kinds)) & np.isfinite(kinds)), "classes are places in the labels, whole numbers from 0"
+        kinds,
+        ~((kinds >= 0) & (kinds == np.floor(kinds)) & np.isfinite(kinds)),
+        "classes are places in the labels, whole numbers from 0",
     )
     return Columns(rows, values, kinds.astype(np.int64))
 

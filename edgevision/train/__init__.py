@@ -24,7 +24,8 @@ if TYPE_CHECKING:
         model_from_checkpoint,
         save_checkpoint,
     )
-    from edgevision.train.options import TrainOptions
+    from edgevision.train.detect.augment import BoxAugmentation
+    from edgevision.train.options import DetectTrainOptions, TrainOptions
     from edgevision.train.progress import Progress, RichProgress
     from edgevision.train.trainer import TrainResult, train
 
@@ -39,7 +40,8 @@ _PLACES = {
         "model_from_checkpoint",
         "save_checkpoint",
     ),
-    "options": ("TrainOptions",),
+    "detect.augment": ("BoxAugmentation",),
+    "options": ("DetectTrainOptions", "TrainOptions"),
     "progress": ("Progress", "RichProgress"),
     "trainer": ("TrainResult", "train"),
 }
@@ -47,7 +49,9 @@ _MODULE_OF = {name: module for module, names in _PLACES.items() for name in name
 
 __all__ = [
     "Augmentation",
+    "BoxAugmentation",
     "Checkpoint",
+    "DetectTrainOptions",
     "PackedPhoto",
     "PhotoPack",
     "Progress",

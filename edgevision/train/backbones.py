@@ -1,13 +1,16 @@
-"""Networks by name: ``lite0``, ``lite1``, ``lite2`` (EfficientNet-Lite) and ``torchvision:NAME``.
+"""Networks by name: classifiers ``lite0``, ``lite1``, ``lite2`` (EfficientNet-Lite) and ``torchvision:NAME``, and our detector
+``lite0-detect``.
 
 ``build`` makes a network with random weights and never touches disk or network; ``pretrained`` gives it the ImageNet
-weights. Every network takes N×3×H×W float32, prepared by ``default_preprocess``, and gives N×classes logits.
+weights. Every network takes N×3×H×W float32, prepared by ``default_preprocess``. A classifier gives N×classes logits, the
+detector what ``lite_detector.LiteDetector`` says.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -16,12 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from edgevision.errors import EdgeVisionError, InputError, MissingExtraError
-from edgevision.preprocess.spec import PreprocessSpec, preset
+from edgevision.preprocess.spec import Fit, PreprocessSpec, preset
 from edgevision.train.channels import Channels, apply_channels
 from edgevision.train.efficientnet_lite import ConvNorm, EfficientNetLite, imagenet_state
+from edgevision.train.lite_detector import STRIDES, LiteDetector
 
 LITE_SIZES = {"lite0": 224, "lite1": 240, "lite2": 260}
 _LITE_SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}  # width, depth
+DETECTOR = "lite0-detect"
+DETECTOR_SIZE = 320
 _TORCHVISION = "torchvision:"
 _FIXED_SIZE = ("vit_", "maxvit_")  # position embeddings or windows that fit one input size only
 
@@ -33,21 +39,30 @@ _LITE_OPTIONS: dict[str, tuple[type, float, float]] = {
     "dropout": (float, 0.0, 0.9),
     "drop_path": (float, 0.0, 0.9),
 }
+_DETECTOR_OPTIONS: dict[str, tuple[type, float, float]] = {
+    "width": (float, 0.1, 4.0),
+    "depth": (float, 0.1, 4.0),
+    "neck_channels": (int, 8, 512),
+}
+_OPTIONS = {**dict.fromkeys(_LITE_SCALES, _LITE_OPTIONS), DETECTOR: _DETECTOR_OPTIONS}
 MAX_CLASSES = 100_000
 
 
 def build(arch: str, num_classes: int, **options: Any) -> nn.Module:
-    """A network with random weights and ``num_classes`` outputs.
+    """A network with random weights for ``num_classes`` classes.
 
-    ``options`` (EfficientNet-Lite only): ``width``, ``depth``, ``features``, ``dropout``, ``drop_path``. Raises
-    InputError for unknown names and options, MissingExtraError where torchvision is needed and missing.
+    ``options`` (EfficientNet-Lite): ``width``, ``depth``, ``features``, ``dropout``, ``drop_path``; of the detector:
+    ``width``, ``depth``, ``neck_channels``. Raises InputError for unknown names and options, MissingExtraError where torchvision
+    is needed and missing.
 
     >>> build("lite0", 10, width=0.5)(torch.zeros(1, 3, 64, 64)).shape
     torch.Size([1, 10])
     """
     if not 1 <= num_classes <= MAX_CLASSES:
-        raise InputError(f"a classifier has 1…{MAX_CLASSES} classes, got {num_classes}")
+        raise InputError(f"a network has 1…{MAX_CLASSES} classes, got {num_classes}")
     _check_options(arch, options)
+    if arch == DETECTOR:
+        return LiteDetector(num_classes, **options)
     if arch in _LITE_SCALES:
         width, depth = _LITE_SCALES[arch]
         return EfficientNetLite(num_classes, **{"width": width, "depth": depth, **options})
@@ -78,17 +93,21 @@ def state_layout(arch: str, num_classes: int, channels: Channels | None = None, 
 
 
 def pretrained(arch: str, num_classes: int, **options: Any) -> nn.Module:
-    """As ``build``, with ImageNet weights in every layer but the last.
+    """As ``build``, with ImageNet weights in every layer but the last; of a detector, in its features.
 
     EfficientNet-Lite weights come from packages of the ``train`` extra, torchvision's from its download cache or the
     network. Raises MissingExtraError or EdgeVisionError when they cannot be had.
     """
-    if arch not in _LITE_SCALES:
+    if arch not in _OPTIONS:
         _check_options(arch, options)
         return _torchvision_model(arch, num_classes, weights="DEFAULT")
     if changed := sorted({"width", "depth", "features"} & set(options)):
         raise InputError(f"ImageNet weights exist only for the published {arch}, not with {changed}; use --scratch")
     model = build(arch, num_classes, **options)
+    if isinstance(model, LiteDetector):
+        state = pretrained("lite0", num_classes).state_dict()
+        model.features.load_state_dict({name: state[name] for name in model.features.state_dict()})
+        return model
     assert isinstance(model, EfficientNetLite)
     weights: dict[str, Tensor] = torch.load(_lite_weights_file(arch), map_location="cpu", weights_only=True)
     model.load_state_dict({**model.state_dict(), **imagenet_state(weights, model)})
@@ -103,9 +122,15 @@ def has_fixed_size(arch: str) -> bool:
 def default_preprocess(arch: str, size: int | None = None) -> PreprocessSpec:
     """How the network wants its pictures, ``size``×``size`` pixels (default: what it was made for).
 
-    EfficientNet-Lite: the whole picture, stretched. torchvision: what its newest weights were validated with (shorter
+    EfficientNet-Lite: the whole picture, stretched. The detector: the whole picture as it is, with a grey border where it is
+    not square; its size is a multiple of 32, so that each level has half the cells of the one before. torchvision: what its newest weights were validated with (shorter
     side resized, centre cut), always with the antialiased bilinear filter.
     """
+    if arch == DETECTOR:
+        side = DETECTOR_SIZE if size is None else size
+        if side % STRIDES[-1]:
+            raise InputError(f"the size of {arch} is a multiple of {STRIDES[-1]} pixels, got {side}")
+        return replace(preset("lite", side, side), fit=Fit.LETTERBOX)
     if arch in LITE_SIZES:
         side = LITE_SIZES[arch] if size is None else size
         return preset("lite", side, side)
@@ -141,13 +166,14 @@ def quick_statistics(model: nn.Module) -> None:
 
 
 def training_mode(model: nn.Module, frozen_statistics: bool) -> None:
-    """``model.train()``; with ``frozen_statistics`` those of batch norms are constants, scale and shift still learn.
+    """``model.train()``; with ``frozen_statistics`` those of batch norms are constants, scale and shift still learn. Of a
+    detector, in its features alone: the layers after them have no statistics yet.
 
     A few thousand photos in small batches give worse statistics than ImageNet gave; without pretrained weights there
     is nothing to keep.
     """
     model.train()
-    for layer in model.modules():
+    for layer in (model.features if isinstance(model, LiteDetector) else model).modules():
         if isinstance(layer, ConvNorm):
             layer.frozen = frozen_statistics
         elif isinstance(layer, nn.modules.batchnorm._BatchNorm) and frozen_statistics:
@@ -155,15 +181,15 @@ def training_mode(model: nn.Module, frozen_statistics: bool) -> None:
 
 
 def _check_options(arch: str, options: Mapping[str, Any]) -> None:
-    if arch not in _LITE_SCALES:
+    if arch not in _OPTIONS:
         _torchvision_name(arch)
         if options:
             raise InputError(f"{arch} takes no options, got {sorted(options)}")
         return
     for name, value in options.items():
-        if name not in _LITE_OPTIONS:
-            raise InputError(f"options of {arch} are {sorted(_LITE_OPTIONS)}, got {name!r}")
-        kind, least, most = _LITE_OPTIONS[name]
+        if name not in _OPTIONS[arch]:
+            raise InputError(f"options of {arch} are {sorted(_OPTIONS[arch])}, got {name!r}")
+        kind, least, most = _OPTIONS[arch][name]
         right_type = isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
         if not right_type or not least <= value <= most:
             raise InputError(f"{name} of {arch} is {kind.__name__} within {least:g}…{most:g}, got {value!r}")
@@ -189,7 +215,7 @@ def _lite_weights_file(arch: str) -> Path:
 def _torchvision_name(arch: str) -> str:
     """NAME of ``torchvision:NAME``, checked against torchvision's own list."""
     if not arch.startswith(_TORCHVISION):
-        raise InputError(f"networks are {', '.join(LITE_SIZES)} and torchvision:NAME, got {arch!r}")
+        raise InputError(f"networks are {', '.join(LITE_SIZES)}, {DETECTOR} and torchvision:NAME, got {arch!r}")
     models = _torchvision_models()
     name = arch.removeprefix(_TORCHVISION)
     known = models.list_models(module=models)

@@ -12,6 +12,7 @@ the validation photos ``judge`` and ``in_training_set`` ``seen``, and may lack `
 from __future__ import annotations
 
 import hashlib
+import math
 import pickle
 import re
 import zipfile
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from edgevision.errors import EdgeVisionError, InputError, ModelFileError
+from edgevision.evaluate.data.boxes import Box, PhotoBoxes
 from edgevision.files import atomic_write
 from edgevision.preprocess.spec import PreprocessSpec
 from edgevision.tasks.base import TaskSpec
@@ -37,6 +39,7 @@ FORMAT_KEY = "edgevision_checkpoint"
 FORMAT_VERSION = 2
 MAX_BYTES = 4 << 30  # larger files are refused before anything is read
 MAX_PHOTOS = 100_000
+MAX_SIDE_PX = 1 << 16  # of a packed photo
 _HASH_BYTES = 16  # of a photo's SHA-256: no two of a billion photos share them
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -44,7 +47,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 @dataclass(frozen=True)
 class PackedPhoto:
-    """An encoded picture (JPEG or PNG) with its class: an index into the labels, or None.
+    """An encoded picture (JPEG or PNG) with its class: an index into the labels, or None; or with the ``boxes`` of its products.
 
     ``in_training_set``: the network was trained on it, so its accuracy here flatters. ``source_sha256``: SHA-256, in hexadecimal,
     of the file it was made from, which ``data`` may hold smaller and encoded anew; None = not known.
@@ -54,6 +57,7 @@ class PackedPhoto:
     label: int | None
     in_training_set: bool
     source_sha256: str | None = None
+    boxes: PhotoBoxes | None = None
 
 
 @dataclass(frozen=True)
@@ -238,6 +242,7 @@ def _plain_photos(photos: tuple[PackedPhoto, ...]) -> list[dict[str, Any]]:
             "label": p.label,
             "in_training_set": p.in_training_set,
             "source_sha256": p.source_sha256,
+            "boxes": None if p.boxes is None else [p.boxes.height, p.boxes.width, [list(box) for box in p.boxes.boxes]],
         }
         for p in photos
     ]
@@ -338,7 +343,36 @@ def _photo(photo: object, classes: int) -> PackedPhoto:
     source = photo.get("source_sha256")
     if source is not None and (not isinstance(source, str) or not _SHA256.fullmatch(source)):
         raise InputError(f"'source_sha256' of a packed photo is None or 64 hexadecimal digits, got {source!r}")
-    return PackedPhoto(data.numpy().tobytes(), label, in_training_set, source)
+    boxes = photo.get("boxes")  # checkpoints of classifiers do not have them
+    return PackedPhoto(
+        data.numpy().tobytes(), label, in_training_set, source, None if boxes is None else _boxes(boxes, classes)
+    )
+
+
+def _boxes(data: object, classes: int) -> PhotoBoxes:
+    if not isinstance(data, list) or len(data) != 3 or not isinstance(data[2], list):
+        raise InputError("'boxes' of a packed photo are its height, its width and a list")
+    height, width, rows = data
+    if not all(type(side) is int and 0 < side <= MAX_SIDE_PX for side in (height, width)):
+        raise InputError(
+            f"a packed photo has a height and width of 1…{MAX_SIDE_PX} pixels, got {height!r} and {width!r}"
+        )
+    return PhotoBoxes(height, width, tuple(_box(row, classes) for row in rows))
+
+
+def _box(row: object, classes: int) -> Box:
+    if not isinstance(row, (list, tuple)) or len(row) != len(Box._fields):
+        raise InputError(f"a box of a packed photo has {list(Box._fields)}, got {row!r}")
+    label, *corners, crowd, area = row
+    numbers = corners if area is None else [*corners, area]
+    if type(label) is not int or not 0 <= label < classes or type(crowd) is not bool:
+        raise InputError(
+            f"a box of a packed photo has a class of 0…{classes - 1}, and crowd true or false, got {row!r}"
+        )
+    if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
+        raise InputError(f"corners and area of a box of a packed photo are finite numbers, got {row!r}")
+    x1, y1, x2, y2 = (float(corner) for corner in corners)
+    return Box(label, x1, y1, x2, y2, crowd, None if area is None else float(area))
 
 
 def _trained_on(hashes: object) -> tuple[str, ...]:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgevision.decode import read_image
 from edgevision.errors import DataError
-from edgevision.evaluate.data.dataset import Dataset, overlap
-from edgevision.evaluate.data.photo_check import BadPhoto, CheckProgress, ReadPhoto, read_checked
+from edgevision.evaluate.data.boxed_sources import named_parts
+from edgevision.evaluate.data.dataset import Dataset, Photo, overlap
+from edgevision.evaluate.data.photo_check import BadPhoto, Checked, CheckProgress, ReadPhoto, read_checked
 from edgevision.tasks.results import Label
-from edgevision.train.options import TrainOptions
+from edgevision.train.options import RunOptions
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Labelled photos to learn from and, perhaps, photos to choose the best epoch by; both in the same classes.
+    """Photos to learn from and, perhaps, photos to choose the best epoch by; both with the same classes, or with boxes of them.
 
     All photos can be read; ``bad_photos`` were left out. ``warnings`` are sentences for the user.
     """
@@ -30,12 +31,12 @@ class TrainingData:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over labels, and contents and classes of the photos in their order."""
+        """SHA-256 over labels, and contents, and classes or boxes, of the photos in their order."""
         digest = hashlib.sha256(repr(self.labels).encode())
         for dataset in (self.train, self.val):
             if dataset is not None:
-                rows = zip(dataset.content_hashes, dataset.truth, strict=True)
-                digest.update("".join(f"{content} {label}\n" for content, label in rows).encode())
+                rows = zip(dataset.content_hashes, dataset.photos, strict=True)
+                digest.update("".join(f"{content} {_truth(photo)}\n" for content, photo in rows).encode())
             digest.update(b"--\n")
         return digest.hexdigest()
 
@@ -51,8 +52,12 @@ class TrainingData:
         }
 
 
+def _truth(photo: Photo) -> str:
+    return str(photo.label) if photo.boxes is None else repr(photo.boxes)
+
+
 def read_training_data(
-    options: TrainOptions, progress: CheckProgress | None = None, read: ReadPhoto = read_image
+    options: RunOptions, progress: CheckProgress | None = None, read: ReadPhoto = read_image
 ) -> TrainingData:
     """Read what ``options`` name, and every photo once: those to learn from with ``read``, which may keep them.
 
@@ -60,30 +65,68 @@ def read_training_data(
     classes of val that train lacks, or photos that cannot be read (then BadPhotosError).
     """
     checked = read_checked(options.data, options.labels, options.on_bad_photo, progress, read)
-    train, bad = checked.dataset, checked.bad
+    train = checked.dataset
     train.require_labels(2, "training")
-    if train.labels is None:
-        raise DataError(f"training needs a class for each photo, but {options.data} has none")
-    warnings = [*checked.notes]
-    counts = train.class_counts
+    val = None
+    if options.val is not None:
+        val = read_checked(options.val, options.labels, options.on_bad_photo, progress)
+        val.dataset.require_labels(1, "validation")
+    data = _together(checked, val, str(options.val))
+    if several := _under_several_classes(train):
+        said = f"{several} photos are there under several classes: the same content, as a link or a copy"
+        return replace(data, warnings=(*data.warnings, said))
+    return data
+
+
+def read_boxed_data(
+    options: RunOptions, progress: CheckProgress | None = None, read: ReadPhoto = read_image
+) -> TrainingData:
+    """As ``read_training_data``, of photos with boxes. Where ``options.data`` names its parts, as a ``data.yaml`` does, ``train`` is
+    learnt from, and ``val`` validates unless ``options.val`` does.
+
+    Raises DataError for photos without boxes, classes of val that train lacks, or photos that cannot be read.
+    """
+    parts = named_parts(options.data)
+    part = "train" if "train" in parts else None
+    checked = read_checked(options.data, options.labels, options.on_bad_photo, progress, read, part=part)
+    _require_boxes(checked.dataset)
+    val = None
+    if options.val is not None:
+        val = read_checked(options.val, options.labels, options.on_bad_photo, progress)
+    elif part is not None and "val" in parts:
+        val = read_checked(options.data, options.labels, options.on_bad_photo, progress, part="val")
+    if val is not None:
+        _require_boxes(val.dataset)
+    return _together(checked, val, f"{options.val or options.data}")
+
+
+def _require_boxes(dataset: Dataset) -> None:
+    if not any(photo.boxes is not None and photo.boxes.boxes for photo in dataset):
+        raise DataError(
+            f"training a detector needs photos with boxes, but {dataset.source} has none. Give a data.yaml or folder of YOLO's, a "
+            "COCO .json or a folder of Pascal VOC's; photos with a class each train a classifier (--task classify)"
+        )
+
+
+def _together(train: Checked, val: Checked | None, val_source: str) -> TrainingData:
+    """Both data sets in the classes of ``train``, and what there is to say of them."""
+    dataset, labels = train.dataset, train.dataset.labels
+    assert labels is not None  # both readers have asked for them
+    warnings, bad = [*train.notes], train.bad
+    counts = dataset.class_counts
     if few := int((counts == 1).sum()):
         warnings.append(f"{few} classes have a single photo to learn from; expect little of them")
     if none := int((counts == 0).sum()):
         warnings.append(f"{none} of the {len(counts)} classes have no photo to learn from; they will not be recognised")
-    if several := _under_several_classes(train):
-        warnings.append(f"{several} photos are there under several classes: the same content, as a link or a copy")
-    val = None
-    if options.val is not None:
-        checked = read_checked(options.val, options.labels, options.on_bad_photo, progress)
-        val, bad = checked.dataset, (*bad, *checked.bad)
-        val.require_labels(1, "validation")
-        val = val.with_labels(train.labels)
-        warnings += [note for note in checked.notes if note not in warnings]
-        if twins := overlap(val, train):
-            warnings.append(
-                f"{len(twins)} of the {len(val)} photos of {options.val} are training photos too: their score flatters"
-            )
-    return TrainingData(train, val, train.labels, tuple(warnings), bad)
+    if val is None:
+        return TrainingData(dataset, None, labels, tuple(warnings), bad)
+    own = val.dataset.with_labels(labels)
+    warnings += [note for note in val.notes if note not in warnings]
+    if twins := overlap(own, dataset):
+        warnings.append(
+            f"{len(twins)} of the {len(own)} photos of {val_source} are training photos too: their score flatters"
+        )
+    return TrainingData(dataset, own, labels, tuple(warnings), (*bad, *val.bad))
 
 
 def _under_several_classes(dataset: Dataset) -> int:

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from edgevision.tasks.results import Label
 from edgevision.train.augment import Augmentation, augment
 from edgevision.train.mix import mix
 
+Made = TypeVar("Made")
 KEPT_SCALE = 2.0  # photos are kept at up to this many times the model's size: crops then need no enlarging
 _WORK_AHEAD = 4  # batches
 
@@ -94,12 +95,36 @@ def default_cache_bytes() -> int:
     return min(2 << 30, total // 4)
 
 
-class BatchMaker:
-    """Makes batch number ``i`` of the endless stream: the photos in random order, again and again.
+def cache_for(size: int, megabytes: int | None) -> PhotoCache:
+    """A cache for photos of a network of ``size`` pixels; ``megabytes`` None = ``default_cache_bytes``."""
+    return PhotoCache(round(KEPT_SCALE * size), default_cache_bytes() if megabytes is None else megabytes << 20)
+
+
+class PhotoOrder:
+    """The endless stream of ``count`` photos that batches are cut from: all of them in random order, again and again.
 
     Each pass over the photos has an order of its own; passes follow each other without a gap, so that every batch is
     full even where there are fewer photos than places.
     """
+
+    def __init__(self, count: int, batch: int, seed: int) -> None:
+        self._count, self._batch, self._seed = count, batch, seed
+        self._order = lru_cache(maxsize=4)(self._new_order)
+
+    def positions(self, number: int) -> range:
+        """Places of batch ``number`` in the stream."""
+        return range(number * self._batch, (number + 1) * self._batch)
+
+    def photo(self, position: int) -> int:
+        """Index of the photo at a place in the stream."""
+        return int(self._order(position // self._count)[position % self._count])
+
+    def _new_order(self, epoch: int) -> npt.NDArray[np.int64]:
+        return generator(self._seed, _ORDER, epoch).permutation(self._count)
+
+
+class BatchMaker:
+    """Makes batch number ``i`` of the stream, for a classifier."""
 
     def __init__(
         self, dataset: LabelledPhotos, cache: PhotoCache, spec: PreprocessSpec, batch: int, seed: int,
@@ -109,23 +134,15 @@ class BatchMaker:
         self._classes = len(dataset.labels or ())
         self._cache, self._spec, self._batch, self._seed = cache, spec, batch, seed
         self._augmentation, self._mixup, self._cutmix = augmentation, mixup, cutmix
-        self._order = lru_cache(maxsize=4)(self._new_order)
-
-    def positions(self, number: int) -> range:
-        """Places of batch ``number`` in the stream."""
-        return range(number * self._batch, (number + 1) * self._batch)
-
-    def photo(self, position: int) -> int:
-        """Index of the photo at a place in the stream."""
-        count = len(self._truth)
-        return int(self._order(position // count)[position % count])
+        self.order = PhotoOrder(len(self._truth), batch, seed)
 
     def make(self, number: int, size: int) -> Batch:
         """Batch ``number`` with pictures of ``size``×``size`` pixels."""
         pictures = np.empty((self._batch, size, size, 3), np.uint8)
-        indices = [self.photo(position) for position in self.positions(number)]
-        for row, (position, index) in enumerate(zip(self.positions(number), indices, strict=True)):
-            random = generator(self._seed, _AUGMENT, position)
+        positions = self.order.positions(number)
+        indices = [self.order.photo(position) for position in positions]
+        for row, (position, index) in enumerate(zip(positions, indices, strict=True)):
+            random = picture_generator(self._seed, position)
             antialias = self._spec.filter is Filter.TRIANGLE
             pictures[row] = augment(
                 self._cache.read(self._paths[index]), size, self._augmentation, random, antialias=antialias
@@ -134,13 +151,15 @@ class BatchMaker:
         targets = torch.nn.functional.one_hot(torch.from_numpy(self._truth[indices]), self._classes).float()
         return Batch(*mix(images, targets, generator(self._seed, _MIX, number), self._mixup, self._cutmix))
 
-    def _new_order(self, epoch: int) -> npt.NDArray[np.int64]:
-        return generator(self._seed, _ORDER, epoch).permutation(len(self._truth))
-
 
 def generator(seed: int, purpose: int, number: int) -> np.random.Generator:
     """A random generator of its own for each purpose and number."""
     return np.random.default_rng((seed, purpose, number))
+
+
+def picture_generator(seed: int, position: int) -> np.random.Generator:
+    """What the picture at a place in the stream is augmented with."""
+    return generator(seed, _AUGMENT, position)
 
 
 def network_seed(seed: int, number: int) -> int:
@@ -157,13 +176,13 @@ def normalise(pictures: npt.NDArray[np.uint8], spec: PreprocessSpec) -> Tensor:
     return values.permute(0, 3, 1, 2)
 
 
-def work_ahead(make: Callable[[int], Batch], first: int) -> Generator[Batch, None, None]:
+def work_ahead(make: Callable[[int], Made], first: int) -> Generator[Made, None, None]:
     """Batches ``first``, ``first + 1``, … without end, made in a thread, a few ahead of what is asked for.
 
     Close the iterator to stop the thread.
     """
     thread = ThreadPoolExecutor(1, thread_name_prefix="edgevision-batches")
-    waiting: deque[Future[Batch]] = deque()
+    waiting: deque[Future[Made]] = deque()
     try:
         for number in itertools.count(first):
             waiting.append(thread.submit(make, number))

@@ -11,15 +11,16 @@ from typing import Any
 
 from edgevision.errors import InputError
 from edgevision.evaluate.data.photo_check import OnBadPhoto
-from edgevision.train.augment import Augmentation
+from edgevision.train.augment import Appearance, Augmentation
+from edgevision.train.detect.augment import BoxAugmentation
 
 MAX_SIZE_PX = 2048
 MIN_SIZE_PX = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """A training run. Everything has a default but the photos and the file to write.
+class RunOptions:
+    """What every training run has, whatever it teaches: see ``TrainOptions`` and ``DetectTrainOptions`` for the defaults.
 
     Data: ``data`` and ``val`` as ``read_dataset`` takes them, ``labels`` a names file. ``val`` photos are never
     trained on; with ``patience`` they choose the epoch that is kept. All photos are read once before the first step;
@@ -30,17 +31,13 @@ class TrainOptions:
 
     Schedule: ``epochs``, or as much of it as fits into ``minutes`` of wall-clock time: the schedule then runs to its
     end within them. The head learns alone for ``freeze_epochs``; ``warmup_epochs``, then cosine. ``sizes`` are the
-    training picture's side as shares of ``size``, one after the other over the run: small first is quicker, and
-    crops show products larger than they are at run time, so less than 1 at the end is right.
+    training picture's side as shares of ``size``, one after the other over the run: small first is quicker.
     ``patience``: stop after so many epochs without a better ``val``, and keep the best epoch's weights. None = never
     stop, and keep the last: with few ``val`` photos the best epoch is the luckiest.
 
-    Optimiser: AdamW; ``lr`` for the network, ``head_lr`` for the last layer; a step is made of ``accumulate`` batches
-    of ``batch`` photos; gradients are cut at norm ``clip_norm``. ``ema``: decay of the averaged weights, which are
-    what is validated and kept.
-
-    ``mixup`` and ``cutmix``: probability for each batch. ``teacher``: a checkpoint to distil from; the loss is then
-    ``distil_weight`` × KL at ``distil_temperature`` and the rest from the labels.
+    Optimiser: AdamW; ``lr`` for what has ImageNet weights, ``head_lr`` for the layers after it; a step is made of
+    ``accumulate`` batches of ``batch`` photos; gradients are cut at norm ``clip_norm``. ``ema``: decay of the averaged
+    weights, which are what is validated and kept.
 
     ``resume`` goes on from ``<output>.state`` where there is one, to the same weights as without the break (``minutes``
     apart). It is written about every ``save_every_s`` seconds.
@@ -56,30 +53,23 @@ class TrainOptions:
     val: Path | None = None
     labels: Path | None = None
     on_bad_photo: OnBadPhoto = OnBadPhoto.FAIL
-    arch: str = "lite0"
+    arch: str
     arch_options: Mapping[str, Any] = field(default_factory=dict)
     size: int | None = None
     scratch: bool = False
-    epochs: float = 20
+    epochs: float
     minutes: float | None = None
-    freeze_epochs: float = 0.5
-    warmup_epochs: float = 1.0
-    sizes: tuple[float, ...] = (0.72, 0.86)
+    freeze_epochs: float
+    warmup_epochs: float
+    sizes: tuple[float, ...]
     patience: int | None = 10
-    batch: int = 32
+    batch: int
     accumulate: int = 1
-    lr: float = 5e-4
-    head_lr: float = 3e-3
+    lr: float
+    head_lr: float
     weight_decay: float = 0.02
-    clip_norm: float = 2.0
-    label_smoothing: float = 0.1
-    ema: float = 0.995
-    mixup: float = 0.1
-    cutmix: float = 0.25
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    teacher: Path | None = None
-    distil_weight: float = 0.7
-    distil_temperature: float = 2.0
+    clip_norm: float
+    ema: float
     seed: int = 0
     resume: bool = False
     save_every_s: float = 120.0
@@ -90,16 +80,7 @@ class TrainOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, (least, most) in _RANGES.items():
-            value = getattr(self, name)
-            if value is None and name in _MAY_BE_NONE:
-                continue
-            right = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-            if not right or not least <= value <= most or (name in _WHOLE and value != int(value)):
-                kind = "a whole number" if name in _WHOLE else "a number"
-                raise InputError(f"{name} is {kind} within {least:g}…{most:g}, got {value!r}")
-        if self.mixup + self.cutmix > 1:
-            raise InputError(f"mixup + cutmix is a probability, at most 1, got {self.mixup + self.cutmix:g}")
+        self._check_ranges(_RANGES)
         if not self.sizes or not all(0.1 <= share <= 2 for share in self.sizes):
             raise InputError(f"sizes are shares of the model's size within 0.1…2, at least one, got {self.sizes}")
         if self.device not in ("auto", "cpu", "cuda"):
@@ -119,7 +100,7 @@ class TrainOptions:
                 value = str(value)
             elif isinstance(value, Enum):
                 value = value.value
-            elif isinstance(value, Augmentation):
+            elif isinstance(value, Appearance):
                 value = {f.name: getattr(value, f.name) for f in fields(value)}
             elif isinstance(value, tuple):
                 value = list(value)
@@ -131,6 +112,78 @@ class TrainOptions:
     def what_matters(self) -> dict[str, Any]:
         """The options that decide the weights: a run may only go on with the same ones."""
         return {name: value for name, value in self.to_dict().items() if name not in _WITHOUT_EFFECT}
+
+    def _check_ranges(self, ranges: Mapping[str, tuple[float, float]]) -> None:
+        for name, (least, most) in ranges.items():
+            value = getattr(self, name)
+            if value is None and name in _MAY_BE_NONE:
+                continue
+            right = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+            if not right or not least <= value <= most or (name in _WHOLE and value != int(value)):
+                kind = "a whole number" if name in _WHOLE else "a number"
+                raise InputError(f"{name} is {kind} within {least:g}…{most:g}, got {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(RunOptions):
+    """Training a classifier. Everything has a default but the photos and the file to write; see ``RunOptions``.
+
+    ``sizes``: crops show products larger than they are at run time, so less than 1 at the end is right. ``mixup`` and
+    ``cutmix``: probability for each batch. ``teacher``: a checkpoint to distil from; the loss is then ``distil_weight`` × KL
+    at ``distil_temperature`` and the rest from the labels.
+    """
+
+    arch: str = "lite0"
+    epochs: float = 20
+    freeze_epochs: float = 0.5
+    warmup_epochs: float = 1.0
+    sizes: tuple[float, ...] = (0.72, 0.86)
+    batch: int = 32
+    lr: float = 5e-4
+    head_lr: float = 3e-3
+    clip_norm: float = 2.0
+    label_smoothing: float = 0.1
+    ema: float = 0.995
+    mixup: float = 0.1
+    cutmix: float = 0.25
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    teacher: Path | None = None
+    distil_weight: float = 0.7
+    distil_temperature: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_ranges(_CLASSIFIER_RANGES)
+        if self.mixup + self.cutmix > 1:
+            raise InputError(f"mixup + cutmix is a probability, at most 1, got {self.mixup + self.cutmix:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectTrainOptions(RunOptions):
+    """Training a detector. Everything has a default but the photos with their boxes and the file to write; see ``RunOptions``.
+
+    The defaults are for some hundred photos and 40 minutes on two cores. ``size`` is 320 unless it is given, a multiple of
+    32. ``frozen_stages``: so many of the first stages keep ImageNet's weights, which tell edges and textures of any
+    photo; half of the time of a step is saved. ``augmentation``: boxes are taken along.
+    """
+
+    arch: str = "lite0-detect"
+    epochs: float = 40
+    freeze_epochs: float = 0.0
+    warmup_epochs: float = 1.0
+    sizes: tuple[float, ...] = (0.8, 1.0)
+    patience: int | None = None
+    batch: int = 16
+    lr: float = 4e-4
+    head_lr: float = 2e-3
+    clip_norm: float = 10.0
+    ema: float = 0.998
+    frozen_stages: int = 2
+    augmentation: BoxAugmentation = field(default_factory=BoxAugmentation)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_ranges(_DETECTOR_RANGES)
 
 
 _RANGES: dict[str, tuple[float, float]] = {
@@ -146,18 +199,21 @@ _RANGES: dict[str, tuple[float, float]] = {
     "head_lr": (0, 10),
     "weight_decay": (0, 10),
     "clip_norm": (1e-6, 1e6),
-    "label_smoothing": (0, 0.9),
     "ema": (0, 0.99999),
-    "mixup": (0, 1),
-    "cutmix": (0, 1),
-    "distil_weight": (0, 1),
-    "distil_temperature": (0.1, 100),
     "seed": (0, 2**63 - 1),
     "save_every_s": (0, 1e6),
     "cache_mb": (0, 1 << 20),
     "threads": (1, 1024),
 }
+_CLASSIFIER_RANGES: dict[str, tuple[float, float]] = {
+    "label_smoothing": (0, 0.9),
+    "mixup": (0, 1),
+    "cutmix": (0, 1),
+    "distil_weight": (0, 1),
+    "distil_temperature": (0.1, 100),
+}
+_DETECTOR_RANGES: dict[str, tuple[float, float]] = {"frozen_stages": (0, 6)}
 _MAY_BE_NONE = {"size", "minutes", "patience", "cache_mb", "threads"}
-_WHOLE = {"size", "patience", "batch", "accumulate", "seed", "cache_mb", "threads"}
+_WHOLE = {"size", "patience", "batch", "accumulate", "seed", "cache_mb", "threads", "frozen_stages"}
 _WITHOUT_EFFECT = {"output", "resume", "save_every_s", "photos", "tensorboard", "cache_mb", "minutes", "val", "data",
                    "labels", "teacher", "patience", "threads", "on_bad_photo"}  # fmt: skip

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from edgevision.decode import read_image, resize_to_fit
-from edgevision.evaluate.data.dataset import Dataset, split_by_content
+from edgevision.evaluate.data.boxes import PhotoBoxes
+from edgevision.evaluate.data.dataset import Dataset, class_of_each, split_by_content
 from edgevision.train.checkpoint import PackedPhoto, PhotoPack
 
 PACK_BYTES = 8_000_000
@@ -47,24 +48,50 @@ def make_pack(train: Dataset, val: Dataset | None, size: int, max_bytes: int = P
 
 def encode_photo(path: Path, size: int) -> bytes:
     """JPEG of a photo with a longest side of at most 1.25 × ``size`` pixels; its own bytes where those are fewer."""
+    return _encoded(path, size)[0]
+
+
+def _encoded(path: Path, size: int) -> tuple[bytes, tuple[int, int]]:
+    """See ``encode_photo``; and the height and width of the picture."""
     import cv2
 
     original = path.read_bytes()
-    image = resize_to_fit(read_image(original), round(SIDE_SCALE * size))
+    whole = read_image(original)
+    image = resize_to_fit(whole, round(SIDE_SCALE * size))
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    encoded = data.tobytes() if done else original
-    return original if len(original) <= len(encoded) else encoded
+    if done and len(data) < len(original):
+        return data.tobytes(), image.shape[:2]
+    return original, whole.shape[:2]
+
+
+def resized_boxes(truth: PhotoBoxes, height: int, width: int) -> PhotoBoxes:
+    """The same products in a copy of the photo that has ``height`` × ``width`` pixels.
+
+    >>> resized_boxes(PhotoBoxes(100, 200, (Box(0, 10, 20, 30, 60, area=400.0),)), 50, 100).boxes[0]
+    Box(label=0, x1=5.0, y1=10.0, x2=15.0, y2=30.0, crowd=False, area=100.0)
+    """
+    across, down = width / truth.width, height / truth.height
+    boxes = (
+        box._replace(
+            x1=box.x1 * across, y1=box.y1 * down, x2=box.x2 * across, y2=box.y2 * down,
+            area=None if box.area is None else box.area * across * down,
+        )
+        for box in truth.boxes
+    )  # fmt: skip
+    return PhotoBoxes(height, width, tuple(boxes))
 
 
 def _choose(dataset: Dataset, size: int, max_bytes: int, *, in_training_set: bool) -> tuple[PackedPhoto, ...]:
     """One photo of each class, then another of each, until ``max_bytes`` are full."""
     chosen, hashes = [], dataset.content_hashes
-    for index in _round_robin(dataset.truth.tolist(), hashes):
-        data = encode_photo(dataset.paths[index], size)
+    for index in _round_robin(class_of_each(dataset), hashes):
+        photo = dataset.photos[index]
+        data, (height, width) = _encoded(photo.path, size)
         if len(data) > max_bytes:
             break
         max_bytes -= len(data)
-        chosen.append(PackedPhoto(data, int(dataset.truth[index]), in_training_set, hashes[index]))
+        boxes = None if photo.boxes is None else resized_boxes(photo.boxes, height, width)
+        chosen.append(PackedPhoto(data, photo.label, in_training_set, hashes[index], boxes))
     return tuple(chosen)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,22 +27,42 @@ class StepReport:
     left_s: float
 
 
+class EpochScore(Protocol):
+    """How well a network does on the ``val`` photos."""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Every figure by its name."""
+
+    @property
+    def headline(self) -> str:
+        """The figure that says most, with name and unit."""
+
+    def better_than(self, other: Any) -> bool:
+        """Than another score of the same kind, or than None."""
+
+
 @dataclass(frozen=True)
 class EpochReport:
-    """After a pass over the photos. Scores are of the averaged weights on the ``val`` photos, None without them."""
+    """After a pass over the photos. ``score``: of the averaged weights on the ``val`` photos, None without them."""
 
     epoch: int
     step: int
     seconds: float
     train_loss: float
-    val_top1: float | None
-    val_top5: float | None
-    val_loss: float | None
+    score: EpochScore | None
     best: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+        """Plain values; ``val`` has the score's metrics."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "train_loss": self.train_loss,
+            "val": None if self.score is None else self.score.metrics,
+            "best": self.best,
+        }
 
 
 class Progress(Protocol):
@@ -147,8 +167,8 @@ class RichProgress:
 
     def epoch(self, report: EpochReport) -> None:
         """A line with the epoch's scores."""
-        score = "" if report.val_top1 is None else f"  val top-1 {report.val_top1:5.2f} %"
-        mark = "  best so far" if report.best and report.val_top1 is not None else ""
+        score = "" if report.score is None else f"  val {report.score.headline}"
+        mark = "  best so far" if report.best and report.score is not None else ""
         self.message(f"epoch {report.epoch:3d}  {report.seconds:6.0f} s  loss {report.train_loss:.3f}{score}{mark}")
 
     def close(self) -> None:
@@ -184,13 +204,8 @@ class TensorBoardProgress:
 
     def epoch(self, report: EpochReport) -> None:
         """Scores on the val photos."""
-        for name, value in (
-            ("val/top1", report.val_top1),
-            ("val/top5", report.val_top5),
-            ("val/loss", report.val_loss),
-        ):
-            if value is not None:
-                self._writer.add_scalar(name, value, report.step)
+        for name, value in ({} if report.score is None else report.score.metrics).items():
+            self._writer.add_scalar(f"val/{name}", value, report.step)
 
     def close(self) -> None:
         """Write what is left."""

@@ -119,8 +119,10 @@ class _Trial:
     def _answers(self, batch: int, side_px: int) -> Tensor:
         images = self._compute.put(_pictures(batch, side_px))
         with self._compute.precision():
-            answers: Tensor = self._network(images)
-        return answers
+            answers = self._network(images)
+        if isinstance(answers, Tensor):
+            return answers
+        return torch.cat([answer.flatten() for answer in answers])  # a detector's
 
 
 def _pictures(count: int, side_px: int) -> Tensor:

@@ -1,7 +1,8 @@
 """The training run: photos in, checkpoint out.
 
 One optimiser step after the other, each a function of the seed, its number and how far the run is. What is validated and
-kept are the averaged weights. See ``TrainOptions`` for what can be chosen.
+kept are the averaged weights. What is taught, and how well it is learnt, is asked of a ``Training``: see ``base``. See
+``RunOptions`` for what can be chosen.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,37 +22,28 @@ from edgevision.errors import EdgeVisionError, InputError
 from edgevision.evaluate.data.photo_check import BadPhoto
 from edgevision.files import ensure_writable, is_same_file
 from edgevision.machine import package_versions, usable_cores
-from edgevision.tasks.classify import classify_spec
 from edgevision.train import backbones
+from edgevision.train.base import Training
 from edgevision.train.checkpoint import Checkpoint, save_checkpoint, short_hashes
+from edgevision.train.classifier import ClassifyTraining
 from edgevision.train.compute import Compute, choose_compute, training_process
-from edgevision.train.data import TrainingData, read_training_data
 from edgevision.train.depthwise import use_quick_depthwise
+from edgevision.train.detector import DetectTraining
 from edgevision.train.ema import Ema
-from edgevision.train.loader import (
-    KEPT_SCALE,
-    Batch,
-    BatchMaker,
-    PhotoCache,
-    default_cache_bytes,
-    network_seed,
-    work_ahead,
-)
-from edgevision.train.objective import Teacher, distillation_loss, label_loss
-from edgevision.train.options import TrainOptions
-from edgevision.train.photos import make_pack
+from edgevision.train.loader import network_seed, work_ahead
+from edgevision.train.options import DetectTrainOptions, RunOptions, TrainOptions
 from edgevision.train.progress import (
     EpochReport,
+    EpochScore,
     Progress,
     ProgressGroup,
     SilentProgress,
     StepReport,
     TensorBoardProgress,
 )
-from edgevision.train.rehearsal import memory_errors, rehearse, rehearse_teacher
+from edgevision.train.rehearsal import memory_errors
 from edgevision.train.schedule import RunClock, ema_decay, learning_rate_factor, training_size
 from edgevision.train.state import load_state, save_state
-from edgevision.train.validate import Score, Validation
 
 _PACKING_S = 15.0  # of a time budget is kept for the photo pack and writing, but never more than a tenth of it
 
@@ -65,7 +57,7 @@ class TrainResult:
 
     path: Path
     checkpoint: Checkpoint
-    score: Score | None
+    score: EpochScore | None
     epochs: tuple[EpochReport, ...]
     steps: int
     seconds: float
@@ -73,8 +65,8 @@ class TrainResult:
     bad_photos: tuple[BadPhoto, ...] = ()
 
 
-def train(options: TrainOptions, progress: Progress | None = None) -> TrainResult:
-    """Train and write ``options.output``.
+def train(options: RunOptions, progress: Progress | None = None) -> TrainResult:
+    """Train and write ``options.output``: a classifier with ``TrainOptions``, a detector with ``DetectTrainOptions``.
 
     Raises DataError for photos that make no data set, BadPhotosError for those that cannot be read, InputError for options
     that do not fit together or the network, MissingExtraError or EdgeVisionError where ImageNet weights cannot be had,
@@ -91,9 +83,11 @@ def train(options: TrainOptions, progress: Progress | None = None) -> TrainResul
         group.close()
 
 
-def parameter_groups(model: nn.Module, options: TrainOptions) -> list[dict[str, Any]]:
+def parameter_groups(
+    model: nn.Module, head_parameters: Iterable[nn.Parameter], options: RunOptions
+) -> list[dict[str, Any]]:  # fmt: skip
     """AdamW's groups: network and head, each with weights (decayed) and norms and biases (not decayed)."""
-    head = {id(p) for p in backbones.classifier_head(model).parameters()}
+    head = {id(parameter) for parameter in head_parameters}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         groups.setdefault((id(parameter) in head, parameter.ndim > 1), []).append(parameter)
@@ -107,46 +101,38 @@ def parameter_groups(model: nn.Module, options: TrainOptions) -> list[dict[str, 
     ]
 
 
+def new_training(options: RunOptions, compute: Compute, progress: Progress) -> Training[Any]:
+    """What ``options`` ask for. Reads the photos, and raises as ``train`` does."""
+    if isinstance(options, TrainOptions):
+        return ClassifyTraining(options, compute, progress)
+    if isinstance(options, DetectTrainOptions):
+        return DetectTraining(options, compute, progress)
+    raise InputError(f"expected TrainOptions or DetectTrainOptions, got {type(options).__name__}")
+
+
 class _Run:
     """Everything that lives as long as a run."""
 
-    def __init__(self, options: TrainOptions, progress: Progress) -> None:
+    def __init__(self, options: RunOptions, progress: Progress) -> None:
         self.options, self.progress = options, progress
         began = time.monotonic()
-        for path in (options.data, options.val, options.labels, options.teacher):
+        for path in (options.data, options.val, options.labels):
             if path is not None and is_same_file(options.output, path):
                 raise InputError(
                     f"{path} is read to train and would be replaced by the checkpoint; name another with -o"
                 )
         ensure_writable(options.output)
-        self.spec = backbones.default_preprocess(options.arch, options.size)
-        self.size = self.spec.height
-        cache_mb = options.cache_mb
-        cache = PhotoCache(round(KEPT_SCALE * self.size), default_cache_bytes() if cache_mb is None else cache_mb << 20)
-        self.data: TrainingData = read_training_data(options, progress.photos_checked, cache.read)
+        self.compute: Compute = choose_compute(options.device)
+        self.training: Training[Any] = new_training(options, self.compute, progress)
+        self.data, self.size = self.training.data, self.training.spec.height
         for warning in self.data.warnings:
             progress.message(f"note: {warning}")
-        self.sizes = (1.0,) if backbones.has_fixed_size(options.arch) else options.sizes
-        self.compute: Compute = choose_compute(options.device)
         self.model = self._new_model()
-        self.head = backbones.classifier_head(self.model)
         self.ema = Ema(self.model)
-        self.teacher: Teacher | None = None
-        if options.teacher is not None:
-            self.teacher = Teacher(options.teacher, self.data.labels, self.spec, self.compute.device)
-        self.optimizer = torch.optim.AdamW(parameter_groups(self.model, options))
-        self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.validation = Validation(self.data.val, self.spec) if self.data.val is not None else None
-        self.maker = BatchMaker(
-            self.data.train,
-            cache,
-            self.spec,
-            options.batch,
-            options.seed,
-            options.augmentation,
-            options.mixup,
-            options.cutmix,
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(self.model, self.training.head_parameters(self.model), options)
         )
+        self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
 
         self.steps_per_epoch = len(self.data.train) / (options.batch * options.accumulate)
         self.steps = max(1, math.ceil(options.epochs * self.steps_per_epoch))
@@ -154,17 +140,12 @@ class _Run:
         self.freeze_steps = min(math.ceil(freeze), self.steps // 2)
         self.step = 0
         self.history: list[EpochReport] = []
-        self.best: Score | None = None
+        self.best: EpochScore | None = None
         self.best_state: dict[str, Tensor] | None = None
         self.best_epoch = 0
         self.loss_sum, self.loss_count = 0.0, 0
         spent = self._restore()
-        rehearse(
-            options.arch, self.model, options.batch, self.size, self.sizes, self.compute,
-            frozen_statistics=not options.scratch,
-        )  # fmt: skip
-        if self.teacher is not None:
-            rehearse_teacher(self.teacher.logits, self.size, self.sizes, self.compute)
+        self.training.rehearse(self.model)
         spent += time.monotonic() - began
         budget = None if options.minutes is None else 60 * options.minutes
         self.packing_s = min(_PACKING_S, 0.1 * (budget or 0))
@@ -178,15 +159,15 @@ class _Run:
         if self.best_state is not None and self.options.patience is not None:
             model.load_state_dict(self.best_state)
         score = None
-        if self.validation is not None:
-            score = self.validation.score(model, self.compute, exact=True)
-        photos = make_pack(self.data.train, self.data.val, self.size) if self.options.photos else None
+        if self.data.val is not None:
+            score = self.training.score(model, exact=True)
+        photos = self.training.pack() if self.options.photos else None
         checkpoint = Checkpoint(
             arch=self.options.arch,
             arch_options=dict(self.options.arch_options),
             state_dict={name: value.detach().cpu() for name, value in model.state_dict().items()},
-            preprocess=self.spec,
-            task=classify_spec(self.data.labels),
+            preprocess=self.training.spec,
+            task=self.training.task,
             photos=photos,
             training=self._record(score, stopped),
             trained_on=short_hashes(self.data.train.content_hashes),
@@ -238,10 +219,11 @@ class _Run:
             self._end_epoch()
         return self._out_of_patience() and self.clock.progress(self.step) < 1
 
-    def _make_batch(self, number: int) -> Batch:
+    def _make_batch(self, number: int) -> Any:
         """Called in the loader's thread, ahead of time: the size follows the steps, or the clock where that leads."""
         progress = self.clock.progress(number // self.options.accumulate)
-        return self.maker.make(number, training_size(progress, self.size, self.sizes))
+        size = training_size(progress, self.size, self.training.sizes)
+        return self.training.make_batch(number, size, progress)
 
     def _set_rates(self, progress: float) -> float:
         """Learning rates for the coming step; returns the network's. Half a step on: neither end of the run is 0."""
@@ -251,22 +233,16 @@ class _Run:
             group["lr"] = base * factor
         return self.options.lr * factor
 
-    def _optimise(self, batches: Iterator[Batch]) -> tuple[float, int]:
+    def _optimise(self, batches: Iterator[Any]) -> tuple[float, int]:
         """One step over ``accumulate`` batches; returns the mean loss and the pictures' size."""
-        frozen = self.step < self.freeze_steps
-        if frozen:
-            self.model.eval()
-        else:
-            backbones.training_mode(self.model, frozen_statistics=not self.options.scratch)
-        self.model.requires_grad_(not frozen)
-        self.head.requires_grad_(True)
+        self.training.set_mode(self.model, head_only=self.step < self.freeze_steps)
         self.optimizer.zero_grad()
         total, size = 0.0, 0
         for part in range(self.options.accumulate):
             batch = next(batches)
             size = batch.images.shape[-1]
             torch.manual_seed(network_seed(self.options.seed, self.step * self.options.accumulate + part))
-            loss = self._loss(batch) / self.options.accumulate
+            loss = self.training.loss(self.model, batch) / self.options.accumulate
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         if not math.isfinite(total):
@@ -276,17 +252,6 @@ class _Run:
         nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
         self.optimizer.step()
         return total, size
-
-    def _loss(self, batch: Batch) -> Tensor:
-        images, targets = self.compute.put(batch.images), self.compute.put(batch.targets)
-        with self.compute.precision():
-            logits = self.model(images)
-            answers = None if self.teacher is None else self.teacher.logits(images)
-        loss = label_loss(logits, targets, self.options.label_smoothing)
-        if answers is None:
-            return loss
-        weight = self.options.distil_weight
-        return (1 - weight) * loss + weight * distillation_loss(logits, answers, self.options.distil_temperature)
 
     def _out_of_patience(self) -> bool:
         patience = self.options.patience
@@ -310,9 +275,9 @@ class _Run:
 
     def _end_epoch(self) -> None:
         score, better = None, True
-        if self.validation is not None:
+        if self.data.val is not None:
             before = time.monotonic()
-            score = self.validation.score(self.ema.model, self.compute)
+            score = self.training.score(self.ema.model)
             # Still to come: one more pass as this one, and one in float32, which takes about twice as long.
             self.clock.reserve_s = self.packing_s + 3 * (time.monotonic() - before)
             better = score.better_than(self.best)
@@ -324,20 +289,18 @@ class _Run:
             step=self.step,
             seconds=self.clock.elapsed_s,
             train_loss=self.loss_sum / max(1, self.loss_count),
-            val_top1=None if score is None else score.top1,
-            val_top5=None if score is None else score.top5,
-            val_loss=None if score is None else score.loss,
+            score=score,
             best=better,
         )
         self.loss_sum, self.loss_count = 0.0, 0
         self.history.append(report)
         self.progress.epoch(report)
 
-    def _record(self, score: Score | None, stopped: bool) -> dict[str, Any]:
+    def _record(self, score: EpochScore | None, stopped: bool) -> dict[str, Any]:
         return {
             "options": self.options.to_dict(),
             "data": self.data.describe(),
-            "metrics": None if score is None else {"top1": score.top1, "top5": score.top5, "loss": score.loss},
+            "metrics": None if score is None else score.metrics,
             "best_epoch": self.best_epoch or len(self.history),
             "kept_epoch": len(self.history) if self.options.patience is None else self.best_epoch or len(self.history),
             "epochs": [report.to_dict() for report in self.history],
@@ -347,16 +310,14 @@ class _Run:
             "seconds": self.clock.elapsed_s,
             "bfloat16": self.compute.bfloat16,
             "device": self.compute.device.type,
-            "teacher": self.teacher and self.teacher.digest,
+            **self.training.record(),
             "versions": package_versions(("edgevision", "torch", "torchvision", "numpy", "opencv-python-headless")),
         }
 
     # ---- beginning, breaking off, going on ----
 
     def _new_model(self) -> nn.Module:
-        options, classes = self.options, len(self.data.labels)
-        make = backbones.build if options.scratch else backbones.pretrained
-        model = make(options.arch, classes, **options.arch_options)
+        options, model = self.options, self.training.new_network()
         use_quick_depthwise(model)
         if options.scratch:
             backbones.quick_statistics(model)
@@ -365,8 +326,9 @@ class _Run:
 
     def _fingerprint(self) -> dict[str, Any]:
         """What has to be the same for a run to go on."""
-        digest = self.teacher and self.teacher.digest
-        return {**self.options.what_matters(), "photos' contents": self.data.digest, "teacher": digest}
+        return {
+            **self.options.what_matters(), "photos' contents": self.data.digest, **self.training.fingerprint(),
+        }  # fmt: skip
 
     def _save_if_due(self, epoch_ended: bool) -> None:
         wait = self.options.save_every_s / 10 if epoch_ended else self.options.save_every_s
@@ -377,7 +339,7 @@ class _Run:
             "model": self.model.state_dict(),
             "ema": self.ema.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "best": None if self.best is None else [self.best.top1, self.best.top5, self.best.loss],
+            "best": None if self.best is None else self.best.metrics,
             "best_state": self.best_state,
             "best_epoch": self.best_epoch,
             "history": [report.to_dict() for report in self.history],
@@ -403,12 +365,20 @@ class _Run:
             self.ema.model.load_state_dict(values["ema"])
             self.optimizer.load_state_dict(values["optimizer"])
             self.step = int(values["step"])
-            self.best = None if values["best"] is None else Score(*values["best"])
+            self.best = self._score_of(values["best"])
             self.best_state, self.best_epoch = values["best_state"], int(values["best_epoch"])
-            self.history = [EpochReport(**report) for report in values["history"]]
+            self.history = [self._report_of(report) for report in values["history"]]
             self.loss_sum, self.loss_count = values["loss"]
             spent = float(values["seconds"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"{path} does not fit this run ({error}); delete it and start without --resume") from None
         self.progress.message(f"going on after step {self.step} of {self.steps}")
         return spent
+
+    def _score_of(self, metrics: dict[str, float] | None) -> EpochScore | None:
+        return None if metrics is None else self.training.score_of(metrics)
+
+    def _report_of(self, values: dict[str, Any]) -> EpochReport:
+        """What ``EpochReport.to_dict`` gave."""
+        own = {name: value for name, value in values.items() if name != "val"}
+        return EpochReport(**own, score=self._score_of(values["val"]))

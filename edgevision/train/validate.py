@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,6 +29,16 @@ class Score:
     top5: float
     loss: float
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Every figure by its name."""
+        return asdict(self)
+
+    @property
+    def headline(self) -> str:
+        """The figure that says most."""
+        return f"top-1 {self.top1:5.2f} %"
+
     def better_than(self, other: Score | None) -> bool:
         """More right answers; where they are as many, the smaller loss."""
         return other is None or (self.top1, -self.loss) > (other.top1, -other.loss)
@@ -36,11 +48,8 @@ class Validation:
     """Photos with their classes, prepared when they are first needed."""
 
     def __init__(self, dataset: Dataset, spec: PreprocessSpec) -> None:
-        self._dataset, self._spec = dataset, spec
-        self._preprocess = Preprocessor(spec)
-        item_bytes = int(np.prod(spec.tensor_shape)) * 4
-        self._keep = item_bytes * len(dataset) <= _KEPT_BYTES
-        self._kept: dict[int, Tensor] = {}
+        self._truth = torch.from_numpy(dataset.truth)
+        self._photos = PreparedPhotos(dataset.paths, spec)
 
     @torch.no_grad()
     def score(self, model: nn.Module, compute: Compute, *, exact: bool = False) -> Score:
@@ -48,26 +57,40 @@ class Validation:
         model.eval()
         right1 = right5 = 0
         loss = 0.0
-        truth = torch.from_numpy(self._dataset.truth)
-        for start in range(0, len(truth), _BATCH):
-            images, wanted = self._images(start), truth[start : start + _BATCH]
+        done = 0
+        for images in self._photos:
+            wanted = self._truth[done : done + len(images)]
+            done += len(images)
             with compute.precision(exact=exact):
                 logits = model(compute.put(images)).float().cpu()
             best = logits.topk(min(5, logits.shape[1]), 1).indices == wanted[:, None]
             right1 += int(best[:, 0].sum())
             right5 += int(best.sum())
             loss += float(functional.cross_entropy(logits, wanted, reduction="sum"))
-        n = len(truth)
-        return Score(100 * right1 / n, 100 * right5 / n, loss / n)
+        return Score(100 * right1 / done, 100 * right5 / done, loss / done)
+
+
+class PreparedPhotos:
+    """Photos in batches N×3×H×W float32, prepared as at run time; they are kept in memory while they fit."""
+
+    def __init__(self, paths: Sequence[Path], spec: PreprocessSpec) -> None:
+        self._paths, self._spec = paths, spec
+        self._preprocess = Preprocessor(spec)
+        self._keep = int(np.prod(spec.tensor_shape)) * 4 * len(paths) <= _KEPT_BYTES
+        self._kept: dict[int, Tensor] = {}
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for start in range(0, len(self._paths), _BATCH):
+            yield self._images(start)
 
     def _images(self, start: int) -> Tensor:
-        if start not in self._kept:
-            paths = self._dataset.paths[start : start + _BATCH]
-            prepared = np.empty((len(paths), *self._spec.tensor_shape), np.float32)
-            for item, path in zip(prepared, paths, strict=True):
-                self._preprocess.run(Frame.from_array(read_image(path)), item)
-            images = torch.from_numpy(prepared)
-            if not self._keep:
-                return images
+        if start in self._kept:
+            return self._kept[start]
+        paths = self._paths[start : start + _BATCH]
+        prepared = np.empty((len(paths), *self._spec.tensor_shape), np.float32)
+        for item, path in zip(prepared, paths, strict=True):
+            self._preprocess.run(Frame.from_array(read_image(path)), item)
+        images = torch.from_numpy(prepared)
+        if self._keep:
             self._kept[start] = images
-        return self._kept[start]
+        return images

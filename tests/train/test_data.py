@@ -8,7 +8,7 @@ import pytest
 
 from edgevision.errors import BadPhotosError, InputError
 from edgevision.evaluate.data.photo_check import OnBadPhoto
-from edgevision.train import load_checkpoint, train, trainer
+from edgevision.train import load_checkpoint, loader, train
 from edgevision.train.data import read_training_data
 from edgevision.train.loader import PhotoCache
 from edgevision.train.progress import SilentProgress
@@ -77,7 +77,7 @@ def test_bad_photos_to_validate_with_are_found_too(tiny, damaged):
 def test_the_check_fills_the_cache(tiny, colour_photos, monkeypatch):
     """So that it costs no second decoding where the photos fit into memory."""
     decoded = []
-    real = trainer.PhotoCache.read
+    real = loader.PhotoCache.read
 
     def counted(cache, source):
         if source not in cache._kept:

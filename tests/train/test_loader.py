@@ -26,10 +26,10 @@ def maker(folder, batch=5, seed=0, cache_bytes=1 << 30, augmentation=None, **mix
 
 def test_each_pass_holds_every_photo_once_in_an_order_of_its_own(colour_photos):
     stream = maker(colour_photos)
-    passes = [[stream.photo(place) for place in range(24 * n, 24 * n + 24)] for n in range(3)]
+    passes = [[stream.order.photo(place) for place in range(24 * n, 24 * n + 24)] for n in range(3)]
     assert all(sorted(order) == list(range(24)) for order in passes)
     assert passes[0] != passes[1] != passes[2]
-    assert list(stream.positions(4)) == [20, 21, 22, 23, 24]
+    assert list(stream.order.positions(4)) == [20, 21, 22, 23, 24]
 
 
 def test_a_batch_is_a_function_of_seed_and_number(colour_photos):
@@ -45,7 +45,7 @@ def test_targets_are_the_photos_classes(colour_photos):
     stream = maker(colour_photos, batch=24)
     batch = stream.make(0, 32)
     truth = read_dataset(colour_photos).truth
-    assert batch.targets.argmax(1).tolist() == [truth[stream.photo(place)] for place in range(24)]
+    assert batch.targets.argmax(1).tolist() == [truth[stream.order.photo(place)] for place in range(24)]
     assert batch.images.shape == (24, 3, 32, 32)
     assert batch.images.is_contiguous(memory_format=torch.channels_last)
 
@@ -55,7 +55,7 @@ def test_the_loader_and_the_runtime_prepare_alike(colour_photos, no_augmentation
     stream = maker(colour_photos, batch=24, augmentation=no_augmentation)
     dataset = read_dataset(colour_photos)
     expected = Preprocessor(preset("lite", 32, 32)).batch(
-        [read_image(dataset.paths[stream.photo(i)]) for i in range(24)]
+        [read_image(dataset.paths[stream.order.photo(i)]) for i in range(24)]
     )
     assert abs(stream.make(0, 32).images.numpy() - expected).max() <= 1.01 / 128
 

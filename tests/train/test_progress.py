@@ -16,9 +16,10 @@ from edgevision.train.progress import (
     StepReport,
     TensorBoardProgress,
 )
+from edgevision.train.validate import Score
 
 STEP = StepReport(5, 10, 0.5, 1.234, 1e-3, 192, 67.8, 61.0)
-EPOCH = EpochReport(2, 5, 30.0, 1.5, 81.25, 99.0, 0.7, True)
+EPOCH = EpochReport(2, 5, 30.0, 1.5, Score(81.25, 99.0, 0.7), True)
 
 
 def test_rich_shows_what_matters():

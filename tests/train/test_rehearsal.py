@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from edgevision.errors import EdgeVisionError, InputError
-from edgevision.train import backbones, train, trainer
+from edgevision.train import backbones, classifier, train
+from edgevision.train.classifier import ClassifyTraining
 from edgevision.train.compute import Compute
 from edgevision.train.progress import SilentProgress
 from edgevision.train.rehearsal import first_not_finite, memory_errors, rehearse, rehearse_teacher
@@ -146,13 +147,13 @@ def test_runs_are_refused_before_the_first_step(tiny, changes, message):
 def test_no_batch_is_of_one_photo(tiny, monkeypatch):
     """24 photos in batches of 23: the stream goes on into the next pass, so that no batch is short."""
     sizes = []
-    real = trainer._Run._loss
+    real = ClassifyTraining.loss
 
-    def watched(run, batch):
+    def watched(training, network, batch):
         sizes.append(len(batch.images))
-        return real(run, batch)
+        return real(training, network, batch)
 
-    monkeypatch.setattr(trainer._Run, "_loss", watched)
+    monkeypatch.setattr(ClassifyTraining, "loss", watched)
     train(tiny(batch=23, epochs=3, photos=False))
     assert set(sizes) == {23}
     assert len(sizes) == 4
@@ -160,7 +161,7 @@ def test_no_batch_is_of_one_photo(tiny, monkeypatch):
 
 def test_memory_that_runs_out_names_the_options(tiny, monkeypatch):
     """PyTorch's own error, of a tensor that no machine holds."""
-    monkeypatch.setattr(trainer, "label_loss", lambda logits, targets, smoothing: torch.empty(1 << 50).sum())
+    monkeypatch.setattr(classifier, "label_loss", lambda logits, targets, smoothing: torch.empty(1 << 50).sum())
     with pytest.raises(EdgeVisionError, match=r"memory ran out while training\. .*smaller --batch.*--accumulate"):
         train(tiny(photos=False))
 
@@ -187,7 +188,7 @@ def test_runs_rehearse_their_teacher(tiny, tmp_path, monkeypatch):
     def refuse(self, images):
         raise RuntimeError("Kernel size can't be greater than actual input size")
 
-    monkeypatch.setattr(trainer.Teacher, "logits", refuse)
+    monkeypatch.setattr(classifier.Teacher, "logits", refuse)
     steps = Steps()
     with pytest.raises(InputError, match="the teacher cannot answer"):
         train(tiny(teacher=teacher.output), steps)

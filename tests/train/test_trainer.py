@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from edgevision.errors import DataError, EdgeVisionError, InputError, ModelFileError
-from edgevision.train import backbones, load_checkpoint, train, trainer
+from edgevision.train import backbones, classifier, load_checkpoint, train, trainer
 from edgevision.train.progress import SilentProgress
-from edgevision.train.validate import Score
+from edgevision.train.validate import Score, Validation
 
 pytestmark = pytest.mark.requires("torch")
 
@@ -99,8 +99,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(tiny, other_photos, tmp_path, 
     assert recorder.steps[0].step == kill_after + 1
     assert f"going on after step {kill_after} of 10" in recorder.messages
     assert same_weights(resumed.checkpoint, straight.checkpoint)
-    assert [(e.epoch, e.train_loss, e.val_loss, e.best) for e in resumed.epochs] == [
-        (e.epoch, e.train_loss, e.val_loss, e.best) for e in straight.epochs
+    assert [(e.epoch, e.train_loss, e.score, e.best) for e in resumed.epochs] == [
+        (e.epoch, e.train_loss, e.score, e.best) for e in straight.epochs
     ]
 
 
@@ -183,7 +183,7 @@ def test_the_head_learns_alone_first(tiny, monkeypatch):
 def test_parameter_groups(tiny):
     options = tiny(lr=1e-4, head_lr=1e-2, weight_decay=0.1)
     model = backbones.build("lite0", 3, **options.arch_options)
-    groups = trainer.parameter_groups(model, options)
+    groups = trainer.parameter_groups(model, backbones.classifier_head(model).parameters(), options)
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
     for group in groups:
         names = [n for n, p in model.named_parameters() if any(p is q for q in group["params"])]
@@ -202,7 +202,7 @@ def test_stops_when_val_gets_no_better_and_keeps_the_best(tiny, other_photos, mo
         kept.append({name: value.clone() for name, value in model.state_dict().items()})
         return Score(next(scores), 100.0, 1.0)
 
-    monkeypatch.setattr(trainer.Validation, "score", score)
+    monkeypatch.setattr(Validation, "score", score)
     result = train(tiny(val=other_photos, epochs=50, patience=3, batch=24, photos=False))
     assert result.stopped_early
     assert [report.best for report in result.epochs] == [True, True, False, False, False]
@@ -219,7 +219,7 @@ def test_without_patience_the_last_weights_are_kept(tiny, other_photos, monkeypa
             kept.append({name: value.clone() for name, value in model.state_dict().items()})
         return Score(70.0 if exact else next(scores), 100.0, 1.0)
 
-    monkeypatch.setattr(trainer.Validation, "score", score)
+    monkeypatch.setattr(Validation, "score", score)
     result = train(tiny(val=other_photos, epochs=3, patience=None, batch=24, photos=False))
     record = result.checkpoint.training
     assert (record["best_epoch"], record["kept_epoch"]) == (2, 3)
@@ -330,7 +330,7 @@ def test_torchvision_network(tiny):
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run(tiny, monkeypatch):
-    monkeypatch.setattr(trainer, "label_loss", lambda logits, targets, smoothing: logits.sum() * float("nan"))
+    monkeypatch.setattr(classifier, "label_loss", lambda logits, targets, smoothing: logits.sum() * float("nan"))
     with pytest.raises(EdgeVisionError, match=r"loss became nan at step 1.*lower --lr"):
         train(tiny())
 

@@ -322,7 +322,7 @@ def _groups_by_class(dataset: Dataset, salt: str = "") -> list[list[list[int]]]:
     A photo with boxes counts for the class that fewest photos show, of those it shows, so that rare classes are divided
     evenly; those without boxes are a class of their own.
     """
-    own = _class_of_each(dataset)
+    own = class_of_each(dataset)
     same: dict[str, list[int]] = defaultdict(list)
     for index, digest in enumerate(dataset.content_hashes):
         same[hashlib.sha256((salt + digest).encode()).hexdigest()].append(index)
@@ -334,7 +334,8 @@ def _groups_by_class(dataset: Dataset, salt: str = "") -> list[list[list[int]]]:
     return list(classes.values())
 
 
-def _class_of_each(dataset: Dataset) -> list[int]:
+def class_of_each(dataset: Dataset) -> list[int]:
+    """One class for each photo, to divide by: its own, or of its boxes' classes the one that fewest photos show (-1 for none)."""
     if not dataset.boxed:
         return [photo.label or 0 for photo in dataset.photos]
     counts = dataset.class_counts

@@ -62,14 +62,14 @@ class Checked:
 
 def read_checked(
     source: Path | str, labels: Path | str | None = None, on_bad_photo: OnBadPhoto = OnBadPhoto.FAIL,
-    progress: CheckProgress | None = None, read: ReadPhoto = read_image,
+    progress: CheckProgress | None = None, read: ReadPhoto = read_image, part: str | None = None,
 ) -> Checked:  # fmt: skip
-    """``read_dataset``, and every photo of it read once with ``read`` (which raises ImageError).
+    """``read_dataset`` (of ``part``, where that is given), and every photo of it read once with ``read`` (which raises ImageError).
 
     Raises BadPhotosError for photos that cannot be read, or DataError as ``read_dataset`` does; with
     ``OnBadPhoto.SKIP`` only when none is left.
     """
-    dataset = read_dataset(source, labels, keep_broken_links=True)
+    dataset = read_dataset(source, labels, keep_broken_links=True, part=part)
     bad = list(_broken(dataset.broken_links))
     kept = []
     for index, error in enumerate(_errors(dataset.paths, read)):

@@ -1,1 +1,1 @@
-"""Our own detector: the network, what it learns from, and how it is taught."""
+"""What our own detector learns from: augmented photos with boxes, cells that products are given to, losses, and mAP."""

@@ -1,7 +1,8 @@
-"""Which cell learns which product: task-aligned assignment (Feng et al. 2021, "TOOD").
+"""Which cell learns which product: SimOTA (Ge et al. 2021, "YOLOX").
 
-A cell is good for a product where it says the product's class and its box lies well; the best few cells of each product learn
-it, and the better they are, the higher the score that they are to give.
+A cell is good for a product where it says the product's class and its box lies well. Each product is learnt by its best few
+cells: by more of them, the better their boxes lie already. So a run begins with the one cell that is nearest to right, and no
+cell has to learn a box that it cannot give.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from edgevision.train.detect.network import STRIDES, Answers
+from edgevision.train.detect.augment import IGNORED
+from edgevision.train.lite_detector import STRIDES, Answers
 
-CELLS_A_PRODUCT = 13
-_SCORE_POWER, _IOU_POWER = 1.0, 6.0  # of the alignment score^α · IoU^β, as published
-_SMALLEST = torch.finfo(torch.float32).tiny
+MOST_CELLS = 10  # that learn a product
+_IOU_POWER = 3.0  # of score · IoU³: the published cost -log(score) - 3·log(IoU), as a product
 
 
 class Targets(NamedTuple):
@@ -26,8 +27,7 @@ class Targets(NamedTuple):
     classes: Tensor
 
 
-IGNORED = -1  # there is something, but nobody learns from it: a heap, or the rest of a product that was cut off
-PADDING = -2
+PADDING = -2  # in place of a class
 
 
 class Assignment(NamedTuple):
@@ -41,11 +41,11 @@ class Assignment(NamedTuple):
 
 
 @torch.no_grad()
-def assign(answers: Answers, targets: Targets, cells: int = CELLS_A_PRODUCT) -> Assignment:
-    """Give each product up to ``cells`` of the cells whose middle it covers, and whose box overlaps it.
+def assign(answers: Answers, targets: Targets, most: int = MOST_CELLS) -> Assignment:
+    """Give each product cells whose middle it covers, and whose box overlaps it: as many as the IoUs of the ``most`` best boxes
+    add up to, at least one.
 
-    A cell that several products would take goes to the one that its box fits best. The quality is the alignment, scaled so
-    that the best of a product's cells has the best IoU of them.
+    A cell that several products would take goes to the one that it is best for. The quality is the IoU of its box.
     """
     boxes, classes = targets
     real = classes >= 0
@@ -53,20 +53,18 @@ def assign(answers: Answers, targets: Targets, cells: int = CELLS_A_PRODUCT) -> 
     overlap = pairwise_iou(boxes, answers.boxes) * inside
     places = classes.clamp(min=0)[..., None].expand(-1, -1, answers.logits.shape[1])
     score = answers.logits.sigmoid().transpose(1, 2).gather(1, places)
-    alignment = score**_SCORE_POWER * overlap**_IOU_POWER * inside
+    goodness = score * overlap**_IOU_POWER
 
-    best = alignment.topk(min(cells, alignment.shape[2]), 2).indices
-    chosen = torch.zeros_like(inside).scatter_(2, best, True) & (alignment > 0)
-    rival = torch.where(chosen, overlap, -1.0)
-    product = rival.argmax(1)  # of each cell
+    most = min(most, goodness.shape[2])
+    count = overlap.topk(most, 2).values.sum(2).int().clamp(min=1)
+    best = goodness.topk(most, 2)
+    enough = (torch.arange(most, device=boxes.device) < count[..., None]) & (best.values > 0)
+    chosen = torch.zeros_like(inside).scatter_(2, best.indices, enough)
+    product = torch.where(chosen, goodness, -1.0).argmax(1)  # of each cell
     taken = chosen.any(1)
-    chosen = chosen & (torch.arange(boxes.shape[1], device=boxes.device)[None, :, None] == product[:, None])
-
-    alignment, overlap = alignment * chosen, overlap * chosen
-    highest, best_overlap = alignment.amax(2, keepdim=True), overlap.amax(2, keepdim=True)
-    quality = (alignment / highest.clamp(min=_SMALLEST) * best_overlap).amax(1)
+    quality = overlap.gather(1, product[:, None])[:, 0] * taken
     ignored = (covers(boxes, answers.centres) & (classes == IGNORED)[..., None]).any(1)
-    return Assignment(torch.where(taken, product, -1), quality * taken, taken | ~ignored)
+    return Assignment(torch.where(taken, product, -1), quality, taken | ~ignored)
 
 
 def covers(boxes: Tensor, points: Tensor) -> Tensor:

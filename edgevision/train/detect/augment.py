@@ -18,8 +18,8 @@ from edgevision.errors import InputError
 from edgevision.evaluate.data.boxes import PhotoBoxes
 from edgevision.frames import ImageArray
 from edgevision.train.augment import Appearance, change_appearance, check_probabilities
-from edgevision.train.detect.assign import IGNORED
 
+IGNORED = -1  # in place of a class: there is something, but nobody learns from it
 _MIDDLE = (0.3, 0.7)  # where in the picture four tiles meet
 _MIN_SIDE_PX = 2.0  # what is thinner cannot be seen
 

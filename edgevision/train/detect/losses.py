@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from edgevision.train.detect.assign import Targets, assign
-from edgevision.train.detect.network import Answers
+from edgevision.train.lite_detector import Answers
 
 BOX_WEIGHT = 2.5  # beside 1 for the scores
 _NEGATIVE_WEIGHT, _FOCUS = 0.75, 2.0  # α and γ of the varifocal loss, as published
@@ -54,7 +54,10 @@ _SMALL = 1e-6
 
 
 def detection_loss(answers: Answers, targets: Targets) -> Tensor:
-    """Loss of a batch, a number: scores and boxes, both divided by the sum of all wanted scores (at least 1)."""
+    """Loss of a batch, a number: that of the scores by the sum of all wanted scores (at least 1), and the mean of the boxes'.
+
+    Every box counts as much as any other: weighted by how well they lie, the bad ones would never become good.
+    """
     product, quality, counts = assign(answers, targets)
     items, cells = (product >= 0).nonzero(as_tuple=True)
     places = product[items, cells]
@@ -62,4 +65,4 @@ def detection_loss(answers: Answers, targets: Targets) -> Tensor:
     wanted[items, cells, targets.classes[items, places]] = quality[items, cells]
     score = (varifocal_loss(answers.logits, wanted) * counts[..., None]).sum()
     box = complete_iou_loss(answers.boxes[items, cells], targets.boxes[items, places])
-    return (score + BOX_WEIGHT * (box * quality[items, cells]).sum()) / quality.sum().clamp(min=1)
+    return score / quality.sum().clamp(min=1) + BOX_WEIGHT * box.sum() / max(1, len(cells))

@@ -8,8 +8,9 @@ import pytest
 pytestmark = pytest.mark.requires("torch")
 torch = pytest.importorskip("torch")
 
-from edgevision.train.detect.assign import IGNORED, PADDING, Targets, assign, covers, pairwise_iou  # noqa: E402
-from edgevision.train.detect.network import STRIDES, Answers, cell_centres  # noqa: E402
+from edgevision.train.detect.assign import PADDING, Targets, assign, covers, pairwise_iou  # noqa: E402
+from edgevision.train.detect.augment import IGNORED  # noqa: E402
+from edgevision.train.lite_detector import STRIDES, Answers, cell_centres  # noqa: E402
 
 SIZE = 64
 
@@ -24,28 +25,26 @@ def iou(a, b):
 def slow_assignment(scores, boxes, centres, truths, classes, most):
     """One picture: for each cell the product or -1, and the quality."""
     n, m = len(centres), len(truths)
-    alignment, overlap, chosen = np.zeros((m, n)), np.zeros((m, n)), np.zeros((m, n), bool)
+    cost, overlap, chosen = np.full((m, n), np.inf), np.zeros((m, n)), np.zeros((m, n), bool)
     for i, (box, label) in enumerate(zip(truths, classes, strict=True)):
         if label < 0:
             continue
         x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         half_w, half_h = max((box[2] - box[0]) / 2, 4), max((box[3] - box[1]) / 2, 4)
-        inside = [x - half_w <= cx < x + half_w and y - half_h <= cy < y + half_h for cx, cy in centres]
-        for c in range(n):
-            if inside[c]:
+        for c, (cx, cy) in enumerate(centres):
+            if x - half_w <= cx < x + half_w and y - half_h <= cy < y + half_h:
                 overlap[i, c] = iou(box, boxes[c])
-                alignment[i, c] = scores[c, label] * overlap[i, c] ** 6
-        best = sorted(range(n), key=lambda c: -alignment[i, c])[:most]
-        chosen[i, [c for c in best if alignment[i, c] > 0]] = True
+                if overlap[i, c] > 0:
+                    cost[i, c] = -np.log(scores[c, label]) - 3 * np.log(overlap[i, c])
+        count = max(1, int(sum(sorted(overlap[i])[-most:])))
+        cheapest = sorted(range(n), key=lambda c: cost[i, c])[:count]
+        chosen[i, [c for c in cheapest if np.isfinite(cost[i, c])]] = True
     product, quality = np.full(n, -1), np.zeros(n)
     for c in range(n):
         rivals = [i for i in range(m) if chosen[i, c]]
         if rivals:
-            product[c] = max(rivals, key=lambda i: overlap[i, c])
-    for i in range(m):
-        own = np.flatnonzero(product == i)
-        if len(own):
-            quality[own] = alignment[i, own] / alignment[i, own].max() * overlap[i, own].max()
+            product[c] = min(rivals, key=lambda i: cost[i, c])
+            quality[c] = overlap[product[c], c]
     return product, quality
 
 
@@ -68,7 +67,7 @@ def answers_of(logits, boxes, centres):
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("most", [1, 4, 13])
+@pytest.mark.parametrize("most", [1, 4, 10])
 def test_as_the_rule_says(seed, most):
     truths, labels, centres, boxes, logits = scene(seed)
     got = assign(answers_of(logits, boxes, centres), Targets(torch.as_tensor(truths), torch.as_tensor(labels)), most)
@@ -102,7 +101,8 @@ def test_a_product_smaller_than_a_cell_is_learnt():
     got, centres = simple([[9.0, 9.0, 11.0, 11.0]], [1])  # covers the middle of no cell
     assert not bool(covers(torch.tensor([[9.0, 9, 11, 11]]), centres).any())
     cells = (got.product[0] == 0).nonzero()[:, 0]
-    assert centres[cells].tolist() == [[12.0, 12.0], [8.0, 8.0]]  # of strides 8 and 16
+    assert len(cells) == 1
+    assert centres[cells[0]].tolist() in ([12.0, 12.0], [8.0, 8.0])  # of strides 8 and 16
     assert float(got.quality.max()) > 0
 
 

@@ -10,9 +10,10 @@ import pytest
 pytestmark = pytest.mark.requires("torch")
 torch = pytest.importorskip("torch")
 
-from edgevision.train.detect.assign import IGNORED, PADDING, Targets, assign  # noqa: E402
+from edgevision.train.detect.assign import PADDING, Targets, assign  # noqa: E402
+from edgevision.train.detect.augment import IGNORED  # noqa: E402
 from edgevision.train.detect.losses import complete_iou_loss, detection_loss, varifocal_loss  # noqa: E402
-from edgevision.train.detect.network import STRIDES, Answers, cell_centres  # noqa: E402
+from edgevision.train.lite_detector import STRIDES, Answers, cell_centres  # noqa: E402
 
 
 def test_varifocal_loss():
@@ -97,8 +98,8 @@ def test_the_loss_of_a_batch_is_its_parts_added_up():
                 score += counts[n, cell] * weight * -(q * math.log(p) + (1 - q) * math.log(1 - p))
             if product[n, cell] >= 0:
                 pair = given.boxes[n, cell].tolist(), targets.boxes[n, product[n, cell]].tolist()
-                box += quality[n, cell] * complete_iou(*pair)
-    expected = (score + 2.5 * box) / max(1.0, quality.sum())
+                box += complete_iou(*pair)
+    expected = score / max(1.0, quality.sum()) + 2.5 * box / (product >= 0).sum()
     assert float(detection_loss(given, targets)) == pytest.approx(expected, rel=1e-5)
     assert quality.sum() > 1
     assert not counts.all()

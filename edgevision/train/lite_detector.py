@@ -152,14 +152,14 @@ class LiteDetector(nn.Module):
     """The network. N×3×H×W (H and W multiples of 32) → for each level logits N×classes×h×w, then for each level distances
     N×4×h×w in strides: in the order of ``OUTPUT_NAMES``.
 
-    ``width`` and ``depth`` scale the backbone as in ``EfficientNetLite``; ``channels`` is the neck's and head's width.
+    ``width`` and ``depth`` scale the backbone as in ``EfficientNetLite``; ``neck_channels`` is the width of neck and head.
     """
 
-    def __init__(self, num_classes: int, width: float = 1.0, depth: float = 1.0, channels: int = 96) -> None:
+    def __init__(self, num_classes: int, width: float = 1.0, depth: float = 1.0, neck_channels: int = 96) -> None:
         super().__init__()
         self.features = Features(width, depth)
-        self.neck = Neck(self.features.channels, channels)
-        self.heads = nn.ModuleList(LevelHead(channels, num_classes) for _ in STRIDES)
+        self.neck = Neck(self.features.channels, neck_channels)
+        self.heads = nn.ModuleList(LevelHead(neck_channels, num_classes) for _ in STRIDES)
         initialise_convolutions(self)
         for head in self.heads:
             assert isinstance(head, LevelHead)

@@ -11,7 +11,8 @@ pytestmark = pytest.mark.requires("torch")
 torch = pytest.importorskip("torch")
 
 from edgevision.train import backbones  # noqa: E402
-from edgevision.train.detect.network import (  # noqa: E402
+from edgevision.train.efficientnet_lite import ConvNorm  # noqa: E402
+from edgevision.train.lite_detector import (  # noqa: E402
     OUTPUT_NAMES,
     STRIDES,
     Features,
@@ -20,12 +21,11 @@ from edgevision.train.detect.network import (  # noqa: E402
     cell_centres,
     read_answers,
 )
-from edgevision.train.efficientnet_lite import ConvNorm  # noqa: E402
 
 
 def tiny(classes=3):
     torch.manual_seed(0)
-    return LiteDetector(classes, width=0.25, depth=0.3, channels=16)
+    return LiteDetector(classes, width=0.25, depth=0.3, neck_channels=16)
 
 
 @pytest.mark.parametrize("size", [(64, 96), (32, 32), (160, 64)])
