@@ -33,7 +33,9 @@ def interval(
     """The interval of ``estimate`` from its values in draws; never without the estimate. Draws that are NaN do not count.
 
     ``most``: the largest value that there can be, on either side of 0. Where no draw counts, or there is one picture, nothing
-    is known, and the interval is -``most`` … ``most``. It has no width where all draws are equal.
+    is known, and the interval is -``most`` … ``most``. Draws that are all equal say no more than that no picture differs: a change
+    that a share p of all pictures have stays out of ``pictures`` of them with the chance (1 - p)ⁿ, so that the interval reaches as
+    far as the share with which that chance is what ``confidence`` leaves (C. J. Clopper, E. S. Pearson, Biometrika 26 (1934)).
 
     >>> [round(end, 2) for end in interval(1.0, np.array([0.0, 1.0, 2.0]), 1000, 0.5)]
     [0.5, 1.5]
@@ -43,6 +45,9 @@ def interval(
     known = drawn[~np.isnan(drawn)]
     if not len(known) or pictures < 2:
         return -most, most
+    if known.min() == known.max():
+        unseen = most * (1 - ((1 - confidence) / 2) ** (1 / pictures))
+        return max(-most, estimate - unseen), min(most, estimate + unseen)
     wider = math.sqrt(pictures / (pictures - 1))
     low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
     lower, upper = (estimate + wider * (end - estimate) for end in (low, high))

@@ -38,6 +38,15 @@ def test_the_estimate_is_always_inside_and_nan_does_not_count():
     assert interval(0.9, np.array([-1.0, 1.0] * 50), 2, 0.9, most=1.0) == (-1.0, 1.0)
 
 
+@pytest.mark.parametrize("n", [2, 40, 70, 1000])
+def test_pictures_that_do_not_differ_do_not_prove_that_none_would(n):
+    """The share that n pictures miss with a chance of 2.5 %, by simulation."""
+    low, high = interval(0.0, np.zeros(100), n, 0.95)
+    assert low == -high
+    missed = np.random.default_rng(n).binomial(n, high / 100, 40_000) == 0
+    assert missed.mean() == pytest.approx(0.025, abs=0.004)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
