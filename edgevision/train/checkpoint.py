@@ -59,6 +59,11 @@ class PackedPhoto:
     source_sha256: str | None = None
     boxes: PhotoBoxes | None = None
 
+    @property
+    def truth(self) -> int | PhotoBoxes | None:
+        """What is known of the photo: its boxes, else its class."""
+        return self.label if self.boxes is None else self.boxes
+
 
 @dataclass(frozen=True)
 class PhotoPack:

@@ -219,11 +219,11 @@ def _photos(dataset: Dataset, evaluator: TaskEvaluator) -> tuple[CompilePhoto, .
 
 
 def unpack(photos: Sequence[PackedPhoto], evaluator: TaskEvaluator) -> tuple[CompilePhoto, ...]:
-    """The photos that a checkpoint carries. Their truths are class indices: only classifiers are trained here so far."""
+    """The photos that a checkpoint carries."""
     return tuple(
         CompilePhoto(
-            p.data, p.label, p.source_sha256 or hashlib.sha256(p.data).hexdigest(), p.in_training_set,
-            _classes(p.label, evaluator),
+            p.data, p.truth, p.source_sha256 or hashlib.sha256(p.data).hexdigest(), p.in_training_set,
+            _classes(p.truth, evaluator),
         )
         for p in photos
     )  # fmt: skip

@@ -16,14 +16,18 @@ from edgevision.compiler.data.photos import (
     prepared,
     stratified_sample,
     truths_of,
+    unpack,
 )
 from edgevision.compiler.options import CompileOptions, Precision
 from edgevision.decode import encode_png
 from edgevision.errors import BadPhotosError, DataError
+from edgevision.evaluate.data.boxes import Box, PhotoBoxes
 from edgevision.evaluate.data.photo_check import OnBadPhoto
 from edgevision.evaluate.tasks.classify import ClassifyEvaluator
+from edgevision.evaluate.tasks.detect import DetectEvaluator
 from edgevision.preprocess import PreprocessSpec
 from edgevision.tasks.classify import classify_spec
+from edgevision.tasks.detect.task import detect_spec
 from edgevision.tasks.results import Label
 
 pytestmark = pytest.mark.requires("torch")  # the room imports checkpoints
@@ -404,3 +408,15 @@ def test_the_parts_of_a_data_yaml(tmp_path, a):
     assert (contents(alone.calibration), alone.validation) == (pictures(*range(20)), ())
     with pytest.raises(DataError, match="a detector needs boxes"):
         gather(CompileOptions(data=a, val=data), evaluator, None)
+
+
+def test_packed_photos_with_boxes_have_these_as_their_truth():
+    from edgevision.train.checkpoint import PackedPhoto
+
+    marked = (PhotoBoxes(4, 4, (Box(1, 0.0, 0.0, 2.0, 3.0),)), PhotoBoxes(4, 4, ()))
+    packed = [PackedPhoto(picture(seed), None, True, None, boxes) for seed, boxes in enumerate(marked)]
+    unpacked = unpack(
+        packed, DetectEvaluator(detect_spec(LABELS, "yolo", {"boxes_and_scores": "y"}, height=8, width=8))
+    )
+    assert [photo.truth for photo in unpacked] == list(marked)
+    assert [photo.classes for photo in unpacked] == [(1,), ()]
