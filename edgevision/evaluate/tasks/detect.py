@@ -143,7 +143,7 @@ class DetectEvaluator:
 
     def _useless(self, digest: Outputs, truth: Sequence[Truth | None]) -> tuple[Doubt, ...]:
         labelled = [place for place, one in enumerate(truth) if one is not None]
-        truths = [truth[place] for place in labelled]
+        truths: list[Truth] = [truth[place] for place in labelled]
         boxes = sum(not box.crowd for one in truths for box in one.boxes)
         if boxes < LEAST_BOXES:
             return ()
