@@ -15,13 +15,14 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from edgevision.compiler.sources import torchvision_detectors, ultralytics_detectors
 from edgevision.compiler.sources.archives import Container, open_container, read_model_file
 from edgevision.compiler.sources.asking import (
     Described,
@@ -50,7 +51,6 @@ from edgevision.compiler.sources.pickles import foreign_names, is_checkpoint_val
 from edgevision.compiler.sources.quiet import quiet
 from edgevision.compiler.sources.state_dicts import cast_note, find_module, find_state_dict, read_safetensors
 from edgevision.compiler.sources.torchscript import load_torchscript
-from edgevision.compiler.sources.torchvision_detectors import head_of, input_of, is_detector, own_preprocess, raw_heads
 from edgevision.compiler.sources.weights import count_classes, network_of
 from edgevision.errors import EngineError, InputError, ModelFileError
 from edgevision.preprocess.spec import PreprocessSpec
@@ -62,6 +62,22 @@ from edgevision.train.checkpoint import PhotoPack, from_plain, is_checkpoint, mo
 
 __all__ = ["SourceKind", "SourceModel", "SourceOptions", "load_source"]
 
+
+class _Detectors(Protocol):
+    """A library's detectors, as networks that take one tensor: see ``torchvision_detectors``."""
+
+    def is_detector(self, module: nn.Module) -> bool: ...
+
+    def input_of(self, module: Any) -> tuple[int | None, ...]: ...
+
+    def head_of(self, module: Any, name: str) -> dict[str, str]: ...
+
+    def own_preprocess(self, module: Any, name: str) -> PreprocessSpec | None: ...
+
+    def raw_heads(self, module: Any, spec: PreprocessSpec, name: str) -> tuple[nn.Module, dict[str, str]]: ...
+
+
+_DETECTORS: tuple[_Detectors, ...] = (torchvision_detectors, ultralytics_detectors)
 _LEGACY_PICKLES = 5  # magic number, protocol, system, object, storage keys; raw storages follow
 
 
@@ -246,15 +262,18 @@ def load_source(path: str | Path, options: SourceOptions | None = None) -> Sourc
     loaded = _load(data, path, options)
     if options.arch is not None and loaded.kind is not SourceKind.STATE_DICT:
         raise InputError(f"{path.name} is a {loaded.kind.value}, which holds its network; leave out --arch")
-    detector = loaded.module if loaded.module is not None and is_detector(loaded.module) else None
-    if detector is not None:
-        loaded = replace(loaded, shape=input_of(detector), classes=None, written=head_of(detector, path.name))
-        options = replace(options, preprocess=options.preprocess or own_preprocess(detector, path.name))
+    detector = loaded.module
+    detectors = None if detector is None else next((one for one in _DETECTORS if one.is_detector(detector)), None)
+    if detectors is not None and detector is not None:
+        loaded = replace(
+            loaded, shape=detectors.input_of(detector), classes=None, written=detectors.head_of(detector, path.name)
+        )
+        options = replace(options, preprocess=options.preprocess or detectors.own_preprocess(detector, path.name))
     if options.task is None and loaded.carried is None:
         options = replace(options, task=claimed_kind(_written_in(loaded)))
     said = resolve_metadata(path.name, loaded.carried, options, loaded.shape, loaded.classes, _written_in(loaded))
-    if detector is not None:
-        module, written = raw_heads(detector, said.spec, path.name)
+    if detectors is not None and detector is not None:
+        module, written = detectors.raw_heads(detector, said.spec, path.name)
         loaded = replace(loaded, module=module, written=written)
     info = {
         "name": path.name,
