@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -162,6 +162,19 @@ class Task(Protocol[Result]):
         ``stored`` of this variant, both where it was compiled; ``now`` of this variant here. ``same_device``: engine
         version and instruction set are those of the compiler, so that only the order of sums may differ.
         """
+
+
+@runtime_checkable
+class GoldenKeeper(Protocol):
+    """What a ``Task`` may have besides: it knows which part of a digest ``compare`` looks at."""
+
+    def golden(self, digest: Outputs) -> Outputs:
+        """What a bundle stores of a digest of golden frames: the same roles and frames, less of each."""
+
+
+def golden_part(task: Task[Any], digest: Outputs) -> Outputs:
+    """See ``GoldenKeeper``; all of the digest, of a task that does not choose."""
+    return task.golden(digest) if isinstance(task, GoldenKeeper) else digest
 
 
 def number(parameters: Mapping[str, Any], name: str, default: float, low: float, high: float) -> float:

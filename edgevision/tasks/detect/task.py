@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edgevision.errors import EngineError, InputError, UnreadableOutputError
 from edgevision.tasks.base import GoldenResult, OutputRole, TaskSpec, View, number
 from edgevision.tasks.detect.candidates import Candidates, Head
-from edgevision.tasks.detect.golden import compare_golden
+from edgevision.tasks.detect.golden import STORED_FROM, compare_golden
 from edgevision.tasks.detect.layouts import find_layout
 from edgevision.tasks.detections import Detections
 from edgevision.tasks.postprocess import IOU_THRESHOLD, MAX_DETECTIONS, SCORE_THRESHOLD, nms
@@ -121,6 +121,11 @@ class DetectTask:
     def compare(self, reference: Outputs, stored: Outputs, now: Outputs, *, same_device: bool) -> GoldenResult:
         """See ``Task`` and ``compare_golden``."""
         return compare_golden(reference, stored, now, iou=self.iou, same_device=same_device)
+
+    def golden(self, digest: Outputs) -> Outputs:
+        """See ``GoldenKeeper``: the boxes that ``compare`` looks for, some kilobytes a frame instead of ``max_detections`` rows."""
+        rows = max(1, int((digest[SCORES] >= STORED_FROM).sum(axis=1).max(initial=0)))
+        return {role: array[:, :rows] for role, array in digest.items()}
 
     def candidates(self, outputs: Outputs, least_score: float) -> list[Candidates]:
         """The boxes of each item before suppression, in pixels of the tensor. Raises as ``decode`` does."""

@@ -7,6 +7,8 @@ import pytest
 
 from edgevision.errors import InputError
 from edgevision.tasks.detect.golden import OTHER_DEVICE, SAME_DEVICE, compare_golden
+from edgevision.tasks.detect.task import DetectTask, detect_spec
+from edgevision.tasks.results import Label
 
 K = 6
 A, B, C = (10, 10, 50, 50), (100, 10, 150, 90), (60, 60, 70, 70)
@@ -31,8 +33,31 @@ def moved(box, by):
     return tuple(side + by for side in box)
 
 
+TASK = DetectTask(
+    detect_spec([Label(i, str(i)) for i in range(3)], "yolo", {"boxes_and_scores": "y"}, height=256, width=256)
+)
+
+
 def compared(now, *, same, stored=INT8, reference=FLOAT):
-    return compare_golden(digest(reference), digest(stored), digest(now), iou=0.7, same_device=same)
+    """Of whole digests; what a bundle stores of them says the same."""
+    result = compare_golden(digest(reference), digest(stored), digest(now), iou=0.7, same_device=same)
+    kept = [TASK.golden(digest(one)) for one in (reference, stored)]
+    assert compare_golden(*kept, digest(now), iou=0.7, same_device=same) == result
+    return result
+
+
+def test_a_bundle_stores_the_rows_that_matter():
+    faint = [(0, 0.03, (5 * i, 0, 5 * i + 4, 4)) for i in range(4)]
+    whole = digest(FLOAT, [FLOAT[0], *faint])
+    kept = TASK.golden(whole)
+    assert {role: array.shape for role, array in kept.items()} == {
+        "boxes": (2, 3, 4),
+        "scores": (2, 3),
+        "classes": (2, 3),
+    }
+    for role, array in kept.items():
+        np.testing.assert_array_equal(array, whole[role][:, :3])
+    assert TASK.golden(digest([]))["scores"].shape == (1, 1)  # arrays without numbers cannot be stored
 
 
 SAME_PASSES = {
@@ -132,8 +157,13 @@ def test_nothing_in_any_frame_passes():
 
 
 def test_digests_of_another_model_are_refused():
-    shorter = {role: array[:, :3] for role, array in digest(INT8).items()}
-    with pytest.raises(InputError, match="three digests of one shape"):
-        compare_golden(digest(FLOAT), shorter, digest(INT8), iou=0.7, same_device=True)
-    with pytest.raises(InputError, match="three digests of one shape"):
+    other = {
+        "fewer frames": digest(),
+        "columns of different lengths": {**digest(INT8), "scores": digest(INT8)["scores"][:, :3]},
+        "boxes of five numbers": {**digest(INT8), "boxes": np.zeros((1, K, 5), np.float32)},
+    }
+    for stored in other.values():
+        with pytest.raises(InputError, match="three digests of the same frames"):
+            compare_golden(digest(FLOAT), stored, digest(INT8), iou=0.7, same_device=True)
+    with pytest.raises(InputError, match="three digests of the same frames"):
         compare_golden(digest(), digest(), digest(), iou=0.7, same_device=True)
