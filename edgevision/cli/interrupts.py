@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
@@ -32,21 +32,56 @@ def raised_where_it_can_be_caught() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or before in (signal.SIG_IGN, None):
         yield
         return
-    dropped = sys.unraisablehook
-
-    def hook(unraisable: sys.UnraisableHookArgs) -> None:
-        if issubclass(unraisable.exc_type, KeyboardInterrupt):
-            _again_later()
-        else:
-            dropped(unraisable)
-
-    sys.unraisablehook = hook
-    signal.signal(signal.SIGINT, _raise)
+    own = _Interrupts(sys.unraisablehook)
+    sys.unraisablehook = own.hook
+    signal.signal(signal.SIGINT, own.handler)
     try:
         yield
     finally:
+        own.end()
         signal.signal(signal.SIGINT, before)
-        sys.unraisablehook = dropped
+        sys.unraisablehook = own.dropped
+
+
+class _Interrupts:
+    """SIGINT's handler while a command runs. ``dropped``: who heard before of exceptions that Python drops."""
+
+    def __init__(self, dropped: Callable[[sys.UnraisableHookArgs], object]) -> None:
+        self.dropped = dropped
+        self._ending = False  # set first of all: no exception may come between the steps of ``end``
+        self._ended = False
+        self._lock = threading.Lock()
+
+    def handler(self, number: int, frame: FrameType | None) -> None:
+        if self._ending:
+            return
+        if _is_importing(frame):
+            self._again_later()
+        else:
+            raise KeyboardInterrupt
+
+    def hook(self, unraisable: sys.UnraisableHookArgs) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            self._again_later()
+        else:
+            self.dropped(unraisable)
+
+    def end(self) -> None:
+        """No signal comes again after this: whoever handles them next was not meant."""
+        self._ending = True
+        with self._lock:
+            self._ended = True
+
+    def _again_later(self) -> None:
+        """The same signal once more, a moment later."""
+        timer = threading.Timer(_AGAIN_S, self._again)
+        timer.daemon = True
+        timer.start()
+
+    def _again(self) -> None:
+        with self._lock:
+            if not self._ended:
+                _thread.interrupt_main()
 
 
 def leave_at_once(status: int) -> NoReturn:
@@ -59,23 +94,9 @@ def leave_at_once(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _raise(number: int, frame: FrameType | None) -> None:
-    if _is_importing(frame):
-        _again_later()
-    else:
-        raise KeyboardInterrupt
-
-
 def _is_importing(frame: FrameType | None) -> bool:
     while frame is not None:
         if frame.f_code.co_filename.startswith(_IMPORTING):
             return True
         frame = frame.f_back
     return False
-
-
-def _again_later() -> None:
-    """The same signal once more, a moment later; nobody hears it where the command is over by then."""
-    timer = threading.Timer(_AGAIN_S, _thread.interrupt_main)
-    timer.daemon = True
-    timer.start()

@@ -70,6 +70,24 @@ def test_what_python_drops_comes_again():
         interrupted_by(Doomed)
 
 
+def test_nothing_comes_again_once_it_is_over():
+    """Two signals came where neither could be caught: the first ends the command, and the second is for nobody else."""
+
+    class Doomed:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            sum(range(100))
+
+    heard = []
+    signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_by(lambda: (Doomed(), Doomed()))
+    with raised_where_it_can_be_caught():
+        Doomed()
+    time.sleep(0.5)  # ten times as long as a signal waits
+    assert heard == []
+
+
 def test_what_was_there_before_is_there_again():
     before = signal.getsignal(signal.SIGINT), sys.unraisablehook
     with raised_where_it_can_be_caught():
