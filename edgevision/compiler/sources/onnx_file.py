@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from edgevision.compiler.sources.external_data import load_external_data
 from edgevision.compiler.sources.float_types import cast_to_float32, narrow_types
 from edgevision.compiler.sources.graph import all_nodes, shape_of
+from edgevision.compiler.sources.graph_ends import cast_whole_outputs, fix_size_input
 from edgevision.compiler.sources.outputs import advice, keep_outputs, written
 from edgevision.compiler.sources.parity import brief
 from edgevision.errors import ModelFileError
@@ -81,6 +82,11 @@ def open_onnx(model: onnx.ModelProto, path: Path, output_names: Sequence[str] = 
     if opset < OLDEST_OPSET:
         model = _converted(model, opset, name)
         notes = (*notes, f"{name} has opset {opset}: it was converted to {OPSET}")
+    if original is not None:
+        fix_size_input(original, name)
+        cast_whole_outputs(original)
+    notes = (*notes, *fix_size_input(model, name))
+    cast_whole_outputs(model)
     shape, classes = _check_ends(model.graph, name)
     return OnnxFile(model, shape, classes, shape[0], original, notes)
 

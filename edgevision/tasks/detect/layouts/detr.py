@@ -41,8 +41,8 @@ COCO_COLUMNS = 91  # of RF-DETR's checkpoints: COCO's own numbers 1…90, and a 
 class FinishedQueriesDecoder:
     """``labels-boxes-scores``: corners in pixels of the tensor.
 
-    These networks have a second input, the size in which boxes are wanted. A bundle's graph has one input, so that the export
-    has to fix the other to the tensor's width and height.
+    These networks have a second input, the size in which boxes are wanted. A bundle's graph has one input: ``compile`` fixes the
+    other to the tensor's width and height.
     """
 
     head: Head
