@@ -10,6 +10,7 @@ it is to the left, top, right and lower edge of the product.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -149,8 +150,8 @@ class LevelHead(nn.Module):
 
 
 class LiteDetector(nn.Module):
-    """The network. N×3×H×W (H and W multiples of 32) → for each level logits N×classes×h×w, then for each level distances
-    N×4×h×w in strides: in the order of ``OUTPUT_NAMES``.
+    """The network. N×3×H×W (H and W multiples of 32) → by the names of ``OUTPUT_NAMES``, in their order: for each level logits
+    N×classes×h×w, then for each level distances N×4×h×w in strides.
 
     ``width`` and ``depth`` scale the backbone as in ``EfficientNetLite``; ``neck_channels`` is the width of neck and head.
     """
@@ -165,18 +166,18 @@ class LiteDetector(nn.Module):
             assert isinstance(head, LevelHead)
             head.initialise()
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
         """See the class."""
         answers = [head(level) for head, level in zip(self.heads, self.neck(self.features(x)), strict=True)]
-        return (*(logits for logits, _ in answers), *(distances for _, distances in answers))
+        outputs = (*(logits for logits, _ in answers), *(distances for _, distances in answers))
+        return dict(zip(OUTPUT_NAMES, outputs, strict=True))
 
 
-def read_answers(outputs: tuple[Tensor, ...]) -> Answers:
+def read_answers(outputs: Mapping[str, Tensor]) -> Answers:
     """What ``LiteDetector`` gave, as boxes in pixels; differentiable. Computed in float32."""
-    levels = len(STRIDES)
     logits, boxes, centres, strides = [], [], [], []
-    for level, stride in enumerate(STRIDES):
-        scores, distances = outputs[level].float(), outputs[levels + level].float()
+    for stride in STRIDES:
+        scores, distances = outputs[f"cls_s{stride}"].float(), outputs[f"box_s{stride}"].float()
         middle = cell_centres(scores.shape[2], scores.shape[3], stride, scores.device)
         reach = distances.flatten(2).transpose(1, 2) * stride
         logits.append(scores.flatten(2).transpose(1, 2))

@@ -122,7 +122,7 @@ class _Trial:
             answers = self._network(images)
         if isinstance(answers, Tensor):
             return answers
-        return torch.cat([answer.flatten() for answer in answers])  # a detector's
+        return torch.cat([answer.flatten() for answer in answers.values()])  # a detector's
 
 
 def _pictures(count: int, side_px: int) -> Tensor:

@@ -32,8 +32,8 @@ def tiny(classes=3):
 def test_an_output_for_each_level_and_kind(size):
     outputs = tiny()(torch.zeros(2, 3, *size))
     expected = [(2, count, size[0] // s, size[1] // s) for count, s in itertools.product((3, 4), STRIDES)]
-    assert [tuple(output.shape) for output in outputs] == expected
-    assert OUTPUT_NAMES == ("cls_s8", "cls_s16", "cls_s32", "box_s8", "box_s16", "box_s32")
+    assert [tuple(output.shape) for output in outputs.values()] == expected
+    assert tuple(outputs) == OUTPUT_NAMES == ("cls_s8", "cls_s16", "cls_s32", "box_s8", "box_s16", "box_s32")
 
 
 def test_it_is_small_enough_for_three_megabytes_of_int8():
@@ -92,7 +92,7 @@ def test_cells_are_where_the_design_says():
     ]
     outputs[1][0, 1, 2, 3] = 5.0  # stride 16, row 2, column 3
     outputs[4][0, :, 2, 3] = torch.tensor([1.0, 0.5, 2.0, 0.25])
-    answers = read_answers(tuple(outputs))
+    answers = read_answers(dict(zip(OUTPUT_NAMES, outputs, strict=True)))
     cell = 8 * 12 + 2 * 6 + 3
     assert int(answers.logits[0, :, 1].argmax()) == cell
     assert answers.centres[cell].tolist() == [56.0, 40.0]
@@ -127,7 +127,7 @@ def test_the_exported_graph_has_the_outputs_and_their_values(tmp_path, quick):
     assert tuple(output.name for output in session.get_outputs()) == OUTPUT_NAMES
     with torch.no_grad():
         expected = network(x)
-    for got, want in zip(session.run(None, {"images": x.numpy()}), expected, strict=True):
+    for got, want in zip(session.run(None, {"images": x.numpy()}), expected.values(), strict=True):
         np.testing.assert_allclose(got, want.numpy(), atol=1e-4)
     kinds = {node.op_type for node in __import__("onnx").load(path).graph.node}
     assert not kinds & {"Sigmoid", "Exp", "Softmax", "HardSwish", "HardSigmoid"}

@@ -26,7 +26,6 @@ from edgevision.tasks.results import FrameId
 from edgevision.tensors import Outputs
 from edgevision.train.compute import Compute
 from edgevision.train.detect.batches import marked
-from edgevision.train.lite_detector import OUTPUT_NAMES
 from edgevision.train.validate import PreparedPhotos
 
 
@@ -71,7 +70,7 @@ class BoxValidation:
         for images in self._photos:
             with compute.precision(exact=exact):
                 answers = network(compute.put(images))
-            outputs = {name: o.float().cpu().numpy() for name, o in zip(OUTPUT_NAMES, answers, strict=True)}
+            outputs = {name: output.float().cpu().numpy() for name, output in answers.items()}
             digest = self._task.digest(outputs)
             found += [_found(digest, item, self._views[len(found) + item]) for item in range(len(images))]
         precisions = average_precision(match(found, self._marked, self._classes))

@@ -246,3 +246,36 @@ def test_torchscript_that_returns_no_tuple_is_refused_with_a_way_out(kind, spec,
 
 def shape(value):
     return [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+
+
+def test_our_detector_keeps_its_outputs_apart_and_by_name(tmp_path):
+    """Scores and boxes of each level, under the names that its task spec has."""
+    import onnxruntime as ort
+    import torch
+
+    from edgevision.compiler.sources.export import export_float
+    from edgevision.compiler.sources.source import load_source
+    from edgevision.preprocess.spec import preset
+    from edgevision.tasks.results import Label
+    from edgevision.train import backbones
+    from edgevision.train.checkpoint import Checkpoint, save_checkpoint
+    from edgevision.train.detector import lite_detect_spec
+    from edgevision.train.lite_detector import OUTPUT_NAMES
+
+    small = {"width": 0.25, "depth": 0.3, "neck_channels": 16}
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        network = backbones.build("lite0-detect", 2, **small).eval()
+    spec = preset("yolo", 64, 96)
+    task = lite_detect_spec((Label(0, "bottle"), Label(1, "can")), spec)
+    save_checkpoint(tmp_path / "det.pt", Checkpoint("lite0-detect", network.state_dict(), spec, task, small))
+    source = load_source(tmp_path / "det.pt")
+    assert source.task == task
+    graph, _ = export_float(source)
+    tensor = np.random.default_rng(0).random((3, 3, 64, 96), np.float32)
+    session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        expected = network(torch.from_numpy(tensor))
+    assert [output.name for output in session.get_outputs()] == list(OUTPUT_NAMES)
+    for name, got in zip(OUTPUT_NAMES, session.run(None, {"input": tensor}), strict=True):
+        np.testing.assert_allclose(got, expected[name].numpy(), atol=1e-4)

@@ -102,7 +102,7 @@ def test_learns_rectangles_of_three_colours_by_heart(boxed_photos):
     assert losses[-1] < 0.5 * losses[0]
     overlaps = []
     with torch.no_grad():
-        outputs = [output.numpy() for output in network.eval()(batch.images)]
+        outputs = [output.numpy() for output in network.eval()(batch.images).values()]
     for row in range(8):
         for box, label in zip(batch.targets.boxes[row].numpy(), batch.targets.classes[row].tolist(), strict=True):
             if label >= 0:
@@ -148,7 +148,7 @@ class Sees(torch.nn.Module):
                 x, y = 8 * (column + 0.5), 8 * (line + 0.5)
                 outputs[0][row, box.label, line, column] = 4.0
                 outputs[3][row, :, line, column] = torch.tensor([x - x1, y - y1, x2 - x, y2 - y]) / 8
-        return tuple(outputs)
+        return dict(zip(OUTPUT_NAMES, outputs, strict=True))
 
 
 def test_who_is_right_everywhere_has_a_full_score(boxed_photos):
