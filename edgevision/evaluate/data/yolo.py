@@ -64,7 +64,7 @@ def has_labels(folder: Path, photos: Sequence[Path]) -> bool:
     """Whether a folder of photos has YOLO's labels: in a folder ``labels``; or beside them, with a ``classes.txt``."""
     beside = (folder / "classes.txt").is_file()
     return any(
-        (beside or file.parent != photo.parent) and file.is_file()
+        (beside or file.absolute().parent != photo.absolute().parent) and file.is_file()
         for photo, file in ((photo, labels_file(photo)) for photo in photos)
     )
 

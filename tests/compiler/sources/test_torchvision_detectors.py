@@ -85,12 +85,12 @@ def our_answer(module, spec, image, labels):
     return found.boxes, found.classes + outputs["cls_logits"].shape[2] - labels, found.scores
 
 
-def assert_same(ours, theirs):
+def assert_same(ours, theirs, scores=1e-5):
     """The same boxes, to be paired by label and score: nearly equal scores may stand in another order."""
     assert len(ours[0]) == len(theirs[0])
     ours, theirs = ([column[np.lexsort((answer[2], answer[1]))] for column in answer] for answer in (ours, theirs))
     np.testing.assert_array_equal(ours[1], theirs[1])
-    np.testing.assert_allclose(ours[2], theirs[2], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(ours[2], theirs[2], rtol=0, atol=scores)
     np.testing.assert_allclose(ours[0], theirs[0], rtol=0, atol=1e-3)
 
 
@@ -147,7 +147,8 @@ def test_ssdlite_answers_as_torchvision_does():
     image = photo(333, 250)
     theirs = own_answer(module, image)
     assert len(np.unique(theirs[1])) == 3
-    assert_same(our_answer(module, spec_of(module), image, 3), theirs)
+    # Forty layers of random weights: what the order of sums changes in the tensor has grown by the end.
+    assert_same(our_answer(module, spec_of(module), image, 3), theirs, scores=5e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -126,10 +126,12 @@ def test_a_folder_without_yaml_knows_its_classes_by_number_or_by_classes_txt(put
         read_dataset(tmp_path / source)
 
 
-def test_labels_beside_photos_need_a_classes_txt(put, tmp_path):
+def test_labels_beside_photos_need_a_classes_txt(put, tmp_path, monkeypatch):
     put("p/a.png", png())
     put("p/a.txt", "0 0.5 0.5 0.1 0.1")
-    assert read_dataset(tmp_path / "p").labels is None  # a text beside a photo may be anything
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / "p", Path("p")):
+        assert read_dataset(path).labels is None  # a text beside a photo may be anything
     put("p/classes.txt", "tea")
     assert read_dataset(tmp_path / "p").labels == (Label(0, "tea"),)
 
