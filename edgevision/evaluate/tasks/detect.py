@@ -25,7 +25,7 @@ from edgevision.evaluate.statistics.bootstrap import draw_weights, interval
 from edgevision.evaluate.statistics.box_divergence import box_divergence
 from edgevision.evaluate.statistics.paired import MAX_POINTS_LOST, PairedComparison
 from edgevision.evaluate.tasks.detect_boxes import TensorBoxes, checked_digest, found_in_tensor
-from edgevision.evaluate.tasks.detect_doubts import LEAST_BOXES, detect_doubts
+from edgevision.evaluate.tasks.detect_doubts import detect_doubts
 from edgevision.evaluate.tasks.detect_evaluation import DetectEvaluation, evaluate_detect
 from edgevision.evaluate.tasks.detect_fit import fit_detect, own_boxes
 from edgevision.evaluate.tasks.detect_losses import BoxLoss, box_losses
@@ -39,9 +39,6 @@ from edgevision.tasks.detect.task import CLASSES, SCORES, DetectTask
 from edgevision.tensors import Outputs
 
 DRAWS = 1000  # of photos, for an interval
-USELESS_POINTS = (
-    0.5  # of the metric: boxes thrown at random are worth less, and a model that is not better is not trained
-)
 CLEAR_MARGIN = 0.05  # between a score and its threshold: a sound device moves it less
 
 
@@ -137,21 +134,11 @@ class DetectEvaluator:
     # ---- compiling ----
 
     def doubts(self, digest: Outputs, truth: Sequence[Truth | None]) -> tuple[Doubt, ...]:
-        """See ``detect_doubts``; and a detector whose boxes are no better than thrown at random."""
-        found = detect_doubts(self.task, self.preprocess, digest, truth)
-        return found or self._useless(digest, truth)
+        """See ``detect_doubts``."""
+        return detect_doubts(self.task, self.preprocess, digest, truth, self._value)
 
-    def _useless(self, digest: Outputs, truth: Sequence[Truth | None]) -> tuple[Doubt, ...]:
-        labelled = [place for place, one in enumerate(truth) if one is not None]
-        truths: list[Truth] = [truth[place] for place in labelled]
-        boxes = sum(not box.crowd for one in truths for box in one.boxes)
-        if boxes < LEAST_BOXES:
-            return ()
-        value = self.value(self.scores({role: array[labelled] for role, array in digest.items()}, truths))
-        if value >= USELESS_POINTS:
-            return ()
-        said = f"the {self.metric} of {len(truths)} photos with {boxes} marked boxes is {value:.2f} %"
-        return (Doubt(said, explained=False),)
+    def _value(self, digest: Outputs, truth: Truths) -> float:
+        return self.value(self.scores(digest, truth))
 
     def fit(
         self, reference: Outputs, own: Outputs, truth: Sequence[Truth | None], in_training_set: Sequence[bool | None],

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.evaluate.base import Doubt, Truth
+from edgevision.evaluate.base import Doubt, Truth, Truths
 from edgevision.evaluate.statistics.average_precision import Found, iou_matrix
 from edgevision.evaluate.statistics.chance import sign_test
 from edgevision.evaluate.tasks.detect_boxes import checked_digest, found_boxes, marked_boxes
@@ -33,15 +33,19 @@ ORDER_ERROR_RATE = 1e-6  # of calling another order of the labels better; some t
 WITHOUT_MOST_ERROR_RATE = 1e-3  # the same without the class that gains most by it
 RIGHT_ENOUGH = 0.5  # share of found boxes with the right class: whoever has it has the labels in order
 SAME_PLACE = 0.5  # IoU
+USELESS_POINTS = (
+    0.5  # of the metric: boxes thrown at random are worth less, and a model that is not better is not trained
+)
 _NAMED = 3  # pairs of labels that a message names
 
 Boxes = npt.NDArray[np.float64]
 
 
 def detect_doubts(
-    task: DetectTask, preprocess: PreprocessSpec | None, digest: Outputs, truth: Sequence[Truth | None]
-) -> tuple[Doubt, ...]:
-    """What is odd about answers to photos, see ``AnswerCheck.doubts``.
+    task: DetectTask, preprocess: PreprocessSpec | None, digest: Outputs, truth: Sequence[Truth | None],
+    value: Callable[[Outputs, Truths], float],
+) -> tuple[Doubt, ...]:  # fmt: skip
+    """What is odd about answers to photos, see ``AnswerCheck.doubts``. ``value``: the metric of answers, in points.
 
     Raises UnreadableOutputError where answers are no numbers.
     """
@@ -66,7 +70,12 @@ def detect_doubts(
             return (Doubt(f"{said}, and {better[name]} with the boxes read {name}: give the --output that says so"),)
     if len(found) < FOUND_AT_ALL * boxes:
         return (Doubt(said, explained=False),)
-    return _label_doubts(task.spec.labels, found)
+    if doubts := _label_doubts(task.spec.labels, found):
+        return doubts
+    points = value(some, truths)
+    if points < USELESS_POINTS:
+        return (Doubt(f"{said}; the mAP50-95 of these {len(truths)} photos is {points:.2f} %", explained=False),)
+    return ()
 
 
 def _readings(task: DetectTask) -> dict[str, Callable[[Boxes], Boxes]]:

@@ -9,7 +9,7 @@ import types
 import numpy as np
 import pytest
 
-from edgevision.errors import InputError, ModelFileError
+from edgevision.errors import ModelFileError
 from edgevision.preprocess.spec import Fit, PreprocessSpec, preset
 
 torch = pytest.importorskip("torch")
@@ -132,6 +132,7 @@ def test_the_graph_takes_any_batch(tmp_path):
 def test_an_rtdetr_is_stretched_and_reads_as_one(tmp_path):
     source = load(network(RTDETRDecoder, classes=3), tmp_path)
     assert source.spec.fit is Fit.STRETCH
+    assert {output.layout for output in source.task.outputs} == {"cxcywh-score-class"}
 
 
 @pytest.mark.parametrize(("size", "expected"), [(96, (96, 96)), ([64, 96], (64, 96)), (None, (640, 640))])
@@ -158,8 +159,3 @@ def test_other_tasks_are_refused_by_name(tmp_path):
 def test_without_trust_nothing_is_loaded(tmp_path):
     with pytest.raises(ModelFileError, match=r"would call ultralytics.nn.tasks.DetectionModel"):
         load(network(), tmp_path, trust=False)
-
-
-def test_what_the_user_says_of_another_task_is_a_contradiction(tmp_path):
-    with pytest.raises((InputError, ModelFileError)):
-        load(network(), tmp_path, task="classify", labels=[])

@@ -74,7 +74,7 @@ def test_a_detector_that_calls_everything_by_one_name_has_its_labels_in_order():
     (doubt,) = doubts(
         changed(classes=np.zeros_like), mostly
     )  # it is right about nothing, and no order is blamed for it
-    assert (doubt.explained, "label" in doubt.text) == (False, False)
+    assert (doubt.explained, "the labels" in doubt.text) == (False, False)
 
 
 def test_a_detector_that_finds_nothing_is_doubted_without_a_reading():
@@ -112,4 +112,4 @@ def test_a_detector_that_throws_boxes_about_is_doubted(seed):
     }
     (doubt,) = doubts(thrown)
     assert not doubt.explained
-    assert "mAP50-95 of 60 photos" in doubt.text
+    assert "the mAP50-95 of these 60 photos is 0." in doubt.text

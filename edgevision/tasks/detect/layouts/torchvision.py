@@ -10,8 +10,8 @@ Roles: ``scores`` [n, anchors, columns], ``boxes`` [n, anchors, 4], of FCOS also
 counts classes from 1, so that column 0 stands for none; a network trained with classes counted from 0 has as many
 columns as labels. SSD always has the column.
 
-Anchors are no output of the graph: they are the parameter ``anchors``, a list of levels (see ``grid_of``), which is made
-from torchvision's own when the network is compiled. ``compiler.sources.torchvision_detectors`` writes it.
+Anchors are no output of the graph: they are the parameter ``anchors``, a list of levels (see ``grid_of``), which
+``compiler.sources.torchvision_detectors`` makes of the network's own when it is compiled.
 """
 
 from __future__ import annotations
