@@ -18,7 +18,8 @@ from benchmarks.common import GROCERY, RUNS, edgevision, train, write_list, writ
 from benchmarks.recipes import RECIPES
 from edgevision.compiler.float_model import FloatModel
 from edgevision.compiler.sources.source import SourceOptions
-from edgevision.evaluate.data.dataset import Dataset, read_dataset, stratified_folds
+from edgevision.evaluate.data.dataset import Dataset, read_dataset
+from edgevision.evaluate.data.splits import stratified_folds
 from edgevision.evaluate.evaluation import Predictor, evaluate
 from edgevision.evaluate.statistics.paired import class_losses, paired_comparison
 from edgevision.evaluate.tasks.classify_evaluation import ClassifyEvaluation

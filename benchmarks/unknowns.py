@@ -14,7 +14,8 @@ import numpy as np
 
 from benchmarks.common import GROCERY, RUNS, edgevision, train, write_list, write_result
 from benchmarks.recipes import RECIPES
-from edgevision.evaluate.data.dataset import read_dataset, split_by_content
+from edgevision.evaluate.data.dataset import read_dataset
+from edgevision.evaluate.data.splits import split_by_content
 
 HELD_OUT = 10
 SEED = 0

@@ -10,8 +10,9 @@ from typing import Any
 from edgevision.decode import read_image
 from edgevision.errors import DataError
 from edgevision.evaluate.data.boxed_sources import named_parts
-from edgevision.evaluate.data.dataset import Dataset, Photo, overlap
+from edgevision.evaluate.data.dataset import Dataset, Photo
 from edgevision.evaluate.data.photo_check import BadPhoto, Checked, CheckProgress, ReadPhoto, read_checked
+from edgevision.evaluate.data.splits import overlap
 from edgevision.tasks.results import Label
 from edgevision.train.options import RunOptions
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from edgevision.decode import read_image, resize_to_fit
 from edgevision.evaluate.data.boxes import PhotoBoxes
-from edgevision.evaluate.data.dataset import Dataset, class_of_each, split_by_content
+from edgevision.evaluate.data.dataset import Dataset
+from edgevision.evaluate.data.splits import class_of_each, split_by_content
 from edgevision.train.checkpoint import PackedPhoto, PhotoPack
 
 PACK_BYTES = 8_000_000

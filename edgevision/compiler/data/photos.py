@@ -18,8 +18,9 @@ from edgevision.decode import encode_png, read_image
 from edgevision.errors import DataError
 from edgevision.evaluate.base import TaskEvaluator, Truth
 from edgevision.evaluate.data.boxed_sources import named_parts
-from edgevision.evaluate.data.dataset import Dataset, split_by_content
+from edgevision.evaluate.data.dataset import Dataset
 from edgevision.evaluate.data.photo_check import Checked, read_checked
+from edgevision.evaluate.data.splits import split_by_content
 from edgevision.frames import ImageArray
 from edgevision.preprocess import Preprocessor, PreprocessSpec
 from edgevision.train.checkpoint import PackedPhoto, PhotoPack

@@ -11,8 +11,9 @@ from box_data import png, put_yolo
 
 from edgevision.errors import BadPhotosError, DataError
 from edgevision.evaluate.data.boxes import Box, PhotoBoxes
-from edgevision.evaluate.data.dataset import Dataset, Photo, read_dataset, split_by_content, stratified_folds
+from edgevision.evaluate.data.dataset import Dataset, Photo, read_dataset
 from edgevision.evaluate.data.photo_check import OnBadPhoto, read_checked
+from edgevision.evaluate.data.splits import split_by_content, stratified_folds
 from edgevision.tasks.results import Label
 
 LABELS = (Label(0, "tea"), Label(1, "salt"), Label(2, "rice"))

@@ -9,15 +9,8 @@ import numpy as np
 import pytest
 
 from edgevision.errors import DataError
-from edgevision.evaluate.data.dataset import (
-    Dataset,
-    Photo,
-    content_hash,
-    overlap,
-    read_dataset,
-    split_by_content,
-    stratified_folds,
-)
+from edgevision.evaluate.data.dataset import Dataset, Photo, content_hash, read_dataset
+from edgevision.evaluate.data.splits import overlap, split_by_content, stratified_folds
 from edgevision.tasks.results import Label
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from edgevision.errors import DataError
-from edgevision.evaluate.data.dataset import Dataset, read_dataset, split_by_content
+from edgevision.evaluate.data.dataset import Dataset, read_dataset
+from edgevision.evaluate.data.splits import split_by_content
 from edgevision.tasks.results import Label
 
 
