@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ from edgevision.demo.lettering import Color
 from edgevision.frames import ImageArray
 
 PX_PER_CM = 8
+_KEPT = 16  # pictures of each kind: some have megabytes, and of some there are hundreds
 
 
 def size_px(width_cm: float, height_cm: float) -> tuple[int, int]:
@@ -39,7 +40,7 @@ def _tinted(color: Color, field: npt.NDArray[np.float32]) -> ImageArray:
     return np.asarray(np.clip(np.array(color, np.float32) + field[..., None], 0, 255), np.uint8)
 
 
-@cache
+@lru_cache(maxsize=_KEPT)
 def speckled(color: Color, width_cm: float, height_cm: float, seed: int, along: float = 1.0) -> ImageArray:
     """Concrete, stone, rubber: fine and coarse grain; ``along``: how much longer the coarse grain is to the right."""
     width, height = size_px(width_cm, height_cm)
@@ -48,7 +49,7 @@ def speckled(color: Color, width_cm: float, height_cm: float, seed: int, along: 
     return _tinted(color, fine + coarse)
 
 
-@cache
+@lru_cache(maxsize=_KEPT)
 def brushed(color: Color, width_cm: float, height_cm: float) -> ImageArray:
     """Metal, brushed to the right, with dark edges."""
     width, height = size_px(width_cm, height_cm)
@@ -58,7 +59,7 @@ def brushed(color: Color, width_cm: float, height_cm: float) -> ImageArray:
     return metal
 
 
-@cache
+@lru_cache(maxsize=_KEPT)
 def wooden(color: Color, width_cm: float, height_cm: float, seed: int) -> ImageArray:
     """Wood, its grain to the right."""
     width, height = size_px(width_cm, height_cm)
