@@ -124,6 +124,11 @@ def project(matrix: Matrix, points: npt.NDArray[np.floating]) -> npt.NDArray[np.
     return np.asarray(homogeneous[..., :2] / homogeneous[..., 2:], np.float64)
 
 
+def depth(matrix: Matrix, points: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """How far before the camera (…) world points (…×3) lie, in cm along its view; what lies behind it is below 0."""
+    return np.asarray((points @ matrix[2, :3] + matrix[2, 3]) / np.linalg.norm(matrix[2, :3]), np.float64)
+
+
 def box_of(pixels: npt.NDArray[np.float64]) -> Box:
     """The smallest upright box around n×2 pixels."""
     (left, top), (right, bottom) = pixels.min(axis=0), pixels.max(axis=0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgevision.demo.camera import Camera, Pose, place, project
+from edgevision.demo.camera import Camera, Pose, depth, place, project
 from edgevision.demo.packages import package
 from edgevision.demo.products import LISTED, Shape, unlisted
 
@@ -15,6 +15,12 @@ def test_projection_by_hand():
     matrix = Camera((0, 0, 10), 50, 0, 0).matrix(320)
     got = project(matrix, np.array([(0.0, 0, 10), (10, 0, 10), (0, 0, 20), (10, 50, 10)]))
     assert got == pytest.approx(np.array([(159.5, 159.5), (249.1, 159.5), (159.5, 69.9), (204.3, 159.5)]))
+
+
+def test_depth_is_the_way_along_the_view():
+    camera = Camera((0, 0, 0), 100, 0, 90)  # straight down from 100 cm
+    matrix = camera.matrix(480)
+    assert np.allclose(depth(matrix, np.array([(0, 0, 0), (30, 40, 20), (0, 0, 130)])), (100, 80, -30))
 
 
 def test_from_above_the_far_side_is_up():

@@ -10,7 +10,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from edgevision.demo.camera import Camera, Light, Pose, project
+from edgevision.demo.camera import Camera, Light, Pose, depth, project
 from edgevision.demo.hands import SKINS, Hand, paint_hand
 from edgevision.demo.lens import Lens, smear_kernel, through
 from edgevision.demo.products import LISTED, Product
@@ -26,6 +26,7 @@ from edgevision.tasks.results import Label
 LABELS: tuple[Label, ...] = tuple(Label(place, product.name) for place, product in enumerate(LISTED))
 """The classes of every world: the catalogue."""
 MIN_PX = 32
+_NEAREST_CM = 10.0  # no camera of a world is that near to what it shows
 _FINGER_CM = 1.9
 _ARM = 40.0  # widths of a finger: out of every frame
 _PLACES = {product: place for place, product in enumerate(LISTED)}
@@ -176,7 +177,12 @@ class World(ABC):
             _smear(frame, touched, layer.smear)
 
     def _in_view(self, body: Solid) -> bool:
-        """Whether it or its shadow, which is shorter than a fifth of the frame, can be in the frame."""
+        """Whether it or its shadow, which is shorter than a fifth of the frame, can be in the frame.
+
+        What is not wholly before the camera is not: it is under the camera or behind it, and has no place among the pixels.
+        """
+        if depth(self.matrix, body.points).min() < _NEAREST_CM:
+            return False
         pixels = project(self.matrix, body.points)
         bounds = np.array([self.width, self.height])
         inside = (pixels.max(axis=0) > -0.2 * bounds) & (pixels.min(axis=0) < 1.2 * bounds)
