@@ -173,6 +173,9 @@ def _nearest(shown: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     return np.asarray(np.maximum(rows[:, ::2], rows[:, 1::2]), np.int32)
 
 
+_EDGE_ON = np.float32(1e-20)  # in place of 0, which a cell that is seen from its edge can give: any place in it will do
+
+
 def _places(
     quads: _Points, index: npt.NDArray[np.int32], x: npt.NDArray[np.intp], y: npt.NDArray[np.intp]
 ) -> tuple[_Map, _Map]:
@@ -180,6 +183,7 @@ def _places(
     inverse = _quad_to_square(quads).astype(np.float32).take(index, axis=1)
     x32, y32 = x.astype(np.float32), y.astype(np.float32)
     s, t, w = (inverse[3 * k] * x32 + inverse[3 * k + 1] * y32 + inverse[3 * k + 2] for k in range(3))
+    w = np.where(w == 0, _EDGE_ON, w)
     return np.clip(s / w, 0, 1), np.clip(t / w, 0, 1)
 
 

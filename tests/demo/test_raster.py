@@ -82,3 +82,13 @@ def test_the_outline_goes_on_outside_of_the_frame(target, at):
 
 def test_every_shape_of_the_catalogue_is_tested():
     assert {p.shape for p in ONE_OF_EACH} == {p.shape for p in LISTED} == set(Shape) - {Shape.TIN}
+
+
+def test_a_cell_seen_from_its_edge_has_places_in_it():
+    from edgevision.demo.raster import _places
+
+    edge_on = np.array([[(0.0, 0.0), (4.0, 0.0), (4.0, 0.0), (0.0, 0.0)]])
+    pixels = np.arange(5)
+    right, down = _places(edge_on, np.zeros(5, np.int32), pixels, np.zeros(5, np.intp))
+    for places in (right, down):
+        assert ((places >= 0) & (places <= 1)).all()  # NaN is neither
