@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -282,6 +283,28 @@ def test_who_cannot_wait_longer_measures_and_keeps_nothing(color_bundle, cache, 
     with open_bundle(path) as bundle:
         assert tuning_cache.read_choice(bundle).variants == first.order
     assert tuning.tune(path, threads=1).variant == FLOAT  # the lock went with its holder
+
+
+@pytest.mark.parametrize("left_out", [None, INT8])
+def test_what_another_process_found_is_taken_with_what_does_not_run(color_bundle, monkeypatch, left_out):
+    path = color_bundle()
+    ran = tuple(name for name in (INT8, FLOAT) if name != left_out)
+
+    @contextmanager
+    def after_another(wait_s, on_wait):
+        with open_bundle(path) as bundle:
+            tuning_cache.write_choice(bundle, tuning_cache.Choice(ran, 1, dict.fromkeys(ran, 4.0)))
+        yield True
+
+    monkeypatch.setattr(tuning, "measuring_alone", after_another)
+    fake_latencies(monkeypatch, {})  # nothing is measured
+    result = tuning.tune(path, threads=1)
+    assert result.order == ran
+    rows = {row.variant: row for row in result.rows}
+    assert [rows[name].p50_ms for name in ran] == [4.0] * len(ran)
+    assert [name for name, row in rows.items() if "does not run here" in row.message] == (
+        [left_out] if left_out else []
+    )
 
 
 @pytest.mark.parametrize("threads", [1, 2])
