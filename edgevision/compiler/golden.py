@@ -12,7 +12,7 @@ from edgevision.bundle.golden import shrink
 from edgevision.compiler.answers import AnswerMeasure
 from edgevision.compiler.select.run_photos import run_all
 from edgevision.compiler.variants import Variant
-from edgevision.decode import read_image
+from edgevision.decode import encode_png, read_image, resize_to_fit
 from edgevision.errors import DataError, InputError
 from edgevision.evaluate.base import GoldenWorth
 from edgevision.evaluate.data.folders import PHOTO_SUFFIXES
@@ -21,7 +21,10 @@ from edgevision.preprocess import Preprocessor, PreprocessSpec
 from edgevision.tasks.base import golden_part
 from edgevision.tensors import Outputs
 
-COUNT = 8
+COUNT = 4
+MAX_FRAME_BYTES = 45_000  # of a frame's PNG: all of them take less than 200 kB, whatever the photos
+_SHRINK_BY = 0.85  # from try to try
+_COARSE_LEVELS = 8  # grey levels that become one: most of a photo's PNG is the noise of its last bits
 _COLOR_LEVELS = 32.0  # grey levels between blue and red that count as fully coloured
 
 
@@ -65,7 +68,7 @@ def pick_golden(images: Sequence[ImageArray], worth: GoldenWorth | None) -> tupl
     """Choose the golden frames among photos; without photos (``--skip-validation``), coloured noise that any model can
     see."""
     if images and worth is not None:
-        return tuple(shrink(images[i]) for i in choose_golden(images, worth))
+        return tuple(storable(images[i]) for i in choose_golden(images, worth))
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (COUNT, 8, 8, 3), np.uint8)
     return tuple(np.ascontiguousarray(np.kron(c, np.ones((32, 32, 1), np.uint8))) for c in coarse)
@@ -78,7 +81,29 @@ def read_golden(folder: Path) -> tuple[ImageArray, ...]:
     files = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
     if not files:
         raise DataError(f"--golden {folder} holds no pictures ({' '.join(sorted(PHOTO_SUFFIXES))})")
-    return tuple(shrink(read_image(path)) for path in files[:COUNT])
+    return tuple(storable(read_image(path)) for path in files[:COUNT])
+
+
+def storable(image: ImageArray) -> ImageArray:
+    """The picture as it is stored: as large as ``MAX_FRAME_BYTES`` of PNG allow, 512 pixels a side at most.
+
+    Photos lose their last bits before they lose pixels. Outputs are computed on the result, so that nothing is lost between
+    the two.
+    """
+    small = shrink(image)
+    if len(encode_png(small)) <= MAX_FRAME_BYTES:
+        return small
+    side = max(small.shape[:2])
+    coarse = _coarse(small)
+    while len(encode_png(coarse)) > MAX_FRAME_BYTES:
+        side = int(_SHRINK_BY * side)
+        coarse = _coarse(resize_to_fit(small, side))
+    return coarse
+
+
+def _coarse(image: ImageArray) -> ImageArray:
+    """Every ``_COARSE_LEVELS`` grey levels become the middle one of them."""
+    return image // _COARSE_LEVELS * _COARSE_LEVELS + np.uint8(_COARSE_LEVELS // 2)
 
 
 def run_golden(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgevision.compiler.golden import COUNT, choose_golden, pick_golden, read_golden
+from edgevision.compiler.golden import COUNT, MAX_FRAME_BYTES, choose_golden, pick_golden, read_golden, storable
 from edgevision.decode import encode_png
 from edgevision.errors import DataError, InputError
 from edgevision.evaluate.base import GoldenWorth
@@ -97,6 +97,30 @@ def test_swapped_colours_fail(same_device):
 def test_frames_are_stored_small():
     frames = pick_golden([plain((1, 2, 3), side=900), GREY], worth([True, True], [1.0, 0.5]))
     assert [frame.shape for frame in frames] == [(512, 512, 3), (40, 40, 3)]
+
+
+@pytest.mark.parametrize(("height", "width"), [(480, 640), (1080, 1920), (300, 260), (90, 900)])
+def test_frames_of_any_photo_are_bounded_and_as_large_as_can_be(height, width):
+    rng = np.random.default_rng(height)
+    noise = rng.integers(0, 256, (height, width, 3), np.uint8)  # nothing takes more bytes
+    stored = storable(noise)
+    assert 0.5 * MAX_FRAME_BYTES < len(encode_png(stored)) <= MAX_FRAME_BYTES
+    assert stored.shape[1] / stored.shape[0] == pytest.approx(width / height, rel=0.1)
+    smooth = np.ascontiguousarray(
+        np.broadcast_to(np.linspace(0, 255, width).astype(np.uint8)[None, :, None], (height, width, 3))
+    )
+    assert max(storable(smooth).shape) == min(512, max(height, width))
+
+
+def test_coarser_photos_look_the_same():
+    rng = np.random.default_rng(5)
+    slope = np.linspace(20, 230, 256)[None, :, None] + rng.integers(-4, 5, (256, 256, 3))
+    image = slope.astype(np.uint8)
+    assert len(encode_png(image)) > MAX_FRAME_BYTES
+    stored = storable(image)
+    assert stored.shape == image.shape  # the last bits went, no pixel
+    assert np.abs(stored.astype(int) - image).max() <= 4
+    assert abs(stored.astype(float).mean() - image.mean()) < 0.6  # no darker
 
 
 def test_without_photos_noise_that_any_model_can_see():

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from known_networks import LABELS, RIGHT, SPEC, answers, onnx_of, options, photo
 
+from edgevision.compiler.golden import COUNT
 from edgevision.errors import InputError
 
 pytestmark = pytest.mark.requires("torch", "onnx")
@@ -79,7 +80,7 @@ def test_the_file_holds_what_was_found(compiled):
         table.check(result.float_graph)  # of this graph, and so fit to write other dialects from
         assert table.photos == result.report.splits.describe()["calibration"]["count"]
         assert all(r.passed for r in verify_variants(bundle) if r.ran)
-        assert len(bundle.golden_frames()) == 8
+        assert len(bundle.golden_frames()) == COUNT
         report = json.loads(bundle.read("report/report.json"))
     assert report["chosen"] == result.manifest.chosen
     assert report["verdict"]["n"] == 45
