@@ -22,7 +22,7 @@ from edgevision.errors import EdgeVisionError, InputError, MissingExtraError
 from edgevision.preprocess.spec import Fit, PreprocessSpec, preset
 from edgevision.train.channels import Channels, apply_channels
 from edgevision.train.efficientnet_lite import ConvNorm, EfficientNetLite, imagenet_state
-from edgevision.train.lite_detector import STRIDES, LiteDetector
+from edgevision.train.lite_detector import STRIDES, LiteDetector, kept_blocks
 
 LITE_SIZES = {"lite0": 224, "lite1": 240, "lite2": 260}
 _LITE_SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}  # width, depth
@@ -93,7 +93,8 @@ def state_layout(arch: str, num_classes: int, channels: Channels | None = None, 
 
 
 def pretrained(arch: str, num_classes: int, **options: Any) -> nn.Module:
-    """As ``build``, with ImageNet weights in every layer but the last; of a detector, in its features.
+    """As ``build``, with ImageNet weights in every layer but the last; of a detector, in its features. A detector that is less
+    deep has those of the first blocks of each stage.
 
     EfficientNet-Lite weights come from packages of the ``train`` extra, torchvision's from its download cache or the
     network. Raises MissingExtraError or EdgeVisionError when they cannot be had.
@@ -101,12 +102,14 @@ def pretrained(arch: str, num_classes: int, **options: Any) -> nn.Module:
     if arch not in _OPTIONS:
         _check_options(arch, options)
         return _torchvision_model(arch, num_classes, weights="DEFAULT")
-    if changed := sorted({"width", "depth", "features"} & set(options)):
+    deeper = arch != DETECTOR or options.get("depth", 1.0) > 1
+    if changed := sorted({"width", "features", *(["depth"] if deeper else [])} & set(options)):
         raise InputError(f"ImageNet weights exist only for the published {arch}, not with {changed}; use --scratch")
     model = build(arch, num_classes, **options)
     if isinstance(model, LiteDetector):
-        state = pretrained("lite0", num_classes).state_dict()
-        model.features.load_state_dict({name: state[name] for name in model.features.state_dict()})
+        classifier = pretrained("lite0", num_classes)
+        assert isinstance(classifier, EfficientNetLite)
+        model.features.load_state_dict(kept_blocks(classifier.state_dict(), classifier.stages, model.features))
         return model
     assert isinstance(model, EfficientNetLite)
     weights: dict[str, Tensor] = torch.load(_lite_weights_file(arch), map_location="cpu", weights_only=True)

@@ -171,6 +171,7 @@ class EfficientNetLite(nn.Module):
         super().__init__()
         self.stem = ConvNorm(3, STEM_CHANNELS, 3, 2)
         plan = block_plan(width, depth)
+        self.stages = tuple(block.stage for block in plan)
         self.blocks = nn.Sequential(*(block.build(drop_path * place / len(plan)) for place, block in enumerate(plan)))
         self.head = ConvNorm(plan[-1].outputs, features, 1)
         self.dropout = nn.Dropout(dropout)

@@ -10,7 +10,7 @@ it is to the left, top, right and lower edge of the product.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -70,6 +70,20 @@ class Features(nn.Module):
             return []
         blocks = (block for stage, block in zip(self.stages, self.blocks, strict=True) if stage < count)
         return [self.stem, *blocks]
+
+
+def kept_blocks(state: Mapping[str, Tensor], stages: Sequence[int], features: Features) -> dict[str, Tensor]:
+    """Of the ``state`` of an EfficientNet-Lite whose blocks belong to ``stages``, what ``features`` has a place for: the stem, and
+    as many of the first blocks of each stage as it has itself."""
+    first = {stage: stages.index(stage) for stage in features.stages}
+    own_first = {stage: features.stages.index(stage) for stage in features.stages}
+    kept = {name: value for name, value in state.items() if name.startswith("stem.")}
+    for place, stage in enumerate(features.stages):
+        source = f"blocks.{first[stage] + place - own_first[stage]}."
+        kept.update(
+            {f"blocks.{place}.{name.removeprefix(source)}": state[name] for name in state if name.startswith(source)}
+        )
+    return kept
 
 
 class Separable(nn.Sequential):

@@ -10,6 +10,7 @@ import pytest
 pytestmark = pytest.mark.requires("torch")
 torch = pytest.importorskip("torch")
 
+from edgevision.errors import InputError  # noqa: E402
 from edgevision.train import backbones  # noqa: E402
 from edgevision.train.efficientnet_lite import ConvNorm  # noqa: E402
 from edgevision.train.lite_detector import (  # noqa: E402
@@ -19,6 +20,7 @@ from edgevision.train.lite_detector import (  # noqa: E402
     LevelHead,
     LiteDetector,
     cell_centres,
+    kept_blocks,
     read_answers,
 )
 
@@ -56,6 +58,30 @@ def test_the_features_are_the_classifier_s():
     assert [tuple(m.shape[1:]) for m in maps] == [(40, 8, 8), (112, 4, 4), (192, 2, 2)]
     for got, place in zip(maps, (4, 10, 14), strict=True):  # the last blocks of the third, fifth and sixth stage
         assert torch.equal(got, seen[place])
+
+
+@pytest.mark.parametrize("depth", [1.0, 0.5, 0.25])
+def test_a_less_deep_detector_has_the_first_blocks_of_each_stage(depth):
+    classifier = backbones.build("lite0", 2)
+    with torch.no_grad():  # every block tells its stage and its place in it
+        for place, block in enumerate(classifier.blocks):
+            stage = classifier.stages[place]
+            repeat = place - classifier.stages.index(stage)
+            for value in (*block.parameters(), *block.buffers()):
+                value.fill_(10 * stage + repeat)
+    features = LiteDetector(2, depth=depth).features
+    features.load_state_dict(kept_blocks(classifier.state_dict(), classifier.stages, features))
+    told = [next(iter(block.parameters())).mean().item() for block in features.blocks]
+    counts = {1.0: (1, 2, 2, 3, 3, 4), 0.5: (1, 1, 1, 2, 2, 2), 0.25: (1,) * 6}[depth]
+    assert told == [10 * stage + repeat for stage, count in enumerate(counts) for repeat in range(count)]
+    assert torch.equal(features.stem.conv.weight, classifier.stem.conv.weight)
+
+
+def test_imagenet_weights_are_for_a_detector_as_deep_or_less():
+    with pytest.raises(InputError, match=r"not with \['depth'\]; use --scratch"):
+        backbones.pretrained(backbones.DETECTOR, 2, depth=1.1)
+    with pytest.raises(InputError, match=r"not with \['width'\]; use --scratch"):
+        backbones.pretrained(backbones.DETECTOR, 2, width=0.5, depth=0.5)
 
 
 @pytest.mark.parametrize(("count", "convolutions"), [(0, 0), (1, 1 + 2), (3, 1 + 2 + 6 + 6), (6, 1 + 2 + 14 * 3)])
