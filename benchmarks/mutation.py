@@ -229,6 +229,8 @@ def _places(tree: ast.AST) -> Iterator[ast.expr | ast.stmt]:
             continue
         if isinstance(child, ast.arg):
             continue  # its annotation
+        if isinstance(child, ast.keyword) and child.arg == "strict":
+            continue  # zip(…, strict=True) guards against what does not happen
         if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
             continue
         if isinstance(child, (ast.expr, ast.stmt)) and _changed(child) is not None:
