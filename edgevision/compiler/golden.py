@@ -103,7 +103,7 @@ def storable(image: ImageArray) -> ImageArray:
 
 def _coarse(image: ImageArray) -> ImageArray:
     """Every ``_COARSE_LEVELS`` grey levels become the middle one of them."""
-    return image // _COARSE_LEVELS * _COARSE_LEVELS + np.uint8(_COARSE_LEVELS // 2)
+    return np.asarray(image // _COARSE_LEVELS * _COARSE_LEVELS + _COARSE_LEVELS // 2, np.uint8)
 
 
 def run_golden(
