@@ -34,7 +34,6 @@ RESULT = "detect-speed"
 FOLDER = RUNS / RESULT
 BEVERAGES = SHARED / "data" / "beverages"
 FRAMES, HEIGHT, WIDTH = 8, 1080, 1920
-EXPORTS = ("onnx", "onnx-int8", "openvino", "openvino-int8")
 
 
 class Peer:
@@ -122,9 +121,9 @@ def make_frames() -> npt.NDArray[np.uint8]:
     return np.stack(pairs).astype(np.uint8)
 
 
-def compile_bundle(graph: Path, precision: str, data: Path) -> Path:
+def compile_bundle(graph: Path, precision: str, data: Path, folder: Path = FOLDER) -> Path:
     """The peer's ONNX as our bundle."""
-    bundle = FOLDER / f"{precision}.edge"
+    bundle = folder / f"{precision}.edge"
     # Whatever it is worth: of random weights int8 and float are equally wrong, and equally quick.
     budget = ("--max-drop", 100, "--max-class-drop", 100, "--force")
     edgevision("compile", graph, "--precision", precision, "--data", data, *budget, "-o", bundle)
@@ -138,10 +137,11 @@ def measure(
     order = random.Random(0)
     with bound_to(cores):
         peer = Peer(arguments.peer)
-        for name in EXPORTS:
+        theirs = [name for name in exports if name != "pt"]
+        for name in theirs:
             peer.ask("open", id=name, model=exports[name], size=arguments.size, frames=FOLDER / "frames.npy")
         models = {f"ours-{name}": ev.load(bundle, threads=cores) for name, bundle in bundles.items()}
-        samples: dict[str, list[int]] = {name: [] for name in (*models, *EXPORTS)}
+        samples: dict[str, list[int]] = {name: [] for name in (*models, *theirs)}
         boxes = {name: [len(model.predict(frame)) for frame in frames] for name, model in models.items()}
         for place in range(-len(frames), arguments.rounds):  # the first are not counted
             frame = place % len(frames)
@@ -167,7 +167,7 @@ def rows_of(
     """Ours against each of theirs."""
     rows = []
     for ours, variant in variants.items():
-        for theirs in EXPORTS:
+        for theirs in [name for name in samples if name not in variants]:
             ratio = paired_ratio(samples[theirs], samples[ours])
             rows.append(
                 {

@@ -1,6 +1,6 @@
 """Ultralytics as a peer, in an environment of its own: it has what we depend on in other versions, and another licence.
 
-Run by ``benchmarks/detect_speed.py`` and ``benchmarks/detect_int8.py`` with the other environment's Python. Requests come
+Run by ``benchmarks/detect_train.py``, ``detect_speed.py`` and ``detect_int8.py`` with the other environment's Python. Requests come
 as lines of JSON, and so do the answers: ``{"do": "export", …}``; see the functions.
 """
 
@@ -17,6 +17,23 @@ import numpy as np
 
 _models: dict[str, Any] = {}
 _frames: dict[str, Any] = {}
+
+
+def train(definition: str, data: str, size: int, minutes: float, folder: str) -> dict[str, Any]:
+    """Train from random weights, all else by its defaults: its file with the best weights, and the epochs that fitted in."""
+    from ultralytics import YOLO
+
+    model = YOLO(definition)
+    started = time.monotonic()
+    model.train(
+        data=data, imgsz=size, time=minutes / 60, batch=16, device="cpu", workers=1, plots=False, pretrained=False,
+        project=folder, name="peer", exist_ok=True, seed=0,
+    )  # fmt: skip
+    return {
+        "weights": str(model.trainer.best),
+        "epochs": model.trainer.epoch + 1,
+        "seconds": time.monotonic() - started,
+    }
 
 
 def export(weights: str, definition: str, classes: int, size: int, data: str, folder: str) -> dict[str, str]:
@@ -98,7 +115,14 @@ def versions() -> dict[str, str]:
 
 def main() -> None:
     answers = sys.stdout
-    work: dict[str, Any] = {"export": export, "open": open_model, "run": run, "boxes": boxes, "versions": versions}
+    work: dict[str, Any] = {
+        "train": train,
+        "export": export,
+        "open": open_model,
+        "run": run,
+        "boxes": boxes,
+        "versions": versions,
+    }
     for line in sys.stdin:
         request = json.loads(line)
         with contextlib.redirect_stdout(sys.stderr):  # its progress must not stand among the answers
