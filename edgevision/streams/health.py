@@ -52,7 +52,9 @@ class Health:
         self._opened_s = now_s
         self._live_since_s: float | None = None
         self._changes: list[CameraState] = []
-        self._captures = Arrivals()  # by the moments of capture, which a network that holds frames back does not disturb
+        self._captures = (
+            Arrivals()
+        )  # by the moments of capture, which a network that holds frames back does not disturb
         self._came_s = now_s  # when anything came last
         self._new_s = now_s  # when something new came last
         self._captured_s = -math.inf  # of the newest
