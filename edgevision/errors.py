@@ -90,6 +90,10 @@ class SourceError(EdgeVisionError):
         return type(self), (self.reason, str(self))
 
 
+class DamagedFrameError(SourceError):
+    """One frame of a source is lost; the next may be whole."""
+
+
 class DeviceError(EdgeVisionError):
     """A device that was asked for is not there, or its driver refused a call."""
 

@@ -23,7 +23,7 @@ from edgevision.errors import (
     UnprovenWarning,
 )
 
-COMMANDS = ("train", "compile", "eval", "predict", "inspect", "verify", "tune", "doctor", "demo")
+COMMANDS = ("train", "compile", "eval", "predict", "inspect", "verify", "tune", "doctor", "demo", "camsim")
 _MODULES = {"eval": "evaluate", "compile": "compile_"}
 
 
