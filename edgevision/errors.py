@@ -90,6 +90,17 @@ class SourceError(EdgeVisionError):
         return type(self), (self.reason, str(self))
 
 
+class DamagedFrameError(SourceError):
+    """One frame of a source cannot be used; the next may. ``sequence``: its number."""
+
+    def __init__(self, reason: Any, message: str, sequence: int) -> None:
+        super().__init__(reason, message)
+        self.sequence = sequence
+
+    def __reduce__(self) -> tuple[type[DamagedFrameError], tuple[Any, str, int]]:  # type: ignore[override]
+        return type(self), (self.reason, str(self), self.sequence)
+
+
 class DeviceError(EdgeVisionError):
     """A device that was asked for is not there, or its driver refused a call."""
 
