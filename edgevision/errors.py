@@ -91,14 +91,7 @@ class SourceError(EdgeVisionError):
 
 
 class DamagedFrameError(SourceError):
-    """One frame of a source cannot be used; the next may. ``sequence``: its number."""
-
-    def __init__(self, reason: Any, message: str, sequence: int) -> None:
-        super().__init__(reason, message)
-        self.sequence = sequence
-
-    def __reduce__(self) -> tuple[type[DamagedFrameError], tuple[Any, str, int]]:  # type: ignore[override]
-        return type(self), (self.reason, str(self), self.sequence)
+    """One frame of a source is lost; the next may be whole."""
 
 
 class DeviceError(EdgeVisionError):

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.frame import VideoFrame
 
-_PRODUCER_TIME = "prft"  # a packet's side data: when the sender's clock says it was made
 _NS_IN_US = 1000
+_NS_IN_S = 1_000_000_000
 
 
 class Picture(NamedTuple):
@@ -100,18 +100,19 @@ class Decoder:
         return False
 
     def _learn_time(self, packet: Packet[Any]) -> None:
-        if packet.pts is None or not packet.has_sidedata(_PRODUCER_TIME):
+        """From the producer reference time, which FFmpeg makes of the last sender report: so it follows the sender's clock."""
+        if packet.pts is None or packet.time_base is None or not packet.has_sidedata("prft"):
             return
-        (utc_us,) = struct.unpack_from("=q", bytes(packet.get_sidedata(_PRODUCER_TIME)))
-        self._sender_offset_ns = utc_us * _NS_IN_US - round(packet.pts * packet.time_base * 1_000_000_000)
+        (utc_us,) = struct.unpack_from("=q", bytes(packet.get_sidedata("prft")))
+        self._sender_offset_ns = utc_us * _NS_IN_US - round(packet.pts * packet.time_base * _NS_IN_S)
 
     def _whole(self, picture: VideoFrame) -> Picture:
         stamp_s = captured_ns = None
-        if picture.pts is not None:
+        if picture.pts is not None and picture.time_base is not None:
             stamp = picture.pts * picture.time_base
             stamp_s = float(stamp)
             if self._sender_offset_ns is not None:
-                captured_ns = self._sender_offset_ns + round(stamp * 1_000_000_000)
+                captured_ns = self._sender_offset_ns + round(stamp * _NS_IN_S)
         if picture.is_corrupt:
             self._broken = True
         elif picture.key_frame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 from edgevision.errors import DamagedFrameError
@@ -17,7 +18,7 @@ class Numbering:
 
     def __init__(self, camera: str) -> None:
         self._camera = camera
-        self._next = 0
+        self._sequences = itertools.count()
         self._reader = PlaneReader()
         self._clock = CaptureClock()
 
@@ -31,12 +32,11 @@ class Numbering:
         return self._clock.speed
 
     def captured(self, picture: Picture) -> Captured:
-        """The frame of ``picture``, received now. Raises DamagedFrameError, with its number, for one without pixels."""
+        """The frame of ``picture``, received now. Raises DamagedFrameError, and counts it, for one without pixels."""
         received_s = time.monotonic()
-        sequence = self._next
-        self._next += 1
+        sequence = next(self._sequences)
         if picture.picture is None:
-            raise DamagedFrameError(Reason.CORRUPT, "a picture is damaged, or came before the first key frame", sequence)
+            raise DamagedFrameError(Reason.CORRUPT, "a picture is damaged, or came before the first key frame")
         frame = self._reader.frame(
             picture.picture, camera=self._camera, sequence=sequence, captured_ns=picture.captured_ns
         )
