@@ -106,7 +106,7 @@ class _Run:
         self.settled: dict[str, list[Settled]] = defaultdict(list)
         self.model = SimulatedModel(self.clock, seconds, max_batch)
         seed = [(size, seconds(size)) for size in sorted({1, max_batch})]
-        options = StreamOptions(**{**_fields(options), "model_timeout_s": _NEVER_S})
+        options = StreamOptions(**{**_fields(options), "model_timeout_s": _NEVER_S, "warm_up": False})
         self.batcher = Batcher(self.model, Ledger(), options=options, clock=self.clock, cost=seed)
         self.mailboxes: dict[str, Mailbox] = {}
         for name, camera in cameras.items():

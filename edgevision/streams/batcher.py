@@ -22,7 +22,7 @@ from edgevision.streams.mailbox import Mailbox
 from edgevision.streams.metrics import CameraMetrics, Metrics
 from edgevision.streams.options import Service, StreamOptions
 from edgevision.streams.policy import Choice, Lane, Policy
-from edgevision.streams.served_model import StreamModel
+from edgevision.streams.served_model import StreamModel, warm_up
 
 _MAX_BATCHES = 2  # in flight, of an engine that gains from batches: one is prepared while another runs
 _PROBE_EVERY = 64  # batches of one frame after which a full one is tried, to see whether batches gain by now
@@ -128,7 +128,9 @@ class Batcher:
         self._watch = threading.Condition(threading.Lock())
         self._threads: list[threading.Thread] = []
         self._held = False
+        self._places: int | None = None
         self._stopping = False
+        self._is_warm = not self.options.warm_up
         self._hung = 0
         self._singles = 0  # batches of one, since batches were last tried
         self._failed_batches = 0
@@ -178,10 +180,11 @@ class Batcher:
         """Take no more frames until ``go_on``: whoever gets the results has not taken them. Frames wait, and newer ones replace them."""
         self._held = True
 
-    def go_on(self) -> None:
-        """Take frames again."""
+    def go_on(self, places: int | None = None) -> None:
+        """Take frames again, at most ``places`` in a batch; None: as many as the model takes."""
         with self._wake:
             self._held = False
+            self._places = places
             self._wake.notify()
 
     def switch(self, model: StreamModel, cost: Sequence[tuple[int, float]] = ()) -> None:
@@ -228,6 +231,8 @@ class Batcher:
                 self._wake.notify()
 
     def _work(self) -> None:
+        if not self._warm_up():
+            return
         while (batch := self._next_batch()) is not None:
             if not self._run(batch):
                 return
@@ -286,7 +291,8 @@ class Batcher:
 
     @property
     def _max_batch(self) -> int:
-        return min(self._model.max_batch, self.options.max_batch or self._model.max_batch)
+        limits = (self._model.max_batch, self.options.max_batch, self._places)
+        return min(limit for limit in limits if limit is not None)
 
     def _batch_limit(self) -> int:
         """Frames that may run together: one where batches gain nothing, but for a try now and then."""
@@ -302,6 +308,28 @@ class Batcher:
         return self._model.parallel
 
     # ---- running ----
+
+    def _warm_up(self) -> bool:
+        """Once, before the first batch, where the options ask for it. False: the model hung, and another thread has this one's place."""
+        with self._wake:
+            if self._is_warm or self._stopping:
+                return True
+            self._is_warm = True
+            now_s = self.clock.now_s()
+            batch = _Batch(self._model, [], now_s, now_s)
+            self._running.append(batch)  # so that the watchdog sees it
+        try:
+            measured = warm_up(batch.model, self._max_batch)
+        except Exception:  # the first real frame will tell, and lose no more by it
+            measured = []
+        with self._wake:
+            if batch.abandoned:
+                self._hung -= 1
+                return False
+            self._running.remove(batch)
+            for size, seconds in measured:
+                self._cost.add(size, seconds)
+        return True
 
     def _run(self, batch: _Batch) -> bool:
         """Run a batch and give its results back. False: it hung meanwhile, and another thread has this one's place."""

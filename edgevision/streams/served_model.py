@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _DEVICE_BATCHES = 2  # one is prepared while another runs; more only makes results older
 _WARM_UP_RUNS = 3
+_WARM_UP_S = 2.0
 
 
 class StreamModel(Protocol):
@@ -86,14 +87,16 @@ def as_stream_model(model: Any) -> StreamModel:
 def warm_up(model: StreamModel, max_batch: int) -> list[tuple[int, float]]:
     """Run black frames, alone and in a full batch, so that the first real one meets an engine that has run before.
 
-    Returns (frames, seconds) of the quickest run of each size: the seed of ``BatchCost``. A cascade finds nothing on them, and costs
-    less than it will.
+    Returns (frames, seconds) of the quickest run of each size: the seed of ``BatchCost``. A full batch is left out where it might take
+    more than two seconds. A cascade finds nothing on black frames, and costs less than it will.
     """
     frame = Frame.from_array(np.zeros((64, 64, 3), np.uint8))
-    measured = []
+    measured: list[tuple[int, float]] = []
     for size in sorted({1, max_batch}):
-        seconds = []
-        for _ in range(_WARM_UP_RUNS):
+        if measured and size * measured[0][1] > _WARM_UP_S:
+            break
+        seconds: list[float] = []
+        while not seconds or (len(seconds) < _WARM_UP_RUNS and sum(seconds) < _WARM_UP_S):
             started_s = time.perf_counter()
             model.predict_frames([frame] * size)
             seconds.append(time.perf_counter() - started_s)
