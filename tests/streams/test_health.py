@@ -128,9 +128,7 @@ def test_a_key_frame_may_take_half_a_minute_to_come(after_s, again):
 )
 def test_a_wrong_rate_is_said_once_and_nothing_else_changes(fps, announced, wrong):
     life = live(fps, announced, 60)
-    assert (
-        life.told() == [(State.CONNECTING, None)][1:] + [(State.LIVE, None)] + [(State.LIVE, Reason.WRONG_RATE)] * wrong
-    )
+    assert life.told() == [(State.LIVE, None)] + [(State.LIVE, Reason.WRONG_RATE)] * wrong
     assert life.health.state.since_s == pytest.approx(100 + 1 / fps)
     if wrong:
         assert f"announces 25 frames a second and sends {fps}" in life.health.state.words
