@@ -202,6 +202,11 @@ WITHOUT = [
         "report", {"matplotlib"},
         "from edgevision.evaluate.page.pictures import Point, latency_accuracy; latency_accuracy([Point('a', 1.0, 2.0)])", (),
     ),
+    (
+        "stream", {"av"},
+        "from edgevision.streams.sources.registry import CameraOptions, make_source; "
+        "make_source(CameraOptions('till', 'rtsp://127.0.0.1/cam')).open()", (),
+    ),
     ("barcode", {"zxingcpp"}, "from edgevision.tracking.barcodes import BarcodeReader; BarcodeReader()", ()),
     ("detect", {"hotcoco"}, "from edgevision.evaluate.statistics.coco_summary import import_hotcoco; import_hotcoco()", ()),
     (
