@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from edgevision.errors import SinkError
-from edgevision.streams.sinks.back_off import BackOff
+from edgevision.streams.backoff import CAREFUL, USUAL, Backoff, Pace
 from edgevision.streams.sinks.messages import Message, marked_late
 from edgevision.streams.sinks.spool import MAX_AGE_S, MAX_BYTES, Spool
 
@@ -29,28 +29,29 @@ class Parcel(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a parcel: the other side has it, or will never take it, for the reason in ``words``."""
+    """What became of a parcel: the other side has it (``accepted``), or will never take it."""
 
     number: int
     accepted: bool
-    words: str = ""
 
 
 class Carrier(Protocol):
-    """The way to the other side. The courier's thread alone calls all but ``interrupt``."""
+    """The way to the other side. The courier's thread alone calls all but ``wake`` and ``interrupt``."""
 
-    def connect(self, wake: Callable[[], None]) -> None:
-        """Get ready, afresh. ``wake`` is to be called when the connection is lost. Raises SinkError, RefusedError for a wrong
-        password or certificate."""
+    def connect(self) -> None:
+        """Get ready, afresh. Raises SinkError, RefusedError for a wrong password or certificate."""
 
     def deliver(self, parcels: Sequence[Parcel]) -> Iterator[Outcome]:
         """Send them in their order; an outcome for each as soon as it is sure. Raises as ``connect``: the rest waits."""
 
-    def is_lost(self) -> bool:
-        """Whether the connection broke since ``connect``."""
+    def idle(self, timeout_s: float) -> None:
+        """Wait while there is nothing to send, until ``wake``, but no longer. Raises SinkError where the connection is lost."""
 
     def disconnect(self) -> None:
         """Give the connection back. Allowed at any time."""
+
+    def wake(self) -> None:
+        """End the ``idle`` that is going on, or else the next one. Nothing to do while there is no connection."""
 
     def interrupt(self) -> None:
         """Make a call that blocks come back soon."""
@@ -77,18 +78,18 @@ class Courier:
     empty where all is well.
     """
 
-    def __init__(self, name: str, carrier: Carrier, spool: SpoolOptions, *, back_off: BackOff | None = None) -> None:
+    def __init__(self, name: str, carrier: Carrier, spool: SpoolOptions, *, pace: Pace = USUAL) -> None:
         self.name = name
         self.delivered = 0
         self.refused = 0
         self.fault = ""
         self._carrier = carrier
         self._options = spool
-        self._back_off = BackOff() if back_off is None else back_off
+        self._pace = pace
+        self._backoff = Backoff()
         self._spool: Spool | None = None
         self._thread: threading.Thread | None = None
         self._changed = threading.Condition()
-        self._woken = False
         self._stop_at_s: float | None = None
         self._late_until = 0
 
@@ -99,10 +100,11 @@ class Courier:
         return self._spool
 
     def open(self) -> None:
-        """Open the spool and begin to deliver what is in it. Does not wait for the other side."""
-        self._spool = Spool(
-            self._options.path, max_bytes=self._options.max_bytes, max_age_s=self._options.max_age_s
-        )  # fmt: skip
+        """Open the spool and begin to deliver what is in it. Does not wait for the other side. Raises SinkError."""
+        if self._thread is not None:
+            raise SinkError(f"{self.name}: the last connection hangs still; it is opened again as soon as that ends")
+        options = self._options
+        self._spool = Spool(options.path, max_bytes=options.max_bytes, max_age_s=options.max_age_s)
         self._late_until = self._spool.last_number  # an earlier run left them
         self._stop_at_s = None
         self._thread = threading.Thread(target=self._run, name=f"edgevision {self.name}", daemon=True)
@@ -111,29 +113,25 @@ class Courier:
     def send(self, message: Message, address: str = "") -> None:
         """Keep the message, and deliver it when its turn comes. Raises SinkError where it cannot be kept."""
         self.spool.append(message.id, message.body, address=address)
-        self.wake()
-
-    def wake(self) -> None:
-        """Look again at what there is to do."""
-        with self._changed:
-            self._woken = True
-            self._changed.notify_all()
+        self._carrier.wake()
 
     def close(self, timeout_s: float) -> bool:
         """Deliver what can be delivered within ``timeout_s`` seconds; the rest waits in the spool for the next ``open``.
 
         Whether the thread has ended; it may hang in a system call, and then ends with it.
         """
-        if self._thread is None:
+        thread = self._thread
+        if thread is None:
             return True
         with self._changed:
             self._stop_at_s = time.monotonic() + timeout_s
-        self.wake()
-        self._thread.join(timeout_s)
-        if self._thread.is_alive():
+            self._changed.notify_all()
+        self._carrier.wake()
+        thread.join(timeout_s)
+        if thread.is_alive():
             self._carrier.interrupt()
-            self._thread.join(_INTERRUPT_S)
-        if self._thread.is_alive():
+            thread.join(_INTERRUPT_S)
+        if thread.is_alive():
             return False
         self._thread = None
         return True
@@ -157,30 +155,30 @@ class Courier:
             self.spool.close()
 
     def _connect(self) -> None:
-        failed_before = bool(self.fault)
-        self._carrier.connect(self.wake)
-        if failed_before:
+        self._carrier.connect()
+        if self.fault:  # what came meanwhile could not be sent when it was made
             self._late_until = self.spool.last_number
-        self.fault = ""
 
     def _deliver(self) -> None:
         """Send what waits, or wait until there is something."""
-        if self._carrier.is_lost():
-            raise SinkError("the connection was lost")
         waiting = self.spool.waiting()
         if not waiting:
-            self._back_off.reset()
-            self._wait(_EXPIRE_S)
+            self._is_well()
+            self._carrier.idle(_EXPIRE_S)
             return
         parcels = [Parcel(one.number, one.id, one.address, self._body(one.number, one.body)) for one in waiting]
         for outcome in self._carrier.deliver(parcels):
-            self._back_off.reset()
+            self._is_well()
             if outcome.accepted:
                 self.spool.confirm([outcome.number])
                 self.delivered += 1
             else:
                 self.spool.refuse(outcome.number)
                 self.refused += 1
+
+    def _is_well(self) -> None:
+        self.fault = ""
+        self._backoff.reset()
 
     def _body(self, number: int, body: bytes) -> bytes:
         return marked_late(body) if number <= self._late_until else body
@@ -191,8 +189,8 @@ class Courier:
         self._disconnect()
         with contextlib.suppress(SinkError):  # it is told again by the next ``send``
             self.spool.sync()
-        pause = self._back_off.longest() if isinstance(error, RefusedError) else self._back_off.next()
-        self._pause(pause)
+        pace = CAREFUL if isinstance(error, RefusedError) else self._pace
+        self._pause(self._backoff.wait_s(pace))
 
     def _disconnect(self) -> None:
         with contextlib.suppress(Exception):  # it is broken, and given up
@@ -204,14 +202,13 @@ class Courier:
             stop_at_s = self._stop_at_s
         if stop_at_s is None:
             return False
-        return bool(self.fault) or time.monotonic() >= stop_at_s or self.spool.pending == 0
+        return bool(self.fault) or time.monotonic() >= stop_at_s or self._nothing_waits()
 
-    def _wait(self, timeout_s: float) -> None:
-        """Until ``wake``."""
-        with self._changed:
-            if not self._woken:
-                self._changed.wait(timeout_s)
-            self._woken = False
+    def _nothing_waits(self) -> bool:
+        try:
+            return self.spool.pending == 0
+        except SinkError:  # the disk is broken: nothing can be read from it
+            return True
 
     def _pause(self, pause_s: float) -> None:
         """Wait for so long, whatever comes meanwhile but the end."""

@@ -6,8 +6,10 @@ import contextlib
 import json
 import re
 import secrets
+import selectors
+import socket
 import ssl
-import threading
+import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +26,7 @@ PORT, TLS_PORT = 1883, 8883
 CONNECT_S = 5.0  # for the network, for TLS, and for the broker's answer
 CONFIRM_S = 10.0  # without a single confirmation, after which the connection counts as lost
 KEEPALIVE_S = 30
-_LOOP_S = 5.0
+_PING_S = 5.0  # how often the connection is looked at while nothing happens
 _GOODBYE_S = 1.0
 
 # What a sensor shows of a result: the class, or how many products there are.
@@ -165,21 +167,27 @@ class _Broker:
         self._options = options
         self._connection: _Connection | None = None
 
-    def connect(self, wake: Callable[[], None]) -> None:
-        self._connection = _Connection(self._options, wake)
+    def connect(self) -> None:
+        self._connection = _Connection(self._options)
         self._connection.open()
 
     def deliver(self, parcels: Sequence[Parcel]) -> Iterator[Outcome]:
         assert self._connection is not None  # the courier connects first
         return self._connection.deliver(parcels)
 
-    def is_lost(self) -> bool:
-        return self._connection is None or self._connection.lost != ""
+    def idle(self, timeout_s: float) -> None:
+        assert self._connection is not None
+        self._connection.idle(timeout_s)
 
     def disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    def wake(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            connection.wake()
 
     def interrupt(self) -> None:
         connection = self._connection
@@ -188,18 +196,19 @@ class _Broker:
 
 
 class _Connection:
-    """One connection, from the first packet to the first fault. ``lost``: the fault, empty as long as there is none."""
+    """One connection, from the first packet to the first fault, driven by the courier's thread alone: paho's own thread would die
+    unseen at the first packet that it cannot read."""
 
-    def __init__(self, options: MqttOptions, wake: Callable[[], None]) -> None:
-        self.lost = ""
+    def __init__(self, options: MqttOptions) -> None:
         self._options = options
-        self._wake = wake
-        self._changed = threading.Condition()
+        self._lost = ""  # why it is over
         self._answer: Any = None  # the broker's to the request to connect
         self._confirmed: deque[int] = deque()  # paho's numbers of messages, as the confirmations come
         self._announced: set[str] = set()
+        self._inner, self._outer = socket.socketpair()  # what is sent into the outer one ends a wait
+        self._inner.setblocking(False)
+        self._outer.setblocking(False)
         self._client = self._make_client()
-        self._thread = threading.Thread(target=self._loop, name=f"edgevision {options.address}", daemon=True)
 
     def _make_client(self) -> Any:
         mqtt = _paho()
@@ -231,14 +240,15 @@ class _Connection:
             ) from error
         except (OSError, ValueError) as error:  # ValueError: a host name that is none
             raise SinkError(f"{options.address}: cannot connect ({error})") from error
-        self._thread.start()
-        with self._changed:
-            self._changed.wait_for(lambda: self._answer is not None or self.lost, CONNECT_S)
-            answer = self._answer
-        if answer is None:
-            raise SinkError(f"{options.address}: {self.lost or 'no answer; is it an MQTT broker?'}")
-        if answer.is_failure:
-            raise RefusedError(f"{options.address}: the broker refuses the connection: {answer}")
+        try:
+            self._turn_until(lambda: self._answer is not None, CONNECT_S)
+        except SinkError:
+            if self._answer is None:  # else the broker said why, and then closed the connection
+                raise
+        if self._answer is None:
+            raise SinkError(f"{options.address}: no answer; is it an MQTT broker?")
+        if self._answer.is_failure:
+            raise RefusedError(f"{options.address}: the broker refuses the connection: {self._answer}")
         self._publish(f"{options.topic}/status", b"online", retain=True)
 
     def deliver(self, parcels: Sequence[Parcel]) -> Iterator[Outcome]:
@@ -250,28 +260,40 @@ class _Connection:
                 parcel.number
             )
         while numbers:
-            number = numbers.pop(self._next_confirmed(), None)
+            if not self._turn_until(lambda: bool(self._confirmed), CONFIRM_S):
+                raise SinkError(f"{self._options.address}: nothing was confirmed for {CONFIRM_S:g} s")
+            number = numbers.pop(self._confirmed.popleft(), None)
             if number is not None:  # else of an announcement
                 yield Outcome(number, accepted=True)
 
-    def close(self) -> None:
-        """Say goodbye where that is possible, and end the thread."""
-        if not self.lost and self._answer is not None and not self._answer.is_failure:
-            with contextlib.suppress(SinkError, ValueError, RuntimeError):
-                info = self._client.publish(f"{self._options.topic}/status", b"offline", qos=1, retain=True)
-                info.wait_for_publish(_GOODBYE_S)
-        self._client.disconnect()
-        if self._thread.ident is not None:
-            self._thread.join(_GOODBYE_S)
-        self.interrupt()
+    def idle(self, timeout_s: float) -> None:
+        """Keep the connection alive until ``wake``."""
+        until_s = time.monotonic() + timeout_s
+        while (left_s := until_s - time.monotonic()) > 0 and not self._turn(left_s):
+            self._confirmed.clear()  # of announcements
+
+    def wake(self) -> None:
+        """End ``idle``."""
+        with contextlib.suppress(OSError):  # it is full: awake already; or closed
+            self._outer.send(b"w")
 
     def interrupt(self) -> None:
-        """Cut the connection."""
-        socket = self._client.socket()
-        if socket is not None:
-            with contextlib.suppress(OSError):
-                socket.close()
-        self._lose("interrupted")
+        """End whatever waits for the broker."""
+        self._lost = self._lost or "interrupted"
+        self.wake()
+
+    def close(self) -> None:
+        """Say goodbye where that is possible, and give everything back."""
+        client = self._client
+        if not self._lost and self._answer is not None and not self._answer.is_failure:
+            with contextlib.suppress(SinkError):
+                number = self._publish(f"{self._options.topic}/status", b"offline", retain=True)
+                self._turn_until(lambda: number in self._confirmed, _GOODBYE_S)
+        client.disconnect()
+        client.on_connect = client.on_publish = client.on_disconnect = None  # no circle keeps it alive
+        for one in (client.socket(), self._inner, self._outer):
+            if one is not None:
+                one.close()
 
     def _announce(self, topic: str) -> None:
         camera = topic.removeprefix(f"{self._options.topic}/").partition("/")[0]
@@ -284,43 +306,56 @@ class _Connection:
     def _publish(self, topic: str, body: bytes, *, retain: bool) -> int:
         info = self._client.publish(topic, body, qos=1, retain=retain)
         if info.rc != 0:
-            raise SinkError(f"{self._options.address}: {self.lost or 'the connection was lost'}")
+            raise SinkError(f"{self._options.address}: {self._lost or 'the connection was lost'}")
         return int(info.mid)
 
-    def _next_confirmed(self) -> int:
-        with self._changed:
-            self._changed.wait_for(lambda: self._confirmed or self.lost, CONFIRM_S)
-            if self._confirmed:
-                return self._confirmed.popleft()
-        raise SinkError(f"{self._options.address}: {self.lost or f'nothing was confirmed for {CONFIRM_S:.0f} s'}")
+    def _turn_until(self, is_so: Callable[[], bool], timeout_s: float) -> bool:
+        """Serve the connection until it is so, or for ``timeout_s`` seconds in which it never is. Raises SinkError."""
+        until_s = time.monotonic() + timeout_s
+        while not is_so():
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                return False
+            self._turn(left_s)
+        return True
 
-    # ---- paho's thread ----
+    def _turn(self, timeout_s: float) -> bool:
+        """Wait for the broker or for ``wake``, and serve both once. Whether it was woken. Raises SinkError where the connection is lost."""
+        own, inner = self._client.socket(), self._inner
+        if own is not None and not self._lost:
+            wants_write = self._client.want_write()
+            at_once = (
+                isinstance(own, ssl.SSLSocket) and own.pending() > 0
+            )  # decrypted already: the system knows nothing of it
+            with selectors.DefaultSelector() as selector:
+                selector.register(inner, selectors.EVENT_READ)
+                selector.register(own, selectors.EVENT_READ | (selectors.EVENT_WRITE if wants_write else 0))
+                ready = {key.fileobj: mask for key, mask in selector.select(0 if at_once else min(timeout_s, _PING_S))}
+            events = ready.get(own, 0)
+            if at_once or events & selectors.EVENT_READ:
+                self._client.loop_read()
+            if events & selectors.EVENT_WRITE:
+                self._client.loop_write()
+            self._client.loop_misc()  # pings
+        if self._lost or self._client.socket() is None:
+            raise SinkError(f"{self._options.address}: {self._lost or 'the connection was lost'}")
+        return inner in ready and self._drain()
 
-    def _loop(self) -> None:
-        try:
-            self._client.loop_forever(_LOOP_S)
-        except Exception as error:  # what a broker sends may be anything, and paho does not check all of it
-            self._lose(f"the broker sent what is no MQTT ({type(error).__name__}: {error})")
-        self._lose("the broker closed the connection")
+    def _drain(self) -> bool:
+        """Take what ``wake`` has sent."""
+        with contextlib.suppress(BlockingIOError):
+            while self._inner.recv(1024):
+                pass
+        return True
 
     def _on_connect(self, client: Any, data: Any, flags: Any, answer: Any, properties: Any) -> None:
-        with self._changed:
-            self._answer = answer
-            self._changed.notify_all()
+        self._answer = answer
 
     def _on_publish(self, client: Any, data: Any, number: int, answer: Any, properties: Any) -> None:
-        with self._changed:
-            self._confirmed.append(number)
-            self._changed.notify_all()
+        self._confirmed.append(number)
 
     def _on_disconnect(self, client: Any, data: Any, flags: Any, answer: Any, properties: Any) -> None:
-        self._lose(f"the connection was lost ({answer})")
-
-    def _lose(self, words: str) -> None:
-        with self._changed:
-            self.lost = self.lost or words
-            self._changed.notify_all()
-        self._wake()
+        self._lost = self._lost or f"the connection was lost ({answer})"
 
 
 def _paho() -> Any:

@@ -50,7 +50,10 @@ class PrometheusSink:
             registry=self._registry,
         )  # fmt: skip
         self._states = client.Gauge(
-            "edgevision_camera_state", "1 for the state that the camera is in", ["camera", "state"], registry=self._registry
+            "edgevision_camera_state",
+            "1 for the state that the camera is in",
+            ["camera", "state"],
+            registry=self._registry,
         )
         # Children by camera, bound once: looking one up by its labels costs more than counting.
         self._of_results: dict[str, tuple[Any, Any]] = {}
@@ -103,7 +106,7 @@ class PrometheusSink:
 class _Collector(Protocol):
     """What prometheus-client asks for when somebody scrapes."""
 
-    def collect(self) -> Iterable[Any]: ...  # noqa: D102
+    def collect(self) -> Iterable[Any]: ...
 
 
 class _StreamCollector(_Collector):
@@ -135,7 +138,9 @@ class _StreamCollector(_Collector):
     def _accounts(self) -> Iterator[Any]:
         core = _core()
         captured = core.CounterMetricFamily("edgevision_frames_captured", "Frames that were decoded", labels=["camera"])
-        fates = core.CounterMetricFamily("edgevision_frames", "Frames by what became of them", labels=["camera", "fate"])
+        fates = core.CounterMetricFamily(
+            "edgevision_frames", "Frames by what became of them", labels=["camera", "fate"]
+        )
         waiting = core.GaugeMetricFamily("edgevision_frames_in_flight", "Frames without a fate yet", labels=["camera"])
         for account in self._ledger.accounts():
             captured.add_metric([account.camera], account.captured)

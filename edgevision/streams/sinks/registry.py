@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 from edgevision.errors import InputError
@@ -28,7 +28,6 @@ FORMS = (
     "jsonl:FILE or jsonl:-", "mqtt://HOST/TOPIC", "mqtts://HOST/TOPIC", "https://HOST/PATH", "http://HOST/PATH",
     "prometheus://HOST:PORT", "mjpeg://HOST:PORT", "video:FILE.mkv", "sqlite:FILE", "postgresql://HOST/DATABASE",
 )  # fmt: skip
-
 
 
 def make_sink(text: str, options: Options | None = None) -> Sink:

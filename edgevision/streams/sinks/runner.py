@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgevision.errors import InputError
-from edgevision.streams.sinks.back_off import BackOff
+from edgevision.streams.backoff import USUAL, Backoff, Pace
 from edgevision.streams.sinks.base import Item, Sink
 
 CAPACITY = 1000  # items that wait for a sink
@@ -47,7 +47,7 @@ class SinkRunner:
     True
     """
 
-    def __init__(self, sink: Sink, *, capacity: int | None = None, back_off: BackOff | None = None) -> None:
+    def __init__(self, sink: Sink, *, capacity: int | None = None, pace: Pace = USUAL) -> None:
         if capacity is None:
             capacity = CAPACITY_WITH_FRAMES if sink.wants_frames else CAPACITY
         if capacity < 1:
@@ -55,7 +55,8 @@ class SinkRunner:
         self.sink = sink
         self.fault = ""  # why the sink takes nothing now; empty where all is well
         self._capacity = capacity
-        self._back_off = BackOff() if back_off is None else back_off
+        self._pace = pace
+        self._backoff = Backoff()
         self._changed = threading.Condition()
         self._queue: deque[Item] = deque()
         self._current: Item | None = None  # being written, or to be tried again
@@ -130,7 +131,7 @@ class SinkRunner:
             with self._changed:
                 self._current = None
                 self._written += 1
-            self._back_off.reset()
+            self._backoff.reset()
 
     def _next(self) -> Item | None:
         """The item to write now, as soon as there is one; None when it is time to end."""
@@ -148,7 +149,7 @@ class SinkRunner:
     def _goes_on_after_failure(self) -> bool:
         """Give up an item that failed twice, and wait. False when it is time to end."""
         self._close_sink(0.0)
-        until_s = time.monotonic() + self._back_off.next()
+        until_s = time.monotonic() + self._backoff.wait_s(self._pace)
         with self._changed:
             if self._current is not None and self._tries >= _TRIES:
                 self._current = None

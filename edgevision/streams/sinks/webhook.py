@@ -10,8 +10,9 @@ import http.client
 import math
 import re
 import ssl
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -119,12 +120,17 @@ class _Server:
         self._url = urlsplit(options.url)
         self._connection: http.client.HTTPConnection | None = None
         self._batch = BATCH
+        self._woken = threading.Event()
 
-    def connect(self, wake: Callable[[], None]) -> None:
+    def connect(self) -> None:
         """Connections are made when there is something to send: servers close idle ones."""
 
-    def is_lost(self) -> bool:
-        return False
+    def idle(self, timeout_s: float) -> None:
+        self._woken.wait(timeout_s)
+        self._woken.clear()
+
+    def wake(self) -> None:
+        self._woken.set()
 
     def deliver(self, parcels: Sequence[Parcel]) -> Iterator[Outcome]:
         """One request after the other. Where the server calls one bad, it is sent in halves, until the bad message is found."""
