@@ -24,7 +24,7 @@ from edgevision.errors import (
 )
 
 COMMANDS = (
-    "train", "compile", "eval", "predict", "stream", "explain", "stock", "inspect", "verify", "tune", "doctor", "demo",
+    "train", "compile", "eval", "predict", "stream", "explain", "stock", "inspect", "verify", "tune", "doctor", "demo", "camsim",
 )  # fmt: skip
 _MODULES = {"eval": "evaluate", "compile": "compile_"}
 

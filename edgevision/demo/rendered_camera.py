@@ -21,10 +21,14 @@ def rendered_camera(options: CameraOptions) -> RenderedCamera:
     """
     place, _, query = options.source.partition(":")[2].partition("?")
     if place not in {one.value for one in Place}:
-        raise InputError(f"camera {options.name!r}: rendered are {', '.join(one.value for one in Place)}, got {place!r}")
+        raise InputError(
+            f"camera {options.name!r}: rendered are {', '.join(one.value for one in Place)}, got {place!r}"
+        )
     given = dict(parse_qsl(query, keep_blank_values=True))
     if unknown := sorted(set(given) - {*_WHOLE, "fps"}):
-        raise InputError(f"camera {options.name!r}: a rendered camera takes fps, {', '.join(_WHOLE)}, got {unknown[0]!r}")
+        raise InputError(
+            f"camera {options.name!r}: a rendered camera takes fps, {', '.join(_WHOLE)}, got {unknown[0]!r}"
+        )
     try:
         whole = {name: int(given.get(name, default)) for name, default in _WHOLE.items()}
         fps = float(given.get("fps", _FPS))

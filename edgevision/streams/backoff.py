@@ -38,7 +38,7 @@ class Backoff:
         """Count a failure; the seconds to wait after it, up to ``JITTER`` more or less than the pace says."""
         doubled = min(self._failures, 30)  # 2³⁰ is beyond every pace
         self._failures += 1
-        wait_s = min(pace.first_s * 2**doubled, pace.longest_s)
+        wait_s = min(pace.first_s * (1 << doubled), pace.longest_s)
         return wait_s * (1 + JITTER * (2 * self._uniform() - 1))
 
     def reset(self) -> None:

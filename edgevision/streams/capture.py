@@ -111,7 +111,9 @@ class Capture:
                 self._tell()
                 if health.must_reopen(clock.now_s()):
                     state = health.state
-                    health.failed(clock.now_s(), state.reason or Reason.CORRUPT, state.words or "no whole picture comes")
+                    health.failed(
+                        clock.now_s(), state.reason or Reason.CORRUPT, state.words or "no whole picture comes"
+                    )
                     break
         except SourceError as error:
             if not self._stopping:

@@ -69,21 +69,23 @@ class CameraUrl:
     @classmethod
     def parse(cls, text: str) -> CameraUrl:
         """Raises InputError, which never shows the text."""
+        _, _, behind = text.partition("://")
+        authority = re.split("[/?#]", behind, maxsplit=1)[0]
+        if "@" in behind and "@" not in authority:
+            raise InputError(
+                f"the URL of a camera at {re.split('[/?#]', behind.rpartition('@')[2])[0]!r} has an @ where its path is; write / ? # and @ "
+                "of a password or path as %2F %3F %23 and %40, or give the password by password_env or password_file"
+            )
         try:
             parts = urlsplit(text)
             host, port = parts.hostname, parts.port
         except ValueError:
-            host, port = None, None
-            parts = urlsplit("")
-        shown = hide_secrets(text)
-        if "@" in parts.path + parts.query + parts.fragment and "@" not in parts.netloc:
-            raise InputError(
-                f"the URL of a camera at {text.rpartition('@')[2].partition('/')[0]!r} has an @ after its host: where / ? # or @ "
-                "belong to the password, write them as %2F %3F %23 %40, or give the password by password_env or password_file"
-            )
+            parts, host, port = urlsplit(""), None, None
         if not parts.scheme or not host:
-            raise InputError(f"expected a URL such as rtsp://host:554/path, got {shown!r}; see the camera's manual")
-        rest = text[text.index("://") + 3 + len(parts.netloc) :]
+            raise InputError(
+                f"expected a URL such as rtsp://host:554/path, got {hide_secrets(text)!r}; see the camera's manual"
+            )
+        rest = behind[len(authority) :]
         return cls(
             scheme=parts.scheme.lower(),
             host=host,

@@ -52,13 +52,15 @@ class Health:
         self._opened_s = now_s
         self._live_since_s: float | None = None
         self._changes: list[CameraState] = []
-        self._captures = Arrivals()  # by the moments of capture, which a network that holds frames back does not disturb
+        self._captures = (
+            Arrivals()
+        )  # by the moments of capture, which a network that holds frames back does not disturb
         self._came_s = now_s  # when anything came last
         self._new_s = now_s  # when something new came last
         self._captured_s = -math.inf  # of the newest
         self._damaged = False  # since the last whole frame
         self._picture: int | None = None
-        self._picture_since_s = now_s
+        self._picture_since_s = self._looked_s = now_s
         self._reopened_for: int | None = None  # a picture that a new connection did not change
         self._notices: dict[Reason, str] = {}
 
@@ -83,7 +85,7 @@ class Health:
         if announced_fps != self._announced_fps:
             self._notices.pop(Reason.WRONG_RATE, None)
         self._announced_fps = announced_fps
-        self._opened_s = self._came_s = self._new_s = self._picture_since_s = now_s
+        self._opened_s = self._came_s = self._new_s = self._picture_since_s = self._looked_s = now_s
         self._captured_s = -math.inf
         self._captures = Arrivals()
         self._damaged = False
@@ -114,8 +116,8 @@ class Health:
         """A whole frame came. ``captured_s``: when it was captured, as ``Captured`` has it."""
         self._damaged = False
         self._came_s = now_s
-        self._captures.add(captured_s)
         if captured_s - self._captured_s > 0.01 * (now_s - self._new_s):
+            self._captures.add(captured_s)
             self._captured_s = captured_s
             self._new_s = now_s
         if self._live_since_s is None:
@@ -130,6 +132,7 @@ class Health:
 
     def pictured(self, now_s: float, digest: int) -> None:
         """What the last frame shows, as a number that differs where pictures differ. Not needed for every frame."""
+        self._looked_s = now_s
         if digest != self._picture:
             self._picture, self._picture_since_s = digest, now_s
             self._reopened_for = None
@@ -153,7 +156,7 @@ class Health:
             return
         if now_s - self._live_since_s > SETTLED_S:
             self._compare_rates()
-        silent_s, same_s = now_s - self._new_s, now_s - self._picture_since_s
+        silent_s, same_s = now_s - self._new_s, self._looked_s - self._picture_since_s
         if silent_s > self.stall_s:
             self._become(State.STALLED, now_s, *self._stall(now_s, silent_s))
         elif self._picture is not None and same_s > max(FROZEN_S, self.stall_s):
@@ -169,7 +172,7 @@ class Health:
             return False
         if now_s - self._new_s > self.stall_s:
             return now_s - self._new_s > self.stall_s + REOPEN_AFTER_S
-        frozen = now_s - self._picture_since_s > REOPEN_FROZEN_AFTER_S
+        frozen = self._looked_s - self._picture_since_s > REOPEN_FROZEN_AFTER_S
         if not frozen or self._reopened_for == self._picture:
             return False
         self._reopened_for = self._picture

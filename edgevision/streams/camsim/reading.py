@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from edgevision.frames import ImageArray
@@ -25,5 +27,5 @@ def read_stamp(luma: ImageArray, near_ns: int) -> Stamp | None:
     edges = np.arange(CELLS + 1) * width // CELLS
     margin = int(edges[1]) // 4  # cells bleed into each other
     inner = luma[rows // 4 : rows - rows // 4]
-    means = [float(inner[:, left + margin : right - margin].mean()) for left, right in zip(edges, edges[1:])]
+    means = [float(inner[:, left + margin : right - margin].mean()) for left, right in pairwise(edges)]
     return Stamp.from_bits([mean > (BLACK + WHITE) / 2 for mean in means], near_ns)

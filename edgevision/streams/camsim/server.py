@@ -1,7 +1,7 @@
 """One RTSP camera, as a program of its own: GStreamer's Python bindings belong to the system's Python, not to ours.
 
 It reads one line of JSON with its settings (``CameraSettings``), so that no password stands in the list of processes, prints
-``ready`` and serves until its input ends. It needs GStreamer's RTSP server and nothing of pip.
+``ready`` with its port, and serves until its input ends. It needs GStreamer's RTSP server and nothing of pip.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgevision.streams.camsim.stamps import Stamp, band, band_height
+from edgevision.streams.camsim.stamps import Stamp, band
 
 PATH = "/cam"
+CODECS = ("h264", "h265", "jpeg")
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,11 @@ class CameraSettings:
     """What a camera sends. ``fps`` is its real rate, ``announced_fps`` the one it tells.
 
     ``film``: a file of raw I420 pictures of this size, shown in turn below the bar code; None: a moving square.
-    ``codec``: h264, h265 or jpeg. ``certificate``: a PEM file with certificate and key, for RTSPS. ``key_frame_s``: seconds
-    from one key frame to the next.
+    ``codec``: one of ``CODECS``. ``certificate``: a PEM file with certificate and key, for RTSPS. ``key_frame_s``: seconds
+    from one key frame to the next. ``port`` 0: any that is free.
     """
 
-    port: int
+    port: int = 0
     width: int = 640
     height: int = 360
     fps: float = 25.0
@@ -98,75 +99,82 @@ def launch_line(settings: CameraSettings) -> str:
     )
 
 
-def serve(settings: CameraSettings) -> None:
-    """Serve until the program ends."""
+def main() -> None:
+    """Serve the camera that the first line of the input describes, until the input ends."""
     import gi
 
     gi.require_version("Gst", "1.0")
     gi.require_version("GstRtspServer", "1.0")
-    from gi.repository import Gio, GLib, Gst, GstRtspServer
+    from gi.repository import GLib, Gst, GstRtspServer
 
+    settings = CameraSettings(**json.loads(sys.stdin.readline()))
     Gst.init(None)
-    painter = Painter(settings.width, settings.height, settings.film)
-    sources: list[Any] = []
-
-    def configured(_factory: Any, media: Any) -> None:
-        source = media.get_element().get_child_by_name("pictures")
-        sources.append(source)
-        media.connect("unprepared", lambda _media: sources.remove(source))
-
-    def paint() -> None:
-        number, start_s = 0, time.monotonic()
-        while True:
-            picture = painter.picture(number, time.time_ns())
-            for source in list(sources):
-                source.emit("push-buffer", Gst.Buffer.new_wrapped(bytes(picture)))
-            number += 1
-            wait_s = start_s + number / settings.fps - time.monotonic()
-            if wait_s > 0:
-                time.sleep(wait_s)
-            else:  # the process was stopped for a while: a camera does not send later what it did not see
-                start_s -= wait_s
-
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(str(settings.port))
+    viewers = _Viewers(settings)
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(launch_line(settings))
     factory.set_shared(True)
-    factory.connect("media-configure", configured)
+    factory.connect("media-configure", viewers.added)
     if settings.user is not None or settings.certificate is not None:
-        authority = GstRtspServer.RTSPAuth()
-        role = "anonymous"
-        token = GstRtspServer.RTSPToken()
-        token.set_string(GstRtspServer.RTSP_TOKEN_MEDIA_FACTORY_ROLE, "viewer")
-        if settings.certificate is not None:
-            authority.set_tls_certificate(Gio.TlsCertificate.new_from_file(settings.certificate))
-        if settings.user is not None:
-            login = base64.b64encode(f"{settings.user}:{settings.password or ''}".encode()).decode()
-            authority.add_basic(login, token)
-        else:
-            authority.set_default_token(token)
-        server.set_auth(authority)
-        role = "viewer"
-        permissions = GstRtspServer.RTSPPermissions()
-        permissions.add_permission_for_role(role, "media.factory.access", True)
-        permissions.add_permission_for_role(role, "media.factory.construct", True)
-        factory.set_permissions(permissions)
+        _protect(server, factory, settings)
     server.get_mount_points().add_factory(PATH, factory)
-    loop = GLib.MainLoop()
     if server.attach(None) == 0:
-        raise OSError(f"port {settings.port} is taken")
-    threading.Thread(target=paint, daemon=True).start()
-
-    def end_with_input() -> None:
-        sys.stdin.read()
-        loop.quit()
-
-    threading.Thread(target=end_with_input, daemon=True).start()
-    print("ready", flush=True)
+        sys.exit(f"port {settings.port} is taken")
+    loop = GLib.MainLoop()
+    threading.Thread(target=viewers.send_pictures, daemon=True).start()
+    threading.Thread(target=lambda: (sys.stdin.read(), loop.quit()), daemon=True).start()
+    print("ready", server.get_bound_port(), flush=True)
     loop.run()
 
 
-if __name__ == "__main__":
-    serve(CameraSettings(**json.loads(sys.stdin.readline())))
+class _Viewers:
+    """Paints pictures at the real rate and gives them to whoever looks."""
+
+    def __init__(self, settings: CameraSettings) -> None:
+        self._fps = settings.fps
+        self._painter = Painter(settings.width, settings.height, settings.film)
+        self._inputs: list[Any] = []
+
+    def added(self, _factory: Any, media: Any) -> None:
+        """Called by GStreamer's thread where somebody begins to look."""
+        source = media.get_element().get_child_by_name("pictures")
+        self._inputs.append(source)
+        media.connect("unprepared", lambda _media: self._inputs.remove(source))
+
+    def send_pictures(self) -> None:
+        """For ever. A process that was stopped for a while does not send later what it did not see."""
+        from gi.repository import Gst
+
+        number, due_s = 0, time.monotonic()
+        while True:
+            picture = bytes(self._painter.picture(number, time.time_ns())) if self._inputs else b""
+            for source in list(self._inputs):
+                source.emit("push-buffer", Gst.Buffer.new_wrapped(picture))
+            number += 1
+            now_s = time.monotonic()
+            due_s = max(due_s + 1 / self._fps, now_s - 1 / self._fps)
+            time.sleep(max(0.0, due_s - now_s))
+
+
+def _protect(server: Any, factory: Any, settings: CameraSettings) -> None:
+    """Ask for a password, speak TLS, or both."""
+    from gi.repository import Gio, GstRtspServer
+
+    role = "viewer"
+    token = GstRtspServer.RTSPToken()
+    token.set_string(GstRtspServer.RTSP_TOKEN_MEDIA_FACTORY_ROLE, role)
+    authority = GstRtspServer.RTSPAuth()
+    if settings.certificate is not None:
+        authority.set_tls_certificate(Gio.TlsCertificate.new_from_file(settings.certificate))
+    if settings.user is not None:
+        login = base64.b64encode(f"{settings.user}:{settings.password or ''}".encode()).decode()
+        authority.add_basic(login, token)
+    else:
+        authority.set_default_token(token)
+    permissions = GstRtspServer.RTSPPermissions()
+    for what in ("access", "construct"):
+        permissions.add_permission_for_role(role, f"media.factory.{what}", True)
+    factory.set_permissions(permissions)
+    server.set_auth(authority)

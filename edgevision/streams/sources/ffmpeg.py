@@ -83,7 +83,10 @@ _OPENING: Mapping[str, tuple[Reason, str]] = {
     "HTTPNotFoundError": (Reason.UNREACHABLE, "it answers, but has nothing at this path; see its manual for the path"),
     "HTTPTooManyRequestsError": (Reason.REFUSED, "it was asked too often"),
     "HTTPServerError": (Reason.GONE, "it answers with an error of its own"),
-    "HTTPOtherClientError": (Reason.UNSUPPORTED, "it does not accept the request; see its manual for path and transport"),
+    "HTTPOtherClientError": (
+        Reason.UNSUPPORTED,
+        "it does not accept the request; see its manual for path and transport",
+    ),
     "HTTPBadRequestError": (Reason.UNSUPPORTED, "it does not understand the request; see its manual for the path"),
     "ConnectionRefusedError": (Reason.UNREACHABLE, "the connection is refused; is it on, and is the port right?"),
     "ConnectionResetError": (Reason.GONE, "it broke the connection"),
@@ -114,7 +117,9 @@ def explain(error: Exception, *, opening: bool) -> tuple[Reason, str]:
         if kind.__name__ in table:
             return table[kind.__name__]
     otherwise = Reason.UNREACHABLE if opening else Reason.GONE
-    return otherwise, "the network or the camera failed (" + (getattr(error, "strerror", "") or type(error).__name__) + ")"
+    return otherwise, "the network or the camera failed (" + (
+        getattr(error, "strerror", "") or type(error).__name__
+    ) + ")"
 
 
 def certificate_trouble(url: CameraUrl, ca_file: str | None, timeout_s: float) -> str | None:

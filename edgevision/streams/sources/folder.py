@@ -28,7 +28,9 @@ class PictureFolder:
         if not folder.is_dir():
             raise InputError(f"camera {camera!r}: there is no folder {folder}")
         if next(_pictures(folder), None) is None:
-            raise InputError(f"camera {camera!r}: the folder {folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+            raise InputError(
+                f"camera {camera!r}: the folder {folder} holds no pictures ({', '.join(sorted(SUFFIXES))})"
+            )
         self._camera = camera
         self._folder = folder
         self._sequences = itertools.count()

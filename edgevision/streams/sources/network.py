@@ -26,9 +26,7 @@ class NetworkCamera(LiveCamera):
         url = CameraUrl.parse(options.source)
         if url.scheme not in SCHEMES:
             raise InputError(f"a network camera's URL begins with {', '.join(SCHEMES)}, got {url.scheme!r}")
-        self._url = url.with_login(
-            options.user, read_password(env=options.password_env, file=options.password_file)
-        )
+        self._url = url.with_login(options.user, read_password(env=options.password_env, file=options.password_file))
 
     def __repr__(self) -> str:
         return f"NetworkCamera({self._options.name!r}, {str(self._url)!r})"

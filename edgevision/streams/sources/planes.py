@@ -76,7 +76,9 @@ class PlaneReader:
             )
         except (FFmpegError, ValueError) as error:
             reason = type(error).__name__
-        raise SourceError(Reason.UNSUPPORTED, f"pictures of format {picture.format.name} cannot be converted ({reason})")
+        raise SourceError(
+            Reason.UNSUPPORTED, f"pictures of format {picture.format.name} cannot be converted ({reason})"
+        )
 
 
 def _is_full(picture: VideoFrame) -> bool:
