@@ -98,6 +98,10 @@ class DeviceError(EdgeVisionError):
     """A device that was asked for is not there, or its driver refused a call."""
 
 
+class SinkError(EdgeVisionError):
+    """What takes a stream's results (a broker, server, file or database) cannot be reached, or refuses them."""
+
+
 class BudgetError(EdgeVisionError):
     """No variant stays within the accuracy budget; nothing was written. ``report``: what was found, if that far."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 WINDOW = 50  # batches that are remembered
 MIN_GAIN = 1.1  # frames a second of full batches against single frames, from which batches are worth it
+_HICCUP = 4.0
 _MIN_VARIANCE = 0.05  # of batch sizes in the window, from which a line through them says something
 
 
@@ -45,17 +46,25 @@ class BatchCost:
         return max_batch * self.seconds(1) >= MIN_GAIN * self.seconds(max_batch)
 
     def _fit(self) -> None:
-        count = len(self._batches)
-        mean_n = sum(n for n, _ in self._batches) / count
-        mean_t = sum(t for _, t in self._batches) / count
-        variance = sum((n - mean_n) ** 2 for n, _ in self._batches) / count
+        batches = self._without_hiccups()
+        count = len(batches)
+        mean_n = sum(n for n, _ in batches) / count
+        mean_t = sum(t for _, t in batches) / count
+        variance = sum((n - mean_n) ** 2 for n, _ in batches) / count
         if variance < _MIN_VARIANCE:
             self._scale(mean_n, mean_t)
             return
-        slope = sum((n - mean_n) * (t - mean_t) for n, t in self._batches) / count / variance
+        slope = sum((n - mean_n) * (t - mean_t) for n, t in batches) / count / variance
         self.per_frame_s = min(max(slope, 0.0), mean_t / mean_n)  # neither b nor a is negative
         self.fixed_s = mean_t - self.per_frame_s * mean_n
         self._has_line = True
+
+    def _without_hiccups(self) -> list[tuple[int, float]]:
+        """The batches, none longer than four times the median (of more frames than the median batch: in proportion)."""
+        middle = (len(self._batches) - 1) // 2
+        usual_n = sorted(n for n, _ in self._batches)[middle]
+        usual_t = sorted(t for _, t in self._batches)[middle]
+        return [(n, min(t, _HICCUP * usual_t * max(1.0, n / usual_n))) for n, t in self._batches]
 
     def _scale(self, mean_n: float, mean_t: float) -> None:
         """One size alone: its cost is known, how it divides is not."""

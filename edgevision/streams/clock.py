@@ -64,6 +64,7 @@ class FakeClock:
         self._utc_offset_ns = utc_offset_ns
         self._changed = threading.Condition()
         self._waiters: list[_Waiter] = []
+        self._sleeps = 0
 
     def now_s(self) -> float:  # noqa: D102 - as in Clock, and so are those below
         return self._now_s
@@ -77,6 +78,7 @@ class FakeClock:
             if deadline_s is not None and deadline_s <= self._now_s:
                 return
             self._waiters.append(waiter)
+            self._sleeps += 1
             self._changed.notify_all()
         try:
             condition.wait()  # ``advance`` takes the condition to wake us: so it cannot come before this
@@ -86,15 +88,38 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and wake every thread whose deadline has come."""
+        self.advance_to(self._now_s + seconds)
+
+    def advance_to(self, now_s: float) -> None:
+        """Let time pass until ``now_s``."""
         with self._changed:
-            self._now_s += seconds
+            self._now_s = now_s
             due = [one for one in self._waiters if one.deadline_s is not None and one.deadline_s <= self._now_s]
         for waiter in due:
             with waiter.condition:
                 waiter.condition.notify_all()
 
+    @property
+    def sleeps(self) -> int:
+        """How often a thread went to sleep by this clock, so far."""
+        return self._sleeps
+
+    def next_deadline_s(self) -> float | None:
+        """The earliest that a thread sleeps until; None where all sleep until they are notified."""
+        with self._changed:
+            return min((one.deadline_s for one in self._waiters if one.deadline_s is not None), default=None)
+
+    def wait_for_sleeps(self, count: int, timeout_s: float = 10.0) -> None:
+        """Wait, in real time, until threads went to sleep ``count`` times in all. Raises TimeoutError.
+
+        >>> clock.wait_for_sleeps(clock.sleeps + 1)  # doctest: +SKIP
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._sleeps >= count, timeout_s):
+                raise TimeoutError(f"threads went to sleep {self._sleeps} times within {timeout_s} s, not {count}")
+
     def wait_for_sleepers(self, count: int, timeout_s: float = 10.0) -> None:
-        """Wait, in real time, until ``count`` threads wait by this clock. Raises TimeoutError."""
+        """Wait, in real time, until ``count`` threads sleep by this clock. Raises TimeoutError."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self._waiters) >= count, timeout_s):
-                raise TimeoutError(f"{len(self._waiters)} threads wait by the clock after {timeout_s} s, not {count}")
+                raise TimeoutError(f"{len(self._waiters)} threads sleep by the clock after {timeout_s} s, not {count}")

@@ -73,6 +73,15 @@ class Mailbox:
             self._changed.notify_all()
             return taken
 
+    def remove(self, captured: Captured) -> bool:
+        """Take this one out; False where it is not waiting any more."""
+        with self._changed:
+            if captured not in self._waiting:
+                return False
+            self._waiting.remove(captured)
+            self._changed.notify_all()
+            return True
+
     def wait_for_room(self, timeout_s: float) -> bool:
         """Wait until a frame can be let in without dropping another, or the mailbox is closed. False after ``timeout_s``.
 

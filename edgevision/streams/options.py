@@ -119,16 +119,20 @@ class StreamOptions:
     ``age_budget_s``: None: results as fresh as can be. A number of seconds: wait for fuller batches as long as no result gets
     older than this, which costs less energy. ``max_batch``: frames that are run together at most; None: the model's own.
     ``min_interval_s``: each camera that has frames is served at least one in this time, however old, so that an overloaded
-    stream degrades and starves nobody.
+    stream degrades and starves nobody. ``model_timeout_s``: a call of the model that takes longer is given up with its frames. ``warm_up``: run
+    black frames first, alone and in a full batch, so that the first results are as quick as the others.
     """
 
     age_budget_s: float | None = None
     max_batch: int | None = None
     min_interval_s: float = 1.0
+    model_timeout_s: float = 20.0
+    warm_up: bool = True
 
     def __post_init__(self) -> None:
         _check_positive("age_budget_s", self.age_budget_s)
         _check_positive("min_interval_s", self.min_interval_s)
+        _check_positive("model_timeout_s", self.model_timeout_s)
         if self.max_batch is not None and self.max_batch < 1:
             raise InputError(f"max_batch is a whole number, at least 1, got {self.max_batch!r}")
 

@@ -62,3 +62,21 @@ def test_batches_are_tried_while_nothing_is_known():
     assert BatchCost().gains_from(8)
     assert learned([(1, 0.01)] * 50).gains_from(8)
     assert not BatchCost().gains_from(1)
+
+
+@pytest.mark.parametrize("sizes", [[1], [1, 2, 4, 8]])
+def test_one_hiccup_puts_no_deadline_out_of_reach(sizes):
+    usual = [(n, 0.010 + 0.004 * n) for n in sizes]
+    cost = learned(usual * 20)
+    before = cost.seconds(1)
+    cost.add(1, 15.0)
+    assert cost.seconds(1) < 1.5 * before
+
+
+def test_a_slow_first_batch_is_outweighed_by_the_second():
+    assert learned([(1, 3.0), (1, 0.01)]).seconds(1) < 0.03
+
+
+def test_a_model_that_became_slower_is_believed():
+    cost = learned([(1, 0.01)] * 50 + [(1, 0.1)] * 50)
+    assert cost.seconds(1) == pytest.approx(0.1)

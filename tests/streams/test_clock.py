@@ -89,5 +89,5 @@ def test_a_fake_clock_runs_hours_at_once():
 
 
 def test_missing_sleepers_are_told():
-    with pytest.raises(TimeoutError, match="0 threads wait by the clock"):
+    with pytest.raises(TimeoutError, match="0 threads sleep by the clock"):
         FakeClock().wait_for_sleepers(1, timeout_s=0.01)
