@@ -15,7 +15,6 @@ from edgevision.streams.batch_cost import BatchCost
 from edgevision.streams.options import Service
 from edgevision.streams.policy import Policy
 
-
 SLACK_S = 0.001  # that a frame may be late, of a camera that was never late
 
 
