@@ -51,7 +51,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="where results go: jsonl:FILE, mqtts://HOST/TOPIC, https://…, prometheus://:9100, video:FILE, sqlite:FILE, …; repeat for more",
     )  # fmt: skip
     p.add_argument("--config", type=Path, metavar="FILE", help="streams.toml: cameras, sinks, lines and zones, options")
-    p.add_argument("--ledger", type=Path, metavar="FILE", help="append what became of every frame, for edgevision explain")
+    p.add_argument(
+        "--ledger", type=Path, metavar="FILE", help="append what became of every frame, for edgevision explain"
+    )
     p.add_argument("--engine", help="onnxruntime or openvino (default: the quickest that runs here)")
     p.add_argument("--threads", type=int)
     return p
@@ -81,7 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
     return _tell_end(arguments, stream, distributor, stopped)
 
 
-def _serve(stream: Any, view: LiveView, reloading: _Reloading, arguments: argparse.Namespace, signals: _Signals) -> None:
+def _serve(
+    stream: Any, view: LiveView, reloading: _Reloading, arguments: argparse.Namespace, signals: _Signals
+) -> None:
     """Until every camera has ended, or a signal comes."""
     written_s = time.monotonic()
     stream.start()
@@ -156,7 +160,10 @@ def _sinks(settings: Settings, *, json: bool) -> list[Sink]:
     for sink in sinks:
         if isinstance(sink, InventorySink):
             sink.zones = [
-                (camera, place.name) for camera, some in settings.places.items() for place in some if isinstance(place, Zone)
+                (camera, place.name)
+                for camera, some in settings.places.items()
+                for place in some
+                if isinstance(place, Zone)
             ]
     return [*sinks, JsonLinesSink(STDOUT)] if json else sinks
 
@@ -199,7 +206,12 @@ class _Reloading:
     """Takes up what changed in the settings file."""
 
     def __init__(
-        self, arguments: argparse.Namespace, settings: Settings, stream: Any, distributor: Distributor, signals: _Signals
+        self,
+        arguments: argparse.Namespace,
+        settings: Settings,
+        stream: Any,
+        distributor: Distributor,
+        signals: _Signals,
     ) -> None:
         self._arguments = arguments
         self._settings = settings

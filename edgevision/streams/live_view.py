@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edgevision.streams.camera_state import CameraState, State, StateChange
+from edgevision.streams.camera_state import CameraState, State
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Account
 from edgevision.streams.metrics import Metrics

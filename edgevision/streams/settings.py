@@ -79,7 +79,9 @@ def changes(old: Settings, new: Settings) -> Changes:
         removed=tuple(name for name in before if name not in after),
         changed=tuple(camera for name, camera in after.items() if name in before and before[name] != camera),
         places=(old.places, old.tracker) != (new.places, new.tracker),
-        restart=tuple(name for name in ("model", "then", "stream", "sinks") if getattr(old, name) != getattr(new, name)),
+        restart=tuple(
+            name for name in ("model", "then", "stream", "sinks") if getattr(old, name) != getattr(new, name)
+        ),
     )
 
 
@@ -318,7 +320,9 @@ class _Table:
 
     def error(self, message: str, name: str | None = None) -> InputError:
         """An error that names the file, and the line of a key or of the table."""
-        return InputError(f"{self._places.of(self._keys if name is None else (*self._keys, name))}: {hide_secrets(message)}")
+        return InputError(
+            f"{self._places.of(self._keys if name is None else (*self._keys, name))}: {hide_secrets(message)}"
+        )
 
     def _header(self, name: str) -> str:
         return ".".join([*(str(key) for key in self._keys if isinstance(key, str)), name])
