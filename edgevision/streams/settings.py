@@ -114,7 +114,7 @@ def parse_settings(text: str, name: str = "streams.toml") -> Settings:
     try:
         values = toml.loads(text)
     except toml.TOMLDecodeError as error:
-        raise InputError(_placed(name, str(error))) from None
+        raise InputError(_placed(name, text, str(error))) from None
     top = _Table(values, (), _Places(name, text))
     model, then = top.take("model", _path), top.take("then", _path)
     cameras, places = _cameras(top)
@@ -168,7 +168,7 @@ def _sink(table: _Table) -> SinkSettings:
     try:
         made.make()  # nothing is opened yet: it is tried so that what is wrong is told with its line
     except InputError as error:
-        raise table.error(str(error), table.named_in(str(error))) from None
+        raise table.error(str(error), table.named_in(str(error)) or "url") from None
     return made
 
 
@@ -401,12 +401,13 @@ def _with_places(names: tuple[str, ...], counts: dict[Keys, int], *, new: bool) 
     return keys
 
 
-def _placed(name: str, message: str) -> str:
+def _placed(name: str, text: str, message: str) -> str:
     """What TOML's reader says, with the line where other errors have it."""
+    message = hide_secrets(message)
     found = re.search(r" \(at line (\d+), column (\d+)\)$", message)
-    if found is None:
-        return f"{name}: {hide_secrets(message)}"
-    return f"{name}:{found[1]}: {hide_secrets(message[: found.start()])} (column {found[2]})"
+    if found is not None:
+        return f"{name}:{found[1]}: {message[: found.start()]} (column {found[2]})"
+    return f"{name}:{text.rstrip().count(chr(10)) + 1}: {message}"  # at the end of the document
 
 
 def _shown(value: Any) -> str:

@@ -42,8 +42,9 @@ def postgres(tmp_path_factory) -> Iterator[str]:
     import psycopg
 
     def is_up() -> bool:
+        assert server.poll() is None, "postgres did not start"
         try:
-            psycopg.connect(f"host=127.0.0.1 port={port} user=shop dbname=postgres").close()
+            psycopg.connect(f"host=127.0.0.1 port={port} user=shop dbname=postgres connect_timeout=2").close()
         except psycopg.OperationalError:
             return False
         return True
