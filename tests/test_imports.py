@@ -264,7 +264,7 @@ def test_every_optional_package_is_tried_without():
 
 
 @pytest.mark.parametrize("name", [
-    "load", "Model", "Frame", "PixelFormat", "ColorEncoding", "Classification", "Prediction", "PreprocessSpec",
+    "load", "Model", "Frame", "PixelFormat", "ColorEncoding", "Classification", "Prediction", "PreprocessSpec", "stream",
 ])  # fmt: skip
 def test_each_public_name_loads_without_engines(name):
     heavy = {"torch", "onnx", "cv2", "onnxruntime", "openvino", "rich", "matplotlib", "cuda", "pycuda"}

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 WINDOW = 50  # batches that are remembered
 MIN_GAIN = 1.1  # frames a second of full batches against single frames, from which batches are worth it
 _HICCUP = 4.0
+_FIT_EVERY = 4  # batches, once there are many: a line through 50 of them costs more than taking a frame
+_MANY = 16
 _MIN_VARIANCE = 0.05  # of batch sizes in the window, from which a line through them says something
 
 
@@ -27,13 +29,16 @@ class BatchCost:
         self.per_frame_s = 0.0
         self._batches: deque[tuple[int, float]] = deque(maxlen=WINDOW)
         self._has_line = False
+        self._added = 0
         for frames, seconds in seed:
             self.add(frames, seconds)
 
     def add(self, frames: int, seconds: float) -> None:
         """A batch was run."""
         self._batches.append((frames, seconds))
-        self._fit()
+        self._added += 1
+        if self._added <= _MANY or self._added % _FIT_EVERY == 0:
+            self._fit()
 
     def seconds(self, frames: float) -> float:
         """What a batch of so many frames will take; 0 while nothing is known."""

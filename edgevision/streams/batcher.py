@@ -201,12 +201,17 @@ class Batcher:
         with self._wake:
             return model is self._model or any(batch.model is model for batch in self._running)
 
-    def stop(self, timeout_s: float) -> list[threading.Thread]:
-        """Finish what runs, settle the rest, and end the workers within ``timeout_s`` seconds. Those left: the model does not come back."""
-        deadline_s = SystemClock().now_s() + timeout_s  # real time, whatever the clock of the stream
+    def refuse(self) -> None:
+        """Begin no more batches. Returns at once; ``stop`` is still to be called."""
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
+
+    def stop(self, timeout_s: float) -> list[threading.Thread]:
+        """Finish what runs, settle the rest, and end the workers within ``timeout_s`` seconds. Those left: the model does not come back."""
+        deadline_s = SystemClock().now_s() + timeout_s  # real time, whatever the clock of the stream
+        self.refuse()
+        with self._wake:
             cameras = list(self._cameras.values())
             threads = list(self._threads)
         with self._watch:

@@ -24,7 +24,7 @@ RATE_TOLERANCE = 0.1
 SPEED_TOLERANCE = 0.02
 SKEW_S = 2.0
 
-_CAREFULLY = frozenset({Reason.REFUSED, Reason.UNTRUSTED, Reason.UNSUPPORTED})
+_CAREFULLY = frozenset({Reason.REFUSED, Reason.UNTRUSTED})
 _NOTICES = (Reason.CLOCK_SKEW, Reason.WRONG_RATE)  # of a live camera, the weightier first
 
 

@@ -252,9 +252,7 @@ def test_where_all_cameras_are_disabled_the_loop_says_why():
     stream = Stream(ToyModel(), options=QUICK)
     stream.add(
         CameraOptions("till", "scripted:"),
-        source=ScriptedSource(
-            "till", 0, live=True, fails=SourceError(Reason.REFUSED, "the camera refuses the password")
-        ),
+        source=ScriptedSource("till", 0, live=True, fails=InputError("its URL cannot be one")),
     )
     with (
         stream,

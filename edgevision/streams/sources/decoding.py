@@ -42,6 +42,8 @@ class Decoder:
             raise SourceError(Reason.UNSUPPORTED, "it sends no pictures")
         self._stream = container.streams.video[0]
         context = self._stream.codec_context
+        if context is None:  # PyAV's types do not say so
+            raise SourceError(Reason.UNSUPPORTED, "its pictures are packed in a way that it does not tell")
         context.options = decoder_options(live=live)
         context.thread_type, context.thread_count = "SLICE", 1  # threads that work on several frames hold frames back
         self._packets: Iterator[Packet[Any]] = container.demux(self._stream)
@@ -90,6 +92,8 @@ class Decoder:
             self._ended = True
             return False
         self._learn_time(packet)
+        if packet.is_corrupt:  # the network lost a part of it
+            self._broken = True
         try:
             self._pictures.extend(packet.decode())
         except EndOfStream:

@@ -76,6 +76,8 @@ def need_av(purpose: str) -> None:
 
 # ---- errors ----
 
+NO_ANSWER = (Reason.UNREACHABLE, "nothing answers in time")
+
 # By the name of PyAV's class, so that this table can be read and tested without it.
 _OPENING: Mapping[str, tuple[Reason, str]] = {
     "HTTPUnauthorizedError": (Reason.REFUSED, "it refuses the user name or password"),
@@ -91,9 +93,10 @@ _OPENING: Mapping[str, tuple[Reason, str]] = {
     "ConnectionRefusedError": (Reason.UNREACHABLE, "the connection is refused; is it on, and is the port right?"),
     "ConnectionResetError": (Reason.GONE, "it broke the connection"),
     "BrokenPipeError": (Reason.GONE, "it broke the connection"),
-    "TimeoutError": (Reason.UNREACHABLE, "nothing answers in time"),
-    "ExitError": (Reason.UNREACHABLE, "nothing answers in time"),
-    "InvalidDataError": (Reason.UNSUPPORTED, "what it sends is not understood, or not allowed, such as a playlist"),
+    "TimeoutError": NO_ANSWER,
+    "ExitError": NO_ANSWER,
+    "InvalidDataError": (Reason.UNSUPPORTED, "what it sends is not understood"),
+    "ArgumentError": (Reason.UNSUPPORTED, "what it sends is of a kind that is not allowed, such as a playlist"),
     "FileNotFoundError": (Reason.GONE, "there is no such file or device"),
     "PermissionError": (Reason.REFUSED, "this user may not read it"),
     "DecoderNotFoundError": (Reason.UNSUPPORTED, "its pictures are packed in a way that this FFmpeg cannot read"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from edgevision.errors import InputError, SourceError
 from edgevision.streams.credentials import CameraUrl, read_password
 from edgevision.streams.options import CameraOptions
 from edgevision.streams.reasons import Reason
-from edgevision.streams.sources.ffmpeg import TLS_SCHEMES, certificate_trouble, explain, network_options
+from edgevision.streams.sources.ffmpeg import NO_ANSWER, TLS_SCHEMES, certificate_trouble, explain, network_options
 from edgevision.streams.sources.live import LiveCamera
 
 if TYPE_CHECKING:
@@ -35,11 +36,14 @@ class NetworkCamera(LiveCamera):
         import av
 
         wait_s = self._options.timeout_s
+        begin_s = time.monotonic()
         options = network_options(self._url, self._options.transport, self._options.ca_file)
         try:
             return av.open(self._url.reveal(), options=options, timeout=(wait_s, wait_s))
         except (av.error.FFmpegError, ValueError) as error:
             reason, words = explain(error, opening=True)
+        if time.monotonic() - begin_s > wait_s:  # then the error is any, of what was cut off
+            reason, words = NO_ANSWER
         # Raised here, not in the handler: the error above holds the URL, and would be chained.
         if reason in (Reason.UNREACHABLE, Reason.GONE) and self._url.scheme in TLS_SCHEMES:
             trouble = certificate_trouble(self._url, self._options.ca_file, wait_s)

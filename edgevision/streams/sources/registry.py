@@ -61,7 +61,7 @@ def make_source(options: CameraOptions) -> Source:
     if text.startswith("/dev/"):
         return DeviceCamera(options, text)
     path = Path(text)
-    if path.is_dir():
+    if text and path.is_dir():
         return PictureFolder(options.name, path)
     if path.is_file():
         return VideoFile(options.name, path)
