@@ -155,7 +155,7 @@ def fresh_ours(url: str) -> tuple[float, list[float]]:
     begin_s = time.monotonic()
     with reading(reader):
         reader.until(lambda: len(reader.served) >= FRAMES)
-    return reader.served[0].at_s - begin_s, [one.age_s for one in reader.served]
+    return reader.served[0].at_s - begin_s, [one.age_s for one in reader.served[:FRAMES]]
 
 
 def fresh_pyav(url: str) -> tuple[float, list[float]]:
