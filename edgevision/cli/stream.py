@@ -22,6 +22,7 @@ from edgevision.errors import InputError
 if TYPE_CHECKING:
     from edgevision.streams.distributor import Distributor
     from edgevision.streams.inventory.counting import InventoryCounter
+    from edgevision.streams.ledger import Account
     from edgevision.streams.live_view import LiveView
     from edgevision.streams.settings import Settings
     from edgevision.streams.sinks.base import Sink
@@ -280,7 +281,14 @@ def _write_ledger(arguments: argparse.Namespace, stream: Any) -> None:
     from edgevision.streams.explain import write_accounts
 
     if arguments.ledger is not None:
-        write_accounts(arguments.ledger, stream.ledger.accounts(at_ns=time.time_ns()))
+        write_accounts(arguments.ledger, _accounts(stream))
+
+
+def _accounts(stream: Any) -> list[Account]:
+    """Of every camera, also of those that were removed, and of those that never gave a frame."""
+    now_ns = time.time_ns()
+    known = [account.camera for account in stream.ledger.accounts()]
+    return [stream.ledger.account(name, now_ns) for name in dict.fromkeys([*stream.cameras, *known])]
 
 
 def _tell_end(arguments: argparse.Namespace, stream: Any, distributor: Distributor, stopped: bool) -> int:
@@ -288,8 +296,8 @@ def _tell_end(arguments: argparse.Namespace, stream: Any, distributor: Distribut
     from edgevision.streams.explain import explain
 
     if not arguments.json:
-        for account in stream.ledger.accounts():
-            for line in explain(account):
+        for account in _accounts(stream):
+            for line in explain(replace(account, at_ns=None)):
                 output.say(output.plain(line))
     for runner in distributor.runners:
         counts = runner.counts

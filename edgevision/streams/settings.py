@@ -45,8 +45,8 @@ class Settings:
     then: Path | None = None
     cameras: tuple[CameraOptions, ...] = ()
     places: Mapping[str, tuple[Line | Zone, ...]] = field(default_factory=dict)
-    stream: StreamOptions = StreamOptions()
-    tracker: TrackerOptions = TrackerOptions()
+    stream: StreamOptions = field(default_factory=StreamOptions)
+    tracker: TrackerOptions = field(default_factory=TrackerOptions)
     sinks: tuple[SinkSettings, ...] = ()
 
 
