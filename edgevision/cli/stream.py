@@ -153,7 +153,7 @@ def _counter(settings: Settings) -> InventoryCounter | None:
 
 
 def _sinks(settings: Settings, *, json: bool) -> list[Sink]:
-    from edgevision.streams.inventory.sink import InventorySink
+    from edgevision.streams.sinks.inventory import InventorySink
     from edgevision.streams.sinks.json_lines import STDOUT, JsonLinesSink
     from edgevision.tracking.places import Zone
 

@@ -15,8 +15,8 @@ import pytest
 from stream_items import T0_NS, event, free_port, result, wait_until
 
 from edgevision.errors import InputError, SinkError
-from edgevision.streams.inventory.sink import InventorySink
 from edgevision.streams.inventory.stock import Inventory, StockRow
+from edgevision.streams.sinks.inventory import InventorySink
 from edgevision.tracking.events import Cause, InventoryEvent
 
 ROOT = Path(__file__).parents[3]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgevision.errors import EdgeVisionError, InputError
-from edgevision.streams.inventory.sink import InventorySink
+from edgevision.streams.sinks.inventory import InventorySink
 from edgevision.streams.sinks.json_lines import JsonLinesSink
 from edgevision.streams.sinks.mjpeg import MjpegSink
 from edgevision.streams.sinks.registry import make_sink
