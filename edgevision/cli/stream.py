@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     distributor = Distributor(_sinks(settings, json=arguments.json), _counter(settings), watch=view.see)
     assert settings.model is not None  # _settings sees to that
     with ev.load(settings.model, then=settings.then, engine=arguments.engine, threads=arguments.threads) as model:
+        _check_finds_boxes(model, settings)
         stream = Stream(model, options=settings.stream, sinks=[distributor])
         for camera in settings.cameras:
             stream.add(camera)
@@ -150,6 +151,20 @@ def _counter(settings: Settings) -> InventoryCounter | None:
     from edgevision.streams.inventory.counting import InventoryCounter
 
     return InventoryCounter(settings.places, settings.tracker) if settings.places else None
+
+
+def _check_finds_boxes(model: Any, settings: Settings) -> None:
+    """Raise InputError where products are to be followed and the model gives no boxes."""
+    import edgevision as ev
+    from edgevision.tasks.registry import task_type
+
+    if not settings.places or isinstance(model, ev.Cascade):
+        return
+    if not task_type(model.task.spec.kind).finds_boxes:
+        raise InputError(
+            f"lines and zones need a model that finds boxes, and {settings.model} can {model.task.spec.kind} alone; give a detector, and "
+            "this model with --then"
+        )
 
 
 def _sinks(settings: Settings, *, json: bool) -> list[Sink]:
@@ -306,6 +321,8 @@ def _tell_end(arguments: argparse.Namespace, stream: Any, distributor: Distribut
             why = f" ({runner.fault})" if runner.fault else ""
             words = f"sink {runner.sink.name}: {lost} of {counts.put} items did not reach it{why}"
             print(f"edgevision: warning: {output.plain(words)}", file=sys.stderr)
+    if distributor.fault:
+        print(f"edgevision: warning: counting failed: {output.plain(distributor.fault)}", file=sys.stderr)
     if not stopped:
         print(f"edgevision: something hangs, and was left behind after {STOP_S:.0f} s", file=sys.stderr)
     return 0 if stopped else 1

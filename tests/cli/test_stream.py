@@ -94,6 +94,16 @@ def test_what_is_wrong_is_told_at_once(edgevision, color_bundle, tmp_path, argum
     assert len(done.err.splitlines()) == 1
 
 
+def test_zones_need_a_model_that_finds_boxes(edgevision, color_bundle, photos, tmp_path):
+    config = tmp_path / "s.toml"
+    config.write_text(
+        f'[[camera]]\nname = "a"\nsource = "{photos / "red"}"\n[[camera.zone]]\nname = "z"\ncorners = [[0,0],[9,0],[9,9]]\n'
+    )
+    done = edgevision("stream", color_bundle(), "--config", config)
+    assert done.status == 2
+    assert "finds boxes" in done.err
+
+
 def test_a_sink_that_takes_nothing_is_told_at_the_end(edgevision, color_bundle, photos, tmp_path):
     (tmp_path / "file").write_text("")
     done = edgevision("stream", color_bundle(), "--camera", photos / "red", "--sink", f"jsonl:{tmp_path}/file/r.jsonl")

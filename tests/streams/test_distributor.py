@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-import pytest
 from stream_items import change, classified, detected, event, result, threads_named, wait_until
 
 from edgevision.streams.distributor import Distributor
@@ -77,15 +76,17 @@ def test_other_zones_are_taken_up_and_the_old_ones_are_closed():
     ]  # fmt: skip
 
 
-def test_answers_that_cannot_be_counted_still_reach_the_sinks():
+def test_answers_that_cannot_be_counted_reach_the_sinks_and_close_none():
     seen = []
     distributor = Distributor([CallbackSink(seen.append)], InventoryCounter({"till": [EVERYWHERE]}))
-    distributor.open()
-    item = result(0, answer=classified())
-    with pytest.raises(ValueError, match="finds boxes"):
-        distributor.write(item)
-    distributor.close(5.0)
-    assert seen == [item]
+    runner = SinkRunner(distributor)
+    runner.start()
+    items = [result(n, answer=classified()) for n in range(5)]
+    for item in items:
+        runner.put(item)
+    assert runner.close(5.0)
+    assert seen == items
+    assert "finds boxes" in distributor.fault
 
 
 def test_frames_are_wanted_where_a_sink_wants_them():
