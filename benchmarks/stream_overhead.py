@@ -2,10 +2,12 @@
 
     PYTHONPATH=. python -m benchmarks.stream_overhead [--seconds 10]
 
-- ``hand_off``: from ``Mailbox.put`` to the answer of a model that does nothing, one camera at 200 fps.
+- ``hand_off``: from ``Mailbox.put`` to the answer of a model that does nothing, one camera at 200 fps, and, in turns, from
+  ``SimpleQueue.put`` to ``get`` in another thread: what the machine itself takes to wake a thread.
 - ``processor``: time of all threads for each frame, 64 cameras at 25 fps, less that of making the same frames and putting them into
   mailboxes that are closed, in turns.
-- ``throughput``: a model that sleeps 10 ms whatever it gets, behind the batcher and called in a bare loop, in turns: batches a second.
+- ``throughput``: a model that sleeps 10 ms whatever it gets, behind the batcher and called in a bare loop, in turns, while the same
+  frames are made beside both: batches a second.
 - ``overload``: a model that sleeps 10 ms a frame and 8 cameras at 25 fps with weights: shares against weighted max-min shares,
   greatest age, and whether the ledger is exact.
 """
@@ -17,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -94,17 +97,46 @@ def running(
         assert not batcher.stop(10.0)
 
 
-def hand_off(seconds: float) -> dict[str, float]:
-    taken_s: list[float] = []
-    with running(SleepingModel(lambda n: 0.0, 8), {"a": Service()}, lambda one: taken_s.append(one.age_s)) as (_, feed):
-        feed.run(200, seconds)
-    microseconds = 1e6 * np.array(taken_s)
+def hand_off(seconds: float, turns: int = 10) -> dict[str, Any]:
+    ours_s: list[float] = []
+    bare_s: list[float] = []
+    for _ in range(turns):
+        with running(SleepingModel(lambda n: 0.0, 8), {"a": Service()}, lambda one: ours_s.append(one.age_s)) as (
+            _,
+            feed,
+        ):
+            feed.run(200, seconds / turns)
+        bare_s += bare_hand_off(200, seconds / turns)
+    ours, bare = 1e6 * np.array(ours_s), 1e6 * np.array(bare_s)
     return {
-        "p50_us": round(float(np.percentile(microseconds, 50)), 1),
-        "p90_us": round(float(np.percentile(microseconds, 90)), 1),
-        "p99_us": round(float(np.percentile(microseconds, 99)), 1),
-        "frames": len(taken_s),
+        "p50_us": round(float(np.percentile(ours, 50)), 1),
+        "p90_us": round(float(np.percentile(ours, 90)), 1),
+        "queue_p50_us": round(float(np.percentile(bare, 50)), 1),
+        "queue_p90_us": round(float(np.percentile(bare, 90)), 1),
+        "p50_over_queue_us": round(float(np.percentile(ours, 50) - np.percentile(bare, 50)), 1),
+        "frames": len(ours_s),
     }
+
+
+def bare_hand_off(fps: float, seconds: float) -> list[float]:
+    """Seconds from ``put`` to ``get`` of a queue, in another thread."""
+    queue: SimpleQueue[float | None] = SimpleQueue()
+    taken_s: list[float] = []
+
+    def take() -> None:
+        while (put_s := queue.get()) is not None:
+            taken_s.append(time.monotonic() - put_s)
+
+    taker = threading.Thread(target=take)
+    taker.start()
+    start_s = time.monotonic()
+    for step in range(round(seconds * fps)):
+        if (left_s := start_s + step / fps - time.monotonic()) > 0:
+            time.sleep(left_s)
+        queue.put(time.monotonic())
+    queue.put(None)
+    taker.join()
+    return taken_s
 
 
 def processor(seconds: float, turns: int = 5) -> dict[str, Any]:
@@ -113,18 +145,22 @@ def processor(seconds: float, turns: int = 5) -> dict[str, Any]:
     frames = round(25 * seconds / turns) * len(cameras)
     costs = []
     for _ in range(turns):
-        ledger = Ledger()
-        closed = {name: Mailbox(service) for name, service in cameras.items()}
-        for mailbox in closed.values():
-            mailbox.close()
         before_s = time.process_time()
-        Feed(ledger, closed).run(25, seconds / turns)
+        feed_for_nobody(cameras).run(25, seconds / turns)
         alone_s = time.process_time() - before_s
         with running(SleepingModel(lambda n: 0.0, 8), cameras, lambda one: None) as (_, feed):
             before_s = time.process_time()
             feed.run(25, seconds / turns)
             costs.append(1e6 * (time.process_time() - before_s - alone_s) / frames)
     return {"us_per_frame": [round(cost, 1) for cost in costs], "median_us": round(float(np.median(costs)), 1)}
+
+
+def feed_for_nobody(cameras: Mapping[str, Service]) -> Feed:
+    """The same frames, for mailboxes that let nothing in."""
+    closed = {name: Mailbox(service) for name, service in cameras.items()}
+    for mailbox in closed.values():
+        mailbox.close()
+    return Feed(Ledger(), closed)
 
 
 def throughput(seconds: float, turns: int = 11) -> dict[str, Any]:
@@ -134,8 +170,10 @@ def throughput(seconds: float, turns: int = 11) -> dict[str, Any]:
     cameras = {str(i): Service() for i in range(2)}
     for _ in range(turns):
         bare = SleepingModel(lambda n: ENGINE_S, 2)
+        feeding = threading.Thread(target=feed_for_nobody(cameras).run, args=(120, seconds / turns))
+        feeding.start()
         started_s = time.monotonic()
-        while time.monotonic() < started_s + seconds / turns:
+        while feeding.is_alive():
             bare.predict_frames(frames)
         bare_rate = bare.calls / (time.monotonic() - started_s)
         behind = SleepingModel(lambda n: ENGINE_S, 2)

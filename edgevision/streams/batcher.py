@@ -146,12 +146,6 @@ class Batcher:
         """Whether too many calls hang for more to be made."""
         return self._hung >= _MAX_HUNG
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no frame waits and none is with the model."""
-        with self._wake:
-            return not self._running and not any(len(camera.mailbox) for camera in self._ready.values())
-
     def add(self, camera: str, service: Service, answer: Callable[[Settled], None]) -> Mailbox:
         """A camera is there: the mailbox for its frames. Raises ValueError for a name that is taken."""
         with self._wake:

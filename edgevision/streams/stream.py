@@ -113,7 +113,7 @@ class Stream:
         with self._changing:
             self._refuse_if_over()
             push = camera if isinstance(camera, PushSource) else None
-            options = camera.options if isinstance(camera, PushSource) else self._options(camera, name)
+            options = self._options(camera, name)
             if options.name in self._cameras:
                 raise InputError(f"there is a camera {options.name!r} already; remove it first, or choose another name")
             if push is None and source is None:
@@ -309,7 +309,13 @@ class Stream:
 
     # ---- small things ----
 
-    def _options(self, camera: str | Path | CameraOptions, name: str | None) -> CameraOptions:
+    def _options(self, camera: str | Path | CameraOptions | PushSource, name: str | None) -> CameraOptions:
+        if isinstance(camera, PushSource):
+            if name not in (None, camera.name):
+                raise InputError(
+                    f"the source has the name {camera.name!r} already, got {name!r}; give it one of the two"
+                )
+            return camera.options
         if isinstance(camera, CameraOptions):
             return camera if name is None else replace(camera, name=name)
         if name is None:
