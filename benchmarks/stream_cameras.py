@@ -4,7 +4,8 @@
 
 - ``fresh``: how long opening takes, and how old the first frame and the middle one of 100 truly are; beside PyAV and OpenCV as they come.
 - ``rate``: a camera that announces 25 frames a second and sends 22.4: frames served a second, and their share of those it sent.
-- ``freeze``: one of four cameras is stopped (SIGSTOP): the others' frames a second, their share of those sent, and longest pause; seconds
+- ``freeze``: one of four cameras is stopped (SIGSTOP): the others' frames a second, their share of those sent, and longest pause (what never came is
+  the cameras' own, where the machine is too slow to encode four; what came and was not served is ours: ``served_of_captured``); seconds
   until it is called stalled, and from its going on to its next frame.
 - ``stall``: the network holds everything back for 3 s: the oldest frame served after it, with ``max_age_s`` 0.25, and how many were stale.
 - ``password``: a wrong one: connections in 20 s. ``certificate``: a self-signed one without ``ca_file`` and with it.
@@ -238,11 +239,13 @@ def freeze(seconds: float) -> dict[str, Any]:
             thawed_s = time.monotonic()
             back_s = readers[1].until(lambda: readers[1].served[-1].at_s > thawed_s)
         others = [reader.since(frozen_s, thawed_s) for place, reader in enumerate(readers) if place != 1]
+    accounts = [reader.ledger.account("cam") for place, reader in enumerate(readers) if place != 1]
     pauses = [after.at_s - before.at_s for served in others for before, after in pairwise(served)]
     return {
         "frozen_s": round(thawed_s - frozen_s, 2),
         "others_fps": [round(len(served) / (thawed_s - frozen_s), 2) for served in others],
         "others_share_of_sent": [round(came(served), 4) for served in others],
+        "others_served_of_captured": [round(one.fates[Fate.SERVED] / one.captured, 4) for one in accounts],
         "others_longest_pause_ms": milliseconds(max(pauses)),
         "stalled_after_s": round(stalled_s - frozen_s, 2),
         "back_after_s": round(back_s - thawed_s, 2),
