@@ -11,6 +11,7 @@ _SPEED_TOLERANCE = 0.02
 _BUCKET_S = 0.25
 _BUCKETS = 24  # 6 seconds, looked at in thirds
 _GAP_S = 2.0  # a silence after which the speed is measured anew
+_RESTART_S = 1.0  # stamps that go back so far have begun anew; by less, they are only out of order
 
 
 class CaptureClock:
@@ -42,7 +43,7 @@ class CaptureClock:
         if stamp_s is None:
             return received_s
         offset_s = received_s - stamp_s
-        if self._floor_s is None or stamp_s < self._last_stamp_s:  # the first, or the stamps began anew
+        if self._floor_s is None or stamp_s < self._last_stamp_s - _RESTART_S:  # the first, or they began anew
             self._floor_s = offset_s
             self._speed = _StampSpeed()
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import zlib
 from collections.abc import Callable
@@ -90,10 +91,10 @@ class Capture:
         try:
             while not self._stopping and self._health.state.state not in (State.DISABLED, State.ENDED):
                 self._connect_and_read()
-                self._source.close()
+                self._close()
                 self._wait_for_retry()
         finally:
-            self._source.close()
+            self._close()
             if self._stopping:
                 self._health.ended(self._clock.now_s())
             self._tell()
@@ -123,6 +124,11 @@ class Capture:
         except Exception as error:  # a fault of ours or of a library: the other cameras go on, and this one may again
             health.failed(clock.now_s(), Reason.GONE, f"unexpected {type(error).__name__} in its source")
         self._tell()
+
+    def _close(self) -> None:
+        """A source that fails to close is opened again all the same."""
+        with contextlib.suppress(Exception):
+            self._source.close()
 
     def _read_one(self) -> bool:
         """One frame; False at the end."""

@@ -77,8 +77,8 @@ class Health:
     # ---- the connection ----
 
     def connecting(self, now_s: float) -> None:
-        """It is being opened."""
-        self._become(State.CONNECTING, now_s, self.state.reason, self.state.words)
+        """It is being opened. The reason why that is needed stays."""
+        self._become(State.CONNECTING, now_s, self.state.reason, "")
 
     def opened(self, now_s: float, announced_fps: float | None) -> None:
         """It is open. It is live from its first frame on."""

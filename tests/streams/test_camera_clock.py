@@ -64,6 +64,17 @@ def test_stamps_at_another_speed_tell_nothing(speed):
     assert estimated[-1] == received[-1]
 
 
+def test_stamps_out_of_order_change_nothing():
+    """Every tenth stamp goes back by half a frame, and a lag of a second after the middle is still seen."""
+    stamps, received = steady(20)
+    shuffled = [at - 0.06 if k % 10 == 9 else at for k, at in enumerate(stamps)]
+    late = [at + 1.0 if k > 250 else at for k, at in enumerate(received)]
+    estimated, _ = run(shuffled, late)
+    ages = np.array(late) - np.array(estimated)
+    assert ages[:250].max() < 0.07
+    assert ages[300:].min() > 0.99
+
+
 def test_stamps_that_begin_anew_and_missing_ones():
     stamps, received = steady(2)
     clock = CaptureClock()

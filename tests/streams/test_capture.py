@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,38 @@ def test_what_is_old_after_opening_or_a_gap_is_stale_and_what_is_old_otherwise_i
     till.stop()
     assert [one.sequence for one in till.mailbox.waiting()] == [2, 3, 6, 7]
     assert till.ledger.counts("till") == {Fate.STALE: 4}
+
+
+def test_what_frames_show_and_tell_is_watched():
+    """The same picture for 20 s, with a clock that is an hour behind."""
+    clock, shown = FakeClock(13.0), frame(7).frame
+    behind_ns = clock.now_ns() - 3_600_000_000_000
+
+    def same(k: int) -> Captured:
+        told = replace(shown, sequence=k, captured_ns=behind_ns)
+        return Captured(told, 13.0 + 0.25 * k, 13.0 + 0.25 * k)
+
+    till = Till(Scripted([same(k) for k in range(80)]), clock=clock)
+    till.wait_for(lambda: till.ledger.account("till").captured == 80)
+    till.wait_for(lambda: till.capture.state.reason is Reason.FROZEN_PICTURE)
+    till.stop()
+    assert till.states() == [
+        (State.LIVE, None), (State.LIVE, Reason.CLOCK_SKEW), (State.STALLED, Reason.FROZEN_PICTURE), (State.ENDED, None),
+    ]  # fmt: skip
+
+
+class Careless(Scripted):
+    """Fails to close."""
+
+    def close(self) -> None:
+        raise OSError("the handle is gone")
+
+
+def test_a_source_that_fails_to_close_is_opened_again():
+    source = Careless([frame(0), SourceError(Reason.GONE, "reset")], [frame(1)])
+    till = Till(source)
+    till.wait_for(lambda: source.opened == 2)
+    till.stop()
 
 
 def test_a_failing_camera_is_tried_again_by_the_clock():

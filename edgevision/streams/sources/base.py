@@ -11,6 +11,8 @@ class Source(Protocol):
     """One camera, file, folder or app that gives frames.
 
     ``open``, ``read`` and ``close`` are called by its capture thread alone; ``interrupt`` by any thread.
+    A source may have two more properties: ``announced_fps``, the rate that a camera tells, and ``stamp_speed``, how fast its time stamps
+    run, in seconds a second; both None where they are not known.
     ``live``: False for files and folders, which can wait: no frame of theirs is lost unless that is asked for.
     """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from pathlib import Path
@@ -25,14 +24,13 @@ class VideoFile:
     Playlists, and files that name others, are refused.
     """
 
-    def __init__(self, camera: str, path: Path, *, paced: bool = False, timeout_s: float = math.inf) -> None:
-        """Raises InputError where there is no such file. ``timeout_s``: how long ``read`` may wait for a frame's time."""
+    def __init__(self, camera: str, path: Path, *, paced: bool = False) -> None:
+        """Raises InputError where there is no such file."""
         if not path.is_file():
             raise InputError(f"camera {camera!r}: there is no video file {path}")
         self.live = paced
         self._camera = camera
         self._path = path
-        self._timeout_s = timeout_s
         self._numbering = Numbering(camera)
         self._container: InputContainer | None = None
         self._decoder: Decoder | None = None
@@ -78,7 +76,7 @@ class VideoFile:
         now_s = time.monotonic()
         if self._began_s is None:
             self._began_s = now_s - stamp_s
-        self._interrupted.wait(min(max(0.0, self._began_s + stamp_s - now_s), self._timeout_s))
+        self._interrupted.wait(max(0.0, self._began_s + stamp_s - now_s))
 
     def _opened(self) -> InputContainer:
         import av

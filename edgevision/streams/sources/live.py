@@ -10,7 +10,7 @@ from edgevision.errors import SourceError
 from edgevision.streams.captured import Captured
 from edgevision.streams.options import CameraOptions
 from edgevision.streams.reasons import Reason
-from edgevision.streams.sources.decoding import Decoder
+from edgevision.streams.sources.decoding import Decoder, Picture
 from edgevision.streams.sources.ffmpeg import need_av
 from edgevision.streams.sources.numbering import Numbering
 
@@ -63,7 +63,7 @@ class LiveCamera(ABC):
             raise SourceError(Reason.GONE, "it is not open")
         until_s = time.monotonic() + self._options.timeout_s
         while not self._interrupted:
-            picture = self._decoder.step()
+            picture = self._step(self._decoder)
             if picture is not None:
                 return self._numbering.captured(picture)
             if self._decoder.ended:
@@ -71,6 +71,22 @@ class LiveCamera(ABC):
             if time.monotonic() > until_s:
                 raise SourceError(Reason.SILENT, "it sends data, but no pictures")
         raise SourceError(Reason.GONE, "it was told to stop")
+
+    def _step(self, decoder: Decoder) -> Picture | None:
+        """One step of the decoder. One that waited as long as it may is silence, whatever came of it: FFmpeg then gives what its
+        parser still holds and waits once more, or an error of what was cut off."""
+        begin_s = time.monotonic()
+        failure: SourceError | None = None
+        picture = None
+        try:
+            picture = decoder.step()
+        except SourceError as error:
+            failure = error
+        if time.monotonic() - begin_s >= self._options.timeout_s:
+            raise SourceError(Reason.SILENT, "the connection is open, but no frames come")
+        if failure is not None:
+            raise failure
+        return picture
 
     def close(self) -> None:
         """Disconnect. The frames that were read stay whole."""

@@ -18,6 +18,7 @@ from edgevision.frames import ColorEncoding, PixelFormat
 from edgevision.streams.camsim.certificates import make_certificate
 from edgevision.streams.options import CameraOptions
 from edgevision.streams.reasons import Reason
+from edgevision.streams.sources.decoding import Picture
 from edgevision.streams.sources.network import NetworkCamera
 
 pytestmark = pytest.mark.requires("av")
@@ -158,6 +159,29 @@ def test_frames_that_stop_are_silence_and_an_end_is_an_end():
         with serving(stop_after(20, close)) as port, pytest.raises(SourceError) as caught:
             read_all(camera(port, timeout_s=0.5))
         assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    "outcome", [None, Picture(None, None, None), SourceError(Reason.GONE, "an error of what was cut off")]
+)
+@pytest.mark.parametrize(("waits_s", "silent"), [(0.06, True), (0.0, False)])
+def test_a_step_that_waits_as_long_as_it_may_is_silence_whatever_comes_of_it(outcome, waits_s, silent):
+    """FFmpeg gives the rest that its parser holds after a time-out: taken as a frame, it would take two to see that a camera hangs."""
+
+    class Waiting:
+        ended = True
+
+        def step(self) -> Picture | None:
+            time.sleep(waits_s)
+            if isinstance(outcome, SourceError):
+                raise outcome
+            return outcome
+
+    till = camera(1, timeout_s=0.05)
+    till._decoder = Waiting()
+    with pytest.raises(SourceError) as caught:
+        till.read()
+    assert (caught.value.reason is Reason.SILENT) is silent
 
 
 def test_it_can_be_interrupted_and_opened_again():
