@@ -75,7 +75,10 @@ def encoders_that_pause(service: Service) -> Callable[..., dict[str, SimulatedCa
         for i in range(8):
             captured = regular(15, until_s, random)
             phase_s = random.uniform(0, PAUSE_EVERY_S)
-            arrivals = [at_s + max(0.0, PAUSE_S - (at_s - phase_s) % PAUSE_EVERY_S) for at_s in captured]
+            began = [
+                phase_s + PAUSE_EVERY_S * ((at_s - phase_s) // PAUSE_EVERY_S) for at_s in captured
+            ]  # the last pause
+            arrivals = [max(at_s, began_s + PAUSE_S) for at_s, began_s in zip(captured, began, strict=True)]
             ages = [arrival - at_s for arrival, at_s in zip(arrivals, captured, strict=True)]
             cameras[f"15 fps, {i}"] = SimulatedCamera(arrivals, service, ages)
         return cameras

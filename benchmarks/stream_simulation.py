@@ -91,7 +91,7 @@ def simulate(
         run.end()
     accounts = {account.camera: account for account in run.batcher.ledger.accounts()}
     metrics = run.batcher.metrics
-    return Outcome(run.settled, accounts, until_s, metrics.busy_s / until_s, metrics.batch_sizes.read().count)
+    return Outcome(run.settled, accounts, until_s, metrics.busy_s / run.clock.now_s(), metrics.batch_sizes.read().count)
 
 
 class _Run:

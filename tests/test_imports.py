@@ -207,6 +207,9 @@ WITHOUT = [
         "from edgevision.streams.sources.registry import CameraOptions, make_source; "
         "make_source(CameraOptions('till', 'rtsp://127.0.0.1/cam')).open()", (),
     ),
+    ("stream", {"paho"}, "from edgevision.streams.sinks.registry import make_sink; make_sink('mqtt://host/')", ()),
+    ("stream", {"prometheus_client"}, "from edgevision.streams.sinks.registry import make_sink; make_sink('prometheus://:0')", ()),
+    ("stream", {"sqlalchemy"}, "from edgevision.streams.inventory.stock import Inventory; Inventory('postgresql://host/shop')", ()),
     ("barcode", {"zxingcpp"}, "from edgevision.tracking.barcodes import BarcodeReader; BarcodeReader()", ()),
     ("detect", {"hotcoco"}, "from edgevision.evaluate.statistics.coco_summary import import_hotcoco; import_hotcoco()", ()),
     (
@@ -252,7 +255,7 @@ except MissingExtraError as error:
 
 def test_every_optional_package_is_tried_without():
     used = {one.target.split(".")[0] for found in IMPORTS.values() for one in found if not one.typing}
-    assert used & (OPTIONAL | TORCH) - {"onnxscript", "supervision"} <= set().union(
+    assert used & (OPTIONAL | TORCH) - {"onnxscript", "supervision", "tomli"} <= set().union(
         *(packages for _, packages, _, _ in WITHOUT)
     )
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgevision.errors import EngineError
 from edgevision.streams.batch_cost import BatchCost
@@ -31,18 +31,17 @@ _REST_AFTER = 3  # batches in a row of which every frame failed
 _REST_S = (0.1, 5.0)  # the first rest after them, and the longest: it doubles
 
 
-@dataclass(frozen=True, eq=False)
-class Settled:
+class Settled(NamedTuple):
     """What became of a frame that was with the batcher. ``result`` and ``gap`` where it was served (see ``StreamResult``); ``error``
     where the model failed on it; ``age_s``: from its capture until now."""
 
     captured: Captured
     fate: Fate
     age_s: float
-    model_id: str = ""
-    result: Any = None
-    gap: dict[Fate, int] = field(default_factory=dict)
-    error: BaseException | None = None
+    model_id: str
+    result: Any
+    gap: Mapping[Fate, int]
+    error: BaseException | None
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,8 @@ class Batcher:
         self._cameras: dict[str, _Camera] = {}
         self._ready: dict[str, _Camera] = {}  # those with waiting frames
         self._running: list[_Batch] = []
-        self._wake = threading.Condition(threading.Lock())  # holds everything above, and whoever waits for work
+        self._lock = threading.Lock()  # of everything above
+        self._wake = threading.Condition(self._lock)  # where workers wait
         self._watch = threading.Condition(threading.Lock())
         self._threads: list[threading.Thread] = []
         self._held = False
@@ -146,15 +146,9 @@ class Batcher:
         """Whether too many calls hang for more to be made."""
         return self._hung >= _MAX_HUNG
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no frame waits and none is with the model."""
-        with self._wake:
-            return not self._running and not any(len(camera.mailbox) for camera in self._ready.values())
-
     def add(self, camera: str, service: Service, answer: Callable[[Settled], None]) -> Mailbox:
         """A camera is there: the mailbox for its frames. Raises ValueError for a name that is taken."""
-        with self._wake:
+        with self._lock:
             if camera in self._cameras:
                 raise ValueError(f"camera {camera!r} is there already")
             lane = self._policy.add(camera, service, self.clock.now_s())
@@ -164,7 +158,7 @@ class Batcher:
 
     def remove(self, camera: str) -> None:
         """A camera is gone: what waited is settled as stopped, and so is what the model is at work on."""
-        with self._wake:
+        with self._lock:
             gone = self._cameras.pop(camera)
             self._ready.pop(camera, None)
             self._policy.remove(camera)
@@ -182,7 +176,7 @@ class Batcher:
 
     def go_on(self, places: int | None = None) -> None:
         """Take frames again, at most ``places`` in a batch; None: as many as the model takes."""
-        with self._wake:
+        with self._lock:
             self._held = False
             self._places = places
             self._wake.notify()
@@ -192,21 +186,26 @@ class Batcher:
 
         Workers stay as many as they are.
         """
-        with self._wake:
+        with self._lock:
             self._model = model
             self._cost = BatchCost(cost)
 
     def in_use(self, model: StreamModel) -> bool:
         """Whether a batch runs on it, or it is the one for the next."""
-        with self._wake:
+        with self._lock:
             return model is self._model or any(batch.model is model for batch in self._running)
+
+    def refuse(self) -> None:
+        """Begin no more batches. Returns at once; ``stop`` is still to be called."""
+        with self._lock:
+            self._stopping = True
+            self._wake.notify_all()
 
     def stop(self, timeout_s: float) -> list[threading.Thread]:
         """Finish what runs, settle the rest, and end the workers within ``timeout_s`` seconds. Those left: the model does not come back."""
         deadline_s = SystemClock().now_s() + timeout_s  # real time, whatever the clock of the stream
-        with self._wake:
-            self._stopping = True
-            self._wake.notify_all()
+        self.refuse()
+        with self._lock:
             cameras = list(self._cameras.values())
             threads = list(self._threads)
         with self._watch:
@@ -223,7 +222,7 @@ class Batcher:
 
     def _came(self, name: str) -> None:
         """A frame was let into a mailbox."""
-        with self._wake:
+        with self._lock:
             camera = self._cameras.get(name)
             if camera is not None:
                 camera.lane.arrivals.add(self.clock.now_s())
@@ -241,7 +240,7 @@ class Batcher:
         """Wait for frames, and take them. None: the end."""
         while True:
             expired: list[_Ticket] = []
-            with self._wake:
+            with self._lock:
                 if self._stopping:
                     return None
                 now_s = self.clock.now_s()
@@ -311,7 +310,7 @@ class Batcher:
 
     def _warm_up(self) -> bool:
         """Once, before the first batch, where the options ask for it. False: the model hung, and another thread has this one's place."""
-        with self._wake:
+        with self._lock:
             if self._is_warm or self._stopping:
                 return True
             self._is_warm = True
@@ -322,7 +321,7 @@ class Batcher:
             measured = warm_up(batch.model, self._max_batch)
         except Exception:  # the first real frame will tell, and lose no more by it
             measured = []
-        with self._wake:
+        with self._lock:
             if batch.abandoned:
                 self._hung -= 1
                 return False
@@ -336,7 +335,7 @@ class Batcher:
         outcomes = self._predict(batch, batch.tickets)
         now_s = self.clock.now_s()
         failures = sum(isinstance(outcome, _Failure) for outcome in outcomes)
-        with self._wake:
+        with self._lock:
             if batch.abandoned:
                 self._hung -= 1
                 self._wake.notify()
@@ -415,7 +414,7 @@ class Batcher:
     def _tell(self, ticket: _Ticket, fate: Fate) -> None:
         camera, captured = ticket.camera, ticket.captured
         age_s = self.clock.now_s() - captured.captured_s
-        gap = {}
+        gap: dict[Fate, int] = {}
         if fate is Fate.SERVED:
             gap = self.ledger.take_gap(camera.name, captured.sequence)
             camera.metrics.add("age", age_s)
@@ -439,7 +438,7 @@ class Batcher:
 
     def _start_thread(self, target: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
-        with self._wake:
+        with self._lock:
             self._threads = [one for one in self._threads if one.is_alive()] + [thread]
             thread.start()
 
@@ -450,7 +449,7 @@ class Batcher:
             with self._watch:
                 if not self._stopping:
                     self.clock.wait_until(self._watch, self.clock.now_s() + timeout_s / 4)
-            with self._wake:
+            with self._lock:
                 late_s = self.clock.now_s() - timeout_s
                 hung = [] if self._stopping else [batch for batch in self._running if batch.started_s <= late_s]
                 for batch in hung:

@@ -41,7 +41,8 @@ class Outlet:
         self._results: deque[StreamResult] = deque()
         self._changed = threading.Condition(threading.Lock())
         self._tell: list[Callable[[], None]] = []
-        self._end: Ended | None = None
+        self._over = False
+        self._cause: Exception | None = None  # of the end
         self._loop_s = 0.0  # that the loop takes for a result, smoothed
         self._returned_s: float | None = None
         served.hold()
@@ -56,8 +57,8 @@ class Outlet:
         with self._changed:
             self._measure()
             while not self._has_one():
-                if self._end is not None:
-                    raise self._end
+                if self._over:
+                    raise Ended from self._cause
                 self._ask()
                 self._changed.wait()
             return self._take()
@@ -68,8 +69,8 @@ class Outlet:
             self._measure()
             if self._has_one():
                 return self._take()
-            if self._end is not None:
-                raise self._end
+            if self._over:
+                raise Ended from self._cause
             self._tell.append(tell)
             self._ask()
             return None
@@ -77,25 +78,22 @@ class Outlet:
     def wait_for_end(self, timeout_s: float | None) -> bool:
         """Wait until no more results will come; False after ``timeout_s``. Raises the cause, if the end has one."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._end is not None, timeout_s):
+            if not self._changed.wait_for(lambda: self._over, timeout_s):
                 return False
-            assert self._end is not None
-            if self._end.__cause__ is not None:
-                raise self._end.__cause__
+            if self._cause is not None:
+                raise self._cause
             return True
 
     def end(self, cause: Exception | None = None) -> None:
         """Let the loop end after what waits. ``cause``: raise it there."""
-        end = Ended()
-        end.__cause__ = cause
         with self._changed:
-            self._end = end
+            self._over, self._cause = True, cause
             self._notify()
 
     def reopen(self) -> None:
         """Results may come again."""
         with self._changed:
-            self._end = None
+            self._over, self._cause = False, None
 
     def _ask(self) -> None:
         places = None if self._loop_s <= 0 else max(1, int(_WAIT_S / self._loop_s))

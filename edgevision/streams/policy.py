@@ -28,7 +28,9 @@ from edgevision.streams.captured import Captured
 from edgevision.streams.options import Service
 
 _CREDIT = 2.0  # frames that a camera may have before the others after a pause
-_DEVIATIONS = 2.0  # a frame that is expected is waited for so many mean deviations longer than it should take
+_DEVIATIONS = 2.0  # a frame that is expected is waited for so many mean deviations longer than it should take,
+_LEAST_SLACK_S = 0.001  # and no less than this longer
+_LEAST_GAIN_S = 0.0005  # a wait that pays for less than this is not begun: waking a thread takes about as long
 
 
 @dataclass(eq=False)
@@ -150,34 +152,40 @@ class Policy:
     ) -> float | None:
         """Until when a frame is expected that it pays to wait for; None: run now."""
         count = len(chosen)
-        limit_s = min(math.inf if one.late else one.deadline_s for one in chosen) - cost.seconds(count + 1)
+        pays_s = math.inf
         if self._age_budget_s is None:
-            gain_s = (cost.fixed_s - count * cost.per_frame_s) / (count + 1)
-            limit_s = min(limit_s, now_s + gain_s)
-        else:
+            pays_s = (cost.fixed_s - count * cost.per_frame_s) / (count + 1)
+            if pays_s < _LEAST_GAIN_S:
+                return None
+        end_s = cost.seconds(count + 1)
+        limit_s = min(math.inf if one.late else one.deadline_s for one in chosen) - end_s
+        if self._age_budget_s is not None:
             oldest_s = min(one.choice.captured.captured_s for one in chosen)
-            limit_s = min(limit_s, oldest_s + self._age_budget_s - cost.seconds(count + 1))
-        if limit_s <= now_s:
-            return None
-        until_s = math.inf
+            limit_s = min(limit_s, oldest_s + self._age_budget_s - end_s)
+        found = math.inf
         for camera, lane in self._lanes.items():
-            if camera in waiting:
+            expected_s = lane.arrivals.next_s
+            if expected_s > now_s + pays_s or expected_s > limit_s or camera in waiting:
                 continue
-            expected_s = lane.arrivals.expected_s(now_s)
-            if expected_s is not None:
-                last_s = expected_s + _DEVIATIONS * lane.arrivals.deviation_s
-                if last_s > now_s:
-                    until_s = min(until_s, last_s)
-        return until_s if until_s <= limit_s else None
+            last_s = expected_s + max(_DEVIATIONS * lane.arrivals.deviation_s, _LEAST_SLACK_S)
+            likely_s = expected_s if expected_s > now_s else last_s
+            if likely_s <= now_s + pays_s and now_s < last_s <= limit_s:
+                found = min(found, last_s)
+        return found if found < math.inf else None
 
 
 def _within_deadlines(
     candidates: Sequence[_Candidate], now_s: float, cost: BatchCost, max_batch: int
 ) -> list[_Candidate]:
     """The largest batch whose frames all make their deadlines, or are late by grace. The first in turn is always in it."""
-    for size in range(min(len(candidates), max_batch), 1, -1):
+    found = list(candidates[:1])
+    low, high = 2, min(len(candidates), max_batch)
+    while low <= high:  # a larger batch takes longer: if one size is too large, so are all above it
+        size = (low + high) // 2
         end_s = now_s + cost.seconds(size)
         in_time = [one for one in candidates if one.late or end_s <= one.deadline_s]
         if len(in_time) >= size and in_time[0] is candidates[0]:
-            return in_time[:size]
-    return list(candidates[:1])
+            found, low = in_time[:size], size + 1
+        else:
+            high = size - 1
+    return found

@@ -52,9 +52,8 @@ class CameraStatus:
 class _Camera:
     """``capture``: its thread; None for a camera whose frames the app puts in."""
 
-    options: CameraOptions
     state: CameraState
-    capture: Capture | None
+    capture: Capture | None = None
 
 
 class Stream:
@@ -72,8 +71,8 @@ class Stream:
     """
 
     def __init__(
-        self, model: Any, *, options: StreamOptions | None = None, sinks: Sequence[Sink] = (), keep_frames: bool = False,
-        clock: Clock | None = None,
+        self, model: Any, *, options: StreamOptions | None = None, sinks: Sequence[Sink | str] = (),
+        keep_frames: bool = False, clock: Clock | None = None,
     ) -> None:  # fmt: skip
         self.ledger = Ledger()
         self.metrics = Metrics()
@@ -86,6 +85,7 @@ class Stream:
             trouble=self._on_trouble,
         )  # fmt: skip
         self._runners = [_runner(sink, self) for sink in sinks]
+        self._frames_wanted = keep_frames or any(runner.sink.wants_frames for runner in self._runners)
         kind = NewestOutlet if self._runners else Outlet
         self._outlet = kind(self._batcher, self._clock)
         self._changing = threading.RLock()  # held while cameras are added and removed, and by start and stop
@@ -114,7 +114,7 @@ class Stream:
         with self._changing:
             self._refuse_if_over()
             push = camera if isinstance(camera, PushSource) else None
-            options = camera.options if isinstance(camera, PushSource) else self._options(camera, name)
+            options = self._options(camera, name)
             if options.name in self._cameras:
                 raise InputError(f"there is a camera {options.name!r} already; remove it first, or choose another name")
             if push is None and source is None:
@@ -123,19 +123,25 @@ class Stream:
                 source = make_source(options)
             live = source is None or source.live
             mailbox = self._batcher.add(options.name, options.service(live=live), self._on_settled)
-            capture = None
             state = CameraState(State.LIVE if push else State.CONNECTING, self._clock.now_s())
+            added = _Camera(state)
             if push is not None:
                 push.attach(mailbox, self.ledger, self._clock)
-            else:
+            if source is not None:
                 from edgevision.streams.capture import Capture
 
-                assert source is not None
-                capture = Capture(options.name, source, mailbox, self.ledger, self._clock, self._on_state)
-            self._cameras = {**self._cameras, options.name: _Camera(options, state, capture)}
+                added.capture = Capture(
+                    options.name,
+                    source,
+                    mailbox,
+                    self.ledger,
+                    self._clock,
+                    lambda change: self._on_state(added, change),
+                )
+            self._cameras = {**self._cameras, options.name: added}
             self._outlet.reopen()
-            if capture is not None and self._started:
-                capture.start()
+            if added.capture is not None and self._started:
+                added.capture.start()
             return options.name
 
     def remove(self, name: str, timeout_s: float = 2.0) -> bool:
@@ -201,9 +207,14 @@ class Stream:
         self.start()
         return self._outlet.wait_for_end(timeout_s)
 
+    def emit(self, item: Item) -> None:
+        """Hand an item of your own to all sinks, such as the inventory events of a tracker. Never blocks."""
+        for runner in self._runners:
+            runner.put(item)
+
     def refuse(self) -> None:
         """Begin nothing new. Returns at once."""
-        self._batcher.hold()
+        self._batcher.refuse()
 
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """The same as ``stop``."""
@@ -266,27 +277,21 @@ class Stream:
                 captured.camera, captured.sequence, settled.result, captured.frame.captured_ns, settled.age_s, settled.gap,
                 settled.model_id,
             )  # fmt: skip
-            with_frame = replace(result, frame=captured.frame)
+            with_frame = replace(result, frame=captured.frame) if self._frames_wanted else result
             for runner in self._runners:
                 runner.put(with_frame if runner.sink.wants_frames else result)
             self._outlet.put(with_frame if self._keep_frames else result)
         self._end_if_over()
 
-    def _on_state(self, change: StateChange) -> None:
-        camera = self._cameras.get(change.camera)
-        if camera is not None:
-            camera.state = CameraState(change.state, self._clock.now_s(), change.reason, change.words)
-        self._tell_sinks(change)
+    def _on_state(self, camera: _Camera, change: StateChange) -> None:
+        camera.state = CameraState(change.state, self._clock.now_s(), change.reason, change.words)
+        self.emit(change)
         self._end_if_over()
 
     def _on_trouble(self, trouble: ModelTrouble) -> None:
         self.troubles.append(trouble)
         if self._batcher.gave_up:
             self._outlet.end(EngineError(trouble.words))
-
-    def _tell_sinks(self, item: Item) -> None:
-        for runner in self._runners:
-            runner.put(item)
 
     def _end_if_over(self) -> None:
         """End the loop where no camera has a frame left and none will have one."""
@@ -305,7 +310,13 @@ class Stream:
 
     # ---- small things ----
 
-    def _options(self, camera: str | Path | CameraOptions, name: str | None) -> CameraOptions:
+    def _options(self, camera: str | Path | CameraOptions | PushSource, name: str | None) -> CameraOptions:
+        if isinstance(camera, PushSource):
+            if name not in (None, camera.name):
+                raise InputError(
+                    f"the source has the name {camera.name!r} already, got {name!r}; give it one of the two"
+                )
+            return camera.options
         if isinstance(camera, CameraOptions):
             return camera if name is None else replace(camera, name=name)
         if name is None:
@@ -333,13 +344,13 @@ def stream(
     model: Any,
     *,
     options: StreamOptions | None = None,
-    sinks: Sequence[Sink] = (),
+    sinks: Sequence[Sink | str] = (),
     keep_frames: bool = False,
 ) -> Stream:
     """Serve many cameras with one model; see ``Stream``.
 
     ``sources``: URLs, paths, ``CameraOptions`` or ``PushSource``s; a mapping gives them names. ``model``: of ``edgevision.load``.
-    ``sinks``: where results go besides the loop. ``keep_frames``: results for the loop keep their frame.
+    ``sinks``: where results go besides the loop, as ``streams.sinks.registry.make_sink`` takes them, or your own. ``keep_frames``: results for the loop keep their frame.
 
     Raises InputError for a source or model that cannot be one. Cameras that are down raise nothing.
 
@@ -359,9 +370,12 @@ def stream(
     return made
 
 
-def _runner(sink: Sink, stream: Stream) -> SinkRunner:
+def _runner(sink: Sink | str, stream: Stream) -> SinkRunner:
+    from edgevision.streams.sinks.registry import make_sink
     from edgevision.streams.sinks.runner import SinkRunner
 
+    if isinstance(sink, str):
+        sink = make_sink(sink)
     observe = getattr(sink, "observe", None)
     if observe is not None:
         observe(stream.ledger, stream.metrics)

@@ -339,9 +339,10 @@ def test_the_next_batch_is_the_new_models():
 def test_single_frames_where_batches_gain_nothing(per_batch_s, sizes):
     """Eight frames wait; the cost of batches is known."""
     seed = [(1, per_batch_s + 0.01), (8, per_batch_s + 0.08)]
-    model = ToyModel(before=lambda frames: time.sleep(per_batch_s + 0.01 * len(frames)))
+    clock = FakeClock()
+    model = ToyModel(before=lambda frames: clock.advance(per_batch_s + 0.01 * len(frames)))
     ledger = Ledger()
-    batcher = Batcher(model, ledger, options=StreamOptions(warm_up=False), cost=seed)
+    batcher = Batcher(model, ledger, options=StreamOptions(warm_up=False), clock=clock, cost=seed)
     done = threading.Semaphore(0)
     mailbox = batcher.add("a", QUEUE, lambda settled: done.release())
     for _ in range(8):

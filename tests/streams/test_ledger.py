@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgevision.errors import InputError
@@ -52,6 +52,7 @@ def test_a_gap_tells_what_was_lost_before_a_result_and_nothing_later():
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 30), st.sampled_from(list(Fate))), max_size=200))
+@settings(deadline=None)
 def test_the_sums_hold_after_every_step(steps):
     """Frames are captured and settled in any order; a plain list of (frame, fate) tells the truth. Each gap tells each drop
     before it once, and none after it."""

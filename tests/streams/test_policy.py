@@ -15,6 +15,9 @@ from edgevision.streams.batch_cost import BatchCost
 from edgevision.streams.options import Service
 from edgevision.streams.policy import Policy
 
+LEAST_GAIN_S = 0.0005  # for less nobody waits
+SLACK_S = 0.001  # that a frame may be late, of a camera that was never late
+
 
 def cost_of(fixed_s: float, per_frame_s: float) -> BatchCost:
     return BatchCost([(1, fixed_s + per_frame_s), (16, fixed_s + 16 * per_frame_s)])
@@ -102,7 +105,7 @@ def test_the_old_frames_of_a_queue_are_given_up_and_the_young_served():
     st.lists(st.tuples(st.floats(0, 0.4), st.floats(0.05, 0.4), st.integers(0, 2)), min_size=1, max_size=12),
     st.floats(0, 0.1), st.floats(0.0001, 0.05), st.integers(1, 8),
 )  # fmt: skip
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_nothing_is_served_late_and_nothing_given_up_that_could_be_served(cameras, fixed, per_frame, max_batch):
     """Random ages and max_ages; some cameras had turns before."""
     policy = policy_of({str(i): Service(max_age_s=max_age) for i, (_, max_age, _) in enumerate(cameras)})
@@ -248,7 +251,7 @@ def sum_of_ages(count: int, due_s: float, fixed: float, per_frame: float, *, wai
 
 
 @given(st.integers(1, 6), st.floats(0.0005, 0.05), st.floats(0.001, 0.05), st.floats(0.0, 0.02))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_it_waits_if_and_only_if_that_makes_all_ages_together_smaller(count, due_s, fixed, per_frame):
     difference = sum_of_ages(count, due_s, fixed, per_frame, wait=True) - sum_of_ages(
         count, due_s, fixed, per_frame, wait=False
@@ -256,10 +259,10 @@ def test_it_waits_if_and_only_if_that_makes_all_ages_together_smaller(count, due
     policy = expecting(count, due_s)
     waiting = {str(i): [frame(str(i))] for i in range(count)}
     decision = policy.decide(0.0, waiting, cost_of(fixed, per_frame), 16)
-    if abs(difference) < 1e-6:
+    if abs(difference) < 1e-6 or (fixed - count * per_frame) / (count + 1) < LEAST_GAIN_S:
         return
     if difference < 0:
-        assert decision.wait_until_s == pytest.approx(due_s)
+        assert decision.wait_until_s == pytest.approx(due_s + SLACK_S)
         assert decision.batch == ()
     else:
         assert (decision.wait_until_s, len(decision.batch)) == (None, count)
@@ -268,9 +271,10 @@ def test_it_waits_if_and_only_if_that_makes_all_ages_together_smaller(count, due
 @pytest.mark.parametrize(("change", "waits"), [
     ({}, True),
     ({"max_batch": 2}, False),  # no room
-    ({"max_age_s": 0.032}, False),  # 5 ms + t(3) = 33 ms: it would be late
-    ({"max_age_s": 0.034}, True),
-    ({"now_s": 0.0051}, False),  # it should have come
+    ({"max_age_s": 0.0335}, False),  # 5 + 1 ms and t(3) = 28 ms: it might be late
+    ({"max_age_s": 0.0345}, True),
+    ({"now_s": 0.0059}, True),  # a little late
+    ({"now_s": 0.0061}, False),  # it should have come
     ({"weights": (0.0, 0.010)}, False),  # nothing to gain
 ])  # fmt: skip
 def test_it_does_not_wait_in_vain(change, waits):
@@ -297,14 +301,14 @@ def test_it_waits_a_little_longer_for_a_camera_whose_clock_is_not_exact():
 
 @pytest.mark.parametrize(("budget_s", "waits"), [(0.030, False), (0.040, True), (1.0, True)])
 def test_an_age_budget_is_used_for_fuller_batches_and_kept(budget_s, waits):
-    """The frame is 10 ms old, the next comes in 20 ms and both take 7 ms: 37 ms."""
+    """The frame is 10 ms old, the next comes in 20 ms, or 1 ms later, and both take 7 ms: 38 ms at most."""
     policy = Policy(age_budget_s=budget_s)
     policy.add("a", Service(), 0.0)
     lane = policy.add("late", Service(), 0.0)
     for i in range(10, 0, -1):
         lane.arrivals.add(0.020 - 0.1 * i)
     decision = policy.decide(0.0, {"a": [frame("a", age_s=0.010)]}, cost_of(0.004, 0.0015), 8)
-    assert decision.wait_until_s == (pytest.approx(0.020) if waits else None)
+    assert decision.wait_until_s == (pytest.approx(0.020 + SLACK_S) if waits else None)
 
 
 def test_a_budget_does_not_outlast_a_deadline():

@@ -282,6 +282,8 @@ def test_wrong_cameras_are_refused(tmp_path):
         stream.remove("b")
     with pytest.raises(InputError, match="no file or folder"):
         stream.add(tmp_path / "missing.mp4")
+    with pytest.raises(InputError, match="has the name 'till' already, got 'door'"):
+        stream.add(PushSource("till"), name="door")
     with pytest.raises(InputError, match="sources are a list, got one str"):
         ev.stream("rtsp://camera", ToyModel())
     stream.stop()

@@ -13,7 +13,7 @@ from edgevision.streams.backoff import USUAL, Backoff, Pace
 from edgevision.streams.sinks.base import Item, Sink
 
 CAPACITY = 1000  # items that wait for a sink
-CAPACITY_WITH_FRAMES = 8  # where each carries a picture of megabytes
+CAPACITY_WITH_FRAMES = 32  # where each carries a picture of megabytes
 _TRIES = 2  # of an item: once, and again after the sink was opened anew
 
 
@@ -40,7 +40,8 @@ class SinkCounts:
 class SinkRunner:
     """Opens a sink, writes what it is given, and opens it again where it fails. Nothing that the sink does reaches ``put``.
 
-    ``capacity``: how many items wait at most; None: 1000, or 8 for a sink that wants frames.
+    ``capacity``: how many items wait at most; None: as the sink's ``capacity`` says, if it has one, else 1000, or 32 for one that
+    wants frames.
 
     >>> runner = SinkRunner(CallbackSink(print))  # doctest: +SKIP
     >>> runner.start(); runner.put(result); runner.close(5.0)  # doctest: +SKIP
@@ -49,7 +50,8 @@ class SinkRunner:
 
     def __init__(self, sink: Sink, *, capacity: int | None = None, pace: Pace = USUAL) -> None:
         if capacity is None:
-            capacity = CAPACITY_WITH_FRAMES if sink.wants_frames else CAPACITY
+            usual = CAPACITY_WITH_FRAMES if sink.wants_frames else CAPACITY
+            capacity = int(getattr(sink, "capacity", usual))
         if capacity < 1:
             raise InputError(f"a sink's queue holds at least 1 item, got {capacity}")
         self.sink = sink
