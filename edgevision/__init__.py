@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgevision.loading import load as load
     from edgevision.model import Model as Model
     from edgevision.preprocess.spec import PreprocessSpec as PreprocessSpec
+    from edgevision.streams.stream import stream as stream
     from edgevision.tasks.results import Classification as Classification
     from edgevision.tasks.results import Prediction as Prediction
 
@@ -36,6 +37,7 @@ _HOME = {
     "Prediction": "edgevision.tasks.results",
     "PreprocessSpec": "edgevision.preprocess.spec",
     "load": "edgevision.loading",
+    "stream": "edgevision.streams.stream",
 }
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "__version__",
     "errors",
     "load",
+    "stream",
 ]
 
 

@@ -7,7 +7,7 @@ without a traceback and leaves with ``exit_status``: 1 failed, 2 bad usage or in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class EdgeVisionError(Exception):
@@ -79,8 +79,27 @@ class UnreadableOutputError(EngineError):
     """A graph's outputs cannot be an answer of its task: NaN, another shape, negative probabilities."""
 
 
+class SourceError(EdgeVisionError):
+    """A camera, file or folder gives no frames. ``reason``: a ``streams.reasons.Reason``; the message never holds a password."""
+
+    def __init__(self, reason: Any, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[SourceError], tuple[Any, str]]:
+        return type(self), (self.reason, str(self))
+
+
+class DamagedFrameError(SourceError):
+    """One frame of a source is lost; the next may be whole."""
+
+
 class DeviceError(EdgeVisionError):
     """A device that was asked for is not there, or its driver refused a call."""
+
+
+class SinkError(EdgeVisionError):
+    """What takes a stream's results (a broker, server, file or database) cannot be reached, or refuses them."""
 
 
 class BudgetError(EdgeVisionError):

@@ -69,6 +69,16 @@ class Model:
         tell_after_fork(self)
 
     @property
+    def id(self) -> str:
+        """The bundle's: the SHA-256 of its manifest."""
+        return self._bundle.id
+
+    @property
+    def on_device(self) -> bool:
+        """Whether its engine has memory of its own, as a GPU has."""
+        return self._runner.engine.has_device_slots
+
+    @property
     def labels(self) -> tuple[Label, ...]:
         """The classes it knows, in the order of the network's outputs."""
         return self.manifest.labels

@@ -65,6 +65,14 @@ def _has_gpu() -> bool:
     return True
 
 
+@cache
+def _has_gstreamer() -> bool:
+    """GStreamer's RTSP server for the system's Python: what simulated cameras run with."""
+    from edgevision.streams.camsim.camera import has_gstreamer
+
+    return has_gstreamer()
+
+
 # What a test may need, and how to see whether this machine has it.
 REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "torch": _package("torch", "torchvision"),
@@ -84,6 +92,14 @@ REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "yaml": _package("yaml"),
     "zxing": _package("zxingcpp"),
     "biip": _package("biip"),
+    "av": _package("av"),
+    "gstreamer": _has_gstreamer,
+    "paho": _package("paho"),
+    "prometheus": _package("prometheus_client"),
+    "sqlalchemy": _package("sqlalchemy"),
+    "postgres": lambda: _package("psycopg", "sqlalchemy")() and _program("postgres", "initdb")(),
+    "mosquitto": lambda: _package("paho")() and _program("mosquitto", "mosquitto_passwd")(),
+    "openssl": _program("openssl"),
     "git": _program("git"),
     "strace": _can_trace,
     "compiler": _program("cmake", "c++", "nm"),

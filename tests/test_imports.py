@@ -202,6 +202,14 @@ WITHOUT = [
         "report", {"matplotlib"},
         "from edgevision.evaluate.page.pictures import Point, latency_accuracy; latency_accuracy([Point('a', 1.0, 2.0)])", (),
     ),
+    (
+        "stream", {"av"},
+        "from edgevision.streams.sources.registry import CameraOptions, make_source; "
+        "make_source(CameraOptions('till', 'rtsp://127.0.0.1/cam')).open()", (),
+    ),
+    ("stream", {"paho"}, "from edgevision.streams.sinks.registry import make_sink; make_sink('mqtt://host/')", ()),
+    ("stream", {"prometheus_client"}, "from edgevision.streams.sinks.registry import make_sink; make_sink('prometheus://:0')", ()),
+    ("stream", {"sqlalchemy"}, "from edgevision.streams.inventory.stock import Inventory; Inventory('postgresql://host/shop')", ()),
     ("barcode", {"zxingcpp"}, "from edgevision.tracking.barcodes import BarcodeReader; BarcodeReader()", ()),
     ("detect", {"hotcoco"}, "from edgevision.evaluate.statistics.coco_summary import import_hotcoco; import_hotcoco()", ()),
     (
@@ -247,7 +255,7 @@ except MissingExtraError as error:
 
 def test_every_optional_package_is_tried_without():
     used = {one.target.split(".")[0] for found in IMPORTS.values() for one in found if not one.typing}
-    assert used & (OPTIONAL | TORCH) - {"onnxscript", "supervision"} <= set().union(
+    assert used & (OPTIONAL | TORCH) - {"onnxscript", "supervision", "tomli"} <= set().union(
         *(packages for _, packages, _, _ in WITHOUT)
     )
 
@@ -256,7 +264,7 @@ def test_every_optional_package_is_tried_without():
 
 
 @pytest.mark.parametrize("name", [
-    "load", "Model", "Frame", "PixelFormat", "ColorEncoding", "Classification", "Prediction", "PreprocessSpec",
+    "load", "Model", "Frame", "PixelFormat", "ColorEncoding", "Classification", "Prediction", "PreprocessSpec", "stream",
 ])  # fmt: skip
 def test_each_public_name_loads_without_engines(name):
     heavy = {"torch", "onnx", "cv2", "onnxruntime", "openvino", "rich", "matplotlib", "cuda", "pycuda"}

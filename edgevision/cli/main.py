@@ -23,7 +23,9 @@ from edgevision.errors import (
     UnprovenWarning,
 )
 
-COMMANDS = ("train", "compile", "eval", "predict", "inspect", "verify", "tune", "doctor", "demo")
+COMMANDS = (
+    "train", "compile", "eval", "predict", "stream", "explain", "stock", "inspect", "verify", "tune", "doctor", "demo", "camsim",
+)  # fmt: skip
 _MODULES = {"eval": "evaluate", "compile": "compile_"}
 
 

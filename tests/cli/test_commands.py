@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("train", "compile", "eval", "predict", "inspect", "verify", "tune", "doctor", "demo")
+from edgevision.cli.main import COMMANDS
 
 
 def test_every_command_has_help(edgevision):

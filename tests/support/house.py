@@ -68,7 +68,7 @@ TORCH = {"torch", "torchvision", "onnx", "onnxscript", "torch_pruning"}
 # May be missing: imported inside functions everywhere.
 OPTIONAL = {
     "openvino", "matplotlib", "tensorboard", "cuda", "pycuda", "tensorrt", "tensorrt_lean", "tensorrt_rtx",
-    "torch_pruning", "zxingcpp", "supervision", "hotcoco", "yaml",
+    "torch_pruning", "zxingcpp", "supervision", "hotcoco", "yaml", "paho", "prometheus_client", "sqlalchemy", "tomli", "av",
 }  # fmt: skip
 SLOW = {  # always there: inside functions in the runtime and the command line, to start quickly
     "cv2",

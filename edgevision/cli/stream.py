@@ -1,0 +1,328 @@
+"""``edgevision stream``."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from edgevision.cli import output
+from edgevision.cli.extras import check_threads
+from edgevision.errors import InputError
+
+if TYPE_CHECKING:
+    from edgevision.streams.distributor import Distributor
+    from edgevision.streams.inventory.counting import InventoryCounter
+    from edgevision.streams.ledger import Account
+    from edgevision.streams.live_view import LiveView
+    from edgevision.streams.settings import Settings
+    from edgevision.streams.sinks.base import Sink
+
+REFRESH_S = 0.25
+LOOK_S = 1.0  # how often the settings file is looked at
+LEDGER_S = 10.0  # how often accounts are appended to the ledger
+STOP_S = 10.0
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    p: argparse.ArgumentParser = commands.add_parser(
+        "stream",
+        help="recognise what many cameras show, until you stop it",
+        description="Serve many cameras with one model. Ctrl-C or SIGTERM ends it; SIGHUP, or saving the file, takes up a changed --config.",
+    )
+    p.add_argument("bundle", nargs="?", type=Path, help="the .edge file (default: the model of --config)")
+    p.add_argument(
+        "--camera", action="append", default=[], metavar="[NAME=]URL",
+        help="RTSP or HTTP camera, video file, folder of photos or device; repeat for more. Others can see a password in it: see --config",
+    )  # fmt: skip
+    p.add_argument(
+        "--then", type=Path, metavar="BUNDLE", help="a second bundle, which recognises each box that the first finds"
+    )
+    p.add_argument(
+        "--sink", action="append", default=[], metavar="URL",
+        help="where results go: jsonl:FILE, mqtts://HOST/TOPIC, https://…, prometheus://:9100, video:FILE, sqlite:FILE, …; repeat for more",
+    )  # fmt: skip
+    p.add_argument("--config", type=Path, metavar="FILE", help="streams.toml: cameras, sinks, lines and zones, options")
+    p.add_argument(
+        "--ledger", type=Path, metavar="FILE", help="append what became of every frame, for edgevision explain"
+    )
+    p.add_argument("--engine", help="onnxruntime or openvino (default: the quickest that runs here)")
+    p.add_argument("--threads", type=int)
+    return p
+
+
+def run(arguments: argparse.Namespace) -> int:
+    import edgevision as ev
+    from edgevision.streams.distributor import Distributor
+    from edgevision.streams.live_view import LiveView
+    from edgevision.streams.stream import Stream
+
+    check_threads(arguments.threads)
+    settings = _settings(arguments)
+    view = LiveView()
+    distributor = Distributor(_sinks(settings, json=arguments.json), _counter(settings), watch=view.see)
+    assert settings.model is not None  # _settings sees to that
+    with ev.load(settings.model, then=settings.then, engine=arguments.engine, threads=arguments.threads) as model:
+        _check_finds_boxes(model, settings)
+        stream = Stream(model, options=settings.stream, sinks=[distributor])
+        for camera in settings.cameras:
+            stream.add(camera)
+        with _signals() as signals:
+            try:
+                _serve(stream, view, _Reloading(arguments, settings, stream, distributor, signals), arguments, signals)
+            finally:
+                stopped = stream.stop(STOP_S)
+                _write_ledger(arguments, stream)
+    return _tell_end(arguments, stream, distributor, stopped)
+
+
+def _serve(
+    stream: Any, view: LiveView, reloading: _Reloading, arguments: argparse.Namespace, signals: _Signals
+) -> None:
+    """Until every camera has ended, or a signal comes."""
+    written_s = time.monotonic()
+    stream.start()
+    console = output.console(error=arguments.json)
+    with view.shown(stream, console) as refresh:
+        while not signals.stop.is_set() and not stream.wait(REFRESH_S):
+            refresh()
+            for line in reloading.look():
+                print(f"edgevision: {output.plain(line)}", file=sys.stderr)
+            if time.monotonic() - written_s >= LEDGER_S:
+                written_s = time.monotonic()
+                _write_ledger(arguments, stream)
+        refresh()
+
+
+# ---- what is asked for ----
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    """The file's settings with what the command line adds. Raises InputError."""
+    from edgevision.streams.options import CameraOptions
+    from edgevision.streams.settings import Settings, SinkSettings, read_settings
+
+    settings = read_settings(arguments.config) if arguments.config is not None else Settings()
+    cameras = list(settings.cameras)
+    for given in arguments.camera:
+        name, url = _name_and_url(given)
+        if name is None:
+            name = _free_name({camera.name for camera in cameras})
+        if any(camera.name == name for camera in cameras):
+            raise InputError(f"there is a camera {name!r} already; give each its own name: --camera NAME=URL")
+        cameras.append(CameraOptions(name, url))
+    settings = replace(
+        settings,
+        model=arguments.bundle or settings.model,
+        then=arguments.then or settings.then,
+        cameras=tuple(cameras),
+        sinks=(*settings.sinks, *(SinkSettings(url) for url in arguments.sink)),
+    )
+    if settings.model is None:
+        raise InputError("no model: name the .edge file, or give model = … in --config")
+    if not settings.cameras:
+        raise InputError("no camera: give --camera URL, or a [[camera]] in --config")
+    return settings
+
+
+def _name_and_url(given: str) -> tuple[str | None, str]:
+    """``till=rtsp://…`` has a name; a ``=`` further on belongs to the URL."""
+    found = re.fullmatch(r"([\w.-]+)=(.+)", given, re.DOTALL)
+    return (None, given) if found is None else (found[1], found[2])
+
+
+def _free_name(taken: set[str]) -> str:
+    number = 1
+    while f"cam{number}" in taken:
+        number += 1
+    return f"cam{number}"
+
+
+def _counter(settings: Settings) -> InventoryCounter | None:
+    from edgevision.streams.inventory.counting import InventoryCounter
+
+    return InventoryCounter(settings.places, settings.tracker) if settings.places else None
+
+
+def _check_finds_boxes(model: Any, settings: Settings) -> None:
+    """Raise InputError where products are to be followed and the model gives no boxes."""
+    import edgevision as ev
+    from edgevision.tasks.registry import task_type
+
+    if not settings.places or isinstance(model, ev.Cascade):
+        return
+    if not task_type(model.task.spec.kind).finds_boxes:
+        raise InputError(
+            f"lines and zones need a model that finds boxes, and {settings.model} can {model.task.spec.kind} alone; give a detector, and "
+            "this model with --then"
+        )
+
+
+def _sinks(settings: Settings, *, json: bool) -> list[Sink]:
+    from edgevision.streams.sinks.inventory import InventorySink
+    from edgevision.streams.sinks.json_lines import STDOUT, JsonLinesSink
+    from edgevision.tracking.places import Zone
+
+    sinks = [one.make() for one in settings.sinks]
+    for sink in sinks:
+        if isinstance(sink, InventorySink):
+            sink.zones = [
+                (camera, place.name)
+                for camera, some in settings.places.items()
+                for place in some
+                if isinstance(place, Zone)
+            ]
+    return [*sinks, JsonLinesSink(STDOUT)] if json else sinks
+
+
+# ---- signals, and changes of the file ----
+
+
+class _Signals:
+    """``stop``: SIGTERM or Ctrl-C came; ``reload``: SIGHUP."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.reload = threading.Event()
+
+
+@contextmanager
+def _signals() -> Iterator[_Signals]:
+    """Inside, signals end or change the stream. A second Ctrl-C interrupts as usual."""
+    signals = _Signals()
+    if threading.current_thread() is not threading.main_thread():
+        yield signals
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signals.stop.set()
+        signal.signal(signal.SIGINT, before[signal.SIGINT])
+
+    before: dict[int, Any] = {signal.SIGINT: signal.signal(signal.SIGINT, stop)}
+    before[signal.SIGTERM] = signal.signal(signal.SIGTERM, stop)
+    if hasattr(signal, "SIGHUP"):
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda number, frame: signals.reload.set())
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Reloading:
+    """Takes up what changed in the settings file."""
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        settings: Settings,
+        stream: Any,
+        distributor: Distributor,
+        signals: _Signals,
+    ) -> None:
+        self._arguments = arguments
+        self._settings = settings
+        self._stream = stream
+        self._distributor = distributor
+        self._signals = signals
+        self._seen = self._look_at_file()
+        self._next_s = time.monotonic() + LOOK_S
+
+    def look(self) -> list[str]:
+        """Look whether there is something to take up, and do it. What to tell the user."""
+        asked = self._signals.reload.is_set()
+        if self._arguments.config is None or (not asked and time.monotonic() < self._next_s):
+            return []
+        self._signals.reload.clear()
+        self._next_s = time.monotonic() + LOOK_S
+        seen = self._look_at_file()
+        if not asked and (seen == self._seen or seen is None):
+            return []
+        self._seen = seen
+        try:
+            new = _settings(self._arguments)
+        except InputError as error:
+            return [f"{error}; the settings stay as they were"]
+        return self._take_up(new)
+
+    def _take_up(self, new: Settings) -> list[str]:
+        from edgevision.streams.settings import changes
+
+        found = changes(self._settings, new)
+        told = []
+        for name in (*found.removed, *(camera.name for camera in found.changed)):
+            self._stream.remove(name)
+        for camera in (*found.added, *found.changed):
+            try:
+                self._stream.add(camera)
+            except InputError as error:
+                told.append(f"camera {camera.name} is left out: {error}")
+        if found.places:
+            self._distributor.count_with(_counter(new))
+        self._settings = new
+        parts = {
+            "added": [camera.name for camera in found.added], "removed": found.removed,
+            "changed": [camera.name for camera in found.changed],
+        }  # fmt: skip
+        told += [f"cameras {word}: {', '.join(names)}" for word, names in parts.items() if names]
+        if found.places:
+            told.append("lines and zones were taken up; counting begins anew")
+        if found.restart:
+            told.append(f"start the program anew to take up what changed in: {', '.join(found.restart)}")
+        return told or ["the settings are as they were"]
+
+    def _look_at_file(self) -> tuple[int, ...] | None:
+        """What tells whether the file changed; None while it is not there, as when an editor replaces it."""
+        try:
+            status = self._arguments.config.stat()
+        except (AttributeError, OSError):
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+# ---- the end ----
+
+
+def _write_ledger(arguments: argparse.Namespace, stream: Any) -> None:
+    from edgevision.streams.explain import write_accounts
+
+    if arguments.ledger is not None:
+        write_accounts(arguments.ledger, _accounts(stream))
+
+
+def _accounts(stream: Any) -> list[Account]:
+    """Of every camera, also of those that were removed, and of those that never gave a frame."""
+    now_ns = time.time_ns()
+    known = [account.camera for account in stream.ledger.accounts()]
+    return [stream.ledger.account(name, now_ns) for name in dict.fromkeys([*stream.cameras, *known])]
+
+
+def _tell_end(arguments: argparse.Namespace, stream: Any, distributor: Distributor, stopped: bool) -> int:
+    """What became of all frames, and of what the sinks were given."""
+    from edgevision.streams.explain import explain
+
+    if not arguments.json:
+        for account in _accounts(stream):
+            for line in explain(replace(account, at_ns=None)):
+                output.say(output.plain(line))
+    for runner in distributor.runners:
+        counts = runner.counts
+        lost = counts.overflow + counts.failed + counts.unwritten + counts.waiting
+        if lost:
+            why = f" ({runner.fault})" if runner.fault else ""
+            words = f"sink {runner.sink.name}: {lost} of {counts.put} items did not reach it{why}"
+            print(f"edgevision: warning: {output.plain(words)}", file=sys.stderr)
+    if distributor.fault:
+        print(f"edgevision: warning: counting failed: {output.plain(distributor.fault)}", file=sys.stderr)
+    if not stopped:
+        print(f"edgevision: something hangs, and was left behind after {STOP_S:.0f} s", file=sys.stderr)
+    return 0 if stopped else 1

@@ -1,0 +1,1 @@
+"""Many cameras, one model: frames are taken as they come, served fairly, and every one of them is accounted for."""

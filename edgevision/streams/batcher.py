@@ -1,0 +1,470 @@
+"""The batcher: takes waiting frames, runs the model on them, and gives back results, each camera's in order.
+
+Its workers do all of it in turn: whoever is free decides by ``policy``, takes a batch and runs it, so that a frame is handed from one
+thread to another once. There are as many as calls of the model gain by running at once: one for most.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from edgevision.errors import EngineError
+from edgevision.streams.batch_cost import BatchCost
+from edgevision.streams.captured import Captured
+from edgevision.streams.clock import Clock, SystemClock
+from edgevision.streams.fates import Fate
+from edgevision.streams.ledger import Ledger
+from edgevision.streams.mailbox import Mailbox
+from edgevision.streams.metrics import CameraMetrics, Metrics
+from edgevision.streams.options import Service, StreamOptions
+from edgevision.streams.policy import Choice, Lane, Policy
+from edgevision.streams.served_model import StreamModel, warm_up
+
+_MAX_BATCHES = 2  # in flight, of an engine that gains from batches: one is prepared while another runs
+_PROBE_EVERY = 64  # batches of one frame after which a full one is tried, to see whether batches gain by now
+_MAX_HUNG = 2  # calls that may hang before no more are made
+_REST_AFTER = 3  # batches in a row of which every frame failed
+_REST_S = (0.1, 5.0)  # the first rest after them, and the longest: it doubles
+
+
+class Settled(NamedTuple):
+    """What became of a frame that was with the batcher. ``result`` and ``gap`` where it was served (see ``StreamResult``); ``error``
+    where the model failed on it; ``age_s``: from its capture until now."""
+
+    captured: Captured
+    fate: Fate
+    age_s: float
+    model_id: str
+    result: Any
+    gap: Mapping[Fate, int]
+    error: BaseException | None
+
+
+@dataclass(frozen=True)
+class ModelTrouble:
+    """The model failed on a frame, or did not come back. ``camera`` and ``sequence``: of the frame, where it was one."""
+
+    words: str
+    error: BaseException | None
+    camera: str | None
+    sequence: int | None
+    at_ns: int
+
+
+def _ignore(trouble: ModelTrouble) -> None:
+    return None
+
+
+@dataclass(eq=False)
+class _Ticket:
+    """A frame that a worker took. Its ``fate``, once it has one, never changes; the rest is told with it, see ``Settled``."""
+
+    camera: _Camera
+    captured: Captured
+    fate: Fate | None = None
+    model_id: str = ""
+    result: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(eq=False)
+class _Camera:
+    """``tickets``: frames that are with the model, in the order they came. ``order``: held while results are given back."""
+
+    name: str
+    lane: Lane
+    mailbox: Mailbox
+    metrics: CameraMetrics
+    answer: Callable[[Settled], None]
+    tickets: deque[_Ticket] = field(default_factory=deque)
+    order: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(eq=False)
+class _Batch:
+    """``started_s``: when the call of the model that runs now began. ``abandoned``: it hung, and its results are for nobody."""
+
+    model: StreamModel
+    tickets: list[_Ticket]
+    taken_s: float
+    started_s: float
+    abandoned: bool = False
+
+
+class Batcher:
+    """Serves the frames of any number of cameras with one model.
+
+    ``add`` gives the mailbox that a camera's frames are put into; its ``answer`` is called for each frame that the batcher settles:
+    results in the order of the frames, by a worker's thread, which must not be kept waiting. What ``Mailbox.put`` gives back is the
+    putter's to settle.
+
+    A call of the model that raises costs the frames that make it raise, and no others: the batch is halved until they are found. A
+    call that takes longer than ``options.model_timeout_s`` is given up with its frames, and another thread goes on. ``trouble``:
+    called for each of these. ``cost``: batches that were measured before, see ``warm_up``.
+    """
+
+    def __init__(
+        self, model: StreamModel, ledger: Ledger, *, metrics: Metrics | None = None, options: StreamOptions | None = None,
+        clock: Clock | None = None, cost: Sequence[tuple[int, float]] = (),
+        trouble: Callable[[ModelTrouble], None] = _ignore,
+    ) -> None:  # fmt: skip
+        self.ledger = ledger
+        self.metrics = Metrics() if metrics is None else metrics
+        self.options = StreamOptions() if options is None else options
+        self.clock: Clock = SystemClock() if clock is None else clock
+        self._model = model
+        self._cost = BatchCost(cost)
+        self._trouble = trouble
+        self._policy = Policy(min_interval_s=self.options.min_interval_s, age_budget_s=self.options.age_budget_s)
+        self._cameras: dict[str, _Camera] = {}
+        self._ready: dict[str, _Camera] = {}  # those with waiting frames
+        self._running: list[_Batch] = []
+        self._lock = threading.Lock()  # of everything above
+        self._wake = threading.Condition(self._lock)  # where workers wait
+        self._watch = threading.Condition(threading.Lock())
+        self._threads: list[threading.Thread] = []
+        self._held = False
+        self._places: int | None = None
+        self._stopping = False
+        self._is_warm = not self.options.warm_up
+        self._hung = 0
+        self._singles = 0  # batches of one, since batches were last tried
+        self._failed_batches = 0
+        self._rest_until_s = float("-inf")
+
+    @property
+    def model(self) -> StreamModel:
+        """The model that the next batch is for."""
+        return self._model
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether too many calls hang for more to be made."""
+        return self._hung >= _MAX_HUNG
+
+    def add(self, camera: str, service: Service, answer: Callable[[Settled], None]) -> Mailbox:
+        """A camera is there: the mailbox for its frames. Raises ValueError for a name that is taken."""
+        with self._lock:
+            if camera in self._cameras:
+                raise ValueError(f"camera {camera!r} is there already")
+            lane = self._policy.add(camera, service, self.clock.now_s())
+            mailbox = Mailbox(service, lambda: self._came(camera))
+            self._cameras[camera] = _Camera(camera, lane, mailbox, self.metrics.camera(camera), answer)
+        return mailbox
+
+    def remove(self, camera: str) -> None:
+        """A camera is gone: what waited is settled as stopped, and so is what the model is at work on."""
+        with self._lock:
+            gone = self._cameras.pop(camera)
+            self._ready.pop(camera, None)
+            self._policy.remove(camera)
+        self._close(gone)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        for _ in range(max(1, self._model.parallel)):
+            self._start_worker()
+        self._start_thread(self._watch_calls, "edgevision-watchdog")
+
+    def hold(self) -> None:
+        """Take no more frames until ``go_on``: whoever gets the results has not taken them. Frames wait, and newer ones replace them."""
+        self._held = True
+
+    def go_on(self, places: int | None = None) -> None:
+        """Take frames again, at most ``places`` in a batch; None: as many as the model takes."""
+        with self._lock:
+            self._held = False
+            self._places = places
+            self._wake.notify()
+
+    def switch(self, model: StreamModel, cost: Sequence[tuple[int, float]] = ()) -> None:
+        """Serve the next batches with another model. ``cost``: of its batches, see ``warm_up``. Those that run go on with the old one.
+
+        Workers stay as many as they are.
+        """
+        with self._lock:
+            self._model = model
+            self._cost = BatchCost(cost)
+
+    def in_use(self, model: StreamModel) -> bool:
+        """Whether a batch runs on it, or it is the one for the next."""
+        with self._lock:
+            return model is self._model or any(batch.model is model for batch in self._running)
+
+    def refuse(self) -> None:
+        """Begin no more batches. Returns at once; ``stop`` is still to be called."""
+        with self._lock:
+            self._stopping = True
+            self._wake.notify_all()
+
+    def stop(self, timeout_s: float) -> list[threading.Thread]:
+        """Finish what runs, settle the rest, and end the workers within ``timeout_s`` seconds. Those left: the model does not come back."""
+        deadline_s = SystemClock().now_s() + timeout_s  # real time, whatever the clock of the stream
+        self.refuse()
+        with self._lock:
+            cameras = list(self._cameras.values())
+            threads = list(self._threads)
+        with self._watch:
+            self._watch.notify_all()
+        for camera in cameras:
+            self._settle_waiting(camera)
+        for thread in threads:
+            thread.join(max(0.0, deadline_s - SystemClock().now_s()))
+        for camera in cameras:
+            self._close(camera)
+        return [thread for thread in threads if thread.is_alive()]
+
+    # ---- taking frames ----
+
+    def _came(self, name: str) -> None:
+        """A frame was let into a mailbox."""
+        with self._lock:
+            camera = self._cameras.get(name)
+            if camera is not None:
+                camera.lane.arrivals.add(self.clock.now_s())
+                self._ready[name] = camera
+                self._wake.notify()
+
+    def _work(self) -> None:
+        if not self._warm_up():
+            return
+        while (batch := self._next_batch()) is not None:
+            if not self._run(batch):
+                return
+
+    def _next_batch(self) -> _Batch | None:
+        """Wait for frames, and take them. None: the end."""
+        while True:
+            expired: list[_Ticket] = []
+            with self._lock:
+                if self._stopping:
+                    return None
+                now_s = self.clock.now_s()
+                most, at_once = self._limits()
+                until_s: float | None = None
+                batch = None
+                if now_s < self._rest_until_s:
+                    until_s = self._rest_until_s
+                elif not self._held and len(self._running) < at_once:
+                    batch, expired, until_s = self._decide(now_s, most)
+                if batch is not None:
+                    self._running.append(batch)
+                    if self._ready:
+                        self._wake.notify()  # another worker may take what is left
+                elif not expired:
+                    self.clock.wait_until(self._wake, until_s)
+            for ticket in expired:  # outside the lock: whoever is told may call us
+                self._settle_expired(ticket)
+            if batch is not None:
+                return batch
+
+    def _decide(self, now_s: float, most: int) -> tuple[_Batch | None, list[_Ticket], float | None]:
+        """A batch, if one should run now; frames given up; and when to look again. With the lock held."""
+        waiting = {name: frames for name, one in self._ready.items() if (frames := one.mailbox.waiting())}
+        decision = self._policy.decide(now_s, waiting, self._cost, most)
+        self._policy.take(decision, now_s)
+        expired = [ticket for choice in decision.expired if (ticket := self._give_up(choice)) is not None]
+        tickets = [self._take(choice) for choice in decision.batch]
+        self._ready = {name: one for name, one in self._ready.items() if len(one.mailbox)}
+        if not tickets:
+            return None, expired, decision.wait_until_s
+        self._singles = self._singles + 1 if len(tickets) == 1 else 0
+        return _Batch(self._model, tickets, now_s, now_s), expired, None
+
+    def _take(self, choice: Choice) -> _Ticket:
+        """Take the frame, or the one that replaced it since."""
+        camera = self._cameras[choice.camera]
+        captured = camera.mailbox.take()
+        assert captured is not None  # only workers take, one at a time
+        ticket = _Ticket(camera, captured)
+        camera.tickets.append(ticket)
+        return ticket
+
+    def _give_up(self, choice: Choice) -> _Ticket | None:
+        """Take the frame out, unless it was replaced since."""
+        camera = self._cameras[choice.camera]
+        return _Ticket(camera, choice.captured) if camera.mailbox.remove(choice.captured) else None
+
+    def _limits(self) -> tuple[int, int]:
+        """How many frames may run together, and how many batches at once. Where batches gain nothing: single frames, as many at once
+        as the model gains by, but for a full batch now and then, to see."""
+        limits = (self._model.max_batch, self.options.max_batch, self._places)
+        most = min(limit for limit in limits if limit is not None)
+        parallel = 0 if self.gave_up else self._model.parallel
+        if self._cost.gains_from(most):
+            return most, min(parallel, _MAX_BATCHES)
+        return (most if self._singles >= _PROBE_EVERY else 1), parallel
+
+    # ---- running ----
+
+    def _warm_up(self) -> bool:
+        """Once, before the first batch, where the options ask for it. False: the model hung, and another thread has this one's place."""
+        with self._lock:
+            if self._is_warm or self._stopping:
+                return True
+            self._is_warm = True
+            most = min(self._model.max_batch, self.options.max_batch or self._model.max_batch)
+            now_s = self.clock.now_s()
+            batch = _Batch(self._model, [], now_s, now_s)
+            self._running.append(batch)  # so that the watchdog sees it
+        try:
+            measured = warm_up(batch.model, most)
+        except Exception:  # the first real frame will tell, and lose no more by it
+            measured = []
+        with self._lock:
+            if batch.abandoned:
+                self._hung -= 1
+                return False
+            self._running.remove(batch)
+            for size, seconds in measured:
+                self._cost.add(size, seconds)
+        return True
+
+    def _run(self, batch: _Batch) -> bool:
+        """Run a batch and give its results back. False: it hung meanwhile, and another thread has this one's place."""
+        outcomes = self._predict(batch, batch.tickets)
+        now_s = self.clock.now_s()
+        failures = sum(isinstance(outcome, _Failure) for outcome in outcomes)
+        with self._lock:
+            if batch.abandoned:
+                self._hung -= 1
+                self._wake.notify()
+                return False
+            self._running.remove(batch)
+            if not failures and batch.model is self._model:
+                self._cost.add(len(batch.tickets), now_s - batch.taken_s)
+            self._rest_if(failures == len(batch.tickets), now_s)
+            self._wake.notify()
+        self.metrics.add_batch(len(batch.tickets), now_s - batch.taken_s)
+        for ticket, outcome in zip(batch.tickets, outcomes, strict=True):
+            ticket.camera.metrics.add("queue", batch.taken_s - ticket.captured.received_s)
+            ticket.camera.metrics.add("age_at_take", batch.taken_s - ticket.captured.captured_s)
+            ticket.camera.metrics.add("model", now_s - batch.taken_s)
+            if isinstance(outcome, _Failure):
+                self._settle(ticket, Fate.POISON, batch.model.id, error=outcome.error)
+            else:
+                self._settle(ticket, Fate.SERVED, batch.model.id, result=outcome)
+        return True
+
+    def _predict(self, batch: _Batch, tickets: Sequence[_Ticket]) -> list[Any]:
+        """What the model gives for each frame, or why it gives nothing: a batch that raises is halved."""
+        batch.started_s = self.clock.now_s()
+        try:
+            results = list(batch.model.predict_frames([ticket.captured.frame for ticket in tickets]))
+            if len(results) != len(tickets):
+                raise EngineError(f"the model gave {len(results)} results for {len(tickets)} frames")
+            return results
+        except Exception as error:
+            if batch.abandoned:
+                return [_Failure(error)] * len(tickets)
+            if len(tickets) == 1:
+                self._tell_failure(tickets[0], error)
+                return [_Failure(error)]
+        half = len(tickets) // 2
+        return self._predict(batch, tickets[:half]) + self._predict(batch, tickets[half:])
+
+    def _rest_if(self, all_failed: bool, now_s: float) -> None:
+        """A model that fails on everything is tried again and again, but not at full speed."""
+        if not all_failed:
+            self._failed_batches = 0
+            return
+        self._failed_batches += 1
+        if self._failed_batches >= _REST_AFTER:
+            shortest_s, longest_s = _REST_S
+            doublings = min(self._failed_batches - _REST_AFTER, 16)
+            self._rest_until_s = now_s + min(shortest_s * 2**doublings, longest_s)
+
+    def _tell_failure(self, ticket: _Ticket, error: BaseException) -> None:
+        self.metrics.add_model_failure()
+        self._trouble(
+            ModelTrouble(
+                f"the model failed on frame {ticket.captured.sequence} of camera {ticket.camera.name!r}, which is dropped: "
+                f"{type(error).__name__}: {error}",
+                error, ticket.camera.name, ticket.captured.sequence, self.clock.now_ns(),
+            )
+        )  # fmt: skip
+
+    # ---- settling ----
+
+    def _settle(
+        self, ticket: _Ticket, fate: Fate, model_id: str = "", *, result: Any = None, error: BaseException | None = None
+    ) -> None:
+        """Give a frame its fate, unless it has one, and tell all of the camera's that are next in order."""
+        camera = ticket.camera
+        with camera.order:
+            if ticket.fate is None:
+                ticket.fate, ticket.model_id, ticket.result, ticket.error = fate, model_id, result, error
+            while camera.tickets and (next_fate := camera.tickets[0].fate) is not None:
+                self._tell(camera.tickets.popleft(), next_fate)
+
+    def _settle_expired(self, ticket: _Ticket) -> None:
+        with ticket.camera.order:
+            self._tell(ticket, Fate.EXPIRED)
+
+    def _tell(self, ticket: _Ticket, fate: Fate) -> None:
+        camera, captured = ticket.camera, ticket.captured
+        age_s = self.clock.now_s() - captured.captured_s
+        gap: dict[Fate, int] = {}
+        if fate is Fate.SERVED:
+            gap = self.ledger.take_gap(camera.name, captured.sequence)
+            camera.metrics.add("age", age_s)
+        self.ledger.settle(camera.name, captured.sequence, fate)
+        camera.answer(Settled(captured, fate, age_s, ticket.model_id, ticket.result, gap, ticket.error))
+
+    def _settle_waiting(self, camera: _Camera) -> None:
+        for drop in camera.mailbox.close():
+            self.ledger.settle(camera.name, drop.sequence, drop.fate)
+
+    def _close(self, camera: _Camera) -> None:
+        """Settle all that a camera has, for nobody waits for it any more."""
+        self._settle_waiting(camera)
+        for ticket in tuple(camera.tickets):
+            self._settle(ticket, Fate.STOPPED)
+
+    # ---- threads ----
+
+    def _start_worker(self) -> None:
+        self._start_thread(self._work, "edgevision-batcher")
+
+    def _start_thread(self, target: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        with self._lock:
+            self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+            thread.start()
+
+    def _watch_calls(self) -> None:
+        """Look for calls of the model that do not come back."""
+        timeout_s = self.options.model_timeout_s
+        while not self._stopping:
+            with self._watch:
+                if not self._stopping:
+                    self.clock.wait_until(self._watch, self.clock.now_s() + timeout_s / 4)
+            with self._lock:
+                late_s = self.clock.now_s() - timeout_s
+                hung = [] if self._stopping else [batch for batch in self._running if batch.started_s <= late_s]
+                for batch in hung:
+                    batch.abandoned = True
+                    self._running.remove(batch)
+                    self._hung += 1
+            for batch in hung:
+                self._abandon(batch)
+
+    def _abandon(self, batch: _Batch) -> None:
+        self.metrics.add_model_failure()
+        words = f"the model did not come back within {self.options.model_timeout_s:g} s with {len(batch.tickets)} frames, which are dropped"
+        if self.gave_up:
+            words += "; this is not the first such call: no more are made until one comes back. Restart the program"
+        error = EngineError(words)
+        for ticket in batch.tickets:
+            self._settle(ticket, Fate.POISON, batch.model.id, error=error)
+        self._trouble(ModelTrouble(words, error, None, None, self.clock.now_ns()))
+        self._start_worker()
+
+
+@dataclass(frozen=True, eq=False)
+class _Failure:
+    error: BaseException

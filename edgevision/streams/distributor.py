@@ -1,0 +1,95 @@
+"""Results to several sinks, with the inventory events that they add up to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from edgevision.errors import InputError
+from edgevision.streams.inventory.counting import InventoryCounter
+from edgevision.streams.ledger import Ledger
+from edgevision.streams.metrics import Metrics
+from edgevision.streams.results import StreamResult
+from edgevision.streams.sinks.base import Item, Sink
+from edgevision.streams.sinks.runner import SinkCounts, SinkRunner
+
+
+class Distributor:
+    """A sink that hands every item on to other sinks, each with a queue and a thread of its own.
+
+    ``counter``: follows the products in the results; its events go to the sinks after the result they come from, and when the
+    stream ends. Where it fails, the results reach the sinks all the same: ``fault`` says why. ``watch``: is called with each item, in
+    this sink's thread; it has to be quick.
+    """
+
+    name = "distributor"
+    capacity = 1000  # it hands on at once: what waits here waits for the tracker alone
+
+    def __init__(
+        self, sinks: Sequence[Sink], counter: InventoryCounter | None = None, *,
+        watch: Callable[[Item], object] | None = None,
+    ) -> None:  # fmt: skip
+        self.runners = tuple(SinkRunner(sink) for sink in sinks)
+        self.fault = ""
+        self.wants_frames = any(sink.wants_frames for sink in sinks)
+        self._sinks = tuple(sinks)
+        self._counter = counter
+        self._next_counter = counter
+        self._watch = watch
+        self._started = False
+
+    @property
+    def counts(self) -> dict[str, SinkCounts]:
+        """Sink → what became of its items."""
+        return {runner.sink.name: runner.counts for runner in self.runners}
+
+    def count_with(self, counter: InventoryCounter | None) -> None:
+        """Other lines and zones from the next item on. May be called by any thread."""
+        self._next_counter = counter
+
+    def observe(self, ledger: Ledger, metrics: Metrics) -> None:
+        """Show the stream to the sinks that want to see it."""
+        for sink in self._sinks:
+            observe = getattr(sink, "observe", None)
+            if observe is not None:
+                observe(ledger, metrics)
+
+    def open(self) -> None:
+        """Start every sink, the first time."""
+        if not self._started:
+            self._started = True
+            for runner in self.runners:
+                runner.start()
+
+    def write(self, item: Item) -> None:
+        """Hand it on, and what follows from it. Never raises: the runner would close every sink."""
+        if self._next_counter is not self._counter:
+            self._end_counting()
+            self._counter = self._next_counter
+        self._hand_on(item)
+        if isinstance(item, StreamResult) and self._counter is not None:
+            try:
+                events = self._counter.update(item)
+            except InputError as error:
+                self.fault = str(error)
+                return
+            for event in events:
+                self._hand_on(event)
+
+    def close(self, timeout_s: float) -> None:
+        """What is inside zones leaves them; then every sink is closed, all within ``timeout_s`` seconds."""
+        self._end_counting()
+        until_s = time.monotonic() + timeout_s
+        for runner in self.runners:
+            runner.close(max(0.0, until_s - time.monotonic()))
+
+    def _end_counting(self) -> None:
+        if self._counter is not None:
+            for event in self._counter.end_all():
+                self._hand_on(event)
+
+    def _hand_on(self, item: Item) -> None:
+        if self._watch is not None:
+            self._watch(item)
+        for runner in self.runners:
+            runner.put(item)

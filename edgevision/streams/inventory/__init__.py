@@ -1,0 +1,1 @@
+"""Stock: inventory events in a database, and what they add up to."""

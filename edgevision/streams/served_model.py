@@ -1,0 +1,104 @@
+"""What serves the frames of a stream: a model, a cascade, or anything that answers like one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from edgevision.errors import InputError
+from edgevision.frames import Frame
+from edgevision.machine import usable_cores
+
+if TYPE_CHECKING:
+    from edgevision.cascade import Cascade
+    from edgevision.model import Model
+
+_DEVICE_BATCHES = 2  # one is prepared while another runs; more only makes results older
+_WARM_UP_RUNS = 3
+_WARM_UP_S = 2.0
+
+
+class StreamModel(Protocol):
+    """What the batcher needs of a model.
+
+    ``id``: which model answered, in results. ``max_batch``: frames of one call at most. ``parallel``: calls that may run at once and
+    gain by it; the batcher makes no more.
+    """
+
+    @property
+    def id(self) -> str:
+        """Which model it is."""
+
+    @property
+    def max_batch(self) -> int:
+        """Frames of one call at most."""
+
+    @property
+    def parallel(self) -> int:
+        """Calls that gain by running at once."""
+
+    def predict_frames(self, frames: Sequence[Frame]) -> Sequence[Any]:
+        """One result for each frame, in their order. Called from several threads at once where ``parallel`` is over 1."""
+
+
+class ServedModel:
+    """A ``Model`` or ``Cascade`` as the batcher sees it. It stays the caller's to close."""
+
+    def __init__(self, model: Model | Cascade) -> None:
+        from edgevision.cascade import Cascade
+
+        self.predict_frames: Callable[[Sequence[Frame]], Sequence[Any]]
+        if isinstance(model, Cascade):
+            first = model.finder
+            self.id = f"{_id_of(first)} → {_id_of(model.recogniser)}"
+            self.predict_frames = model.predict_frames
+        else:
+            first = model
+            self.id = _id_of(first)
+            self.predict_frames = model.predict_items
+        self.max_batch = first.max_batch
+        self.parallel = _DEVICE_BATCHES if first.on_device else max(1, usable_cores() // first.threads)
+
+
+def _id_of(model: Model) -> str:
+    return f"{model.manifest.name}@{model.id[:12]}"
+
+
+def as_stream_model(model: Any) -> StreamModel:
+    """``model`` itself where it answers already as the batcher needs it, else wrapped. Raises InputError for anything else."""
+    from edgevision.cascade import Cascade
+    from edgevision.model import Model
+
+    if isinstance(model, (Model, Cascade)):
+        return ServedModel(model)
+    missing = [name for name in ("id", "max_batch", "parallel", "predict_frames") if not hasattr(model, name)]
+    if missing:
+        raise InputError(
+            f"expected a model of edgevision.load, or an object with id, max_batch, parallel and predict_frames, got "
+            f"{type(model).__name__} without {', '.join(missing)}"
+        )
+    served: StreamModel = model
+    return served
+
+
+def warm_up(model: StreamModel, max_batch: int) -> list[tuple[int, float]]:
+    """Run black frames, alone and in a full batch, so that the first real one meets an engine that has run before.
+
+    Returns (frames, seconds) of the quickest run of each size: the seed of ``BatchCost``. A full batch is left out where it might take
+    more than two seconds. A cascade finds nothing on black frames, and costs less than it will.
+    """
+    frame = Frame.from_array(np.zeros((64, 64, 3), np.uint8))
+    measured: list[tuple[int, float]] = []
+    for size in sorted({1, max_batch}):
+        if measured and size * measured[0][1] > _WARM_UP_S:
+            break
+        seconds: list[float] = []
+        while not seconds or (len(seconds) < _WARM_UP_RUNS and sum(seconds) < _WARM_UP_S):
+            started_s = time.perf_counter()
+            model.predict_frames([frame] * size)
+            seconds.append(time.perf_counter() - started_s)
+        measured.append((size, min(seconds)))
+    return measured

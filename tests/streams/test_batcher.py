@@ -1,0 +1,409 @@
+"""The batcher, with its threads: order, poison, calls that hang, removal, stopping."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stream_frames import captured
+from stream_models import Gate, ToyModel
+
+from edgevision.streams.batcher import Batcher
+from edgevision.streams.clock import FakeClock
+from edgevision.streams.fates import Fate
+from edgevision.streams.ledger import Ledger
+from edgevision.streams.options import EVERY, Service, StreamOptions
+
+PATIENT = Service(max_age_s=1e9)
+QUEUE = Service(EVERY, max_age_s=1e9)
+
+
+class Rig:
+    """A batcher with cameras; ``settled``: what each was told."""
+
+    def __init__(self, model, services: dict[str, Service], clock: FakeClock | None = None, **options) -> None:
+        self.settled = defaultdict(list)
+        self.troubles = []
+        self.told = threading.Condition()
+        self.batcher = Batcher(
+            model, Ledger(), options=StreamOptions(warm_up=False, **options), clock=clock, trouble=self.troubles.append
+        )
+        self.mailboxes = {name: self.batcher.add(name, service, self.answer) for name, service in services.items()}
+
+    def answer(self, settled) -> None:
+        with self.told:
+            self.settled[settled.captured.camera].append(settled)
+            self.told.notify_all()
+
+    def put(self, camera: str, count: int = 1) -> None:
+        ledger, clock = self.batcher.ledger, self.batcher.clock
+        for _ in range(count):
+            frame = captured(ledger.captured(camera), clock.now_s(), camera=camera)
+            for drop in self.mailboxes[camera].put(frame):
+                ledger.settle(camera, drop.sequence, drop.fate)
+
+    def wait_for(self, camera: str, count: int) -> None:
+        with self.told:
+            assert self.told.wait_for(lambda: len(self.settled[camera]) >= count, 30)
+
+    def fates(self, camera: str) -> list[tuple[int, Fate]]:
+        return [(one.captured.sequence, one.fate) for one in self.settled[camera]]
+
+
+@contextmanager
+def running(model, services, **options) -> Iterator[Rig]:
+    rig = Rig(model, services, **options)
+    rig.batcher.start()
+    try:
+        yield rig
+    finally:
+        left = rig.batcher.stop(10.0)
+    assert left == []
+    for account in rig.batcher.ledger.accounts():
+        assert account.balanced
+        assert account.in_flight == 0
+
+
+def test_each_frame_gets_its_own_result():
+    with running(ToyModel(), {"a": QUEUE, "b": QUEUE}) as rig:
+        for _ in range(50):
+            rig.put("a")
+            rig.put("b", 2)
+            rig.wait_for("a", 1)
+            rig.wait_for("b", 1)
+    for camera, settled in rig.settled.items():
+        served = [one for one in settled if one.fate is Fate.SERVED]
+        assert [one.result for one in served] == [(camera, one.captured.sequence) for one in served]
+        assert {one.model_id for one in served} == {"toy"}
+
+
+def test_frames_that_came_while_the_model_was_at_work_run_together():
+    gate = Gate()
+    model = ToyModel(before=gate)
+    with running(model, dict.fromkeys("abc", PATIENT)) as rig:
+        rig.put("a")
+        gate.wait_for_calls(1)
+        for camera in "abc":
+            rig.put(camera, 3)
+        gate.let_go(2)
+        for camera in "abc":
+            rig.wait_for(camera, 1)
+        rig.wait_for("a", 2)
+    assert [sorted(call) for call in model.calls] == [[("a", 0)], [("a", 3), ("b", 2), ("c", 2)]]
+    assert rig.settled["a"][1].gap == {Fate.SUPERSEDED: 2}
+    assert rig.settled["b"][0].gap == {Fate.SUPERSEDED: 2}
+
+
+def test_results_of_a_camera_stay_in_order_where_a_later_batch_is_quicker():
+    first_may_end = threading.Event()
+
+    def slow_first(frames) -> None:
+        if any(frame.sequence == 0 for frame in frames):
+            assert first_may_end.wait(30)
+
+    model = ToyModel(max_batch=1, parallel=2, before=slow_first)
+    with running(model, {"a": QUEUE, "b": QUEUE}) as rig:
+        rig.put("a", 4)
+        while len(model.calls) < 4:
+            time.sleep(0.001)
+        assert rig.fates("a") == []  # 1 to 3 are ready, and wait for 0
+        first_may_end.set()
+        rig.wait_for("a", 4)
+    assert rig.fates("a") == [(i, Fate.SERVED) for i in range(4)]
+
+
+@pytest.mark.parametrize("bad", [{0}, {3}, {7}, {1, 6}, {0, 1, 2, 3, 4, 5, 6, 7}])
+def test_a_frame_that_makes_the_model_raise_is_dropped_alone(bad):
+    def raise_for_bad(frames) -> None:
+        if any(frame.camera == "a" and frame.sequence in bad for frame in frames):
+            raise RuntimeError("bad frame")
+
+    gate = Gate()
+    model = ToyModel(before=gate)
+    with running(model, {"a": QUEUE, "b": PATIENT}) as rig:
+        rig.put("b")
+        gate.wait_for_calls(1)
+        rig.put("a", 8)
+        model.before = raise_for_bad
+        gate.let_go()
+        rig.wait_for("a", 8)
+        rig.put("b")
+        rig.wait_for("b", 2)  # it goes on
+    assert rig.fates("a") == [(i, Fate.POISON if i in bad else Fate.SERVED) for i in range(8)]
+    told = [one for one in rig.settled["a"] if one.fate is Fate.POISON]
+    assert all(isinstance(one.error, RuntimeError) for one in told)
+    assert [(one.camera, one.sequence) for one in rig.troubles] == [("a", i) for i in sorted(bad)]
+    assert "the model failed on frame" in rig.troubles[0].words
+    served = [one for one in rig.settled["a"] if one.fate is Fate.SERVED]
+    assert sum(one.gap.get(Fate.POISON, 0) for one in served) == len(
+        {i for i in bad if any(j > i for j in set(range(8)) - bad)}
+    )
+
+
+def test_too_few_results_are_a_failure():
+    model = ToyModel()
+    model.predict_frames = lambda frames: []
+    with running(model, {"a": PATIENT}) as rig:
+        rig.put("a")
+        rig.wait_for("a", 1)
+    assert "0 results for 1 frames" in str(rig.settled["a"][0].error)
+
+
+def test_a_model_that_always_fails_is_not_tried_at_full_speed():
+    """Three batches fail; then 0.1 s of rest, 0.2, 0.4, … 5."""
+    clock = FakeClock()
+
+    def fail(frames) -> None:
+        raise RuntimeError("broken")
+
+    model = ToyModel(before=fail)
+    with running(model, {"a": PATIENT}, clock=clock) as rig:
+        for _second in range(200):  # ten frames a second
+            clock.wait_for_sleepers(2)
+            before = clock.sleeps
+            rig.put("a")
+            clock.wait_for_sleeps(before + 1)
+            clock.advance(0.1)
+        calls = len(model.calls)
+        assert calls < 16
+        model.before = lambda frames: None
+        for _ in range(60):
+            clock.wait_for_sleepers(2)
+            clock.advance(0.1)
+        rig.wait_for("a", calls + 1)
+    assert rig.fates("a")[-1][1] is Fate.SERVED
+
+
+def test_a_call_that_hangs_is_given_up_and_others_go_on():
+    clock, gate = FakeClock(), Gate()
+    model = ToyModel(max_batch=2, before=lambda frames: gate(frames) if frames[0].camera == "bad" else None)
+    with running(model, {"bad": PATIENT, "good": QUEUE}, clock=clock, model_timeout_s=4.0) as rig:
+        clock.wait_for_sleepers(2)
+        rig.put("bad")
+        gate.wait_for_calls(1)
+        rig.put("good", 3)
+        clock.advance(3.9)
+        assert rig.settled == {}
+        for _ in range(3):
+            clock.wait_for_sleepers(1)  # the watchdog
+            clock.advance(0.5)
+        rig.wait_for("good", 3)
+        assert rig.fates("bad") == [(0, Fate.POISON)]
+        assert "did not come back within 4 s" in rig.troubles[0].words
+        assert not rig.batcher.gave_up
+        gate.let_go()  # it comes back after all: its result is for nobody
+        rig.put("good")
+        rig.wait_for("good", 4)
+    assert rig.fates("bad") == [(0, Fate.POISON)]
+    assert rig.fates("good") == [(i, Fate.SERVED) for i in range(4)]
+
+
+def test_after_two_hanging_calls_no_more_are_made_until_one_comes_back():
+    clock, gate = FakeClock(), Gate()
+    model = ToyModel(before=gate)
+    with running(model, {"a": PATIENT}, clock=clock, model_timeout_s=4.0) as rig:
+        for hung in (1, 2):
+            rig.put("a")
+            gate.wait_for_calls(hung)
+            while len(rig.troubles) < hung:
+                clock.wait_for_sleepers(1)
+                clock.advance(1.0)
+                time.sleep(0.001)
+        assert rig.batcher.gave_up
+        assert "Restart the program" in rig.troubles[1].words
+        rig.put("a", 5)
+        clock.wait_for_sleepers(2)
+        assert len(model.calls) == 2
+        gate.let_go(3)
+        rig.wait_for("a", 3)
+        assert not rig.batcher.gave_up
+    assert rig.fates("a") == [(0, Fate.POISON), (1, Fate.POISON), (6, Fate.SERVED)]
+
+
+def test_stop_is_bounded_while_the_model_hangs():
+    gate = Gate()
+    rig = Rig(ToyModel(before=gate), {"a": PATIENT, "b": PATIENT})
+    rig.batcher.start()
+    rig.put("a")
+    gate.wait_for_calls(1)
+    rig.put("b")
+    left = rig.batcher.stop(0.05)
+    assert [thread.name for thread in left] == ["edgevision-batcher"]
+    assert rig.fates("a") == [(0, Fate.STOPPED)]
+    assert {one.camera: one.fates for one in rig.batcher.ledger.accounts()} == {
+        "a": {Fate.STOPPED: 1}, "b": {Fate.STOPPED: 1},
+    }  # fmt: skip
+    gate.let_go()
+    left[0].join(30)
+    assert rig.fates("a") == [(0, Fate.STOPPED)]  # its result came too late
+
+
+def test_what_runs_is_finished_when_it_stops():
+    gate = Gate()
+    rig = Rig(ToyModel(before=gate), {"a": PATIENT, "b": PATIENT})
+    rig.batcher.start()
+    rig.put("a")
+    gate.wait_for_calls(1)
+    rig.put("b")
+    gate.let_go()
+    assert rig.batcher.stop(30.0) == []
+    assert rig.fates("a") == [(0, Fate.SERVED)]
+    assert rig.batcher.ledger.counts("b") == {Fate.STOPPED: 1}
+    rig.put("b")
+    assert rig.batcher.ledger.counts("b") == {Fate.STOPPED: 2}
+
+
+def test_a_removed_camera_gets_no_more_results():
+    gate = Gate()
+    with running(ToyModel(before=gate), {"a": QUEUE, "b": PATIENT}) as rig:
+        rig.put("a")
+        gate.wait_for_calls(1)
+        rig.put("a", 2)
+        rig.batcher.remove("a")
+        assert rig.batcher.ledger.counts("a") == {Fate.STOPPED: 3}
+        rig.put("b")
+        gate.let_go(2)
+        rig.wait_for("b", 1)
+        assert rig.fates("a") == [(0, Fate.STOPPED)]
+        rig.mailboxes["a"] = rig.batcher.add("a", QUEUE, rig.answer)
+        rig.put("a")
+        gate.let_go()
+        rig.wait_for("a", 2)
+    assert rig.fates("a")[-1] == (3, Fate.SERVED)  # its numbers go on
+
+
+def test_a_name_is_taken_once():
+    rig = Rig(ToyModel(), {"a": PATIENT})
+    with pytest.raises(ValueError, match="'a' is there already"):
+        rig.batcher.add("a", PATIENT, rig.answer)
+
+
+def test_held_it_takes_no_frames():
+    model = ToyModel()
+    with running(model, {"a": PATIENT, "b": PATIENT, "c": PATIENT}) as rig:
+        rig.batcher.hold()
+        for camera in "abc":
+            rig.put(camera, 3)
+        assert model.calls == []
+        rig.batcher.go_on(places=2)
+        for camera in "abc":
+            rig.wait_for(camera, 1)
+    assert [len(call) for call in model.calls] == [2, 1]
+
+
+def test_expired_frames_are_settled_and_told():
+    clock, gate = FakeClock(), Gate()
+    model = ToyModel(before=gate)
+    with running(model, {"a": Service(max_age_s=0.25), "b": PATIENT}, clock=clock, model_timeout_s=1e9) as rig:
+        gate.let_go(9)
+        for quick in range(1, 10):
+            rig.put("b")
+            rig.wait_for("b", quick)
+        rig.put("b")
+        gate.wait_for_calls(1)
+        rig.put("a")
+        clock.advance(0.3)
+        gate.let_go()
+        rig.wait_for("a", 1)
+        rig.put("a")
+        gate.let_go()
+        rig.wait_for("a", 2)
+    assert rig.fates("a") == [(0, Fate.EXPIRED), (1, Fate.SERVED)]
+    assert rig.settled["a"][1].gap == {Fate.EXPIRED: 1}
+    assert rig.settled["a"][0].age_s == pytest.approx(0.3)
+
+
+def test_the_next_batch_is_the_new_models():
+    gate = Gate()
+    old, new = ToyModel(before=gate, id="old"), ToyModel(id="new")
+    with running(old, {"a": PATIENT}) as rig:
+        rig.put("a")
+        gate.wait_for_calls(1)
+        rig.batcher.switch(new)
+        assert rig.batcher.in_use(old)
+        gate.let_go()
+        rig.wait_for("a", 1)
+        rig.put("a")
+        rig.wait_for("a", 2)
+        assert not rig.batcher.in_use(old)
+    assert [one.model_id for one in rig.settled["a"]] == ["old", "new"]
+
+
+@pytest.mark.parametrize(("per_batch_s", "sizes"), [(0.0, {1}), (0.02, {8})])
+def test_single_frames_where_batches_gain_nothing(per_batch_s, sizes):
+    """Eight frames wait; the cost of batches is known."""
+    seed = [(1, per_batch_s + 0.01), (8, per_batch_s + 0.08)]
+    clock = FakeClock()
+    model = ToyModel(before=lambda frames: clock.advance(per_batch_s + 0.01 * len(frames)))
+    ledger = Ledger()
+    batcher = Batcher(model, ledger, options=StreamOptions(warm_up=False), clock=clock, cost=seed)
+    done = threading.Semaphore(0)
+    mailbox = batcher.add("a", QUEUE, lambda settled: done.release())
+    for _ in range(8):
+        mailbox.put(captured(ledger.captured("a"), batcher.clock.now_s(), camera="a"))
+    batcher.start()
+    for _ in range(8):
+        assert done.acquire(timeout=30)
+    assert batcher.stop(10.0) == []
+    assert {len(call) for call in model.calls} == sizes
+
+
+def test_a_model_is_warmed_up_before_the_first_frame():
+    model = ToyModel(max_batch=4)
+    batcher = Batcher(model, Ledger())
+    batcher.start()
+    while len(model.calls) < 6:
+        time.sleep(0.001)
+    assert batcher.stop(10.0) == []
+    assert [len(call) for call in model.calls] == [1, 1, 1, 4, 4, 4]
+
+
+def test_a_model_that_fails_when_warmed_up_is_tried_all_the_same():
+    model = ToyModel(before=lambda frames: 1 / 0 if frames[0].camera is None else None)
+    rig = Rig(model, {"a": PATIENT})
+    rig.batcher = Batcher(model, Ledger(), trouble=rig.troubles.append)
+    rig.mailboxes = {"a": rig.batcher.add("a", PATIENT, rig.answer)}
+    rig.batcher.start()
+    rig.put("a")
+    rig.wait_for("a", 1)
+    assert rig.batcher.stop(10.0) == []
+    assert rig.fates("a") == [(0, Fate.SERVED)]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["put", "put", "put", "remove", "pause"]), st.integers(0, 3)), max_size=60),
+    st.sets(st.integers(0, 30), max_size=6), st.integers(1, 3), st.integers(1, 4),
+)  # fmt: skip
+@settings(max_examples=40, deadline=None)
+def test_whatever_happens_every_frame_has_one_fate(steps, bad, parallel, max_batch):
+    """Frames come, make the model fail, wait in both kinds of mailboxes; cameras are removed and come back, while it runs."""
+
+    def fail(frames) -> None:
+        if any(frame.sequence in bad for frame in frames):
+            raise ValueError("bad")
+
+    services = {"0": PATIENT, "1": QUEUE, "2": Service(max_age_s=0.001), "3": Service(EVERY, max_age_s=0.001, fps=100)}
+    with running(ToyModel(max_batch, parallel, fail), services) as rig:
+        for step, place in steps:
+            camera = str(place)
+            if step == "put":
+                rig.put(camera, 1 + place)
+            elif step == "pause":
+                time.sleep(0.0005)
+            else:
+                rig.batcher.remove(camera)
+                rig.mailboxes[camera] = rig.batcher.add(camera, services[camera], rig.answer)
+            assert all(account.balanced for account in rig.batcher.ledger.accounts())
+    for camera, settled in rig.settled.items():
+        served = [one.captured.sequence for one in settled if one.fate is Fate.SERVED]
+        assert served == sorted(set(served))
+        assert not any(sequence in bad for sequence in served)
+        told = sum(sum(one.gap.values()) for one in settled)
+        account = rig.batcher.ledger.account(camera)
+        assert told <= account.captured - len(served)

@@ -1,0 +1,71 @@
+"""Frames that an app puts in itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgevision.errors import EdgeVisionError, InputError
+from edgevision.frames import Frame
+from edgevision.streams.clock import FakeClock
+from edgevision.streams.fates import Fate
+from edgevision.streams.ledger import Ledger
+from edgevision.streams.mailbox import Mailbox
+from edgevision.streams.options import EVERY, Service
+from edgevision.streams.sources.push import PushSource
+
+PICTURE = np.zeros((4, 6, 3), np.uint8)
+
+
+def attached(service: Service) -> tuple[PushSource, Mailbox, Ledger]:
+    source, mailbox, ledger = PushSource("till"), Mailbox(service), Ledger()
+    source.attach(mailbox, ledger, FakeClock(now_s=5.0))
+    return source, mailbox, ledger
+
+
+def test_a_frame_is_numbered_named_and_timed():
+    source, mailbox, ledger = attached(Service())
+    assert source.put(PICTURE, captured_ns=123, age_s=0.5)
+    (waiting,) = mailbox.waiting()
+    assert (waiting.camera, waiting.sequence, waiting.frame.captured_ns) == ("till", 0, 123)
+    assert (waiting.received_s, waiting.captured_s) == (5.0, 4.5)
+    assert waiting.frame.planes[0] is PICTURE  # not copied
+    assert ledger.account("till").captured == 1
+
+
+def test_what_a_frame_knows_already_is_kept():
+    source, mailbox, _ = attached(Service())
+    source.put(Frame.from_array(PICTURE[..., ::-1], format="rgb", camera="other", captured_ns=7))
+    (waiting,) = mailbox.waiting()
+    assert (waiting.camera, waiting.frame.captured_ns, waiting.frame.format.value) == ("till", 7, "rgb")
+
+
+def test_what_is_dropped_is_settled():
+    source, mailbox, ledger = attached(Service(fps=1))
+    assert source.put(PICTURE)
+    assert not source.put(PICTURE)
+    assert ledger.counts("till") == {Fate.SKIPPED: 1}
+    ledger.settle("till", mailbox.close()[0].sequence, Fate.STOPPED)
+    assert not source.put(PICTURE)  # the camera was removed
+    assert ledger.counts("till") == {Fate.SKIPPED: 1, Fate.STOPPED: 2}
+    assert ledger.account("till").balanced
+
+
+def test_waiting_for_room_is_bounded():
+    source, _, ledger = attached(Service(EVERY))
+    for _ in range(8):
+        assert source.put(PICTURE, wait_s=0.01)
+    assert source.put(PICTURE, wait_s=0.01)
+    assert ledger.counts("till") == {Fate.OVERFLOW: 1}
+
+
+def test_a_bad_picture_counts_nowhere():
+    source, _, ledger = attached(Service())
+    with pytest.raises(InputError):
+        source.put([[1, 2], [3, 4]])
+    assert ledger.account("till").captured == 0
+
+
+def test_alone_it_takes_no_frames():
+    with pytest.raises(EdgeVisionError, match="camera 'till' is in no stream yet"):
+        PushSource("till").put(PICTURE)
