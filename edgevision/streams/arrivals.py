@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 WINDOW = 64  # arrivals that are remembered
@@ -13,7 +14,8 @@ _SMOOTHING = 1 / 16
 class Arrivals:
     """The arrivals of one camera's frames. Not thread-safe.
 
-    ``deviation_s``: how far the time between two frames is from the period, in the mean of the last ones.
+    ``deviation_s``: how far the time between two frames is from the period, in the mean of the last ones. ``next_s``: when the next
+    frame is expected, if none was late; infinite where nothing is known.
 
     >>> arrivals = Arrivals()
     >>> for i in range(10):
@@ -26,6 +28,7 @@ class Arrivals:
 
     def __init__(self) -> None:
         self.deviation_s = 0.0
+        self.next_s = math.inf
         self._times: deque[float] = deque(maxlen=WINDOW)
 
     def add(self, now_s: float) -> None:
@@ -40,6 +43,8 @@ class Arrivals:
                 else:
                     self.deviation_s += _SMOOTHING * (abs(since_s - period_s) - self.deviation_s)
         self._times.append(now_s)
+        period_s = self.period_s
+        self.next_s = math.inf if period_s is None else now_s + period_s
 
     @property
     def last_s(self) -> float | None:
@@ -58,9 +63,6 @@ class Arrivals:
         """When the next frame is expected; before ``now_s`` where it is late. None where nothing is known, or it is later than
         three periods: then nobody should wait for it."""
         period_s = self.period_s
-        if period_s is None:
+        if period_s is None or now_s > self.next_s + MAX_LATE * period_s:
             return None
-        expected_s = self._times[-1] + period_s
-        if now_s > expected_s + MAX_LATE * period_s:
-            return None
-        return expected_s
+        return self.next_s

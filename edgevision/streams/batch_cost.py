@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from operator import mul
 
 WINDOW = 50  # batches that are remembered
 MIN_GAIN = 1.1  # frames a second of full batches against single frames, from which batches are worth it
 _HICCUP = 4.0
-_FIT_EVERY = 4  # batches, once there are many: a line through 50 of them costs more than taking a frame
+_FIT_EVERY = 8  # batches, once there are many: a line through 50 of them costs more than taking a frame
 _MANY = 16
 _MIN_VARIANCE = 0.05  # of batch sizes in the window, from which a line through them says something
 
@@ -51,25 +52,28 @@ class BatchCost:
         return max_batch * self.seconds(1) >= MIN_GAIN * self.seconds(max_batch)
 
     def _fit(self) -> None:
-        batches = self._without_hiccups()
-        count = len(batches)
-        mean_n = sum(n for n, _ in batches) / count
-        mean_t = sum(t for _, t in batches) / count
-        variance = sum((n - mean_n) ** 2 for n, _ in batches) / count
+        sizes, seconds = self._without_hiccups()
+        count = len(sizes)
+        mean_n, mean_t = sum(sizes) / count, sum(seconds) / count
+        variance = sum(map(mul, sizes, sizes)) / count - mean_n**2
         if variance < _MIN_VARIANCE:
             self._scale(mean_n, mean_t)
             return
-        slope = sum((n - mean_n) * (t - mean_t) for n, t in batches) / count / variance
+        slope = (sum(map(mul, sizes, seconds)) / count - mean_n * mean_t) / variance
         self.per_frame_s = min(max(slope, 0.0), mean_t / mean_n)  # neither b nor a is negative
         self.fixed_s = mean_t - self.per_frame_s * mean_n
         self._has_line = True
 
-    def _without_hiccups(self) -> list[tuple[int, float]]:
-        """The batches, none longer than four times the median (of more frames than the median batch: in proportion)."""
-        middle = (len(self._batches) - 1) // 2
-        usual_n = sorted(n for n, _ in self._batches)[middle]
-        usual_t = sorted(t for _, t in self._batches)[middle]
-        return [(n, min(t, _HICCUP * usual_t * max(1.0, n / usual_n))) for n, t in self._batches]
+    def _without_hiccups(self) -> tuple[list[int], list[float]]:
+        """Frames and seconds, none longer than four times the median (of more frames than the median batch: in proportion)."""
+        sizes = [n for n, _ in self._batches]
+        seconds = [t for _, t in self._batches]
+        middle = (len(sizes) - 1) // 2
+        usual_t = sorted(seconds)[middle]
+        if max(seconds) > _HICCUP * usual_t:
+            usual_n = sorted(sizes)[middle]
+            seconds = [min(t, _HICCUP * usual_t * max(1.0, n / usual_n)) for n, t in zip(sizes, seconds, strict=True)]
+        return sizes, seconds
 
     def _scale(self, mean_n: float, mean_t: float) -> None:
         """One size alone: its cost is known, how it divides is not."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgevision.errors import EngineError
 from edgevision.streams.batch_cost import BatchCost
@@ -31,18 +31,17 @@ _REST_AFTER = 3  # batches in a row of which every frame failed
 _REST_S = (0.1, 5.0)  # the first rest after them, and the longest: it doubles
 
 
-@dataclass(frozen=True, eq=False)
-class Settled:
+class Settled(NamedTuple):
     """What became of a frame that was with the batcher. ``result`` and ``gap`` where it was served (see ``StreamResult``); ``error``
     where the model failed on it; ``age_s``: from its capture until now."""
 
     captured: Captured
     fate: Fate
     age_s: float
-    model_id: str = ""
-    result: Any = None
-    gap: dict[Fate, int] = field(default_factory=dict)
-    error: BaseException | None = None
+    model_id: str
+    result: Any
+    gap: Mapping[Fate, int]
+    error: BaseException | None
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,8 @@ class Batcher:
         self._cameras: dict[str, _Camera] = {}
         self._ready: dict[str, _Camera] = {}  # those with waiting frames
         self._running: list[_Batch] = []
-        self._wake = threading.Condition(threading.Lock())  # holds everything above, and whoever waits for work
+        self._lock = threading.Lock()  # of everything above
+        self._wake = threading.Condition(self._lock)  # where workers wait
         self._watch = threading.Condition(threading.Lock())
         self._threads: list[threading.Thread] = []
         self._held = False
@@ -148,7 +148,7 @@ class Batcher:
 
     def add(self, camera: str, service: Service, answer: Callable[[Settled], None]) -> Mailbox:
         """A camera is there: the mailbox for its frames. Raises ValueError for a name that is taken."""
-        with self._wake:
+        with self._lock:
             if camera in self._cameras:
                 raise ValueError(f"camera {camera!r} is there already")
             lane = self._policy.add(camera, service, self.clock.now_s())
@@ -158,7 +158,7 @@ class Batcher:
 
     def remove(self, camera: str) -> None:
         """A camera is gone: what waited is settled as stopped, and so is what the model is at work on."""
-        with self._wake:
+        with self._lock:
             gone = self._cameras.pop(camera)
             self._ready.pop(camera, None)
             self._policy.remove(camera)
@@ -176,7 +176,7 @@ class Batcher:
 
     def go_on(self, places: int | None = None) -> None:
         """Take frames again, at most ``places`` in a batch; None: as many as the model takes."""
-        with self._wake:
+        with self._lock:
             self._held = False
             self._places = places
             self._wake.notify()
@@ -186,18 +186,18 @@ class Batcher:
 
         Workers stay as many as they are.
         """
-        with self._wake:
+        with self._lock:
             self._model = model
             self._cost = BatchCost(cost)
 
     def in_use(self, model: StreamModel) -> bool:
         """Whether a batch runs on it, or it is the one for the next."""
-        with self._wake:
+        with self._lock:
             return model is self._model or any(batch.model is model for batch in self._running)
 
     def refuse(self) -> None:
         """Begin no more batches. Returns at once; ``stop`` is still to be called."""
-        with self._wake:
+        with self._lock:
             self._stopping = True
             self._wake.notify_all()
 
@@ -205,7 +205,7 @@ class Batcher:
         """Finish what runs, settle the rest, and end the workers within ``timeout_s`` seconds. Those left: the model does not come back."""
         deadline_s = SystemClock().now_s() + timeout_s  # real time, whatever the clock of the stream
         self.refuse()
-        with self._wake:
+        with self._lock:
             cameras = list(self._cameras.values())
             threads = list(self._threads)
         with self._watch:
@@ -222,7 +222,7 @@ class Batcher:
 
     def _came(self, name: str) -> None:
         """A frame was let into a mailbox."""
-        with self._wake:
+        with self._lock:
             camera = self._cameras.get(name)
             if camera is not None:
                 camera.lane.arrivals.add(self.clock.now_s())
@@ -240,16 +240,17 @@ class Batcher:
         """Wait for frames, and take them. None: the end."""
         while True:
             expired: list[_Ticket] = []
-            with self._wake:
+            with self._lock:
                 if self._stopping:
                     return None
                 now_s = self.clock.now_s()
+                most, at_once = self._limits()
                 until_s: float | None = None
                 batch = None
                 if now_s < self._rest_until_s:
                     until_s = self._rest_until_s
-                elif not self._held and len(self._running) < self._most_in_flight():
-                    batch, expired, until_s = self._decide(now_s)
+                elif not self._held and len(self._running) < at_once:
+                    batch, expired, until_s = self._decide(now_s, most)
                 if batch is not None:
                     self._running.append(batch)
                     if self._ready:
@@ -261,10 +262,10 @@ class Batcher:
             if batch is not None:
                 return batch
 
-    def _decide(self, now_s: float) -> tuple[_Batch | None, list[_Ticket], float | None]:
+    def _decide(self, now_s: float, most: int) -> tuple[_Batch | None, list[_Ticket], float | None]:
         """A batch, if one should run now; frames given up; and when to look again. With the lock held."""
         waiting = {name: frames for name, one in self._ready.items() if (frames := one.mailbox.waiting())}
-        decision = self._policy.decide(now_s, waiting, self._cost, self._batch_limit())
+        decision = self._policy.decide(now_s, waiting, self._cost, most)
         self._policy.take(decision, now_s)
         expired = [ticket for choice in decision.expired if (ticket := self._give_up(choice)) is not None]
         tickets = [self._take(choice) for choice in decision.batch]
@@ -288,40 +289,33 @@ class Batcher:
         camera = self._cameras[choice.camera]
         return _Ticket(camera, choice.captured) if camera.mailbox.remove(choice.captured) else None
 
-    @property
-    def _max_batch(self) -> int:
+    def _limits(self) -> tuple[int, int]:
+        """How many frames may run together, and how many batches at once. Where batches gain nothing: single frames, as many at once
+        as the model gains by, but for a full batch now and then, to see."""
         limits = (self._model.max_batch, self.options.max_batch, self._places)
-        return min(limit for limit in limits if limit is not None)
-
-    def _batch_limit(self) -> int:
-        """Frames that may run together: one where batches gain nothing, but for a try now and then."""
-        if self._cost.gains_from(self._max_batch) or self._singles >= _PROBE_EVERY:
-            return self._max_batch
-        return 1
-
-    def _most_in_flight(self) -> int:
-        if self.gave_up:
-            return 0
-        if self._cost.gains_from(self._max_batch):
-            return min(self._model.parallel, _MAX_BATCHES)
-        return self._model.parallel
+        most = min(limit for limit in limits if limit is not None)
+        parallel = 0 if self.gave_up else self._model.parallel
+        if self._cost.gains_from(most):
+            return most, min(parallel, _MAX_BATCHES)
+        return (most if self._singles >= _PROBE_EVERY else 1), parallel
 
     # ---- running ----
 
     def _warm_up(self) -> bool:
         """Once, before the first batch, where the options ask for it. False: the model hung, and another thread has this one's place."""
-        with self._wake:
+        with self._lock:
             if self._is_warm or self._stopping:
                 return True
             self._is_warm = True
+            most = min(self._model.max_batch, self.options.max_batch or self._model.max_batch)
             now_s = self.clock.now_s()
             batch = _Batch(self._model, [], now_s, now_s)
             self._running.append(batch)  # so that the watchdog sees it
         try:
-            measured = warm_up(batch.model, self._max_batch)
+            measured = warm_up(batch.model, most)
         except Exception:  # the first real frame will tell, and lose no more by it
             measured = []
-        with self._wake:
+        with self._lock:
             if batch.abandoned:
                 self._hung -= 1
                 return False
@@ -335,7 +329,7 @@ class Batcher:
         outcomes = self._predict(batch, batch.tickets)
         now_s = self.clock.now_s()
         failures = sum(isinstance(outcome, _Failure) for outcome in outcomes)
-        with self._wake:
+        with self._lock:
             if batch.abandoned:
                 self._hung -= 1
                 self._wake.notify()
@@ -414,7 +408,7 @@ class Batcher:
     def _tell(self, ticket: _Ticket, fate: Fate) -> None:
         camera, captured = ticket.camera, ticket.captured
         age_s = self.clock.now_s() - captured.captured_s
-        gap = {}
+        gap: dict[Fate, int] = {}
         if fate is Fate.SERVED:
             gap = self.ledger.take_gap(camera.name, captured.sequence)
             camera.metrics.add("age", age_s)
@@ -438,7 +432,7 @@ class Batcher:
 
     def _start_thread(self, target: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
-        with self._wake:
+        with self._lock:
             self._threads = [one for one in self._threads if one.is_alive()] + [thread]
             thread.start()
 
@@ -449,7 +443,7 @@ class Batcher:
             with self._watch:
                 if not self._stopping:
                     self.clock.wait_until(self._watch, self.clock.now_s() + timeout_s / 4)
-            with self._wake:
+            with self._lock:
                 late_s = self.clock.now_s() - timeout_s
                 hung = [] if self._stopping else [batch for batch in self._running if batch.started_s <= late_s]
                 for batch in hung:

@@ -87,7 +87,9 @@ class Ledger:
     def captured(self, camera: str) -> int:
         """Count a frame in. Its sequence: frames of a camera are numbered from 0 in the order of these calls, and never anew."""
         with self._lock:
-            account = self._cameras.setdefault(camera, _Camera())
+            account = self._cameras.get(camera)
+            if account is None:
+                account = self._cameras[camera] = _Camera()
             sequence = account.captured
             account.captured += 1
             account.in_flight[sequence] = None
@@ -104,7 +106,7 @@ class Ledger:
             account.fates[fate] += 1
             if fate is not Fate.SERVED:
                 account.lost_later[sequence] = fate
-            if was_oldest:
+            if was_oldest and account.lost_later:
                 _fold(account)
 
     def take_gap(self, camera: str, sequence: int) -> dict[Fate, int]:
@@ -112,6 +114,8 @@ class Ledger:
         it is settled; its camera's older frames have to be settled by then."""
         with self._lock:
             account = self._cameras[camera]
+            if not account.lost and not account.lost_later:
+                return {}
             gap = account.lost
             account.lost = Counter()
             for lost in [one for one in account.lost_later if one < sequence]:

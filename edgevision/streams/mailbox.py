@@ -40,7 +40,8 @@ class Mailbox:
         self.service = service
         self._accepted = accepted
         self._waiting: deque[Captured] = deque()
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
         self._due_s: float | None = None  # when the fps limit lets in the next frame; None: at once
         self._closed = False
 
@@ -49,7 +50,7 @@ class Mailbox:
 
     def put(self, captured: Captured) -> tuple[Drop, ...]:
         """Let a frame in. Never blocks. What was dropped for it, or that it was dropped itself: the caller settles those."""
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return (Drop(captured.sequence, Fate.STOPPED),)
             if not self._is_due(captured.received_s):
@@ -61,25 +62,25 @@ class Mailbox:
 
     def waiting(self) -> tuple[Captured, ...]:
         """Those that wait now, the oldest first."""
-        with self._changed:
+        with self._lock:
             return tuple(self._waiting)
 
     def take(self) -> Captured | None:
         """The oldest that waits, or None."""
-        with self._changed:
+        with self._lock:
             if not self._waiting:
                 return None
             taken = self._waiting.popleft()
-            self._changed.notify_all()
+            self._room.notify_all()
             return taken
 
     def remove(self, captured: Captured) -> bool:
         """Take this one out; False where it is not waiting any more."""
-        with self._changed:
+        with self._lock:
             if captured not in self._waiting:
                 return False
             self._waiting.remove(captured)
-            self._changed.notify_all()
+            self._room.notify_all()
             return True
 
     def wait_for_room(self, timeout_s: float) -> bool:
@@ -87,18 +88,16 @@ class Mailbox:
 
         For sources that can wait: files and folders.
         """
-        with self._changed:
-            return self._changed.wait_for(
-                lambda: self._closed or len(self._waiting) < self.service.mode.depth, timeout_s
-            )
+        with self._lock:
+            return self._room.wait_for(lambda: self._closed or len(self._waiting) < self.service.mode.depth, timeout_s)
 
     def close(self) -> tuple[Drop, ...]:
         """Let nothing in any more. What was waiting: the caller settles it."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             dropped = tuple(Drop(one.sequence, Fate.STOPPED) for one in self._waiting)
             self._waiting.clear()
-            self._changed.notify_all()
+            self._room.notify_all()
         return dropped
 
     def _is_due(self, now_s: float) -> bool:

@@ -72,7 +72,7 @@ class CameraOptions:
     ``every`` for a file or folder.
 
     ``user`` and ``password_env`` or ``password_file``: credentials that are not in the URL: the name of an environment variable, or
-    a file that holds nothing else. ``ca_file``: certificates that a TLS camera may be signed with, besides those of the system.
+    a file that holds nothing else. ``ca_file``: certificates that a TLS camera may be signed with, in place of the system's.
     ``transport``: of RTSP. ``timeout_s``: how long opening or reading may block.
     """
 

@@ -30,6 +30,7 @@ from edgevision.streams.options import Service
 _CREDIT = 2.0  # frames that a camera may have before the others after a pause
 _DEVIATIONS = 2.0  # a frame that is expected is waited for so many mean deviations longer than it should take,
 _LEAST_SLACK_S = 0.001  # and no less than this longer
+_LEAST_GAIN_S = 0.0005  # a wait that pays for less than this is not begun: waking a thread takes about as long
 
 
 @dataclass(eq=False)
@@ -151,26 +152,24 @@ class Policy:
     ) -> float | None:
         """Until when a frame is expected that it pays to wait for; None: run now."""
         count = len(chosen)
+        pays_s = math.inf
+        if self._age_budget_s is None:
+            pays_s = (cost.fixed_s - count * cost.per_frame_s) / (count + 1)
+            if pays_s < _LEAST_GAIN_S:
+                return None
         end_s = cost.seconds(count + 1)
         limit_s = min(math.inf if one.late else one.deadline_s for one in chosen) - end_s
-        if self._age_budget_s is None:
-            pays_until_s = now_s + (cost.fixed_s - count * cost.per_frame_s) / (count + 1)
-        else:
+        if self._age_budget_s is not None:
             oldest_s = min(one.choice.captured.captured_s for one in chosen)
             limit_s = min(limit_s, oldest_s + self._age_budget_s - end_s)
-            pays_until_s = limit_s
-        if min(limit_s, pays_until_s) <= now_s:
-            return None
         found = math.inf
         for camera, lane in self._lanes.items():
-            if camera in waiting:
-                continue
-            expected_s = lane.arrivals.expected_s(now_s)
-            if expected_s is None:
+            expected_s = lane.arrivals.next_s
+            if expected_s > now_s + pays_s or expected_s > limit_s or camera in waiting:
                 continue
             last_s = expected_s + max(_DEVIATIONS * lane.arrivals.deviation_s, _LEAST_SLACK_S)
             likely_s = expected_s if expected_s > now_s else last_s
-            if likely_s <= pays_until_s and now_s < last_s <= limit_s:
+            if likely_s <= now_s + pays_s and now_s < last_s <= limit_s:
                 found = min(found, last_s)
         return found if found < math.inf else None
 

@@ -85,6 +85,7 @@ class Stream:
             trouble=self._on_trouble,
         )  # fmt: skip
         self._runners = [_runner(sink, self) for sink in sinks]
+        self._frames_wanted = keep_frames or any(runner.sink.wants_frames for runner in self._runners)
         kind = NewestOutlet if self._runners else Outlet
         self._outlet = kind(self._batcher, self._clock)
         self._changing = threading.RLock()  # held while cameras are added and removed, and by start and stop
@@ -276,7 +277,7 @@ class Stream:
                 captured.camera, captured.sequence, settled.result, captured.frame.captured_ns, settled.age_s, settled.gap,
                 settled.model_id,
             )  # fmt: skip
-            with_frame = replace(result, frame=captured.frame)
+            with_frame = replace(result, frame=captured.frame) if self._frames_wanted else result
             for runner in self._runners:
                 runner.put(with_frame if runner.sink.wants_frames else result)
             self._outlet.put(with_frame if self._keep_frames else result)
