@@ -71,7 +71,7 @@ class SinkRunner:
     def counts(self) -> SinkCounts:
         """What became of the items so far."""
         with self._changed:
-            waiting = len(self._queue) + (self._current is not None)
+            waiting = len(self._queue) + (0 if self._current is None else 1)
             return SinkCounts(self._put, self._written, self._overflow, self._failed, self._unwritten, waiting)
 
     def start(self) -> None:
