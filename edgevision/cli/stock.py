@@ -14,8 +14,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p: argparse.ArgumentParser = commands.add_parser(
         "stock", help="what the inventory events of a stream add up to, now or at any time"
     )
-    p.add_argument("database", help="what stream --sink wrote: a SQLite file, or a URL such as postgresql://user@host/shop")
-    p.add_argument("--at", metavar="TIME", help="as of then, such as 2026-11-27T18:30, in local time without a zone (default: now)")
+    p.add_argument(
+        "database", help="what stream --sink wrote: a SQLite file, or a URL such as postgresql://user@host/shop"
+    )
+    p.add_argument(
+        "--at", metavar="TIME", help="as of then, such as 2026-11-27T18:30, in local time without a zone (default: now)"
+    )
     p.add_argument("--camera", help="of one camera alone")
     p.add_argument("--place", help="of one line or zone alone")
     p.add_argument("--product", help="of one product alone")
@@ -36,7 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
         output.say("no events")
         return 0
     lines = [
-        (row.camera, row.place, row.product, str(row.net), str(row.plus), str(row.minus), _time_of(row.last_s)) for row in rows
+        (row.camera, row.place, row.product, str(row.net), str(row.plus), str(row.minus), _time_of(row.last_s))
+        for row in rows
     ]
     output.table("", ("camera", "place", "product", "net", "in", "out", "last"), lines, left=3)
     return 0

@@ -22,6 +22,7 @@ from edgevision.errors import InputError
 if TYPE_CHECKING:
     from edgevision.streams.distributor import Distributor
     from edgevision.streams.inventory.counting import InventoryCounter
+    from edgevision.streams.ledger import Account
     from edgevision.streams.live_view import LiveView
     from edgevision.streams.settings import Settings
     from edgevision.streams.sinks.base import Sink
@@ -51,7 +52,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="where results go: jsonl:FILE, mqtts://HOST/TOPIC, https://…, prometheus://:9100, video:FILE, sqlite:FILE, …; repeat for more",
     )  # fmt: skip
     p.add_argument("--config", type=Path, metavar="FILE", help="streams.toml: cameras, sinks, lines and zones, options")
-    p.add_argument("--ledger", type=Path, metavar="FILE", help="append what became of every frame, for edgevision explain")
+    p.add_argument(
+        "--ledger", type=Path, metavar="FILE", help="append what became of every frame, for edgevision explain"
+    )
     p.add_argument("--engine", help="onnxruntime or openvino (default: the quickest that runs here)")
     p.add_argument("--threads", type=int)
     return p
@@ -69,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     distributor = Distributor(_sinks(settings, json=arguments.json), _counter(settings), watch=view.see)
     assert settings.model is not None  # _settings sees to that
     with ev.load(settings.model, then=settings.then, engine=arguments.engine, threads=arguments.threads) as model:
+        _check_finds_boxes(model, settings)
         stream = Stream(model, options=settings.stream, sinks=[distributor])
         for camera in settings.cameras:
             stream.add(camera)
@@ -81,7 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
     return _tell_end(arguments, stream, distributor, stopped)
 
 
-def _serve(stream: Any, view: LiveView, reloading: _Reloading, arguments: argparse.Namespace, signals: _Signals) -> None:
+def _serve(
+    stream: Any, view: LiveView, reloading: _Reloading, arguments: argparse.Namespace, signals: _Signals
+) -> None:
     """Until every camera has ended, or a signal comes."""
     written_s = time.monotonic()
     stream.start()
@@ -147,8 +153,22 @@ def _counter(settings: Settings) -> InventoryCounter | None:
     return InventoryCounter(settings.places, settings.tracker) if settings.places else None
 
 
+def _check_finds_boxes(model: Any, settings: Settings) -> None:
+    """Raise InputError where products are to be followed and the model gives no boxes."""
+    import edgevision as ev
+    from edgevision.tasks.registry import task_type
+
+    if not settings.places or isinstance(model, ev.Cascade):
+        return
+    if not task_type(model.task.spec.kind).finds_boxes:
+        raise InputError(
+            f"lines and zones need a model that finds boxes, and {settings.model} can {model.task.spec.kind} alone; give a detector, and "
+            "this model with --then"
+        )
+
+
 def _sinks(settings: Settings, *, json: bool) -> list[Sink]:
-    from edgevision.streams.inventory.sink import InventorySink
+    from edgevision.streams.sinks.inventory import InventorySink
     from edgevision.streams.sinks.json_lines import STDOUT, JsonLinesSink
     from edgevision.tracking.places import Zone
 
@@ -156,7 +176,10 @@ def _sinks(settings: Settings, *, json: bool) -> list[Sink]:
     for sink in sinks:
         if isinstance(sink, InventorySink):
             sink.zones = [
-                (camera, place.name) for camera, some in settings.places.items() for place in some if isinstance(place, Zone)
+                (camera, place.name)
+                for camera, some in settings.places.items()
+                for place in some
+                if isinstance(place, Zone)
             ]
     return [*sinks, JsonLinesSink(STDOUT)] if json else sinks
 
@@ -199,7 +222,12 @@ class _Reloading:
     """Takes up what changed in the settings file."""
 
     def __init__(
-        self, arguments: argparse.Namespace, settings: Settings, stream: Any, distributor: Distributor, signals: _Signals
+        self,
+        arguments: argparse.Namespace,
+        settings: Settings,
+        stream: Any,
+        distributor: Distributor,
+        signals: _Signals,
     ) -> None:
         self._arguments = arguments
         self._settings = settings
@@ -268,7 +296,14 @@ def _write_ledger(arguments: argparse.Namespace, stream: Any) -> None:
     from edgevision.streams.explain import write_accounts
 
     if arguments.ledger is not None:
-        write_accounts(arguments.ledger, stream.ledger.accounts(at_ns=time.time_ns()))
+        write_accounts(arguments.ledger, _accounts(stream))
+
+
+def _accounts(stream: Any) -> list[Account]:
+    """Of every camera, also of those that were removed, and of those that never gave a frame."""
+    now_ns = time.time_ns()
+    known = [account.camera for account in stream.ledger.accounts()]
+    return [stream.ledger.account(name, now_ns) for name in dict.fromkeys([*stream.cameras, *known])]
 
 
 def _tell_end(arguments: argparse.Namespace, stream: Any, distributor: Distributor, stopped: bool) -> int:
@@ -276,8 +311,8 @@ def _tell_end(arguments: argparse.Namespace, stream: Any, distributor: Distribut
     from edgevision.streams.explain import explain
 
     if not arguments.json:
-        for account in stream.ledger.accounts():
-            for line in explain(account):
+        for account in _accounts(stream):
+            for line in explain(replace(account, at_ns=None)):
                 output.say(output.plain(line))
     for runner in distributor.runners:
         counts = runner.counts
@@ -286,6 +321,8 @@ def _tell_end(arguments: argparse.Namespace, stream: Any, distributor: Distribut
             why = f" ({runner.fault})" if runner.fault else ""
             words = f"sink {runner.sink.name}: {lost} of {counts.put} items did not reach it{why}"
             print(f"edgevision: warning: {output.plain(words)}", file=sys.stderr)
+    if distributor.fault:
+        print(f"edgevision: warning: counting failed: {output.plain(distributor.fault)}", file=sys.stderr)
     if not stopped:
         print(f"edgevision: something hangs, and was left behind after {STOP_S:.0f} s", file=sys.stderr)
     return 0 if stopped else 1

@@ -9,7 +9,7 @@ from operator import mul
 WINDOW = 50  # batches that are remembered
 MIN_GAIN = 1.1  # frames a second of full batches against single frames, from which batches are worth it
 _HICCUP = 4.0
-_FIT_EVERY = 4  # batches, once there are many: a line through 50 of them costs more than taking a frame
+_FIT_EVERY = 8  # batches, once there are many: a line through 50 of them costs more than taking a frame
 _MANY = 16
 _MIN_VARIANCE = 0.05  # of batch sizes in the window, from which a line through them says something
 

@@ -244,12 +244,13 @@ class Batcher:
                 if self._stopping:
                     return None
                 now_s = self.clock.now_s()
+                most, at_once = self._limits()
                 until_s: float | None = None
                 batch = None
                 if now_s < self._rest_until_s:
                     until_s = self._rest_until_s
-                elif not self._held and len(self._running) < self._most_in_flight():
-                    batch, expired, until_s = self._decide(now_s)
+                elif not self._held and len(self._running) < at_once:
+                    batch, expired, until_s = self._decide(now_s, most)
                 if batch is not None:
                     self._running.append(batch)
                     if self._ready:
@@ -261,10 +262,10 @@ class Batcher:
             if batch is not None:
                 return batch
 
-    def _decide(self, now_s: float) -> tuple[_Batch | None, list[_Ticket], float | None]:
+    def _decide(self, now_s: float, most: int) -> tuple[_Batch | None, list[_Ticket], float | None]:
         """A batch, if one should run now; frames given up; and when to look again. With the lock held."""
         waiting = {name: frames for name, one in self._ready.items() if (frames := one.mailbox.waiting())}
-        decision = self._policy.decide(now_s, waiting, self._cost, self._batch_limit())
+        decision = self._policy.decide(now_s, waiting, self._cost, most)
         self._policy.take(decision, now_s)
         expired = [ticket for choice in decision.expired if (ticket := self._give_up(choice)) is not None]
         tickets = [self._take(choice) for choice in decision.batch]
@@ -288,23 +289,15 @@ class Batcher:
         camera = self._cameras[choice.camera]
         return _Ticket(camera, choice.captured) if camera.mailbox.remove(choice.captured) else None
 
-    @property
-    def _max_batch(self) -> int:
+    def _limits(self) -> tuple[int, int]:
+        """How many frames may run together, and how many batches at once. Where batches gain nothing: single frames, as many at once
+        as the model gains by, but for a full batch now and then, to see."""
         limits = (self._model.max_batch, self.options.max_batch, self._places)
-        return min(limit for limit in limits if limit is not None)
-
-    def _batch_limit(self) -> int:
-        """Frames that may run together: one where batches gain nothing, but for a try now and then."""
-        if self._cost.gains_from(self._max_batch) or self._singles >= _PROBE_EVERY:
-            return self._max_batch
-        return 1
-
-    def _most_in_flight(self) -> int:
-        if self.gave_up:
-            return 0
-        if self._cost.gains_from(self._max_batch):
-            return min(self._model.parallel, _MAX_BATCHES)
-        return self._model.parallel
+        most = min(limit for limit in limits if limit is not None)
+        parallel = 0 if self.gave_up else self._model.parallel
+        if self._cost.gains_from(most):
+            return most, min(parallel, _MAX_BATCHES)
+        return (most if self._singles >= _PROBE_EVERY else 1), parallel
 
     # ---- running ----
 
@@ -314,11 +307,12 @@ class Batcher:
             if self._is_warm or self._stopping:
                 return True
             self._is_warm = True
+            most = min(self._model.max_batch, self.options.max_batch or self._model.max_batch)
             now_s = self.clock.now_s()
             batch = _Batch(self._model, [], now_s, now_s)
             self._running.append(batch)  # so that the watchdog sees it
         try:
-            measured = warm_up(batch.model, self._max_batch)
+            measured = warm_up(batch.model, most)
         except Exception:  # the first real frame will tell, and lose no more by it
             measured = []
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from edgevision.errors import InputError
 from edgevision.streams.inventory.counting import InventoryCounter
 from edgevision.streams.ledger import Ledger
 from edgevision.streams.metrics import Metrics
@@ -17,7 +18,8 @@ class Distributor:
     """A sink that hands every item on to other sinks, each with a queue and a thread of its own.
 
     ``counter``: follows the products in the results; its events go to the sinks after the result they come from, and when the
-    stream ends. ``watch``: is called with each item, in this sink's thread; it has to be quick.
+    stream ends. Where it fails, the results reach the sinks all the same: ``fault`` says why. ``watch``: is called with each item, in
+    this sink's thread; it has to be quick.
     """
 
     name = "distributor"
@@ -28,6 +30,7 @@ class Distributor:
         watch: Callable[[Item], object] | None = None,
     ) -> None:  # fmt: skip
         self.runners = tuple(SinkRunner(sink) for sink in sinks)
+        self.fault = ""
         self.wants_frames = any(sink.wants_frames for sink in sinks)
         self._sinks = tuple(sinks)
         self._counter = counter
@@ -59,13 +62,18 @@ class Distributor:
                 runner.start()
 
     def write(self, item: Item) -> None:
-        """Hand it on, and what follows from it. Raises InputError where there are lines or zones and no boxes in the results."""
+        """Hand it on, and what follows from it. Never raises: the runner would close every sink."""
         if self._next_counter is not self._counter:
             self._end_counting()
             self._counter = self._next_counter
         self._hand_on(item)
         if isinstance(item, StreamResult) and self._counter is not None:
-            for event in self._counter.update(item):
+            try:
+                events = self._counter.update(item)
+            except InputError as error:
+                self.fault = str(error)
+                return
+            for event in events:
                 self._hand_on(event)
 
     def close(self, timeout_s: float) -> None:

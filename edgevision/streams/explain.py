@@ -89,6 +89,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
             number = 0
             while line := file.readline(_MOST_LINE_BYTES):
                 number += 1
+                if len(line) == _MOST_LINE_BYTES:
+                    raise InputError(f"{path}:{number}: this line is too long; give a file that stream --ledger writes")
                 if line.strip():
                     yield number, line
     except OSError as error:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edgevision.streams.camera_state import CameraState, State, StateChange
+from edgevision.streams.camera_state import CameraState, State
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Account
 from edgevision.streams.metrics import Metrics
+from edgevision.streams.reasons import Reason
 from edgevision.streams.results import StreamResult
 from edgevision.streams.sinks.base import Item
 from edgevision.tasks.detections import Detections
@@ -59,11 +60,12 @@ class Watched(Protocol):
 
 @dataclass(frozen=True)
 class Row:
-    """One camera as it is shown. ``fps``: results a second in the last seconds; ``age_s`` and ``p99_s``: of the last result, and
+    """One camera as it is shown. ``reason`` and ``words``: why it is not well. ``fps``: results a second in the last seconds; ``age_s`` and ``p99_s``: of the last result, and
     the bound that 99 % of the results so far are within; None where there is none. ``dropped``: the share of its frames."""
 
     camera: str
     state: State
+    reason: Reason | None
     words: str
     fps: float
     age_s: float | None
@@ -94,7 +96,7 @@ class LiveView:
         self._lock = threading.Lock()
         self._last: dict[str, StreamResult] = {}
         self._served: dict[str, deque[tuple[float, int]]] = {}
-        self._logged: dict[str, tuple[float, State, str]] = {}
+        self._logged: dict[str, tuple[float, State, Reason | None]] = {}
 
     def see(self, item: Item) -> None:
         """Remember a camera's last result."""
@@ -112,14 +114,14 @@ class LiveView:
         now_s = self._now_s()
         lines = []
         for row in self.rows(stream):
-            logged_s, state, words = self._logged.get(row.camera, (float("-inf"), None, ""))
-            if (state, words) != (row.state, row.words):
+            logged_s, state, reason = self._logged.get(row.camera, (float("-inf"), None, None))
+            if (state, reason) != (row.state, row.reason):  # not the words: they tell when it is tried again
                 lines.append(f"{row.camera}: {row.cells()[1]}")
-            elif now_s - logged_s < LOG_S:
+            elif now_s - logged_s < LOG_S or row.state is not State.LIVE:
                 continue
-            elif row.state is State.LIVE:
+            else:
                 lines.append(_log_line(row))
-            self._logged[row.camera] = (now_s, row.state, row.words)
+            self._logged[row.camera] = (now_s, row.state, row.reason)
         return lines
 
     @contextmanager
@@ -142,6 +144,7 @@ class LiveView:
         return Row(
             camera=name,
             state=status.state.state,
+            reason=status.state.reason,
             words=status.state.words,
             fps=self._rate(name, served, now_s),
             age_s=None if last is None else last.age_s,

@@ -45,8 +45,8 @@ class Settings:
     then: Path | None = None
     cameras: tuple[CameraOptions, ...] = ()
     places: Mapping[str, tuple[Line | Zone, ...]] = field(default_factory=dict)
-    stream: StreamOptions = StreamOptions()
-    tracker: TrackerOptions = TrackerOptions()
+    stream: StreamOptions = field(default_factory=StreamOptions)
+    tracker: TrackerOptions = field(default_factory=TrackerOptions)
     sinks: tuple[SinkSettings, ...] = ()
 
 
@@ -79,7 +79,9 @@ def changes(old: Settings, new: Settings) -> Changes:
         removed=tuple(name for name in before if name not in after),
         changed=tuple(camera for name, camera in after.items() if name in before and before[name] != camera),
         places=(old.places, old.tracker) != (new.places, new.tracker),
-        restart=tuple(name for name in ("model", "then", "stream", "sinks") if getattr(old, name) != getattr(new, name)),
+        restart=tuple(
+            name for name in ("model", "then", "stream", "sinks") if getattr(old, name) != getattr(new, name)
+        ),
     )
 
 
@@ -112,7 +114,7 @@ def parse_settings(text: str, name: str = "streams.toml") -> Settings:
     try:
         values = toml.loads(text)
     except toml.TOMLDecodeError as error:
-        raise InputError(_placed(name, str(error))) from None
+        raise InputError(_placed(name, text, str(error))) from None
     top = _Table(values, (), _Places(name, text))
     model, then = top.take("model", _path), top.take("then", _path)
     cameras, places = _cameras(top)
@@ -166,7 +168,7 @@ def _sink(table: _Table) -> SinkSettings:
     try:
         made.make()  # nothing is opened yet: it is tried so that what is wrong is told with its line
     except InputError as error:
-        raise table.error(str(error), table.named_in(str(error))) from None
+        raise table.error(str(error), table.named_in(str(error)) or "url") from None
     return made
 
 
@@ -318,7 +320,9 @@ class _Table:
 
     def error(self, message: str, name: str | None = None) -> InputError:
         """An error that names the file, and the line of a key or of the table."""
-        return InputError(f"{self._places.of(self._keys if name is None else (*self._keys, name))}: {hide_secrets(message)}")
+        return InputError(
+            f"{self._places.of(self._keys if name is None else (*self._keys, name))}: {hide_secrets(message)}"
+        )
 
     def _header(self, name: str) -> str:
         return ".".join([*(str(key) for key in self._keys if isinstance(key, str)), name])
@@ -397,12 +401,13 @@ def _with_places(names: tuple[str, ...], counts: dict[Keys, int], *, new: bool) 
     return keys
 
 
-def _placed(name: str, message: str) -> str:
+def _placed(name: str, text: str, message: str) -> str:
     """What TOML's reader says, with the line where other errors have it."""
+    message = hide_secrets(message)
     found = re.search(r" \(at line (\d+), column (\d+)\)$", message)
-    if found is None:
-        return f"{name}: {hide_secrets(message)}"
-    return f"{name}:{found[1]}: {hide_secrets(message[: found.start()])} (column {found[2]})"
+    if found is not None:
+        return f"{name}:{found[1]}: {message[: found.start()]} (column {found[2]})"
+    return f"{name}:{text.rstrip().count(chr(10)) + 1}: {message}"  # at the end of the document
 
 
 def _shown(value: Any) -> str:

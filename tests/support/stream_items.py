@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -66,3 +67,8 @@ def wait_until(is_so: Callable[[], bool], timeout_s: float = 20.0) -> None:
 
 def threads_named(word: str) -> list[str]:
     return [one.name for one in threading.enumerate() if word in one.name]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])

@@ -167,14 +167,18 @@ class Courier:
             self._carrier.idle(_EXPIRE_S)
             return
         parcels = [Parcel(one.number, one.id, one.address, self._body(one.number, one.body)) for one in waiting]
-        for outcome in self._carrier.deliver(parcels):
-            self._is_well()
-            if outcome.accepted:
-                self.spool.confirm([outcome.number])
-                self.delivered += 1
-            else:
-                self.spool.refuse(outcome.number)
-                self.refused += 1
+        accepted: list[int] = []
+        try:
+            for outcome in self._carrier.deliver(parcels):
+                self._is_well()
+                if outcome.accepted:
+                    accepted.append(outcome.number)
+                else:
+                    self.spool.refuse(outcome.number)
+                    self.refused += 1
+        finally:  # where it breaks in the middle, too
+            self.spool.confirm(accepted)
+            self.delivered += len(accepted)
 
     def _is_well(self) -> None:
         self.fault = ""

@@ -19,8 +19,8 @@ class JsonLinesSink:
     """Appends each item as one line to ``path``, or writes it to stdout for ``"-"``.
 
     A file that would grow over ``max_bytes`` is renamed to ``PATH.1`` first, ``PATH.1`` to ``PATH.2`` and so on; ``keep`` of them
-    stay. Each line is written by one call of the system, so that a reader who follows the file sees whole lines alone; where a
-    crash left half a line, the next one begins on a new line. The file is synced when it is closed.
+    stay. Each line is written by one call of the system; where a crash left half a line, the next one begins on a new line. The
+    file is synced when it is closed.
 
     >>> sink = JsonLinesSink("results.jsonl", max_bytes=10_000_000, keep=3)
     """

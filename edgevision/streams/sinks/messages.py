@@ -32,6 +32,7 @@ class MessageMaker:
     An inventory event keeps its own id, which is the same when the same frames are processed again. Results and changes of
     state get one of the run, the camera and what they are.
 
+    >>> from edgevision.streams.camera_state import State
     >>> change = StateChange("till", State.LIVE, None, "", at_ns=1_700_000_000_000_000_000)
     >>> MessageMaker(uuid.UUID(int=1)).message(change).kind
     'state'

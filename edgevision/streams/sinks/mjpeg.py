@@ -192,8 +192,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _host_of(header: str) -> str:
-    """The host that a browser asked for, without its port."""
-    return urlsplit(f"//{header}").hostname or ""
+    """The host that a browser asked for, without its port; empty where that is none."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _index(cameras: list[str]) -> str:

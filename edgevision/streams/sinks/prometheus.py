@@ -161,7 +161,7 @@ class _StreamCollector(_Collector):
 
 def _buckets(histogram: HistogramCounts) -> dict[str, Any]:
     """Cumulative, as Prometheus has them."""
-    bounds = [*(f"{bound:g}" for bound in histogram.bounds), "+Inf"]
+    bounds = [*(str(float(bound)) for bound in histogram.bounds), "+Inf"]
     return {"buckets": list(zip(bounds, accumulate(histogram.counts), strict=True)), "sum_value": histogram.sum}
 
 

@@ -10,10 +10,10 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit, urlun
 
 from edgevision.errors import InputError
 from edgevision.streams.credentials import hide_secrets, read_password
-from edgevision.streams.inventory.sink import InventorySink
 from edgevision.streams.sinks import json_lines, mjpeg, prometheus, spool
 from edgevision.streams.sinks.base import Sink
 from edgevision.streams.sinks.courier import SpoolOptions
+from edgevision.streams.sinks.inventory import InventorySink
 from edgevision.streams.sinks.json_lines import JsonLinesSink
 from edgevision.streams.sinks.mjpeg import MjpegSink
 from edgevision.streams.sinks.mqtt import MqttOptions, MqttSink

@@ -79,9 +79,12 @@ class Spool:
         self._now_ns = now_ns
         self._lock = threading.Lock()
         self._synced_s = -_SYNC_S
+        self._level = ""
+        self._sizes: dict[int, int] = {}  # number → bytes of each message that waits, the oldest first
+        self._bytes = self._last = 0
         with self._speaking():
             self._database = self._open()
-            self._bytes, self._last = self._measure()
+            self._measure()
 
     # ---- what waits ----
 
@@ -98,19 +101,17 @@ class Spool:
     @property
     def pending(self) -> int:
         """How many messages wait."""
-        with self._reading():
-            (count,) = self._database.execute("SELECT count(*) FROM messages").fetchone()
-        return int(count)
+        return len(self._sizes)
 
     @property
     def dropped(self) -> Mapping[str, int]:
         """How many messages were lost so far, earlier runs included: ``size``, ``age`` and ``refused`` → count."""
-        with self._reading():
+        with self._alone():
             return dict(self._database.execute("SELECT reason, count FROM dropped"))
 
     def waiting(self, limit: int = 100) -> list[Spooled]:
         """The oldest messages that are not confirmed, at most ``limit``, in their order. Drops what is too old first."""
-        with self._reading():
+        with self._alone():
             self._expire()
             rows = self._database.execute(
                 "SELECT number, id, address, body, made_ns FROM messages ORDER BY number LIMIT ?", (limit,)
@@ -122,62 +123,44 @@ class Spool:
     def append(self, id: str, body: bytes, *, address: str = "") -> bool:
         """Keep a message. False where one with this id waits already."""
         size = _size(id, address, body)
-        with self._writing(sync=self._sync_is_due()):
-            known = self._database.execute("SELECT 1 FROM messages WHERE id = ?", (id,)).fetchone()
-            if known:
-                return False
-            if size > self.max_bytes:
-                self._count("size", 1)
-                return True
-            self._make_room(size)
-            made = self._database.execute(
-                "INSERT INTO messages (id, address, body, made_ns) VALUES (?, ?, ?, ?)",
-                (id, address, body, self._now_ns()),
-            )
-            assert made.lastrowid is not None
-            self._last = made.lastrowid
-            self._bytes += size
-        return True
+        with self._alone():
+            self._set_level("FULL" if self._sync_is_due() else "NORMAL")
+            if self._bytes + size <= self.max_bytes:
+                return self._insert(id, address, body, size)  # one statement: whole by itself
+            with self._transaction():
+                return self._insert_in_full(id, address, body, size)
 
     def confirm(self, numbers: Iterable[int]) -> None:
         """The other side has these. Numbers that do not wait (any more) are passed over."""
-        with self._writing():
-            for number in numbers:
-                self._remove(number)
+        with self._alone(), self._transaction():
+            self._remove(list(numbers))
 
     def refuse(self, number: int) -> None:
         """The other side will never take this one: drop it, and count it as ``refused``."""
-        with self._writing():
-            if self._remove(number):
-                self._count("refused", 1)
+        with self._alone(), self._transaction():
+            self._count("refused", self._remove([number]))
 
     def sync(self) -> None:
         """See that a power cut takes nothing of what was appended."""
-        with self._reading():
+        with self._alone():
             self._database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             self._synced_s = time.monotonic()
 
     def close(self) -> None:
         """Sync and close. Closing twice is allowed."""
-        with self._reading():
+        with self._alone():
             self._database.close()
 
     # ---- inside ----
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _alone(self) -> Iterator[None]:
         with self._lock, self._speaking():
             yield
 
     @contextlib.contextmanager
-    def _writing(self, *, sync: bool = False) -> Iterator[None]:
-        with self._lock, self._speaking(), self._transaction(sync):
-            yield
-
-    @contextlib.contextmanager
-    def _transaction(self, sync: bool = False) -> Iterator[None]:
-        """All or nothing. ``sync``: and on the disk when it ends."""
-        self._database.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing."""
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -185,7 +168,7 @@ class Spool:
         except BaseException:
             if self._database.in_transaction:  # SQLite has rolled back already where the disk is full
                 self._database.execute("ROLLBACK")
-            self._bytes, self._last = self._measure()
+            self._measure()
             raise
 
     @contextlib.contextmanager
@@ -209,45 +192,72 @@ class Spool:
         self._synced_s = now_s
         return True
 
-    def _remove(self, number: int) -> bool:
-        row = self._database.execute("SELECT id, address, body FROM messages WHERE number = ?", (number,)).fetchone()
-        if row is None:
+    def _set_level(self, level: str) -> None:
+        """Whether commits wait for the disk: FULL or NORMAL."""
+        if level != self._level:
+            self._database.execute(f"PRAGMA synchronous = {level}")
+            self._level = level
+
+    def _insert(self, id: str, address: str, body: bytes, size: int) -> bool:
+        made = self._database.execute(
+            "INSERT INTO messages (id, address, body, made_ns) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+            (id, address, body, self._now_ns()),
+        )
+        if not made.rowcount:
             return False
-        self._database.execute("DELETE FROM messages WHERE number = ?", (number,))
-        self._bytes -= _size(*row)
+        assert made.lastrowid is not None
+        self._last = made.lastrowid
+        self._sizes[self._last] = size
+        self._bytes += size
         return True
 
-    def _make_room(self, size: int) -> None:
-        """Drop the oldest until ``size`` more bytes may wait."""
-        while self._bytes + size > self.max_bytes:
-            (oldest,) = self._database.execute("SELECT min(number) FROM messages").fetchone()
-            self._remove(oldest)
+    def _insert_in_full(self, id: str, address: str, body: bytes, size: int) -> bool:
+        """The same where there is no room: the oldest go, or the message itself where it never fits."""
+        if self._database.execute("SELECT 1 FROM messages WHERE id = ?", (id,)).fetchone():
+            return False
+        if size > self.max_bytes:
             self._count("size", 1)
+            return True
+        too_many = self._bytes + size - self.max_bytes
+        oldest = []
+        for number, freed in self._sizes.items():
+            if too_many <= 0:
+                break
+            oldest.append(number)
+            too_many -= freed
+        self._count("size", self._remove(oldest))
+        return self._insert(id, address, body, size)
+
+    def _remove(self, numbers: list[int]) -> int:
+        """How many of them there were."""
+        there = [number for number in dict.fromkeys(numbers) if number in self._sizes]
+        self._database.executemany("DELETE FROM messages WHERE number = ?", [(number,) for number in there])
+        self._bytes -= sum(self._sizes.pop(number) for number in there)
+        return len(there)
 
     def _expire(self) -> None:
         before_ns = self._now_ns() - int(self.max_age_s * _SECOND_NS)
         old = self._database.execute(
             "SELECT number FROM messages WHERE made_ns BETWEEN ? AND ?", (_EARLIEST_NS, before_ns)
         ).fetchall()
-        if not old:
-            return
-        with self._transaction():
-            for (number,) in old:
-                self._remove(number)
-            self._count("age", len(old))
+        if old:
+            with self._transaction():
+                self._count("age", self._remove([number for (number,) in old]))
 
     def _count(self, reason: str, more: int) -> None:
+        if not more:
+            return
         self._database.execute(
             "INSERT INTO dropped VALUES (?, ?) ON CONFLICT (reason) DO UPDATE SET count = count + excluded.count",
             (reason, more),
         )
 
-    def _measure(self) -> tuple[int, int]:
-        """Bytes that wait, and the number of the last message."""
-        rows = self._database.execute("SELECT id, address, length(body) FROM messages")
-        total = sum(_size(id, address, b"") + length for id, address, length in rows)
-        (last,) = self._database.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
-        return total, int(last)
+    def _measure(self) -> None:
+        """Look what waits, and what the number of the last message was."""
+        rows = self._database.execute("SELECT number, id, address, length(body) FROM messages ORDER BY number")
+        self._sizes = {number: _size(id, address, b"") + length for number, id, address, length in rows}
+        self._bytes = sum(self._sizes.values())
+        (self._last,) = self._database.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
 
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)

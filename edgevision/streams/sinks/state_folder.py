@@ -21,7 +21,7 @@ def spool_path(address: str) -> Path:
     """The spool of a sink, by its address without secrets: the same after a restart.
 
     >>> spool_path("mqtts://broker:8883/shop").name
-    'mqtts-broker-8883-shop-c2b8b1f2.spool'
+    'mqtts-broker-8883-shop-64e2dbb2.spool'
     """
     readable = re.sub(r"[^A-Za-z0-9]+", "-", address).strip("-")[:80]
     return state_folder() / f"{readable}-{zlib.crc32(address.encode()):08x}.spool"

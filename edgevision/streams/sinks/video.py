@@ -16,6 +16,8 @@ from edgevision.streams.sinks.mqtt import topic_of
 SUFFIXES = (".mkv", ".mp4")
 _TICKS = 1000  # a second: time in the file is in milliseconds
 _CODECS = ("libx264", "mpeg4")  # the first that this build of FFmpeg has
+# What makes a file that can be watched without its end, which a killed program does not write: pieces of about a second.
+_WHOLE = {".mkv": {"cluster_time_limit": "1000"}, ".mp4": {"movflags": "frag_keyframe+empty_moov"}}
 _LONGEST_PAUSE_S = 1.0  # between two frames in the file: a camera that was away for an hour makes no hour of standstill
 
 
@@ -73,19 +75,17 @@ class _Film:
 
     def __init__(self, path: Path, first: ImageArray) -> None:
         av = _av()
-        # An MP4 in fragments needs no index at its end, which a killed program does not write.
-        options = {"movflags": "frag_keyframe+empty_moov"} if path.suffix.lower() == ".mp4" else {}
-        self._container = av.open(str(path), "w", options=options)
+        self._container = av.open(str(path), "w", options={"flush_packets": "1", **_WHOLE[path.suffix.lower()]})
         codec = next(name for name in _CODECS if name in av.codecs_available)
         self._stream = self._container.add_stream(codec, rate=_TICKS)
         self._height, self._width = first.shape[:2]
         self._stream.width, self._stream.height = _even(self._width), _even(self._height)
         self._stream.pix_fmt = "yuv420p"
         self._stream.time_base = Fraction(1, _TICKS)
-        self._stream.codec_context.gop_size = 50
+        self._stream.codec_context.gop_size = 25
         if codec == "libx264":
             self._stream.options = {"preset": "ultrafast", "tune": "zerolatency"}
-        self._ticks = 0
+        self._ticks: int | None = None  # of the last picture
         self._last_ns: int | None = None
 
     def takes(self, picture: ImageArray) -> bool:
@@ -95,8 +95,7 @@ class _Film:
     def add(self, picture: ImageArray, captured_ns: int | None) -> None:
         """Add a picture, as long after the one before as it was captured after it; without its time, 40 ms."""
         av = _av()
-        if self._last_ns is not None or self._ticks:
-            self._ticks += self._pause_ticks(captured_ns)
+        self._ticks = 0 if self._ticks is None else self._ticks + self._pause_ticks(captured_ns)
         self._last_ns = captured_ns
         frame = av.VideoFrame.from_ndarray(picture[: _even(self._height), : _even(self._width)], format="bgr24")
         frame.pts, frame.time_base = self._ticks, Fraction(1, _TICKS)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from brokers import Broker, Listener, free_port
+from brokers import Broker, Listener
 from certificates import self_signed
-from stream_items import change, classified, detected, event, result, threads_named, wait_until
+from stream_items import change, classified, detected, event, free_port, result, threads_named, wait_until
 
 from edgevision.errors import InputError
 from edgevision.streams.backoff import Pace

@@ -46,7 +46,7 @@ def test_it_gives_what_was_appended_in_its_order_until_it_is_confirmed(tmp_path)
         (f"id-{n}", f"body {n}".encode(), f"shop/{n % 2}") for n in range(3)
     ]
     assert ids(spool)[:3] == ["id-0", "id-1", "id-2"]  # reading changes nothing
-    spool.confirm([waiting[1].number, 999])
+    spool.confirm([waiting[1].number, 999, waiting[1].number])
     assert ids(spool) == ["id-0", "id-2", "id-3", "id-4"]
     assert spool.pending == 4
     spool.close()

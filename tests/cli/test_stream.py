@@ -1,0 +1,230 @@
+"""``stream``, ``explain`` and ``stock`` on real bundles and folders of photos."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from stream_items import T0_NS, event, wait_until
+
+from edgevision.streams.inventory.stock import Inventory
+
+ROOT = Path(__file__).parents[2]
+COLORS = ("red", "green", "blue")
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEVISION_STATE", str(tmp_path / "state"))
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def test_every_photo_of_every_folder_is_recognised(edgevision, color_bundle, photos, tmp_path):
+    out, ledger = tmp_path / "r.jsonl", tmp_path / "l.jsonl"
+    cameras = [word for name in COLORS for word in ("--camera", f"{name}={photos / name}")]
+    done = edgevision("stream", color_bundle(), *cameras, "--sink", f"jsonl:{out}", "--ledger", ledger)
+    assert done.status == 0, done.err
+    results = [row for row in lines(out) if row["kind"] == "result"]
+    for name in COLORS:
+        own = [row for row in results if row["camera"] == name]
+        assert [row["sequence"] for row in own] == list(range(20))
+        assert all(row["result"]["top"][0]["name"] == name for row in own)
+    assert {row["state"] for row in lines(out) if row["kind"] == "state"} >= {"live", "ended"}
+    assert done.out.count("20 (100.0 %) were served") == 3
+    told = edgevision("explain", ledger, "green")
+    assert told.status == 0
+    assert told.out.splitlines()[0].startswith("green: 20 frames captured (as of ")
+    assert "red:" not in told.out
+    assert [row["camera"] for row in edgevision("explain", ledger, "--json").json] == list(COLORS)
+    assert edgevision("explain", ledger, "pink").status == 2
+
+
+def test_json_lines_on_stdout(edgevision, color_bundle, photos):
+    done = edgevision("stream", color_bundle(), "--camera", photos / "red", "--json")
+    assert done.status == 0
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert [row["sequence"] for row in rows if row["kind"] == "result"] == list(range(20))
+    assert {row["camera"] for row in rows} == {"cam1"}
+
+
+def test_everything_from_a_file(edgevision, color_bundle, photos, tmp_path):
+    config = tmp_path / "streams.toml"
+    config.write_text(
+        f'model = "{color_bundle()}"\n[[camera]]\nname = "till"\nsource = "{photos / "blue"}"\n'
+        f'[[sink]]\nurl = "jsonl:{tmp_path / "r.jsonl"}"\n'
+    )
+    done = edgevision("stream", "--config", config, "--camera", f"more={photos / 'red'}")
+    assert done.status == 0, done.err
+    seen = {
+        (row["camera"], row["result"]["top"][0]["name"])
+        for row in lines(tmp_path / "r.jsonl")
+        if row["kind"] == "result"
+    }
+    assert seen == {("till", "blue"), ("more", "red")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--camera", "x"], "no model"),
+        (["{bundle}"], "no camera"),
+        (["{bundle}", "--camera", "a=x", "--camera", "a=y"], "'a' already"),
+        (["{bundle}", "--camera", "x", "--sink", "nonsense"], "write one of"),
+        (["{bundle}", "--camera", "x", "--sink", "jsonl:r#keeep=1"], "did you mean keep"),
+        (["{bundle}", "--config", "{folder}/none.toml"], "cannot read"),
+        (["{folder}/none.edge", "--camera", "x"], "none.edge"),
+        (["{bundle}", "--camera", "x", "--threads", "0"], "--threads"),
+    ],
+)
+def test_what_is_wrong_is_told_at_once(edgevision, color_bundle, tmp_path, arguments, words):
+    bundle = str(color_bundle())
+    done = edgevision("stream", *(word.format(bundle=bundle, folder=tmp_path) for word in arguments))
+    assert done.status == 2
+    assert words in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_zones_need_a_model_that_finds_boxes(edgevision, color_bundle, photos, tmp_path):
+    config = tmp_path / "s.toml"
+    config.write_text(
+        f'[[camera]]\nname = "a"\nsource = "{photos / "red"}"\n[[camera.zone]]\nname = "z"\ncorners = [[0,0],[9,0],[9,9]]\n'
+    )
+    done = edgevision("stream", color_bundle(), "--config", config)
+    assert done.status == 2
+    assert "finds boxes" in done.err
+
+
+def test_a_sink_that_takes_nothing_is_told_at_the_end(edgevision, color_bundle, photos, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = edgevision("stream", color_bundle(), "--camera", photos / "red", "--sink", f"jsonl:{tmp_path}/file/r.jsonl")
+    assert done.status == 0
+    assert "items did not reach it (NotADirectoryError" in done.err or "did not reach it (FileExistsError" in done.err
+
+
+# ---- a process of its own: signals and changes of the file ----
+
+
+class Running:
+    """``edgevision stream`` with a camera that never ends: a port where nobody answers."""
+
+    def __init__(self, tmp_path: Path, bundle: Path, text: str) -> None:
+        self.config = tmp_path / "streams.toml"
+        self.config.write_text(text)
+        self.log = tmp_path / "log"
+        command = [sys.executable, "-m", "edgevision", "stream", str(bundle), "--config", str(self.config)]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+
+    def waits_for(self, words: str) -> None:
+        wait_until(lambda: words in self.log.read_text("utf-8") or self.process.poll() is not None, 60.0)
+        assert words in self.log.read_text("utf-8")
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def running(tmp_path, color_bundle):
+    started: list[Running] = []
+
+    def start(text: str) -> Running:
+        started.append(Running(tmp_path, color_bundle(), text))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.wait()
+
+
+DEAD = '[[camera]]\nname = "{}"\nsource = "rtsp://u:hush@127.0.0.1:1/{}"\n'
+
+
+@pytest.mark.requires("av")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_well(running, number):
+    one = running(DEAD.format("a", 1))
+    one.waits_for("a: backoff")
+    assert one.end(number) == 0
+    log = one.log.read_text("utf-8")
+    assert "a: 0 frames captured" in log
+    assert "hush" not in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.requires("av")
+def test_a_changed_file_is_taken_up_by_itself_and_by_sighup_and_a_wrong_one_is_not(running):
+    one = running(DEAD.format("a", 1))
+    one.waits_for("a: backoff")
+    one.config.write_text(DEAD.format("a", 1) + DEAD.format("b", 2))
+    one.waits_for("cameras added: b")
+    one.config.write_text(DEAD.format("b", 2) + "nonsense = 1\n")
+    one.waits_for("'nonsense' is not known in [[camera]]")
+    one.waits_for("the settings stay as they were")
+    time.sleep(0.1)
+    one.config.write_text(DEAD.format("b", 3) + "[stream]\nmax_batch = 2\n")
+    one.process.send_signal(signal.SIGHUP)
+    one.waits_for("cameras removed: a")
+    one.waits_for("cameras changed: b")
+    one.waits_for("start the program anew to take up what changed in: stream")
+    assert one.end(signal.SIGTERM) == 0
+    log = one.log.read_text("utf-8")
+    assert "hush" not in log
+    assert "b: 0 frames captured" in log
+
+
+# ---- stock ----
+
+
+@pytest.fixture
+def stock(tmp_path) -> Path:
+    with Inventory(tmp_path / "stock.db") as inventory:
+        inventory.add(
+            [event(0), event(1), event(2, delta=-1), event(3, place="gate", product="crème"), event(4, camera="dock")]
+        )
+    return tmp_path / "stock.db"
+
+
+def nets(call: Callable[..., object], *arguments: object) -> dict[tuple[str, str, str], int]:
+    return {
+        (row["camera"], row["place"], row["product"]): row["net"] for row in call("stock", *arguments, "--json").json
+    }
+
+
+def test_stock_now_and_then(edgevision, stock):
+    assert nets(edgevision, stock) == {
+        ("dock", "shelf", "cola"): 1,
+        ("till", "gate", "crème"): 1,
+        ("till", "shelf", "cola"): 1,
+    }
+    assert nets(edgevision, f"sqlite:{stock}", "--camera", "till", "--place", "shelf") == {("till", "shelf", "cola"): 1}
+    assert nets(edgevision, stock, "--product", "crème") == {("till", "gate", "crème"): 1}
+    second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(T0_NS // 10**9 + 1))
+    assert nets(edgevision, stock, "--at", f"{second}Z") == {("till", "shelf", "cola"): 2}
+    assert nets(edgevision, stock, "--at", "2001-01-01") == {}
+    done = edgevision("stock", stock)
+    assert done.status == 0
+    assert all(word in done.out for word in ("camera", "net", "crème", "dock"))
+    assert edgevision("stock", stock, "--at", "2001-01-01").out == "no events\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["{stock}", "--at", "noon"], "2026-11-27T18:30"), (["{stock}x"], "not there"), (["{other}"], "no table")],
+)
+def test_stock_of_what_is_none(edgevision, stock, tmp_path, arguments, words):
+    sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE x (y)").connection.close()
+    done = edgevision("stock", *(word.format(stock=stock, other=tmp_path / "other.db") for word in arguments))
+    assert done.status == 2
+    assert words in done.err

@@ -1,0 +1,116 @@
+"""JSON lines: whole lines, whatever happened before; rotated by size."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from stream_items import change, detected, event, result
+
+from edgevision.errors import InputError, SinkError
+from edgevision.streams.sinks.json_lines import JsonLinesSink
+
+
+def read(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def write(path: Path, count: int, start: int = 0, **options: int) -> None:
+    sink = JsonLinesSink(path, **options)
+    sink.open()
+    for number in range(start, start + count):
+        sink.write(event(number))
+    sink.close(1.0)
+
+
+def test_each_item_is_a_line_with_all_that_is_known(tmp_path):
+    path = tmp_path / "new" / "r.jsonl"
+    sink = JsonLinesSink(path)
+    sink.open()
+    items = [result(3, answer=detected((1, 2, 3, 4), name="crème")), event(7), change()]
+    for item in items:
+        sink.write(item)
+    sink.close(1.0)
+    sink.close(1.0)
+    rows = read(path)
+    assert [row["kind"] for row in rows] == ["result", "event", "state"]
+    for row, item in zip(rows, items, strict=True):
+        assert {key: value for key, value in row.items() if key not in ("kind", "id", "late")} == item.to_dict()
+    assert "crème" in path.read_text("utf-8")
+
+
+def test_it_appends_to_what_is_there(tmp_path):
+    path = tmp_path / "r.jsonl"
+    write(path, 2)
+    write(path, 2, start=2)
+    assert [row["event_id"] for row in read(path)] == [f"event-{n}" for n in range(4)]
+
+
+def test_half_a_line_of_a_crash_spoils_no_other(tmp_path):
+    path = tmp_path / "r.jsonl"
+    write(path, 2)
+    whole = path.read_bytes()
+    for cut in (len(whole) - 1, len(whole) - 30, len(whole) // 2 + 1, 5):
+        path.write_bytes(whole[:cut])
+        write(path, 1, start=9)
+        lines = path.read_bytes().split(b"\n")
+        assert json.loads(lines[-2])["event_id"] == "event-9"
+        assert whole.startswith(b"\n".join(lines[:-2]))
+
+
+@pytest.mark.parametrize("keep", [0, 1, 3])
+def test_it_rotates_by_size_and_keeps_so_many(tmp_path, keep):
+    path = tmp_path / "r.jsonl"
+    write(path, 40, max_bytes=2000, keep=keep)
+    files = [path.with_name(f"r.jsonl.{n}") for n in range(keep, 0, -1)] + [path]
+    assert sorted(tmp_path.iterdir()) == sorted(files)
+    assert all(file.stat().st_size <= 2000 for file in files)
+    numbers = [int(str(row["event_id"]).removeprefix("event-")) for file in files for row in read(file)]
+    assert numbers == list(range(numbers[0], 40))  # the newest, in order, none twice
+
+
+def test_a_line_longer_than_the_bound_is_written_all_the_same(tmp_path):
+    path = tmp_path / "r.jsonl"
+    write(path, 3, max_bytes=10, keep=5)
+    assert [len(read(file)) for file in sorted(tmp_path.iterdir())] == [1, 1, 1]
+
+
+def test_stdout(capsys):
+    sink = JsonLinesSink("-")
+    sink.open()
+    sink.write(event(1))
+    sink.close(1.0)
+    assert json.loads(capsys.readouterr().out)["event_id"] == "event-1"
+
+
+def test_a_full_disk_is_told_and_the_next_line_is_whole(tmp_path, monkeypatch):
+    path = tmp_path / "r.jsonl"
+    sink = JsonLinesSink(path)
+    sink.open()
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:10]))
+    with pytest.raises(SinkError, match="disk full"):
+        sink.write(event(1))
+    monkeypatch.undo()
+    sink.close(0.0)
+    sink.open()
+    sink.write(event(2))
+    sink.close(1.0)
+    assert json.loads(path.read_bytes().splitlines()[-1])["event_id"] == "event-2"
+
+
+def test_numbers_that_json_does_not_have_are_refused(tmp_path):
+    sink = JsonLinesSink(tmp_path / "r.jsonl")
+    sink.open()
+    with pytest.raises(ValueError, match="JSON"):
+        sink.write(result(0, age_s=float("nan")))
+    sink.close(1.0)
+    assert (tmp_path / "r.jsonl").read_bytes() == b""
+
+
+@pytest.mark.parametrize("options", [{"max_bytes": 0}, {"keep": -1}])
+def test_options_that_make_no_sense(tmp_path, options):
+    with pytest.raises(InputError, match="JSON lines"):
+        JsonLinesSink(tmp_path / "r.jsonl", **options)
