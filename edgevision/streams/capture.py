@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import zlib
 from collections.abc import Callable
@@ -22,6 +23,9 @@ from edgevision.streams.mailbox import Mailbox
 from edgevision.streams.reasons import Reason
 from edgevision.streams.sources.base import Source
 
+CATCH_UP_S = (
+    2.0  # frames that a pause held back come within this time; a lag that stays longer is for the batcher to judge
+)
 _LOOK_S = 0.2  # between two looks at what a picture shows
 _LOOK_ROWS = 8  # one row of so many is looked at
 _PATIENCE_S = 0.2  # a file that waits for room looks so often whether it is to stop
@@ -55,8 +59,9 @@ class Capture:
         self._health = Health(live=source.live, now_s=clock.now_s())
         self._stopping = False
         self._wake = threading.Condition()
-        self._catching_up = True
-        self._received_s: float | None = None
+        self._received_s: float | None = None  # of the last frame of this connection
+        self._in_time = True  # since the last pause a frame came that was not too old
+        self._catch_up_until_s = -math.inf
         self._look_s = 0.0
         self._thread = threading.Thread(target=self._run, name=f"edgevision capture {camera}", daemon=True)
 
@@ -107,7 +112,7 @@ class Capture:
         try:
             self._source.open()
             health.opened(clock.now_s(), getattr(self._source, "announced_fps", None))
-            self._catching_up = True
+            self._received_s, self._in_time = None, True
             while not self._stopping and self._read_one():
                 self._tell()
                 if health.must_reopen(clock.now_s()):
@@ -154,13 +159,15 @@ class Capture:
 
     def _is_stale(self, captured: Captured) -> bool:
         """Whether it is a frame that the network or the camera had kept, and that is too old by now."""
-        max_age_s = self._mailbox.service.max_age_s
-        if self._received_s is not None and captured.received_s - self._received_s > max_age_s:
-            self._catching_up = True
-        self._received_s = captured.received_s
-        if self._catching_up:
-            self._catching_up = captured.received_s - captured.captured_s > max_age_s
-        return self._catching_up
+        max_age_s, now_s = self._mailbox.service.max_age_s, captured.received_s
+        paused = self._received_s is None or now_s - self._received_s > max_age_s
+        self._received_s = now_s
+        if now_s - captured.captured_s <= max_age_s:
+            self._in_time, self._catch_up_until_s = True, -math.inf
+            return False
+        if paused and self._in_time:
+            self._in_time, self._catch_up_until_s = False, now_s + CATCH_UP_S
+        return now_s < self._catch_up_until_s
 
     def _watch(self, captured: Captured) -> None:
         now_s, health = captured.received_s, self._health

@@ -123,6 +123,16 @@ def test_what_is_old_after_opening_or_a_gap_is_stale_and_what_is_old_otherwise_i
     assert till.ledger.counts("till") == {Fate.STALE: 4}
 
 
+def test_a_lag_that_stays_does_not_starve_the_camera():
+    """After a pause every frame is 0.4 s old, for ten seconds and through more pauses: for two seconds they are stale."""
+    script = [frame(0, 10.0, 0.1)] + [frame(k, 12.0 + 0.3 * k, 0.4) for k in range(1, 31)]
+    till = Till(Scripted(script), clock=FakeClock(13.0), service=Service(mode=Mode("every", 100), max_age_s=0.25))
+    till.wait_for(lambda: till.ledger.account("till").captured == len(script))
+    till.wait_for(lambda: len(till.mailbox) == 24)
+    till.stop()
+    assert till.ledger.counts("till") == {Fate.STALE: 7}
+
+
 def test_what_frames_show_and_tell_is_watched():
     """The same picture for 20 s, with a clock that is an hour behind."""
     clock, shown = FakeClock(13.0), frame(7).frame
