@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from edgevision.demo.world.worlds import Place, make_world
 from edgevision.errors import InputError
 from edgevision.files import atomic_write
 from edgevision.frames import ImageArray
+from edgevision.tasks.results import Label
 
 _LATEST_S = 15.0  # moments are drawn from this long a time
 _JPEG_QUALITY = 95
@@ -60,13 +61,16 @@ def jobs(
 
 def write_dataset(
     folder: Path | str, counts: Mapping[str, int], *, seed: int = 0, places: Sequence[Place | str] = tuple(Place),
-    height: int = 480, width: int = 640,
+    height: int = 480, width: int = 640, one_class: str | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Path:  # fmt: skip
     """Render and write a data set, and return its ``data.yaml``.
 
     ``counts``: photos of each part, such as ``{"train": 800, "val": 200}``. For each part PART there are
     ``images/PART/*.jpg``, ``labels/PART/*.txt`` (class, middle x, middle y, width, height, as shares of the photo's) and
-    ``annotations/PART.json``, whose category ids start at 1. The boxes are those of what can be seen.
+    ``annotations/PART.json``, whose category ids start at 1. The boxes are those of what can be seen. ``one_class``: the name
+    of a class that all products are of, for detectors that leave it to a classifier which product it is. ``progress`` is called with
+    the photos that are done and all there will be.
 
     Raises InputError where ``folder`` holds anything, a part has no photo, or a place is unknown.
     """
@@ -76,19 +80,26 @@ def write_dataset(
     known = tuple(_place(one) for one in places)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not an empty folder; give another one, so that no data sets are mixed")
+    classes = LABELS if one_class is None else (Label(0, one_class),)
+    done = 0
     for part, count in counts.items():
         images, labels = folder / "images" / part, folder / "labels" / part
         for one in (images, labels, folder / "annotations"):
             one.mkdir(parents=True, exist_ok=True)
-        coco = _CocoPart()
+        coco = _CocoPart(classes)
         for job in jobs(part, count, seed=seed, places=known, height=height, width=width):
             snapshot = job.render()
+            if one_class is not None:
+                snapshot = replace(snapshot, seen=tuple(replace(one, label=0) for one in snapshot.seen))
             (images / f"{job.name}.jpg").write_bytes(_jpeg(snapshot.frame))
             (labels / f"{job.name}.txt").write_text(yolo_lines(snapshot), encoding="utf-8")
             coco.add(f"{job.name}.jpg", snapshot)
+            done += 1
+            if progress is not None:
+                progress(done, sum(counts.values()))
         atomic_write(folder / "annotations" / f"{part}.json", json.dumps(coco.to_dict()).encode())
     target = folder / "data.yaml"
-    atomic_write(target, _data_yaml(counts).encode())
+    atomic_write(target, _data_yaml(counts, classes).encode())
     return target
 
 
@@ -107,7 +118,8 @@ def yolo_lines(snapshot: Snapshot) -> str:
 class _CocoPart:
     """COCO's annotations of one part, collected photo by photo."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: Sequence[Label]) -> None:
+        self._classes = classes
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
 
@@ -119,7 +131,7 @@ class _CocoPart:
             self.annotations.append({"id": len(self.annotations) + 1, "image_id": image, **_annotation(one)})
 
     def to_dict(self) -> dict[str, Any]:
-        categories = [{"id": label.id + 1, "name": label.name, "supercategory": "product"} for label in LABELS]
+        categories = [{"id": label.id + 1, "name": label.name, "supercategory": "product"} for label in self._classes]
         return {"images": self.images, "annotations": self.annotations, "categories": categories}
 
 
@@ -136,10 +148,10 @@ def _xywh(corners: tuple[float, float, float, float]) -> list[float]:
     return [x1, y1, x2 - x1, y2 - y1]
 
 
-def _data_yaml(counts: Mapping[str, int]) -> str:
+def _data_yaml(counts: Mapping[str, int], classes: Sequence[Label]) -> str:
     """Paths are relative to the file: where there is no ``path`` in it, readers take its own folder."""
     parts = [f"{part}: images/{part}" for part in counts]
-    return "\n".join([*parts, "names:", *(f"  {label.id}: {label.name}" for label in LABELS)]) + "\n"
+    return "\n".join([*parts, "names:", *(f"  {label.id}: {label.name}" for label in classes)]) + "\n"
 
 
 def _jpeg(frame: ImageArray) -> bytes:
@@ -166,6 +178,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--place", action="append", choices=[one.value for one in Place],
                         help="may be given more than once (default: all)")  # fmt: skip
+    parser.add_argument("--one-class", metavar="NAME", help="all products are of this class (default: each of its own)")
     parser.add_argument("--size", type=int, nargs=2, default=(480, 640), metavar=("HEIGHT", "WIDTH"))
     arguments = parser.parse_args()
     counts = {"train": arguments.train, "val": arguments.val}
@@ -173,7 +186,7 @@ def main() -> None:
     cv2.setNumThreads(1)  # the renderer's many small steps are quicker without
     try:
         target = write_dataset(arguments.folder, counts, seed=arguments.seed, places=arguments.place or tuple(Place),
-                               height=height, width=width)  # fmt: skip
+                               height=height, width=width, one_class=arguments.one_class)  # fmt: skip
     except InputError as error:
         parser.exit(2, f"{error}\n")
     print(f"Wrote {sum(counts.values())} photos: {target}")

@@ -25,11 +25,12 @@ BAR = 24
 
 
 class Picture:
-    """A frame, ``side`` characters wide: two pixels in each, one above the other."""
+    """A frame, ``width`` characters wide: two pixels in each, one above the other."""
 
-    def __init__(self, frame: ImageArray, side: int) -> None:
-        self.side = side - side % 2
-        self.pixels = cv2.resize(frame, (self.side, self.side), interpolation=cv2.INTER_AREA)[..., ::-1].tolist()
+    def __init__(self, frame: ImageArray, width: int) -> None:
+        self.width = width - width % 2
+        rows = 2 * round(self.width * frame.shape[0] / frame.shape[1] / 2)
+        self.pixels = cv2.resize(frame, (self.width, rows), interpolation=cv2.INTER_AREA)[..., ::-1].tolist()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for upper, lower in zip(self.pixels[::2], self.pixels[1::2], strict=True):
@@ -40,7 +41,7 @@ class Picture:
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> object:
         from rich.measure import Measurement
 
-        return Measurement(self.side, self.side)
+        return Measurement(self.width, self.width)
 
 
 @dataclass(frozen=True)

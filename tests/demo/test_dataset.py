@@ -12,6 +12,7 @@ from edgevision.demo.dataset import jobs, write_dataset
 from edgevision.demo.world.world import LABELS
 from edgevision.demo.world.worlds import Place
 from edgevision.errors import InputError
+from edgevision.evaluate.data.dataset import read_dataset
 
 COUNTS = {"train": 4, "val": 3}
 SIZE = {"height": 120, "width": 160}
@@ -89,6 +90,19 @@ def test_cocos_own_evaluation_takes_it(written, capsys):
         found.append(evaluation.stats[0])
     assert found[0] == pytest.approx(1.0)
     assert found[1] < 0.5
+
+
+def test_all_products_may_be_of_one_class(tmp_path, written):
+    write_dataset(tmp_path / "one", COUNTS, seed=3, **SIZE, one_class="product")
+    for part in COUNTS:
+        of_each, of_one = (read_dataset(folder / "data.yaml", part=part) for folder in (written, tmp_path / "one"))
+        assert [label.name for label in of_one.labels] == ["product"]
+        for each, one in zip(of_each, of_one, strict=True):
+            assert {box.label for box in one.boxes.boxes} <= {0}
+            assert [box[1:5] for box in one.boxes.boxes] == [box[1:5] for box in each.boxes.boxes]
+        coco = json.loads((tmp_path / "one" / "annotations" / f"{part}.json").read_text())
+        assert [category["name"] for category in coco["categories"]] == ["product"]
+        assert {annotation["category_id"] for annotation in coco["annotations"]} <= {1}
 
 
 def test_parts_and_seeds_share_no_world():

@@ -17,10 +17,10 @@ EXAMPLES = ROOT / "examples"
 @pytest.fixture(scope="session")
 def demo_bundle(tmp_path_factory) -> Path:
     from edgevision.compiler import CompileOptions, Precision, compile_model
-    from edgevision.demo.live import CHECKPOINT
+    from edgevision.demo.compiling import CLASSIFIER
 
     path = tmp_path_factory.mktemp("demo") / "model.edge"
-    compile_model(CHECKPOINT, path, CompileOptions(precision=Precision.INT8, threads=1, rounds=3))
+    compile_model(CLASSIFIER, path, CompileOptions(precision=Precision.INT8, threads=1, rounds=3))
     return path
 
 

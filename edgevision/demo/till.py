@@ -1,4 +1,4 @@
-"""The demo: compile the checkpoint that comes with EdgeVision, then recognise a live stream with what came out."""
+"""The demo's first part: compile the checkpoint that comes with EdgeVision, then recognise a live stream at a till with what came out."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgevision.demo.compiling import CLASSIFIER, ProgressFn, compile_checkpoint, make_folder, silent
 from edgevision.demo.scene import SceneKind, render
 from edgevision.demo.stream import FRAMES_PER_VISIT, Shot, stream
 from edgevision.demo.tally import Tally
-from edgevision.errors import InputError, MissingExtraError, UnprovenWarning
+from edgevision.errors import UnprovenWarning
 from edgevision.files import atomic_write
 from edgevision.frames import Frame, ImageArray
 from edgevision.tasks.results import Classification
@@ -24,20 +24,14 @@ if TYPE_CHECKING:
 
     from edgevision.compiler.pipeline import CompileResult
 
-CHECKPOINT = Path(__file__).parent / "model.pt"
 FRAMES = 240
 VIEWED_PER_SECOND = 12  # a pace to watch; without a terminal the stream runs as fast as it can
 KEPT_FRAMES = 6
-ProgressFn = Callable[[str, int, int], None]
-
-
-def _silent(step: str, done: int, total: int) -> None:
-    """No progress."""
 
 
 @dataclass(frozen=True)
-class DemoResult:
-    """What the demo found. ``kept``: frames written as files. ``int8`` and ``reference`` count the same frames; ``report``
+class TillResult:
+    """What was seen at the till. ``kept``: frames written as files. ``int8`` and ``reference`` count the same frames; ``report``
     is the compiler's."""
 
     bundle: Path
@@ -71,22 +65,18 @@ class DemoResult:
         }
 
 
-def run_demo(
-    console: Console, *, frames: int = FRAMES, seed: int = 0, threads: int | None = None, json: bool = False,
+def run_till(
+    console: Console, *, frames: int = FRAMES, seed: int = 0, threads: int | None = None,
     folder: Path = Path("runs/demo"), progress: AbstractContextManager[ProgressFn] | None = None,
-) -> DemoResult:  # fmt: skip
+) -> TillResult:  # fmt: skip
     """Compile, watch ``frames`` frames, sum up. Writes ``model.edge`` and a few frames into ``folder``.
 
-    ``threads``: engine threads, None = all cores. ``progress`` is open while compiling, and told of its steps. With ``json`` nothing is printed: the result holds everything.
+    ``threads``: engine threads, None = all cores. ``progress`` is open while compiling, and told of its steps.
     Raises MissingExtraError where the compiler's packages are not installed.
     """
-    if json:
-        from rich.console import Console as QuietConsole
-
-        console = QuietConsole(quiet=True)
     started = time.perf_counter()
-    with progress or nullcontext(_silent) as tell:
-        result = _compile(folder / "model.edge", threads, tell)
+    with progress or nullcontext(silent) as tell:
+        result = compile_checkpoint(CLASSIFIER, folder / "model.edge", threads, tell)
     compile_s = time.perf_counter() - started
     _show_variants(console, result, compile_s)
     started = time.perf_counter()
@@ -94,24 +84,6 @@ def run_demo(
     found = _found(result, int8, reference, kept, compile_s, time.perf_counter() - started)
     _show_summary(console, found)
     return found
-
-
-def _compile(target: Path, threads: int | None, progress: ProgressFn) -> CompileResult:
-    for package in ("torch", "torchvision", "onnx", "onnxscript"):
-        if find_spec(package) is None:
-            raise MissingExtraError(package, "compile", "edgevision demo")
-    from edgevision.compiler.options import CompileOptions, Precision
-    from edgevision.compiler.pipeline import compile_model
-
-    _make(target.parent)
-    return compile_model(CHECKPOINT, target, CompileOptions(precision=Precision.INT8, threads=threads), progress)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"the folder {folder} cannot be made ({error.strerror}); give another one with -o") from None
 
 
 # ---- the stream ----
@@ -219,7 +191,7 @@ def _keep(folder: Path, shot: Shot, frame: ImageArray) -> Path:
     """Write the frame to a file named after what it shows."""
     import cv2
 
-    _make(folder)
+    make_folder(folder)
     path = folder / f"{shot.visit}-{shot.scene.product.id if shot.scene.product else 'empty'}.jpg"
     _, data = cv2.imencode(".jpg", frame, (cv2.IMWRITE_JPEG_QUALITY, 95))
     atomic_write(path, data.tobytes())
@@ -231,7 +203,7 @@ def _keep(folder: Path, shot: Shot, frame: ImageArray) -> Path:
 
 def _found(
     result: CompileResult, int8: Tally, reference: Tally, kept: tuple[Path, ...], compile_s: float, stream_s: float
-) -> DemoResult:
+) -> TillResult:
     engine_ms = {
         one.id: {t: p50 for (t, batch), (p50, _) in one.measurement.latency.items() if batch == 1}
         for one in result.variants
@@ -239,13 +211,13 @@ def _found(
     chosen = result.manifest.chosen
     packed = next(one for one in result.variants if one.id == chosen)
     sizes = {
-        "checkpoint": CHECKPOINT.stat().st_size,
+        "checkpoint": CLASSIFIER.stat().st_size,
         "float_graph": len(result.float_graph),
         "int8_graph": packed.measurement.size_bytes,
         "bundle": result.path.stat().st_size,
     }
     report = result.report
-    return DemoResult(
+    return TillResult(
         result.path, kept, int8, reference, chosen, engine_ms, sizes, report.verdict_line(),
         report.to_dict(), compile_s, stream_s,
     )  # fmt: skip
@@ -261,11 +233,11 @@ def _show_variants(console: Console, result: CompileResult, seconds: float) -> N
     for place, line in enumerate(lines):
         table.add_row(*line, style="bold green" if place == 0 else None)
     console.print(table, soft_wrap=False)
-    console.print(f"Compiled {CHECKPOINT.name} in {seconds:.0f} s. {result.report.why}")
+    console.print(f"Compiled {CLASSIFIER.name} in {seconds:.0f} s. {result.report.why}")
     console.print(result.report.verdict_line(), end="\n\n")
 
 
-def _show_summary(console: Console, found: DemoResult) -> None:
+def _show_summary(console: Console, found: TillResult) -> None:
     from rich.table import Table
     from rich.text import Text
 

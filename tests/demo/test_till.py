@@ -16,12 +16,12 @@ from edgevision.errors import InputError, UnprovenWarning
 def test_the_checkpoint_is_small_and_knows_the_products():
     import torch
 
-    from edgevision.demo.live import CHECKPOINT
+    from edgevision.demo.compiling import CLASSIFIER
     from edgevision.preprocess import Preprocessor
     from edgevision.train.checkpoint import load_checkpoint, model_from_checkpoint
 
-    assert CHECKPOINT.stat().st_size <= 2_000_000
-    checkpoint = load_checkpoint(CHECKPOINT)
+    assert CLASSIFIER.stat().st_size <= 2_000_000
+    checkpoint = load_checkpoint(CLASSIFIER)
     assert [label.name for label in checkpoint.labels] == [product.name for product in LISTED]
     for photos in (checkpoint.photos.calibration, checkpoint.photos.validation):
         assert not any(photo.in_training_set for photo in photos)
@@ -44,10 +44,10 @@ def test_the_checkpoint_is_small_and_knows_the_products():
 @pytest.mark.requires("torch", "onnx")
 def test_the_demo_runs_without_a_terminal(tmp_path):
     import edgevision as ev
-    from edgevision.demo.live import run_demo
+    from edgevision.demo.till import run_till
 
     console = Console(file=io.StringIO(), width=120)
-    found = run_demo(console, frames=60, seed=1, threads=1, json=False, folder=tmp_path)
+    found = run_till(console, frames=60, seed=1, threads=1, folder=tmp_path)
     text = console.file.getvalue()
     assert "\x1b" not in text
     assert "frame 60 of 60" in text
@@ -74,8 +74,8 @@ def test_the_demo_runs_without_a_terminal(tmp_path):
 
 @pytest.mark.requires("torch", "onnx")
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
-    from edgevision.demo.live import run_demo
+    from edgevision.demo.till import run_till
 
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot be made .* with -o"):
-        run_demo(Console(file=io.StringIO()), frames=1, folder=tmp_path / "file" / "demo")
+        run_till(Console(file=io.StringIO()), frames=1, folder=tmp_path / "file" / "demo")

@@ -1,0 +1,273 @@
+"""The demo's second part: a cascade on a belt. A detector finds products, the till's classifier names them; tracked and counted
+beside the truth."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgevision.demo.box_tally import BoxTally
+from edgevision.demo.compiling import CLASSIFIER, DETECTOR, ProgressFn, compile_checkpoint, make_folder, silent
+from edgevision.demo.dataset import write_dataset
+from edgevision.demo.world.conveyor import Conveyor
+from edgevision.demo.world.truth import Snapshot
+from edgevision.demo.world.worlds import Place
+from edgevision.errors import UnprovenWarning
+from edgevision.files import atomic_write
+from edgevision.frames import ImageArray
+from edgevision.tasks.detections import Detections
+from edgevision.tasks.products import Products
+from edgevision.tasks.results import Label
+from edgevision.tracking import Anchor, Counter, Line, Tracker
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgevision.compiler.pipeline import CompileResult
+
+FPS = 10
+SECONDS = 20.0
+_LONGER_S = 6.0  # a watch waits for a clear line at its ends, for no longer than this
+_CLEAR_PX = 20.0  # from the line: neither the tracker's tremble nor the camera's slant makes a doubt of it
+_KEPT_FRAMES = 4
+_PHOTOS = {"train": 32, "val": 40}
+_LINE_COLOR = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class BeltResult:
+    """What was seen on the belt. ``kept``: frames written as files, with their boxes; ``engine_ms``: p50 of the chosen variant
+    and of the float graph by threads, from the compiler's interleaved measurement."""
+
+    bundle: Path
+    kept: tuple[Path, ...]
+    tally: BoxTally
+    chosen: str
+    engine_ms: dict[str, dict[int, float]]
+    sizes: dict[str, int]  # bytes of the checkpoint, the int8 graph, the bundle
+    verdict: str
+    compile_s: float
+
+    def speedup(self, threads: int) -> float:
+        """How many times quicker the chosen variant is than the float graph on ONNX Runtime."""
+        from edgevision.compiler.variants import REFERENCE
+
+        return self.engine_ms[REFERENCE][threads] / self.engine_ms[self.chosen][threads]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "bundle": str(self.bundle),
+            "frames_kept": [str(path) for path in self.kept],
+            "chosen": self.chosen,
+            "belt": self.tally.to_dict(),
+            "engine_ms_p50": {name: {str(t): ms for t, ms in by.items()} for name, by in self.engine_ms.items()},
+            "speedup": {str(t): self.speedup(t) for t in self.engine_ms[self.chosen]},
+            "sizes_bytes": self.sizes,
+            "verdict": self.verdict,
+            "compile_seconds": self.compile_s,
+        }
+
+
+def run_belt(
+    console: Console, *, seconds: float = SECONDS, seed: int = 0, threads: int | None = None,
+    folder: Path = Path("runs/demo"), progress: AbstractContextManager[ProgressFn] | None = None,
+) -> BeltResult:  # fmt: skip
+    """Compile the detector, and the classifier unless the till has; watch a belt for ``seconds`` of camera time, sum up. Writes
+    ``detector.edge`` and a few frames into ``folder``. The rest as in ``till.run_till``."""
+    started = time.perf_counter()
+    with progress or nullcontext(silent) as tell:
+        make_folder(folder)
+        data = rendered_photos(folder / "photos", tell)
+        result = compile_checkpoint(DETECTOR, folder / "detector.edge", threads, tell, data)
+        if not (folder / "model.edge").is_file():
+            compile_checkpoint(CLASSIFIER, folder / "model.edge", threads, tell)
+    compile_s = time.perf_counter() - started
+    console.print(f"Compiled {DETECTOR.name} in {compile_s:.0f} s. {result.report.why}")
+    console.print(result.report.verdict_line(), end="\n\n")
+    tally, kept = _watch(console, folder, seconds, seed, threads)
+    found = _found(result, tally, kept, compile_s)
+    _show_summary(console, found)
+    return found
+
+
+def rendered_photos(folder: Path, progress: ProgressFn) -> Path:
+    """The ``data.yaml`` of photos of other belts, rendered now or by an earlier demo: some to calibrate on, others to validate with."""
+    target = folder / "data.yaml"
+    if not target.is_file():
+        shutil.rmtree(folder, ignore_errors=True)  # a demo that was interrupted left it
+        write_dataset(
+            folder, _PHOTOS, places=(Place.CONVEYOR,), one_class="product",
+            progress=lambda done, total: progress("render photos", done, total),
+        )  # fmt: skip
+    return target
+
+
+def snapshots(belt: Conveyor, seconds: float) -> Iterator[Snapshot]:
+    """The frames of a watch of ``seconds``. It begins and ends while no product is on its way over the counting line, so
+    that there is no doubt about what has passed it."""
+    start = next(
+        (time_s for time_s in np.arange(0, _LONGER_S, 0.5).tolist() if clear_of_line(belt.at(time_s), belt)), 0.0
+    )
+    for number in range(round((seconds + _LONGER_S) * FPS)):
+        snapshot = belt.at(start + number / FPS)
+        yield snapshot
+        if number + 1 >= seconds * FPS and clear_of_line(snapshot, belt):
+            return
+
+
+def clear_of_line(snapshot: Snapshot, belt: Conveyor) -> bool:
+    """Whether the middle of every product is well off the counting line."""
+    line = Line("line", *belt.line)
+    return all(abs(line.offset(Anchor.CENTER.of(one.full))) >= _CLEAR_PX for one in snapshot.seen)
+
+
+def _watch(
+    console: Console, folder: Path, seconds: float, seed: int, threads: int | None
+) -> tuple[BoxTally, tuple[Path, ...]]:
+    import cv2
+
+    import edgevision as ev
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnprovenWarning)  # the verdicts were printed
+        model = ev.load(folder / "detector.edge", then=folder / "model.edge", threads=threads)
+    belt, tally, kept = Conveyor(seed), BoxTally(), []
+    labels = model.recogniser.labels
+    names = [label.name for label in labels]
+    tracker = Tracker()
+    counter = Counter([Line("line", *belt.line)], camera="belt", products=names)
+    cv_threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # the renderer's many small steps are quicker without
+    try:
+        with model, _shown(console) as show:
+            model.predict(belt.at(0.0).frame)  # the first call is slower; not counted
+            before = 0
+            for number, snapshot in enumerate(snapshots(belt, seconds)):
+                if number == 0:
+                    before = len(snapshot.crossings)  # these passed before the watch
+                began = time.perf_counter()
+                answer = named(model.predict(snapshot.frame), labels)
+                tally.add_events(counter.update(tracker.update(answer, time_s=snapshot.time_s)))
+                tally.add(snapshot.seen, answer, 1e3 * (time.perf_counter() - began))
+                tally.set_truth(snapshot.crossings[before:], names)
+                drawn = picture(snapshot.frame, answer, belt)
+                if number % round(seconds * FPS / _KEPT_FRAMES) == round(FPS * seconds / _KEPT_FRAMES / 2):
+                    kept.append(_keep(folder / "belt", number, drawn))
+                show(drawn, snapshot, tally, number)
+    finally:
+        cv2.setNumThreads(cv_threads)
+    return tally, tuple(kept)
+
+
+def named(products: Products, labels: tuple[Label, ...]) -> Detections:
+    """The boxes, each with the class that the classifier holds for the likeliest. It may doubt one view; the track has many."""
+    places = {label.id: place for place, label in enumerate(labels)}
+    classes = np.array([places[one.best.id] for one in products.results], np.int64)
+    return replace(products.detections, classes=classes, labels=labels)
+
+
+def picture(frame: ImageArray, answer: Detections, belt: Conveyor) -> ImageArray:
+    """A copy of the frame with the counting line and the boxes, their names at their heads."""
+    import cv2
+
+    from edgevision.tasks.draw import draw
+
+    lined = frame.copy()
+    start, end = (tuple(round(value) for value in point) for point in belt.line)
+    cv2.line(lined, start, end, _LINE_COLOR, 2, cv2.LINE_AA)
+    return draw(lined, answer)
+
+
+def _keep(folder: Path, number: int, drawn: ImageArray) -> Path:
+    import cv2
+
+    make_folder(folder)
+    path = folder / f"{number:04d}.jpg"
+    _, data = cv2.imencode(".jpg", drawn, (cv2.IMWRITE_JPEG_QUALITY, 95))
+    atomic_write(path, data.tobytes())
+    return path
+
+
+_Show = Callable[[ImageArray, Snapshot, BoxTally, int], None]
+
+
+@contextmanager
+def _shown(console: Console) -> Iterator[_Show]:
+    """The live view on a terminal that can show it; else a plain line from time to time."""
+    from edgevision.demo import belt_screen, screen
+
+    if not screen.fits(console):
+        yield lambda drawn, snapshot, tally, number: _plain(console, tally)
+        return
+    from rich.live import Live
+
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        began = time.perf_counter()
+
+        def show(drawn: ImageArray, snapshot: Snapshot, tally: BoxTally, number: int) -> None:
+            live.update(belt_screen.view(drawn, tally, console), refresh=True)
+            time.sleep(max(0.0, began + (number + 1) / FPS - time.perf_counter()))
+
+        yield show
+
+
+def _plain(console: Console, tally: BoxTally) -> None:
+    if tally.frames % (5 * FPS) == 0:
+        console.print(
+            f"{tally.frames / FPS:.0f} s: counted {tally.counted.total()} of {tally.crossed.total()} products that passed; "
+            f"{tally.percent(tally.found):.1f} % of all views found, {tally.median_ms:.1f} ms a frame"
+        )
+
+
+def _found(result: CompileResult, tally: BoxTally, kept: tuple[Path, ...], compile_s: float) -> BeltResult:
+    chosen = result.manifest.chosen
+    packed = next(one for one in result.variants if one.id == chosen)
+    engine_ms = {
+        one.id: {t: p50 for (t, batch), (p50, _) in one.measurement.latency.items() if batch == 1}
+        for one in result.variants
+    }
+    sizes = {
+        "checkpoint": DETECTOR.stat().st_size,
+        "int8_graph": packed.measurement.size_bytes,
+        "bundle": result.path.stat().st_size,
+    }
+    return BeltResult(result.path, kept, tally, chosen, engine_ms, sizes, result.report.verdict_line(), compile_s)
+
+
+def _show_summary(console: Console, found: BeltResult) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    tally = found.tally
+    title = f"The belt: {tally.frames} frames, against the truth"
+    table = Table(title=title, title_justify="left", header_style="bold", title_style="bold")
+    table.add_column("product")
+    table.add_column("counted", justify="right")
+    table.add_column("truly passed", justify="right")
+    for name, counted, crossed in tally.rows:
+        table.add_row(name, str(counted), str(crossed), style=None if counted == crossed else "bold red")
+    table.add_section()
+    table.add_row("all", str(tally.counted.total()), str(tally.crossed.total()), style="bold")
+    console.print(table, soft_wrap=False)
+    console.print(
+        f"Of {tally.products} views of products {tally.percent(tally.found):.1f} % were found and "
+        f"{tally.percent(tally.named):.1f} % named rightly; {tally.false} boxes were false."
+    )
+    quick = ", ".join(f"{found.speedup(t):.1f}× with {t} thread{'s' if t > 1 else ''}"
+                      for t in sorted(found.engine_ms[found.chosen]))  # fmt: skip
+    console.print(
+        f"A frame took {tally.median_ms:.1f} ms (median: prepare, detect, track, count). "
+        f"{found.chosen} against float in ONNX Runtime: {quick}.",
+        end="\n\n",
+    )
+    if found.kept:
+        console.print(Text("Frames with their boxes:           ").append(str(found.kept[0].parent), "bold"))

@@ -1,0 +1,121 @@
+"""The second part of the demo, from the checkpoint to the counts."""
+
+import io
+import json
+
+import cv2
+import numpy as np
+import pytest
+from rich.console import Console
+
+from edgevision.demo import belt as belt_module
+from edgevision.demo.belt import FPS, clear_of_line, named, picture, rendered_photos, run_belt, snapshots
+from edgevision.demo.world.conveyor import Conveyor
+from edgevision.demo.world.truth import Corners, Seen, Snapshot
+from edgevision.evaluate.data.dataset import read_dataset
+from edgevision.tasks.detections import Detections
+from edgevision.tasks.products import Products
+from edgevision.tasks.results import Classification, Label, Prediction, Timing
+
+
+class _Line:
+    line = ((40.0, 0.0), (40.0, 100.0))
+
+
+@pytest.mark.parametrize(
+    ("box", "clear"),
+    [
+        ((60, 20, 70, 60), True),  # its middle is 25 px off
+        ((0, 20, 30, 60), True),
+        ((50, 20, 66, 60), False),  # 18 px
+        ((40, 0, 100, 10), True),  # it lies on the line, but its middle is 30 px off
+    ],
+)
+def test_a_middle_near_the_line_is_told(box, clear):
+    one = Seen(0, 0, Corners(*box), Corners(*box), 10, 1.0)
+    assert clear_of_line(Snapshot(np.zeros((100, 100, 3), np.uint8), 0.0, (one,)), _Line()) is clear
+
+
+def test_a_watch_begins_and_ends_with_an_empty_line():
+    belt = Conveyor(3, 240, 320)
+    shots = list(snapshots(belt, 2.0))
+    assert len(shots) >= 2 * FPS
+    assert clear_of_line(shots[0], belt)
+    assert clear_of_line(shots[-1], belt)
+    times = [shot.time_s for shot in shots]
+    assert np.allclose(np.diff(times), 1 / FPS)
+
+
+def test_the_picture_shows_line_and_boxes_and_leaves_the_frame_alone():
+    belt = Conveyor(3, 240, 320)
+    frame = np.zeros((240, 320, 3), np.uint8)
+    found = Detections(
+        np.array([[40, 60, 90, 120]], np.float32),
+        np.array([0.9], np.float32),
+        np.array([0]),
+        (Label(0, "milk"),),
+        Timing(0, 0, 0),
+    )
+    drawn = picture(frame, found, belt)
+    assert not frame.any()
+    (x1, y1), (x2, y2) = belt.line
+    assert drawn[round((y1 + y2) / 2), round((x1 + x2) / 2)].min() > 200
+    assert drawn[90, 40].any()  # the box's left side
+
+
+@pytest.mark.requires("torch")
+def test_the_checkpoint_is_small_and_finds_products():
+    from edgevision.demo.compiling import DETECTOR
+    from edgevision.train.checkpoint import load_checkpoint
+
+    assert DETECTOR.stat().st_size <= 3_000_000
+    assert [label.name for label in load_checkpoint(DETECTOR).labels] == ["product"]
+
+
+def test_boxes_get_the_likeliest_name_even_a_doubted_one():
+    labels = (Label(70, "tea"), Label(50, "milk"))
+    boxes = np.array([[0, 0, 10, 10], [20, 0, 30, 10]], np.float32)
+    one_class = (Label(0, "product"),)
+    found = Detections(boxes, np.array([0.9, 0.8], np.float32), np.array([0, 0]), one_class, Timing(0, 0, 0))
+    answers = [
+        Classification((Prediction(50, "milk", 0.4), Prediction(70, "tea", 0.3)), False, Timing(0, 0, 0)),
+        Classification((Prediction(70, "tea", 0.9), Prediction(50, "milk", 0.1)), True, Timing(0, 0, 0)),
+    ]
+    result = named(Products(found, tuple(answers)), labels)
+    assert [row.name for row in result] == ["milk", "tea"]
+    assert np.array_equal(result.boxes, boxes)
+
+
+def test_photos_are_rendered_once_and_an_interrupted_rendering_is_begun_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(belt_module, "_PHOTOS", {"train": 1, "val": 1})
+    told = []
+    (tmp_path / "photos" / "images").mkdir(parents=True)  # what an interrupted demo leaves
+    data = rendered_photos(tmp_path / "photos", lambda step, done, total: told.append((step, done, total)))
+    assert told == [("render photos", 1, 2), ("render photos", 2, 2)]
+    dataset = read_dataset(data, part="val")
+    assert [label.name for label in dataset.labels] == ["product"]
+    assert dataset.photos[0].boxes.boxes
+    assert rendered_photos(tmp_path / "photos", lambda *told: pytest.fail("rendered again")) == data
+
+
+@pytest.mark.requires("torch", "onnx")
+def test_the_belt_is_counted_without_a_terminal(tmp_path):
+    console = Console(file=io.StringIO(), width=120)
+    found = run_belt(console, seconds=6, seed=1, threads=1, folder=tmp_path)
+    text = console.file.getvalue()
+    assert "\x1b" not in text
+    for part in ("truly passed", "named rightly", found.verdict[:30]):
+        assert part in text
+
+    data = json.loads(json.dumps(found.to_dict(), default=str))
+    belt = data["belt"]
+    assert belt["frames"] >= 6 * FPS
+    assert belt["found_percent"] > 85
+    assert belt["named_percent"] > 75
+    assert belt["crossed"] >= 3
+    assert belt["count_errors"] <= 1
+    assert "int8" in found.chosen
+    assert data["sizes_bytes"]["int8_graph"] <= 3_000_000
+    assert found.kept
+    for path in found.kept:
+        assert cv2.imread(str(path)).shape == (480, 640, 3)
