@@ -32,7 +32,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.demo: $(VENV)/bin/python $(SOURCES)
 	@echo "Installing into $(VENV) (about two minutes, most of it PyTorch)…"
-	$(VENV)/bin/python $(PIP) --editable '.[openvino,compile]'
+	$(VENV)/bin/python $(PIP) --editable '.[openvino,compile,detect]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python $(SOURCES)

@@ -62,11 +62,14 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     import edgevision as ev
+    from edgevision.demo.rendered_camera import rendered_camera
     from edgevision.streams.distributor import Distributor
     from edgevision.streams.live_view import LiveView
+    from edgevision.streams.sources.registry import register
     from edgevision.streams.stream import Stream
 
     check_threads(arguments.threads)
+    register("rendered", rendered_camera)
     settings = _settings(arguments)
     view = LiveView()
     distributor = Distributor(_sinks(settings, json=arguments.json), _counter(settings), watch=view.see)

@@ -228,3 +228,15 @@ def test_stock_of_what_is_none(edgevision, stock, tmp_path, arguments, words):
     done = edgevision("stock", *(word.format(stock=stock, other=tmp_path / "other.db") for word in arguments))
     assert done.status == 2
     assert words in done.err
+
+
+def test_a_rendered_camera_is_served(running, tmp_path):
+    results = tmp_path / "results.jsonl"
+    one = running(
+        f'[[camera]]\nname = "belt"\nsource = "rendered:conveyor?seed=3&fps=10&height=120&width=160"\n[[sink]]\nurl = "jsonl:{results}"\n'
+    )
+    wait_until(lambda: results.is_file() and results.read_text("utf-8").count('"kind": "result"') >= 3, 60.0)
+    assert one.end(signal.SIGTERM) == 0
+    rows = [row for row in lines(results) if row["kind"] == "result"]
+    assert {row["camera"] for row in rows} == {"belt"}
+    assert [row["sequence"] for row in rows] == sorted({row["sequence"] for row in rows})
