@@ -3,7 +3,7 @@ beside the truth."""
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from edgevision.demo.dataset import write_dataset
 from edgevision.demo.world.conveyor import Conveyor
 from edgevision.demo.world.truth import Snapshot
 from edgevision.demo.world.worlds import Place
-from edgevision.errors import UnprovenWarning
+from edgevision.errors import InputError, UnprovenWarning
 from edgevision.files import atomic_write
 from edgevision.frames import ImageArray
 from edgevision.tasks.detections import Detections
@@ -86,7 +86,7 @@ def run_belt(
     started = time.perf_counter()
     with progress or nullcontext(silent) as tell:
         make_folder(folder)
-        data = rendered_photos(folder / "photos", tell)
+        data = rendered_photos(folder / "belt-photos", tell)
         result = compile_checkpoint(DETECTOR, folder / "detector.edge", threads, tell, data)
         if not (folder / "model.edge").is_file():
             compile_checkpoint(CLASSIFIER, folder / "model.edge", threads, tell)
@@ -100,14 +100,25 @@ def run_belt(
 
 
 def rendered_photos(folder: Path, progress: ProgressFn) -> Path:
-    """The ``data.yaml`` of photos of other belts, rendered now or by an earlier demo: some to calibrate on, others to validate with."""
+    """The ``data.yaml`` of photos of other belts, rendered now or by an earlier demo: some to calibrate on, others to validate with.
+
+    Raises InputError where ``folder`` holds something else, which is left alone.
+    """
     target = folder / "data.yaml"
     if not target.is_file():
-        shutil.rmtree(folder, ignore_errors=True)  # a demo that was interrupted left it
-        write_dataset(
-            folder, _PHOTOS, places=(Place.CONVEYOR,), one_class="product",
-            progress=lambda done, total: progress("render photos", done, total),
-        )  # fmt: skip
+        make_folder(folder.parent)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".photos-") as scratch:
+            rendered = Path(scratch, "photos")
+            write_dataset(
+                rendered, _PHOTOS, places=(Place.CONVEYOR,), one_class="product",
+                progress=lambda done, total: progress("render photos", done, total),
+            )  # fmt: skip
+            try:
+                rendered.rename(folder)  # whole or not at all
+            except OSError:
+                raise InputError(
+                    f"{folder} holds something else than a demo's photos; give another folder with -o"
+                ) from None
     return target
 
 
