@@ -15,6 +15,7 @@ from edgevision import errors
 from edgevision.errors import BundleError, EdgeVisionError
 from edgevision.frames import ColorEncoding, Frame, PixelFormat
 from edgevision.preprocess import Preprocessor, PreprocessSpec, make_plan
+from edgevision.streams.reasons import Reason
 
 ENGINES = ["onnxruntime", pytest.param("openvino", marks=pytest.mark.requires("openvino"))]
 
@@ -245,7 +246,9 @@ def test_preprocessors_and_plans_are_pickled_by_what_they_were_made_of():
     "error",
     [
         *(kind(f"a {kind.__name__}") for kind in vars(errors).values()
-          if isinstance(kind, type) and issubclass(kind, EdgeVisionError) and kind is not errors.MissingExtraError),
+          if isinstance(kind, type) and issubclass(kind, EdgeVisionError) and not issubclass(kind, (errors.MissingExtraError, errors.SourceError))),
+        errors.SourceError(Reason.SILENT, "a SourceError"),
+        errors.DamagedFrameError(Reason.CORRUPT, "a DamagedFrameError"),
         errors.MissingExtraError("openvino", "openvino", "running on OpenVINO"),
         errors.BudgetError("over", report={"drop": 1.5}),
     ],
