@@ -64,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     import edgevision as ev
     from edgevision.demo.rendered_camera import rendered_camera
     from edgevision.streams.distributor import Distributor
+    from edgevision.streams.explain import write_accounts
     from edgevision.streams.live_view import LiveView
     from edgevision.streams.sources.registry import register
     from edgevision.streams.stream import Stream
@@ -71,6 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     check_threads(arguments.threads)
     register("rendered", rendered_camera)
     settings = _settings(arguments)
+    if arguments.ledger is not None:
+        write_accounts(arguments.ledger, [])  # a path that cannot be is told now
     view = LiveView()
     distributor = Distributor(_sinks(settings, json=arguments.json), _counter(settings), watch=view.see)
     assert settings.model is not None  # _settings sees to that
@@ -296,10 +299,15 @@ class _Reloading:
 
 
 def _write_ledger(arguments: argparse.Namespace, stream: Any) -> None:
+    """A disk that is full must not end the recognition: it is told, and tried again."""
     from edgevision.streams.explain import write_accounts
 
-    if arguments.ledger is not None:
+    if arguments.ledger is None:
+        return
+    try:
         write_accounts(arguments.ledger, _accounts(stream))
+    except InputError as error:
+        print(f"edgevision: warning: {error}", file=sys.stderr)
 
 
 def _accounts(stream: Any) -> list[Account]:

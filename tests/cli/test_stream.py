@@ -111,6 +111,29 @@ def test_a_sink_that_takes_nothing_is_told_at_the_end(edgevision, color_bundle, 
     assert "items did not reach it (NotADirectoryError" in done.err or "did not reach it (FileExistsError" in done.err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_full_disk_under_the_ledger_ends_nothing(edgevision, color_bundle, photos, tmp_path):
+    done = edgevision(
+        "stream",
+        color_bundle(),
+        "--camera",
+        photos / "red",
+        "--sink",
+        f"jsonl:{tmp_path / 'r.jsonl'}",
+        "--ledger",
+        "/dev/full",
+    )
+    assert done.status == 0, done.err
+    assert "cannot write the ledger /dev/full" in done.err
+    assert any(row["kind"] == "result" for row in lines(tmp_path / "r.jsonl"))
+
+
+def test_a_ledger_that_cannot_be_is_told_at_once(edgevision, color_bundle, photos, tmp_path):
+    done = edgevision("stream", color_bundle(), "--camera", photos / "red", "--ledger", tmp_path / "none" / "l.jsonl")
+    assert done.status == 2
+    assert "cannot write the ledger" in done.err
+
+
 # ---- a process of its own: signals and changes of the file ----
 
 
