@@ -17,11 +17,11 @@ import numpy as np
 from edgevision.demo.box_tally import BoxTally
 from edgevision.demo.compiling import CLASSIFIER, DETECTOR, ProgressFn, compile_checkpoint, make_folder, silent
 from edgevision.demo.dataset import write_dataset
+from edgevision.demo.kept import keep_frame
 from edgevision.demo.world.conveyor import Conveyor
 from edgevision.demo.world.truth import Snapshot
 from edgevision.demo.world.worlds import Place
 from edgevision.errors import InputError, UnprovenWarning
-from edgevision.files import atomic_write
 from edgevision.frames import ImageArray
 from edgevision.tasks.detections import Detections
 from edgevision.tasks.products import Products
@@ -172,7 +172,7 @@ def _watch(
                 tally.set_truth(snapshot.crossings[before:], names)
                 drawn = picture(snapshot.frame, answer, belt)
                 if number % round(seconds * FPS / _KEPT_FRAMES) == round(FPS * seconds / _KEPT_FRAMES / 2):
-                    kept.append(_keep(folder / "belt", number, drawn))
+                    kept.append(keep_frame(folder / "belt" / f"{number:04d}.jpg", drawn))
                 show(drawn, snapshot, tally, number)
     finally:
         cv2.setNumThreads(cv_threads)
@@ -196,16 +196,6 @@ def picture(frame: ImageArray, answer: Detections, belt: Conveyor) -> ImageArray
     start, end = (tuple(round(value) for value in point) for point in belt.line)
     cv2.line(lined, start, end, _LINE_COLOR, 2, cv2.LINE_AA)
     return draw(lined, answer)
-
-
-def _keep(folder: Path, number: int, drawn: ImageArray) -> Path:
-    import cv2
-
-    make_folder(folder)
-    path = folder / f"{number:04d}.jpg"
-    _, data = cv2.imencode(".jpg", drawn, (cv2.IMWRITE_JPEG_QUALITY, 95))
-    atomic_write(path, data.tobytes())
-    return path
 
 
 _Show = Callable[[ImageArray, Snapshot, BoxTally, int], None]

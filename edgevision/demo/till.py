@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevision.demo.compiling import CLASSIFIER, ProgressFn, compile_checkpoint, make_folder, silent
+from edgevision.demo.compiling import CLASSIFIER, ProgressFn, compile_checkpoint, silent
+from edgevision.demo.kept import keep_frame
 from edgevision.demo.scene import SceneKind, render
 from edgevision.demo.stream import FRAMES_PER_VISIT, Shot, stream
 from edgevision.demo.tally import Tally
 from edgevision.errors import UnprovenWarning
-from edgevision.files import atomic_write
 from edgevision.frames import Frame, ImageArray
 from edgevision.tasks.results import Classification
 
@@ -137,7 +137,8 @@ def _watch(
             for shot in stream(seed, frames):
                 frame = render(shot.scene)
                 if shot.visit < KEPT_FRAMES and shot.index % FRAMES_PER_VISIT == FRAMES_PER_VISIT - 1:
-                    kept.append(_keep(folder, shot, frame))
+                    product = shot.scene.product.id if shot.scene.product else "empty"
+                    kept.append(keep_frame(folder / f"{shot.visit}-{product}.jpg", frame))
                 # Turn about, so that neither always finds the caches warm.
                 if shot.index % 2:
                     second, first = by_float(frame), model.predict(frame)
@@ -185,17 +186,6 @@ def _plain(console: Console, shot: Shot, tallies: tuple[Tally, ...], frames: int
     if done % max(1, frames // 5) == 0 or done == frames:
         right = " · ".join(f"{t.name} {t.right_percent:.1f} % right, {t.median_ms:.2f} ms" for t in tallies)
         console.print(f"frame {done} of {frames}: {right} · {fps:.0f} frames/s, drawing included")
-
-
-def _keep(folder: Path, shot: Shot, frame: ImageArray) -> Path:
-    """Write the frame to a file named after what it shows."""
-    import cv2
-
-    make_folder(folder)
-    path = folder / f"{shot.visit}-{shot.scene.product.id if shot.scene.product else 'empty'}.jpg"
-    _, data = cv2.imencode(".jpg", frame, (cv2.IMWRITE_JPEG_QUALITY, 95))
-    atomic_write(path, data.tobytes())
-    return path
 
 
 # ---- the summary ----
