@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.cli import output
 from edgevision.cli.extras import check_threads
-from edgevision.errors import InputError
+from edgevision.errors import EdgeVisionError, InputError
 
 if TYPE_CHECKING:
     from edgevision.streams.distributor import Distributor
@@ -267,17 +267,20 @@ class _Reloading:
         told = []
         for name in (*found.removed, *(camera.name for camera in found.changed)):
             self._stream.remove(name)
+        left_out = set()
         for camera in (*found.added, *found.changed):
             try:
                 self._stream.add(camera)
-            except InputError as error:
+            except EdgeVisionError as error:
+                left_out.add(camera.name)
                 told.append(f"camera {camera.name} is left out: {error}")
         if found.places:
             self._distributor.count_with(_counter(new))
-        self._settings = new
+        # What was left out is not there: the next change of the file tries it again.
+        self._settings = replace(new, cameras=tuple(one for one in new.cameras if one.name not in left_out))
         parts = {
-            "added": [camera.name for camera in found.added], "removed": found.removed,
-            "changed": [camera.name for camera in found.changed],
+            "added": [camera.name for camera in found.added if camera.name not in left_out], "removed": found.removed,
+            "changed": [camera.name for camera in found.changed if camera.name not in left_out],
         }  # fmt: skip
         told += [f"cameras {word}: {', '.join(names)}" for word, names in parts.items() if names]
         if found.places:

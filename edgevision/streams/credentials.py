@@ -16,8 +16,9 @@ HIDDEN = "***"
 _MOST_BYTES = 4096  # of a password's file
 
 # Values that some cameras want in the path or the query: ``…/user=admin&password=123``, ``…?token=abc``.
-_SECRET_VALUE = re.compile(r"(?i)((?:[a-z]*(?:pass|pwd|secret|token|key|auth|sig)[a-z]*)=)([^&/;?\s]+)")
+_SECRET_VALUE = re.compile(r"(?i)((?:[a-z]*(?:pass|pwd|secret|token|key|auth|sig)[a-z]*|[a-z]*pas|pw)=)([^&/;?\s]+)")
 _USER_INFO = re.compile(r"(?<=://)\S*@")  # to the last @ of the word: passwords may hold one
+_TYPED_SCHEME = re.compile(r"(?i)[a-z][a-z0-9+.-]*:/{1,2}")
 
 
 class Secret:
@@ -83,7 +84,7 @@ class CameraUrl:
             parts, host, port = urlsplit(""), None, None
         if not parts.scheme or not host:
             raise InputError(
-                f"expected a URL such as rtsp://host:554/path, got {hide_secrets(text)!r}; see the camera's manual"
+                f"expected a URL such as rtsp://host:554/path, got {hide_login(text)!r}; see the camera's manual"
             )
         rest = behind[len(authority) :]
         return cls(
@@ -142,6 +143,17 @@ def hide_secrets(text: str) -> str:
     'cannot open rtsp://***@cam/live?token=***'
     """
     return _hide_values(_USER_INFO.sub(f"{HIDDEN}@", text))
+
+
+def hide_login(address: str) -> str:
+    """One address as somebody typed it, perhaps wrongly: nothing up to its last @ is shown, but for its scheme.
+
+    >>> hide_login("admin:1234@10.0.0.7/live"), hide_login("rtsp:/admin:my pass@cam")
+    ('***@10.0.0.7/live', 'rtsp:/***@cam')
+    """
+    before, at, behind = address.rpartition("@")
+    scheme = _TYPED_SCHEME.match(before)
+    return hide_secrets(behind) if not at else f"{scheme[0] if scheme else ''}{HIDDEN}@{_hide_values(behind)}"
 
 
 def read_password(*, env: str | None, file: str | None) -> Secret | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from edgevision.errors import InputError
 from edgevision.streams.inventory.counting import InventoryCounter
@@ -91,5 +92,6 @@ class Distributor:
     def _hand_on(self, item: Item) -> None:
         if self._watch is not None:
             self._watch(item)
-        for runner in self.runners:
-            runner.put(item)
+        bare = replace(item, frame=None) if isinstance(item, StreamResult) and item.frame is not None else item
+        for runner in self.runners:  # frames are large: they wait in the queues of those alone who draw on them
+            runner.put(item if runner.sink.wants_frames else bare)

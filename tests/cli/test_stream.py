@@ -263,3 +263,16 @@ def test_a_rendered_camera_is_served(running, tmp_path):
     rows = [row for row in lines(results) if row["kind"] == "result"]
     assert {row["camera"] for row in rows} == {"belt"}
     assert [row["sequence"] for row in rows] == sorted({row["sequence"] for row in rows})
+
+
+@pytest.mark.requires("av")
+def test_a_camera_that_was_left_out_is_taken_when_its_line_is_corrected(running, photos, tmp_path):
+    one = running(DEAD.format("a", 1))
+    one.waits_for("a: backoff")
+    wrong = f'[[camera]]\nname = "b"\nsource = "{tmp_path / "none.mp4"}"\n'
+    one.config.write_text(DEAD.format("a", 1) + wrong)
+    one.waits_for("camera b is left out")
+    assert "cameras added" not in one.log.read_text("utf-8")
+    one.config.write_text(DEAD.format("a", 1) + wrong.replace(str(tmp_path / "none.mp4"), str(photos / "red")))
+    one.waits_for("cameras added: b")
+    assert one.end(signal.SIGTERM) == 0

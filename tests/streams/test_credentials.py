@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgevision.errors import InputError
-from edgevision.streams.credentials import CameraUrl, Secret, hide_secrets, read_password
+from edgevision.streams.credentials import CameraUrl, Secret, hide_login, hide_secrets, read_password
+from edgevision.streams.options import CameraOptions
+from edgevision.streams.sources.registry import make_source
 
 
 def test_a_secret_shows_itself_to_nobody_but_who_asks():
@@ -102,6 +104,23 @@ def test_a_login_given_apart_wins_and_a_password_needs_a_user():
 )
 def test_messages_of_others_are_cleaned(text, hidden):
     assert hide_secrets(text) == hidden
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("admin:hunter2@10.0.0.7/live", "***@10.0.0.7/live"),  # the scheme was forgotten
+        ("rtsp:/admin:hunter2@cam/live", "rtsp:/***@cam/live"),
+        ("rtps://admin:my hunter2@cam", "rtps://***@cam"),
+        ("cam/live?loginuse=admin&loginpas=hunter2", "cam/live?loginuse=admin&loginpas=***"),
+        ("films/a.mp4", "films/a.mp4"),
+    ],
+)
+def test_an_address_that_was_typed_wrongly_shows_no_password(typed, shown):
+    assert hide_login(typed) == shown
+    with pytest.raises(InputError) as caught:
+        make_source(CameraOptions("till", typed))
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"hunter2", b"hunter2\n", b"hunter2\r\n"])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
+import numpy as np
 from stream_items import change, classified, detected, event, result, threads_named, wait_until
 
+from edgevision.frames import Frame
 from edgevision.streams.distributor import Distributor
 from edgevision.streams.inventory.counting import InventoryCounter
 from edgevision.streams.sinks.callback import CallbackSink
@@ -42,6 +45,19 @@ def test_every_sink_gets_every_item_and_a_broken_one_harms_no_other():
     assert [one.written for one in counts] == [4, 0, 4]
     assert all(one.put == 4 for one in counts)
     assert not threads_named("edgevision sink")
+
+
+def test_frames_reach_those_alone_who_want_them():
+    plain, drawing = [], []
+    artist = CallbackSink(drawing.append, name="artist")
+    artist.wants_frames = True
+    distributor = Distributor([CallbackSink(plain.append), artist])
+    distributor.open()
+    frame = Frame.from_array(np.zeros((4, 4, 3), np.uint8))
+    distributor.write(replace(result(0), frame=frame))
+    distributor.close(5.0)
+    assert plain[0].frame is None
+    assert drawing[0].frame is frame
 
 
 def test_events_come_after_the_result_that_they_follow_from_and_the_zone_is_emptied_at_the_end():

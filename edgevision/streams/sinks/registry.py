@@ -9,7 +9,7 @@ from typing import TypeAlias
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 from edgevision.errors import InputError
-from edgevision.streams.credentials import hide_secrets, read_password
+from edgevision.streams.credentials import hide_login, read_password
 from edgevision.streams.sinks import json_lines, mjpeg, prometheus, spool
 from edgevision.streams.sinks.base import Sink
 from edgevision.streams.sinks.courier import SpoolOptions
@@ -46,8 +46,8 @@ def make_sink(text: str, options: Options | None = None) -> Sink:
     scheme, colon, rest = address.partition(":")
     maker = _MAKERS.get(scheme.lower())
     if not colon or not rest or maker is None:
-        raise InputError(f"{hide_secrets(text)!r} is no sink; write one of: {', '.join(FORMS)}")
-    given = _Given(hide_secrets(address), {**dict(parse_qsl(fragment, keep_blank_values=True)), **(options or {})})
+        raise InputError(f"{hide_login(text)!r} is no sink; write one of: {', '.join(FORMS)}")
+    given = _Given(hide_login(address), {**dict(parse_qsl(fragment, keep_blank_values=True)), **(options or {})})
     sink = maker(address, given)
     given.check_all_used()
     return sink

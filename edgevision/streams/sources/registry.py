@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgevision.errors import InputError
-from edgevision.streams.credentials import hide_secrets
+from edgevision.streams.credentials import hide_login
 from edgevision.streams.options import CameraOptions
 from edgevision.streams.sources.base import Source
 from edgevision.streams.sources.device import DeviceCamera
@@ -55,7 +55,7 @@ def make_source(options: CameraOptions) -> Source:
             return _MAKERS[scheme](options)
         if not Path(text).exists():
             raise InputError(
-                f"camera {options.name!r}: sources that begin with {scheme}: are not known, got {hide_secrets(text)!r}; "
+                f"camera {options.name!r}: sources that begin with {scheme}: are not known, got {hide_login(text)!r}; "
                 f"expected {FORMS}"
             )
     if text.startswith("/dev/"):
@@ -65,7 +65,7 @@ def make_source(options: CameraOptions) -> Source:
         return PictureFolder(options.name, path)
     if path.is_file():
         return VideoFile(options.name, path)
-    raise InputError(f"camera {options.name!r}: there is no file or folder {hide_secrets(text)!r}; expected {FORMS}")
+    raise InputError(f"camera {options.name!r}: there is no file or folder {hide_login(text)!r}; expected {FORMS}")
 
 
 def _after_scheme(options: CameraOptions) -> str:
