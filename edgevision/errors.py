@@ -102,6 +102,10 @@ class SinkError(EdgeVisionError):
     """What takes a stream's results (a broker, server, file or database) cannot be reached, or refuses them."""
 
 
+class ItemError(SinkError):
+    """A sink cannot take this one item, such as a result that is no JSON. The sink is well, and takes the next one."""
+
+
 class BudgetError(EdgeVisionError):
     """No variant stays within the accuracy budget; nothing was written. ``report``: what was found, if that far."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -12,7 +11,8 @@ from edgevision.streams.ledger import Ledger
 from edgevision.streams.metrics import Metrics
 from edgevision.streams.results import StreamResult
 from edgevision.streams.sinks.base import Item, Sink
-from edgevision.streams.sinks.runner import SinkCounts, SinkRunner
+from edgevision.streams.sinks.runner import SinkRunner, close_all, statuses_of
+from edgevision.streams.sinks.status import Health, SinkCounts, SinkStatus
 
 
 class Distributor:
@@ -32,6 +32,7 @@ class Distributor:
     ) -> None:  # fmt: skip
         self.runners = tuple(SinkRunner(sink) for sink in sinks)
         self.fault = ""
+        self.fault = ""
         self.wants_frames = any(sink.wants_frames for sink in sinks)
         self._sinks = tuple(sinks)
         self._counter = counter
@@ -43,6 +44,14 @@ class Distributor:
     def counts(self) -> dict[str, SinkCounts]:
         """Sink → what became of its items."""
         return {runner.sink.name: runner.counts for runner in self.runners}
+
+    def statuses(self) -> tuple[SinkStatus, ...]:
+        """How each sink is."""
+        return statuses_of(self.runners)
+
+    def health(self) -> Health:
+        """Whether products can be counted."""
+        return Health(f"counting failed: {self.fault}" if self.fault else "")
 
     def count_with(self, counter: InventoryCounter | None) -> None:
         """Other lines and zones from the next item on. May be called by any thread."""
@@ -80,9 +89,7 @@ class Distributor:
     def close(self, timeout_s: float) -> None:
         """What is inside zones leaves them; then every sink is closed, all within ``timeout_s`` seconds."""
         self._end_counting()
-        until_s = time.monotonic() + timeout_s
-        for runner in self.runners:
-            runner.close(max(0.0, until_s - time.monotonic()))
+        close_all(self.runners, timeout_s)
 
     def _end_counting(self) -> None:
         if self._counter is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgevision.errors import InputError
+from edgevision.errors import InputError, ItemError
 from edgevision.frames import Frame, ImageArray, MemoryKind, PixelFormat
 from edgevision.preprocess.color import LIMITED, yuv_matrix
 from edgevision.streams.results import StreamResult
@@ -40,17 +40,20 @@ def to_bgr(frame: Frame) -> ImageArray:
 def annotated(result: StreamResult) -> ImageArray | None:
     """The result's frame as H×W×3 uint8 BGR with the answer on it; None where the frame was not kept.
 
-    Answers of tasks that cannot be drawn leave the picture as it is.
+    Answers of tasks that cannot be drawn leave the picture as it is. Raises ItemError where there is no picture of this frame.
     """
     from edgevision.tasks.draw import draw
 
     if result.frame is None:
         return None
-    picture = to_bgr(result.frame)
     try:
-        return draw(picture, result.result)
-    except InputError:
-        return picture
+        picture = to_bgr(result.frame)
+        try:
+            return draw(picture, result.result)
+        except InputError:
+            return picture
+    except Exception as error:  # one frame, or one answer of somebody's model: the next may be well
+        raise ItemError(f"frame {result.sequence} of camera {result.camera} cannot be drawn: {error}") from error
 
 
 def _luma_and_chroma(frame: Frame) -> tuple[ImageArray, ImageArray, ImageArray]:

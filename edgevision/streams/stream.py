@@ -32,6 +32,7 @@ from edgevision.streams.sources.push import PushSource
 if TYPE_CHECKING:
     from edgevision.streams.capture import Capture
     from edgevision.streams.sinks.runner import SinkRunner
+    from edgevision.streams.sinks.status import SinkStatus
     from edgevision.streams.sources.base import Source
 
 _TROUBLES = 100  # that are kept
@@ -159,6 +160,15 @@ class Stream:
         self._end_if_over()
         return ended
 
+    # ---- sinks ----
+
+    @property
+    def sinks(self) -> tuple[SinkStatus, ...]:
+        """Every sink as of now, those behind a ``Distributor`` included."""
+        from edgevision.streams.sinks.runner import statuses_of
+
+        return statuses_of(self._runners)
+
     # ---- running ----
 
     def start(self) -> None:
@@ -178,25 +188,29 @@ class Stream:
     def stop(self, timeout_s: float = CLOSE_TIMEOUT_S) -> bool:
         """Stop all cameras, finish what the model is at work on, give the sinks what is theirs, and end every thread.
 
-        All within ``timeout_s`` seconds. False where a thread is left: a camera's library, the model or a sink hangs; such a thread
-        does not keep the program alive. Stopping twice is allowed.
+        All within ``timeout_s`` seconds, of which cameras and model may use one half where they hang: the other is for the sinks.
+        False where a thread is left: a camera's library, the model or a sink hangs; such a thread does not keep the program alive.
+        Stopping twice is allowed.
         """
         if self._inherited:
             return True
         deadline_s = time.monotonic() + timeout_s
+        half_s = deadline_s - timeout_s / 2
         with self._changing:
             self._stopped = True
             captures = [camera.capture for camera in self._cameras.values() if camera.capture is not None]
             for capture in captures:
                 capture.stop(0.0)  # all at once: then they end at the same time
-            ended = [capture.stop(_left_s(deadline_s)) for capture in captures]
+            ended = [capture.stop(_left_s(half_s)) for capture in captures]
             if self._started:
-                ended += [not self._batcher.stop(_left_s(deadline_s))]
+                ended += [not self._batcher.stop(_left_s(half_s))]
             else:
                 self._batcher.stop(0.0)
             self._outlet.end()
-            if self._started:
-                ended += [runner.close(_left_s(deadline_s)) for runner in self._runners]
+            if self._started and self._runners:
+                from edgevision.streams.sinks.runner import close_all
+
+                ended += close_all(self._runners, _left_s(deadline_s))
         return all(ended)
 
     def wait(self, timeout_s: float | None = None) -> bool:

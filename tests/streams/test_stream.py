@@ -15,10 +15,12 @@ from stream_models import Gate, ToyModel
 
 import edgevision as ev
 from edgevision.errors import EdgeVisionError, EngineError, InputError, SourceError
-from edgevision.streams.camera_state import State
+from edgevision.streams.camera_state import State, StateChange
+from edgevision.streams.distributor import Distributor
 from edgevision.streams.fates import Fate
 from edgevision.streams.options import EVERY, CameraOptions, StreamOptions
 from edgevision.streams.reasons import Reason
+from edgevision.streams.sinks.callback import CallbackSink
 from edgevision.streams.sources.push import PushSource
 from edgevision.streams.stream import Stream
 
@@ -211,6 +213,32 @@ def test_wait_ends_when_all_files_are_at_their_end():
 
 
 # ---- cameras ----
+
+
+def test_sinks_are_closed_at_the_same_time_and_a_camera_that_hangs_takes_no_time_of_theirs():
+    """One after the other, the first would wait for the others in vain; and what waits for them is not dropped."""
+    together = threading.Barrier(3)
+    written: list[int] = []
+
+    def made(name: str) -> CallbackSink:
+        sink = CallbackSink(lambda item: written.append(1), name=name)
+        sink.close = lambda timeout_s: together.wait(20.0)
+        return sink
+
+    stream = Stream(ToyModel(), options=QUICK, sinks=[made("a"), Distributor([made("b"), made("c")])])
+    source = ScriptedSource("hung", 0, live=True, hangs=True)
+    stream.add(CameraOptions("hung", "-"), source=source)
+    stream.start()
+    while not source.open_now:
+        time.sleep(0.001)
+    for number in range(100):
+        stream.emit(StateChange("hung", State.LIVE, None, str(number), 0))
+    assert not stream.stop(2.0)  # the camera is left behind
+    assert not together.broken
+    assert len(written) >= 300
+    assert [one.name for one in stream.sinks] == ["a", "distributor", "b", "c"]
+    assert all(one.up and not one.lost for one in stream.sinks)
+    source._hangs = False
 
 
 def test_it_starts_with_no_camera_and_takes_them_as_they_come():

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from edgevision.streams.camera_state import StateChange
 from edgevision.streams.results import StreamResult
 from edgevision.tracking.events import InventoryEvent
 
 Item: TypeAlias = StreamResult | InventoryEvent | StateChange
+Kind: TypeAlias = Literal["result", "state", "event"]
+
+# The least precious first. Results are many, and the next one replaces the last; a state is told once; an event is money.
+KINDS: tuple[Kind, ...] = ("result", "state", "event")
+
+
+def kind_of(item: Item) -> Kind:
+    """What an item is."""
+    if isinstance(item, StreamResult):
+        return "result"
+    return "state" if isinstance(item, StateChange) else "event"
 
 
 class Sink(Protocol):
     """Where results, events and changes of state go. Every method is called by the thread of its runner alone.
 
     ``name``: for messages and metrics, without secrets. ``wants_frames``: whether results must carry their frame.
+
+    A sink may also have: ``takes``, the kinds of items that it wants, all where it has none; ``capacity``, how many results may wait
+    for it; ``observe(ledger, metrics)``, called once before ``open``; ``health()``, which gives a ``Health``: what the sink knows
+    of the other side while it takes items.
     """
 
     @property
@@ -29,7 +44,8 @@ class Sink(Protocol):
         """Get ready. May be called again after a failure. May raise anything: it is tried again later."""
 
     def write(self, item: Item) -> None:
-        """Take one item. May raise anything: the sink is closed and opened again, and nothing else stops."""
+        """Take one item. May raise anything: the sink is closed and opened again, and nothing else stops. After ItemError it
+        stays open: this item alone is lost."""
 
     def close(self, timeout_s: float) -> None:
         """Send what can be sent within ``timeout_s`` seconds, and give everything back."""

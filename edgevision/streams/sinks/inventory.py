@@ -8,12 +8,12 @@ from pathlib import Path
 
 from edgevision.streams.inventory.counting import closing_events
 from edgevision.streams.inventory.stock import Inventory
-from edgevision.streams.sinks.base import Item
+from edgevision.streams.sinks.base import Item, Kind
 from edgevision.tracking.events import InventoryEvent
 
 
 class InventorySink:
-    """Adds the inventory events among the items to a database; the rest is not for it.
+    """Adds inventory events to a database; it takes nothing else.
 
     ``place``: a path for SQLite, or a URL for SQLAlchemy. ``name``: shown to people, for a URL may hold a password.
     ``zones``: (camera, zone) of zones that are counted anew: what an earlier run, which was killed, left in them leaves them when the
@@ -21,6 +21,7 @@ class InventorySink:
     """
 
     wants_frames = False
+    takes: tuple[Kind, ...] = ("event",)
 
     def __init__(self, place: str | Path, *, name: str) -> None:
         self.name = name

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from edgevision.errors import ItemError
 from edgevision.streams.camera_state import StateChange
 from edgevision.streams.results import StreamResult
-from edgevision.streams.sinks.base import Item
-
-Kind = Literal["result", "event", "state"]
+from edgevision.streams.sinks.base import Item, Kind
 
 _NOT_LATE, _LATE = b'{"late": false, ', b'{"late": true, '
 
@@ -42,10 +41,16 @@ class MessageMaker:
         self._run = uuid.uuid4() if run is None else run
 
     def message(self, item: Item) -> Message:
-        """The message of one item. Raises TypeError or ValueError where a model's result is no JSON, such as NaN."""
+        """The message of one item. Raises ItemError where a model's result is no JSON, such as NaN."""
         kind, identity = self._kind_and_id(item)
-        fields = {"late": False, "kind": kind, "id": identity, **item.to_dict()}
-        return Message(identity, kind, item.camera, encode(fields))
+        try:
+            body = encode({"late": False, "kind": kind, "id": identity, **item.to_dict()})
+        except Exception as error:  # a model's result may be anybody's class
+            raise ItemError(
+                f"a {kind} of camera {item.camera} cannot be written as JSON ({type(error).__name__}: {error}); let its to_dict give "
+                "texts, numbers, lists and dicts"
+            ) from error
+        return Message(identity, kind, item.camera, body)
 
     def _kind_and_id(self, item: Item) -> tuple[Kind, str]:
         if isinstance(item, StreamResult):

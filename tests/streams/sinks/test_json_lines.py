@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from stream_items import change, detected, event, result
 
-from edgevision.errors import InputError, SinkError
+from edgevision.errors import InputError, ItemError, SinkError
+from edgevision.streams.backoff import Pace
 from edgevision.streams.sinks.json_lines import JsonLinesSink
+from edgevision.streams.sinks.runner import SinkRunner
 
 
 def read(path: Path) -> list[dict[str, object]]:
@@ -104,10 +106,33 @@ def test_a_full_disk_is_told_and_the_next_line_is_whole(tmp_path, monkeypatch):
 def test_numbers_that_json_does_not_have_are_refused(tmp_path):
     sink = JsonLinesSink(tmp_path / "r.jsonl")
     sink.open()
-    with pytest.raises(ValueError, match="JSON"):
+    with pytest.raises(ItemError, match="JSON"):
         sink.write(result(0, age_s=float("nan")))
     sink.close(1.0)
     assert (tmp_path / "r.jsonl").read_bytes() == b""
+
+
+class _Broken:
+    def to_dict(self) -> dict[str, object]:
+        raise ZeroDivisionError("no result")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"score": float("nan")}, {1, 2}, {"name": "\udc80"}, _Broken()],
+    ids=["nan", "set", "surrogate", "broken"],
+)
+def test_a_result_that_is_no_json_is_lost_alone(tmp_path, answer):
+    """A model's own answers: one of them neither closes the file nor makes the next one wait."""
+    path = tmp_path / "r.jsonl"
+    runner = SinkRunner(JsonLinesSink(path), pace=Pace(3600.0, 3600.0))
+    runner.start()
+    for item in (result(0), result(1, answer=answer), event(2), result(3)):
+        runner.put(item)
+    assert runner.close(10.0)
+    assert [row["kind"] for row in read(path)] == ["result", "event", "result"]
+    assert (runner.counts.failed, runner.counts.written) == (1, 3)
+    assert "a result of camera till cannot be written as JSON" in runner.status.bad_item
 
 
 @pytest.mark.parametrize("options", [{"max_bytes": 0}, {"keep": -1}])

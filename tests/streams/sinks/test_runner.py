@@ -7,13 +7,15 @@ import threading
 from typing import Any
 
 import pytest
-from stream_items import result, threads_named, wait_until
+from stream_items import change, event, result, threads_named, wait_until
 
-from edgevision.errors import InputError
+from edgevision.errors import InputError, ItemError
 from edgevision.streams.backoff import Pace
 from edgevision.streams.sinks.base import Item
 from edgevision.streams.sinks.callback import CallbackSink
-from edgevision.streams.sinks.runner import SinkCounts, SinkRunner
+from edgevision.streams.sinks.inventory import InventorySink
+from edgevision.streams.sinks.runner import SinkRunner, close_all
+from edgevision.streams.sinks.status import Health, SinkCounts, SpoolStatus
 
 QUICK = Pace(0.001, 0.002)
 
@@ -93,6 +95,98 @@ def test_a_slow_sink_loses_the_oldest_and_nobody_waits_for_it():
     assert runner.close(10.0)
     assert sink.written == [0, 8, 9, 10]
     assert runner.counts == SinkCounts(put=11, written=4, overflow=7)
+
+
+def test_results_push_out_no_event_and_no_change_of_state():
+    """A sink that hangs while a shop goes on: events are money."""
+    sink = Scripted()
+    seen: list[Item] = []
+    sink.write = lambda item: (sink.gate.wait(), seen.append(item))  # type: ignore[method-assign,assignment]
+    sink.gate.clear()
+    runner = SinkRunner(sink, capacity=10)
+    runner.start()
+    precious = [item for number in range(20) for item in (event(number), change())]
+    for number, item in enumerate(precious):
+        runner.put(item)
+        for place in range(50):
+            runner.put(result(50 * number + place))
+    sink.gate.set()
+    assert runner.close(10.0)
+    assert [one for one in seen if one in precious] == precious
+    newest = [one.sequence for one in seen if one not in precious][-10:]  # type: ignore[union-attr]
+    assert newest == list(range(1990, 2000))
+    lost = runner.counts.overflow
+    assert runner.status.lost == {"result": lost}
+    assert lost == 2000 - (len(seen) - len(precious))
+
+
+@pytest.mark.parametrize(("kind", "made"), [("event", event), ("state", lambda number: change(camera=str(number)))])
+def test_even_what_is_precious_is_bounded_and_its_loss_is_counted(monkeypatch, kind, made):
+    monkeypatch.setattr("edgevision.streams.sinks.lanes.EVENTS", 5)
+    monkeypatch.setattr("edgevision.streams.sinks.lanes.STATES", 5)
+    runner = SinkRunner(Scripted())
+    for number in range(8):
+        runner.put(made(number))
+    assert runner.counts == SinkCounts(put=8, overflow=3, waiting=5)
+    assert runner.status.lost == {kind: 3}
+    assert runner._queue.take() == made(3)
+
+
+def test_the_inventory_is_given_events_alone(tmp_path):
+    """Results that wait for a database that hangs would be no loss, and must not count as one."""
+    runner = SinkRunner(InventorySink(tmp_path / "s.db", name="stock"))
+    for item in (result(0), change(), event(1)):
+        runner.put(item)
+    assert runner.counts == SinkCounts(put=1, waiting=1)
+
+
+def test_an_item_that_a_sink_cannot_take_is_lost_alone():
+    """The sink stays open: what is wrong is the item."""
+    sink = Scripted(write=[None, ItemError("no JSON"), None])
+    runner = run(sink, 3)
+    wait_until(lambda: runner.counts.waiting == 0)
+    assert (runner.fault, runner.status.bad_item, runner.status.up) == ("", "no JSON", True)
+    assert runner.close(10.0)
+    assert sink.written == [0, 2]
+    assert sink.calls == ["open", "write", "write", "write", "close"]
+    assert runner.counts == SinkCounts(put=3, written=2, failed=1)
+
+
+def test_who_is_asked_to_end_while_it_waits_tries_once_more():
+    """The other side may be back since the last try, half a minute ago."""
+    sink = Scripted(open=[OSError("down")])
+    runner = SinkRunner(sink, pace=Pace(60.0, 60.0))
+    runner.start()
+    for number in range(3):
+        runner.put(result(number))
+    wait_until(lambda: runner.fault != "")
+    assert runner.close(30.0)
+    assert sink.written == [0, 1, 2]
+    assert runner.counts == SinkCounts(put=3, written=3)
+
+
+def test_all_are_closed_at_the_same_time():
+    """Each waits until all are being closed: one after the other, none would end."""
+    together = threading.Barrier(3)
+    sinks = [Scripted() for _ in range(3)]
+    for sink in sinks:
+        sink.close = lambda timeout_s: together.wait(20.0)  # type: ignore[method-assign,assignment]
+    runners = [run(sink, 2) for sink in sinks]
+    assert close_all(runners, 20.0) == [True] * 3
+    assert not together.broken
+    assert [sink.written for sink in sinks] == [[0, 1]] * 3
+
+
+def test_a_sink_says_how_the_other_side_is():
+    sink = Scripted()
+    spool = SpoolStatus(waiting=3, waiting_bytes=600, delivered=9, late=2, dropped={("size", "result"): 7})
+    sink.health = lambda: Health("nobody answers", spool)  # type: ignore[attr-defined]
+    status = SinkRunner(sink).status
+    assert not status.up
+    assert status.to_dict() == {
+        "sink": "scripted", "up": False, "fault": "nobody answers", "counts": SinkCounts().to_dict(), "lost": {}, "bad_item": "",
+        "spool": {"waiting": 3, "waiting_bytes": 600, "delivered": 9, "late": 2, "dropped": {"size": {"result": 7}}},
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
