@@ -12,8 +12,10 @@ from typing import NamedTuple, Protocol
 
 from edgevision.errors import SinkError
 from edgevision.streams.backoff import CAREFUL, USUAL, Backoff, Pace
+from edgevision.streams.sinks.culprit import CulpritSearch
 from edgevision.streams.sinks.messages import Message, marked_late
 from edgevision.streams.sinks.spool import MAX_AGE_S, MAX_BYTES, Spool
+from edgevision.streams.sinks.status import Health, SpoolStatus
 
 _EXPIRE_S = 60.0  # how often messages are looked at for their age while there is nothing to send
 _INTERRUPT_S = 0.5  # how long an interrupted carrier may take to come back
@@ -29,10 +31,11 @@ class Parcel(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a parcel: the other side has it (``accepted``), or will never take it."""
+    """What became of a parcel: the other side has it (``accepted``), or will never take it, for this ``reason``."""
 
     number: int
     accepted: bool
+    reason: str = ""
 
 
 class Carrier(Protocol):
@@ -42,7 +45,8 @@ class Carrier(Protocol):
         """Get ready, afresh. Raises SinkError, RefusedError for a wrong password or certificate."""
 
     def deliver(self, parcels: Sequence[Parcel]) -> Iterator[Outcome]:
-        """Send them in their order; an outcome for each as soon as it is sure. Raises as ``connect``: the rest waits."""
+        """Send them in their order; an outcome for each as soon as it is sure. Raises as ``connect``: the rest waits. Raises
+        UndeliveredError where one of them may be the reason."""
 
     def idle(self, timeout_s: float) -> None:
         """Wait while there is nothing to send, until ``wake``, but no longer. Raises SinkError where the connection is lost."""
@@ -61,6 +65,10 @@ class RefusedError(SinkError):
     """Trying again soon would do no good, and may lock the account: wrong password, certificate or address."""
 
 
+class UndeliveredError(SinkError):
+    """The other side was there, and then broke the connection or was silent: a parcel that was on its way may be the reason."""
+
+
 @dataclass(frozen=True)
 class SpoolOptions:
     """Where messages wait, and how many. ``path``: the spool's file."""
@@ -74,13 +82,16 @@ class Courier:
     """Keeps messages in a spool and delivers them in their order, at least once each.
 
     The spool alone knows what is delivered: a message leaves it when the carrier says that the other side has it. One that could
-    not be sent when it was made goes out marked ``late``. ``delivered`` and ``refused`` count; ``fault``: why nothing goes out now,
-    empty where all is well.
+    not be sent when it was made goes out marked ``late``. One that the other side will never take, or that breaks every connection
+    while others arrive, is refused: the spool puts it aside with the reason.
+
+    ``delivered``, ``late`` and ``refused`` count; ``fault``: why nothing goes out now, empty where all is well.
     """
 
     def __init__(self, name: str, carrier: Carrier, spool: SpoolOptions, *, pace: Pace = USUAL) -> None:
         self.name = name
         self.delivered = 0
+        self.late = 0
         self.refused = 0
         self.fault = ""
         self._carrier = carrier
@@ -92,6 +103,8 @@ class Courier:
         self._changed = threading.Condition()
         self._stop_at_s: float | None = None
         self._late_until = 0
+        self._search = CulpritSearch()
+        self._failed_at_the_end = False
 
     @property
     def spool(self) -> Spool:
@@ -107,13 +120,22 @@ class Courier:
         self._spool = Spool(options.path, max_bytes=options.max_bytes, max_age_s=options.max_age_s)
         self._late_until = self._spool.last_number  # an earlier run left them
         self._stop_at_s = None
+        self._failed_at_the_end = False
         self._thread = threading.Thread(target=self._run, name=f"edgevision {self.name}", daemon=True)
         self._thread.start()
 
     def send(self, message: Message, address: str = "") -> None:
         """Keep the message, and deliver it when its turn comes. Raises SinkError where it cannot be kept."""
-        self.spool.append(message.id, message.body, address=address)
+        self.spool.append(message.id, message.body, address=address, kind=message.kind)
         self._carrier.wake()
+
+    def health(self) -> Health:
+        """How the other side is, and what waits for it."""
+        spool = self._spool
+        if spool is None:
+            return Health(self.fault)
+        status = SpoolStatus(spool.pending, spool.pending_bytes, self.delivered, self.late, spool.dropped_by_kind)
+        return Health(self.fault, status)
 
     def close(self, timeout_s: float) -> bool:
         """Deliver what can be delivered within ``timeout_s`` seconds; the rest waits in the spool for the next ``open``.
@@ -127,10 +149,11 @@ class Courier:
             self._stop_at_s = time.monotonic() + timeout_s
             self._changed.notify_all()
         self._carrier.wake()
-        thread.join(timeout_s)
+        interrupt_s = min(_INTERRUPT_S, timeout_s / 2)  # of the time that is given
+        thread.join(timeout_s - interrupt_s)
         if thread.is_alive():
             self._carrier.interrupt()
-            thread.join(_INTERRUPT_S)
+            thread.join(interrupt_s)
         if thread.is_alive():
             return False
         self._thread = None
@@ -166,19 +189,43 @@ class Courier:
             self._is_well()
             self._carrier.idle(_EXPIRE_S)
             return
-        parcels = [Parcel(one.number, one.id, one.address, self._body(one.number, one.body)) for one in waiting]
+        chosen = self._search.choose([one.number for one in waiting])
+        parcels = [
+            Parcel(one.number, one.id, one.address, self._body(one.number, one.body))
+            for one in waiting
+            if one.number in chosen
+        ]
+        left = dict.fromkeys(chosen)  # a set in its order
         accepted: list[int] = []
         try:
             for outcome in self._carrier.deliver(parcels):
                 self._is_well()
+                left.pop(outcome.number, None)
                 if outcome.accepted:
                     accepted.append(outcome.number)
+                    self._search.arrived(outcome.number)
                 else:
-                    self.spool.refuse(outcome.number)
-                    self.refused += 1
+                    self._refuse(outcome.number, outcome.reason)
+            self._search.went_well()
+        except Exception as error:
+            if isinstance(error, UndeliveredError) or not isinstance(error, SinkError):
+                self._look_for_culprit(list(left), error)
+            raise
         finally:  # where it breaks in the middle, too
             self.spool.confirm(accepted)
             self.delivered += len(accepted)
+            self.late += sum(1 for number in accepted if number <= self._late_until)
+
+    def _look_for_culprit(self, sent: list[int], error: Exception) -> None:
+        if len(sent) > 1:
+            self._backoff.reset()  # halving has an end: it need not be done later and later
+        guilty = self._search.broke(sent)
+        if guilty is not None:
+            self._refuse(guilty, str(error) or type(error).__name__)
+
+    def _refuse(self, number: int, reason: str) -> None:
+        self.spool.refuse(number, reason)
+        self.refused += 1
 
     def _is_well(self) -> None:
         self.fault = ""
@@ -191,8 +238,8 @@ class Courier:
         """Remember why, and wait before the next try."""
         self.fault = str(error) or type(error).__name__
         self._disconnect()
-        with contextlib.suppress(SinkError):  # it is told again by the next ``send``
-            self.spool.sync()
+        with self._changed:
+            self._failed_at_the_end = self._stop_at_s is not None
         pace = CAREFUL if isinstance(error, RefusedError) else self._pace
         self._pause(self._backoff.wait_s(pace))
 
@@ -201,12 +248,12 @@ class Courier:
             self._carrier.disconnect()
 
     def _is_over(self) -> bool:
-        """Whether to end: when asked to, as soon as nothing waits, nothing can be sent, or the time is up."""
+        """Whether to end: when asked to, as soon as nothing waits, a try since then failed, or the time is up."""
         with self._changed:
             stop_at_s = self._stop_at_s
         if stop_at_s is None:
             return False
-        return bool(self.fault) or time.monotonic() >= stop_at_s or self._nothing_waits()
+        return self._failed_at_the_end or time.monotonic() >= stop_at_s or self._nothing_waits()
 
     def _nothing_waits(self) -> bool:
         try:

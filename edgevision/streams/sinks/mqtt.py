@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import secrets
 import selectors
 import socket
 import ssl
@@ -13,13 +12,15 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from edgevision.errors import InputError, MissingExtraError, SinkError
 from edgevision.streams.sinks.base import Item
-from edgevision.streams.sinks.courier import Courier, Outcome, Parcel, RefusedError, SpoolOptions
+from edgevision.streams.sinks.courier import Courier, Outcome, Parcel, RefusedError, SpoolOptions, UndeliveredError
 from edgevision.streams.sinks.messages import MessageMaker
+from edgevision.streams.sinks.status import Health
 from edgevision.streams.sinks.tls import tls_context
 
 PORT, TLS_PORT = 1883, 8883
@@ -42,6 +43,9 @@ class MqttOptions:
 
     ``tls``: verified against the system's certificates, and those in ``ca_file``. ``discovery``: the prefix under which Home
     Assistant looks for sensors; None: announce none.
+
+    ``client_id``: what the broker knows this stream by, see ``client_id_for``. A second client with the same one drives the first one
+    out. ``name``: for messages and metrics; None: the address and the topic.
     """
 
     host: str
@@ -53,12 +57,16 @@ class MqttOptions:
     topic: str = "edgevision"
     device: str = "EdgeVision"
     discovery: str | None = "homeassistant"
+    client_id: str | None = None
+    name: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("topic", "discovery"):
             value = getattr(self, name)
             if value is not None and re.fullmatch(r"[^+#\x00/]+(/[^+#\x00/]+)*", value) is None:
                 raise InputError(f"MQTT: {name} is a topic without + and #, such as shop/edgevision, got {value!r}")
+        if self.client_id is not None and not (self.client_id.isprintable() and 1 <= len(self.client_id) <= 200):
+            raise InputError(f"MQTT: client_id is 1 to 200 printable characters, got {self.client_id!r}")
         if self.password is not None and self.user is None:
             raise InputError("MQTT: a password needs a user")
         if self.ca_file is not None and not self.tls:
@@ -80,8 +88,10 @@ class MqttOptions:
 class MqttSink:
     """Publishes every item with QoS 1. While the broker is away they wait on disk, and go out marked ``late`` in their order.
 
-    Topics, under ``options.topic``: ``status`` (``online`` or ``offline``, retained, also the last will), and for each camera
-    ``CAMERA/result``, ``CAMERA/event``, and ``CAMERA/state`` (retained).
+    Topics, under ``options.topic``: ``status`` (``online`` or ``offline``, retained, also the last will; where a will comes late, it
+    is put right), and for each camera ``CAMERA/result``, ``CAMERA/event``, and ``CAMERA/state`` (retained).
+
+    A message for which the broker breaks each connection, while it takes others, is put aside: see ``Spool``.
 
     Raises MissingExtraError without paho-mqtt.
     """
@@ -91,7 +101,9 @@ class MqttSink:
     def __init__(self, options: MqttOptions, spool: SpoolOptions) -> None:
         _paho()
         tls_context(options.ca_file)  # a file that is wrong is told now, not when the broker is called
-        self.name = f"{options.address}/{options.topic}"
+        self.name = options.name or f"{options.address}/{options.topic}"
+        if options.client_id is None:
+            options = replace(options, client_id=client_id_for(options.topic, spool.path))
         self.courier = Courier(self.name, _Broker(options), spool)
         self._topic = options.topic
         self._messages = MessageMaker()
@@ -108,6 +120,25 @@ class MqttSink:
     def close(self, timeout_s: float) -> None:
         """Publish what can be published in time; the rest stays on disk."""
         self.courier.close(timeout_s)
+
+    def health(self) -> Health:
+        """How the broker is, and what waits for it."""
+        return self.courier.health()
+
+
+def client_id_for(topic: str, spool: Path, machine_id: Path = Path("/etc/machine-id")) -> str:
+    """The same for each connection of one stream, so that the broker ends the session of the last one, with its will, before it
+    takes the next: the host's name, and a check sum of it, the system's machine id, topic and spool. One spool is used by one program
+    at a time.
+
+    At most 23 letters and digits, which every broker has to take (MQTT 3.1.1, section 3.1.3.1).
+    """
+    host = socket.gethostname()
+    machine = ""
+    with contextlib.suppress(OSError, UnicodeDecodeError):  # systems without one; names of hosts differ mostly
+        machine = machine_id.read_text().strip()
+    seen = f"{host}\0{machine}\0{topic}\0{spool.absolute()}"
+    return f"ev{re.sub('[^A-Za-z0-9]', '', host)[:12]}{zlib.crc32(seen.encode()):08x}"
 
 
 def topic_of(camera: str) -> str:
@@ -202,9 +233,13 @@ class _Connection:
     def __init__(self, options: MqttOptions) -> None:
         self._options = options
         self._lost = ""  # why it is over
+        self._interrupted = False  # by us
         self._answer: Any = None  # the broker's to the request to connect
         self._confirmed: deque[int] = deque()  # paho's numbers of messages, as the confirmations come
         self._announced: set[str] = set()
+        self._status_topic = f"{options.topic}/status"
+        self._contradicted = False  # somebody said that we are offline
+        self._leaving = False
         self._inner, self._outer = socket.socketpair()  # what is sent into the outer one ends a wait
         self._inner.setblocking(False)
         self._outer.setblocking(False)
@@ -214,7 +249,7 @@ class _Connection:
         mqtt = _paho()
         options = self._options
         client = mqtt.Client(
-            mqtt.CallbackAPIVersion.VERSION2, client_id=f"ev{secrets.token_hex(8)}", reconnect_on_failure=False
+            mqtt.CallbackAPIVersion.VERSION2, client_id=options.client_id or "", reconnect_on_failure=False
         )
         client.connect_timeout = CONNECT_S
         client.on_connect, client.on_publish, client.on_disconnect = (
@@ -222,9 +257,10 @@ class _Connection:
             self._on_publish,
             self._on_disconnect,
         )
+        client.on_message = self._on_message
         if options.user is not None:
             client.username_pw_set(options.user, options.password)
-        client.will_set(f"{options.topic}/status", "offline", qos=1, retain=True)
+        client.will_set(self._status_topic, "offline", qos=1, retain=True)
         return client
 
     def open(self) -> None:
@@ -249,10 +285,20 @@ class _Connection:
             raise SinkError(f"{options.address}: no answer; is it an MQTT broker?")
         if self._answer.is_failure:
             raise RefusedError(f"{options.address}: the broker refuses the connection: {self._answer}")
-        self._publish(f"{options.topic}/status", b"online", retain=True)
+        self._publish(self._status_topic, b"online", retain=True)
+        self._client.subscribe(self._status_topic, qos=1)  # where that is not allowed, nobody can contradict us in time
 
     def deliver(self, parcels: Sequence[Parcel]) -> Iterator[Outcome]:
-        """Publish, and give back each as it is confirmed. Raises SinkError."""
+        """Publish, and give back each as it is confirmed. Raises UndeliveredError: brokers close the connection at what they do not
+        want, such as a message that is too large or a topic that is not allowed, and do not say at which."""
+        try:
+            yield from self._deliver(parcels)
+        except SinkError as error:
+            if self._interrupted:
+                raise
+            raise UndeliveredError(str(error)) from error
+
+    def _deliver(self, parcels: Sequence[Parcel]) -> Iterator[Outcome]:
         numbers = {}
         for parcel in parcels:
             self._announce(parcel.address)
@@ -279,6 +325,7 @@ class _Connection:
 
     def interrupt(self) -> None:
         """End whatever waits for the broker."""
+        self._interrupted = True
         self._lost = self._lost or "interrupted"
         self.wake()
 
@@ -286,11 +333,14 @@ class _Connection:
         """Say goodbye where that is possible, and give everything back."""
         client = self._client
         if not self._lost and self._answer is not None and not self._answer.is_failure:
+            self._leaving = True
             with contextlib.suppress(SinkError):
-                number = self._publish(f"{self._options.topic}/status", b"offline", retain=True)
+                number = self._publish(self._status_topic, b"offline", retain=True)
                 self._turn_until(lambda: number in self._confirmed, _GOODBYE_S)
         client.disconnect()
-        client.on_connect = client.on_publish = client.on_disconnect = None  # no circle keeps it alive
+        client.on_connect = client.on_publish = client.on_disconnect = client.on_message = (
+            None  # no circle keeps it alive
+        )
         for one in (client.socket(), self._inner, self._outer):
             if one is not None:
                 one.close()
@@ -337,6 +387,9 @@ class _Connection:
             if events & selectors.EVENT_WRITE:
                 self._client.loop_write()
             self._client.loop_misc()  # pings
+            if self._contradicted and not self._leaving:
+                self._contradicted = False
+                self._publish(self._status_topic, b"online", retain=True)
         if self._lost or self._client.socket() is None:
             raise SinkError(f"{self._options.address}: {self._lost or 'the connection was lost'}")
         return inner in ready and self._drain()
@@ -353,6 +406,10 @@ class _Connection:
 
     def _on_publish(self, client: Any, data: Any, number: int, answer: Any, properties: Any) -> None:
         self._confirmed.append(number)
+
+    def _on_message(self, client: Any, data: Any, message: Any) -> None:
+        """Of the status: a last will that came late, of a session before this one or of another stream with the same topic."""
+        self._contradicted = message.topic == self._status_topic and message.payload == b"offline"
 
     def _on_disconnect(self, client: Any, data: Any, flags: Any, answer: Any, properties: Any) -> None:
         self._lost = self._lost or f"the connection was lost ({answer})"

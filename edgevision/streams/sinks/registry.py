@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -46,8 +47,9 @@ def make_sink(text: str, options: Options | None = None) -> Sink:
     scheme, colon, rest = address.partition(":")
     maker = _MAKERS.get(scheme.lower())
     if not colon or not rest or maker is None:
-        raise InputError(f"{hide_login(text)!r} is no sink; write one of: {', '.join(FORMS)}")
-    given = _Given(hide_login(address), {**dict(parse_qsl(fragment, keep_blank_values=True)), **(options or {})})
+        raise InputError(f"{_host_of(text)!r} is no sink; write one of: {', '.join(FORMS)}")
+    shown = _host_of(address) if maker is _webhook else hide_login(address)
+    given = _Given(shown, {**dict(parse_qsl(fragment, keep_blank_values=True)), **(options or {})})
     sink = maker(address, given)
     given.check_all_used()
     return sink
@@ -65,6 +67,13 @@ class _Given:
         self._known.append(name)
         value = self._values.pop(name, default)
         return None if value is None else str(value)
+
+    def name(self) -> str | None:
+        """What the user calls the sink."""
+        name = self.text("name")
+        if name is not None and not (name.isprintable() and 1 <= len(name) <= 80):
+            raise InputError(f"sink {self.shown}: name is 1 to 80 printable characters, got {name!r}")
+        return name
 
     def whole(self, name: str, default: int) -> int:
         return int(self._number(name, default, int))
@@ -124,8 +133,10 @@ def _mqtt(address: str, given: _Given) -> Sink:
         topic=unquote(parts.path).strip("/") or MqttOptions.topic,
         device=given.text("device", MqttOptions.device) or "",
         discovery=given.text("discovery", MqttOptions.discovery) or None,
+        client_id=given.text("client_id"),
+        name=given.name(),
     )
-    return MqttSink(options, given.spool(f"{options.address}/{options.topic}"))
+    return MqttSink(options, given.spool(options.name or f"{options.address}/{options.topic}"))
 
 
 def _webhook(address: str, given: _Given) -> Sink:
@@ -139,8 +150,9 @@ def _webhook(address: str, given: _Given) -> Sink:
         secret=given.secret("secret"),
         ca_file=given.text("ca_file"),
         timeout_s=given.number("timeout_s", WebhookOptions.timeout_s),
+        name=given.name(),
     )
-    return WebhookSink(options, given.spool(f"{parts.scheme}://{place}{parts.path}"))
+    return WebhookSink(options, given.spool(options.label))
 
 
 def _prometheus(address: str, given: _Given) -> Sink:
@@ -194,6 +206,17 @@ def _login(parts: SplitResult, given: _Given) -> tuple[str | None, str | None]:
     if password is None and parts.password is not None:
         password = unquote(parts.password)
     return user, password
+
+
+def _host_of(text: str) -> str:
+    """The text up to its host: what comes after it may be a secret, as in Slack's webhooks, and the text may be mistyped.
+
+    >>> _host_of("htps://hooks.example/services/secret")
+    'htps://hooks.example/***'
+    """
+    found = re.fullmatch(r"([\w+.-]+:/*)?([^/?#]*)(.*)", hide_login(text), re.DOTALL)
+    assert found is not None  # it matches any text
+    return (found[1] or "") + found[2] + ("/***" if found[3].strip("/") else found[3])
 
 
 def _listening(address: str, given: _Given, host: str, port: int) -> tuple[str, int]:

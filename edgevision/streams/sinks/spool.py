@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 import threading
@@ -12,12 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevision.errors import InputError, SinkError
+from edgevision.streams.sinks.base import KINDS, Kind
+from edgevision.streams.sinks.line_file import LineFile
 
 MAX_BYTES = 64 << 20
 MAX_AGE_S = 7 * 86_400.0
 
 _MARK = 0x45565370  # "EVSp": the application id of SQLite's header, by which a spool is known
+_VERSION = 2  # of the tables
 _SYNC_S = 0.1  # at most ten syncs a second, for memory cards take long
+_REFUSED_BYTES = 4 << 20  # of the file of refused messages, of which there are two
 _OVERHEAD_BYTES = 100  # of a message, besides its texts: row, two indexes
 _SECOND_NS = 1_000_000_000
 _EARLIEST_NS = 1_704_067_200 * _SECOND_NS  # 2024: a clock that shows less was not set yet, and tells no age
@@ -27,10 +32,11 @@ CREATE TABLE messages (
     id TEXT NOT NULL UNIQUE,
     address TEXT NOT NULL,
     body BLOB NOT NULL,
-    made_ns INTEGER NOT NULL
+    made_ns INTEGER NOT NULL,
+    kind TEXT NOT NULL
 );
 CREATE INDEX messages_made ON messages (made_ns);
-CREATE TABLE dropped (reason TEXT PRIMARY KEY, count INTEGER NOT NULL);
+CREATE TABLE lost (reason TEXT, kind TEXT, count INTEGER NOT NULL, PRIMARY KEY (reason, kind));
 """
 
 
@@ -43,18 +49,24 @@ class Spooled:
     address: str
     body: bytes
     made_ns: int
+    kind: Kind
 
 
 class Spool:
     """A queue on disk: what is appended stays until it is confirmed, through restarts, SIGKILL and power cuts.
 
-    It is one SQLite file, which one program may use at a time. ``max_bytes`` and ``max_age_s`` bound what waits: the oldest is
-    dropped, and counted, for good. ``now_ns``: the clock, UTC nanoseconds since 1970. Thread-safe.
+    It is one SQLite file, which one program may use at a time. ``max_bytes`` and ``max_age_s`` bound what waits. Where there is no
+    room, results make it first, then changes of state, then events, of each the oldest; a result never takes the place of an event.
+    What is dropped is counted, for good. ``now_ns``: the clock, UTC nanoseconds since 1970. Thread-safe.
 
-    A killed process loses nothing. The file is synced ten times a second at most: a power cut may take what came since.
+    A killed process loses nothing: what ``append`` took is in the hands of the system. It is synced to the disk within a tenth of a
+    second, so a power cut takes what came in the last tenth of a second, and the time that the disk needs for a sync.
 
-    Raises InputError for a file that is something else or in use, SinkError where it cannot be written. A damaged file is
-    set aside (``set_aside`` is its new name) and an empty one takes its place: the stream goes on.
+    Messages that the other side will never take are put aside, into ``PATH.refused``: a JSON object a line, with the reason. Of
+    these files, two of 4 MiB are kept.
+
+    Raises InputError for a file that is something else or in use, SinkError where it cannot be written. A file that is damaged, or
+    of another version, is set aside (``set_aside`` is its new name) and an empty one takes its place: the stream goes on.
 
     >>> spool = Spool("/tmp/doctest.spool")  # doctest: +SKIP
     >>> spool.append("id-1", b"{}", address="shop/till"), spool.append("id-1", b"{}")  # doctest: +SKIP
@@ -78,13 +90,25 @@ class Spool:
         self.set_aside: Path | None = None
         self._now_ns = now_ns
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._synced_s = -_SYNC_S
+        self._unsynced_s: float | None = None  # since when a message is not on the disk for sure
+        self._closed = False
         self._level = ""
-        self._sizes: dict[int, int] = {}  # number → bytes of each message that waits, the oldest first
+        # Kind → number → bytes of each message that waits, the oldest first.
+        self._sizes: dict[Kind, dict[int, int]] = {kind: {} for kind in KINDS}
         self._bytes = self._last = 0
+        self._dropped: dict[tuple[str, str], int] = {}
+        self._refused = LineFile(
+            self.path.with_name(f"{self.path.name}.refused"), max_bytes=_REFUSED_BYTES, keep=1, mode=0o600
+        )
         with self._speaking():
             self._database = self._open()
             self._measure()
+        self._thread = threading.Thread(
+            target=self._keep_synced, name=f"edgevision spool {self.path.name}", daemon=True
+        )
+        self._thread.start()
 
     # ---- what waits ----
 
@@ -101,53 +125,81 @@ class Spool:
     @property
     def pending(self) -> int:
         """How many messages wait."""
-        return len(self._sizes)
+        return sum(len(sizes) for sizes in self._sizes.values())
 
     @property
     def dropped(self) -> Mapping[str, int]:
         """How many messages were lost so far, earlier runs included: ``size``, ``age`` and ``refused`` → count."""
-        with self._alone():
-            return dict(self._database.execute("SELECT reason, count FROM dropped"))
+        counts: dict[str, int] = {}
+        for (reason, _), count in self.dropped_by_kind.items():
+            counts[reason] = counts.get(reason, 0) + count
+        return counts
+
+    @property
+    def dropped_by_kind(self) -> Mapping[tuple[str, str], int]:
+        """The same as (reason, kind) → count. Never waits for the disk."""
+        return self._dropped.copy()
 
     def waiting(self, limit: int = 100) -> list[Spooled]:
         """The oldest messages that are not confirmed, at most ``limit``, in their order. Drops what is too old first."""
         with self._alone():
             self._expire()
             rows = self._database.execute(
-                "SELECT number, id, address, body, made_ns FROM messages ORDER BY number LIMIT ?", (limit,)
+                "SELECT number, id, address, body, made_ns, kind FROM messages ORDER BY number LIMIT ?", (limit,)
             ).fetchall()
-        return [Spooled(number, id, address, bytes(body), made_ns) for number, id, address, body, made_ns in rows]
+        return [
+            Spooled(number, id, address, bytes(body), made_ns, kind)
+            for number, id, address, body, made_ns, kind in rows
+        ]
 
     # ---- what changes ----
 
-    def append(self, id: str, body: bytes, *, address: str = "") -> bool:
+    def append(self, id: str, body: bytes, *, address: str = "", kind: Kind = "event") -> bool:
         """Keep a message. False where one with this id waits already."""
         size = _size(id, address, body)
         with self._alone():
-            self._set_level("FULL" if self._sync_is_due() else "NORMAL")
+            at_once = self._sync_is_due()
+            self._set_level("FULL" if at_once else "NORMAL")
             if self._bytes + size <= self.max_bytes:
-                return self._insert(id, address, body, size)  # one statement: whole by itself
-            with self._transaction():
-                return self._insert_in_full(id, address, body, size)
+                kept = self._insert(id, address, body, kind, size)  # one statement: whole by itself
+            else:
+                with self._transaction():
+                    kept = self._insert_in_full(id, address, body, kind, size)
+            if at_once:
+                self._unsynced_s = None
+            elif self._unsynced_s is None:
+                self._unsynced_s = time.monotonic()
+                self._changed.notify_all()
+            return kept
 
     def confirm(self, numbers: Iterable[int]) -> None:
         """The other side has these. Numbers that do not wait (any more) are passed over."""
         with self._alone(), self._transaction():
-            self._remove(list(numbers))
+            self._remove(numbers)
 
-    def refuse(self, number: int) -> None:
-        """The other side will never take this one: drop it, and count it as ``refused``."""
-        with self._alone(), self._transaction():
-            self._count("refused", self._remove([number]))
+    def refuse(self, number: int, reason: str) -> None:
+        """The other side will never take this one: put it aside, and count it as ``refused``."""
+        with self._alone():
+            row = self._database.execute(
+                "SELECT id, address, kind, body FROM messages WHERE number = ?", (number,)
+            ).fetchone()
+            if row is None:
+                return
+            self._put_aside(reason, *row)  # first: where this is killed in between, it stands there twice
+            with self._transaction():
+                self._count("refused", self._remove([number]))
 
     def sync(self) -> None:
         """See that a power cut takes nothing of what was appended."""
         with self._alone():
-            self._database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            self._synced_s = time.monotonic()
+            self._sync()
 
     def close(self) -> None:
         """Sync and close. Closing twice is allowed."""
+        with self._lock:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
         with self._alone():
             self._database.close()
 
@@ -185,6 +237,36 @@ class Spool:
                 f"cannot use the spool {self.path}: {error}; check the disk, or give another path"
             ) from error
 
+    def _keep_synced(self) -> None:
+        """In a thread: sync what no later message has synced. So the last one of all does not wait for the next."""
+        with self._lock:
+            while not self._closed:
+                if self._unsynced_s is None:
+                    self._changed.wait()
+                elif (left_s := self._unsynced_s + _SYNC_S - time.monotonic()) > 0:
+                    self._changed.wait(left_s)
+                else:
+                    with contextlib.suppress(sqlite3.Error):  # the next message meets the same disk, and tells
+                        self._sync()
+                    self._unsynced_s = None
+
+    def _sync(self) -> None:
+        """SQLite syncs its log before it moves it into the database, https://www.sqlite.org/wal.html#ckpt."""
+        self._database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        self._synced_s = time.monotonic()
+        self._unsynced_s = None
+
+    def _put_aside(self, reason: str, id: str, address: str, kind: str, body: bytes) -> None:
+        fields = {
+            "refused_ns": self._now_ns(), "reason": reason, "id": id, "kind": kind, "address": address,
+            "body": bytes(body).decode("utf-8", "replace"),
+        }  # fmt: skip
+        self._refused.open()
+        try:
+            self._refused.append(json.dumps(fields, ensure_ascii=False).encode())
+        finally:
+            self._refused.close()
+
     def _sync_is_due(self) -> bool:
         now_s = time.monotonic()
         if now_s - self._synced_s < _SYNC_S:
@@ -198,42 +280,55 @@ class Spool:
             self._database.execute(f"PRAGMA synchronous = {level}")
             self._level = level
 
-    def _insert(self, id: str, address: str, body: bytes, size: int) -> bool:
+    def _insert(self, id: str, address: str, body: bytes, kind: Kind, size: int) -> bool:
         made = self._database.execute(
-            "INSERT INTO messages (id, address, body, made_ns) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-            (id, address, body, self._now_ns()),
+            "INSERT INTO messages (id, address, body, made_ns, kind) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+            (id, address, body, self._now_ns(), kind),
         )
         if not made.rowcount:
             return False
         assert made.lastrowid is not None
         self._last = made.lastrowid
-        self._sizes[self._last] = size
+        self._sizes[kind][self._last] = size
         self._bytes += size
         return True
 
-    def _insert_in_full(self, id: str, address: str, body: bytes, size: int) -> bool:
-        """The same where there is no room: the oldest go, or the message itself where it never fits."""
+    def _insert_in_full(self, id: str, address: str, body: bytes, kind: Kind, size: int) -> bool:
+        """The same where there is no room: others go, or the message itself where those that wait are more precious."""
         if self._database.execute("SELECT 1 FROM messages WHERE id = ?", (id,)).fetchone():
             return False
-        if size > self.max_bytes:
-            self._count("size", 1)
+        going = self._room_for(kind, size)
+        if going is None:
+            self._count("size", {kind: 1})
             return True
-        too_many = self._bytes + size - self.max_bytes
-        oldest = []
-        for number, freed in self._sizes.items():
-            if too_many <= 0:
-                break
-            oldest.append(number)
-            too_many -= freed
-        self._count("size", self._remove(oldest))
-        return self._insert(id, address, body, size)
+        self._count("size", self._remove(going))
+        return self._insert(id, address, body, kind, size)
 
-    def _remove(self, numbers: list[int]) -> int:
-        """How many of them there were."""
-        there = [number for number in dict.fromkeys(numbers) if number in self._sizes]
-        self._database.executemany("DELETE FROM messages WHERE number = ?", [(number,) for number in there])
-        self._bytes -= sum(self._sizes.pop(number) for number in there)
-        return len(there)
+    def _room_for(self, kind: Kind, size: int) -> list[int] | None:
+        """What has to go for a message: the least precious first, the oldest of each kind, none that is more precious. None where
+        it does not fit even so."""
+        too_many = self._bytes + size - self.max_bytes
+        going: list[int] = []
+        for other in KINDS[: KINDS.index(kind) + 1]:
+            for number, freed in self._sizes[other].items():
+                if too_many <= 0:
+                    return going
+                going.append(number)
+                too_many -= freed
+        return going if too_many <= 0 else None
+
+    def _remove(self, numbers: Iterable[int]) -> dict[Kind, int]:
+        """How many of each kind there were."""
+        removed: dict[Kind, int] = {}
+        there = []
+        for number in dict.fromkeys(numbers):
+            for kind, sizes in self._sizes.items():
+                if number in sizes:
+                    self._bytes -= sizes.pop(number)
+                    removed[kind] = removed.get(kind, 0) + 1
+                    there.append((number,))
+        self._database.executemany("DELETE FROM messages WHERE number = ?", there)
+        return removed
 
     def _expire(self) -> None:
         before_ns = self._now_ns() - int(self.max_age_s * _SECOND_NS)
@@ -244,19 +339,23 @@ class Spool:
             with self._transaction():
                 self._count("age", self._remove([number for (number,) in old]))
 
-    def _count(self, reason: str, more: int) -> None:
-        if not more:
-            return
-        self._database.execute(
-            "INSERT INTO dropped VALUES (?, ?) ON CONFLICT (reason) DO UPDATE SET count = count + excluded.count",
-            (reason, more),
-        )
+    def _count(self, reason: str, more: Mapping[Kind, int]) -> None:
+        for kind, count in more.items():
+            self._database.execute(
+                "INSERT INTO lost VALUES (?, ?, ?) ON CONFLICT (reason, kind) DO UPDATE SET count = count + excluded.count",
+                (reason, kind, count),
+            )
+            self._dropped[reason, kind] = self._dropped.get((reason, kind), 0) + count
 
     def _measure(self) -> None:
-        """Look what waits, and what the number of the last message was."""
-        rows = self._database.execute("SELECT number, id, address, length(body) FROM messages ORDER BY number")
-        self._sizes = {number: _size(id, address, b"") + length for number, id, address, length in rows}
-        self._bytes = sum(self._sizes.values())
+        """Look what waits, what was lost, and what the number of the last message was."""
+        rows = self._database.execute("SELECT number, id, address, length(body), kind FROM messages ORDER BY number")
+        self._sizes = {kind: {} for kind in KINDS}
+        for number, id, address, length, kind in rows:
+            self._sizes[kind][number] = _size(id, address, b"") + length
+        self._bytes = sum(sum(sizes.values()) for sizes in self._sizes.values())
+        lost = self._database.execute("SELECT reason, kind, count FROM lost")
+        self._dropped = {(reason, kind): count for reason, kind, count in lost}
         (self._last,) = self._database.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
 
     def _open(self) -> sqlite3.Connection:
@@ -280,8 +379,11 @@ class Spool:
             (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
             if mark != _MARK and tables:
                 raise InputError(f"{self.path} is a database of another kind, no spool; give the spool another path")
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if tables and version != _VERSION:
+                raise sqlite3.DatabaseError(f"its tables are of version {version}, expected {_VERSION}")
             if not tables:
-                marked = f"PRAGMA application_id = {_MARK};"
+                marked = f"PRAGMA application_id = {_MARK}; PRAGMA user_version = {_VERSION};"
                 database.executescript(f"BEGIN IMMEDIATE; {_TABLES} {marked} COMMIT;")
             (sound,) = database.execute("PRAGMA quick_check(1)").fetchone()
             if sound != "ok":

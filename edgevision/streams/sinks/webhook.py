@@ -18,8 +18,9 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from edgevision.errors import InputError, SinkError
 from edgevision.streams.sinks.base import Item
-from edgevision.streams.sinks.courier import Courier, Outcome, Parcel, RefusedError, SpoolOptions
+from edgevision.streams.sinks.courier import Courier, Outcome, Parcel, RefusedError, SpoolOptions, UndeliveredError
 from edgevision.streams.sinks.messages import MessageMaker
+from edgevision.streams.sinks.status import Health
 from edgevision.streams.sinks.tls import tls_context
 
 SIGNATURE = "X-EdgeVision-Signature"
@@ -33,6 +34,7 @@ _MOST_REDIRECTS = 3
 # a wrong path, an expired token.
 _BAD_CONTENT = frozenset({400, 413, 415, 422})
 _LATER = frozenset({408, 425, 429})
+_FAILED = 500  # a mistake in the server, which one of the messages may bring about
 
 
 @dataclass(frozen=True)
@@ -40,18 +42,21 @@ class WebhookOptions:
     """Where to post. ``url``: http or https, without user and password; ``user`` and ``password``: for basic authentication.
 
     ``secret``: signs each request, see ``verify``. ``ca_file``: certificates besides the system's. ``timeout_s``: for each step of
-    a request.
+    a request. ``name``: see ``label``.
     """
 
-    url: str
+    url: str = field(repr=False)
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     secret: str | None = field(default=None, repr=False)
     ca_file: str | None = None
     timeout_s: float = TIMEOUT_S
+    name: str | None = None
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
+        if re.fullmatch(r"[!-~]*", self.url) is None:
+            raise InputError("a webhook's url is written in ASCII without spaces; write other characters as %XX")
         if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
             raise InputError("a webhook's url is http://HOST/PATH or https://HOST/PATH, with user and password apart")
         if not (math.isfinite(self.timeout_s) and self.timeout_s > 0):
@@ -59,21 +64,36 @@ class WebhookOptions:
         if self.ca_file is not None and parts.scheme != "https":
             raise InputError("webhook: ca_file is for TLS; write https:// instead of http://")
 
+    @property
+    def label(self) -> str:
+        """What messages, metrics and the spool call it: ``name``, or scheme and host, with a check sum of the rest: whoever knows the
+        path of a webhook may post to it, as to Slack's.
+
+        >>> WebhookOptions("https://hooks.example/services/T0/B0/secret").label
+        'https://hooks.example/#301c88ba'
+        """
+        if self.name is not None:
+            return self.name
+        parts = urlsplit(self.url)
+        host = f"{parts.scheme}://{parts.netloc}/"
+        rest = f"{parts.path}?{parts.query}"
+        return host if rest in ("?", "/?") else f"{host}#{hashlib.sha256(rest.encode()).hexdigest()[:8]}"
+
 
 class WebhookSink:
     """Posts items as a JSON array of messages, up to 100 in a request, in their order.
 
     What the server does not take waits on disk and is sent again, marked ``late``. A message that it calls bad (400, 413, 415, 422)
-    is dropped and counted. Every other refusal may be cured by somebody, so the messages wait until they are too old. Redirects are
-    followed on the same host alone, with the same method (307, 308).
+    is put aside and counted, see ``Spool``, and so is one at which the server fails (500) or breaks off while it takes others. Every
+    other refusal may be cured by somebody, so the messages wait until they are too old. Redirects are followed on the same host
+    alone, with the same method (307, 308).
     """
 
     wants_frames = False
 
     def __init__(self, options: WebhookOptions, spool: SpoolOptions) -> None:
         tls_context(options.ca_file)  # a file that is wrong is told now, not when the server is called
-        parts = urlsplit(options.url)
-        self.name = f"{parts.scheme}://{parts.netloc}{parts.path}"  # a query may hold a token
+        self.name = options.label
         self.courier = Courier(self.name, _Server(options), spool)
         self._messages = MessageMaker()
 
@@ -88,6 +108,10 @@ class WebhookSink:
     def close(self, timeout_s: float) -> None:
         """Post what can be posted in time; the rest stays on disk."""
         self.courier.close(timeout_s)
+
+    def health(self) -> Health:
+        """How the server is, and what waits for it."""
+        return self.courier.health()
 
 
 def sign(secret: str, body: bytes, at_s: int) -> str:
@@ -144,7 +168,7 @@ class _Server:
             del waiting[: len(batch)]
             self._batch = min(2 * self._batch, BATCH)
             for parcel in batch:
-                yield Outcome(parcel.number, accepted=status not in _BAD_CONTENT)
+                yield Outcome(parcel.number, status not in _BAD_CONTENT, f"the server answers {_words_of(status)}")
 
     def disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -170,35 +194,52 @@ class _Server:
         raise RefusedError(f"{self._place}: more than {_MOST_REDIRECTS} redirects; give the url that they lead to")
 
     def _request(self, url: SplitResult, body: bytes) -> tuple[int, http.client.HTTPMessage]:
-        """Send it, over the open connection if there is one that still works. Raises SinkError."""
+        """Send it, over the open connection if there is one that still works. Raises SinkError where the server cannot be reached,
+        UndeliveredError where it breaks off."""
+        if self._connection is not None:
+            try:
+                return self._exchange(self._connection, url, body)
+            except ConnectionError:  # the server closed it meanwhile, as servers do with idle ones
+                self.disconnect()
+            except (OSError, http.client.HTTPException) as error:
+                raise self._broken(error) from error
+        connection = self._connected()
         try:
-            if self._connection is not None:
-                try:
-                    return self._exchange(url, body)
-                except ConnectionError:  # the server closed it meanwhile, as servers do with idle ones
-                    self.disconnect()
-            return self._exchange(url, body)
-        except ssl.SSLCertVerificationError as error:
-            self.disconnect()
-            raise RefusedError(
-                f"{self._place}: its certificate cannot be verified ({error.verify_message}); give the CA's with ca_file"
-            ) from error
+            return self._exchange(connection, url, body)
         except (OSError, http.client.HTTPException) as error:
-            self.disconnect()
-            raise SinkError(f"{self._place}: {str(error) or type(error).__name__}") from error
+            raise self._broken(error) from error
 
-    def _exchange(self, url: SplitResult, body: bytes) -> tuple[int, http.client.HTTPMessage]:
-        if self._connection is None:
-            self._connection = self._connected()
+    def _broken(self, error: Exception) -> UndeliveredError:
+        self.disconnect()
+        return UndeliveredError(f"{self._place}: {str(error) or type(error).__name__}")
+
+    def _exchange(
+        self, connection: http.client.HTTPConnection, url: SplitResult, body: bytes
+    ) -> tuple[int, http.client.HTTPMessage]:
         target = url.path or "/"
-        self._connection.request("POST", f"{target}?{url.query}" if url.query else target, body, self._headers(body))
-        answer = self._connection.getresponse()
+        connection.request("POST", f"{target}?{url.query}" if url.query else target, body, self._headers(body))
+        answer = connection.getresponse()
         rest = answer.read(_MOST_BYTES + 1)
         if len(rest) > _MOST_BYTES or answer.will_close:
             self.disconnect()
         return answer.status, answer.headers
 
     def _connected(self) -> http.client.HTTPConnection:
+        """A new connection, which is also kept. Raises SinkError."""
+        connection = self._connection = self._made()
+        try:
+            connection.connect()
+        except ssl.SSLCertVerificationError as error:
+            self.disconnect()
+            raise RefusedError(
+                f"{self._place}: its certificate cannot be verified ({error.verify_message}); give the CA's with ca_file"
+            ) from error
+        except OSError as error:
+            self.disconnect()
+            raise SinkError(f"{self._place}: cannot connect ({str(error) or type(error).__name__})") from error
+        return connection
+
+    def _made(self) -> http.client.HTTPConnection:
         host, port, timeout_s = self._url.hostname, self._url.port, self._options.timeout_s
         assert host is not None  # the options see to that
         if self._url.scheme == "http":
@@ -224,11 +265,17 @@ class _Server:
         return target
 
     def _refusal(self, status: int, headers: http.client.HTTPMessage) -> SinkError:
-        words = f"{self._place}: the server answers {status} {http.client.responses.get(status, '')}".rstrip()
+        words = f"{self._place}: the server answers {_words_of(status)}"
+        if status == _FAILED:
+            return UndeliveredError(words)
         if status // 100 == 5 or status in _LATER:
             return SinkError(words)
         return RefusedError(f"{words}; check the url and its credentials")
 
     @property
     def _place(self) -> str:
-        return f"{self._url.scheme}://{self._url.netloc}{self._url.path}"
+        return self._options.label
+
+
+def _words_of(status: int) -> str:
+    return f"{status} {http.client.responses.get(status, '')}".rstrip()

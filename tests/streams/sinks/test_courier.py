@@ -12,9 +12,10 @@ from stream_items import threads_named, wait_until
 
 from edgevision.errors import SinkError
 from edgevision.streams.backoff import Pace
-from edgevision.streams.sinks.courier import Courier, Outcome, Parcel, RefusedError, SpoolOptions
+from edgevision.streams.sinks.courier import Courier, Outcome, Parcel, RefusedError, SpoolOptions, UndeliveredError
 from edgevision.streams.sinks.messages import Message
 from edgevision.streams.sinks.spool import Spool
+from edgevision.streams.sinks.status import Health, SpoolStatus
 
 QUICK = Pace(0.01, 0.02)
 
@@ -166,6 +167,82 @@ def test_what_is_refused_is_dropped_counted_and_stops_nothing(courier, carrier):
     assert carrier.ids == expected([0, 2, 4])
     assert (courier.delivered, courier.refused) == (3, 2)
     assert courier.spool.dropped == {"refused": 2}
+
+
+def test_what_breaks_every_connection_is_refused_and_blocks_no_other(courier, carrier):
+    """One poisoned message in the middle: its neighbours arrive, and no good one is refused."""
+    poisoned = {"id-13"}
+    first = carrier.deliver
+
+    def deliver(parcels: Sequence[Parcel]) -> Iterator[Outcome]:
+        for parcel in parcels:
+            if parcel.id in poisoned:
+                raise UndeliveredError(f"broken at {len(parcels)}")
+            yield from first([parcel])
+
+    carrier.deliver = deliver  # type: ignore[method-assign]
+    for number in range(40):
+        courier.spool.append(f"id-{number}", message(number).body, kind="result")
+    carrier.wake()
+    wait_until(lambda: courier.spool.pending == 0)
+    assert set(carrier.ids) == set(expected(range(40))) - poisoned
+    assert len(carrier.ids) == 39
+    assert courier.refused == 1
+    assert courier.health().spool.dropped == {("refused", "result"): 1}
+    line = json.loads(courier.spool.path.with_name("s.spool.refused").read_text("utf-8"))
+    assert (line["id"], line["reason"]) == ("id-13", "broken at 1")
+
+
+@pytest.mark.parametrize("error", [SinkError("down"), RefusedError("wrong password")])
+def test_a_side_that_is_down_is_no_message_s_fault(carrier, options, monkeypatch, error):
+    monkeypatch.setattr("edgevision.streams.sinks.courier.CAREFUL", QUICK)
+    tries = []
+
+    def deliver(parcels: Sequence[Parcel]) -> Iterator[Outcome]:
+        tries.append(len(parcels))
+        raise error
+        yield
+
+    carrier.deliver = deliver  # type: ignore[method-assign]
+    courier = Courier("test", carrier, options, pace=QUICK)
+    courier.open()
+    for number in range(3):
+        courier.spool.append(f"id-{number}", message(number).body)
+    carrier.wake()
+    wait_until(lambda: len(tries) > 20)
+    assert courier.close(5.0)
+    assert courier.refused == 0
+    assert tries[5] == 3
+
+
+def test_who_is_closed_while_it_waits_tries_once_more(carrier, options):
+    carrier.down = True
+    courier = Courier("test", carrier, options, pace=Pace(60.0, 60.0))
+    courier.open()
+    courier.send(message(0))
+    wait_until(lambda: courier.fault == "nobody answers")
+    carrier.down = False
+    assert courier.close(10.0)
+    assert carrier.ids == ["id-0"]
+
+
+def test_its_health_says_what_waits_and_what_was_late(carrier, options):
+    carrier.down = True
+    courier = Courier("test", carrier, options, pace=QUICK)
+    assert courier.health() == Health()
+    courier.open()
+    for number in range(3):
+        courier.send(message(number))
+    wait_until(lambda: courier.fault != "")
+    health = courier.health()
+    assert (health.fault, health.spool.waiting, health.spool.delivered) == ("nobody answers", 3, 0)
+    assert health.spool.waiting_bytes > 0
+    carrier.down = False
+    wait_until(lambda: courier.delivered == 3)
+    courier.send(message(3))
+    wait_until(lambda: courier.delivered == 4)
+    assert courier.close(5.0)
+    assert courier.health() == Health("", SpoolStatus(delivered=4, late=3))
 
 
 def test_a_connection_lost_while_nothing_is_sent_is_made_again(courier, carrier):

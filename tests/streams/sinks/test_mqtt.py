@@ -24,7 +24,7 @@ from edgevision.streams.camera_state import State
 from edgevision.streams.sinks import mqtt as mqtt_module
 from edgevision.streams.sinks.courier import SpoolOptions
 from edgevision.streams.sinks.messages import MessageMaker
-from edgevision.streams.sinks.mqtt import MqttOptions, MqttSink, discovery_messages, topic_of
+from edgevision.streams.sinks.mqtt import MqttOptions, MqttSink, client_id_for, discovery_messages, topic_of
 from edgevision.streams.sinks.spool import Spool
 
 pytestmark = pytest.mark.requires("mosquitto", "openssl")
@@ -163,6 +163,131 @@ def test_status_is_online_offline_when_closed_and_offline_when_torn_away(tmp_pat
     newcomer = listen(broker.port)
     wait_until(lambda: ("shop/status", b"offline", True) in newcomer.messages)
     assert not threads_named("edgevision")
+
+
+class Middle:
+    """A network between: ``tear`` breaks the client's side, and the broker sees nothing of it until ``tell``."""
+
+    def __init__(self, port: int) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._target = port
+        self._clients: list[socket.socket] = []
+        self._brokers: list[socket.socket] = []
+        self._torn = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+        _to_close.append(self.stop)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                broker = socket.create_connection(("127.0.0.1", self._target))
+                self._clients.append(client)
+                self._brokers.append(broker)
+                for source, target in ((client, broker), (broker, client)):
+                    threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+
+    def tear(self) -> None:
+        self._torn = len(self._clients)
+        for client in self._clients:
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+
+    def tell(self) -> None:
+        for broker in self._brokers[: self._torn]:
+            with contextlib.suppress(OSError):
+                broker.shutdown(socket.SHUT_RDWR)
+
+    def stop(self) -> None:
+        for one in (self._listener, *self._clients, *self._brokers):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+
+def test_an_old_session_that_ends_late_says_nothing_of_the_new_one(tmp_path, broker):
+    """The network broke; the broker learns of it when the stream is back already, and then sends the last will of before."""
+    middle = Middle(broker.port)
+    sink = opened(tmp_path, middle.port)
+    sink.write(event(0))
+    wait_until(delivered(sink))
+    middle.tear()
+    sink.write(event(1))
+    wait_until(lambda: sink.courier.delivered == 2)
+    middle.tell()
+    listener = listen(broker.port)
+    wait_until(lambda: bool(listener.of("shop/status")))
+    threading.Event().wait(0.5)  # for a will that would come
+    assert listener.of("shop/status")[-1] == b"online"
+    assert len(listener.of("shop/status")) == 1  # the will came before, when the new session began
+    sink.close(5.0)
+
+
+def test_who_says_that_we_are_offline_is_put_right(tmp_path, broker):
+    """Such as another stream with the same topic, which ends."""
+    sink = opened(tmp_path, broker.port)
+    listener = listen(broker.port)
+    wait_until(lambda: b"online" in listener.of("shop/status"))
+    other = opened(tmp_path / "other", broker.port)
+    other.write(event(0))
+    wait_until(delivered(other))
+    other.close(5.0)
+    wait_until(lambda: listener.of("shop/status")[-2:] == [b"offline", b"online"])
+    sink.close(5.0)
+    wait_until(lambda: listener.of("shop/status")[-1] == b"offline")
+    threading.Event().wait(0.2)
+    assert listener.of("shop/status")[-1] == b"offline"  # it does not contradict itself
+
+
+def test_the_client_id_is_that_of_the_stream_and_no_other_s(tmp_path):
+    machine = tmp_path / "machine-id"
+    machine.write_text("0123456789abcdef\n")
+    first = client_id_for("shop", tmp_path / "a.spool", machine)
+    assert first == client_id_for("shop", tmp_path / "a.spool", machine)
+    assert re.fullmatch("[A-Za-z0-9]{1,23}", first)
+    others = [
+        client_id_for("shop/2", tmp_path / "a.spool", machine), client_id_for("shop", tmp_path / "b.spool", machine),
+        client_id_for("shop", tmp_path / "a.spool", tmp_path / "none"),
+    ]  # fmt: skip
+    assert len({first, *others}) == 4
+    sinks = [MqttSink(MqttOptions("h", client_id=given), SpoolOptions(tmp_path / "s")) for given in ("mine", None)]
+    ids = [sink.courier._carrier._options.client_id for sink in sinks]
+    assert ids == ["mine", client_id_for("edgevision", tmp_path / "s")]
+
+
+def test_a_message_at_which_the_broker_breaks_the_connection_blocks_no_other(tmp_path):
+    """It is larger than the broker takes; all others arrive, once each, in their order."""
+    broker = start_broker(tmp_path / "broker", "max_packet_size 3000")
+    listener = listen(broker.port)
+    broker_port = broker.port
+    sink = MqttSink(MqttOptions("127.0.0.1", port=broker_port, topic="shop"), SpoolOptions(tmp_path / "s.spool"))
+    sink.courier._pace = Pace(0.01, 0.02)
+    spool = Spool(tmp_path / "s.spool")
+    maker = MessageMaker()
+    for number in range(40):
+        answer = {"top": [], "text": "x" * 5000} if number == 17 else classified()
+        message = maker.message(result(number, answer=answer))
+        spool.append(message.id, message.body, address="shop/till/result", kind="result")
+    spool.close()
+    sink.open()
+    _to_close.append(lambda: sink.close(0.5))
+    wait_until(lambda: sink.courier.delivered == 39, 60.0)
+    seen = list(dict.fromkeys(one["sequence"] for one in listener.json_of("shop/till/result")))
+    assert seen == [number for number in range(40) if number != 17]
+    health = sink.health()
+    assert health.spool is not None
+    assert health.spool.dropped == {("refused", "result"): 1}
+    assert (health.spool.waiting, health.spool.delivered, health.fault) == (0, 39, "")
+    sink.close(5.0)
+    (aside,) = (tmp_path / "s.spool.refused").read_text("utf-8").splitlines()
+    assert json.loads(json.loads(aside)["body"])["sequence"] == 17
+    assert "connection was lost" in json.loads(aside)["reason"]
 
 
 def test_a_camera_s_state_and_its_announcement_stay_for_who_comes_later(tmp_path, broker):
@@ -351,7 +476,7 @@ def test_nothing_is_written_where_nobody_listens(tmp_path):
     ("options", "words"),
     [
         ({"topic": "shop/#"}, "topic"), ({"topic": "a//b"}, "topic"), ({"topic": ""}, "topic"), ({"discovery": "+"}, "discovery"),
-        ({"password": "hush"}, "needs a user"), ({"ca_file": "x"}, "mqtts://"),
+        ({"client_id": ""}, "client_id"), ({"client_id": "a\nb"}, "client_id"), ({"password": "hush"}, "needs a user"), ({"ca_file": "x"}, "mqtts://"),
     ],
 )  # fmt: skip
 def test_options_that_make_no_sense(options, words):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import sqlite3
@@ -11,6 +12,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from stream_items import threads_named, wait_until
 
 from edgevision.errors import InputError, SinkError
 from edgevision.streams.sinks.spool import Spool
@@ -129,10 +131,96 @@ def test_what_is_too_old_goes_and_is_counted(tmp_path, made_ns, later_s, stays):
 def test_what_the_other_side_refuses_is_counted(tmp_path):
     spool = filled(tmp_path / "s.spool", 2)
     number = spool.waiting()[0].number
-    spool.refuse(number)
-    spool.refuse(number)
+    spool.refuse(number, "bad")
+    spool.refuse(number, "bad")
     assert ids(spool) == ["id-1"]
     assert spool.dropped == {"refused": 1}
+    assert spool.dropped_by_kind == {("refused", "event"): 1}
+    spool.close()
+
+
+def test_what_is_refused_is_put_aside_with_the_reason(tmp_path):
+    path = tmp_path / "s.spool"
+    spool = Spool(path, now_ns=Clock())
+    spool.append("id-0", b'{"a": "\xc3\xa9"}', address="shop/till", kind="result")
+    spool.append("id-1", b"no text: \xff")
+    for one, reason in zip(spool.waiting(), ("too large", "no text"), strict=True):
+        spool.refuse(one.number, reason)
+    spool.close()
+    aside = path.with_name("s.spool.refused")
+    first, second = (json.loads(line) for line in aside.read_text("utf-8").splitlines())
+    assert first == {
+        "refused_ns": NOW_NS, "reason": "too large", "id": "id-0", "kind": "result", "address": "shop/till", "body": '{"a": "é"}',
+    }  # fmt: skip
+    assert (second["reason"], second["kind"], second["body"]) == ("no text", "event", "no text: \ufffd")
+    assert aside.stat().st_mode & 0o077 == 0
+
+
+def test_what_is_put_aside_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr("edgevision.streams.sinks.spool._REFUSED_BYTES", 10_000)
+    spool = Spool(tmp_path / "s.spool")
+    for number in range(30):
+        spool.append(f"id-{number}", bytes(1000))
+        spool.refuse(spool.last_number, "bad")
+    spool.close()
+    sizes = [path.stat().st_size for path in tmp_path.glob("*.refused*")]
+    assert len(sizes) == 2
+    assert max(sizes) <= 10_000
+
+
+def test_results_go_first_and_never_take_the_place_of_an_event(tmp_path):
+    spool = Spool(tmp_path / "s.spool", max_bytes=10_000)
+    spool.append("event-0", bytes(500), kind="event")
+    spool.append("state-0", bytes(500), kind="state")
+    for number in range(30):
+        spool.append(f"result-{number}", bytes(800), kind="result")
+    waiting = ids(spool)
+    assert waiting[:2] == ["event-0", "state-0"]
+    results = len(waiting) - 2
+    assert waiting[2:] == [f"result-{n}" for n in range(30 - results, 30)]
+    for number in range(1, 40):
+        spool.append(f"event-{number}", bytes(500), kind="event")
+        assert spool.pending_bytes <= 10_000
+    events = ids(spool)
+    assert events == [f"event-{n}" for n in range(40 - len(events), 40)]  # the state went, then the oldest events
+    spool.append("result-30", bytes(800), kind="result")
+    assert ids(spool) == events
+    dropped = {("size", "result"): 31, ("size", "state"): 1, ("size", "event"): 40 - len(events)}
+    assert spool.dropped_by_kind == dropped
+    spool.close()
+    again = Spool(tmp_path / "s.spool", max_bytes=10_000)
+    assert again.dropped_by_kind == dropped
+    again.append("result-31", bytes(800), kind="result")
+    assert ids(again) == events
+    again.close()
+
+
+def test_the_last_message_reaches_the_disk_without_another_one(tmp_path):
+    """What the database file holds without SQLite's log was synced: SQLite syncs the log before it moves it there."""
+    spool = Spool(tmp_path / "s.spool")
+    for number in range(5):  # quicker than ten a second: the last one is not synced by itself
+        spool.append(f"id-{number}", b"x")
+
+    def synced() -> bool:
+        copy = tmp_path / "copy"
+        copy.write_bytes((tmp_path / "s.spool").read_bytes())
+        try:
+            rows = sqlite3.connect(copy).execute("SELECT id FROM messages ORDER BY number").fetchall()
+        except sqlite3.Error:  # copied in the middle of a write
+            return False
+        return rows == [(f"id-{number}",) for number in range(5)]
+
+    wait_until(synced)
+    spool.close()
+    assert not threads_named("edgevision spool")
+
+
+def test_a_spool_of_another_version_is_set_aside(tmp_path):
+    filled(tmp_path / "s.spool", 1).close()
+    sqlite3.connect(tmp_path / "s.spool").execute("PRAGMA user_version = 1").connection.close()
+    spool = Spool(tmp_path / "s.spool")
+    assert spool.set_aside is not None
+    assert spool.pending == 0
     spool.close()
 
 
@@ -148,7 +236,7 @@ def test_it_keeps_count_of_bytes_through_everything(tmp_path):
         elif step < 0.9:
             spool.confirm([one.number for one in waiting if draw.random() < 0.7])
         else:
-            spool.refuse(waiting[0].number)
+            spool.refuse(waiting[0].number, "bad")
     counted = spool.pending_bytes
     spool.close()
     assert Spool(tmp_path / "s.spool").pending_bytes == counted

@@ -21,6 +21,7 @@ from edgevision.streams.backoff import Pace
 from edgevision.streams.camera_state import State
 from edgevision.streams.sinks import courier as courier_module
 from edgevision.streams.sinks.courier import SpoolOptions
+from edgevision.streams.sinks.messages import MessageMaker
 from edgevision.streams.sinks.spool import Spool
 from edgevision.streams.sinks.webhook import SIGNATURE, WebhookOptions, WebhookSink, sign, verify
 
@@ -29,7 +30,7 @@ SECRET = "s3cret"
 
 class Server(ThreadingHTTPServer):
     """Answers 204, or what ``answers`` says next: a status, (status, headers), or None to cut the connection. ``bad_ids``: a
-    request that holds one of these is answered with 400."""
+    request that holds one of these is answered with 400; ``broken_ids``: with this status, or with None."""
 
     daemon_threads = True
     block_on_close = False
@@ -38,6 +39,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.answers: list[Any] = []
         self.bad_ids: set[str] = set()
+        self.broken_ids: dict[str, int | None] = {}
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.accepted: list[dict[str, Any]] = []
         self.connections = 0
@@ -82,6 +84,12 @@ class Handler(BaseHTTPRequestHandler):
         status, headers = answer if isinstance(answer, tuple) else (answer, {})
         if any(one["id"] in server.bad_ids for one in messages):
             status = 400
+        for one in messages:
+            status = server.broken_ids.get(one["id"], status)
+        if status is None:
+            self.close_connection = True
+            self.connection.close()
+            return
         if status // 100 == 2:
             server.accepted += messages
         self.send_response(status)
@@ -194,6 +202,47 @@ def test_bad_messages_are_found_and_dropped_and_take_no_other_with_them(tmp_path
     assert sink.courier.refused == len(bad)
     sink.close(5.0)
     assert len(server.requests) < 100  # by halves, not for ever
+
+
+@pytest.mark.parametrize("how", [None, 500])
+def test_a_message_at_which_the_server_fails_blocks_no_other(tmp_path, server, how):
+    """It cuts the connection, or runs into a mistake of its own, at one message alone."""
+    server.broken_ids = {"event-7": how}
+    spool = Spool(tmp_path / "s.spool")
+    for number in range(20):
+        message = MessageMaker().message(event(number))
+        spool.append(message.id, message.body)
+    spool.close()
+    sink = opened(tmp_path, f"http://127.0.0.1:{server.port}/")
+    wait_until(lambda: sink.courier.spool.pending == 0)
+    assert ids(server) == [f"event-{number}" for number in range(20) if number != 7]
+    assert sink.courier.refused == 1
+    sink.close(5.0)
+    line = json.loads((tmp_path / "s.spool.refused").read_text("utf-8"))
+    assert line["id"] == "event-7"
+    assert ("500" in line["reason"]) is (how == 500)
+
+
+def test_a_secret_path_stands_in_no_fault(tmp_path):
+    """Whoever knows the path of such a webhook may post to it."""
+    from stream_items import free_port
+
+    sink = opened(tmp_path, f"http://127.0.0.1:{free_port()}/services/hush?hush")
+    sink.write(event(0))
+    wait_until(lambda: "cannot connect" in sink.courier.fault)
+    assert "hush" not in sink.courier.fault + sink.name + repr(sink.courier._carrier._options)
+    assert not threads_named("hush")
+    sink.close(5.0)
+
+
+@pytest.mark.parametrize("status", [404, 500, 503, 307])
+def test_no_answer_brings_a_secret_path_into_a_fault(tmp_path, server, status):
+    server.answers = [status] * 100
+    sink = opened(tmp_path, f"http://127.0.0.1:{server.port}/services/hush")
+    sink.write(event(0))
+    wait_until(lambda: sink.courier.fault != "")
+    assert "hush" not in sink.courier.fault
+    sink.close(5.0)
 
 
 def test_a_server_that_comes_later_gets_everything(tmp_path, server):
