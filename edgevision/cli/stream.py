@@ -88,19 +88,27 @@ def run(arguments: argparse.Namespace) -> int:
             finally:
                 stopped = stream.stop(STOP_S)
                 _write_ledger(arguments, stream)
-    return _tell_end(arguments, stream, distributor, stopped)
+    return _tell_end(arguments, stream, stopped)
 
 
 def _serve(
     stream: Any, view: LiveView, reloading: _Reloading, arguments: argparse.Namespace, signals: _Signals
 ) -> None:
     """Until every camera has ended, or a signal comes."""
+    from edgevision.streams.sinks.json_lines import print_line
+    from edgevision.streams.sinks.messages import encode
+    from edgevision.streams.troubles import TroubleWatch
+
+    troubles = TroubleWatch()
     written_s = time.monotonic()
     stream.start()
     console = output.console(error=arguments.json)
     with view.shown(stream, console) as refresh:
         while not signals.stop.is_set() and not stream.wait(REFRESH_S):
             refresh()
+            if arguments.json:
+                for news in troubles.news(stream):
+                    print_line(encode(news.to_dict()))
             for line in reloading.look():
                 print(f"edgevision: {output.plain(line)}", file=sys.stderr)
             if time.monotonic() - written_s >= LEDGER_S:
@@ -320,23 +328,21 @@ def _accounts(stream: Any) -> list[Account]:
     return [stream.ledger.account(name, now_ns) for name in dict.fromkeys([*stream.cameras, *known])]
 
 
-def _tell_end(arguments: argparse.Namespace, stream: Any, distributor: Distributor, stopped: bool) -> int:
+def _tell_end(arguments: argparse.Namespace, stream: Any, stopped: bool) -> int:
     """What became of all frames, and of what the sinks were given."""
     from edgevision.streams.explain import explain
+    from edgevision.streams.sinks.json_lines import print_line
+    from edgevision.streams.sinks.messages import encode
+    from edgevision.streams.troubles import news_at_the_end
 
     if not arguments.json:
         for account in _accounts(stream):
             for line in explain(replace(account, at_ns=None)):
                 output.say(output.plain(line))
-    for runner in distributor.runners:
-        counts = runner.counts
-        lost = counts.overflow + counts.failed + counts.unwritten + counts.waiting
-        if lost:
-            why = f" ({runner.fault})" if runner.fault else ""
-            words = f"sink {runner.sink.name}: {lost} of {counts.put} items did not reach it{why}"
-            print(f"edgevision: warning: {output.plain(words)}", file=sys.stderr)
-    if distributor.fault:
-        print(f"edgevision: warning: counting failed: {output.plain(distributor.fault)}", file=sys.stderr)
+    for news in news_at_the_end(stream.sinks):
+        if arguments.json:
+            print_line(encode(news.to_dict()))
+        print(f"edgevision: warning: {output.plain(news.words)}", file=sys.stderr)
     if not stopped:
         print(f"edgevision: something hangs, and was left behind after {STOP_S:.0f} s", file=sys.stderr)
     return 0 if stopped else 1

@@ -10,9 +10,9 @@ from edgevision.streams.inventory.counting import InventoryCounter
 from edgevision.streams.ledger import Ledger
 from edgevision.streams.metrics import Metrics
 from edgevision.streams.results import StreamResult
+from edgevision.streams.sink_status import Health, SinkCounts, SinkStatus
 from edgevision.streams.sinks.base import Item, Sink
 from edgevision.streams.sinks.runner import SinkRunner, close_all, statuses_of
-from edgevision.streams.sinks.status import Health, SinkCounts, SinkStatus
 
 
 class Distributor:

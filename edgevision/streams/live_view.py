@@ -1,4 +1,5 @@
-"""A stream for people who watch it: one line for each camera on a terminal, and lines of a log without one."""
+"""A stream for people who watch it: one line for each camera on a terminal, and for each sink that is not well; and lines of a log
+without a terminal."""
 
 from __future__ import annotations
 
@@ -18,12 +19,13 @@ from edgevision.streams.metrics import Metrics
 from edgevision.streams.reasons import Reason
 from edgevision.streams.results import StreamResult
 from edgevision.streams.sinks.base import Item
+from edgevision.streams.troubles import Troubled, TroubleWatch
 from edgevision.tasks.detections import Detections
 from edgevision.tasks.products import Products
 from edgevision.tasks.results import Classification
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.table import Table
 
 SPAN_S = 3.0  # over which frames a second are counted
@@ -48,10 +50,8 @@ class Status(Protocol):
         """What became of its frames."""
 
 
-class Watched(Protocol):
+class Watched(Troubled, Protocol):
     """What the view needs of a stream."""
-
-    metrics: Metrics
 
     @property
     def cameras(self) -> Mapping[str, Status]:
@@ -96,6 +96,7 @@ class LiveView:
         self._lock = threading.Lock()
         self._last: dict[str, StreamResult] = {}
         self._served: dict[str, deque[tuple[float, int]]] = {}
+        self._troubles = TroubleWatch(now_s)
         self._logged: dict[str, tuple[float, State, Reason | None]] = {}
 
     def see(self, item: Item) -> None:
@@ -110,7 +111,7 @@ class LiveView:
         return [self._row(name, status, stream.metrics, now_s) for name, status in stream.cameras.items()]
 
     def log_lines(self, stream: Watched) -> list[str]:
-        """What is new for a log: each change of state at once, and every camera once a minute."""
+        """What is new for a log: each change of state and each trouble at once, and every camera once a minute."""
         now_s = self._now_s()
         lines = []
         for row in self.rows(stream):
@@ -122,7 +123,7 @@ class LiveView:
             else:
                 lines.append(_log_line(row))
             self._logged[row.camera] = (now_s, row.state, row.reason)
-        return lines
+        return [*lines, *(one.words for one in self._troubles.news(stream))]
 
     @contextmanager
     def shown(self, stream: Watched, console: Console) -> Iterator[Callable[[], None]]:
@@ -132,8 +133,8 @@ class LiveView:
             return
         from rich.live import Live
 
-        with Live(self._table(stream), console=console, auto_refresh=False) as live:
-            yield lambda: live.update(self._table(stream), refresh=True)
+        with Live(self._screen(stream), console=console, auto_refresh=False) as live:
+            yield lambda: live.update(self._screen(stream), refresh=True)
 
     def _row(self, name: str, status: Status, metrics: Metrics, now_s: float) -> Row:
         account = status.account
@@ -166,6 +167,14 @@ class LiveView:
         moment = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         for line in self.log_lines(stream):
             console.print(_plain(f"{moment} {line}"), soft_wrap=True)
+
+    def _screen(self, stream: Watched) -> Group:
+        """The cameras, and below them what is wrong."""
+        from rich.console import Group
+        from rich.text import Text
+
+        troubles = [Text(_plain(line), "red") for line in self._troubles.lines(stream)]
+        return Group(self._table(stream), *troubles)
 
     def _table(self, stream: Watched) -> Table:
         from rich.box import SIMPLE_HEAD

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from edgevision.streams.sink_status import SinkStatus
 
 Stage = Literal["decode", "queue", "model", "age_at_take", "age"]
 # Upper bounds in seconds: 1, 2 and 5 of each power of ten, and what a deadline of 250 ms needs between.
@@ -90,10 +93,11 @@ class Metrics:
     """All that is measured of a stream. Counters only grow; a reader takes differences.
 
     ``batch_sizes``: frames of each batch. ``busy_s``: seconds that the model was at work, of all its parallel calls together.
-    ``model_failures``: calls of the model that raised or hung.
+    ``model_failures``: calls of the model that raised or hung. ``sinks``: reads how every sink is now.
     """
 
     def __init__(self) -> None:
+        self.sinks: Callable[[], Sequence[SinkStatus]] = tuple
         self.batch_sizes = Histogram(BATCH_BOUNDS)
         self._cameras: dict[str, CameraMetrics] = {}
         self._lock = threading.Lock()

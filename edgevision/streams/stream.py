@@ -31,8 +31,8 @@ from edgevision.streams.sources.push import PushSource
 
 if TYPE_CHECKING:
     from edgevision.streams.capture import Capture
+    from edgevision.streams.sink_status import SinkStatus
     from edgevision.streams.sinks.runner import SinkRunner
-    from edgevision.streams.sinks.status import SinkStatus
     from edgevision.streams.sources.base import Source
 
 _TROUBLES = 100  # that are kept
@@ -86,6 +86,7 @@ class Stream:
             trouble=self._on_trouble,
         )  # fmt: skip
         self._runners = [_runner(sink, self) for sink in sinks]
+        self.metrics.sinks = lambda: self.sinks
         self._frames_wanted = keep_frames or any(runner.sink.wants_frames for runner in self._runners)
         kind = NewestOutlet if self._runners else Outlet
         self._outlet = kind(self._batcher, self._clock)

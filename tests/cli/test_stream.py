@@ -49,6 +49,10 @@ def test_every_photo_of_every_folder_is_recognised(edgevision, color_bundle, pho
     assert edgevision("explain", ledger, "pink").status == 2
 
 
+def cameras_of(photos: Path) -> list[object]:
+    return [word for name in COLORS for word in ("--camera", f"{name}={photos / name}")]
+
+
 def test_json_lines_on_stdout(edgevision, color_bundle, photos):
     done = edgevision("stream", color_bundle(), "--camera", photos / "red", "--json")
     assert done.status == 0
@@ -132,6 +136,22 @@ def test_a_ledger_that_cannot_be_is_told_at_once(edgevision, color_bundle, photo
     done = edgevision("stream", color_bundle(), "--camera", photos / "red", "--ledger", tmp_path / "none" / "l.jsonl")
     assert done.status == 2
     assert "cannot write the ledger" in done.err
+
+
+def test_what_is_wrong_with_a_sink_is_told_while_it_runs(edgevision, color_bundle, photos, tmp_path, monkeypatch):
+    """On stderr for people, and with --json as lines of their own kind."""
+    monkeypatch.setattr("edgevision.cli.stream.REFRESH_S", 0.01)
+    (tmp_path / "file").write_text("")
+    sinks = ("--sink", f"jsonl:{tmp_path}/file/r.jsonl", "--sink", "http://127.0.0.1:1/services/hush")
+    done = edgevision("stream", color_bundle(), *cameras_of(photos), *sinks, "--json")
+    assert done.status == 0
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    faults = {row["sink"]: row["fault"] for row in rows if row["kind"] == "sink" and row["fault"]}
+    assert any("FileExistsError" in fault or "NotADirectoryError" in fault for fault in faults.values())
+    assert any("cannot connect" in fault for fault in faults.values())
+    assert "(FileExistsError" in done.err or "(NotADirectoryError" in done.err
+    assert "on disk will go out after the next start" in done.err
+    assert "hush" not in done.out + done.err
 
 
 # ---- a process of its own: signals and changes of the file ----

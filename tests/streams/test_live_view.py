@@ -15,6 +15,7 @@ from edgevision.streams.ledger import Account
 from edgevision.streams.live_view import LOG_S, LiveView, describe
 from edgevision.streams.metrics import Metrics
 from edgevision.streams.reasons import Reason
+from edgevision.streams.sink_status import SinkStatus
 from edgevision.tasks.products import Products
 
 
@@ -31,6 +32,8 @@ class Shop:
     def __init__(self) -> None:
         self.metrics = Metrics()
         self.cameras: dict[str, SimpleNamespace] = {}
+        self.sinks: list[SinkStatus] = []
+        self.troubles: list[SimpleNamespace] = []
 
     def put(
         self, name: str, state: State = State.LIVE, words: str = "", reason: Reason | None = None, **fates: int
@@ -123,6 +126,23 @@ def test_a_log_has_each_change_at_once_and_each_live_camera_once_a_minute(shop, 
     assert view.log_lines(shop) == ["till: backoff: no certificate"]
     clock.now_s += 10 * LOG_S
     assert view.log_lines(shop) == []
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_sink_that_is_not_well_has_its_line_and_the_others_have_none(shop, clock, terminal):
+    view = LiveView(clock)
+    shop.put("till", served=5)
+    shop.sinks = [SinkStatus("jsonl:a"), SinkStatus("mqtt://b\x1b[31m", "cannot connect")]
+    shop.troubles = [SimpleNamespace(words="the model hangs")]
+    shop.metrics.add_model_failure()
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=terminal, width=120, height=30, color_system=None, markup=False)
+    with view.shown(shop, console) as refresh:
+        refresh()
+    printed = stream.getvalue()
+    assert "sink mqtt://b\ufffd[31m: cannot connect" in printed
+    assert "model: the model hangs (failure 1)" in printed
+    assert "jsonl:a" not in printed
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -11,7 +11,9 @@ import pytest
 
 from edgevision.cli.main import parser
 from edgevision.streams.settings import parse_settings
+from edgevision.streams.sink_status import SinkStatus, SpoolStatus
 from edgevision.streams.sinks.messages import marked_late
+from edgevision.streams.troubles import News
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "results.md").read_text("utf-8")
 
@@ -30,8 +32,16 @@ def test_the_settings_are_some(tmp_path, monkeypatch):
     assert settings.stream.age_budget_s == 0.04
 
 
+def test_the_news_of_a_sink_have_all_their_fields():
+    news = json.loads(block("json"))
+    status = SinkStatus("mqtt", spool=SpoolStatus())
+    assert list(news) == list(News("sink", "", status.to_dict()).to_dict())
+    assert list(news["spool"]) == list(status.to_dict()["spool"])
+    assert list(news["counts"]) == list(status.to_dict()["counts"])
+
+
 def test_the_message_is_one():
-    message = json.loads(block("json"))
+    message = json.loads(block("json", 1))
     assert list(message)[:3] == ["late", "kind", "id"]
     assert marked_late(json.dumps(message).encode()).startswith(b'{"late": true')
 

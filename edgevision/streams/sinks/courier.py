@@ -12,10 +12,10 @@ from typing import NamedTuple, Protocol
 
 from edgevision.errors import SinkError
 from edgevision.streams.backoff import CAREFUL, USUAL, Backoff, Pace
+from edgevision.streams.sink_status import Health, SpoolStatus
 from edgevision.streams.sinks.culprit import CulpritSearch
 from edgevision.streams.sinks.messages import Message, marked_late
 from edgevision.streams.sinks.spool import MAX_AGE_S, MAX_BYTES, Spool
-from edgevision.streams.sinks.status import Health, SpoolStatus
 
 _EXPIRE_S = 60.0  # how often messages are looked at for their age while there is nothing to send
 _INTERRUPT_S = 0.5  # how long an interrupted carrier may take to come back
@@ -134,7 +134,10 @@ class Courier:
         spool = self._spool
         if spool is None:
             return Health(self.fault)
-        status = SpoolStatus(spool.pending, spool.pending_bytes, self.delivered, self.late, spool.dropped_by_kind)
+        status = SpoolStatus(
+            spool.pending, spool.pending_bytes, self.delivered, self.late, spool.dropped_by_kind,
+            "" if spool.set_aside is None else str(spool.set_aside),
+        )  # fmt: skip
         return Health(self.fault, status)
 
     def close(self, timeout_s: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 from edgevision.errors import InputError
@@ -13,6 +14,16 @@ from edgevision.streams.sinks.messages import MessageMaker
 MAX_BYTES = 100 << 20
 KEEP = 5
 STDOUT = "-"
+
+
+_printing = threading.Lock()
+
+
+def print_line(line: bytes) -> None:
+    """A whole line on stdout, whichever threads print others."""
+    with _printing:
+        sys.stdout.write(f"{line.decode()}\n")
+        sys.stdout.flush()
 
 
 class JsonLinesSink:
@@ -42,8 +53,7 @@ class JsonLinesSink:
         """Write one line. Raises ItemError, OSError, SinkError where the disk took half of it."""
         line = self._messages.message(item).body
         if self._file is None:
-            sys.stdout.write(f"{line.decode()}\n")
-            sys.stdout.flush()
+            print_line(line)
         else:
             self._file.append(line)
 

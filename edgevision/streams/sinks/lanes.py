@@ -48,9 +48,9 @@ class Lanes:
             raise IndexError("nothing waits")
         return min(waiting, key=lambda lane: lane[0][0]).popleft()[1]
 
-    def clear(self) -> Counter[Kind]:
+    def clear(self) -> Counter[str]:
         """Drop everything. How many there were of each kind."""
-        counts = Counter({kind: len(lane) for kind, lane in self._lanes.items() if lane})
+        counts: Counter[str] = Counter({kind: len(lane) for kind, lane in self._lanes.items() if lane})
         for lane in self._lanes.values():
             lane.clear()
         return counts

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.errors import InputError, MissingExtraError, SinkError
+from edgevision.streams.sink_status import Health
 from edgevision.streams.sinks.base import Item
 from edgevision.streams.sinks.courier import Courier, Outcome, Parcel, RefusedError, SpoolOptions, UndeliveredError
 from edgevision.streams.sinks.messages import MessageMaker
-from edgevision.streams.sinks.status import Health
 from edgevision.streams.sinks.tls import tls_context
 
 PORT, TLS_PORT = 1883, 8883

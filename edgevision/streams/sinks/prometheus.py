@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Protocol
 
@@ -12,7 +12,8 @@ from edgevision.streams.camera_state import State, StateChange
 from edgevision.streams.ledger import Ledger
 from edgevision.streams.metrics import BOUNDS_S, HistogramCounts, Metrics, Stage
 from edgevision.streams.results import StreamResult
-from edgevision.streams.sinks.base import Item
+from edgevision.streams.sink_status import SinkStatus
+from edgevision.streams.sinks.base import KINDS, Item
 
 HOST, PORT = "127.0.0.1", 9100
 STAGES: tuple[Stage, ...] = ("decode", "queue", "model", "age_at_take", "age")
@@ -23,7 +24,7 @@ class PrometheusSink:
     tells which.
 
     From the items: results and events by camera, their age, and each camera's state. After ``observe``, also the ledger's fates and
-    the histograms of each stage, read when somebody asks: they cost the stream nothing.
+    the histograms of each stage, and how every sink is, read when somebody asks: they cost the stream nothing.
 
     Raises MissingExtraError without prometheus-client.
     """
@@ -134,6 +135,7 @@ class _StreamCollector(_Collector):
         yield core.CounterMetricFamily(
             "edgevision_model_failures", "Calls of the model that raised or hung", self._metrics.model_failures
         )
+        yield from _sinks(self._metrics.sinks())
 
     def _accounts(self) -> Iterator[Any]:
         core = _core()
@@ -157,6 +159,41 @@ class _StreamCollector(_Collector):
             for stage in STAGES:
                 family.add_metric([name, stage], **_buckets(camera.stages[stage].read()))
         return family
+
+
+def _sinks(statuses: Sequence[SinkStatus]) -> Iterator[Any]:
+    core = _core()
+    up = core.GaugeMetricFamily("edgevision_sink_up", "1 while the sink takes items and they go out", labels=["sink"])
+    waiting = core.GaugeMetricFamily("edgevision_sink_waiting", "Items that wait for the sink", labels=["sink"])
+    written = core.CounterMetricFamily("edgevision_sink_written", "Items that the sink took", labels=["sink"])
+    lost = core.CounterMetricFamily(
+        "edgevision_sink_lost", "Items that never reached the sink", labels=["sink", "kind"]
+    )
+    depth = core.GaugeMetricFamily("edgevision_spool_messages", "Messages that wait on disk", labels=["sink"])
+    size = core.GaugeMetricFamily("edgevision_spool_bytes", "What waits on disk", labels=["sink"])
+    delivered = core.CounterMetricFamily(
+        "edgevision_spool_delivered", "Messages that the other side has", labels=["sink"]
+    )
+    late = core.CounterMetricFamily("edgevision_spool_late", "Of these, those that were marked late", labels=["sink"])
+    dropped = core.CounterMetricFamily(
+        "edgevision_spool_dropped", "Messages that are lost, earlier runs included", labels=["sink", "reason", "kind"]
+    )
+    for status in statuses:
+        name = status.name
+        up.add_metric([name], float(status.up))
+        waiting.add_metric([name], status.counts.waiting)
+        written.add_metric([name], status.counts.written)
+        for kind in KINDS:  # also where it is 0: an alarm needs to see it grow
+            lost.add_metric([name, kind], status.lost.get(kind, 0))
+        if status.spool is None:
+            continue
+        depth.add_metric([name], status.spool.waiting)
+        size.add_metric([name], status.spool.waiting_bytes)
+        delivered.add_metric([name], status.spool.delivered)
+        late.add_metric([name], status.spool.late)
+        for (reason, kind_), count in status.spool.dropped.items():
+            dropped.add_metric([name, reason, kind_], count)
+    yield from (up, waiting, written, lost, depth, size, delivered, late, dropped)
 
 
 def _buckets(histogram: HistogramCounts) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from edgevision.errors import InputError, ItemError
 from edgevision.streams.backoff import USUAL, Backoff, Pace
-from edgevision.streams.sinks.base import KINDS, Item, Kind, Sink, kind_of
+from edgevision.streams.sink_status import Health, SinkCounts, SinkStatus
+from edgevision.streams.sinks.base import KINDS, Item, Sink, kind_of
 from edgevision.streams.sinks.lanes import Lanes
-from edgevision.streams.sinks.status import Health, SinkCounts, SinkStatus
 
 CAPACITY = 1000  # results that wait for a sink
 CAPACITY_WITH_FRAMES = 32  # where each carries a picture of megabytes
@@ -47,7 +48,7 @@ class SinkRunner:
         self._failures = 0  # since an item was settled
         self._bad_item = ""
         self._put = self._written = self._overflow = self._failed = self._unwritten = 0
-        self._lost: Counter[Kind] = Counter()
+        self._lost: Counter[str] = Counter()
         self._stop_at_s: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"edgevision sink {sink.name}", daemon=True)
 
@@ -214,4 +215,13 @@ def statuses_of(runners: Sequence[SinkRunner]) -> tuple[SinkStatus, ...]:
     for runner in runners:
         found.append(runner.status)
         found += getattr(runner.sink, "statuses", tuple)()
-    return tuple(found)
+    return tuple(_with_own_names(found))
+
+
+def _with_own_names(statuses: Sequence[SinkStatus]) -> Iterator[SinkStatus]:
+    """The second of a name gets a number, so that they can be told apart: a metric may have each name once."""
+    seen: Counter[str] = Counter()
+    for status in statuses:
+        seen[status.name] += 1
+        number = seen[status.name]
+        yield status if number == 1 else replace(status, name=f"{status.name} ({number})")

@@ -12,10 +12,10 @@ from stream_items import threads_named, wait_until
 
 from edgevision.errors import SinkError
 from edgevision.streams.backoff import Pace
+from edgevision.streams.sink_status import Health, SpoolStatus
 from edgevision.streams.sinks.courier import Courier, Outcome, Parcel, RefusedError, SpoolOptions, UndeliveredError
 from edgevision.streams.sinks.messages import Message
 from edgevision.streams.sinks.spool import Spool
-from edgevision.streams.sinks.status import Health, SpoolStatus
 
 QUICK = Pace(0.01, 0.02)
 

@@ -8,13 +8,18 @@ import urllib.request
 
 import pytest
 from stream_items import change, event, result
+from stream_models import ToyModel
 
 from edgevision.errors import InputError, SinkError
 from edgevision.streams.camera_state import State
+from edgevision.streams.distributor import Distributor
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Ledger
 from edgevision.streams.metrics import Metrics
+from edgevision.streams.sink_status import SinkCounts, SinkStatus, SpoolStatus
+from edgevision.streams.sinks.callback import CallbackSink
 from edgevision.streams.sinks.prometheus import PrometheusSink
+from edgevision.streams.stream import Stream
 
 pytestmark = pytest.mark.requires("prometheus")
 
@@ -91,6 +96,42 @@ def test_it_shows_the_ledger_and_the_stages(sink):
     assert seen[key("edgevision_model_failures_total")] == 1
     ledger.settle("till", 9, Fate.POISON)
     assert scraped(sink)[key("edgevision_frames_total", camera="till", fate="poison")] == 1  # read when asked
+
+
+def test_it_shows_how_every_sink_is(sink):
+    """An alarm on ``edgevision_sink_up == 0`` has to see each of them."""
+    spool = SpoolStatus(3, 600, 9, 2, {("size", "result"): 7, ("refused", "event"): 1})
+    counts = SinkCounts(put=9, written=4, overflow=3, failed=1, waiting=1)
+    metrics = Metrics()
+    metrics.sinks = lambda: (
+        SinkStatus("mqtt://b/shop", "nobody answers", counts, {"result": 3, "event": 1}, "", spool), SinkStatus("jsonl:a"),
+    )  # fmt: skip
+    sink.observe(Ledger(), metrics)
+    sink.open()
+    seen = scraped(sink)
+    assert seen[key("edgevision_sink_up", sink="mqtt://b/shop")] == 0
+    assert seen[key("edgevision_sink_up", sink="jsonl:a")] == 1
+    told = {name: seen[key(f"edgevision_{name}", sink="mqtt://b/shop")] for name in (
+        "sink_waiting", "sink_written_total", "spool_messages", "spool_bytes", "spool_delivered_total", "spool_late_total",
+    )}  # fmt: skip
+    assert list(told.values()) == [1, 4, 3, 600, 9, 2]
+    lost = {
+        kind: seen[key("edgevision_sink_lost_total", sink="mqtt://b/shop", kind=kind)]
+        for kind in ("result", "state", "event")
+    }
+    assert lost == {"result": 3, "state": 0, "event": 1}
+    assert seen[key("edgevision_spool_dropped_total", sink="mqtt://b/shop", reason="size", kind="result")] == 7
+    assert seen[key("edgevision_spool_dropped_total", sink="mqtt://b/shop", reason="refused", kind="event")] == 1
+    assert key("edgevision_spool_messages", sink="jsonl:a") not in seen
+
+
+def test_a_stream_shows_its_sinks_also_behind_a_distributor_and_with_equal_names(sink):
+    stream = Stream(ToyModel(), sinks=[Distributor([sink, CallbackSink(print), CallbackSink(print)])])
+    sink.open()
+    seen = scraped(sink)
+    names = {dict(labels)["sink"] for name, labels in seen if name == "edgevision_sink_up"}
+    assert names == {"distributor", sink.name, "callback", "callback (2)"}
+    stream.stop()
 
 
 def test_it_listens_on_this_machine_alone_and_no_longer_than_it_is_open(sink):

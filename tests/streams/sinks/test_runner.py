@@ -11,11 +11,11 @@ from stream_items import change, event, result, threads_named, wait_until
 
 from edgevision.errors import InputError, ItemError
 from edgevision.streams.backoff import Pace
+from edgevision.streams.sink_status import Health, SinkCounts, SpoolStatus
 from edgevision.streams.sinks.base import Item
 from edgevision.streams.sinks.callback import CallbackSink
 from edgevision.streams.sinks.inventory import InventorySink
 from edgevision.streams.sinks.runner import SinkRunner, close_all
-from edgevision.streams.sinks.status import Health, SinkCounts, SpoolStatus
 
 QUICK = Pace(0.001, 0.002)
 
@@ -185,7 +185,7 @@ def test_a_sink_says_how_the_other_side_is():
     assert not status.up
     assert status.to_dict() == {
         "sink": "scripted", "up": False, "fault": "nobody answers", "counts": SinkCounts().to_dict(), "lost": {}, "bad_item": "",
-        "spool": {"waiting": 3, "waiting_bytes": 600, "delivered": 9, "late": 2, "dropped": {"size": {"result": 7}}},
+        "spool": {"waiting": 3, "waiting_bytes": 600, "delivered": 9, "late": 2, "dropped": {"size": {"result": 7}}, "set_aside": ""},
     }  # fmt: skip
 
 

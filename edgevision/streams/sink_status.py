@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from edgevision.streams.sinks.base import Kind
-
 
 @dataclass(frozen=True)
 class SinkCounts:
@@ -33,13 +31,14 @@ class SinkCounts:
 class SpoolStatus:
     """Messages between a sink and the other side. ``waiting`` and ``waiting_bytes``: on disk now. Since this run began:
     ``delivered``, and ``late`` of these were marked so. ``dropped``: (reason, kind) → messages that are lost, earlier runs included;
-    the reasons are ``size``, ``age`` and ``refused``."""
+    the reasons are ``size``, ``age`` and ``refused``. ``set_aside``: what a damaged spool was renamed to when it was opened."""
 
     waiting: int = 0
     waiting_bytes: int = 0
     delivered: int = 0
     late: int = 0
     dropped: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    set_aside: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; ``dropped`` by reason, then by kind."""
@@ -48,7 +47,7 @@ class SpoolStatus:
             by_reason.setdefault(reason, {})[kind] = count
         return {
             "waiting": self.waiting, "waiting_bytes": self.waiting_bytes, "delivered": self.delivered, "late": self.late,
-            "dropped": by_reason,
+            "dropped": by_reason, "set_aside": self.set_aside,
         }  # fmt: skip
 
 
@@ -68,7 +67,7 @@ class SinkStatus:
     name: str
     fault: str = ""
     counts: SinkCounts = field(default_factory=SinkCounts)
-    lost: Mapping[Kind, int] = field(default_factory=dict)
+    lost: Mapping[str, int] = field(default_factory=dict)
     bad_item: str = ""
     spool: SpoolStatus | None = None
 
