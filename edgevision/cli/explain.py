@@ -16,18 +16,29 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     p.add_argument("ledger", type=Path, help="the file that stream --ledger wrote")
     p.add_argument("camera", nargs="?", help="one camera (default: all)")
+    p.add_argument("--hours", action="store_true", help="each hour of the last week, all runs of the program together")
     return p
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgevision.streams.explain import explain, read_accounts
+    from edgevision.streams.explain import explain, explain_hours
+    from edgevision.streams.ledger_file import read_ledger
 
-    accounts = read_accounts(arguments.ledger)
+    found = read_ledger(arguments.ledger)
+    accounts = found.accounts
     if arguments.camera is not None:
         if arguments.camera not in accounts:
             known = ", ".join(accounts) or "none"
             raise InputError(f"{arguments.ledger} has no camera {arguments.camera!r}; it has {known}")
         accounts = {arguments.camera: accounts[arguments.camera]}
+    if arguments.hours:
+        hours = [one for one in found.hours if one.camera in accounts]
+        if arguments.json:
+            output.show_json([one.to_dict() for one in hours])
+            return 0
+        for line in explain_hours(hours):
+            output.say(output.plain(line))
+        return 0
     if arguments.json:
         output.show_json([account.to_dict() for account in accounts.values()])
         return 0

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgevision.streams.distributor import Distributor
     from edgevision.streams.inventory.counting import InventoryCounter
     from edgevision.streams.ledger import Account
+    from edgevision.streams.ledger_file import LedgerFile
     from edgevision.streams.live_view import LiveView
     from edgevision.streams.settings import Settings
     from edgevision.streams.sinks.base import Sink
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     import edgevision as ev
     from edgevision.demo.rendered_camera import rendered_camera
     from edgevision.streams.distributor import Distributor
-    from edgevision.streams.explain import write_accounts
+    from edgevision.streams.ledger_file import LedgerFile
     from edgevision.streams.live_view import LiveView
     from edgevision.streams.sources.registry import register
     from edgevision.streams.stream import Stream
@@ -72,8 +73,11 @@ def run(arguments: argparse.Namespace) -> int:
     check_threads(arguments.threads)
     register("rendered", rendered_camera)
     settings = _settings(arguments)
-    if arguments.ledger is not None:
-        write_accounts(arguments.ledger, [])  # a path that cannot be is told now
+    ledger = None if arguments.ledger is None else LedgerFile(arguments.ledger)
+    if ledger is not None:
+        ledger.open()  # a path that cannot be is told now
+        if ledger.set_aside is not None:
+            _warn(f"the ledger {ledger.path} was damaged, and was set aside as {ledger.set_aside}; a new one begins")
     view = LiveView()
     distributor = Distributor(_sinks(settings, json=arguments.json), _counter(settings), watch=view.see)
     assert settings.model is not None  # _settings sees to that
@@ -84,15 +88,27 @@ def run(arguments: argparse.Namespace) -> int:
             stream.add(camera)
         with _signals() as signals:
             try:
-                _serve(stream, view, _Reloading(arguments, settings, stream, distributor, signals), arguments, signals)
+                _serve(
+                    stream,
+                    view,
+                    _Reloading(arguments, settings, stream, distributor, signals),
+                    arguments,
+                    signals,
+                    ledger,
+                )
             finally:
                 stopped = stream.stop(STOP_S)
-                _write_ledger(arguments, stream)
+                _write_ledger(ledger, stream)
     return _tell_end(arguments, stream, stopped)
 
 
 def _serve(
-    stream: Any, view: LiveView, reloading: _Reloading, arguments: argparse.Namespace, signals: _Signals
+    stream: Any,
+    view: LiveView,
+    reloading: _Reloading,
+    arguments: argparse.Namespace,
+    signals: _Signals,
+    ledger: LedgerFile | None,
 ) -> None:
     """Until every camera has ended, or a signal comes."""
     from edgevision.streams.sinks.json_lines import print_line
@@ -113,7 +129,7 @@ def _serve(
                 print(f"edgevision: {output.plain(line)}", file=sys.stderr)
             if time.monotonic() - written_s >= LEDGER_S:
                 written_s = time.monotonic()
-                _write_ledger(arguments, stream)
+                _write_ledger(ledger, stream)
         refresh()
 
 
@@ -309,16 +325,18 @@ class _Reloading:
 # ---- the end ----
 
 
-def _write_ledger(arguments: argparse.Namespace, stream: Any) -> None:
+def _write_ledger(ledger: LedgerFile | None, stream: Any) -> None:
     """A disk that is full must not end the recognition: it is told, and tried again."""
-    from edgevision.streams.explain import write_accounts
-
-    if arguments.ledger is None:
+    if ledger is None:
         return
     try:
-        write_accounts(arguments.ledger, _accounts(stream))
-    except InputError as error:
-        print(f"edgevision: warning: {error}", file=sys.stderr)
+        ledger.write(_accounts(stream))
+    except EdgeVisionError as error:
+        _warn(str(error))
+
+
+def _warn(words: str) -> None:
+    print(f"edgevision: warning: {output.plain(words)}", file=sys.stderr)
 
 
 def _accounts(stream: Any) -> list[Account]:
@@ -342,7 +360,7 @@ def _tell_end(arguments: argparse.Namespace, stream: Any, stopped: bool) -> int:
     for news in news_at_the_end(stream.sinks):
         if arguments.json:
             print_line(encode(news.to_dict()))
-        print(f"edgevision: warning: {output.plain(news.words)}", file=sys.stderr)
+        _warn(news.words)
     if not stopped:
         print(f"edgevision: something hangs, and was left behind after {STOP_S:.0f} s", file=sys.stderr)
     return 0 if stopped else 1

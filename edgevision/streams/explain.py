@@ -1,45 +1,13 @@
-"""The ledger on disk, and what it says in words."""
+"""What a ledger says, in words."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
 
-from edgevision.errors import InputError
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Account
-
-_MOST_LINE_BYTES = 1 << 16
-
-
-def write_accounts(path: str | Path, accounts: Iterable[Account]) -> None:
-    """Append one line of JSON for each account. Raises InputError where the file cannot be written."""
-    lines = "".join(json.dumps(account.to_dict(), ensure_ascii=False) + "\n" for account in accounts)
-    try:
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.write(lines)
-    except OSError as error:
-        raise InputError(f"cannot write the ledger {path}: {error.strerror or error}") from error
-
-
-def read_accounts(path: str | Path) -> dict[str, Account]:
-    """The last account of each camera, in the order they came. Raises InputError that names the line that is none.
-
-    Half a line at the end, which a crash may leave, is passed over.
-    """
-    found: dict[str, Account] = {}
-    for number, line in _lines(Path(path)):
-        try:
-            account = Account.from_dict(json.loads(line))
-        except (ValueError, InputError) as error:
-            if not line.endswith(b"\n"):
-                break
-            what = error if isinstance(error, InputError) else "this is no JSON"
-            raise InputError(f"{path}:{number}: {what}; give a file that stream --ledger writes") from None
-        found[account.camera] = account
-    return found
+from edgevision.streams.ledger_file import HourAccount
 
 
 def explain(account: Account) -> list[str]:
@@ -63,6 +31,23 @@ def explain(account: Account) -> list[str]:
     return [*lines, f"  {advice}"] if advice else lines
 
 
+def explain_hours(hours: Iterable[HourAccount]) -> list[str]:
+    """What became of frames, a line for each camera and hour, in local time.
+
+    >>> explain_hours([HourAccount("till", None, 10, {Fate.SERVED: 8, Fate.STALE: 2})])
+    ['till, before: 10 frames captured; 8 (80.0 %) served, 2 (20.0 %) stale']
+    """
+    lines = []
+    for one in hours:
+        when = "before" if one.hour_ns is None else datetime.fromtimestamp(one.hour_ns / 1e9).strftime("%Y-%m-%d %H:%M")
+        counts = sorted(one.fates.items(), key=lambda item: -item[1])
+        parts = [f"{count} ({_percent(count, one.captured)}) {fate.value}" for fate, count in counts]
+        lines.append(
+            f"{one.camera}, {when}: {_frames(one.captured)} captured; {', '.join(parts) or 'none has a fate yet'}"
+        )
+    return lines
+
+
 def _advice(account: Account) -> str:
     """What to do about the greatest loss, where it is great."""
     drops = {fate: count for fate, count in account.fates.items() if fate is not Fate.SERVED}
@@ -81,20 +66,6 @@ _ADVICE = {
     Fate.CORRUPT: "Packets are lost or the camera is faulty: use transport tcp, and look at its cable.",
     Fate.POISON: "The model fails on frames of this camera: see the log for its error.",
 }
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    try:
-        with path.open("rb") as file:
-            number = 0
-            while line := file.readline(_MOST_LINE_BYTES):
-                number += 1
-                if len(line) == _MOST_LINE_BYTES:
-                    raise InputError(f"{path}:{number}: this line is too long; give a file that stream --ledger writes")
-                if line.strip():
-                    yield number, line
-    except OSError as error:
-        raise InputError(f"cannot read the ledger {path}: {error.strerror or error}") from None
 
 
 def _frames(count: int) -> str:

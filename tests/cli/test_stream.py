@@ -47,6 +47,13 @@ def test_every_photo_of_every_folder_is_recognised(edgevision, color_bundle, pho
     assert "red:" not in told.out
     assert [row["camera"] for row in edgevision("explain", ledger, "--json").json] == list(COLORS)
     assert edgevision("explain", ledger, "pink").status == 2
+    again = edgevision("stream", color_bundle(), *cameras[:2], "--ledger", ledger)
+    assert again.status == 0, again.err
+    hours = edgevision("explain", ledger, "--hours", "--json").json
+    counted = {name: sum(row["captured"] for row in hours if row["camera"] == name) for name in COLORS}
+    assert counted == {"red": 40, "green": 20, "blue": 20}  # both runs
+    told = edgevision("explain", ledger, "red", "--hours")
+    assert all(line.startswith("red, 20") and "(100.0 %) served" in line for line in told.out.splitlines())
 
 
 def cameras_of(photos: Path) -> list[object]:

@@ -1,52 +1,15 @@
-"""The ledger on disk, and in words."""
+"""The ledger in words."""
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from edgevision.errors import InputError
-from edgevision.streams.explain import explain, read_accounts, write_accounts
+from edgevision.streams.explain import explain, explain_hours
 from edgevision.streams.fates import Fate
-from edgevision.streams.ledger import Account, Ledger
-
-
-def test_what_is_written_is_read_and_the_last_of_each_camera_counts(tmp_path):
-    path = tmp_path / "l.jsonl"
-    ledger = Ledger()
-    for camera in ("till", "dock"):
-        ledger.settle(camera, ledger.captured(camera), Fate.SERVED)
-    write_accounts(path, ledger.accounts(at_ns=1))
-    ledger.settle("till", ledger.captured("till"), Fate.STALE)
-    write_accounts(path, ledger.accounts(at_ns=2))
-    found = read_accounts(path)
-    assert list(found) == ["till", "dock"]
-    assert found["till"] == Account("till", 2, 0, {Fate.SERVED: 1, Fate.STALE: 1}, 2)
-    with path.open("a") as file:
-        file.write('{"camera": "till", "captu')  # a crash
-    assert read_accounts(path) == found
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("nothing\n", "l.jsonl:1: this is no JSON"),
-        ('\n{"camera": "a"}\n', "l.jsonl:2: the account of 'a' needs fates"),
-        ('{"camera": "a", "captured": 1, "in_flight": 0, "fates": {"lost": 1}}\n', "needs fates"),
-        ("[]\n", "is an object"),
-        ("x" * 200_000 + "\n", "l.jsonl:"),
-    ],
-)
-def test_other_files_are_told_with_their_line(tmp_path, text, words):
-    (tmp_path / "l.jsonl").write_text(text)
-    with pytest.raises(InputError, match=words):
-        read_accounts(tmp_path / "l.jsonl")
-
-
-def test_no_file(tmp_path):
-    with pytest.raises(InputError, match="cannot read"):
-        read_accounts(tmp_path / "l.jsonl")
-    with pytest.raises(InputError, match="cannot write"):
-        write_accounts(tmp_path / "no" / "l.jsonl", [])
+from edgevision.streams.ledger import Account
+from edgevision.streams.ledger_file import HOUR_NS, HourAccount
 
 
 def test_every_fate_is_told_the_most_frequent_first():
@@ -82,3 +45,19 @@ def test_a_ledger_that_does_not_add_up_is_not_passed_over():
 
 def test_a_camera_without_frames():
     assert explain(Account("till", 0, 0, {})) == ["till: 0 frames captured", "  Every frame is accounted for."]
+
+
+def test_hours_are_told_a_line_each(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    hours = [
+        HourAccount("till", None, 4, {Fate.SERVED: 4}), HourAccount("till", 497_674 * HOUR_NS, 0, {}),
+        HourAccount("dock", 497_675 * HOUR_NS, 1000, {Fate.STALE: 250, Fate.SERVED: 750}),
+    ]  # fmt: skip
+    assert explain_hours(hours) == [
+        "till, before: 4 frames captured; 4 (100.0 %) served",
+        "till, 2026-10-10 10:00: 0 frames captured; none has a fate yet",
+        "dock, 2026-10-10 11:00: 1000 frames captured; 750 (75.0 %) served, 250 (25.0 %) stale",
+    ]
+    monkeypatch.undo()
+    time.tzset()

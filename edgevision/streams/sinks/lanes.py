@@ -23,7 +23,7 @@ class Lanes:
     """
 
     def __init__(self, results: int) -> None:
-        self._room: dict[Kind, int] = {"result": results, "state": STATES, "event": EVENTS}
+        self._room: dict[Kind, int] = {**dict.fromkeys(KINDS, STATES), "result": results, "event": EVENTS}
         self._lanes: dict[Kind, deque[tuple[int, Item]]] = {kind: deque() for kind in KINDS}
         self._next = 0  # counts up in the order in which items come
 
