@@ -18,6 +18,7 @@ from edgevision.demo.box_tally import BoxTally
 from edgevision.demo.compiling import CLASSIFIER, DETECTOR, ProgressFn, compile_checkpoint, make_folder, silent
 from edgevision.demo.dataset import write_dataset
 from edgevision.demo.kept import keep_frame
+from edgevision.demo.latencies import Latencies, latencies_of
 from edgevision.demo.world.conveyor import Conveyor
 from edgevision.demo.world.truth import Snapshot
 from edgevision.demo.world.worlds import Place
@@ -44,33 +45,24 @@ _LINE_COLOR = (255, 255, 255)
 
 @dataclass(frozen=True)
 class BeltResult:
-    """What was seen on the belt. ``kept``: frames written as files, with their boxes; ``engine_ms``: p50 of the chosen variant
-    and of the float graph by threads, from the compiler's interleaved measurement."""
+    """What was seen on the belt. ``kept``: frames written as files, with their boxes."""
 
     bundle: Path
     kept: tuple[Path, ...]
     tally: BoxTally
-    chosen: str
-    engine_ms: dict[str, dict[int, float]]
+    latencies: Latencies
     sizes: dict[str, int]  # bytes of the checkpoint, the int8 graph, the bundle
     verdict: str
     compile_s: float
-
-    def speedup(self, threads: int) -> float:
-        """How many times quicker the chosen variant is than the float graph on ONNX Runtime."""
-        from edgevision.compiler.variants import REFERENCE
-
-        return self.engine_ms[REFERENCE][threads] / self.engine_ms[self.chosen][threads]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
             "bundle": str(self.bundle),
             "frames_kept": [str(path) for path in self.kept],
-            "chosen": self.chosen,
+            "chosen": self.latencies.chosen,
             "belt": self.tally.to_dict(),
-            "engine_ms_p50": {name: {str(t): ms for t, ms in by.items()} for name, by in self.engine_ms.items()},
-            "speedup": {str(t): self.speedup(t) for t in self.engine_ms[self.chosen]},
+            **self.latencies.to_dict(),
             "sizes_bytes": self.sizes,
             "verdict": self.verdict,
             "compile_seconds": self.compile_s,
@@ -230,18 +222,14 @@ def _plain(console: Console, tally: BoxTally) -> None:
 
 
 def _found(result: CompileResult, tally: BoxTally, kept: tuple[Path, ...], compile_s: float) -> BeltResult:
-    chosen = result.manifest.chosen
-    packed = next(one for one in result.variants if one.id == chosen)
-    engine_ms = {
-        one.id: {t: p50 for (t, batch), (p50, _) in one.measurement.latency.items() if batch == 1}
-        for one in result.variants
-    }
+    latencies = latencies_of(result)
+    packed = next(one for one in result.variants if one.id == latencies.chosen)
     sizes = {
         "checkpoint": DETECTOR.stat().st_size,
         "int8_graph": packed.measurement.size_bytes,
         "bundle": result.path.stat().st_size,
     }
-    return BeltResult(result.path, kept, tally, chosen, engine_ms, sizes, result.report.verdict_line(), compile_s)
+    return BeltResult(result.path, kept, tally, latencies, sizes, result.report.verdict_line(), compile_s)
 
 
 def _show_summary(console: Console, found: BeltResult) -> None:
@@ -263,11 +251,9 @@ def _show_summary(console: Console, found: BeltResult) -> None:
         f"Of {tally.products} views of products {tally.percent(tally.found):.1f} % were found and "
         f"{tally.percent(tally.named):.1f} % named rightly; {tally.false} boxes were false."
     )
-    quick = ", ".join(f"{found.speedup(t):.1f}× with {t} thread{'s' if t > 1 else ''}"
-                      for t in sorted(found.engine_ms[found.chosen]))  # fmt: skip
     console.print(
         f"A frame took {tally.median_ms:.1f} ms (median: prepare, detect, track, count). "
-        f"{found.chosen} against float in ONNX Runtime: {quick}.",
+        f"{found.latencies.chosen} against float in ONNX Runtime: {found.latencies.words}.",
         end="\n\n",
     )
     if found.kept:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.demo.compiling import CLASSIFIER, ProgressFn, compile_checkpoint, silent
 from edgevision.demo.kept import keep_frame
+from edgevision.demo.latencies import Latencies, latencies_of
 from edgevision.demo.scene import SceneKind, render
 from edgevision.demo.stream import FRAMES_PER_VISIT, Shot, stream
 from edgevision.demo.tally import Tally
@@ -38,27 +39,21 @@ class TillResult:
     kept: tuple[Path, ...]
     int8: Tally
     reference: Tally
-    chosen: str
-    engine_ms: dict[str, dict[int, float]]  # variant → threads → p50, from the compiler's interleaved measurement
+    latencies: Latencies
     sizes: dict[str, int]  # bytes of the checkpoint, the float graph, the int8 graph, the bundle
     verdict: str
     report: dict[str, Any]
     compile_s: float
     stream_s: float
 
-    def speedup(self, threads: int) -> float:
-        """How many times quicker the chosen variant is than the float graph on ONNX Runtime."""
-        return self.engine_ms[self.reference.name][threads] / self.engine_ms[self.chosen][threads]
-
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
             "bundle": str(self.bundle),
             "frames_kept": [str(path) for path in self.kept],
-            "chosen": self.chosen,
+            "chosen": self.latencies.chosen,
             "stream": {"int8": self.int8.to_dict(), "float": self.reference.to_dict(), "seconds": self.stream_s},
-            "engine_ms_p50": {name: {str(t): ms for t, ms in by.items()} for name, by in self.engine_ms.items()},
-            "speedup": {str(t): self.speedup(t) for t in self.engine_ms[self.chosen]},
+            **self.latencies.to_dict(),
             "sizes_bytes": self.sizes,
             "verdict": self.verdict,
             "compile": {"seconds": self.compile_s, **self.report},
@@ -194,12 +189,8 @@ def _plain(console: Console, shot: Shot, tallies: tuple[Tally, ...], frames: int
 def _found(
     result: CompileResult, int8: Tally, reference: Tally, kept: tuple[Path, ...], compile_s: float, stream_s: float
 ) -> TillResult:
-    engine_ms = {
-        one.id: {t: p50 for (t, batch), (p50, _) in one.measurement.latency.items() if batch == 1}
-        for one in result.variants
-    }
-    chosen = result.manifest.chosen
-    packed = next(one for one in result.variants if one.id == chosen)
+    latencies = latencies_of(result)
+    packed = next(one for one in result.variants if one.id == latencies.chosen)
     sizes = {
         "checkpoint": CLASSIFIER.stat().st_size,
         "float_graph": len(result.float_graph),
@@ -208,7 +199,7 @@ def _found(
     }
     report = result.report
     return TillResult(
-        result.path, kept, int8, reference, chosen, engine_ms, sizes, report.verdict_line(),
+        result.path, kept, int8, reference, latencies, sizes, report.verdict_line(),
         report.to_dict(), compile_s, stream_s,
     )  # fmt: skip
 
@@ -249,14 +240,12 @@ def _show_summary(console: Console, found: TillResult) -> None:
     for kind, what in ((SceneKind.UNLISTED, "unlisted products"), (SceneKind.EMPTY, "empty places")):
         if n := int8.others.get(kind):
             row(f"false accepts on {n} frames of {what}", *(str(t.accepted[kind]) for t in (int8, float_)))
-    for threads in found.engine_ms[found.chosen]:
-        values = [f"{found.engine_ms[t.name][threads]:.2f} ms" for t in (int8, float_)]
+    for threads in found.latencies.threads:
+        values = [f"{found.latencies.ms[t.name][threads]:.2f} ms" for t in (int8, float_)]
         row(f"engine latency, p50, {threads} thread{'s' if threads > 1 else ''}", *values)
     row("size of the graph", *(f"{found.sizes[k] / 1e6:.2f} MB" for k in ("int8_graph", "float_graph")))
     console.print(table, soft_wrap=False)
-    quick = ", ".join(f"{found.speedup(t):.1f}× with {t} thread{'s' if t > 1 else ''}"
-                      for t in sorted(found.engine_ms[found.chosen]))  # fmt: skip
-    console.print(f"{found.chosen} against float in ONNX Runtime: {quick}.", end="\n\n")
+    console.print(f"{found.latencies.chosen} against float in ONNX Runtime: {found.latencies.words}.", end="\n\n")
     sample = next(iter(found.kept), "PHOTO.jpg")
     for text, command in (
         ("Look into the file:", f"edgevision inspect {found.bundle}"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgevision.errors import InputError
+from edgevision.errors import EdgeVisionError, InputError
 from edgevision.files import atomic_write
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Account
@@ -85,6 +85,10 @@ class LedgerFile:
                 raise
             self._put_aside()
             self._append(b"")
+        except InputError:
+            raise
+        except EdgeVisionError:  # the disk is full: the stream may begin, and tells it with the first accounts
+            self._appended = self._growth_bytes
 
     def write(self, accounts: Iterable[Account]) -> None:
         """Append them. Raises InputError where the file cannot be written; the next call tries again."""
@@ -105,7 +109,7 @@ class LedgerFile:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
                 size = os.fstat(descriptor).st_size
-                if os.write(descriptor, data) < len(data):
+                if data and os.write(descriptor, data) < len(data):
                     os.ftruncate(descriptor, size)
                     raise InputError(f"cannot write the ledger {self.path}: the disk is full; free some space")
             finally:

@@ -235,6 +235,22 @@ def test_where_it_cannot_be_written_anew_it_stays_as_it_is_and_is_tried_again(tm
     assert hours_of(path)["till", T0_NS] == (30, {Fate.SERVED: 30})
 
 
+def test_a_disk_that_is_full_at_the_start_ends_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "l.jsonl"
+    opened(path).write([account("till", 5)])
+
+    def write(*given: object) -> None:
+        raise EdgeVisionError("the disk is full")
+
+    monkeypatch.setattr("edgevision.streams.ledger_file.atomic_write", write)
+    file = opened(path)
+    with pytest.raises(EdgeVisionError, match="full"):
+        file.write([account("till", 1)])
+    monkeypatch.undo()
+    file.write([account("till", 2)])
+    assert hours_of(path)["till", T0_NS] == (7, {Fate.SERVED: 7})
+
+
 def test_notes_stay_the_newest_of_them(tmp_path):
     path = tmp_path / "l.jsonl"
     file = opened(path, growth_bytes=5000)
