@@ -128,8 +128,8 @@ def news_at_the_end(statuses: Sequence[SinkStatus]) -> list[News]:
         lost = sum(status.lost.values()) + status.counts.waiting
         words = []
         if lost:
-            kinds = _counted(status.lost)
-            words.append(f"{lost} of {status.counts.put} items did not reach it{why}{f': {kinds}' if kinds else ''}")
+            kinds = f": {_counted(status.lost)}" if status.lost else ""
+            words.append(f"{lost} of {status.counts.put} items did not reach it{why}{kinds}")
         elif status.fault:
             words.append(status.fault)
         if status.spool is not None and status.spool.waiting:

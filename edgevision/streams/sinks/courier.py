@@ -105,6 +105,7 @@ class Courier:
         self._late_until = 0
         self._search = CulpritSearch()
         self._failed_at_the_end = False
+        self._interrupted = False  # by us: what breaks then is no message's fault
 
     @property
     def spool(self) -> Spool:
@@ -120,7 +121,7 @@ class Courier:
         self._spool = Spool(options.path, max_bytes=options.max_bytes, max_age_s=options.max_age_s)
         self._late_until = self._spool.last_number  # an earlier run left them
         self._stop_at_s = None
-        self._failed_at_the_end = False
+        self._failed_at_the_end = self._interrupted = False
         self._thread = threading.Thread(target=self._run, name=f"edgevision {self.name}", daemon=True)
         self._thread.start()
 
@@ -155,6 +156,7 @@ class Courier:
         interrupt_s = min(_INTERRUPT_S, timeout_s / 2)  # of the time that is given
         thread.join(timeout_s - interrupt_s)
         if thread.is_alive():
+            self._interrupted = True
             self._carrier.interrupt()
             thread.join(interrupt_s)
         if thread.is_alive():
@@ -211,7 +213,8 @@ class Courier:
                     self._refuse(outcome.number, outcome.reason)
             self._search.went_well()
         except Exception as error:
-            if isinstance(error, UndeliveredError) or not isinstance(error, SinkError):
+            may_be_a_message = isinstance(error, UndeliveredError) or not isinstance(error, SinkError)
+            if may_be_a_message and not self._interrupted:
                 self._look_for_culprit(list(left), error)
             raise
         finally:  # where it breaks in the middle, too

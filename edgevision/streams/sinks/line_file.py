@@ -9,7 +9,8 @@ from edgevision.errors import SinkError
 
 
 class LineFile:
-    """Appends lines to ``path``. One that would grow over ``max_bytes`` is renamed to ``PATH.1`` first, ``PATH.1`` to ``PATH.2`` and so on; ``keep`` of them stay.
+    """Appends lines to ``path``. A file that would grow over ``max_bytes`` is renamed to ``PATH.1`` first, ``PATH.1`` to ``PATH.2`` and
+    so on; ``keep`` of them stay.
 
     Each line is written by one call of the system; where a crash left half a line, the next one begins on a new line. The file is
     synced when it is closed. ``mode``: the permissions of a new file. Raises OSError, SinkError where the disk took half a line.

@@ -233,7 +233,6 @@ class _Connection:
     def __init__(self, options: MqttOptions) -> None:
         self._options = options
         self._lost = ""  # why it is over
-        self._interrupted = False  # by us
         self._answer: Any = None  # the broker's to the request to connect
         self._confirmed: deque[int] = deque()  # paho's numbers of messages, as the confirmations come
         self._announced: set[str] = set()
@@ -294,8 +293,6 @@ class _Connection:
         try:
             yield from self._deliver(parcels)
         except SinkError as error:
-            if self._interrupted:
-                raise
             raise UndeliveredError(str(error)) from error
 
     def _deliver(self, parcels: Sequence[Parcel]) -> Iterator[Outcome]:
@@ -325,7 +322,6 @@ class _Connection:
 
     def interrupt(self) -> None:
         """End whatever waits for the broker."""
-        self._interrupted = True
         self._lost = self._lost or "interrupted"
         self.wake()
 
