@@ -219,10 +219,16 @@ def test_sinks_are_closed_at_the_same_time_and_a_camera_that_hangs_takes_no_time
     """One after the other, the first would wait for the others in vain; and what waits for them is not dropped."""
     together = threading.Barrier(3)
     written: list[int] = []
+    given_s: list[float] = []
 
     def made(name: str) -> CallbackSink:
         sink = CallbackSink(lambda item: written.append(1), name=name)
-        sink.close = lambda timeout_s: together.wait(20.0)
+
+        def close(timeout_s: float) -> None:
+            given_s.append(timeout_s)
+            together.wait(20.0)
+
+        sink.close = close
         return sink
 
     stream = Stream(ToyModel(), options=QUICK, sinks=[made("a"), Distributor([made("b"), made("c")])])
@@ -235,6 +241,7 @@ def test_sinks_are_closed_at_the_same_time_and_a_camera_that_hangs_takes_no_time
         stream.emit(StateChange("hung", State.LIVE, None, str(number), 0))
     assert not stream.stop(2.0)  # the camera is left behind
     assert not together.broken
+    assert min(given_s) > 0
     assert len(written) >= 300
     assert [one.name for one in stream.sinks] == ["a", "distributor", "b", "c"]
     assert all(one.up and not one.lost for one in stream.sinks)
