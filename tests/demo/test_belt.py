@@ -125,7 +125,7 @@ def test_the_belt_is_counted_without_a_terminal(tmp_path):
     assert belt["named_percent"] > 50  # of single views; the classifier was taught at a till
     assert belt["crossed"] >= 3
     assert abs(belt["counted"] - belt["crossed"]) <= 2
-    assert "int8" in found.chosen
+    assert "int8" in found.latencies.chosen
     assert data["sizes_bytes"]["int8_graph"] <= 3_000_000
     assert found.kept
     for path in found.kept:

@@ -61,7 +61,7 @@ def test_the_demo_runs_without_a_terminal(tmp_path):
         assert tally["listed"]["top1_percent"] > 80
         assert tally["unlisted"]["frames"] + tally["empty"]["frames"] == 18
     assert data["sizes_bytes"]["int8_graph"] < 0.4 * data["sizes_bytes"]["float_graph"]
-    assert "int8" in found.chosen
+    assert "int8" in found.latencies.chosen
 
     kept = sorted((tmp_path / "frames").glob("*.jpg"))
     assert kept == sorted(found.kept)
