@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -22,7 +23,9 @@ _frames: dict[str, Any] = {}
 def train(definition: str, data: str, size: int, minutes: float, folder: str) -> dict[str, Any]:
     """Train from random weights, all else by its defaults: its file with the best weights, and the epochs that fitted in."""
     from ultralytics import YOLO
+    from ultralytics.utils import torch_utils
 
+    torch_utils.NUM_THREADS = os.cpu_count()  # else it leaves one core idle, and of two that is half
     model = YOLO(definition)
     started = time.monotonic()
     model.train(
