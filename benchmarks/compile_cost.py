@@ -116,13 +116,14 @@ def _write_list(path: Path, dataset: Dataset, *, labelled: bool) -> None:
 def make_weights(arch: str, dataset: Dataset, path: Path) -> Path:
     """A state dict of torchvision's ``arch``, or ``timm:NAME``, with as many classes as ``dataset`` has labels; the same each time.
 
-    Random weights from seed 0; the running statistics of batch norms are those of photos and
-    of noise; the last linear layer is the
-    ridge regression of its inputs on the photos' classes. Its outputs are scaled to the spread of a trained one's.
+    Random weights from seed 0; the running statistics of batch norms are those of photos and of the noise that ``check_parity``
+    compares graphs on; the last linear layer is the ridge regression of its inputs on the photos' classes. Its outputs are
+    scaled to the spread of a trained one's.
     """
     import torch
 
     from edgevision.compiler.data.photos import CompilePhoto, prepared
+    from edgevision.compiler.sources.parity import pixels
     from edgevision.preprocess.spec import preset
 
     assert dataset.labels is not None
@@ -140,9 +141,9 @@ def make_weights(arch: str, dataset: Dataset, path: Path) -> Path:
     head = [module for module in network.modules() if isinstance(module, torch.nn.Linear)][-1]
     features: list[torch.Tensor] = []
     with torch.inference_mode():
-        for batch in tensors[: NORM_PHOTOS // len(tensors[0])]:
-            # Noise too, which graphs are compared on: what is far from everything that norms have seen grows with each layer.
-            network(torch.cat([batch, torch.randn(batch.shape)]))
+        for seed, batch in enumerate(tensors[: NORM_PHOTOS // len(tensors[0])]):
+            # Noise too: what is far from everything that norms have seen grows with each layer.
+            network(torch.cat([batch, torch.from_numpy(pixels(preset("imagenet"), len(batch), 100 + seed))]))
         network.eval()
         hook = head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].double()))
         for batch in tensors:

@@ -1,16 +1,21 @@
 """How many wrong versions of the code the tests notice: mutants of the compile and runtime rooms, each run against the tests
-of its module.
+that come by the line that is changed.
 
-    .venv/bin/python -m benchmarks.mutation --count 200                 # hours on two cores
+    .venv/bin/python -m benchmarks.mutation --count 200                 # an hour and more on two cores
     .venv/bin/python -m benchmarks.mutation --count 200 --resume        # goes on where the last run ended
     .venv/bin/python -m benchmarks.mutation --count 200 --before a868c70   # as many of another revision, with its own tests
     .venv/bin/python -m benchmarks.mutation --count 20 --rooms runtime  # some
 
 A mutant is the code with one thing changed: a comparison, an operator, a number, a condition, a call left out. Places are
 drawn with a seed, the same share of every module's lines; what cannot matter (messages, docstrings, annotations) is not among
-them. The tests run in a copy of the checkout, so this one may be worked in meanwhile. Killed: a test fails, or none ends in
-time, though that test file passes where nothing is changed; where it does not, the mutant is "unknown" and does not count. Some
-survivors compute the same thing, and no test can tell them: look at each before calling a test weak.
+them. The tests run in a copy of the checkout, so this one may be worked in meanwhile.
+
+First the rooms' tests run once where nothing is changed, under coverage: which tests pass, how long each takes, which lines it
+runs. A mutant gets those that run its line: the mirroring file's first, then the quickest, for ``TESTS_S`` seconds in all. So a
+survivor may still be noticed by a slow test of whole compiles. A line that is run when its module is imported only, such as a
+constant's, gets the files that name the module. Killed: a test fails, or none ends in time; where a whole file ran that does not
+pass unchanged, the mutant is "unknown" and does not count. Some survivors compute the same thing, and no test can tell them: look
+at each before calling a test weak.
 
 Every fate is written to ``runs/mutation….jsonl`` as soon as it is known. ``--before`` uses the native module of this checkout:
 it says much only where that revision can.
@@ -31,9 +36,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -45,7 +50,10 @@ RESULT = "mutation"
 ROOMS = ("compiler", "runtime")
 CPU_LIMIT_S = 400  # for each process of a test file: what computes for ever ends on a busy machine as on an idle one
 LIMIT_S = 3600.0  # for a test file, by the clock: what waits for ever
-_NO_TESTS = 5  # pytest's exit status
+_NOT_FOUND, _NO_TESTS = 4, 5  # pytest's exit statuses
+TESTS_S = 45.0  # for one mutant, as long as the tests took where nothing was changed
+MOST_COVERING = 150  # tests for one mutant
+_NEAR = 10  # lines: coverage names the first line of a long statement only
 MOST_TESTS = 4  # files, besides the module's own: those that name it most often
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -92,7 +100,7 @@ def main() -> None:
     arguments = p.parse_args()
     if arguments.survivors:
         last = json.loads((RESULTS / f"{RESULT}.json").read_text())["survivors"]
-        again = run([Mutant(**entry["mutant"]) for entry in last], arguments.jobs, ROOT)
+        again = run([Mutant(**entry["mutant"]) for entry in last], arguments.jobs, ROOT)  # whole files, slow tests too
         print(summary(again))
         return
     with tempfile.TemporaryDirectory(prefix="edgevision-before-") as folder:
@@ -100,7 +108,10 @@ def main() -> None:
         name = RESULT if arguments.before is None else f"{RESULT}-before"
         chosen = draw(arguments.rooms, arguments.count, arguments.seed, root)
         log = Log.open(RUNS / f"{name}.jsonl", chosen, resume=arguments.resume)
-        fates = run(chosen, arguments.jobs, root, log)
+        cover_file = RUNS / f"{name}-cover.json"
+        if not (arguments.resume and cover_file.is_file()):
+            record_cover(arguments.rooms, root, arguments.jobs, cover_file)
+        fates = run(chosen, arguments.jobs, root, log, Cover.read(cover_file))
     print(summary(fates))
     known = [fate for fate in fates if fate.fate != "unknown"]
     survivors = [asdict(fate) for fate in fates if fate.fate == "survived"]
@@ -267,11 +278,17 @@ def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
+def mirror_of(module: str) -> Path:
+    """The test file that mirrors a module."""
+    path = Path(module).relative_to("edgevision")
+    return Path("tests") / path.parent / f"test_{path.stem}.py"
+
+
 def files_testing(module: str, root: Path = ROOT) -> tuple[str, ...]:
     """Test files of a module: the one that mirrors it, those of its room that name it, and the first of the others that do."""
     dotted = module.removesuffix(".py").replace("/", ".")
     path = Path(module).relative_to("edgevision")
-    own = Path("tests") / path.parent / f"test_{path.stem}.py"
+    own = mirror_of(module)
     found: dict[str, int] = {}
     for file in sorted((root / "tests").rglob("test_*.py")):
         name = str(file.relative_to(root))
@@ -285,26 +302,112 @@ def files_testing(module: str, root: Path = ROOT) -> tuple[str, ...]:
     )
 
 
-def run(mutants: Sequence[Mutant], jobs: int, root: Path, log: Log | None = None) -> list[Fate]:
-    """The fate of each, several at a time, each in a copy of ``root``. What the ``log`` knows already is not run again."""
+@dataclass(frozen=True)
+class Cover:
+    """Where nothing is changed: ``tests`` that pass, with the seconds each takes, and for each module and line the places in
+    ``tests`` of those that run it."""
+
+    tests: tuple[tuple[str, float], ...] = ()
+    lines: Mapping[str, Mapping[int, tuple[int, ...]]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, file: Path) -> Cover:
+        """What ``record_cover`` wrote."""
+        told = json.loads(file.read_text())
+        lines = {
+            module: {int(line): tuple(places) for line, places in found.items()}
+            for module, found in told["lines"].items()
+        }
+        return cls(tuple((name, seconds) for name, seconds in told["tests"]), lines)
+
+    def tests_of(self, mutant: Mutant) -> tuple[str, ...]:
+        """The tests that run the mutant's line: the mirroring file's first, then the quickest, as many as fit into
+        ``TESTS_S``. None where its line is not run by any test, or not known to be."""
+        lines = self.lines.get(mutant.module, {})
+        near = next((lines[line] for line in range(mutant.line, mutant.line - _NEAR, -1) if lines.get(line)), ())
+        own = str(mirror_of(mutant.module)) + "::"
+        order = sorted(
+            (self.tests[place] for place in near), key=lambda one: (not one[0].startswith(own), one[1], one[0])
+        )
+        chosen: list[str] = []
+        total = 0.0
+        for name, seconds in order[:MOST_COVERING]:
+            total += seconds
+            if chosen and total > TESTS_S:
+                break
+            chosen.append(name)
+        return tuple(chosen)
+
+
+def record_cover(rooms: Sequence[str], root: Path, jobs: int, file: Path) -> None:
+    """Run the rooms' tests once in a copy of ``root``, and write what ``Cover`` holds."""
+    import coverage
+
+    with tempfile.TemporaryDirectory(prefix="edgevision-cover-") as folder:
+        checkout = _copy(root, Path(folder, "copy"))
+        told = checkout / "tests-told.json"
+        (checkout / "tell_tests.py").write_text(_TELL_TESTS)
+        parallel = ["-n", str(jobs), "--dist", "loadfile"] if jobs > 1 else ["-p", "no:xdist"]
+        command = [
+            sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", *parallel, "-p", "tell_tests", "--cov-context=test",
+            "--cov-report=", *(f"--cov=edgevision/{room}" for room in rooms), *(f"tests/{room}" for room in rooms),
+        ]  # fmt: skip
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(checkout), *_own_path()]),
+            "TELL_TESTS": str(told),
+        }
+        subprocess.run(command, cwd=checkout, env=environment, check=False)
+        tests = sorted(json.loads(told.read_text()).items())
+        place_of = {name: place for place, (name, _) in enumerate(tests)}
+        data = coverage.CoverageData(str(checkout / ".coverage"))
+        data.read()
+        lines: dict[str, dict[int, list[int]]] = {}
+        for path in data.measured_files():
+            found = {
+                line: sorted({place_of[name] for name in (c.rpartition("|")[0] for c in contexts) if name in place_of})
+                for line, contexts in data.contexts_by_lineno(path).items()
+            }
+            lines[str(Path(path).relative_to(checkout))] = {line: places for line, places in found.items() if places}
+    file.write_text(json.dumps({"tests": tests, "lines": lines}))
+
+
+# A plugin of pytest: writes which tests passed, and the seconds of each.
+_TELL_TESTS = """
+import json, os
+_passed, _seconds, _failed = set(), {}, set()
+def pytest_runtest_logreport(report):
+    _seconds[report.nodeid] = _seconds.get(report.nodeid, 0.0) + report.duration
+    if report.failed:
+        _failed.add(report.nodeid)
+    elif report.when == "call" and report.passed:
+        _passed.add(report.nodeid)
+def pytest_sessionfinish(session):
+    if not hasattr(session.config, "workerinput"):  # not in the workers of xdist
+        told = {name: round(_seconds[name], 3) for name in _passed - _failed}
+        with open(os.environ["TELL_TESTS"], "w") as file:
+            json.dump(told, file)
+"""
+
+
+def run(
+    mutants: Sequence[Mutant], jobs: int, root: Path, log: Log | None = None, cover: Cover | None = None
+) -> list[Fate]:
+    """The fate of each, several at a time, each in a copy of ``root``. What the ``log`` knows already is not run again. Without
+    a ``cover``, every mutant gets the whole files that name its module."""
+    cover = cover or Cover()
     known = {} if log is None else dict(log.fates)
     todo = [mutant for mutant in mutants if mutant not in known]
     with tempfile.TemporaryDirectory(prefix="edgevision-mutants-") as folder:
         copies: Queue[Path] = Queue()
         for place in range(jobs if todo else 0):
-            target = Path(folder, str(place))
-            ignored = shutil.ignore_patterns(
-                ".git", ".venv", "build", "runs", ".mypy_cache", ".pytest_cache", "__pycache__"
-            )
-            shutil.copytree(root, target, ignore=ignored)
-            _make_importable(target)
-            copies.put(target)
+            copies.put(_copy(root, Path(folder, str(place))))
         sound = Sound()
 
         def find_out(mutant: Mutant) -> Fate:
             checkout = copies.get()
             try:
-                fate = _try(mutant, checkout, sound)
+                fate = _try(mutant, checkout, sound, cover)
             finally:
                 copies.put(checkout)
             if log is not None:
@@ -331,8 +434,21 @@ class Sound:
         """``checkout``: without any change."""
         with self._lock:
             if file not in self._passes:
-                self._passes[file] = _outcome(file, checkout) == "survived"
+                self._passes[file] = _outcome([file], checkout) == "survived"
             return self._passes[file]
+
+
+def _copy(root: Path, target: Path) -> Path:
+    """The checkout without what is made in it, as Python will import it."""
+    ignored = shutil.ignore_patterns(".git", ".venv", "build", "runs", ".mypy_cache", ".pytest_cache", "__pycache__")
+    shutil.copytree(root, target, ignore=ignored)
+    _make_importable(target)
+    return target
+
+
+def _own_path() -> list[str]:
+    """Of PYTHONPATH: what lies outside of this checkout, such as packages that were installed apart."""
+    return [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and Path(p).resolve() != ROOT]
 
 
 def _make_importable(checkout: Path) -> None:
@@ -351,8 +467,8 @@ def _make_importable(checkout: Path) -> None:
         sys.exit(f"the copy {checkout} is not what Python imports, but {done.stdout.strip()}: no mutant would be seen")
 
 
-def _try(mutant: Mutant, checkout: Path, sound: Sound) -> Fate:
-    """Run the module's tests file by file, its own first, up to the first that notices."""
+def _try(mutant: Mutant, checkout: Path, sound: Sound, cover: Cover) -> Fate:
+    """Run the tests that cover it; where none does, the module's tests file by file, its own first, up to the first that notices."""
     file = checkout / mutant.module
     source = file.read_text()
     start = time.monotonic()
@@ -360,22 +476,26 @@ def _try(mutant: Mutant, checkout: Path, sound: Sound) -> Fate:
     fate = "survived"
     try:
         file.write_text(mutated(source, mutant.place))
-        for tests in files_testing(mutant.module, checkout):
-            ran.append(tests)
+        covering = cover.tests_of(mutant)
+        for tests in [covering] if covering else [(name,) for name in files_testing(mutant.module, checkout)]:
+            ran += dict.fromkeys(name.partition("::")[0] for name in tests)
             fate = _outcome(tests, checkout)
             if fate != "survived":
                 break
     finally:
         file.write_text(source)
     seconds = time.monotonic() - start
-    if fate != "survived" and not sound(ran[-1], checkout):
+    if fate == "lost":  # where the module cannot be imported any more; or a test's name cannot be given
+        fate = "killed" if _outcome(covering or ran, checkout) != "lost" else "unknown"
+    elif fate != "survived" and not covering and not sound(ran[-1], checkout):
         fate = "unknown"
     return Fate(mutant, fate, tuple(ran), seconds)
 
 
-def _outcome(tests: str, checkout: Path) -> str:
-    """``survived`` where the file's tests pass (or all are skipped), ``killed`` at the first that fails, or ``hung``."""
-    pytest = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", tests]
+def _outcome(tests: Sequence[str], checkout: Path) -> str:
+    """``survived`` where these tests or files of tests pass (or all are skipped), ``killed`` at the first that fails, ``hung``, or ``lost`` where
+    pytest does not find them."""
+    pytest = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", *tests]
     command = ["sh", "-c", f'ulimit -t {CPU_LIMIT_S}; exec "$@"', "sh", *pytest]
     try:
         done = subprocess.run(
@@ -386,6 +506,8 @@ def _outcome(tests: str, checkout: Path) -> str:
         return "hung"
     if -done.returncode in (signal.SIGXCPU, signal.SIGKILL):
         return "hung"
+    if done.returncode == _NOT_FOUND:
+        return "lost"
     return "survived" if done.returncode in (0, _NO_TESTS) else "killed"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -22,11 +23,13 @@ _frames: dict[str, Any] = {}
 def train(definition: str, data: str, size: int, minutes: float, folder: str) -> dict[str, Any]:
     """Train from random weights, all else by its defaults: its file with the best weights, and the epochs that fitted in."""
     from ultralytics import YOLO
+    from ultralytics.utils import torch_utils
 
+    torch_utils.NUM_THREADS = os.cpu_count()  # else it leaves one core idle, and of two that is half
     model = YOLO(definition)
     started = time.monotonic()
     model.train(
-        data=data, imgsz=size, time=minutes / 60, batch=16, device="cpu", workers=1, plots=False, pretrained=False,
+        data=_with_paths(data, Path(folder)), imgsz=size, time=minutes / 60, batch=16, device="cpu", workers=1, plots=False, pretrained=False,
         project=folder, name="peer", exist_ok=True, seed=0,
     )  # fmt: skip
     return {
@@ -56,6 +59,7 @@ def export(weights: str, definition: str, classes: int, size: int, data: str, fo
         model.ckpt = {"model": model.model}
         model.save(str(source))
     made = {"pt": str(source)}
+    data = _with_paths(data, target)
     settings = {"imgsz": size, "batch": 1, "verbose": False}
     kinds: dict[str, dict[str, Any]] = {
         "onnx": {"format": "onnx"},
@@ -99,6 +103,18 @@ def boxes(id: str, photos: list[str], confidence: float) -> dict[str, Any]:
         result = model.predict(photo, imgsz=size, conf=confidence, iou=0.7, max_det=300, verbose=False)[0]
         found.append(result.boxes.data.cpu().numpy().tolist())
     return {"boxes": found}
+
+
+def _with_paths(data: str, folder: Path) -> str:
+    """A copy of ``data.yaml`` whose ``path`` is absolute: Ultralytics takes a relative one as below the working directory."""
+    import yaml
+
+    described = yaml.safe_load(Path(data).read_text())
+    described["path"] = str((Path(data).parent / described.get("path", ".")).resolve())
+    copy = folder / "data.yaml"
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_text(yaml.safe_dump(described))
+    return str(copy)
 
 
 def _predict(id: str, place: int) -> Any:

@@ -43,7 +43,7 @@ class Line:
 
     ``anchor``: the point of the box that has to cross. ``margin_px``: it counts when that point is this far beyond the line, and is
     not counted again before it was as far on the other side: what trembles on the line counts once. ``settle_s``: and when it
-    stayed there for that many seconds of camera time.
+    stayed there for that many seconds of camera time, so that a track which jumps over the line for one frame counts nothing.
 
     >>> door = Line("door", start=(320, 480), end=(320, 0))
     >>> door.offset((330, 100)), door.offset((310, 100))
@@ -55,7 +55,7 @@ class Line:
     end: Point
     anchor: Anchor = Anchor.CENTER
     margin_px: float = 8.0
-    settle_s: float = 0.0
+    settle_s: float = 0.1
 
     def __post_init__(self) -> None:
         _check_points(self.name, (self.start, self.end))

@@ -10,7 +10,21 @@ from pathlib import Path
 import pytest
 
 from benchmarks import mutation
-from benchmarks.mutation import ROOT, Fate, Log, check_out, draw, files_testing, mutants_of, mutated, run, summary
+from benchmarks.mutation import (
+    ROOT,
+    Cover,
+    Fate,
+    Log,
+    Mutant,
+    check_out,
+    draw,
+    files_testing,
+    mutants_of,
+    mutated,
+    record_cover,
+    run,
+    summary,
+)
 
 FOLDER = Path(__file__).parent  # small enough to be copied
 
@@ -100,6 +114,46 @@ def test_what_becomes_of_mutants(toy, tmp_path):
     assert list(Log.open(tmp_path / "log.jsonl", drawn, resume=True).fates.values()) == fates  # each was written down
 
 
+def test_a_mutant_gets_the_tests_that_run_its_line(toy, tmp_path):
+    """Found by coverage: ``total`` is run by the one test, the file that only imports the module is none of its tests."""
+    record_cover(["compiler"], toy, 1, tmp_path / "cover.json")
+    cover = Cover.read(tmp_path / "cover.json")
+    drawn = [mutant for mutant in draw(["compiler"], 100, 0, toy) if mutant.module == TOY]
+    assert {cover.tests_of(mutant) for mutant in drawn} == {("tests/compiler/test_toy.py::test_both",)}
+    assert all("test_broken" not in name for name, _ in cover.tests)  # it does not pass
+    fates = run(drawn, 1, toy, None, cover)
+    assert sorted((fate.mutant.before, fate.fate) for fate in fates) == [("a + b", "killed"), ("a > b", "survived")]
+
+
+def test_of_many_tests_the_mirroring_files_and_the_quickest_are_taken():
+    mutant = Mutant(TOY, 0, 6, "a", "b")
+    tests = [
+        ("tests/x.py::slow", 40.0),
+        ("tests/x.py::quick", 1.0),
+        ("tests/compiler/test_toy.py::own", 9.0),
+        ("tests/x.py::other", 0.1),
+    ]
+    cover = Cover(tuple(tests), {TOY: {4: (0, 1, 2), 1: (3,)}})
+    assert cover.tests_of(mutant) == (
+        "tests/compiler/test_toy.py::own",
+        "tests/x.py::quick",
+    )  # the slow one does not fit
+    assert cover.tests_of(Mutant(TOY, 0, 60, "a", "b")) == ()
+    assert cover.tests_of(Mutant("edgevision/compiler/other.py", 0, 6, "a", "b")) == ()
+
+
+def test_a_module_that_cannot_be_imported_any_more_is_noticed(toy):
+    (toy / TOY).write_text("def ten():\n    return 10\n\n\nTEN = 1 / (ten() - 9)\n")
+    (toy / "tests/compiler/test_toy.py").write_text(
+        "from edgevision.compiler.toy import TEN\n\n\ndef test_ten():\n    assert TEN == 1\n"
+    )
+    (mutant,) = (one for one in mutants_of(TOY, (toy / TOY).read_text()) if one.before == "9")
+    cover = Cover((("tests/compiler/test_toy.py::test_ten", 0.1),), {TOY: {5: (0,)}})
+    assert [fate.fate for fate in run([mutant], 1, toy, None, cover)] == ["killed"]
+    nobody = Cover((("tests/compiler/test_toy.py::test_nobody", 0.1),), {TOY: {5: (0,)}})
+    assert [fate.fate for fate in run([mutant], 1, toy, None, nobody)] == ["unknown"]
+
+
 @pytest.fixture
 def fates():
     mutants = list(mutants_of("m.py", "x = a < b\ny = a + b\nz = True"))
@@ -119,7 +173,7 @@ def test_a_run_goes_on_where_it_ended(fates, tmp_path, monkeypatch, cut):
     assert log.fates == {mutants[0]: fates[0]}
     tried = []
 
-    def find_out(mutant, checkout, sound):
+    def find_out(mutant, checkout, sound, cover):
         tried.append(mutant)
         return fates[mutants.index(mutant)]
 

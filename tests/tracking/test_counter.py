@@ -10,7 +10,7 @@ import pytest
 from edgevision.errors import InputError
 from edgevision.tracking import Anchor, Cause, Counter, Ledger, Line, Tracker, Tracks, Zone
 
-UP = Line("line", (500, 600), (500, 0))  # to the right is +1
+UP = Line("line", (500, 600), (500, 0), settle_s=0.0)  # to the right is +1, and counts at once
 SHELF = Zone("shelf", [(300, 0), (600, 0), (600, 600), (300, 600)])
 PRODUCTS = ["cola", "fanta"]
 
@@ -86,6 +86,20 @@ def test_a_line_that_settles_waits():
         (0.9, "line", 1, 1, Cause.CROSSED)
     ]
     assert watched([line], path(400, 600, 500, 600, 500, 600)) == []  # in the margin, the wait begins again
+
+
+@pytest.mark.parametrize(("xs", "expected"), [
+    ((400, 400, 600, 400, 400, 400, 400), []),  # one frame on the other side: a box that jumped
+    ((400, 400, 600, 400, 600, 400, 400), []),
+    ((400, 400, 600, 600, 600, 600, 600), [(0.16, 1)]),  # 0.08 s after it came over is too soon, 0.12 s is not
+    ((400, 400, 600, 600, 600, 600, 400, 400, 400, 400), [(0.16, 1), (0.32, -1)]),
+])  # fmt: skip
+def test_a_line_waits_for_a_tenth_of_a_second_unless_told_otherwise(xs, expected):
+    counter = Counter([Line("line", (500, 600), (500, 0))], camera="dock", products=PRODUCTS)
+    events = [event for n, x in enumerate(xs) for event in counter.update(rows(n * 0.04, t1=x))]
+    assert [(round(event.time_s, 2), event.delta) for event in events] == [
+        (pytest.approx(t + 0.04), d) for t, d in expected
+    ]
 
 
 @pytest.mark.parametrize(("anchor", "expected"), [(Anchor.RIGHT, 0.2), (Anchor.CENTER, 0.6), (Anchor.LEFT, 1.0)])

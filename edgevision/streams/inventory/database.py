@@ -147,10 +147,17 @@ class SqlDatabase:
         except ImportError as error:
             raise MissingExtraError(error.name or parsed.drivername, "", f"the database {self._place}") from error
         self._table = self._describe()
+        try:
+            self._open(write)
+        except BaseException:
+            self.close()  # nobody else can: there is no object to close
+            raise
+
+    def _open(self, write: bool) -> None:
         with self._speaking():
             if write:
                 self._table.metadata.create_all(self._engine)
-            elif not sqlalchemy.inspect(self._engine).has_table(TABLE):
+            elif not self._sql.inspect(self._engine).has_table(TABLE):
                 raise InputError(f"{self._place} has no table {TABLE}; give the database that --sink writes")
 
     def insert(self, rows: list[dict[str, Any]]) -> int:

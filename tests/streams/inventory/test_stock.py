@@ -7,6 +7,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,30 +25,28 @@ T0_S = T0_NS / 1e9
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory) -> Iterator[str]:
-    """A PostgreSQL server of its own."""
-    folder = tmp_path_factory.mktemp("postgres")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server of its own. Its folder is none of pytest's: those are closed to other users, whenever pytest starts."""
+    with tempfile.TemporaryDirectory(prefix="edgevision-postgres-") as folder:
+        yield from _server(Path(folder))
+
+
+def _server(folder: Path) -> Iterator[str]:
     port = free_port()
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     data = folder / "data"
     if as_user:
-        for place in (folder, *folder.parents[:3]):
-            place.chmod(0o755)
         subprocess.run(["chown", "postgres", str(folder)], check=True)
     subprocess.run([*as_user, "initdb", "-A", "trust", "-U", "shop", "-D", str(data)], check=True, capture_output=True)
     server = subprocess.Popen(
         [*as_user, "postgres", "-D", str(data), "-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1", "-F"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    import psycopg
 
     def is_up() -> bool:
         assert server.poll() is None, "postgres did not start"
-        try:
-            psycopg.connect(f"host=127.0.0.1 port={port} user=shop dbname=postgres connect_timeout=2").close()
-        except psycopg.OperationalError:
-            return False
-        return True
+        asked = subprocess.run(["pg_isready", "-h", "127.0.0.1", "-p", str(port)], check=False, capture_output=True)
+        return asked.returncode == 0
 
     wait_until(is_up, 60.0)
     yield f"postgresql://shop:hush@127.0.0.1:{port}/postgres"
