@@ -21,13 +21,15 @@ from edgevision.streams.clock import Clock, SystemClock
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Account, Ledger
 from edgevision.streams.metrics import Metrics
-from edgevision.streams.options import CameraOptions, StreamOptions
+from edgevision.streams.model_change import ModelChange
+from edgevision.streams.options import CameraOptions, StreamOptions, SwapOptions
 from edgevision.streams.outlet import Ended, NewestOutlet, Outlet
 from edgevision.streams.reasons import Reason
 from edgevision.streams.results import StreamResult
 from edgevision.streams.served_model import as_stream_model
 from edgevision.streams.sinks.base import Item, Sink
 from edgevision.streams.sources.push import PushSource
+from edgevision.streams.swap import Swapper
 
 if TYPE_CHECKING:
     from edgevision.streams.capture import Capture
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from edgevision.streams.sources.base import Source
 
 _TROUBLES = 100  # that are kept
+_MODEL_CHANGES = 100  # that are kept
 _OVER = (State.ENDED, State.DISABLED)
 
 
@@ -66,8 +69,8 @@ class Stream:
     Cameras may be down, come back, be added and removed. The loop ends when all cameras are files that are at their end, or after
     ``stop``. It raises SourceError when no camera is left but those that are disabled, and EngineError when the model hangs for good.
 
-    ``ledger``: what became of every frame. ``metrics``: how long it took. ``troubles``: the last failures of the model. The model
-    stays the caller's to close.
+    ``ledger``: what became of every frame. ``metrics``: how long it took. ``troubles``: the last failures of the model.
+    ``model_changes``: the last steps of swaps. The model stays the caller's to close, unless ``swap`` replaces it.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Stream:
         self.troubles: deque[ModelTrouble] = deque(maxlen=_TROUBLES)
         self.options = StreamOptions() if options is None else options
         self._clock: Clock = SystemClock() if clock is None else clock
+        self.model_changes: deque[ModelChange] = deque(maxlen=_MODEL_CHANGES)
         self._keep_frames = keep_frames
         self._batcher = Batcher(
             as_stream_model(model), self.ledger, metrics=self.metrics, options=self.options, clock=self._clock,
@@ -88,6 +92,7 @@ class Stream:
         self._frames_wanted = keep_frames or any(runner.sink.wants_frames for runner in self._runners)
         kind = NewestOutlet if self._runners else Outlet
         self._outlet = kind(self._batcher, self._clock)
+        self._swapper = Swapper(self._batcher, self._clock, self._on_model_change)
         self._changing = threading.RLock()  # held while cameras are added and removed, and by start and stop
         self._cameras: dict[str, _Camera] = {}
         self._started = False
@@ -159,6 +164,26 @@ class Stream:
         self._end_if_over()
         return ended
 
+    # ---- the model ----
+
+    def swap(self, model: str | Path | Any, *, options: SwapOptions | None = None, **load: Any) -> None:
+        """Serve with another model, without touching a camera. Returns at once.
+
+        ``model``: the path of a bundle, or a model that is loaded. ``load``: for ``edgevision.load``, such as ``then``; ``max_batch`` is
+        the live model's where it is left out. It is loaded and self-tested, has to fit, and runs in shadow on live frames; see ``SwapOptions``. Where
+        anything is wrong, the live model goes on. After the switch what was replaced is closed, also the model that the stream was made with.
+
+        Each step is a ``ModelChange``, in ``model_changes`` and for all sinks. A swap that has not switched yet when the next is asked for is
+        given up for it. Raises EdgeVisionError for a stream that is over.
+
+        >>> stream.swap("shelf-2.edge")  # doctest: +SKIP
+        >>> stream.model_changes[-1].words  # doctest: +SKIP
+        'shelf@1f2e3d4c5b6a served 50 batches without an error'
+        """
+        with self._changing:
+            self._refuse_if_over()
+            self._swapper.swap(model, SwapOptions() if options is None else options, load)
+
     # ---- running ----
 
     def start(self) -> None:
@@ -190,11 +215,13 @@ class Stream:
             for capture in captures:
                 capture.stop(0.0)  # all at once: then they end at the same time
             ended = [capture.stop(_left_s(deadline_s)) for capture in captures]
+            self._swapper.refuse()
             if self._started:
                 ended += [not self._batcher.stop(_left_s(deadline_s))]
             else:
                 self._batcher.stop(0.0)
             self._outlet.end()
+            ended.append(self._swapper.stop(_left_s(deadline_s)))
             if self._started:
                 ended += [runner.close(_left_s(deadline_s)) for runner in self._runners]
         return all(ended)
@@ -287,6 +314,10 @@ class Stream:
         camera.state = CameraState(change.state, self._clock.now_s(), change.reason, change.words)
         self.emit(change)
         self._end_if_over()
+
+    def _on_model_change(self, change: ModelChange) -> None:
+        self.model_changes.append(change)
+        self.emit(change)
 
     def _on_trouble(self, trouble: ModelTrouble) -> None:
         self.troubles.append(trouble)

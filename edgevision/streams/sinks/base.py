@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Protocol, TypeAlias
 
 from edgevision.streams.camera_state import StateChange
+from edgevision.streams.model_change import ModelChange
 from edgevision.streams.results import StreamResult
 from edgevision.tracking.events import InventoryEvent
 
-Item: TypeAlias = StreamResult | InventoryEvent | StateChange
+Item: TypeAlias = StreamResult | InventoryEvent | StateChange | ModelChange
 
 
 class Sink(Protocol):
-    """Where results, events and changes of state go. Every method is called by the thread of its runner alone.
+    """Where results, events, changes of state and changes of the model go. Every method is called by the thread of its runner alone.
 
     ``name``: for messages and metrics, without secrets. ``wants_frames``: whether results must carry their frame.
     """

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from edgevision.streams.camera_state import StateChange
+from edgevision.streams.model_change import ModelChange
 from edgevision.streams.results import StreamResult
 from edgevision.streams.sinks.base import Item
 
-Kind = Literal["result", "event", "state"]
+Kind = Literal["result", "event", "state", "model"]
 
 _NOT_LATE, _LATE = b'{"late": false, ', b'{"late": true, '
 
 
 @dataclass(frozen=True)
 class Message:
-    """One item, ready to be sent. ``body``: a JSON object in UTF-8, with the fields ``late``, ``kind`` and ``id`` first."""
+    """One item, ready to be sent. ``body``: a JSON object in UTF-8, with the fields ``late``, ``kind`` and ``id`` first.
+    ``camera``: empty for a change of the model, which is of all."""
 
     id: str
     kind: Kind
@@ -30,7 +32,7 @@ class MessageMaker:
     """Makes messages of items. ``run``: tells this run of the program from others, for frames are counted from 0 in each.
 
     An inventory event keeps its own id, which is the same when the same frames are processed again. Results and changes of
-    state get one of the run, the camera and what they are.
+    state or model get one of the run, the camera and what they are.
 
     >>> from edgevision.streams.camera_state import State
     >>> change = StateChange("till", State.LIVE, None, "", at_ns=1_700_000_000_000_000_000)
@@ -45,7 +47,8 @@ class MessageMaker:
         """The message of one item. Raises TypeError or ValueError where a model's result is no JSON, such as NaN."""
         kind, identity = self._kind_and_id(item)
         fields = {"late": False, "kind": kind, "id": identity, **item.to_dict()}
-        return Message(identity, kind, item.camera, encode(fields))
+        camera = "" if isinstance(item, ModelChange) else item.camera
+        return Message(identity, kind, camera, encode(fields))
 
     def _kind_and_id(self, item: Item) -> tuple[Kind, str]:
         if isinstance(item, StreamResult):
@@ -53,6 +56,8 @@ class MessageMaker:
         if isinstance(item, StateChange):
             seen = f"state {item.at_ns} {item.state.value} {item.reason} {item.words} {item.camera}"
             return "state", str(uuid.uuid5(self._run, seen))
+        if isinstance(item, ModelChange):
+            return "model", str(uuid.uuid5(self._run, f"model {item.at_ns} {item.step.value} {item.model_id}"))
         return "event", item.event_id
 
 
