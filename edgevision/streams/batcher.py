@@ -218,7 +218,8 @@ class Batcher:
             self._cost = BatchCost(cost)
             self._singles = self._failed_batches = 0
             self._rest_until_s = float("-inf")
-            more = max(0, model.parallel - self._workers) if self._workers else 0  # before the start there are none
+            serves = self._workers > 0 and not self._stopping
+            more = max(0, model.parallel - self._workers) if serves else 0
             self._workers += more
             self._wake.notify_all()
         for _ in range(more):
@@ -376,9 +377,10 @@ class Batcher:
                 self._wake.notify()
                 return False
             self._running.remove(batch)
-            if not failures and batch.model is self._model:
-                self._cost.add(len(batch.tickets), now_s - batch.taken_s)
-            self._rest_if(failures == len(batch.tickets), now_s)
+            if batch.model is self._model:  # what the one before it does tells nothing of it
+                if not failures:
+                    self._cost.add(len(batch.tickets), now_s - batch.taken_s)
+                self._rest_if(failures == len(batch.tickets), now_s)
             self._wake.notify()
         self.metrics.add_batch(len(batch.tickets), now_s - batch.taken_s)
         for ticket, outcome in zip(batch.tickets, outcomes, strict=True):

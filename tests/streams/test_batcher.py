@@ -527,7 +527,7 @@ def test_whatever_happens_every_frame_has_one_fate(steps, bad, parallel, max_bat
                 rig.batcher.remove(camera)
                 rig.mailboxes[camera] = rig.batcher.add(camera, services[camera], rig.answer)
             assert all(account.balanced for account in rig.batcher.ledger.accounts())
-    for camera, settled in rig.settled.items():
+    for settled in rig.settled.values():
         served = [one.captured.sequence for one in settled if one.fate is Fate.SERVED]
         assert served == sorted(set(served))
         assert not any(sequence in bad for sequence in served)
