@@ -29,6 +29,9 @@ from edgevision.streams.served_model import StreamModel, warm_up
 
 _MAX_BATCHES = 2  # in flight, of an engine that gains from batches: one is prepared while another runs
 _PROBE_EVERY = 64  # batches of one frame after which a full one is tried, to see whether batches gain by now
+_MOST_UNTOLD = (
+    64  # frames of a camera that were taken and not told; more would be held in memory behind a call that hangs
+)
 _MAX_HUNG = 2  # calls that may hang before no more are made
 _REST_AFTER = 3  # batches in a row of which every frame failed
 _REST_S = (0.1, 5.0)  # the first rest after them, and the longest: it doubles
@@ -303,7 +306,12 @@ class Batcher:
 
     def _decide(self, now_s: float, most: int) -> tuple[_Batch | None, list[_Camera], float | None]:
         """A batch, if one should run now; cameras of which frames were given up; and when to look again. With the lock held."""
-        waiting = {name: frames for name, one in self._ready.items() if (frames := one.mailbox.waiting())}
+        most_untold = max(_MOST_UNTOLD, 4 * most)
+        waiting = {
+            name: frames
+            for name, one in self._ready.items()
+            if len(one.tickets) < most_untold and (frames := one.mailbox.waiting())
+        }
         decision = self._policy.decide(now_s, waiting, self._cost, most)
         self._policy.take(decision, now_s)
         expired = [self._cameras[choice.camera] for choice in decision.expired if self._give_up(choice)]

@@ -204,6 +204,31 @@ def test_a_call_that_hangs_is_given_up_and_others_go_on():
     assert rig.fates("good") == [(i, Fate.SERVED) for i in range(4)]
 
 
+def test_what_is_held_back_behind_a_call_that_hangs_is_bounded():
+    """Results come in order: those after the frame that hangs wait, with their frames, until it has its fate."""
+    gate = Gate()
+
+    def hang(frames) -> None:
+        if (frames[0].camera, frames[0].sequence) == ("a", 0):
+            gate(frames)
+
+    model = ToyModel(max_batch=1, parallel=2, before=hang)
+    with running(model, {"a": QUEUE, "b": QUEUE}) as rig:
+        rig.put("a")
+        gate.wait_for_calls(1)
+        for count in range(2, 65):
+            rig.put("a")
+            wait_until(lambda: len(model.calls) == count)  # noqa: B023 - it is called at once
+        rig.put("a", 3)
+        rig.put("b")
+        rig.wait_for("b", 1)  # others are served
+        assert len(model.calls) == 65
+        assert rig.settled["a"] == []
+        gate.let_go()
+        rig.wait_for("a", 67)
+    assert rig.fates("a") == [(i, Fate.SERVED) for i in range(67)]
+
+
 def test_after_two_hanging_calls_no_more_are_made_until_one_comes_back():
     clock, gate = FakeClock(), Gate()
     model = ToyModel(before=gate)
