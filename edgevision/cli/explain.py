@@ -20,7 +20,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgevision.streams.explain import explain, explain_change, read_accounts, read_model_changes
+    from edgevision.streams.explain import explain, read_accounts
+    from edgevision.streams.model_ledger import explain_change, read_model_changes
 
     accounts = read_accounts(arguments.ledger)
     if arguments.camera is not None:

@@ -375,7 +375,7 @@ class _Swaps:
 
     def tell(self) -> None:
         """Tell those that came since the last call."""
-        from edgevision.streams.explain import write_model_changes
+        from edgevision.streams.model_ledger import write_model_changes
 
         while self._changes:
             change = self._changes.popleft()

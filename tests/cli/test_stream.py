@@ -15,8 +15,8 @@ import pytest
 from spots import write_spot_finder
 from stream_items import T0_NS, event, wait_until
 
-from edgevision.streams.explain import read_model_changes
 from edgevision.streams.inventory.stock import Inventory
+from edgevision.streams.model_ledger import read_model_changes
 
 ROOT = Path(__file__).parents[2]
 COLORS = ("red", "green", "blue")
