@@ -23,6 +23,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     from edgevision.streams.explain import explain, explain_hours
     from edgevision.streams.ledger_file import read_ledger
+    from edgevision.streams.model_ledger import explain_change, model_changes
 
     found = read_ledger(arguments.ledger)
     accounts = found.accounts
@@ -47,4 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     for account in accounts.values():
         for line in explain(account):
             output.say(output.plain(line))
+    if arguments.camera is None:
+        for change in model_changes(found):
+            output.say(output.plain(explain_change(change)))
     return 0

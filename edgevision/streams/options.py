@@ -137,6 +137,36 @@ class StreamOptions:
             raise InputError(f"max_batch is a whole number, at least 1, got {self.max_batch!r}")
 
 
+@dataclass(frozen=True)
+class SwapOptions:
+    """What a new model has to show before it takes over from the one that serves, and after; see ``Stream.swap``.
+
+    ``keep_labels``: it has to know every label that the live model knows, by the same id; it may know more. ``frames``: so many
+    live frames are given to both models, within ``within_s`` seconds; 0: none. ``share``: of the time, at most, that the new model
+    is at work meanwhile. ``min_agreement``: of the answers to those frames, 0…1. ``max_slowdown``: how many times as long as the
+    live model it may take for a frame. ``watched_batches``: an error in so many batches after the switch brings the old model back.
+    """
+
+    keep_labels: bool = True
+    frames: int = 100
+    within_s: float = 300.0
+    share: float = 0.25
+    min_agreement: float = 0.9
+    max_slowdown: float = 1.5
+    watched_batches: int = 50
+
+    def __post_init__(self) -> None:
+        _check_positive("within_s", self.within_s)
+        _check_positive("max_slowdown", self.max_slowdown)
+        if not 0 < self.share <= 1:
+            raise InputError(f"share is over 0 and at most 1, got {self.share!r}")
+        if not 0 <= self.min_agreement <= 1:
+            raise InputError(f"min_agreement is within 0…1, got {self.min_agreement!r}")
+        for name, count in (("frames", self.frames), ("watched_batches", self.watched_batches)):
+            if count < 0:
+                raise InputError(f"{name} is a whole number, at least 0, got {count!r}")
+
+
 def _check_positive(name: str, value: float | None) -> None:
     if value is not None and not (math.isfinite(value) and value > 0):
         raise InputError(f"{name} is a finite number over 0, got {value!r}")

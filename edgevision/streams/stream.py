@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -21,13 +21,15 @@ from edgevision.streams.clock import Clock, SystemClock
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Account, Ledger
 from edgevision.streams.metrics import Metrics
-from edgevision.streams.options import CameraOptions, StreamOptions
+from edgevision.streams.model_change import ModelChange
+from edgevision.streams.options import CameraOptions, StreamOptions, SwapOptions
 from edgevision.streams.outlet import Ended, NewestOutlet, Outlet
 from edgevision.streams.reasons import Reason
 from edgevision.streams.results import StreamResult
 from edgevision.streams.served_model import as_stream_model
 from edgevision.streams.sinks.base import Item, Sink
 from edgevision.streams.sources.push import PushSource
+from edgevision.streams.swap import Swapper
 
 if TYPE_CHECKING:
     from edgevision.streams.capture import Capture
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from edgevision.streams.sources.base import Source
 
 _TROUBLES = 100  # that are kept
+_MODEL_CHANGES = 100  # that are kept
 _OVER = (State.ENDED, State.DISABLED)
 
 
@@ -51,10 +54,17 @@ class CameraStatus:
 
 @dataclass(eq=False)
 class _Camera:
-    """``capture``: its thread; None for a camera whose frames the app puts in."""
+    """``capture``: its thread; None for a camera whose frames the app puts in. ``gone``: it was removed, and says nothing any more;
+    ``telling``: held while it does."""
 
-    state: CameraState
+    added: CameraState
     capture: Capture | None = None
+    gone: bool = False
+    telling: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def state(self) -> CameraState:
+        return self.added if self.capture is None else self.capture.state
 
 
 class Stream:
@@ -67,8 +77,8 @@ class Stream:
     Cameras may be down, come back, be added and removed. The loop ends when all cameras are files that are at their end, or after
     ``stop``. It raises SourceError when no camera is left but those that are disabled, and EngineError when the model hangs for good.
 
-    ``ledger``: what became of every frame. ``metrics``: how long it took. ``troubles``: the last failures of the model. The model
-    stays the caller's to close.
+    ``ledger``: what became of every frame. ``metrics``: how long it took. ``troubles``: the last failures of the model.
+    ``model_changes``: the last steps of swaps. The model stays the caller's to close, unless ``swap`` replaces it.
     """
 
     def __init__(
@@ -80,17 +90,22 @@ class Stream:
         self.troubles: deque[ModelTrouble] = deque(maxlen=_TROUBLES)
         self.options = StreamOptions() if options is None else options
         self._clock: Clock = SystemClock() if clock is None else clock
+        self.model_changes: deque[ModelChange] = deque(maxlen=_MODEL_CHANGES)
         self._keep_frames = keep_frames
         self._batcher = Batcher(
             as_stream_model(model), self.ledger, metrics=self.metrics, options=self.options, clock=self._clock,
-            trouble=self._on_trouble,
+            trouble=self._on_trouble, settled=self._end_if_over,
         )  # fmt: skip
         self._runners = [_runner(sink, self) for sink in sinks]
         self.metrics.sinks = lambda: self.sinks
         self._frames_wanted = keep_frames or any(runner.sink.wants_frames for runner in self._runners)
         kind = NewestOutlet if self._runners else Outlet
         self._outlet = kind(self._batcher, self._clock)
+        self._swapper = Swapper(self._batcher, self._clock, self._on_model_change)
         self._changing = threading.RLock()  # held while cameras are added and removed, and by start and stop
+        self._ending = (
+            threading.Lock()
+        )  # held while it is decided that the loop ends, and while a camera comes that makes it go on
         self._cameras: dict[str, _Camera] = {}
         self._started = False
         self._stopped = False
@@ -140,8 +155,9 @@ class Stream:
                     self._clock,
                     lambda change: self._on_state(added, change),
                 )
-            self._cameras = {**self._cameras, options.name: added}
-            self._outlet.reopen()
+            with self._ending:
+                self._cameras = {**self._cameras, options.name: added}
+                self._outlet.reopen()
             if added.capture is not None and self._started:
                 added.capture.start()
             return options.name
@@ -158,6 +174,11 @@ class Stream:
             self._cameras = {one: other for one, other in self._cameras.items() if one != name}
             self._batcher.remove(name)
             ended = camera.capture is None or camera.capture.stop(timeout_s)
+            with camera.telling:  # the next of this name must not be taken for this one
+                camera.gone = True
+            if not ended:
+                words = "it was removed; its source hangs, and was left behind"
+                self.emit(StateChange(name, State.ENDED, None, words, self._clock.now_ns()))
         self._end_if_over()
         return ended
 
@@ -169,6 +190,25 @@ class Stream:
         from edgevision.streams.sinks.runner import statuses_of
 
         return statuses_of(self._runners)
+
+    # ---- the model ----
+
+    def swap(self, model: str | Path | Any, *, options: SwapOptions | None = None, **load: Any) -> None:
+        """Serve with another model, without touching a camera. Returns at once.
+
+        ``model``: the path of a bundle, or a model that is loaded. ``load``: for ``edgevision.load``, such as ``then``; ``max_batch`` is
+        the live model's where it is left out. It is loaded and self-tested, has to fit, and runs in shadow on live frames; see ``SwapOptions``. Where
+        anything is wrong, the live model goes on. After the switch what was replaced is closed, also the model that the stream was made with.
+
+        Each step is a ``ModelChange``, in ``model_changes`` and for all sinks. A swap that has not switched yet when the next is asked for is
+        given up for it. Raises EdgeVisionError for a stream that is over.
+
+        >>> stream.swap("shelf-2.edge")  # doctest: +SKIP
+        >>> stream.model_changes[-1].words  # doctest: +SKIP
+        'shelf@1f2e3d4c5b6a served 50 batches without an error'
+        """
+        self._refuse_if_over()
+        self._swapper.swap(model, SwapOptions() if options is None else options, load)
 
     # ---- running ----
 
@@ -203,11 +243,13 @@ class Stream:
             for capture in captures:
                 capture.stop(0.0)  # all at once: then they end at the same time
             ended = [capture.stop(_left_s(half_s)) for capture in captures]
+            self._swapper.refuse()
             if self._started:
                 ended += [not self._batcher.stop(_left_s(half_s))]
             else:
                 self._batcher.stop(0.0)
             self._outlet.end()
+            ended.append(self._swapper.stop(_left_s(half_s)))
             if self._started and self._runners:
                 from edgevision.streams.sinks.runner import close_all
 
@@ -281,7 +323,10 @@ class Stream:
                 raise end.__cause__ or StopAsyncIteration from None
             if result is not None:
                 return result
-            await ready.wait()
+            try:
+                await ready.wait()
+            finally:  # also where it is cancelled, as asyncio.wait_for does
+                self._outlet.forget(tell)
 
     # ---- what others tell ----
 
@@ -296,12 +341,17 @@ class Stream:
             for runner in self._runners:
                 runner.put(with_frame if runner.sink.wants_frames else result)
             self._outlet.put(with_frame if self._keep_frames else result)
-        self._end_if_over()
 
     def _on_state(self, camera: _Camera, change: StateChange) -> None:
-        camera.state = CameraState(change.state, self._clock.now_s(), change.reason, change.words)
-        self.emit(change)
+        with camera.telling:
+            if camera.gone:
+                return
+            self.emit(change)
         self._end_if_over()
+
+    def _on_model_change(self, change: ModelChange) -> None:
+        self.model_changes.append(change)
+        self.emit(change)
 
     def _on_trouble(self, trouble: ModelTrouble) -> None:
         self.troubles.append(trouble)
@@ -310,18 +360,21 @@ class Stream:
 
     def _end_if_over(self) -> None:
         """End the loop where no camera has a frame left and none will have one."""
-        cameras = self._cameras
-        if not cameras or any(camera.state.state not in _OVER for camera in cameras.values()):
-            return
-        if any(self.ledger.in_flight(name) for name in cameras):
-            return
-        disabled = [(name, one.state) for name, one in cameras.items() if one.state.state is State.DISABLED]
-        if not disabled:
-            self._outlet.end()
-            return
-        words = "; ".join(f"{name}: {state.words}" for name, state in disabled)
-        reason = disabled[0][1].reason or Reason.UNSUPPORTED
-        self._outlet.end(SourceError(reason, f"no camera is left that could be served: {words}"))
+        if any(camera.state.state not in _OVER for camera in self._cameras.values()):
+            return  # as for every frame but the last ones
+        with self._ending:
+            states = {name: camera.state for name, camera in self._cameras.items()}
+            if not states or any(state.state not in _OVER for state in states.values()):
+                return
+            if any(self.ledger.in_flight(name) for name in states):
+                return
+            disabled = {name: state for name, state in states.items() if state.state is State.DISABLED}
+            if not disabled:
+                self._outlet.end()
+                return
+            words = "; ".join(f"{name}: {state.words}" for name, state in disabled.items())
+            reason = next(iter(disabled.values())).reason or Reason.UNSUPPORTED
+            self._outlet.end(SourceError(reason, f"no camera is left that could be served: {words}"))
 
     # ---- small things ----
 

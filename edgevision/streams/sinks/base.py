@@ -5,25 +5,28 @@ from __future__ import annotations
 from typing import Literal, Protocol, TypeAlias
 
 from edgevision.streams.camera_state import StateChange
+from edgevision.streams.model_change import ModelChange
 from edgevision.streams.results import StreamResult
 from edgevision.tracking.events import InventoryEvent
 
-Item: TypeAlias = StreamResult | InventoryEvent | StateChange
-Kind: TypeAlias = Literal["result", "state", "event"]
+Item: TypeAlias = StreamResult | InventoryEvent | StateChange | ModelChange
+Kind: TypeAlias = Literal["result", "state", "model", "event"]
 
-# The least precious first. Results are many, and the next one replaces the last; a state is told once; an event is money.
-KINDS: tuple[Kind, ...] = ("result", "state", "event")
+# The least precious first. Results are many, and the next one replaces the last; a change is told once; an event is money.
+KINDS: tuple[Kind, ...] = ("result", "state", "model", "event")
 
 
 def kind_of(item: Item) -> Kind:
     """What an item is."""
     if isinstance(item, StreamResult):
         return "result"
-    return "state" if isinstance(item, StateChange) else "event"
+    if isinstance(item, StateChange):
+        return "state"
+    return "model" if isinstance(item, ModelChange) else "event"
 
 
 class Sink(Protocol):
-    """Where results, events and changes of state go. Every method is called by the thread of its runner alone.
+    """Where results, events, changes of state and changes of the model go. Every method is called by the thread of its runner alone.
 
     ``name``: for messages and metrics, without secrets. ``wants_frames``: whether results must carry their frame.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgevision.errors import ItemError
 from edgevision.streams.camera_state import StateChange
+from edgevision.streams.model_change import ModelChange
 from edgevision.streams.results import StreamResult
 from edgevision.streams.sinks.base import Item, Kind
 
@@ -17,7 +18,8 @@ _NOT_LATE, _LATE = b'{"late": false, ', b'{"late": true, '
 
 @dataclass(frozen=True)
 class Message:
-    """One item, ready to be sent. ``body``: a JSON object in UTF-8, with the fields ``late``, ``kind`` and ``id`` first."""
+    """One item, ready to be sent. ``body``: a JSON object in UTF-8, with the fields ``late``, ``kind`` and ``id`` first.
+    ``camera``: empty for a change of the model, which is of all."""
 
     id: str
     kind: Kind
@@ -29,7 +31,7 @@ class MessageMaker:
     """Makes messages of items. ``run``: tells this run of the program from others, for frames are counted from 0 in each.
 
     An inventory event keeps its own id, which is the same when the same frames are processed again. Results and changes of
-    state get one of the run, the camera and what they are.
+    state or model get one of the run, the camera and what they are.
 
     >>> from edgevision.streams.camera_state import State
     >>> change = StateChange("till", State.LIVE, None, "", at_ns=1_700_000_000_000_000_000)
@@ -43,14 +45,15 @@ class MessageMaker:
     def message(self, item: Item) -> Message:
         """The message of one item. Raises ItemError where a model's result is no JSON, such as NaN."""
         kind, identity = self._kind_and_id(item)
+        camera = "" if isinstance(item, ModelChange) else item.camera
         try:
             body = encode({"late": False, "kind": kind, "id": identity, **item.to_dict()})
         except Exception as error:  # a model's result may be anybody's class
             raise ItemError(
-                f"a {kind} of camera {item.camera} cannot be written as JSON ({type(error).__name__}: {error}); let its to_dict give "
+                f"a {kind} of camera {camera} cannot be written as JSON ({type(error).__name__}: {error}); let its to_dict give "
                 "texts, numbers, lists and dicts"
             ) from error
-        return Message(identity, kind, item.camera, body)
+        return Message(identity, kind, camera, body)
 
     def _kind_and_id(self, item: Item) -> tuple[Kind, str]:
         if isinstance(item, StreamResult):
@@ -58,6 +61,8 @@ class MessageMaker:
         if isinstance(item, StateChange):
             seen = f"state {item.at_ns} {item.state.value} {item.reason} {item.words} {item.camera}"
             return "state", str(uuid.uuid5(self._run, seen))
+        if isinstance(item, ModelChange):
+            return "model", str(uuid.uuid5(self._run, f"model {item.at_ns} {item.step.value} {item.model_id}"))
         return "event", item.event_id
 
 

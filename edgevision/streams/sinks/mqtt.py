@@ -115,7 +115,10 @@ class MqttSink:
     def write(self, item: Item) -> None:
         """Keep the item until the broker has confirmed it."""
         message = self._messages.message(item)
-        self.courier.send(message, f"{self._topic}/{topic_of(message.camera)}/{message.kind}")
+        levels = (
+            [self._topic, topic_of(message.camera), message.kind] if message.camera else [self._topic, message.kind]
+        )
+        self.courier.send(message, "/".join(levels))
 
     def close(self, timeout_s: float) -> None:
         """Publish what can be published in time; the rest stays on disk."""
@@ -342,8 +345,8 @@ class _Connection:
                 one.close()
 
     def _announce(self, topic: str) -> None:
-        camera = topic.removeprefix(f"{self._options.topic}/").partition("/")[0]
-        if self._options.discovery is None or camera in self._announced:
+        camera, _, kind = topic.removeprefix(f"{self._options.topic}/").partition("/")
+        if self._options.discovery is None or not kind or camera in self._announced:  # without a kind: of no camera
             return
         self._announced.add(camera)
         for place, content in discovery_messages(self._options, camera):

@@ -14,6 +14,7 @@ from edgevision.streams.metrics import BOUNDS_S, HistogramCounts, Metrics, Stage
 from edgevision.streams.results import StreamResult
 from edgevision.streams.sink_status import SinkStatus
 from edgevision.streams.sinks.base import KINDS, Item
+from edgevision.tracking.events import InventoryEvent
 
 HOST, PORT = "127.0.0.1", 9100
 STAGES: tuple[Stage, ...] = ("decode", "queue", "model", "age_at_take", "age")
@@ -84,7 +85,7 @@ class PrometheusSink:
         elif isinstance(item, StateChange):
             for state in State:
                 self._states.labels(item.camera, state.value).set(1.0 if state is item.state else 0.0)
-        else:
+        elif isinstance(item, InventoryEvent):
             self._events.labels(item.camera, item.place, f"{item.delta:+d}").inc()
 
     def close(self, timeout_s: float) -> None:
