@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.common import RUNS, edgevision, write_result
-from benchmarks.detect_speed import BEVERAGES, FOLDER, Peer, compile_bundle, make_frames, measure, table
+from benchmarks.detect_speed import BEVERAGES, FOLDER, Peer, compile_bundle, make_frames, measure_alone, table
 from benchmarks.peers_int8 import nncf_quantize
 from edgevision.bundle import open_bundle
 from edgevision.decode import read_image
@@ -73,7 +73,7 @@ def compared(weights: Path, arguments: argparse.Namespace, frames: npt.NDArray[n
         accuracy[name] = accuracy_of(answer["boxes"], validation)
         print(name, accuracy[name], flush=True)
     peer.close()
-    rows = [row for cores in (1, 2) for row in measure(arguments, exports, bundles, frames, cores)]
+    rows = [row for cores in (1, 2) for row in measure_alone(arguments, exports, bundles, frames, cores)]
     print(table(rows))
     return {"versions": versions, "photos": len(validation), "accuracy": accuracy, "times": rows}
 
