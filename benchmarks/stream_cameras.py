@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -65,7 +66,8 @@ class Reader:
         self.ledger, self.served, self.changes = Ledger(), list[Served](), list[tuple[float, StateChange]]()
         self._arrived = threading.Semaphore(0)
         source = make_source(self.options)
-        self.mailbox = Mailbox(self.options.service(live=source.live), self._arrived.release)
+        settle = partial(self.ledger.settle, "cam")
+        self.mailbox = Mailbox(self.options.service(live=source.live), settle, self._arrived.release)
         self.capture = Capture("cam", source, self.mailbox, self.ledger, SystemClock(), self._note)
         self._stopping = False
         self._thread = threading.Thread(target=self._take, daemon=True)
@@ -110,8 +112,7 @@ class Reader:
     def stop(self) -> None:
         """End, and be sure that every frame is accounted for."""
         self.capture.stop(10.0)
-        for drop in self.mailbox.close():
-            self.ledger.settle("cam", drop.sequence, drop.fate)
+        self.mailbox.close()
         self._stopping = True
         self._arrived.release()
         self._thread.join(10.0)

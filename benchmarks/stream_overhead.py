@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -58,7 +59,7 @@ class SleepingModel:
 
 
 class Feed:
-    """Puts frames of cameras into their mailboxes, and settles what these drop, as a capture thread does."""
+    """Puts frames of cameras into their mailboxes, as a capture thread does."""
 
     def __init__(self, ledger: Ledger, mailboxes: Mapping[str, Mailbox]) -> None:
         self._ledger = ledger
@@ -68,8 +69,7 @@ class Feed:
         """One frame, now."""
         frame = Frame.from_array(_PIXELS, camera=camera, sequence=self._ledger.captured(camera))
         now_s = time.monotonic()
-        for drop in self._mailboxes[camera].put(Captured(frame, now_s, now_s)):
-            self._ledger.settle(camera, drop.sequence, drop.fate)
+        self._mailboxes[camera].put(Captured(frame, now_s, now_s))
 
     def run(self, fps: float, seconds: float) -> None:
         """Every camera at ``fps``, spread over the period."""
@@ -157,10 +157,11 @@ def processor(seconds: float, turns: int = 5) -> dict[str, Any]:
 
 def feed_for_nobody(cameras: Mapping[str, Service]) -> Feed:
     """The same frames, for mailboxes that let nothing in."""
-    closed = {name: Mailbox(service) for name, service in cameras.items()}
+    ledger = Ledger()
+    closed = {name: Mailbox(service, partial(ledger.settle, name)) for name, service in cameras.items()}
     for mailbox in closed.values():
         mailbox.close()
-    return Feed(Ledger(), closed)
+    return Feed(ledger, closed)
 
 
 def throughput(seconds: float, turns: int = 11) -> dict[str, Any]:

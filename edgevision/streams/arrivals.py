@@ -7,7 +7,7 @@ from collections import deque
 
 WINDOW = 64  # arrivals that are remembered
 TRUSTED = 8  # arrivals before anything is said
-MAX_LATE = 3  # periods that a frame may be late before it is no longer expected
+MAX_LATE = 3  # periods without a frame: more is a pause
 _SMOOTHING = 1 / 16
 
 
@@ -20,10 +20,8 @@ class Arrivals:
     >>> arrivals = Arrivals()
     >>> for i in range(10):
     ...     arrivals.add(0.04 * i)
-    >>> round(arrivals.period_s, 3)
-    0.04
-    >>> round(arrivals.expected_s(now_s=0.37), 3)
-    0.4
+    >>> round(arrivals.period_s, 3), round(arrivals.next_s, 3)
+    (0.04, 0.4)
     """
 
     def __init__(self) -> None:
@@ -58,11 +56,3 @@ class Arrivals:
         if count < TRUSTED:
             return None
         return (self._times[-1] - self._times[0]) / (count - 1)
-
-    def expected_s(self, now_s: float) -> float | None:
-        """When the next frame is expected; before ``now_s`` where it is late. None where nothing is known, or it is later than
-        three periods: then nobody should wait for it."""
-        period_s = self.period_s
-        if period_s is None or now_s > self.next_s + MAX_LATE * period_s:
-            return None
-        return self.next_s

@@ -10,9 +10,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from edgevision.errors import EngineError
+from edgevision.frames import Frame
 from edgevision.streams.batch_cost import BatchCost
 from edgevision.streams.captured import Captured
 from edgevision.streams.clock import Clock, SystemClock
@@ -59,6 +61,24 @@ def _ignore(trouble: ModelTrouble) -> None:
     return None
 
 
+def _nobody() -> None:
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class BatchDone:
+    """A batch that was run. ``results``: of ``frames``, in their order; empty where the model failed on any of them, and then
+    ``error`` says how. ``seconds``: what it took. ``spare_s``: so many seconds later, every result would still have been within its
+    camera's ``max_age``; negative where one was not."""
+
+    model: StreamModel
+    frames: Sequence[Frame]
+    results: Sequence[Any]
+    error: BaseException | None
+    seconds: float
+    spare_s: float
+
+
 @dataclass(eq=False)
 class _Ticket:
     """A frame that a worker took. Its ``fate``, once it has one, never changes; the rest is told with it, see ``Settled``."""
@@ -98,20 +118,23 @@ class _Batch:
 class Batcher:
     """Serves the frames of any number of cameras with one model.
 
-    ``add`` gives the mailbox that a camera's frames are put into; its ``answer`` is called for each frame that the batcher settles:
-    results in the order of the frames, by a worker's thread, which must not be kept waiting. What ``Mailbox.put`` gives back is the
-    putter's to settle.
+    ``add`` gives the mailbox that a camera's frames are put into; its ``answer`` is called for each frame that the batcher takes, in
+    their order, by a worker's thread, which must not be kept waiting. A frame is settled in the ledger after its answer was given: whoever finds
+    none in flight has got all answers. ``settled``: called after that.
 
     A call of the model that raises costs the frames that make it raise, and no others: the batch is halved until they are found. A
     call that takes longer than ``options.model_timeout_s`` is given up with its frames, and another thread goes on. ``trouble``:
     called for each of these. ``cost``: batches that were measured before, see ``warm_up``.
+
+    ``watch`` may be set, at any time: it is called with each batch that is done, by its worker.
     """
 
     def __init__(
         self, model: StreamModel, ledger: Ledger, *, metrics: Metrics | None = None, options: StreamOptions | None = None,
         clock: Clock | None = None, cost: Sequence[tuple[int, float]] = (),
-        trouble: Callable[[ModelTrouble], None] = _ignore,
+        trouble: Callable[[ModelTrouble], None] = _ignore, settled: Callable[[], None] = _nobody,
     ) -> None:  # fmt: skip
+        self.watch: Callable[[BatchDone], None] | None = None
         self.ledger = ledger
         self.metrics = Metrics() if metrics is None else metrics
         self.options = StreamOptions() if options is None else options
@@ -119,6 +142,7 @@ class Batcher:
         self._model = model
         self._cost = BatchCost(cost)
         self._trouble = trouble
+        self._settled = settled
         self._policy = Policy(min_interval_s=self.options.min_interval_s, age_budget_s=self.options.age_budget_s)
         self._cameras: dict[str, _Camera] = {}
         self._ready: dict[str, _Camera] = {}  # those with waiting frames
@@ -127,11 +151,12 @@ class Batcher:
         self._wake = threading.Condition(self._lock)  # where workers wait
         self._watch = threading.Condition(threading.Lock())
         self._threads: list[threading.Thread] = []
+        self._workers = 0  # that are not hanging
         self._held = False
         self._places: int | None = None
         self._stopping = False
         self._is_warm = not self.options.warm_up
-        self._hung = 0
+        self._hung: list[_Batch] = []
         self._singles = 0  # batches of one, since batches were last tried
         self._failed_batches = 0
         self._rest_until_s = float("-inf")
@@ -143,8 +168,8 @@ class Batcher:
 
     @property
     def gave_up(self) -> bool:
-        """Whether too many calls hang for more to be made."""
-        return self._hung >= _MAX_HUNG
+        """Whether too many calls of the model hang for more to be made."""
+        return sum(batch.model is self._model for batch in tuple(self._hung)) >= _MAX_HUNG
 
     def add(self, camera: str, service: Service, answer: Callable[[Settled], None]) -> Mailbox:
         """A camera is there: the mailbox for its frames. Raises ValueError for a name that is taken."""
@@ -152,12 +177,12 @@ class Batcher:
             if camera in self._cameras:
                 raise ValueError(f"camera {camera!r} is there already")
             lane = self._policy.add(camera, service, self.clock.now_s())
-            mailbox = Mailbox(service, lambda: self._came(camera))
+            mailbox = Mailbox(service, partial(self.ledger.settle, camera), lambda: self._came(camera))
             self._cameras[camera] = _Camera(camera, lane, mailbox, self.metrics.camera(camera), answer)
         return mailbox
 
     def remove(self, camera: str) -> None:
-        """A camera is gone: what waited is settled as stopped, and so is what the model is at work on."""
+        """A camera is gone: what waited is settled as stopped, and so is what the model is at work on. No answer of its comes afterwards."""
         with self._lock:
             gone = self._cameras.pop(camera)
             self._ready.pop(camera, None)
@@ -166,7 +191,9 @@ class Batcher:
 
     def start(self) -> None:
         """Begin to serve."""
-        for _ in range(max(1, self._model.parallel)):
+        with self._lock:
+            count = self._workers = max(1, self._model.parallel)
+        for _ in range(count):
             self._start_worker()
         self._start_thread(self._watch_calls, "edgevision-watchdog")
 
@@ -182,13 +209,17 @@ class Batcher:
             self._wake.notify()
 
     def switch(self, model: StreamModel, cost: Sequence[tuple[int, float]] = ()) -> None:
-        """Serve the next batches with another model. ``cost``: of its batches, see ``warm_up``. Those that run go on with the old one.
-
-        Workers stay as many as they are.
-        """
+        """Serve the next batches with another model. ``cost``: of its batches, see ``warm_up``. Those that run go on with the old one."""
         with self._lock:
             self._model = model
             self._cost = BatchCost(cost)
+            self._singles = self._failed_batches = 0
+            self._rest_until_s = float("-inf")
+            more = max(0, model.parallel - self._workers) if self._workers else 0  # before the start there are none
+            self._workers += more
+            self._wake.notify_all()
+        for _ in range(more):
+            self._start_worker()
 
     def in_use(self, model: StreamModel) -> bool:
         """Whether a batch runs on it, or it is the one for the next."""
@@ -211,7 +242,8 @@ class Batcher:
         with self._watch:
             self._watch.notify_all()
         for camera in cameras:
-            self._settle_waiting(camera)
+            camera.mailbox.close()
+            self._settled()
         for thread in threads:
             thread.join(max(0.0, deadline_s - SystemClock().now_s()))
         for camera in cameras:
@@ -239,7 +271,7 @@ class Batcher:
     def _next_batch(self) -> _Batch | None:
         """Wait for frames, and take them. None: the end."""
         while True:
-            expired: list[_Ticket] = []
+            expired: list[_Camera] = []
             with self._lock:
                 if self._stopping:
                     return None
@@ -257,17 +289,17 @@ class Batcher:
                         self._wake.notify()  # another worker may take what is left
                 elif not expired:
                     self.clock.wait_until(self._wake, until_s)
-            for ticket in expired:  # outside the lock: whoever is told may call us
-                self._settle_expired(ticket)
+            for camera in expired:  # outside the lock: whoever is told may call us
+                self._tell_next(camera)
             if batch is not None:
                 return batch
 
-    def _decide(self, now_s: float, most: int) -> tuple[_Batch | None, list[_Ticket], float | None]:
-        """A batch, if one should run now; frames given up; and when to look again. With the lock held."""
+    def _decide(self, now_s: float, most: int) -> tuple[_Batch | None, list[_Camera], float | None]:
+        """A batch, if one should run now; cameras of which frames were given up; and when to look again. With the lock held."""
         waiting = {name: frames for name, one in self._ready.items() if (frames := one.mailbox.waiting())}
         decision = self._policy.decide(now_s, waiting, self._cost, most)
         self._policy.take(decision, now_s)
-        expired = [ticket for choice in decision.expired if (ticket := self._give_up(choice)) is not None]
+        expired = [self._cameras[choice.camera] for choice in decision.expired if self._give_up(choice)]
         tickets = [self._take(choice) for choice in decision.batch]
         self._ready = {name: one for name, one in self._ready.items() if len(one.mailbox)}
         if not tickets:
@@ -276,7 +308,7 @@ class Batcher:
         return _Batch(self._model, tickets, now_s, now_s), expired, None
 
     def _take(self, choice: Choice) -> _Ticket:
-        """Take the frame, or the one that replaced it since."""
+        """Take the frame, or the one that replaced it since. It is the oldest of its camera that is left: the others were given up."""
         camera = self._cameras[choice.camera]
         captured = camera.mailbox.take()
         assert captured is not None  # only workers take, one at a time
@@ -284,10 +316,13 @@ class Batcher:
         camera.tickets.append(ticket)
         return ticket
 
-    def _give_up(self, choice: Choice) -> _Ticket | None:
-        """Take the frame out, unless it was replaced since."""
+    def _give_up(self, choice: Choice) -> bool:
+        """Take the frame out, unless it was replaced since; whether it was there."""
         camera = self._cameras[choice.camera]
-        return _Ticket(camera, choice.captured) if camera.mailbox.remove(choice.captured) else None
+        if not camera.mailbox.remove(choice.captured):
+            return False
+        camera.tickets.append(_Ticket(camera, choice.captured, Fate.EXPIRED))
+        return True
 
     def _limits(self) -> tuple[int, int]:
         """How many frames may run together, and how many batches at once. Where batches gain nothing: single frames, as many at once
@@ -317,7 +352,7 @@ class Batcher:
             measured = []
         with self._lock:
             if batch.abandoned:
-                self._hung -= 1
+                self._hung.remove(batch)
                 return False
             self._running.remove(batch)
             for size, seconds in measured:
@@ -331,7 +366,7 @@ class Batcher:
         failures = sum(isinstance(outcome, _Failure) for outcome in outcomes)
         with self._lock:
             if batch.abandoned:
-                self._hung -= 1
+                self._hung.remove(batch)
                 self._wake.notify()
                 return False
             self._running.remove(batch)
@@ -348,6 +383,7 @@ class Batcher:
                 self._settle(ticket, Fate.POISON, batch.model.id, error=outcome.error)
             else:
                 self._settle(ticket, Fate.SERVED, batch.model.id, result=outcome)
+        self._show(batch, outcomes, now_s)
         return True
 
     def _predict(self, batch: _Batch, tickets: Sequence[_Ticket]) -> list[Any]:
@@ -366,6 +402,16 @@ class Batcher:
                 return [_Failure(error)]
         half = len(tickets) // 2
         return self._predict(batch, tickets[:half]) + self._predict(batch, tickets[half:])
+
+    def _show(self, batch: _Batch, outcomes: Sequence[Any], now_s: float) -> None:
+        """To whoever watches."""
+        watch = self.watch
+        if watch is None or not batch.tickets:
+            return
+        error = next((one.error for one in outcomes if isinstance(one, _Failure)), None)
+        frames = [ticket.captured.frame for ticket in batch.tickets]
+        spare_s = min(one.captured.captured_s + one.camera.lane.service.max_age_s for one in batch.tickets) - now_s
+        watch(BatchDone(batch.model, frames, [] if error else outcomes, error, now_s - batch.started_s, spare_s))
 
     def _rest_if(self, all_failed: bool, now_s: float) -> None:
         """A model that fails on everything is tried again and again, but not at full speed."""
@@ -394,16 +440,16 @@ class Batcher:
         self, ticket: _Ticket, fate: Fate, model_id: str = "", *, result: Any = None, error: BaseException | None = None
     ) -> None:
         """Give a frame its fate, unless it has one, and tell all of the camera's that are next in order."""
-        camera = ticket.camera
-        with camera.order:
+        with ticket.camera.order:
             if ticket.fate is None:
                 ticket.fate, ticket.model_id, ticket.result, ticket.error = fate, model_id, result, error
-            while camera.tickets and (next_fate := camera.tickets[0].fate) is not None:
-                self._tell(camera.tickets.popleft(), next_fate)
+        self._tell_next(ticket.camera)
 
-    def _settle_expired(self, ticket: _Ticket) -> None:
-        with ticket.camera.order:
-            self._tell(ticket, Fate.EXPIRED)
+    def _tell_next(self, camera: _Camera) -> None:
+        """Tell all frames of a camera that have their fate, up to the first that has none."""
+        with camera.order:
+            while camera.tickets and (fate := camera.tickets[0].fate) is not None:
+                self._tell(camera.tickets.popleft(), fate)
 
     def _tell(self, ticket: _Ticket, fate: Fate) -> None:
         camera, captured = ticket.camera, ticket.captured
@@ -412,18 +458,17 @@ class Batcher:
         if fate is Fate.SERVED:
             gap = self.ledger.take_gap(camera.name, captured.sequence)
             camera.metrics.add("age", age_s)
-        self.ledger.settle(camera.name, captured.sequence, fate)
         camera.answer(Settled(captured, fate, age_s, ticket.model_id, ticket.result, gap, ticket.error))
-
-    def _settle_waiting(self, camera: _Camera) -> None:
-        for drop in camera.mailbox.close():
-            self.ledger.settle(camera.name, drop.sequence, drop.fate)
+        self.ledger.settle(camera.name, captured.sequence, fate)
+        self._settled()
 
     def _close(self, camera: _Camera) -> None:
-        """Settle all that a camera has, for nobody waits for it any more."""
-        self._settle_waiting(camera)
+        """Settle all that a camera has, for nobody waits for it any more. What is being told now has been told when this returns."""
+        camera.mailbox.close()
         for ticket in tuple(camera.tickets):
             self._settle(ticket, Fate.STOPPED)
+        self._tell_next(camera)
+        self._settled()
 
     # ---- threads ----
 
@@ -449,13 +494,15 @@ class Batcher:
                 for batch in hung:
                     batch.abandoned = True
                     self._running.remove(batch)
-                    self._hung += 1
+                    self._hung.append(batch)
             for batch in hung:
                 self._abandon(batch)
 
     def _abandon(self, batch: _Batch) -> None:
         self.metrics.add_model_failure()
         words = f"the model did not come back within {self.options.model_timeout_s:g} s with {len(batch.tickets)} frames, which are dropped"
+        # First: who watches may bring another model, for which this call counts nothing.
+        self._show(batch, [_Failure(EngineError(words))], self.clock.now_s())
         if self.gave_up:
             words += "; this is not the first such call: no more are made until one comes back. Restart the program"
         error = EngineError(words)

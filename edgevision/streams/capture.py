@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgevision.errors import DamagedFrameError, EdgeVisionError, SourceError
-from edgevision.frames import Frame
+from edgevision.frames import Frame, MemoryKind
 from edgevision.streams.camera_state import CameraState, State, StateChange
 from edgevision.streams.captured import Captured
 from edgevision.streams.clock import Clock
@@ -35,8 +35,7 @@ class Capture:
     """Reads one source in a thread of its own until it ends or ``stop`` is called.
 
     Each frame is counted in the ledger, and is either let into the mailbox or settled here: as ``CORRUPT``, or as ``STALE``
-    where a connection was just made or had paused, and what comes first is older than the camera's ``max_age_s``. What
-    the mailbox drops is settled here too.
+    where a connection was just made or had paused, and what comes first is older than the camera's ``max_age_s``.
 
     A source that fails is closed and opened again, see ``Health``; ``on_state`` is told of each change, in this thread.
     """
@@ -146,15 +145,19 @@ class Capture:
         if captured is None:
             self._health.ended(self._clock.now_s())
             return False
-        captured = _numbered(captured, self._ledger.captured(self._camera))
-        self._watch(captured)
+        sequence = self._ledger.captured(self._camera)
+        try:
+            captured = replace(captured, frame=replace(captured.frame, sequence=sequence))
+            self._watch(captured)
+        except BaseException:  # a frame that nothing can be made of, such as one without pixels
+            self._ledger.settle(self._camera, sequence, Fate.CORRUPT)
+            raise
         if self._is_stale(captured):
-            self._ledger.settle(self._camera, captured.sequence, Fate.STALE)
+            self._ledger.settle(self._camera, sequence, Fate.STALE)
             return True
         if not self._source.live:
             self._wait_for_room()
-        for drop in self._mailbox.put(captured):
-            self._ledger.settle(self._camera, drop.sequence, drop.fate)
+        self._mailbox.put(captured)
         return True
 
     def _is_stale(self, captured: Captured) -> bool:
@@ -175,7 +178,8 @@ class Capture:
         if not self._source.live or now_s < self._look_s:
             return
         self._look_s = now_s + _LOOK_S
-        health.pictured(now_s, _digest(captured.frame))
+        if captured.frame.memory is MemoryKind.HOST:
+            health.pictured(now_s, _digest(captured.frame))
         skew_s = None
         if captured.frame.captured_ns is not None:
             age_s = self._clock.now_s() - captured.captured_s
@@ -196,13 +200,6 @@ class Capture:
     def _tell(self) -> None:
         for state in self._health.take_changes():
             self._on_state(StateChange(self._camera, state.state, state.reason, state.words, self._clock.now_ns()))
-
-
-def _numbered(captured: Captured, sequence: int) -> Captured:
-    """With the ledger's number, where the source counts otherwise: a camera that was removed and added again begins anew."""
-    if captured.frame.sequence == sequence:
-        return captured
-    return replace(captured, frame=replace(captured.frame, sequence=sequence))
 
 
 def _digest(frame: Frame) -> int:

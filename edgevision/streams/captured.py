@@ -11,8 +11,8 @@ from edgevision.frames import Frame
 class Captured:
     """A frame as its source gives it: still YUV where the source has YUV.
 
-    ``frame``: ``camera`` is its name; ``sequence`` counts the decoded frames of this camera from 0 and never restarts while the
-    process lives; ``captured_ns`` is the camera's own clock (UTC), or None until it is known.
+    ``frame``: ``camera`` is its name; ``sequence``, None until it is counted in the ledger, counts the frames of this camera from 0 and
+    never restarts while the process lives; ``captured_ns`` is the camera's own clock (UTC), or None until it is known.
     ``received_s``: when it was decoded, in seconds of the monotonic clock. ``captured_s``: the best estimate of when it was
     captured, on the same clock; equal to ``received_s`` where the camera tells nothing.
     """
@@ -30,5 +30,5 @@ class Captured:
     @property
     def sequence(self) -> int:
         """The frame's number among those of its camera."""
-        assert self.frame.sequence is not None  # every source counts its frames
+        assert self.frame.sequence is not None  # it was counted when it came
         return self.frame.sequence

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
 from edgevision.streams.arrivals import Arrivals
 from edgevision.streams.backoff import CAREFUL, USUAL, Backoff
@@ -19,7 +18,8 @@ FROZEN_S = 10.0
 REOPEN_AFTER_S = 5.0  # of a stall while data still come
 REOPEN_FROZEN_AFTER_S = 30.0
 FIRST_FRAME_S = 30.0  # some cameras send a key frame every twenty seconds
-SETTLED_S = 10.0  # a camera that was live for so long begins with short waits again
+SETTLED_S = 10.0  # a camera that was live for so long begins with short waits again,
+EXPECTED_S = 30.0  # and keeps to the shortest for so long: most outages are short, and it is wanted back at once
 RATE_TOLERANCE = 0.1
 SPEED_TOLERANCE = 0.02
 SKEW_S = 2.0
@@ -51,6 +51,7 @@ class Health:
         self._announced_fps: float | None = None
         self._opened_s = now_s
         self._live_since_s: float | None = None
+        self._expected_until_s = -math.inf  # it is tried again and again without longer waits
         self._changes: list[CameraState] = []
         self._captures = (
             Arrivals()
@@ -97,7 +98,10 @@ class Health:
                 self._become(State.STALLED, now_s, reason, words)
             if now_s - self._live_since_s >= SETTLED_S:
                 self._backoff.reset()
+                self._expected_until_s = now_s + EXPECTED_S
             self._live_since_s = None
+        elif reason not in _CAREFULLY and now_s < self._expected_until_s:
+            self._backoff.reset()
         wait_s = self._backoff.wait_s(CAREFUL if reason in _CAREFULLY else USUAL)
         self.retry_s = now_s + wait_s
         self._become(State.BACKOFF, now_s, reason, f"{words}; tried again in {wait_s:.1f} s")
@@ -202,11 +206,6 @@ class Health:
         """The states since the last call, in their order."""
         changes, self._changes = tuple(self._changes), []
         return changes
-
-    @property
-    def notices(self) -> Mapping[Reason, str]:
-        """What is worth knowing of a camera that works."""
-        return MappingProxyType(self._notices)
 
     def _set_notice(self, reason: Reason, applies: bool, words: Callable[[], str]) -> None:
         """Words stay as they were said first: figures that tremble are no news."""

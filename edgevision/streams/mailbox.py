@@ -5,18 +5,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
 
 from edgevision.streams.captured import Captured
 from edgevision.streams.fates import Fate
 from edgevision.streams.options import Service
-
-
-class Drop(NamedTuple):
-    """A frame that will not be served, and why."""
-
-    sequence: int
-    fate: Fate
 
 
 def _nobody() -> None:
@@ -27,17 +19,23 @@ class Mailbox:
     """The waiting frames of one camera, as its mode wants: the newest alone, or a queue. Thread-safe; nothing here blocks
     but ``wait_for_room``.
 
+    ``settle``: called, by the thread that puts or closes, with the sequence and fate of each frame that is dropped, and before the one
+    it is dropped for can be taken: so the result of that one tells of it. It must be quick, and not call the mailbox.
     ``accepted``: called, by the thread that puts, after each frame that was let in.
 
-    >>> mailbox = Mailbox(Service())
+    >>> mailbox = Mailbox(Service(), settle=print)
     >>> mailbox.put(first)  # doctest: +SKIP
-    ()
+    True
     >>> mailbox.put(second)  # doctest: +SKIP
-    (Drop(sequence=0, fate=<Fate.SUPERSEDED: 'superseded'>),)
+    0 Fate.SUPERSEDED
+    True
     """
 
-    def __init__(self, service: Service, accepted: Callable[[], None] = _nobody) -> None:
+    def __init__(
+        self, service: Service, settle: Callable[[int, Fate], None], accepted: Callable[[], None] = _nobody
+    ) -> None:
         self.service = service
+        self._settle = settle
         self._accepted = accepted
         self._waiting: deque[Captured] = deque()
         self._lock = threading.Lock()
@@ -48,17 +46,19 @@ class Mailbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, captured: Captured) -> tuple[Drop, ...]:
-        """Let a frame in. Never blocks. What was dropped for it, or that it was dropped itself: the caller settles those."""
+    def put(self, captured: Captured) -> bool:
+        """Let a frame in; whether it was. Never blocks."""
         with self._lock:
             if self._closed:
-                return (Drop(captured.sequence, Fate.STOPPED),)
+                self._settle(captured.sequence, Fate.STOPPED)
+                return False
             if not self._is_due(captured.received_s):
-                return (Drop(captured.sequence, Fate.SKIPPED),)
-            dropped = self._make_room()
+                self._settle(captured.sequence, Fate.SKIPPED)
+                return False
+            self._make_room()
             self._waiting.append(captured)
         self._accepted()
-        return dropped
+        return True
 
     def waiting(self) -> tuple[Captured, ...]:
         """Those that wait now, the oldest first."""
@@ -91,14 +91,13 @@ class Mailbox:
         with self._lock:
             return self._room.wait_for(lambda: self._closed or len(self._waiting) < self.service.mode.depth, timeout_s)
 
-    def close(self) -> tuple[Drop, ...]:
-        """Let nothing in any more. What was waiting: the caller settles it."""
+    def close(self) -> None:
+        """Let nothing in any more, and drop what waits."""
         with self._lock:
             self._closed = True
-            dropped = tuple(Drop(one.sequence, Fate.STOPPED) for one in self._waiting)
-            self._waiting.clear()
+            while self._waiting:
+                self._settle(self._waiting.popleft().sequence, Fate.STOPPED)
             self._room.notify_all()
-        return dropped
 
     def _is_due(self, now_s: float) -> bool:
         """Whether the fps limit lets in a frame now. It holds on average: after a late frame the next may come early."""
@@ -110,8 +109,8 @@ class Mailbox:
         self._due_s = max(due_s + 1.0 / self.service.fps, now_s)
         return True
 
-    def _make_room(self) -> tuple[Drop, ...]:
+    def _make_room(self) -> None:
         if len(self._waiting) < self.service.mode.depth:
-            return ()
+            return
         fate = Fate.SUPERSEDED if self.service.mode.name == "latest" else Fate.OVERFLOW
-        return (Drop(self._waiting.popleft().sequence, fate),)
+        self._settle(self._waiting.popleft().sequence, fate)

@@ -75,6 +75,12 @@ class Outlet:
             self._ask()
             return None
 
+    def forget(self, tell: Callable[[], None]) -> None:
+        """Whoever waits for ``tell`` waits no more."""
+        with self._changed:
+            if tell in self._tell:
+                self._tell.remove(tell)
+
     def wait_for_end(self, timeout_s: float | None) -> bool:
         """Wait until no more results will come; False after ``timeout_s``. Raises the cause, if the end has one."""
         with self._changed:
@@ -85,9 +91,10 @@ class Outlet:
             return True
 
     def end(self, cause: Exception | None = None) -> None:
-        """Let the loop end after what waits. ``cause``: raise it there."""
+        """Let the loop end after what waits. ``cause``: raise it there. The first end counts, until ``reopen``."""
         with self._changed:
-            self._over, self._cause = True, cause
+            if not self._over:
+                self._over, self._cause = True, cause
             self._notify()
 
     def reopen(self) -> None:

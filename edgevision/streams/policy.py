@@ -110,6 +110,8 @@ class Policy:
             until_s = self._wait_until(now_s, chosen, waiting, cost)
         if until_s is not None:
             return Decision((), tuple(expired), until_s)
+        if len(chosen) < len(candidates):
+            expired += _overtaken(candidates, chosen)
         return Decision(tuple(one.choice for one in chosen), tuple(expired))
 
     def take(self, decision: Decision, now_s: float) -> None:
@@ -172,6 +174,16 @@ class Policy:
             if likely_s <= now_s + pays_s and now_s < last_s <= limit_s:
                 found = min(found, last_s)
         return found if found < math.inf else None
+
+
+def _overtaken(candidates: Sequence[_Candidate], chosen: Sequence[_Candidate]) -> list[Choice]:
+    """Frames that are left while a newer one of their camera is chosen. The batch ends after their deadline, and results come in order."""
+    newest: dict[str, int] = {}
+    for one in chosen:
+        camera, captured = one.choice
+        newest[camera] = max(captured.sequence, newest.get(camera, -1))
+    left = [one.choice for one in candidates if one not in chosen]
+    return [choice for choice in left if choice.captured.sequence < newest.get(choice.camera, -1)]
 
 
 def _within_deadlines(

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -53,10 +53,17 @@ class CameraStatus:
 
 @dataclass(eq=False)
 class _Camera:
-    """``capture``: its thread; None for a camera whose frames the app puts in."""
+    """``capture``: its thread; None for a camera whose frames the app puts in. ``gone``: it was removed, and says nothing any more;
+    ``telling``: held while it does."""
 
-    state: CameraState
+    added: CameraState
     capture: Capture | None = None
+    gone: bool = False
+    telling: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def state(self) -> CameraState:
+        return self.added if self.capture is None else self.capture.state
 
 
 class Stream:
@@ -86,7 +93,7 @@ class Stream:
         self._keep_frames = keep_frames
         self._batcher = Batcher(
             as_stream_model(model), self.ledger, metrics=self.metrics, options=self.options, clock=self._clock,
-            trouble=self._on_trouble,
+            trouble=self._on_trouble, settled=self._end_if_over,
         )  # fmt: skip
         self._runners = [_runner(sink, self) for sink in sinks]
         self._frames_wanted = keep_frames or any(runner.sink.wants_frames for runner in self._runners)
@@ -94,6 +101,9 @@ class Stream:
         self._outlet = kind(self._batcher, self._clock)
         self._swapper = Swapper(self._batcher, self._clock, self._on_model_change)
         self._changing = threading.RLock()  # held while cameras are added and removed, and by start and stop
+        self._ending = (
+            threading.Lock()
+        )  # held while it is decided that the loop ends, and while a camera comes that makes it go on
         self._cameras: dict[str, _Camera] = {}
         self._started = False
         self._stopped = False
@@ -143,8 +153,9 @@ class Stream:
                     self._clock,
                     lambda change: self._on_state(added, change),
                 )
-            self._cameras = {**self._cameras, options.name: added}
-            self._outlet.reopen()
+            with self._ending:
+                self._cameras = {**self._cameras, options.name: added}
+                self._outlet.reopen()
             if added.capture is not None and self._started:
                 added.capture.start()
             return options.name
@@ -161,6 +172,11 @@ class Stream:
             self._cameras = {one: other for one, other in self._cameras.items() if one != name}
             self._batcher.remove(name)
             ended = camera.capture is None or camera.capture.stop(timeout_s)
+            with camera.telling:  # the next of this name must not be taken for this one
+                camera.gone = True
+            if not ended:
+                words = "it was removed; its source hangs, and was left behind"
+                self.emit(StateChange(name, State.ENDED, None, words, self._clock.now_ns()))
         self._end_if_over()
         return ended
 
@@ -293,7 +309,10 @@ class Stream:
                 raise end.__cause__ or StopAsyncIteration from None
             if result is not None:
                 return result
-            await ready.wait()
+            try:
+                await ready.wait()
+            finally:  # also where it is cancelled, as asyncio.wait_for does
+                self._outlet.forget(tell)
 
     # ---- what others tell ----
 
@@ -308,11 +327,12 @@ class Stream:
             for runner in self._runners:
                 runner.put(with_frame if runner.sink.wants_frames else result)
             self._outlet.put(with_frame if self._keep_frames else result)
-        self._end_if_over()
 
     def _on_state(self, camera: _Camera, change: StateChange) -> None:
-        camera.state = CameraState(change.state, self._clock.now_s(), change.reason, change.words)
-        self.emit(change)
+        with camera.telling:
+            if camera.gone:
+                return
+            self.emit(change)
         self._end_if_over()
 
     def _on_model_change(self, change: ModelChange) -> None:
@@ -326,18 +346,21 @@ class Stream:
 
     def _end_if_over(self) -> None:
         """End the loop where no camera has a frame left and none will have one."""
-        cameras = self._cameras
-        if not cameras or any(camera.state.state not in _OVER for camera in cameras.values()):
-            return
-        if any(self.ledger.in_flight(name) for name in cameras):
-            return
-        disabled = [(name, one.state) for name, one in cameras.items() if one.state.state is State.DISABLED]
-        if not disabled:
-            self._outlet.end()
-            return
-        words = "; ".join(f"{name}: {state.words}" for name, state in disabled)
-        reason = disabled[0][1].reason or Reason.UNSUPPORTED
-        self._outlet.end(SourceError(reason, f"no camera is left that could be served: {words}"))
+        if any(camera.state.state not in _OVER for camera in self._cameras.values()):
+            return  # as for every frame but the last ones
+        with self._ending:
+            states = {name: camera.state for name, camera in self._cameras.items()}
+            if not states or any(state.state not in _OVER for state in states.values()):
+                return
+            if any(self.ledger.in_flight(name) for name in states):
+                return
+            disabled = {name: state for name, state in states.items() if state.state is State.DISABLED}
+            if not disabled:
+                self._outlet.end()
+                return
+            words = "; ".join(f"{name}: {state.words}" for name, state in disabled.items())
+            reason = next(iter(disabled.values())).reason or Reason.UNSUPPORTED
+            self._outlet.end(SourceError(reason, f"no camera is left that could be served: {words}"))
 
     # ---- small things ----
 

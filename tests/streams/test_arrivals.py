@@ -35,7 +35,7 @@ def test_a_new_rate_is_learned_within_64_frames():
 def test_too_few_frames_tell_nothing():
     arrivals = after(np.arange(7) / 25)
     assert arrivals.period_s is None
-    assert arrivals.expected_s(0.3) is None
+    assert arrivals.next_s == float("inf")
     assert Arrivals().last_s is None
 
 
@@ -46,10 +46,7 @@ def test_a_pause_is_no_part_of_the_rate():
     assert arrivals.deviation_s == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.parametrize(("now_s", "expected"), [
-    (3.97, 4.0), (4.0, 4.0), (4.119, 4.0), (4.121, None), (1e6, None),
-])  # fmt: skip
-def test_a_frame_is_expected_until_it_is_three_periods_late(now_s, expected):
+def test_the_next_frame_is_expected_a_period_after_the_last():
     arrivals = after(np.arange(100) / 25)
     assert arrivals.last_s == pytest.approx(3.96)
-    assert arrivals.expected_s(now_s) == (pytest.approx(expected) if expected else None)
+    assert arrivals.next_s == pytest.approx(4.0)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stream_frames import captured
+from stream_items import wait_until
 from stream_models import Gate, ToyModel
 
 from edgevision.streams.batcher import Batcher
@@ -45,8 +46,7 @@ class Rig:
         ledger, clock = self.batcher.ledger, self.batcher.clock
         for _ in range(count):
             frame = captured(ledger.captured(camera), clock.now_s(), camera=camera)
-            for drop in self.mailboxes[camera].put(frame):
-                ledger.settle(camera, drop.sequence, drop.fate)
+            self.mailboxes[camera].put(frame)
 
     def wait_for(self, camera: str, count: int) -> None:
         with self.told:
@@ -244,6 +244,68 @@ def test_stop_is_bounded_while_the_model_hangs():
     assert rig.fates("a") == [(0, Fate.STOPPED)]  # its result came too late
 
 
+def test_a_frame_is_settled_after_its_answer_was_given():
+    """Whoever finds no frame in flight must have all answers."""
+    seen = []
+    rig = Rig(ToyModel(), {"a": QUEUE})
+    ledger = rig.batcher.ledger
+    camera = rig.batcher._cameras["a"]
+    camera.answer = lambda settled: seen.append((settled.captured.sequence, ledger.in_flight("a")))
+    ended = []
+    rig.batcher._settled = lambda: ended.append(ledger.in_flight("a"))
+    rig.put("a", 3)
+    rig.batcher.start()
+    wait_until(lambda: len(ended) == 3)
+    assert rig.batcher.stop(10.0) == []
+    assert seen == [(0, 3), (1, 2), (2, 1)]
+    assert ended[:3] == [2, 1, 0]
+
+
+def test_what_is_being_told_of_a_removed_camera_has_been_told_when_it_is_removed():
+    """Else a result of it could come after those of the next camera of its name."""
+    told, telling, go_on = [], threading.Event(), threading.Event()
+
+    def slowly(settled) -> None:
+        telling.set()
+        assert go_on.wait(30)
+        told.append("old")
+
+    rig = Rig(ToyModel(), {"a": PATIENT})
+    rig.batcher._cameras["a"].answer = slowly
+    rig.batcher.start()
+    rig.put("a")
+    assert telling.wait(30)
+    remover = threading.Thread(target=lambda: (rig.batcher.remove("a"), told.append("removed")))
+    remover.start()
+    time.sleep(0.05)
+    go_on.set()
+    remover.join(30)
+    assert rig.batcher.stop(10.0) == []
+    assert told == ["old", "removed"]
+
+
+def test_the_frames_that_were_chosen_run_and_those_they_overtake_expire():
+    """It is the turn of "b", and a batch of two ends after the deadline of the first frame of "a", but not of its second."""
+    clock = FakeClock()
+    model = ToyModel(before=lambda frames: clock.advance(cost[len(frames) - 1]))
+    ledger, cost = Ledger(), [0.1, 0.107]
+    batcher = Batcher(model, ledger, options=StreamOptions(warm_up=False), clock=clock, cost=list(enumerate(cost, 1)))
+    told = []
+    boxes = {name: batcher.add(name, Service(EVERY, max_age_s=0.11), told.append) for name in "ba"}
+    batcher.start()
+    boxes["a"].put(captured(ledger.captured("a"), clock.now_s(), camera="a"))
+    wait_until(lambda: len(told) == 1)
+    batcher.hold()
+    for camera, age_s in (("b", 0.0), ("a", 0.005), ("a", 0.0)):
+        boxes[camera].put(captured(ledger.captured(camera), clock.now_s(), camera=camera, age_s=age_s))
+    batcher.go_on()
+    wait_until(lambda: len(told) == 4)
+    assert batcher.stop(10.0) == []
+    assert sorted(model.calls[1]) == [("a", 2), ("b", 0)]
+    fates = {(one.captured.camera, one.captured.sequence): one.fate for one in told[1:]}
+    assert fates == {("a", 1): Fate.EXPIRED, ("a", 2): Fate.SERVED, ("b", 0): Fate.SERVED}
+
+
 def test_what_runs_is_finished_when_it_stops():
     gate = Gate()
     rig = Rig(ToyModel(before=gate), {"a": PATIENT, "b": PATIENT})
@@ -333,6 +395,49 @@ def test_the_next_batch_is_the_new_models():
         rig.wait_for("a", 2)
         assert not rig.batcher.in_use(old)
     assert [one.model_id for one in rig.settled["a"]] == ["old", "new"]
+
+
+def test_a_new_model_is_not_held_back_by_what_the_old_one_did():
+    """The old one hangs twice and is given up; the new one gains from two calls at once."""
+    clock, gate, both = FakeClock(), Gate(), threading.Barrier(2)
+    old = ToyModel(before=gate, parallel=1)
+    new = ToyModel(max_batch=1, parallel=2, id="new", before=lambda frames: both.wait(30))
+    with running(old, {"a": PATIENT, "b": PATIENT}, clock=clock, model_timeout_s=4.0) as rig:
+        for hung in (1, 2):
+            rig.put("a")
+            gate.wait_for_calls(hung)
+            while len(rig.troubles) < hung:
+                clock.wait_for_sleepers(1)
+                clock.advance(1.0)
+                time.sleep(0.001)
+        assert rig.batcher.gave_up
+        rig.batcher.switch(new)
+        assert not rig.batcher.gave_up
+        rig.put("a")
+        rig.put("b")
+        rig.wait_for("a", 3)
+        rig.wait_for("b", 1)
+        gate.let_go(2)
+    assert rig.settled["b"][0].model_id == "new"
+
+
+def test_whoever_watches_sees_each_batch():
+    def fail(frames) -> None:
+        if frames[0].sequence == 1:
+            raise RuntimeError("bad")
+
+    done = []
+    with running(ToyModel(before=fail), {"a": Service(max_age_s=1000.0)}) as rig:
+        rig.put("a")
+        rig.wait_for("a", 1)  # nobody watches yet
+        rig.batcher.watch = done.append
+        for count in (2, 3):
+            rig.put("a")
+            rig.wait_for("a", count)
+    assert [[frame.sequence for frame in one.frames] for one in done] == [[1], [2]]
+    assert isinstance(done[0].error, RuntimeError)
+    assert (done[1].error, list(done[1].results)) == (None, [("a", 2)])
+    assert 990 < done[1].spare_s < 1000
 
 
 @pytest.mark.parametrize(("per_batch_s", "sizes"), [(0.0, {1}), (0.02, {8})])

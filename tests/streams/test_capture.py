@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 from edgevision.errors import DamagedFrameError, InputError, SourceError
-from edgevision.frames import Frame
+from edgevision.frames import Frame, MemoryKind
 from edgevision.streams.camera_state import State, StateChange
 from edgevision.streams.capture import Capture
 from edgevision.streams.captured import Captured
@@ -24,9 +25,9 @@ from edgevision.streams.options import EVERY, Mode, Service
 from edgevision.streams.reasons import Reason
 
 
-def frame(sequence: int, received_s: float | None = None, age_s: float = 0.0) -> Captured:
+def frame(sequence: int | None, received_s: float | None = None, age_s: float = 0.0) -> Captured:
     received_s = time.monotonic() if received_s is None else received_s
-    picture = np.full((16, 16), sequence % 256, np.uint8)
+    picture = np.full((16, 16), (sequence or 0) % 256, np.uint8)
     made = Frame.from_array(picture, format="gray", camera="till", sequence=sequence)
     return Captured(made, received_s, received_s - age_s)
 
@@ -67,7 +68,8 @@ class Scripted:
 
 class Till:
     def __init__(self, source: Scripted, service: Service | None = None, clock: Any = None) -> None:
-        self.ledger, self.mailbox = Ledger(), Mailbox(service or Service())
+        self.ledger = Ledger()
+        self.mailbox = Mailbox(service or Service(), partial(self.ledger.settle, "till"))
         self.changes: list[StateChange] = []
         self.capture = Capture("till", source, self.mailbox, self.ledger, clock or SystemClock(), self.changes.append)
         self.capture.start()
@@ -87,7 +89,7 @@ class Till:
 
 
 def test_frames_are_numbered_as_the_ledger_counts_and_the_newest_waits():
-    source = Scripted([frame(0), frame(1), DamagedFrameError(Reason.CORRUPT, "damaged"), frame(3)])
+    source = Scripted([frame(7), frame(7), DamagedFrameError(Reason.CORRUPT, "damaged"), frame(None)])
     till = Till(source)
     till.wait_for(lambda: till.ledger.account("till").captured == 4)
     till.wait_for(lambda: len(till.mailbox) == 1)
@@ -101,12 +103,41 @@ def test_a_camera_that_comes_back_under_its_name_goes_on_counting():
     till = Till(Scripted([frame(0)]))
     till.wait_for(lambda: len(till.mailbox) == 1)
     till.stop()
-    mailbox = Mailbox(Service())
+    mailbox = Mailbox(Service(), partial(till.ledger.settle, "till"))
     again = Capture("till", Scripted([frame(0)]), mailbox, till.ledger, SystemClock(), till.changes.append)
     again.start()
     till.wait_for(lambda: len(mailbox) == 1)
     assert again.stop(10.0)
     assert mailbox.waiting()[0].sequence == 1
+
+
+class NoPixels:
+    """A plane that cannot be looked at."""
+
+    shape, dtype = (16, 16), "uint8"
+
+
+def test_a_frame_that_cannot_be_looked_at_has_its_fate_and_ends_nothing():
+    bad = frame(0)
+    object.__setattr__(bad.frame, "planes", (NoPixels(),))
+    source = Scripted([bad], [frame(1)])
+    clock = FakeClock(1000.0)
+    till = Till(source, clock=clock)
+    till.wait_for(lambda: till.capture.state.state is State.BACKOFF)
+    assert till.ledger.account("till").fates == {Fate.CORRUPT: 1}
+    clock.wait_for_sleepers(1)
+    clock.advance(1.0)
+    till.wait_for(lambda: len(till.mailbox) == 1)
+    till.stop()
+
+
+def test_a_frame_in_the_memory_of_a_device_is_not_looked_at():
+    there = frame(0)
+    object.__setattr__(there.frame, "planes", (NoPixels(),))
+    object.__setattr__(there.frame, "memory", MemoryKind.CUDA)
+    till = Till(Scripted([there]))
+    till.wait_for(lambda: len(till.mailbox) == 1)
+    till.stop()
 
 
 def test_what_is_old_after_opening_or_a_gap_is_stale_and_what_is_old_otherwise_is_not():

@@ -92,7 +92,7 @@ def test_time_stamps_that_stand_still_are_no_new_frames():
     life.run(2.3, 25, stamped=False)
     assert (life.health.state.state, life.health.state.reason) == (State.STALLED, Reason.FROZEN_PICTURE)
     assert not life.health.must_reopen(life.now)
-    assert Reason.WRONG_RATE not in life.health.notices
+    assert Reason.WRONG_RATE not in {reason for _, reason in life.told()}
 
 
 def test_time_stamps_that_stand_still_for_long_are_worth_a_new_connection():
@@ -142,7 +142,7 @@ def test_a_bunch_after_a_stall_is_no_wrong_rate():
         life.health.arrived(life.now + 0.008 * k, life.now - 3 + 0.04 * k)
     life.now += 0.6
     life.run(20, 25)
-    assert Reason.WRONG_RATE not in life.health.notices
+    assert Reason.WRONG_RATE not in {reason for _, reason in life.told()}
 
 
 def test_time_stamps_at_another_speed_are_said():
@@ -194,6 +194,32 @@ def test_only_a_camera_that_was_live_for_a_while_begins_with_short_waits_again(s
     life.health.failed(life.now, Reason.SILENT, "why")
     assert life.health.retry_s - life.now == pytest.approx(wait)
     assert life.told()[-2:] == [(State.STALLED, Reason.SILENT), (State.BACKOFF, Reason.SILENT)]
+
+
+def test_a_camera_that_was_live_is_tried_without_longer_waits_for_half_a_minute():
+    """It answers to nothing for a minute, and each try takes two seconds: 0.5 s between them, and only later 1, 2, 4 …"""
+    life = live()
+    life.health.failed(life.now, Reason.SILENT, "no frames come")
+    lost_s, waits = life.now, []
+    while life.now - lost_s < 60:
+        waits.append((life.now - lost_s, life.health.retry_s - life.now))
+        life.now = life.health.retry_s
+        life.health.connecting(life.now)
+        life.now += 2.0
+        life.health.failed(life.now, Reason.UNREACHABLE, "nothing answers in time")
+    assert {wait_s for since_s, wait_s in waits if since_s < 30} == {0.5}
+    assert [wait_s for since_s, wait_s in waits if since_s >= 30][:4] == [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize("reason", [Reason.REFUSED, Reason.UNTRUSTED])
+def test_a_camera_that_was_live_and_refuses_is_tried_carefully(reason):
+    life = live()
+    life.health.failed(life.now, reason, "no")
+    waits = [life.health.retry_s - life.now]
+    life.now += 5.0
+    life.health.failed(life.now, reason, "no")
+    waits.append(life.health.retry_s - life.now)
+    assert waits == pytest.approx([60, 120])
 
 
 def test_a_file_never_stalls():

@@ -46,6 +46,20 @@ def test_it_asks_only_while_somebody_waits():
     assert served.told == ["hold", None, "hold", "hold"]
 
 
+def test_the_first_end_counts_until_results_may_come_again():
+    outlet = Outlet(Served(), FakeClock())
+    outlet.end(EngineError("it hangs"))
+    outlet.end()  # as stopping does
+    with pytest.raises(Ended) as end:
+        outlet.get()
+    assert "it hangs" in str(end.value.__cause__)
+    outlet.reopen()
+    outlet.end()
+    with pytest.raises(Ended) as end:
+        outlet.get()
+    assert end.value.__cause__ is None
+
+
 @pytest.mark.parametrize(("loop_s", "places"), [(0.0, None), (0.001, 100), (0.03, 3), (0.5, 1)])
 def test_it_asks_for_what_the_loop_reads_in_a_tenth_of_a_second(loop_s, places):
     served, clock = Served(), FakeClock()

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from stream_frames import captured
 
 from edgevision.streams.batch_cost import BatchCost
-from edgevision.streams.options import Service
-from edgevision.streams.policy import Policy
+from edgevision.streams.options import EVERY, Service
+from edgevision.streams.policy import Choice, Decision, Policy
 
 LEAST_GAIN_S = 0.0005  # for less nobody waits
 SLACK_S = 0.001  # that a frame may be late, of a camera that was never late
@@ -91,6 +91,16 @@ def test_a_frame_out_of_turn_that_cannot_make_it_in_this_batch_is_left_for_the_n
     policy.take(policy.decide(0.0, {"b": [frame("b")]}, cost_of(0.040, 0.020), 8), 0.0)
     decision = policy.decide(0.1, {name: [frame(name, now_s=0.1)] for name in "abcd"}, cost_of(0.040, 0.020), 8)
     assert (names(decision.batch), decision.expired) == (["a", "c", "d"], ())
+
+
+def test_a_frame_that_a_younger_one_of_its_camera_overtakes_is_given_up():
+    """It is the turn of "b"; "a" has two frames, and the batch ends after the deadline of the first alone. Results come in order."""
+    policy = policy_of({"b": Service(EVERY, max_age_s=0.11), "a": Service(EVERY, max_age_s=0.11)})
+    policy.take(Decision((Choice("a", frame("a")),)), 0.0)
+    waiting = {"b": [frame("b")], "a": [frame("a", 1, age_s=0.005), frame("a", 2)]}
+    decision = policy.decide(0.0, waiting, cost_of(0.093, 0.007), 8)
+    assert [(one.camera, one.captured.sequence) for one in decision.batch] == [("b", 0), ("a", 2)]
+    assert [(one.camera, one.captured.sequence) for one in decision.expired] == [("a", 1)]
 
 
 def test_the_old_frames_of_a_queue_are_given_up_and_the_young_served():
@@ -294,7 +304,7 @@ def test_it_waits_a_little_longer_for_a_camera_whose_clock_is_not_exact():
     lane = policy._lanes["late"]
     for i, late_s in enumerate([0.0, 0.002] * 10):
         lane.arrivals.add(0.1 * i + late_s)
-    expected_s = lane.arrivals.expected_s(2.0)
+    expected_s = lane.arrivals.next_s
     decision = policy.decide(2.0, {"a": [frame("a", now_s=2.0)]}, cost_of(0.100, 0.001), 8)
     assert expected_s < decision.wait_until_s < expected_s + 0.006
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,8 @@ PICTURE = np.zeros((4, 6, 3), np.uint8)
 
 
 def attached(service: Service) -> tuple[PushSource, Mailbox, Ledger]:
-    source, mailbox, ledger = PushSource("till"), Mailbox(service), Ledger()
+    source, ledger = PushSource("till"), Ledger()
+    mailbox = Mailbox(service, partial(ledger.settle, "till"))
     source.attach(mailbox, ledger, FakeClock(now_s=5.0))
     return source, mailbox, ledger
 
@@ -45,7 +48,7 @@ def test_what_is_dropped_is_settled():
     assert source.put(PICTURE)
     assert not source.put(PICTURE)
     assert ledger.counts("till") == {Fate.SKIPPED: 1}
-    ledger.settle("till", mailbox.close()[0].sequence, Fate.STOPPED)
+    mailbox.close()
     assert not source.put(PICTURE)  # the camera was removed
     assert ledger.counts("till") == {Fate.SKIPPED: 1, Fate.STOPPED: 2}
     assert ledger.account("till").balanced

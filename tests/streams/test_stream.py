@@ -15,7 +15,7 @@ from stream_models import Gate, ToyModel
 
 import edgevision as ev
 from edgevision.errors import EdgeVisionError, EngineError, InputError, SourceError
-from edgevision.streams.camera_state import State
+from edgevision.streams.camera_state import State, StateChange
 from edgevision.streams.fates import Fate
 from edgevision.streams.options import EVERY, CameraOptions, StreamOptions
 from edgevision.streams.reasons import Reason
@@ -128,6 +128,34 @@ def test_an_async_loop_that_is_cancelled_leaves_nothing_behind():
     asyncio.run(cancel())
 
 
+def test_waiting_for_a_result_for_a_short_time_again_and_again_leaves_nothing_behind():
+    async def read() -> None:
+        with Stream(ToyModel(), options=QUICK) as stream:
+            stream.add(PushSource("till"))
+            for _ in range(20):
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(stream.__anext__(), 0.001)
+            assert stream._outlet._tell == []
+
+    asyncio.run(read())
+
+
+def test_no_result_is_lost_where_the_source_ends_while_it_is_told():
+    """The camera is at its end before its last result is handed over; the loop must wait for it."""
+    for _ in range(30):
+        with scripted(ToyModel(), {"a": 1}) as stream:
+            handed, inner = threading.Event(), stream._outlet.put
+
+            def late(result, inner=inner, handed=handed) -> None:
+                time.sleep(0.005)
+                inner(result)
+                handed.set()
+
+            stream._outlet.put = late
+            assert [one.sequence for one in stream] == [0]
+            assert handed.is_set()
+
+
 def test_frames_are_kept_where_they_are_asked_for():
     with scripted(ToyModel(), {"a": 1}, keep_frames=True) as stream:
         (result,) = stream
@@ -235,6 +263,47 @@ def test_cameras_come_and_go_fifty_times():
         assert threads() == before
     account = stream.ledger.account("a")
     assert (account.captured, account.in_flight, account.fates) == (100, 0, {Fate.SERVED: 100})
+
+
+def test_a_removed_camera_that_hangs_says_nothing_after_its_successor():
+    """It is told to be at its end when it is removed; what its thread says later is for nobody."""
+    said = []
+
+    class Sink:
+        name, wants_frames = "list", False
+
+        def open(self) -> None: ...
+
+        def write(self, item) -> None:
+            if isinstance(item, StateChange):
+                said.append((item.camera, item.state))
+
+        def close(self, timeout_s: float) -> None: ...
+
+    with Stream(ToyModel(), options=QUICK, sinks=[Sink()]) as stream:
+        hangs = ScriptedSource("a", 0, live=True, hangs=True)
+        stream.add(CameraOptions("a", "scripted:"), source=hangs)
+        while not hangs.open_now:
+            time.sleep(0.001)
+        assert not stream.remove("a", timeout_s=0.01)
+        stream.add(CameraOptions("a", "scripted:"), source=ScriptedSource("a", 1, live=True))
+        next(stream)
+        hangs._hangs = False
+        while hangs.open_now:
+            time.sleep(0.001)
+        time.sleep(0.02)
+        assert stream.remove("a", timeout_s=10)
+    assert said == [("a", State.ENDED), ("a", State.LIVE), ("a", State.ENDED)]
+
+
+def test_a_state_keeps_its_beginning_while_only_its_reason_changes():
+    fails = SourceError(Reason.UNREACHABLE, "nothing answers")
+    with Stream(ToyModel(), options=QUICK) as stream:
+        stream.add(CameraOptions("a", "scripted:"), source=ScriptedSource("a", 0, live=True, fails=fails))
+        while stream.cameras["a"].state.state is not State.BACKOFF:
+            time.sleep(0.001)
+        capture = stream._cameras["a"].capture
+        assert stream.cameras["a"].state is capture.state
 
 
 def test_a_camera_that_is_down_stops_no_other():

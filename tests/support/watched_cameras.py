@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from edgevision.streams.camera_state import State, StateChange
 from edgevision.streams.camsim.reading import read_stamp
@@ -46,7 +47,8 @@ class Watched:
         self.ledger = Ledger()
         source = self.source or make_source(self.options)
         self._arrived = threading.Semaphore(0)
-        self.mailbox = Mailbox(self.options.service(live=source.live), self._arrived.release)
+        settle = partial(self.ledger.settle, self.options.name)
+        self.mailbox = Mailbox(self.options.service(live=source.live), settle, self._arrived.release)
         self.capture = Capture(self.options.name, source, self.mailbox, self.ledger, SystemClock(), self.changes.append)
         self._stopping = False
         self._consumer = threading.Thread(target=self._consume, daemon=True)
@@ -57,8 +59,7 @@ class Watched:
 
     def stop(self) -> None:
         assert self.capture.stop(10.0)
-        for drop in self.mailbox.close():
-            self.ledger.settle(self.options.name, drop.sequence, drop.fate)
+        self.mailbox.close()
         self._stopping = True
         self._arrived.release()
         self._consumer.join(10.0)

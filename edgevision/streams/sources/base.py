@@ -24,7 +24,7 @@ class Source(Protocol):
         """Connect. May be called again after ``close``. Raises SourceError."""
 
     def read(self) -> Captured | None:
-        """The next frame; None at the end of a file or folder. Blocks no longer than its time-out. Raises SourceError."""
+        """The next frame, not numbered yet; None at the end of a file or folder. Blocks no longer than its time-out. Raises SourceError."""
 
     def close(self) -> None:
         """Give everything back. Closing twice is allowed."""

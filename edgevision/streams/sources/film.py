@@ -12,7 +12,7 @@ from edgevision.streams.captured import Captured
 from edgevision.streams.reasons import Reason
 from edgevision.streams.sources.decoding import Decoder
 from edgevision.streams.sources.ffmpeg import explain, file_options, need_av
-from edgevision.streams.sources.numbering import Numbering
+from edgevision.streams.sources.frame_maker import FrameMaker
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -31,7 +31,7 @@ class VideoFile:
         self.live = paced
         self._camera = camera
         self._path = path
-        self._numbering = Numbering(camera)
+        self._maker = FrameMaker(camera)
         self._container: InputContainer | None = None
         self._decoder: Decoder | None = None
         self._began_s: float | None = None  # when a frame with the time stamp 0 is due
@@ -44,7 +44,7 @@ class VideoFile:
         self._interrupted.clear()
         self._container = self._opened()
         self._decoder = Decoder(self._container, live=False)
-        self._numbering.connected()
+        self._maker.connected()
         self._began_s = None
 
     def read(self) -> Captured | None:
@@ -56,7 +56,7 @@ class VideoFile:
             if picture is not None:
                 if self.live and picture.stamp_s is not None:
                     self._wait_for(picture.stamp_s)
-                return self._numbering.captured(picture)
+                return self._maker.captured(picture)
             if self._decoder.ended:
                 return None
         return None

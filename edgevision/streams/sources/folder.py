@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import time
 from collections.abc import Iterator
@@ -33,7 +32,6 @@ class PictureFolder:
             )
         self._camera = camera
         self._folder = folder
-        self._sequences = itertools.count()
         self._left: Iterator[Path] | None = None
         self._interrupted = False
 
@@ -52,13 +50,12 @@ class PictureFolder:
         path = next(self._left, None)
         if path is None or self._interrupted:
             return None
-        sequence = next(self._sequences)
         try:
             frame = to_frame(path)
         except ImageError as error:
             raise DamagedFrameError(Reason.CORRUPT, str(error)) from None
         now_s = time.monotonic()
-        return Captured(replace(frame, camera=self._camera, sequence=sequence), now_s, now_s)
+        return Captured(replace(frame, camera=self._camera), now_s, now_s)
 
     def close(self) -> None:
         """Forget where it was."""

@@ -12,7 +12,7 @@ from edgevision.streams.options import CameraOptions
 from edgevision.streams.reasons import Reason
 from edgevision.streams.sources.decoding import Decoder, Picture
 from edgevision.streams.sources.ffmpeg import need_av
-from edgevision.streams.sources.numbering import Numbering
+from edgevision.streams.sources.frame_maker import FrameMaker
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -29,7 +29,7 @@ class LiveCamera(ABC):
 
     def __init__(self, options: CameraOptions) -> None:
         self._options = options
-        self._numbering = Numbering(options.name)
+        self._maker = FrameMaker(options.name)
         self._container: InputContainer | None = None
         self._decoder: Decoder | None = None
         self._interrupted = False
@@ -46,7 +46,7 @@ class LiveCamera(ABC):
     @property
     def stamp_speed(self) -> float | None:
         """How fast its time stamps run, in seconds a second; None until enough is seen."""
-        return self._numbering.stamp_speed
+        return self._maker.stamp_speed
 
     def open(self) -> None:
         """Connect. Raises SourceError, and MissingExtraError without PyAV."""
@@ -55,7 +55,7 @@ class LiveCamera(ABC):
         self._interrupted = False
         self._container = self._connected()
         self._decoder = Decoder(self._container, live=True)
-        self._numbering.connected()
+        self._maker.connected()
 
     def read(self) -> Captured | None:
         """The next frame. Raises DamagedFrameError for one that is lost, SourceError where no more come."""
@@ -65,7 +65,7 @@ class LiveCamera(ABC):
         while not self._interrupted:
             picture = self._step(self._decoder)
             if picture is not None:
-                return self._numbering.captured(picture)
+                return self._maker.captured(picture)
             if self._decoder.ended:
                 raise SourceError(Reason.GONE, "it ended the stream")
             if time.monotonic() > until_s:

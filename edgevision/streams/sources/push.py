@@ -60,10 +60,7 @@ class PushSource:
         now_s = clock.now_s()
         known_ns = frame.captured_ns if captured_ns is None else captured_ns
         frame = replace(frame, camera=self.name, sequence=sequence, captured_ns=known_ns)
-        dropped = mailbox.put(Captured(frame, now_s, now_s - age_s))
-        for drop in dropped:
-            ledger.settle(self.name, drop.sequence, drop.fate)
-        return all(drop.sequence != sequence for drop in dropped)
+        return mailbox.put(Captured(frame, now_s, now_s - age_s))
 
     def attach(self, mailbox: Mailbox, ledger: Ledger, clock: Clock) -> None:
         """Called by the stream that it is added to."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -24,8 +23,8 @@ class RenderedCamera:
     >>> import numpy as np
     >>> camera = RenderedCamera("shelf", lambda time_s: np.zeros((4, 6, 3), np.uint8), fps=10, seconds=0.2, paced=False)
     >>> camera.open()
-    >>> [camera.read().frame.sequence, camera.read().frame.sequence, camera.read()]
-    [0, 1, None]
+    >>> [camera.read().frame.height, camera.read().frame.width, camera.read()]
+    [4, 6, None]
     """
 
     def __init__(
@@ -38,7 +37,6 @@ class RenderedCamera:
         self._render = render
         self._fps = fps
         self._seconds = seconds
-        self._sequences = itertools.count()
         self._began_s: float | None = None
         self._turn = 0  # the next moment's number
         self._interrupted = threading.Event()
@@ -69,9 +67,7 @@ class RenderedCamera:
             return None
         captured_s = time.monotonic()
         captured_ns = time.time_ns()
-        frame = Frame.from_array(
-            self._render(moment_s), camera=self._camera, sequence=next(self._sequences), captured_ns=captured_ns
-        )
+        frame = Frame.from_array(self._render(moment_s), camera=self._camera, captured_ns=captured_ns)
         return Captured(frame, time.monotonic(), captured_s)
 
     def close(self) -> None:

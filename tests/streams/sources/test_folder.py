@@ -22,9 +22,9 @@ def test_pictures_come_in_the_order_of_their_names_and_numbers(tmp_path):
     (tmp_path / "11.png").write_bytes(b"no picture either")
     folder = PictureFolder("photos", tmp_path)
     assert not folder.live
-    for begin in (0, 7):
+    for _time in range(2):
         folder.open()
-        values, sequences = [], []
+        values = []
         for _ in range(7):
             try:
                 captured = folder.read()
@@ -33,10 +33,8 @@ def test_pictures_come_in_the_order_of_their_names_and_numbers(tmp_path):
                 values.append(None)
                 continue
             values.append(int(captured.frame.planes[0][0, 0, 0]))
-            sequences.append(captured.frame.sequence)
             assert captured.frame.camera == "photos"
         assert values == [0, 1, 2, None, 3, 4, 5]
-        assert sequences == [begin + place for place in (0, 1, 2, 4, 5, 6)]
         assert folder.read() is None
         folder.close()
     with pytest.raises(SourceError, match="not open"):

@@ -1,8 +1,7 @@
-"""Decoded pictures → captured frames, with their camera's name, number and times."""
+"""Decoded pictures → captured frames, with their camera's name and times."""
 
 from __future__ import annotations
 
-import itertools
 import time
 
 from edgevision.errors import DamagedFrameError
@@ -13,12 +12,11 @@ from edgevision.streams.sources.decoding import Picture
 from edgevision.streams.sources.planes import PlaneReader
 
 
-class Numbering:
-    """Numbers the frames of one camera from 0, through all its connections; ``connected`` begins a new one."""
+class FrameMaker:
+    """Makes the frames of one camera, through all its connections; ``connected`` begins a new one. Whoever reads them numbers them."""
 
     def __init__(self, camera: str) -> None:
         self._camera = camera
-        self._sequences = itertools.count()
         self._reader = PlaneReader()
         self._clock = CaptureClock()
 
@@ -32,12 +30,9 @@ class Numbering:
         return self._clock.speed
 
     def captured(self, picture: Picture) -> Captured:
-        """The frame of ``picture``, received now. Raises DamagedFrameError, and counts it, for one without pixels."""
+        """The frame of ``picture``, received now. Raises DamagedFrameError for one without pixels."""
         received_s = time.monotonic()
-        sequence = next(self._sequences)
         if picture.picture is None:
             raise DamagedFrameError(Reason.CORRUPT, "a picture is damaged, or came before the first key frame")
-        frame = self._reader.frame(
-            picture.picture, camera=self._camera, sequence=sequence, captured_ns=picture.captured_ns
-        )
+        frame = self._reader.frame(picture.picture, camera=self._camera, captured_ns=picture.captured_ns)
         return Captured(frame, received_s, self._clock.captured_s(picture.stamp_s, received_s))
