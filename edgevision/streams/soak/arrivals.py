@@ -97,17 +97,18 @@ class Subscriber:
 
     def __init__(self, host: str, port: int, topic: str, arrivals: Arrivals) -> None:
         try:
-            import paho.mqtt.client as mqtt
+            from paho.mqtt.client import Client
+            from paho.mqtt.enums import CallbackAPIVersion
         except ImportError as error:
             raise MissingExtraError("paho-mqtt", "stream", "a soak") from error
         subscribed = threading.Event()
         self._topic = topic
-        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        self._client = Client(CallbackAPIVersion.VERSION2)
         self._client.on_connect = lambda client, *_: client.subscribe(
             [(f"{topic}/+/result", 1), (f"{topic}/+/state", 1)]
         )
         self._client.on_subscribe = lambda *_: subscribed.set()
-        self._client.on_message = lambda client, data, message: arrivals.add(message.payload)
+        self._client.on_message = lambda client, data, message: arrivals.add(bytes(message.payload))
         try:
             self._client.connect(host, port)
         except (OSError, ValueError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from edgevision.evaluate.page.html import Figure, Rich, Section, Table, Text, html_page
 from edgevision.evaluate.page.pictures import over_time
@@ -13,7 +13,11 @@ from edgevision.streams.soak.plan import Plan, SoakOptions
 from edgevision.streams.soak.record import Record, Spread
 from edgevision.streams.soak.verdict import MB, Outcome, Rule
 
-_TONES = {Outcome.HELD: "good", Outcome.BROKEN: "bad", Outcome.TOO_SHORT: "warning"}
+_TONES: dict[Outcome, Literal["good", "bad", "warning"]] = {
+    Outcome.HELD: "good",
+    Outcome.BROKEN: "bad",
+    Outcome.TOO_SHORT: "warning",
+}
 _MOST_POINTS = 1000  # of a line: more are not seen, and make the page large
 
 
