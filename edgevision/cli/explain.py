@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgevision.streams.explain import explain, read_accounts
+    from edgevision.streams.explain import explain, explain_change, read_accounts, read_model_changes
 
     accounts = read_accounts(arguments.ledger)
     if arguments.camera is not None:
@@ -36,4 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     for account in accounts.values():
         for line in explain(account):
             output.say(output.plain(line))
+    if arguments.camera is None:
+        for change in read_model_changes(arguments.ledger):
+            output.say(output.plain(explain_change(change)))
     return 0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
     from edgevision.streams.inventory.counting import InventoryCounter
     from edgevision.streams.ledger import Account
     from edgevision.streams.live_view import LiveView
-    from edgevision.streams.settings import Settings
-    from edgevision.streams.sinks.base import Sink
+    from edgevision.streams.model_change import ModelChange
+    from edgevision.streams.settings import Changes, Settings
+    from edgevision.streams.sinks.base import Item, Sink
 
 REFRESH_S = 0.25
 LOOK_S = 1.0  # how often the settings file is looked at
@@ -37,7 +40,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p: argparse.ArgumentParser = commands.add_parser(
         "stream",
         help="recognise what many cameras show, until you stop it",
-        description="Serve many cameras with one model. Ctrl-C or SIGTERM ends it; SIGHUP, or saving the file, takes up a changed --config.",
+        description="Serve many cameras with one model. Ctrl-C or SIGTERM ends it; SIGHUP, or saving the file, takes up a changed --config; "
+        "SIGHUP takes up a model whose file was replaced, too.",
     )
     p.add_argument("bundle", nargs="?", type=Path, help="the .edge file (default: the model of --config)")
     p.add_argument(
@@ -75,24 +79,28 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.ledger is not None:
         write_accounts(arguments.ledger, [])  # a path that cannot be is told now
     view = LiveView()
-    distributor = Distributor(_sinks(settings, json=arguments.json), _counter(settings), watch=view.see)
+    swaps = _Swaps(view, arguments.ledger)
+    distributor = Distributor(_sinks(settings, json=arguments.json), _counter(settings), watch=swaps.see)
     assert settings.model is not None  # _settings sees to that
     with ev.load(settings.model, then=settings.then, engine=arguments.engine, threads=arguments.threads) as model:
-        _check_finds_boxes(model, settings)
+        kind = _kind_of(settings)
+        _check_finds_boxes(kind, settings)
         stream = Stream(model, options=settings.stream, sinks=[distributor])
         for camera in settings.cameras:
             stream.add(camera)
         with _signals() as signals:
             try:
-                _serve(stream, view, _Reloading(arguments, settings, stream, distributor, signals), arguments, signals)
+                reloading = _Reloading(arguments, settings, kind, stream, distributor, signals)
+                _serve(stream, view, swaps, reloading, arguments, signals)
             finally:
                 stopped = stream.stop(STOP_S)
+                swaps.tell()
                 _write_ledger(arguments, stream)
     return _tell_end(arguments, stream, distributor, stopped)
 
 
 def _serve(
-    stream: Any, view: LiveView, reloading: _Reloading, arguments: argparse.Namespace, signals: _Signals
+    stream: Any, view: LiveView, swaps: _Swaps, reloading: _Reloading, arguments: argparse.Namespace, signals: _Signals
 ) -> None:
     """Until every camera has ended, or a signal comes."""
     written_s = time.monotonic()
@@ -101,6 +109,7 @@ def _serve(
     with view.shown(stream, console) as refresh:
         while not signals.stop.is_set() and not stream.wait(REFRESH_S):
             refresh()
+            swaps.tell()
             for line in reloading.look():
                 print(f"edgevision: {output.plain(line)}", file=sys.stderr)
             if time.monotonic() - written_s >= LEDGER_S:
@@ -159,16 +168,30 @@ def _counter(settings: Settings) -> InventoryCounter | None:
     return InventoryCounter(settings.places, settings.tracker) if settings.places else None
 
 
-def _check_finds_boxes(model: Any, settings: Settings) -> None:
-    """Raise InputError where products are to be followed and the model gives no boxes."""
-    import edgevision as ev
+def _kind_of(settings: Settings) -> str:
+    """What the model does, such as detect. Raises BundleError for a file, or a second one, that is no bundle."""
+    from edgevision.bundle.reader import open_bundle
+
+    assert settings.model is not None  # _settings sees to that
+    if settings.then is not None:
+        open_bundle(settings.then).close()
+    with open_bundle(settings.model) as bundle:
+        return bundle.manifest.task.kind
+
+
+def _check_finds_boxes(kind: str, settings: Settings) -> None:
+    """Raise InputError where products are to be followed, or to be recognised by a second model, and the model gives no boxes."""
     from edgevision.tasks.registry import task_type
 
-    if not settings.places or isinstance(model, ev.Cascade):
+    if task_type(kind).finds_boxes:
         return
-    if not task_type(model.task.spec.kind).finds_boxes:
+    if settings.then is not None:
         raise InputError(
-            f"lines and zones need a model that finds boxes, and {settings.model} can {model.task.spec.kind} alone; give a detector, and "
+            f"a second model needs a first that finds boxes, and {settings.model} can {kind} alone; give a detector"
+        )
+    if settings.places:
+        raise InputError(
+            f"lines and zones need a model that finds boxes, and {settings.model} can {kind} alone; give a detector, and "
             "this model with --then"
         )
 
@@ -225,28 +248,31 @@ def _signals() -> Iterator[_Signals]:
 
 
 class _Reloading:
-    """Takes up what changed in the settings file."""
+    """Takes up what changed in the settings file, and a model whose file was replaced. ``kind``: of the model, which stays."""
 
     def __init__(
         self,
         arguments: argparse.Namespace,
         settings: Settings,
+        kind: str,
         stream: Any,
         distributor: Distributor,
         signals: _Signals,
     ) -> None:
         self._arguments = arguments
         self._settings = settings
+        self._kind = kind
         self._stream = stream
         self._distributor = distributor
         self._signals = signals
         self._seen = self._look_at_file()
+        self._models = _look_at_models(settings)
         self._next_s = time.monotonic() + LOOK_S
 
     def look(self) -> list[str]:
         """Look whether there is something to take up, and do it. What to tell the user."""
         asked = self._signals.reload.is_set()
-        if self._arguments.config is None or (not asked and time.monotonic() < self._next_s):
+        if not asked and (self._arguments.config is None or time.monotonic() < self._next_s):
             return []
         self._signals.reload.clear()
         self._next_s = time.monotonic() + LOOK_S
@@ -255,47 +281,103 @@ class _Reloading:
             return []
         self._seen = seen
         try:
-            new = _settings(self._arguments)
-        except InputError as error:
+            return self._take_up(_settings(self._arguments), asked=asked)
+        except EdgeVisionError as error:
             return [f"{error}; the settings stay as they were"]
-        return self._take_up(new)
 
-    def _take_up(self, new: Settings) -> list[str]:
+    def _take_up(self, new: Settings, *, asked: bool) -> list[str]:
+        """All of it, or nothing: what the start of the program refuses is refused here, before anything is changed. Raises
+        EdgeVisionError."""
         from edgevision.streams.settings import changes
+        from edgevision.streams.sources.registry import make_source
 
         found = changes(self._settings, new)
-        told = []
+        swaps = found.model or (asked and self._is_another_model(new))
+        _check_finds_boxes(_kind_of(new) if swaps else self._kind, new)
+        counter = _counter(new)
+        sources = [(camera, make_source(camera)) for camera in (*found.added, *found.changed)]
+
         for name in (*found.removed, *(camera.name for camera in found.changed)):
             self._stream.remove(name)
-        left_out = set()
-        for camera in (*found.added, *found.changed):
-            try:
-                self._stream.add(camera)
-            except EdgeVisionError as error:
-                left_out.add(camera.name)
-                told.append(f"camera {camera.name} is left out: {error}")
+        for camera, source in sources:
+            self._stream.add(camera, source=source)
         if found.places:
-            self._distributor.count_with(_counter(new))
-        # What was left out is not there: the next change of the file tries it again.
-        self._settings = replace(new, cameras=tuple(one for one in new.cameras if one.name not in left_out))
+            self._distributor.count_with(counter)
+        self._settings = new
+        if swaps:
+            self._models = _look_at_models(new)
+            load = {"then": new.then, "engine": self._arguments.engine, "threads": self._arguments.threads}
+            self._stream.swap(new.model, options=new.swap, **load)
+        return self._told(found, swaps)
+
+    def _is_another_model(self, new: Settings) -> bool:
+        """Whether its file was replaced, or what was there was not taken up."""
+        from edgevision.streams.model_change import Step
+
+        last = next(reversed(self._stream.model_changes), None)
+        failed = last is not None and last.step in (Step.REFUSED, Step.ROLLED_BACK)
+        return failed or _look_at_models(new) != self._models
+
+    def _told(self, found: Changes, swaps: bool) -> list[str]:
         parts = {
-            "added": [camera.name for camera in found.added if camera.name not in left_out], "removed": found.removed,
-            "changed": [camera.name for camera in found.changed if camera.name not in left_out],
+            "added": [camera.name for camera in found.added], "removed": found.removed,
+            "changed": [camera.name for camera in found.changed],
         }  # fmt: skip
-        told += [f"cameras {word}: {', '.join(names)}" for word, names in parts.items() if names]
+        told = [f"cameras {word}: {', '.join(names)}" for word, names in parts.items() if names]
         if found.places:
             told.append("lines and zones were taken up; counting begins anew")
+        if swaps:
+            told.append(f"the model is to be {self._settings.model}")
+        if found.swap:
+            told.append("what a new model has to show was taken up")
         if found.restart:
             told.append(f"start the program anew to take up what changed in: {', '.join(found.restart)}")
         return told or ["the settings are as they were"]
 
     def _look_at_file(self) -> tuple[int, ...] | None:
         """What tells whether the file changed; None while it is not there, as when an editor replaces it."""
-        try:
-            status = self._arguments.config.stat()
-        except (AttributeError, OSError):
-            return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
+        return None if self._arguments.config is None else _look_at(self._arguments.config)
+
+
+def _look_at_models(settings: Settings) -> list[tuple[int, ...] | None]:
+    """The same of the models' files."""
+    return [_look_at(path) for path in (settings.model, settings.then) if path is not None]
+
+
+def _look_at(path: Path) -> tuple[int, ...] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+class _Swaps:
+    """Tells each step of a swap: on stderr, and in the ledger. ``see`` is called with all items, by the distributor's thread."""
+
+    def __init__(self, view: LiveView, ledger: Path | None) -> None:
+        self._view = view
+        self._ledger = ledger
+        self._changes: deque[ModelChange] = deque()
+
+    def see(self, item: Item) -> None:
+        """Keep it, if it is one; the view sees all."""
+        from edgevision.streams.model_change import ModelChange
+
+        if isinstance(item, ModelChange):
+            self._changes.append(item)
+        self._view.see(item)
+
+    def tell(self) -> None:
+        """Tell those that came since the last call."""
+        from edgevision.streams.explain import write_model_changes
+
+        while self._changes:
+            change = self._changes.popleft()
+            print(f"edgevision: model {change.step.value}: {output.plain(change.words)}", file=sys.stderr)
+            if self._ledger is not None:
+                with contextlib.suppress(InputError):  # a disk that is full is told with the accounts
+                    write_model_changes(self._ledger, [change])
 
 
 # ---- the end ----

@@ -262,11 +262,14 @@ class Batcher:
                 self._wake.notify()
 
     def _work(self) -> None:
-        if not self._warm_up():
-            return
-        while (batch := self._next_batch()) is not None:
-            if not self._run(batch):
-                return
+        if self._warm_up():
+            while self._serve():
+                pass
+
+    def _serve(self) -> bool:
+        """One batch; it and its model are forgotten before the next is waited for. False: the end."""
+        batch = self._next_batch()
+        return batch is not None and self._run(batch)
 
     def _next_batch(self) -> _Batch | None:
         """Wait for frames, and take them. None: the end."""

@@ -6,22 +6,27 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from edgevision.errors import InputError
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Account
+from edgevision.streams.model_change import ModelChange
 
 _MOST_LINE_BYTES = 1 << 16
 
 
+_MODEL_CHANGE = "model_change"  # the key of a line that holds one; other lines are accounts
+
+
 def write_accounts(path: str | Path, accounts: Iterable[Account]) -> None:
     """Append one line of JSON for each account. Raises InputError where the file cannot be written."""
-    lines = "".join(json.dumps(account.to_dict(), ensure_ascii=False) + "\n" for account in accounts)
-    try:
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.write(lines)
-    except OSError as error:
-        raise InputError(f"cannot write the ledger {path}: {error.strerror or error}") from error
+    _append(Path(path), (account.to_dict() for account in accounts))
+
+
+def write_model_changes(path: str | Path, changes: Iterable[ModelChange]) -> None:
+    """Append one line of JSON for each step of a swap. Raises InputError where the file cannot be written."""
+    _append(Path(path), ({_MODEL_CHANGE: change.to_dict()} for change in changes))
 
 
 def read_accounts(path: str | Path) -> dict[str, Account]:
@@ -30,16 +35,25 @@ def read_accounts(path: str | Path) -> dict[str, Account]:
     Half a line at the end, which a crash may leave, is passed over.
     """
     found: dict[str, Account] = {}
-    for number, line in _lines(Path(path)):
-        try:
-            account = Account.from_dict(json.loads(line))
-        except (ValueError, InputError) as error:
-            if not line.endswith(b"\n"):
-                break
-            what = error if isinstance(error, InputError) else "this is no JSON"
-            raise InputError(f"{path}:{number}: {what}; give a file that stream --ledger writes") from None
-        found[account.camera] = account
+    for one in _read(Path(path)):
+        if isinstance(one, Account):
+            found[one.camera] = one
     return found
+
+
+def read_model_changes(path: str | Path) -> list[ModelChange]:
+    """The steps of swaps, in the order they came, without their reports. Raises InputError as ``read_accounts`` does."""
+    return [one for one in _read(Path(path)) if isinstance(one, ModelChange)]
+
+
+def explain_change(change: ModelChange) -> str:
+    """A step of a swap, in words.
+
+    >>> from edgevision.streams.model_change import Step
+    >>> explain_change(ModelChange(Step.REFUSED, "b", "a", "a goes on", 0)).partition(": ")[2]
+    'model refused: a goes on'
+    """
+    return f"{_time_of(change.at_ns)}: model {change.step.value}: {change.words}"
 
 
 def explain(account: Account) -> list[str]:
@@ -81,6 +95,28 @@ _ADVICE = {
     Fate.CORRUPT: "Packets are lost or the camera is faulty: use transport tcp, and look at its cable.",
     Fate.POISON: "The model fails on frames of this camera: see the log for its error.",
 }
+
+
+def _append(path: Path, values: Iterable[dict[str, Any]]) -> None:
+    lines = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in values)
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(lines)
+    except OSError as error:
+        raise InputError(f"cannot write the ledger {path}: {error.strerror or error}") from error
+
+
+def _read(path: Path) -> Iterator[Account | ModelChange]:
+    for number, line in _lines(path):
+        try:
+            values = json.loads(line)
+            is_change = isinstance(values, dict) and _MODEL_CHANGE in values
+            yield ModelChange.from_dict(values[_MODEL_CHANGE]) if is_change else Account.from_dict(values)
+        except (ValueError, InputError) as error:
+            if not line.endswith(b"\n"):
+                break
+            what = error if isinstance(error, InputError) else "this is no JSON"
+            raise InputError(f"{path}:{number}: {what}; give a file that stream --ledger writes") from None
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _DEVICE_BATCHES = 2  # one is prepared while another runs; more only makes results older
 _WARM_UP_RUNS = 3
 _WARM_UP_S = 2.0
+_MOST_LABELS = 5  # that a message names
 
 
 class StreamModel(Protocol):
@@ -45,22 +46,50 @@ class StreamModel(Protocol):
 
 
 class ServedModel:
-    """A ``Model`` or ``Cascade`` as the batcher sees it. It stays the caller's to close."""
+    """A ``Model`` or ``Cascade`` as the batcher sees it: ``model``. ``parts``: the one model, or the two. It stays its owner's to close."""
 
     def __init__(self, model: Model | Cascade) -> None:
         from edgevision.cascade import Cascade
 
         self.predict_frames: Callable[[Sequence[Frame]], Sequence[Any]]
         if isinstance(model, Cascade):
-            first = model.finder
-            self.id = f"{_id_of(first)} → {_id_of(model.recogniser)}"
+            self.parts: tuple[Model, ...] = (model.finder, model.recogniser)
             self.predict_frames = model.predict_frames
         else:
-            first = model
-            self.id = _id_of(first)
+            self.parts = (model,)
             self.predict_frames = model.predict_items
+        self.model = model
+        first = self.parts[0]
+        self.id = " → ".join(_id_of(part) for part in self.parts)
         self.max_batch = first.max_batch
         self.parallel = _DEVICE_BATCHES if first.on_device else max(1, usable_cores() // first.threads)
+
+
+def misfit(live: StreamModel, new: StreamModel, *, keep_labels: bool) -> str:
+    """Why those who read the results of ``live`` could not read those of ``new``; empty where they can.
+
+    Both have to do the same, such as detect. ``keep_labels``: and every label of the live model has to be known by the same id and name. A
+    model of your own is not looked at: it does not tell.
+    """
+    if not isinstance(live, ServedModel) or not isinstance(new, ServedModel):
+        return ""
+    before, after = _kinds_of(live), _kinds_of(new)
+    if before != after:
+        return f"it can {after}, and the live model can {before}: those who read the results expect the same"
+    if not keep_labels:
+        return ""
+    for old, part in zip(live.parts, new.parts, strict=True):
+        names = {label.id: label.name for label in part.labels}
+        lost = [label for label in old.labels if names.get(label.id) != label.name]
+        if lost:
+            shown = ", ".join(f"{label.name} ({label.id})" for label in lost[:_MOST_LABELS])
+            more = f" and {len(lost) - _MOST_LABELS} more" if len(lost) > _MOST_LABELS else ""
+            return f"it does not know these labels of the live model by the same id: {shown}{more}; to allow that, set keep_labels to false"
+    return ""
+
+
+def _kinds_of(model: ServedModel) -> str:
+    return ", then ".join(part.task.spec.kind for part in model.parts)
 
 
 def _id_of(model: Model) -> str:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from edgevision.errors import InputError, MissingExtraError
 from edgevision.streams.credentials import hide_secrets
-from edgevision.streams.options import CameraOptions, Mode, StreamOptions
+from edgevision.streams.options import CameraOptions, Mode, StreamOptions, SwapOptions
 from edgevision.streams.sinks.base import Sink
 from edgevision.streams.sinks.registry import make_sink
 from edgevision.tracking.places import Anchor, Line, Zone
@@ -46,6 +46,7 @@ class Settings:
     cameras: tuple[CameraOptions, ...] = ()
     places: Mapping[str, tuple[Line | Zone, ...]] = field(default_factory=dict)
     stream: StreamOptions = field(default_factory=StreamOptions)
+    swap: SwapOptions = field(default_factory=SwapOptions)
     tracker: TrackerOptions = field(default_factory=TrackerOptions)
     sinks: tuple[SinkSettings, ...] = ()
 
@@ -53,12 +54,15 @@ class Settings:
 @dataclass(frozen=True)
 class Changes:
     """What a new file says otherwise. ``added``, ``removed`` and ``changed``: cameras. ``places``: whether lines, zones or the
-    tracker changed. ``restart``: parts of the file that only a new start of the program takes up."""
+    tracker changed; ``model``: whether the model did, or the second one; ``swap``: what a new model has to show. ``restart``: parts
+    of the file that only a new start of the program takes up."""
 
     added: tuple[CameraOptions, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[CameraOptions, ...] = ()
     places: bool = False
+    model: bool = False
+    swap: bool = False
     restart: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -79,9 +83,9 @@ def changes(old: Settings, new: Settings) -> Changes:
         removed=tuple(name for name in before if name not in after),
         changed=tuple(camera for name, camera in after.items() if name in before and before[name] != camera),
         places=(old.places, old.tracker) != (new.places, new.tracker),
-        restart=tuple(
-            name for name in ("model", "then", "stream", "sinks") if getattr(old, name) != getattr(new, name)
-        ),
+        model=(old.model, old.then) != (new.model, new.then),
+        swap=old.swap != new.swap,
+        restart=tuple(name for name in ("stream", "sinks") if getattr(old, name) != getattr(new, name)),
     )
 
 
@@ -124,6 +128,7 @@ def parse_settings(text: str, name: str = "streams.toml") -> Settings:
         cameras=cameras,
         places=places,
         stream=top.options("stream", StreamOptions),
+        swap=top.options("swap", SwapOptions),
         tracker=top.options("tracker", TrackerOptions),
         sinks=tuple(_sink(table) for table in top.tables("sink")),
     )

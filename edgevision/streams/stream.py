@@ -237,7 +237,7 @@ class Stream:
             else:
                 self._batcher.stop(0.0)
             self._outlet.end()
-            ended.append(self._swapper.stop(_left_s(deadline_s)))
+            ended.append(self._swapper.stop(_left_s(deadline_s) / 2))  # the other half is for the sinks
             if self._started:
                 ended += [runner.close(_left_s(deadline_s)) for runner in self._runners]
         return all(ended)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from stream_items import T0_NS, event, wait_until
 
+from edgevision.streams.explain import read_model_changes
 from edgevision.streams.inventory.stock import Inventory
 
 ROOT = Path(__file__).parents[2]
@@ -140,11 +141,11 @@ def test_a_ledger_that_cannot_be_is_told_at_once(edgevision, color_bundle, photo
 class Running:
     """``edgevision stream`` with a camera that never ends: a port where nobody answers."""
 
-    def __init__(self, tmp_path: Path, bundle: Path, text: str) -> None:
+    def __init__(self, tmp_path: Path, text: str, *arguments: object) -> None:
         self.config = tmp_path / "streams.toml"
         self.config.write_text(text)
         self.log = tmp_path / "log"
-        command = [sys.executable, "-m", "edgevision", "stream", str(bundle), "--config", str(self.config)]
+        command = [sys.executable, "-m", "edgevision", "stream", "--config", str(self.config), *map(str, arguments)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
 
@@ -161,8 +162,9 @@ class Running:
 def running(tmp_path, color_bundle):
     started: list[Running] = []
 
-    def start(text: str) -> Running:
-        started.append(Running(tmp_path, color_bundle(), text))
+    def start(text: str, *arguments: object) -> Running:
+        """``arguments``: a bundle where there are none."""
+        started.append(Running(tmp_path, text, *(arguments or (color_bundle(),))))
         return started[-1]
 
     yield start
@@ -266,13 +268,55 @@ def test_a_rendered_camera_is_served(running, tmp_path):
 
 
 @pytest.mark.requires("av")
-def test_a_camera_that_was_left_out_is_taken_when_its_line_is_corrected(running, photos, tmp_path):
+def test_what_the_start_refuses_a_changed_file_does_not_change_and_corrected_it_is_taken_up(running, photos, tmp_path):
     one = running(DEAD.format("a", 1))
     one.waits_for("a: backoff")
-    wrong = f'[[camera]]\nname = "b"\nsource = "{tmp_path / "none.mp4"}"\n'
-    one.config.write_text(DEAD.format("a", 1) + wrong)
-    one.waits_for("camera b is left out")
-    assert "cameras added" not in one.log.read_text("utf-8")
-    one.config.write_text(DEAD.format("a", 1) + wrong.replace(str(tmp_path / "none.mp4"), str(photos / "red")))
+    zone = '[[camera.zone]]\nname = "z"\ncorners = [[0, 0], [9, 0], [9, 9]]\n'
+    camera = '[[camera]]\nname = "b"\nsource = "{}"\n'
+    for wrong, words in (
+        (camera.format(tmp_path / "none.mp4"), "none.mp4"),
+        (camera.format(photos / "red") + zone, "lines and zones need a model that finds boxes"),
+        (camera.format("rtsp://h/x") + 'password_env = "NO_SUCH_VARIABLE"\n', "NO_SUCH_VARIABLE"),
+    ):
+        one.config.write_text(wrong)  # and without the camera "a"
+        one.waits_for(words)
+    log = one.log.read_text("utf-8")
+    assert log.count("the settings stay as they were") == 3
+    assert "cameras" not in log
+    one.config.write_text(DEAD.format("a", 1) + camera.format(photos / "red"))
     one.waits_for("cameras added: b")
     assert one.end(signal.SIGTERM) == 0
+    assert "cameras removed" not in one.log.read_text("utf-8")
+
+
+def test_a_model_is_swapped_where_the_file_names_another_and_where_its_file_was_replaced(
+    running, color_bundle, tmp_path
+):
+    first, second, third = (
+        color_bundle(f"{name}.edge", manifest={"name": name}) for name in ("first", "second", "third")
+    )
+    ledger = tmp_path / "l.jsonl"
+    text = (
+        'model = "{}"\n[[camera]]\nname = "shelf"\nsource = "rendered:shelf?seed=3&fps=20&height=60&width=80"\n'
+        f'[[sink]]\nurl = "jsonl:{tmp_path / "r.jsonl"}"\n'
+        "[swap]\nframes = 5\nshare = 1.0\nmax_slowdown = 1000.0\nwatched_batches = 3\n"
+    )
+    one = running(text.format(first), "--ledger", ledger)
+    results = tmp_path / "r.jsonl"
+    wait_until(lambda: results.is_file() and '"kind": "result"' in results.read_text("utf-8"), 60.0)
+    one.config.write_text(text.format(tmp_path / "none.edge"))
+    one.waits_for("the settings stay as they were")
+    one.config.write_text(text.format(second))
+    one.waits_for("model kept: second@")
+    third.replace(second)  # the same name, another model
+    one.process.send_signal(signal.SIGHUP)
+    one.waits_for("model kept: third@")
+    assert one.end(signal.SIGTERM) == 0
+    rows = [row for row in lines(results) if row["kind"] == "result"]
+    names = [row["model_id"].partition("@")[0] for row in rows]
+    assert names == sorted(names, key=["first", "second", "third"].index)
+    assert set(names) == {"first", "second", "third"}
+    assert [row["sequence"] for row in rows] == sorted({row["sequence"] for row in rows})
+    steps = [row["step"] for row in lines(results) if row["kind"] == "model"]
+    assert steps == 2 * ["loading", "loaded", "shadowing", "compared", "switched", "kept"]
+    assert [change.step.value for change in read_model_changes(ledger)] == steps

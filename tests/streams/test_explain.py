@@ -5,9 +5,17 @@ from __future__ import annotations
 import pytest
 
 from edgevision.errors import InputError
-from edgevision.streams.explain import explain, read_accounts, write_accounts
+from edgevision.streams.explain import (
+    explain,
+    explain_change,
+    read_accounts,
+    read_model_changes,
+    write_accounts,
+    write_model_changes,
+)
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Account, Ledger
+from edgevision.streams.model_change import ModelChange, Step
 
 
 def test_what_is_written_is_read_and_the_last_of_each_camera_counts(tmp_path):
@@ -26,9 +34,23 @@ def test_what_is_written_is_read_and_the_last_of_each_camera_counts(tmp_path):
     assert read_accounts(path) == found
 
 
+def test_steps_of_swaps_stand_between_the_accounts(tmp_path):
+    path = tmp_path / "l.jsonl"
+    changes = [ModelChange(step, "new", "old", f"it is {step.value}", place) for place, step in enumerate(Step)]
+    for change in changes:
+        write_accounts(path, [Account("till", 0, 0, {}, 1)])
+        write_model_changes(path, [change])
+    assert read_model_changes(path) == changes
+    assert list(read_accounts(path)) == ["till"]
+    assert explain_change(changes[0]).endswith(": model loading: it is loading")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ('{"model_change": {"step": "sold"}}\n', "l.jsonl:1: a change of the model needs a step"),
+        ('{"model_change": {"step": "kept", "model_id": 3}}\n', "needs model_id, a str, got 3"),
+        ('{"model_change": []}\n', "is an object, got list"),
         ("nothing\n", "l.jsonl:1: this is no JSON"),
         ('\n{"camera": "a"}\n', "l.jsonl:2: the account of 'a' needs fates"),
         ('{"camera": "a", "captured": 1, "in_flight": 0, "fates": {"lost": 1}}\n', "needs fates"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgevision.errors import InputError
-from edgevision.streams.options import CameraOptions, Mode, StreamOptions
+from edgevision.streams.options import CameraOptions, Mode, StreamOptions, SwapOptions
 from edgevision.streams.settings import Changes, Settings, changes, parse_settings, read_settings
 from edgevision.tracking.places import Anchor, Line, Zone
 from edgevision.tracking.tracker import TrackerOptions
@@ -21,6 +21,11 @@ then = "products.edge"
 [stream]
 age_budget_s = 0.04
 max_batch = 8
+
+[swap]
+frames = 50
+min_agreement = 0.95
+keep_labels = false
 
 [tracker]
 lost_s = 2
@@ -66,6 +71,7 @@ def test_everything_is_taken():
     settings = parse_settings(WHOLE)
     assert (settings.model, settings.then) == (Path("shelf.edge"), Path("products.edge"))
     assert settings.stream == StreamOptions(age_budget_s=0.04, max_batch=8)
+    assert settings.swap == SwapOptions(frames=50, min_agreement=0.95, keep_labels=False)
     assert settings.tracker == TrackerOptions(lost_s=2.0)
     assert settings.cameras == (
         CameraOptions(
@@ -103,6 +109,8 @@ def test_nothing_is_a_setting_too():
         ("[stream]\nage_budget_s = -1", 2, "age_budget_s is a finite number over 0"),
         ("[stream]\nage_budget_s = nan", 2, "finite"),
         ("stream = 3", 1, r"under \[stream\]"),
+        ("[swap]\nshare = 2.0", 2, "share is over 0 and at most 1"),
+        ("[swap]\nframes = 1.5", 2, "frames is a whole number"),
         ("[tracker]\nhigh_score = 0.5\nlow_score = 0.9", None, "low_score"),
         ("[tracker]\nclass_aware = 1", 2, "true or false"),
         ("camera = 'rtsp://u:hush@h'", 1, r"\[\[camera\]\]"),
@@ -202,5 +210,9 @@ def test_what_changed_between_two_files():
     assert [(camera.name, camera.weight) for camera in found.changed] == [("till", 3.0)]
     assert found.places
     assert found.restart == ("stream", "sinks")
+    assert not found.model
     only_tracker = changes(old, parse_settings(WHOLE.replace("lost_s = 2", "lost_s = 3")))
     assert only_tracker == Changes(places=True)
+    for old_name, new_name in (("shelf.edge", "shelf-2.edge"), ("products.edge", "products-2.edge")):
+        assert changes(old, parse_settings(WHOLE.replace(old_name, new_name))) == Changes(model=True)
+    assert changes(old, parse_settings(WHOLE.replace("frames = 50", "frames = 60"))) == Changes(swap=True)

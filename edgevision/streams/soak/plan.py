@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgevision.errors import InputError
 from edgevision.streams.camsim.faults import Fault, Kind
+from edgevision.streams.options import SwapOptions
 
 SECONDS = 7200.0
 CAMERAS = 8
@@ -16,6 +17,7 @@ LEAST_CAMERAS = 4  # one of each kind
 LEAST_SECONDS = 20.0
 MOST_CAMERAS = 64
 WARM_UP_S = 600.0  # at most: caches and memory pools fill, each kind of failure comes once
+_SHADOW_S, _FEW_FRAMES = 120.0, 10  # where models are swapped more often than this, they are not long in shadow
 _QUIET_S = 6.0  # at the end nothing fails any more: what waits can go out
 
 
@@ -84,6 +86,8 @@ class Event:
 class Plan:
     """``warm_up_s``: what is before is not judged. ``quiet_s``: from then on nothing fails. ``roles``: by camera.
 
+    ``shadow_frames``: that a new model is given in shadow; few, where the next swap comes soon.
+
     Everything comes at least once in each third of the judged time, so that the thirds can be compared.
 
     >>> Plan.of(7200, 8).swap.every_s, Plan.of(90, 4).swap.every_s
@@ -99,6 +103,7 @@ class Plan:
     away: Event
     swap: Event
     sample_s: float
+    shadow_frames: int
 
     @classmethod
     def of(cls, seconds: float, cameras: int) -> Plan:
@@ -118,6 +123,7 @@ class Plan:
             away=_event(300.0, 30.0, third_s, begin=0.4),
             swap=_event(600.0, 0.0, third_s, begin=0.75),
             sample_s=min(2.0, max(0.5, seconds / 1440)),
+            shadow_frames=SwapOptions.frames if third_s >= _SHADOW_S else _FEW_FRAMES,
         )
 
     def cameras(self, role: Role) -> list[str]:

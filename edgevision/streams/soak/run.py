@@ -67,6 +67,7 @@ def soak(options: SoakOptions, progress: Progress = lambda at_s: None) -> tuple[
             f"mqtt://127.0.0.1:{broker.door.port}/{topic}",
             str(folder / "soak.spool"),
             options.threads,
+            plan.shadow_frames,
         )
         subject = stack.enter_context(SubjectProcess(settings))
         return _Soak(options, plan, cameras, broker, subject, arrivals).run(progress), plan

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from edgevision.streams.model_change import ModelChange, Step
-from edgevision.streams.options import CameraOptions
+from edgevision.streams.options import CameraOptions, SwapOptions
 from edgevision.streams.results import StreamResult
 from edgevision.streams.sinks.base import Item
 from edgevision.streams.sinks.registry import make_sink
@@ -29,13 +29,15 @@ STOP_S = 20.0
 
 @dataclass(frozen=True)
 class Settings:
-    """``model``: a bundle. ``cameras``: name → URL. ``sink``: of MQTT, as ``make_sink`` takes it; ``spool``: its file."""
+    """``model``: a bundle. ``cameras``: name → URL. ``sink``: of MQTT, as ``make_sink`` takes it; ``spool``: its file.
+    ``shadow_frames``: that a new model is given in shadow."""
 
     model: str
     cameras: dict[str, str]
     sink: str
     spool: str
     threads: int | None = None
+    shadow_frames: int = SwapOptions.frames
 
 
 class Watch:
@@ -85,6 +87,7 @@ class Subject:
 
     def __init__(self, settings: Settings, model: Any) -> None:
         self._watch = Watch()
+        self._swap_options = SwapOptions(frames=settings.shadow_frames)
         self._mqtt = make_sink(settings.sink, {"spool": settings.spool, "discovery": ""})
         self._stream = Stream(model, sinks=[self._mqtt, self._watch])
         for name, url in settings.cameras.items():
@@ -105,7 +108,7 @@ class Subject:
 
     def swap(self, path: str) -> None:
         """Begin to swap the model."""
-        self._stream.swap(path)
+        self._stream.swap(path, options=self._swap_options)
 
     def stop(self) -> dict[str, Any]:
         """End the stream; what became of everything."""
