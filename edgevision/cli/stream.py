@@ -293,7 +293,12 @@ class _Reloading:
 
         found = changes(self._settings, new)
         swaps = found.model or (asked and self._is_another_model(new))
-        _check_finds_boxes(_kind_of(new) if swaps else self._kind, new)
+        kind = _kind_of(new) if swaps else self._kind
+        _check_finds_boxes(kind, new)
+        if kind != self._kind:
+            raise InputError(
+                f"{new.model} can {kind}, and the model that serves can {self._kind}; start the program anew for that"
+            )
         counter = _counter(new)
         sources = [(camera, make_source(camera)) for camera in (*found.added, *found.changed)]
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from edgevision.errors import EngineError
 from edgevision.frames import Frame
+from edgevision.streams.arrivals import MAX_LATE
 from edgevision.streams.batch_cost import BatchCost
 from edgevision.streams.captured import Captured
 from edgevision.streams.clock import Clock, SystemClock
@@ -69,7 +70,8 @@ def _nobody() -> None:
 class BatchDone:
     """A batch that was run. ``results``: of ``frames``, in their order; empty where the model failed on any of them, and then
     ``error`` says how. ``seconds``: what it took. ``spare_s``: so many seconds later, every result would still have been within its
-    camera's ``max_age``; negative where one was not."""
+    camera's ``max_age``; negative where one was not. ``idle_s``: until the next frame is expected; 0 where there is work, or nothing is known.
+    """
 
     model: StreamModel
     frames: Sequence[Frame]
@@ -77,6 +79,7 @@ class BatchDone:
     error: BaseException | None
     seconds: float
     spare_s: float
+    idle_s: float
 
 
 @dataclass(eq=False)
@@ -215,7 +218,8 @@ class Batcher:
             self._cost = BatchCost(cost)
             self._singles = self._failed_batches = 0
             self._rest_until_s = float("-inf")
-            more = max(0, model.parallel - self._workers) if self._workers else 0  # before the start there are none
+            serves = self._workers > 0 and not self._stopping
+            more = max(0, model.parallel - self._workers) if serves else 0
             self._workers += more
             self._wake.notify_all()
         for _ in range(more):
@@ -373,9 +377,10 @@ class Batcher:
                 self._wake.notify()
                 return False
             self._running.remove(batch)
-            if not failures and batch.model is self._model:
-                self._cost.add(len(batch.tickets), now_s - batch.taken_s)
-            self._rest_if(failures == len(batch.tickets), now_s)
+            if batch.model is self._model:  # what the one before it does tells nothing of it
+                if not failures:
+                    self._cost.add(len(batch.tickets), now_s - batch.taken_s)
+                self._rest_if(failures == len(batch.tickets), now_s)
             self._wake.notify()
         self.metrics.add_batch(len(batch.tickets), now_s - batch.taken_s)
         for ticket, outcome in zip(batch.tickets, outcomes, strict=True):
@@ -414,7 +419,19 @@ class Batcher:
         error = next((one.error for one in outcomes if isinstance(one, _Failure)), None)
         frames = [ticket.captured.frame for ticket in batch.tickets]
         spare_s = min(one.captured.captured_s + one.camera.lane.service.max_age_s for one in batch.tickets) - now_s
-        watch(BatchDone(batch.model, frames, [] if error else outcomes, error, now_s - batch.started_s, spare_s))
+        seconds, idle_s = now_s - batch.started_s, self._idle_s(now_s)
+        watch(BatchDone(batch.model, frames, [] if error else outcomes, error, seconds, spare_s, idle_s))
+
+    def _idle_s(self, now_s: float) -> float:
+        """Until the next frame is expected. A camera that is far too late is not."""
+        with self._lock:
+            if self._ready or self._running:
+                return 0.0
+            each = [camera.lane.arrivals for camera in self._cameras.values()]
+            expected_s = [
+                one.next_s for one in each if one.period_s is not None and one.next_s > now_s - MAX_LATE * one.period_s
+            ]
+        return max(0.0, min(expected_s) - now_s) if expected_s else 0.0
 
     def _rest_if(self, all_failed: bool, now_s: float) -> None:
         """A model that fails on everything is tried again and again, but not at full speed."""

@@ -196,9 +196,8 @@ class Stream:
         >>> stream.model_changes[-1].words  # doctest: +SKIP
         'shelf@1f2e3d4c5b6a served 50 batches without an error'
         """
-        with self._changing:
-            self._refuse_if_over()
-            self._swapper.swap(model, SwapOptions() if options is None else options, load)
+        self._refuse_if_over()
+        self._swapper.swap(model, SwapOptions() if options is None else options, load)
 
     # ---- running ----
 

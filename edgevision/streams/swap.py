@@ -183,7 +183,9 @@ class Swapper:
                 results, seconds = self._in_time(lambda: self._timed(candidate, frames))  # noqa: B023 - it is called at once
                 if len(results) != len(frames):
                     raise _Refused(f"it gave {len(results)} results for {len(frames)} frames")
-                trial.add(done, results, seconds)
+                with self._changed:
+                    beside = self._sample if self._sample is not None and self._sample.model is live else None
+                trial.add(done, results, seconds, beside)
         finally:
             self._batcher.watch = None
             self._sample = None

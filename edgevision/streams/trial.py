@@ -33,7 +33,7 @@ class Trial:
     """Collects batches that both models have run. ``began_s``: the present.
 
     The new model may run a batch again that the live one just ran, where it is at work for no more than ``share`` of the time so far, and
-    where the results that come meanwhile can be so much later and still be within their cameras' ``max_age``.
+    will be done before the next frame is expected, or so soon after it that its result will still be within its camera's ``max_age``.
     """
 
     def __init__(self, options: SwapOptions, began_s: float) -> None:
@@ -59,15 +59,18 @@ class Trial:
     def may_run(self, done: BatchDone, now_s: float) -> bool:
         """Whether there is time to spare for this batch."""
         expected_s = self._expected_s(done)
-        if expected_s > done.spare_s:
+        if expected_s > done.idle_s + max(0.0, done.spare_s):
             return False
         return self._busy_s + expected_s <= self._options.share * (now_s - self._began_s)
 
-    def add(self, done: BatchDone, results: Sequence[Any], seconds: float) -> None:
-        """What the new model gave for the frames of a batch, and how long it took. Raises ValueError for answers that cannot be compared."""
+    def add(self, done: BatchDone, results: Sequence[Any], seconds: float, beside: BatchDone | None = None) -> None:
+        """What the new model gave for the frames of a batch, and how long it took. ``beside``: a batch that the live model ran meanwhile:
+        where both share the cores, both have to be measured so. Raises ValueError for answers that cannot be compared."""
         count = len(done.frames)
         self._busy_s += seconds
-        self._times.live.append(done.seconds / count)
+        is_like = beside is not None and len(beside.frames) == count and beside.error is None
+        live = beside if beside is not None and is_like else done
+        self._times.live.append(live.seconds / count)
         self._times.new.append(seconds / count)
         self.costs = [*self.costs, (count, seconds)][-_MOST_SAMPLES:]
         self.live_costs = [*self.live_costs, (count, done.seconds)][-_MOST_SAMPLES:]

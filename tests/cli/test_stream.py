@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from spots import write_spot_finder
 from stream_items import T0_NS, event, wait_until
 
 from edgevision.streams.explain import read_model_changes
@@ -287,6 +288,17 @@ def test_what_the_start_refuses_a_changed_file_does_not_change_and_corrected_it_
     one.waits_for("cameras added: b")
     assert one.end(signal.SIGTERM) == 0
     assert "cameras removed" not in one.log.read_text("utf-8")
+
+
+@pytest.mark.requires("av", "onnx")
+def test_a_model_that_does_something_else_needs_a_new_start(running, color_bundle, tmp_path):
+    camera = DEAD.format("a", 1)
+    one = running(f'model = "{color_bundle()}"\n{camera}', "--ledger", tmp_path / "l.jsonl")
+    one.waits_for("a: backoff")
+    one.config.write_text(f'model = "{write_spot_finder(tmp_path / "spots.edge")}"\n{camera}')
+    one.waits_for("can detect, and the model that serves can classify; start the program anew")
+    assert one.end(signal.SIGTERM) == 0
+    assert read_model_changes(tmp_path / "l.jsonl") == []
 
 
 def test_a_model_is_swapped_where_the_file_names_another_and_where_its_file_was_replaced(

@@ -440,6 +440,26 @@ def test_whoever_watches_sees_each_batch():
     assert 990 < done[1].spare_s < 1000
 
 
+@pytest.mark.parametrize(("late_s", "expected_s"), [(0.0, 0.1), (0.04, 0.06), (0.2, 0.0), (0.5, 0.0)])
+def test_whoever_watches_is_told_when_the_next_frame_is_expected(late_s, expected_s):
+    """A camera that sends every 0.1 s, and another that is gone: it is not waited for."""
+    clock, done = FakeClock(), []
+    with running(ToyModel(), {"a": QUEUE, "gone": QUEUE}, clock=clock) as rig:
+        for _ in range(10):
+            rig.put("gone")
+            clock.advance(0.01)
+        for turn in range(1, 11):
+            clock.advance(0.1)
+            rig.put("a")
+            rig.wait_for("a", turn)
+        rig.batcher.watch = done.append
+        rig.batcher._model.before = lambda frames: clock.advance(late_s)
+        clock.advance(0.1)
+        rig.put("a")
+        wait_until(lambda: bool(done))
+    assert done[0].idle_s == pytest.approx(expected_s)
+
+
 @pytest.mark.parametrize(("per_batch_s", "sizes"), [(0.0, {1}), (0.02, {8})])
 def test_single_frames_where_batches_gain_nothing(per_batch_s, sizes):
     """Eight frames wait; the cost of batches is known."""
@@ -482,12 +502,12 @@ def test_a_model_that_fails_when_warmed_up_is_tried_all_the_same():
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["put", "put", "put", "remove", "pause"]), st.integers(0, 3)), max_size=60),
+    st.lists(st.tuples(st.sampled_from(["put", "put", "put", "remove", "pause", "switch"]), st.integers(0, 3)), max_size=60),
     st.sets(st.integers(0, 30), max_size=6), st.integers(1, 3), st.integers(1, 4),
 )  # fmt: skip
 @settings(max_examples=40, deadline=None)
 def test_whatever_happens_every_frame_has_one_fate(steps, bad, parallel, max_batch):
-    """Frames come, make the model fail, wait in both kinds of mailboxes; cameras are removed and come back, while it runs."""
+    """Frames come, make the model fail, wait in both kinds of mailboxes; cameras are removed and come back, models change, while it runs."""
 
     def fail(frames) -> None:
         if any(frame.sequence in bad for frame in frames):
@@ -501,14 +521,16 @@ def test_whatever_happens_every_frame_has_one_fate(steps, bad, parallel, max_bat
                 rig.put(camera, 1 + place)
             elif step == "pause":
                 time.sleep(0.0005)
+            elif step == "switch":
+                rig.batcher.switch(ToyModel(1 + place, 1 + place, fail))
             else:
                 rig.batcher.remove(camera)
                 rig.mailboxes[camera] = rig.batcher.add(camera, services[camera], rig.answer)
             assert all(account.balanced for account in rig.batcher.ledger.accounts())
-    for camera, settled in rig.settled.items():
+    for settled in rig.settled.values():
         served = [one.captured.sequence for one in settled if one.fate is Fate.SERVED]
         assert served == sorted(set(served))
         assert not any(sequence in bad for sequence in served)
+        assert [one.captured.sequence for one in settled] == sorted(one.captured.sequence for one in settled)
         told = sum(sum(one.gap.values()) for one in settled)
-        account = rig.batcher.ledger.account(camera)
-        assert told <= account.captured - len(served)
+        assert told == (served[-1] + 1 - len(served) if served else 0)  # each gap tells of all frames before its result

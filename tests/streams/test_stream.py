@@ -140,20 +140,32 @@ def test_waiting_for_a_result_for_a_short_time_again_and_again_leaves_nothing_be
     asyncio.run(read())
 
 
-def test_no_result_is_lost_where_the_source_ends_while_it_is_told():
-    """The camera is at its end before its last result is handed over; the loop must wait for it."""
-    for _ in range(30):
-        with scripted(ToyModel(), {"a": 1}) as stream:
-            handed, inner = threading.Event(), stream._outlet.put
+def test_no_result_is_lost_where_the_source_ends_while_it_is_handed_over():
+    """The camera comes to its end between the model's answer and its way to the loop, which must wait for it."""
+    telling, ended = threading.Event(), threading.Event()
 
-            def late(result, inner=inner, handed=handed) -> None:
-                time.sleep(0.005)
-                inner(result)
-                handed.set()
+    class EndsThen(ScriptedSource):
+        def read(self):
+            if self._next == self._count:
+                assert telling.wait(30)
+            return super().read()
 
-            stream._outlet.put = late
-            assert [one.sequence for one in stream] == [0]
-            assert handed.is_set()
+        def close(self) -> None:
+            super().close()
+            if telling.is_set():
+                ended.set()
+
+    def late(result) -> None:
+        telling.set()
+        assert ended.wait(30)
+        time.sleep(0.02)  # its thread tells that it is at its end
+        put(result)
+
+    stream = Stream(ToyModel(), options=QUICK)
+    stream.add(CameraOptions("a", "scripted:"), source=EndsThen("a", 1))
+    put, stream._outlet.put = stream._outlet.put, late
+    with stream:
+        assert [one.sequence for one in stream] == [0]
 
 
 def test_frames_are_kept_where_they_are_asked_for():

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from spots import write_spot_finder
 from stream_frames import PIXELS
 from stream_items import threads_named, wait_until
 from stream_models import Gate, ToyModel
@@ -421,6 +422,24 @@ def test_bundles_that_do_not_fit_are_refused(color_bundle):
         assert "does not know these labels of the live model by the same id: blue (30)" in words
         assert misfit(live, other, keep_labels=False) == ""
         assert misfit(live, ToyModel(), keep_labels=True) == ""
+
+
+@real
+@pytest.mark.requires("onnx")
+def test_models_that_do_something_else_are_refused_and_two_parts_are_compared_each(color_bundle, tmp_path):
+    finder, options = write_spot_finder(tmp_path / "spots.edge"), {"engine": "onnxruntime", "threads": 1}
+    with (
+        ev.load(color_bundle("one.edge"), **options) as one,
+        ev.load(finder, **options) as spots,
+        ev.load(finder, then=color_bundle("two.edge"), **options) as both,
+        ev.load(finder, then=color_bundle("three.edge", manifest=renamed), **options) as other,
+    ):
+        models = [as_stream_model(model) for model in (one, spots, both, other)]
+        words = [misfit(models[2], model, keep_labels=True) for model in models]
+    assert words[0].startswith("it can classify, and the live model can detect, then classify")
+    assert words[1].startswith("it can detect, and the live model can detect, then classify")
+    assert words[2] == ""
+    assert "blue (30)" in words[3]
 
 
 @real

@@ -14,10 +14,10 @@ from edgevision.streams.trial import Trial
 
 
 def batch(
-    count: int = 1, seconds: float = 0.010, spare_s: float = 0.2, camera: str = "till", first: int = 0
-) -> BatchDone:
+    count: int = 1, seconds: float = 0.010, spare_s: float = 0.2, idle_s: float = 0.0, camera: str = "till", first: int = 0
+) -> BatchDone:  # fmt: skip
     frames = [captured(first + place, camera=camera).frame for place in range(count)]
-    return BatchDone(None, frames, [(camera, first + place) for place in range(count)], None, seconds, spare_s)
+    return BatchDone(None, frames, [(camera, first + place) for place in range(count)], None, seconds, spare_s, idle_s)
 
 
 def told(done: BatchDone, wrong: int = 0) -> list[object]:
@@ -80,6 +80,23 @@ def test_what_it_has_to_show(wrong, seconds, words):
         pytest.approx(1 - wrong / 10),
         pytest.approx(seconds / 0.010),
     )
+
+
+@pytest.mark.parametrize(("spare_s", "idle_s", "runs"), [
+    (0.0, 0.021, True), (0.0, 0.019, False), (-5.0, 0.021, True), (-5.0, 0.019, False), (0.011, 0.010, True), (0.009, 0.010, False),
+])  # fmt: skip
+def test_it_may_run_while_no_frame_is_expected_and_as_much_longer_as_results_have_time(spare_s, idle_s, runs):
+    trial = Trial(SwapOptions(max_slowdown=5.0), 0.0)  # 20 ms are expected
+    assert trial.may_run(batch(spare_s=spare_s, idle_s=idle_s), 100.0) is runs
+
+
+@pytest.mark.parametrize(("beside", "slowdown"), [(None, 2.0), (batch(2, 0.040), 1.0), (batch(1, 0.001), 2.0)])
+def test_where_both_share_the_cores_both_are_measured_so(beside, slowdown):
+    """Alone the live model takes 20 ms for two frames; beside the new one, which takes 40, it takes as long."""
+    trial = Trial(SwapOptions(), 0.0)
+    for _ in range(8):
+        trial.add(batch(2, 0.020), told(batch(2)), 0.040, beside)
+    assert trial.report.slowdown == pytest.approx(slowdown)
 
 
 def test_the_camera_that_agrees_least_is_named():
