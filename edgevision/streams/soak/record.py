@@ -31,12 +31,13 @@ class Sample:
 @dataclass
 class Record:
     """All of it. ``accounts`` and ``arrivals``: of each camera, at the end. ``freezes``, ``swaps``, ``outages``: how many were
-    made. ``steps``: of model swaps, by name. ``end``: how the runtime ended, empty where all was well."""
+    made. ``steps``: of model swaps, by name; ``refusal``: why the last that was not made was not. ``end``: how the runtime ended, empty where all was well."""
 
     samples: list[Sample] = field(default_factory=list)
     accounts: dict[str, Account] = field(default_factory=dict)
     arrivals: dict[str, CameraArrivals] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
+    refusal: str = ""
     freezes: int = 0
     swaps: int = 0
     outages: int = 0
@@ -52,5 +53,5 @@ class Record:
             "samples": [{**asdict(one), "usage": one.usage._asdict(), "unbalanced": list(one.unbalanced)} for one in self.samples],
             "accounts": {name: account.to_dict() for name, account in self.accounts.items()},
             "arrivals": {name: asdict(arrivals) for name, arrivals in self.arrivals.items()},
-            "model_steps": self.steps, "freezes": self.freezes, "swaps": self.swaps, "outages": self.outages, "end": self.end,
+            "model_steps": self.steps, "refusal": self.refusal, "freezes": self.freezes, "swaps": self.swaps, "outages": self.outages, "end": self.end,
         }  # fmt: skip

@@ -26,6 +26,8 @@ from edgevision.streams.soak.process import SubjectProcess
 from edgevision.streams.soak.record import Record, Sample
 from edgevision.streams.soak.subject import Settings
 
+_DRAIN_S = 60.0  # for what waits on disk when all is over
+_FEW = 10  # results are on their way at any time
 _ARRIVE_S = 20.0  # what is on its way at the end may take so long
 
 Progress = Callable[[float], None]
@@ -96,6 +98,7 @@ class _Soak:
             for step in self._steps(progress):
                 time.sleep(max(0.0, self._start_s + step.at_s - time.monotonic()))
                 step.do()
+            self._drain(progress)
             self._stop()
         except EdgeVisionError as error:
             self._record.end = f"after {time.monotonic() - self._start_s:.0f} s the runtime failed: {error}"
@@ -145,6 +148,13 @@ class _Soak:
         self._subject.swap(bundles[self._record.swaps % 2])
         self._record.swaps += 1
 
+    def _drain(self, progress: Progress) -> None:
+        """Wait until nothing is behind: the runtime may have to wait for its next try to reach the broker."""
+        until_s = time.monotonic() + _DRAIN_S
+        while self._record.samples and self._record.samples[-1].waiting > _FEW and time.monotonic() < until_s:
+            time.sleep(self._plan.sample_s)
+            self._look(progress)
+
     def _stop(self) -> None:
         told = self._subject.stop()
         accounts = self._keep(told)
@@ -157,7 +167,7 @@ class _Soak:
     def _keep(self, told: dict[str, Any]) -> list[Account]:
         accounts = [Account.from_dict(one) for one in told["accounts"]]
         self._record.accounts = {account.camera: account for account in accounts}
-        self._record.steps = told["steps"]
+        self._record.steps, self._record.refusal = told["steps"], told["refusal"]
         return accounts
 
     def _wait_for_arrivals(self, served: int) -> None:

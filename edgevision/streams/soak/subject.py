@@ -25,6 +25,7 @@ from edgevision.streams.sinks.registry import make_sink
 from edgevision.streams.stream import Stream
 
 STOP_S = 20.0
+_NOT_MADE = (Step.REFUSED, Step.REPLACED, Step.ROLLED_BACK)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Watch:
         self._told_s: list[float] = []
         self._clock_s: list[float] = []
         self._steps: Counter[Step] = Counter()
+        self._refusal = ""
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -65,17 +67,21 @@ class Watch:
                     self._clock_s.append((time.time_ns() - item.captured_ns) / 1e9)
             elif isinstance(item, ModelChange):
                 self._steps[item.step] += 1
+                if item.step in _NOT_MADE:
+                    self._refusal = item.words
 
     def close(self, timeout_s: float) -> None:
         """Nothing to do."""
 
     def take(self) -> dict[str, Any]:
-        """[p50, p99, greatest] age in seconds since the last call, None where nothing came; and all steps so far."""
+        """[p50, p99, greatest] age in seconds since the last call, None where nothing came; all steps of swaps so far, and
+        why the last that was not made was not."""
         with self._lock:
             told_s, self._told_s = self._told_s, []
             clock_s, self._clock_s = self._clock_s, []
+            refusal = self._refusal
             steps = {step.value: count for step, count in self._steps.items()}
-        return {"told_s": _spread(told_s), "clock_s": _spread(clock_s), "steps": steps}
+        return {"told_s": _spread(told_s), "clock_s": _spread(clock_s), "steps": steps, "refusal": refusal}
 
 
 def _spread(values: list[float]) -> list[float] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
+from statistics import mean
 from typing import Any
 
 from edgevision.streams.fates import Fate
@@ -110,12 +111,12 @@ def _memory(judged: Sequence[Sample], options: SoakOptions) -> Rule:
 
 
 def _flat(name: str, judged: Sequence[Sample], value: Callable[[Sample], int]) -> Rule:
-    """What leaks raises the least that there is; what comes and goes does not."""
+    """What is left behind raises the least and the mean; what comes and goes with the cameras seldom raises both."""
     third = max(1, len(judged) // 3)
-    before = min(value(sample) for sample in judged[:third])
-    after = min(value(sample) for sample in judged[-third:])
-    figure = f"at least {before} in the first third, {after} in the last; {max(value(one) for one in judged)} at most"
-    return _rule(f"{name} are not left behind", after <= before, figure)
+    first, last = ([value(sample) for sample in part] for part in (judged[:third], judged[-third:]))
+    figure = f"at least {min(first)} in the first third, {min(last)} in the last; {mean(first):.1f} and {mean(last):.1f} on average"
+    grew = min(last) > min(first) and mean(last) >= mean(first) + 1
+    return _rule(f"{name} are not left behind", not grew, figure)
 
 
 def _ages(judged: Sequence[Sample], options: SoakOptions) -> Rule:
@@ -175,4 +176,5 @@ def _swaps(record: Record) -> Rule:
     switched = record.steps.get("switched", 0)
     failed = {name: record.steps[name] for name in ("refused", "replaced", "rolled_back") if record.steps.get(name)}
     figure = f"{switched} of {record.swaps} switched" + "".join(f", {count} {name}" for name, count in failed.items())
+    figure += f" ({record.refusal})" if failed and record.refusal else ""
     return _rule("models are swapped", switched == record.swaps and not failed, figure)
