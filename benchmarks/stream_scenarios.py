@@ -250,14 +250,14 @@ def rate(seconds: float) -> Figures:
     }  # fmt: skip
 
 
-def freeze(seconds: float) -> Figures:
+def freeze(seconds: float, settings: CameraSettings = SETTINGS) -> Figures:
     """B: one of four cameras is stopped (SIGSTOP) for ``seconds`` at least."""
     with contextlib.ExitStack() as stack:
-        cameras = [stack.enter_context(SimulatedCamera(SETTINGS)) for _ in range(4)]
+        cameras = [stack.enter_context(SimulatedCamera(settings)) for _ in range(4)]
         readers = [Reader(camera.url) for camera in cameras]
         with reading(*readers):
             for reader in readers:
-                reader.until(lambda reader=reader: len(reader.served) > 50)  # type: ignore[misc]
+                reader.until(lambda reader=reader: len(reader.served) > 2 * settings.fps)  # type: ignore[misc]
             cameras[1].freeze()
             frozen_s = time.monotonic()
             stalled_s = readers[1].first(State.STALLED, frozen_s)

@@ -7,6 +7,7 @@ apart from what wrong code gives, and that a busy machine keeps: a short form al
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -17,6 +18,7 @@ from edgevision.streams.camsim.camera import SimulatedCamera
 pytestmark = [pytest.mark.requires("av", "gstreamer"), pytest.mark.acceptance]
 
 Figures = dict[str, Any]
+SLOW = replace(scenarios.SMALL, fps=10.0, announced_fps=10)  # four of them, on a machine that is busy already
 
 
 class Case(NamedTuple):
@@ -36,9 +38,9 @@ def rate(found: Figures) -> None:
 
 def freeze(found: Figures) -> None:
     assert min(found["others_fps"]) > 2
-    assert found["others_longest_pause_ms"] < 1500
-    assert found["stalled_after_s"] < 4
-    assert found["back_after_s"] < 10
+    assert found["others_longest_pause_ms"] < 2500  # what waits for the frozen one pauses as long as it, 3 s and more
+    assert found["stalled_after_s"] < 10
+    assert found["back_after_s"] < 20
 
 
 def slow_loop(found: Figures) -> None:
@@ -122,7 +124,7 @@ def bad_frame(found: Figures) -> None:
 
 CASES = {
     "A-rate": Case(scenarios.rate, (4,), (15,), rate, "trusts the announced rate, and drops what it takes for a surplus"),
-    "B-freeze": Case(scenarios.freeze, (3,), (8,), freeze, "waits for each camera in turn; or never looks whether frames still come"),
+    "B-freeze": Case(scenarios.freeze, (3, SLOW), (8,), freeze, "waits for each camera in turn; or never looks whether frames still come"),
     "C-slow-loop": Case(scenarios.slow_loop, (4,), (30,), slow_loop, "queues what the reader has no time for"),
     "D-stall": Case(scenarios.stall, (), (), stall, "serves what the network had held back"),
     "E-first-frame": Case(first_frame, (), (), fresh, "lets FFmpeg gather a second of data before it decodes"),
