@@ -24,7 +24,7 @@ from edgevision.errors import (
 )
 
 COMMANDS = (
-    "train", "compile", "eval", "predict", "stream", "explain", "stock", "inspect", "verify", "tune", "doctor", "demo", "camsim",
+    "train", "compile", "eval", "predict", "stream", "explain", "stock", "inspect", "verify", "tune", "doctor", "demo", "camsim", "soak",
 )  # fmt: skip
 _MODULES = {"eval": "evaluate", "compile": "compile_"}
 

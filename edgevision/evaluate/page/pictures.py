@@ -162,6 +162,35 @@ def precision_recall(curves: Mapping[str, npt.ArrayLike]) -> str:
     return drawing.svg
 
 
+def over_time(
+    hours: npt.ArrayLike,
+    lines: Mapping[str, npt.ArrayLike],
+    what: str,
+    *,
+    warm_up: float = 0.0,
+    limit: float | None = None,
+) -> str:
+    """Lines: something measured at the same ``hours``; NaN where it was not. ``what``: it, with its unit.
+
+    ``warm_up``: the hours before that are shaded. ``limit``: a line across, not to be crossed.
+    """
+    with _figure(2.6) as (figure, drawing):
+        axes = figure.add_subplot()
+        x = np.asarray(hours, dtype=np.float64)
+        for (name, values), (color, _, dash) in zip(lines.items(), _series(len(lines)), strict=True):
+            axes.plot(x, np.asarray(values, dtype=np.float64), dash, color=color, linewidth=1.2, label=shorten(name))
+        if warm_up:
+            axes.axvspan(0, warm_up, color=GRID, alpha=0.5, linewidth=0)
+        if limit is not None:
+            axes.axhline(limit, color=INK, linewidth=1.2, linestyle=DASHES[3])
+        axes.set_xlim(0, float(x.max()) if x.size else 1.0)
+        axes.set_ylim(bottom=0)
+        axes.set(xlabel="hours", ylabel=what)
+        if len(lines) > 1:
+            _legend(axes)
+    return drawing.svg
+
+
 def latency_accuracy(
     points: Sequence[Point], *, front: bool = False, latency: str = "latency, ms (median, one picture; left is better)",
     accuracy: str = "accuracy, % (up is better)",

@@ -1,0 +1,270 @@
+"""A stock that is right although the network is not: rendered belts through a real RTSP camera, detected, recognised, tracked, counted into SQLite.
+
+    PYTHONPATH=. python -m benchmarks.stream_stock --detector runs/demo/detector.edge --recogniser runs/demo/model.edge [--runs 100]
+
+The bundles are those that ``edgevision demo`` makes. Each run is a belt of its own seed: it is rendered once, and counted twice. ``direct``: every
+frame given to the model, as fast as it is; what is wrong there is the vision's fault. ``streamed``: at 10 frames a second through RTSP, while
+the network breaks the connection once, holds everything back once, and is slow once, at moments of the seed. A run is exact where every product's stock equals what
+truly passed; ``exact_total`` where the sum does, whatever the products were taken for. The belt begins and ends while no product is near the line.
+
+Goal: exact in 98 of 100 runs. Needs ``[stream]`` and GStreamer's RTSP server (see ``edgevision camsim``). A run takes about a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import tempfile
+import time
+import warnings
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import edgevision as ev
+from benchmarks.common import write_result
+from edgevision.demo.belt import FPS, named, snapshots
+from edgevision.demo.world.conveyor import Conveyor
+from edgevision.demo.world.truth import Crossing
+from edgevision.errors import UnprovenWarning
+from edgevision.frames import Frame, ImageArray
+from edgevision.streams.camera_state import StateChange
+from edgevision.streams.camsim.camera import SimulatedCamera
+from edgevision.streams.camsim.faults import Fault, Kind, apply, upcoming
+from edgevision.streams.camsim.server import CameraSettings
+from edgevision.streams.camsim.stamps import band_height
+from edgevision.streams.distributor import Distributor
+from edgevision.streams.inventory.counting import InventoryCounter
+from edgevision.streams.inventory.stock import Inventory, StockRow
+from edgevision.streams.options import CameraOptions, Mode, StreamOptions
+from edgevision.streams.results import StreamResult
+from edgevision.streams.served_model import ServedModel
+from edgevision.streams.sinks.base import Item
+from edgevision.streams.sinks.callback import CallbackSink
+from edgevision.streams.sinks.inventory import InventorySink
+from edgevision.streams.stream import Stream
+from edgevision.tasks.detections import Detections
+from edgevision.tracking import Line, TrackerOptions
+
+WIDTH, SHOWN = 640, 480  # of the belt's picture
+HEIGHT = 528  # with room above it for the bar code
+ABOVE = HEIGHT - SHOWN
+LEAD_S, TAIL_S = (
+    8.0,
+    3.0,
+)  # the first and the last picture stand still: time to connect, and for what was held back to come
+DRAIN_S, NEAR_S = 30.0, 1.0  # a slow machine may take so long until its results are of now
+CALM_S = 5.0  # at the end nothing fails
+assert band_height(HEIGHT) <= ABOVE
+
+Stock = Tally[str]
+
+
+@dataclass(frozen=True)
+class Belt:
+    """``frames``: BGR, HEIGHT×WIDTH×3; ``line``: where products are counted; ``truth``: product → how many passed it."""
+
+    frames: list[ImageArray]
+    line: Line
+    truth: Stock
+
+
+def render(seed: int, seconds: float, names: Sequence[str]) -> Belt:
+    """A watch of a belt."""
+    world = Conveyor(seed, SHOWN, WIDTH)
+    frames: list[ImageArray] = []
+    crossed: tuple[Crossing, ...] = ()
+    before = 0
+    for number, snapshot in enumerate(snapshots(world, seconds)):
+        if number == 0:
+            before = len(snapshot.crossings)
+        frames.append(np.pad(snapshot.frame, ((ABOVE, 0), (0, 0), (0, 0))))
+        crossed = snapshot.crossings[before:]
+    (x1, y1), (x2, y2) = world.line
+    line = Line("line", (x1, y1 + ABOVE), (x2, y2 + ABOVE))
+    return Belt(frames, line, Tally(names[one.label] for one in crossed))
+
+
+def write_film(path: Path, belt: Belt) -> int:
+    """The camera's film: the first picture stands still, the belt runs, the last one stands still. How many pictures it has."""
+    import cv2
+
+    lead = itertools.repeat(belt.frames[0], round(LEAD_S * FPS))
+    tail = itertools.repeat(belt.frames[-1], round((TAIL_S + 60) * FPS))  # it must not begin anew while somebody looks
+    count = 0
+    with path.open("wb") as film:
+        for frame in itertools.chain(lead, belt.frames, tail):
+            film.write(cv2.cvtColor(frame, cv2.COLOR_BGR2YUV_I420).tobytes())
+            count += 1
+    return count
+
+
+def counted(rows: Iterable[StockRow]) -> Stock:
+    """Product → how many there are more; what is 0 is left out."""
+    return Tally({row.product: row.net for row in rows if row.net})
+
+
+class NamedCascade:
+    """Gives each box the product that the recogniser holds for the likeliest, as the demo does: it may doubt one view, the track has many."""
+
+    def __init__(self, cascade: ev.Cascade) -> None:
+        self._cascade = cascade
+        self._served = ServedModel(cascade)
+        self.id, self.max_batch, self.parallel = self._served.id, self._served.max_batch, self._served.parallel
+
+    def predict_frames(self, frames: Sequence[Frame]) -> list[Detections]:
+        """The boxes of each frame."""
+        return [named(one, self._cascade.recogniser.labels) for one in self._served.predict_frames(frames)]
+
+
+def direct(model: NamedCascade, belt: Belt, tracker: TrackerOptions) -> Stock:
+    """Every frame, one after the other, at the camera's times."""
+    counter = InventoryCounter({"belt": [belt.line]}, tracker)
+    stock: Stock = Tally()
+    for number, picture in enumerate(belt.frames):
+        frame = Frame.from_array(picture)
+        result = StreamResult("belt", number, model.predict_frames([frame])[0], round(1e9 * number / FPS), 0.0)
+        for event in counter.update(result):
+            stock[event.product] += event.delta
+    return Tally({product: count for product, count in stock.items() if count})
+
+
+def faults(seed: int, seconds: float) -> list[Fault]:
+    """What goes wrong while the belt runs; times are since the camera's start."""
+    rng = np.random.default_rng((0xFA17, seed))
+    starts: npt.NDArray[np.float64] = (
+        LEAD_S + rng.permutation(3) * (seconds - CALM_S) / 3 + rng.uniform(0, (seconds - CALM_S) / 3 - 4.0, 3)
+    )
+    reset, stall, slow = (float(one) for one in starts)
+    return [
+        Fault("belt", Kind.RESET, reset),
+        Fault("belt", Kind.STALL, stall, float(rng.uniform(0.5, 2.5))),
+        Fault("belt", Kind.SLOW, slow, float(rng.uniform(2, 4)), bytes_s=float(rng.uniform(40_000, 80_000))),
+    ]
+
+
+def streamed(
+    model: NamedCascade, belt: Belt, tracker: TrackerOptions, chaos: list[Fault], folder: Path
+) -> dict[str, Any]:
+    """The same through RTSP and SQLite, while the network fails."""
+    film, database = folder / "belt.i420", folder / "stock.db"
+    write_film(film, belt)
+    settings = CameraSettings(
+        width=WIDTH, height=HEIGHT, fps=FPS, announced_fps=FPS, key_frame_s=0.5, bitrate_kbps=2000, film=str(film)
+    )
+    seconds = LEAD_S + len(belt.frames) / FPS + TAIL_S
+    with SimulatedCamera(settings) as camera:
+        start_s = time.monotonic()
+        counter = InventoryCounter({"belt": [belt.line]}, tracker)
+        watched = _Watched(start_s)
+        sink = Distributor([InventorySink(database, name="stock"), CallbackSink(watched.see)], counter)
+        stream = Stream(model, options=StreamOptions(warm_up=False), sinks=[sink])
+        # What the network held back is seen late rather than never: for counting, age matters less than completeness.
+        stream.add(CameraOptions("belt", camera.url, mode=Mode.parse("burst:64"), max_age_s=30.0, timeout_s=10.0))
+        with stream:
+            for turn in upcoming(chaos, seconds - TAIL_S):
+                time.sleep(max(0.0, start_s + turn.at_s - time.monotonic()))
+                apply(turn, {"belt": camera})
+            time.sleep(max(0.0, start_s + seconds - time.monotonic()))
+            while watched.age_s > NEAR_S and time.monotonic() < start_s + seconds + DRAIN_S:
+                time.sleep(0.1)
+        account = stream.ledger.account("belt")
+    with Inventory(database, write=False) as inventory:
+        stock = counted(inventory.stock())
+    film.unlink()
+    return {
+        "stock": stock,
+        "captured": account.captured,
+        "fates": {fate.value: count for fate, count in account.fates.items()},
+        "states": watched.states,
+        "fault": sink.fault,
+        "sent": round(seconds * FPS),
+    }
+
+
+class _Watched:
+    """``age_s``: of the newest result; ``states``: what the camera did, in words."""
+
+    def __init__(self, start_s: float) -> None:
+        self.age_s = 0.0
+        self.states: list[str] = []
+        self._start_s = start_s
+
+    def see(self, item: Item) -> None:
+        """Look at an item."""
+        if isinstance(item, StreamResult):
+            self.age_s = item.age_s
+        elif isinstance(item, StateChange):
+            why = f": {item.words}" if item.words else ""
+            self.states.append(f"{item.state.value} at {time.monotonic() - self._start_s:.1f} s{why}")
+
+
+def compare(truth: Stock, stock: Stock) -> dict[str, Any]:
+    """How far one is from the other."""
+    return {
+        "exact": truth == stock, "exact_total": truth.total() == stock.total(),
+        "total": stock.total(), "wrong": {name: stock[name] - truth[name] for name in sorted({*truth, *stock}) if stock[name] != truth[name]},
+    }  # fmt: skip
+
+
+def runs(
+    cascade: ev.Cascade, seeds: Iterable[int], seconds: float, tracker: TrackerOptions
+) -> Iterator[dict[str, Any]]:
+    """One belt after the other."""
+    names, model = [label.name for label in cascade.recogniser.labels], NamedCascade(cascade)
+    for seed in seeds:
+        began_s = time.monotonic()
+        belt = render(seed, seconds, names)
+        rendered_s = time.monotonic() - began_s
+        chaos = faults(seed, len(belt.frames) / FPS)
+        with tempfile.TemporaryDirectory() as folder:
+            found = streamed(model, belt, tracker, chaos, Path(folder))
+        streamed_s = time.monotonic() - began_s - rendered_s
+        yield {
+            "seed": seed, "passed": belt.truth.total(), "direct": compare(belt.truth, direct(model, belt, tracker)),
+            "streamed": compare(belt.truth, found.pop("stock")), **found, "rendered_s": round(rendered_s, 1),
+            "streamed_s": round(streamed_s, 1), "took_s": round(time.monotonic() - began_s, 1),
+            "chaos": [f"{one.kind.value} at {one.at_s:.1f} s for {one.lasts_s:.1f} s" for one in chaos],
+        }  # fmt: skip
+
+
+def main() -> None:
+    import cv2
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--detector", type=Path, required=True)
+    parser.add_argument("--recogniser", type=Path, required=True)
+    parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--first-seed", type=int, default=5000, help="the demo's photos are of seeds under this")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each belt (default 20)")
+    parser.add_argument(
+        "--lost-s", type=float, default=TrackerOptions().lost_s, help="how long a product may be unseen"
+    )
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    tracker = TrackerOptions(lost_s=arguments.lost_s)
+    rows = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnprovenWarning)
+        model = ev.load(arguments.detector, then=arguments.recogniser)
+    with model:
+        for row in runs(
+            model, range(arguments.first_seed, arguments.first_seed + arguments.runs), arguments.seconds, tracker
+        ):
+            rows.append(row)
+            print(row, flush=True)
+            summary = {
+                f"{how}_{what}": sum(one[how][what] for one in rows)
+                for how in ("direct", "streamed")
+                for what in ("exact", "exact_total")
+            }
+            write_result("stream-stock", {"runs": len(rows), "lost_s": arguments.lost_s, **summary, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()
