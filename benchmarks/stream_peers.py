@@ -3,7 +3,7 @@
     PYTHONPATH=. python -m benchmarks.stream_peers --onnx yolo.onnx --bundle yolo.edge --peer ultralytics=ENVIRONMENT/bin/python
 
 ``--onnx`` is what the peers run and ``--bundle`` was compiled of, both with ONNX Runtime: Ultralytics' yolo11n exported with ``dynamic=True`` (random
-weights do), and ``edgevision compile yolo.onnx --float-only --skip-validation``. Each peer is in an environment of its own. The cameras are
+weights do), and ``edgevision compile yolo.onnx -o yolo.edge --precision float --skip-validation --force``. Each peer is in an environment of its own. The cameras are
 ``edgevision camsim``'s, on the same machine, and their pictures carry time and number: ages are true, from the picture's being painted to the
 result's being in the user's hands; a picture that is served twice counts once in ``fps`` (``again`` says how often).
 

@@ -69,8 +69,8 @@ class Trial:
         count = len(done.frames)
         self._busy_s += seconds
         is_like = beside is not None and len(beside.frames) == count and beside.error is None
-        live = beside if beside is not None and is_like else done
-        self._times.live.append(live.seconds / count)
+        timed = beside if beside is not None and is_like else done
+        self._times.live.append(timed.seconds / count)
         self._times.new.append(seconds / count)
         self.costs = [*self.costs, (count, seconds)][-_MOST_SAMPLES:]
         self.live_costs = [*self.live_costs, (count, done.seconds)][-_MOST_SAMPLES:]
