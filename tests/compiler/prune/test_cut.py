@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgevision.compiler.prune.cut import channels_to_go, check_cut, cut
+from edgevision.compiler.prune.cut import channels_to_go, check_cut, cut, kept_in_norms
 from edgevision.compiler.prune.groups import ChannelGroup, Member, find_groups, modular_copy
 from edgevision.compiler.prune.importance import Ranking
 from edgevision.compiler.prune.statistics import consumer_names, input_statistics, outputs_of
@@ -56,6 +56,36 @@ def test_prices_and_weights():
 def test_tied_channels_go_together():
     gone = channels_to_go([group(8, tied=2)], [ranking(1, 2, 3, 4)], [1], [1], 4, multiple=4, least=[1])
     assert gone[0].tolist() == [2, 3, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("size", "tied", "multiple", "least", "left"),
+    [
+        (8, 1, 1, 0, 1),  # never none, also where none would be allowed
+        (8, 1, 1, 1, 1),
+        (8, 1, 1, 2, 2),
+        (8, 1, 4, 4, 4),
+        (8, 1, 4, 5, 8),  # the next multiple is all it has
+        (7, 1, 4, 1, 4),
+        (7, 1, 8, 1, 7),  # fewer than a multiple from the start
+        (8, 2, 1, 1, 2),  # as many from each half
+        (12, 2, 3, 1, 6),  # a multiple of 3, and even
+        (12, 2, 4, 5, 8),
+    ],
+)
+def test_however_many_are_to_go_so_many_stay(size, tied, multiple, least, left):
+    harmless = ranking(*[0.0] * (size // tied))
+    gone = channels_to_go([group(size, tied)], [harmless], [1], [1], size, multiple=multiple, least=[least])
+    assert size - len(gone.get(0, ())) == left
+
+
+def test_norms_keep_what_their_layer_keeps(nets, photos):
+    network = nets["residual"]()
+    groups = groups_of(network, photos)
+    place = [group.name for group in groups].index("a")
+    kept = kept_in_norms(network, groups, {place: np.array([0, 5, 23])})
+    expected = {"n0": list(range(16)), "n1": [*range(1, 5), *range(6, 23)], "n2": list(range(16))}
+    assert {name: channels.tolist() for name, channels in kept.items()} == expected
 
 
 def groups_of(network, photos):

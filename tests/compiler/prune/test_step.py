@@ -1,8 +1,10 @@
-"""`compile --prune` and `--target-latency`, the whole way on a small network of ours."""
+"""`compile --prune` and `--target-latency`: the whole way on a small network of ours, and what is decided on that way."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -133,3 +135,152 @@ def test_the_pruned_checkpoint_replaces_nothing(place: str, checkpoint: Path, qu
 def test_what_contradicts_itself(more: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         options(**more)
+
+
+# ---- what is decided on the way ----
+
+
+def labelled(learnt: int, new: int, unlabelled: int = 0) -> tuple[Any, ...]:
+    """Photos with labels that were in the training set and that were not, and photos without labels."""
+    from edgevision.compiler.data.photos import CompilePhoto
+
+    kinds = [(0, True)] * learnt + [(1, False)] * new + [(None, True)] * unlabelled
+    return tuple(
+        CompilePhoto(photo(place), truth, f"{place:03d}", in_training_set=seen)
+        for place, (truth, seen) in enumerate(kinds)
+    )
+
+
+@pytest.mark.parametrize(
+    ("learnt", "new", "unlabelled", "tuned_on"),
+    [
+        (3, 2, 0, 3),  # most were learnt already: the others are left to the thresholds
+        (2, 2, 0, 4),  # half are not most
+        (1, 3, 0, 4),
+        (3, 0, 0, 3),
+        (0, 3, 9, 3),
+        (2, 3, 9, 5),  # photos without a label do not count, though the training had them
+        (0, 0, 9, 0),
+    ],
+)
+def test_the_network_is_tuned_on_what_it_was_trained_on_where_that_is_most(
+    learnt: int, new: int, unlabelled: int, tuned_on: int
+) -> None:
+    from edgevision.compiler.prune.step import _to_tune_on
+
+    chosen = _to_tune_on(labelled(learnt, new, unlabelled))
+    assert len(chosen) == tuned_on
+    assert all(one.truth is not None for one in chosen)
+    assert sum(one.in_training_set for one in chosen) == learnt
+
+
+def model_of(**changed: Any) -> Any:
+    import torch
+
+    from edgevision.compiler.sources.source import SourceKind, SourceModel
+
+    model = SourceModel(
+        SourceKind.CHECKPOINT, SPEC, classify_spec(LABELS), {"name": "net.pt"}, module=torch.nn.Identity()
+    )
+    return replace(model, **changed)
+
+
+@pytest.mark.parametrize(("steps", "each"), [(1, 3.0), (2, 1.5), (4, 0.75)])
+def test_all_steps_together_are_tuned_for_the_minutes_asked_for(
+    steps: int, each: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgevision.compiler.prune import step
+
+    given: list[Any] = []
+
+    def fine_tune(network: Any, teacher: Any, data: Any, spec: Any, options: Any, progress: Any) -> Any:
+        given.append((network, teacher, data.truth.tolist(), options.minutes, options.seed))
+        progress(3, 7, None)
+        return SimpleNamespace(network="tuned")
+
+    monkeypatch.setattr(step, "fine_tune", fine_tune)
+    told: list[Any] = []
+    model = model_of()
+    tune = step._tune(
+        model, labelled(2, 2), options(prune=0.3, prune_minutes=3.0, seed=5), lambda *given: told.append(given)
+    )
+    assert tune is not None
+    assert tune("cut", 0, steps) == "tuned"  # type: ignore[arg-type]
+    assert given == [("cut", model.module, [0, 0, 1, 1], each, 5)]
+    assert told == [("fine-tune", 3, 7)]
+
+
+@pytest.mark.parametrize(
+    ("photos", "minutes", "changed"),
+    [
+        (labelled(0, 0, 5), 3.0, {}),  # nothing to learn from
+        (labelled(2, 2), 0.0, {}),  # no time
+        (labelled(2, 2), 3.0, {"module": None}),  # no teacher
+    ],
+)
+def test_without_labels_time_or_teacher_nothing_is_tuned(photos: Any, minutes: float, changed: dict[str, Any]) -> None:
+    from edgevision.compiler.progress import silent
+    from edgevision.compiler.prune.step import _tune
+
+    assert _tune(model_of(**changed), photos, options(prune=0.3, prune_minutes=minutes), silent) is None
+
+
+@pytest.mark.parametrize("changed", [{"module": None}, {"layout": "probabilities"}])
+def test_only_layers_of_pytorch_that_give_logits_are_pruned(changed: dict[str, Any]) -> None:
+    from edgevision.compiler.progress import silent
+    from edgevision.compiler.prune.step import prune_source
+
+    model = model_of(module=None) if "module" in changed else model_of(task=classify_spec(LABELS, **changed))
+    with pytest.raises(InputError, match=r"net\.pt cannot be pruned: --prune needs a network of PyTorch layers"):
+        prune_source(model, labelled(2, 2), options(prune=0.3), (), 1, 1, silent)
+
+
+def test_only_a_checkpoint_says_how_the_pruned_network_is_built() -> None:
+    from edgevision.compiler.prune.step import check_can_save
+    from edgevision.compiler.sources.source import SourceKind
+
+    check_can_save(model_of())
+    for kind in set(SourceKind) - {SourceKind.CHECKPOINT}:
+        with pytest.raises(InputError, match=f"net.pt is a file of kind '{kind.value}'"):
+            check_can_save(model_of(kind=kind))
+
+
+def pruned_by(tuned: bool) -> Any:
+    """Half of the parameters, a quarter of the multiply-adds; after tuning, nearer to the original."""
+    from edgevision.compiler.prune.pruner import PruneResult, PruneTrial
+    from edgevision.compiler.prune.step import Pruned
+
+    chosen = PruneTrial(0.3, 0.28, "taylor", "macs", 500, 250, 2.0, 0.8, 0.5, None)
+    original = {"parameters": 1000, "macs": 1000, "accuracy": None}
+    better = replace(chosen, reached=0.31, divergence=0.123) if tuned else None
+    result = PruneResult(model_of().module, {}, chosen, (chosen,), original, better)
+    return Pruned(model_of(), result, None, frozenset({"001"}) if tuned else frozenset())
+
+
+@pytest.mark.parametrize(
+    ("tuned", "share", "end"), [(False, "28 %", "0.800 nats"), (True, "31 %", "0.800 nats, fine-tuned to 0.123")]
+)
+def test_the_note_says_what_is_left_and_how_far_it_is_from_the_original(tuned: bool, share: str, end: str) -> None:
+    note = pruned_by(tuned).note()
+    assert note.startswith(
+        f"pruned: {share} of the channels by taylor, 50% of the parameters and 25% of the multiply-adds"
+    )
+    assert note.endswith(f"divergence from the original {end}")
+
+
+def test_the_loss_is_split_into_pruning_and_quantizing_where_all_three_are_known() -> None:
+    pruned = pruned_by(tuned=False)
+    first, split = pruned.notes(90.0, 87.0, 85.5)
+    assert first == pruned.note()
+    assert "of the +4.50 points lost" in split
+    assert "pruning took +3.00 and quantizing +1.50" in split
+    for missing in range(3):
+        values: list[float | None] = [90.0, 87.0, 85.5]
+        values[missing] = None
+        assert pruned.notes(*values) == (pruned.note(),)
+
+
+def test_photos_that_were_learnt_from_prove_nothing_any_more() -> None:
+    given = labelled(0, 3)
+    assert [one.in_training_set for one in pruned_by(tuned=True).marked(given)] == [False, True, False]
+    assert pruned_by(tuned=False).marked(given) == given
