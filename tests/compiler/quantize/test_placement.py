@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 
 from edgevision.compiler.quantize.dialects import DIALECTS, OPENVINO, TENSORRT, X86
-from edgevision.compiler.quantize.placement import Graph, calibrated_tensors, place
-from edgevision.errors import InputError
+from edgevision.compiler.quantize.placement import Graph, calibrated_tensors, hard_sigmoid, place, weight_axis
+from edgevision.errors import InputError, ModelFileError
 
 pytestmark = pytest.mark.requires("onnx")
 
@@ -189,3 +190,210 @@ def test_calibration_looks_at_every_tensor_that_some_dialect_rounds(mixed, swish
         wanted = set(calibrated_tensors(graph))
         for dialect in DIALECTS.values():
             assert set(place(graph, dialect, NOTHING).quantized) <= wanted
+
+
+# ---- which forms of an operator have int8 kernels ----
+
+FEATURES = "features"  # the input's mean over its places: [batch, 4], made by what no dialect runs in int8
+
+
+def can_be_int8(b, op, inputs, **attributes):
+    """Whether calibration looks at what this node, the last of the graph, gives."""
+    b.nodes.insert(0, onnx.helper.make_node("ReduceMean", ["x"], [FEATURES], FEATURES, axes=[2, 3], keepdims=0))
+    made = b.node(op, inputs, **attributes)
+    return made in calibrated_tensors(parsed(b, made))
+
+
+@pytest.mark.parametrize(
+    ("op", "weight", "bias", "attributes", "expected"),
+    [
+        ("Gemm", (4, 3), (3,), {}, True),
+        ("Gemm", (3, 4), (3,), {"transB": 1}, True),
+        ("Gemm", (4, 3), None, {}, True),
+        ("Gemm", (3, 4), (1, 3), {"transB": 1}, False),  # a bias that is spread over photos
+        ("Gemm", (4, 3), (1,), {}, False),
+        ("Gemm", (4, 3), (3,), {"alpha": 0.5}, False),
+        ("Gemm", (4, 3), (3,), {"beta": 0.5}, False),
+        ("Gemm", (4, 3), (3,), {"transA": 1}, False),
+        ("MatMul", (4, 3), None, {}, True),
+        ("MatMul", (2, 4, 3), None, {}, False),
+        ("MatMul", (4,), None, {}, False),
+    ],
+)
+def test_fully_connected_layers(builder, op, weight, bias, attributes, expected):
+    b = builder(4, 2)
+    inputs = [FEATURES, *(b.constant(np.ones(shape, np.float32)) for shape in (weight, bias) if shape is not None)]
+    assert can_be_int8(b, op, inputs, **attributes) == expected
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("bias", [None, np.ones(2, np.float32)])
+def test_convolutions_with_and_without_a_bias(builder, kernel, bias):
+    b = builder(4, 8)
+    inputs = [
+        "x",
+        b.constant(np.ones((2, 4, kernel, kernel), np.float32)),
+        *([] if bias is None else [b.constant(bias)]),
+    ]
+    assert can_be_int8(b, "Conv", inputs)
+
+
+def test_an_input_that_is_left_out_is_no_bias(builder):
+    b = builder(4, 2)
+    assert can_be_int8(b, "Gemm", [FEATURES, b.constant(np.ones((4, 3), np.float32)), ""])
+
+
+def test_weights_that_are_computed_have_no_int8_form(builder):
+    b = builder(4, 2)
+    turned = b.node("Transpose", [FEATURES], perm=[1, 0])
+    assert not can_be_int8(b, "MatMul", [FEATURES, turned])
+
+
+def test_a_product_with_the_constant_on_the_left_has_none_either(builder):
+    b = builder(4, 2)
+    turned = b.node("Transpose", [FEATURES], perm=[1, 0])
+    assert not can_be_int8(b, "MatMul", [b.constant(np.ones((3, 4), np.float32)), turned])
+
+
+def test_nor_has_a_bias_that_is_computed(builder):
+    b = builder(4, 2)
+    bias = b.node("ReduceMean", ["x"], axes=[0, 2, 3], keepdims=0)
+    assert not can_be_int8(b, "Gemm", [FEATURES, b.constant(np.ones((4, 4), np.float32)), bias])
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "attributes", "expected"),
+    [
+        ("Add", ["left", "right"], {}, True),
+        ("Mul", ["left", "right"], {}, True),
+        ("Add", ["left", "left"], {}, False),  # twice the same is a factor
+        ("Mul", ["left", "left"], {}, False),
+        ("Mul", ["left", "constant"], {}, False),
+        ("Concat", ["left", "right"], {"axis": 1}, True),
+        ("Concat", ["left", "left"], {"axis": 1}, True),
+        ("Concat", ["left", "right", "left"], {"axis": 1}, True),
+        ("Concat", ["left", "constant"], {"axis": 0}, False),
+        ("GlobalAveragePool", ["left"], {}, True),
+        ("AveragePool", ["left"], {"kernel_shape": [2, 2]}, True),
+        ("HardSwish", ["left"], {}, True),
+        ("HardSigmoid", ["left"], {}, True),
+        ("HardSigmoid", ["left"], {"alpha": 0.0}, False),  # a constant
+        ("HardSigmoid", ["left"], {"alpha": -0.2}, False),  # falls
+        ("Flatten", ["left"], {}, True),
+        ("Flatten", ["constant"], {}, False),
+        ("Sigmoid", ["left"], {}, False),
+        ("Sub", ["left", "right"], {}, False),
+    ],
+)
+def test_other_operators(builder, op, inputs, attributes, expected):
+    b = builder(4, 2)
+    known = {
+        "left": b.node("Sigmoid", ["x"]),
+        "right": b.node("Tanh", ["x"]),
+        "constant": b.constant(np.ones((1, 4, 2, 2), np.float32)),
+    }
+    assert can_be_int8(b, op, [known[name] for name in inputs], **attributes) == expected
+
+
+def test_a_pool_that_says_where_its_values_were_is_float(builder):
+    b = builder(4, 4)
+    made = onnx.helper.make_node("MaxPool", ["x"], ["most", "places"], "pool", kernel_shape=[2, 2])
+    b.nodes.append(made)
+    assert calibrated_tensors(parsed(b, "most")) == ()
+
+
+def test_shape_arithmetic_is_no_float_tensor(builder):
+    """The sum of two int64 shapes is an Add too."""
+    b = builder(4, 4)
+    first, second = b.node("Shape", ["x"]), b.node("Shape", [b.node("Sigmoid", ["x"])])
+    total = b.node("Add", [first, second])
+    shown = b.node("Cast", [total], to=onnx.TensorProto.FLOAT)
+    assert calibrated_tensors(parsed(b, shown)) == ()
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes", "expected"),
+    [
+        ("HardSwish", {}, (1 / 6, 0.5)),
+        ("HardSigmoid", {}, (0.2, 0.5)),  # ONNX's defaults
+        ("HardSigmoid", {"alpha": 0.25}, (0.25, 0.5)),
+        ("HardSigmoid", {"beta": 0.75}, (0.2, 0.75)),
+    ],
+)
+def test_the_gate_of_hard_sigmoid_and_hard_swish(op, attributes, expected):
+    assert hard_sigmoid(onnx.helper.make_node(op, ["x"], ["y"], **attributes)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes", "axis"),
+    [("Conv", {}, 0), ("Gemm", {"transB": 1}, 0), ("Gemm", {"transB": 0}, 1), ("Gemm", {}, 1), ("MatMul", {}, 1)],
+)
+def test_the_axis_of_output_channels(op, attributes, axis):
+    assert weight_axis(onnx.helper.make_node(op, ["x", "w"], ["y"], **attributes)) == axis
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.0, 6.0, (0.0, 6.0)),
+        (-1.5, None, (-1.5, np.inf)),
+        (None, 2.5, (-np.inf, 2.5)),
+        (None, None, (-np.inf, np.inf)),
+        (0.0, "computed", None),
+        ("computed", 6.0, None),
+    ],
+)
+def test_the_bounds_of_a_clip(builder, low, high, expected):
+    b = builder(4, 2)
+    bounds = []
+    for bound in (low, high):
+        if bound is None:
+            bounds.append("")
+        elif bound == "computed":
+            bounds.append(b.node("ReduceMax", ["x"], keepdims=0))
+        else:
+            bounds.append(b.constant(np.float32(bound)))
+    clipped = b.node("Clip", ["x", *bounds])
+    graph = parsed(b, clipped)
+    assert graph.clip_bounds(graph.producer[clipped]) == expected
+
+
+def test_a_relu_is_bounded_below(builder):
+    b = builder(4, 2)
+    made = b.node("Relu", ["x"])
+    graph = parsed(b, made)
+    assert graph.clip_bounds(graph.producer[made]) == (0.0, np.inf)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda model: model.graph.input.add().CopyFrom(model.graph.input[0]), "one input, got 2"),
+        (lambda model: model.graph.ClearField("input"), "one input, got 0"),
+        (lambda model: setattr(model.graph.node[1], "name", model.graph.node[0].name), "two nodes of the float graph"),
+        (lambda model: setattr(model.opset_import[0], "version", 12), "opset 13 or later, got 12"),
+    ],
+)
+def test_graphs_that_are_refused(builder, spoil, message):
+    b = builder(4, 2)
+    model = onnx.load_model_from_string(b.build(b.node("Relu", [b.node("Sigmoid", ["x"])])))
+    spoil(model)
+    with pytest.raises(ModelFileError, match=message):
+        Graph.parse(model.SerializeToString())
+
+
+def test_weights_that_are_listed_as_inputs_too_are_weights(builder):
+    """As files of old exporters have them."""
+    b = builder(4, 2)
+    model = onnx.load_model_from_string(b.build(b.random_conv("x", 4, 2)))
+    for tensor in model.graph.initializer:
+        model.graph.input.add().CopyFrom(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    assert Graph.parse(model.SerializeToString()).input == "x"
+
+
+def test_nodes_without_names_get_names_of_their_own(builder):
+    b = builder(4, 2)
+    model = onnx.load_model_from_string(b.build(b.node("Relu", [b.node("Relu", ["x"])])))
+    for node in model.graph.node:
+        node.name = ""
+    assert len({node.name for node in Graph.parse(model.SerializeToString()).model.graph.node} - {""}) == 2

@@ -119,3 +119,78 @@ def test_time_limits_keep_what_all_nodes_were_measured_on(mixed, photos, monkeyp
     begun = measure_nodes(mixed, ranges, X86_VNNI, batches, measure, time_limit_s=3.5, progress=tick)
     assert 0 < len(begun) < len(names)
     assert all(begun[name] == first[name] for name in begun)
+
+
+# ---- where the cuts are ----
+
+
+def chain(b, x, count):
+    """``count`` nodes one after another, none of which belongs to the one before it."""
+    for _ in range(count):
+        x = b.node("Sigmoid", [x])
+    return x
+
+
+def sizes(graph):
+    return [len(segment.nodes) for segment in SegmentedGraph(graph).segments]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [(1, [1]), (12, [12]), (13, [4, 9]), (16, [4, 12]), (17, [4, 4, 9]), (25, [4, 4, 4, 4, 9])],
+)
+def test_of_places_that_are_alike_the_nearest_is_cut(builder, nodes, expected):
+    """A segment has 4 nodes or more, and what 12 nodes hold is left whole."""
+    b = builder()
+    assert sizes(b.build(chain(b, "x", nodes))) == expected
+
+
+@pytest.mark.parametrize(("last", "expected"), [(7, [8, 6]), (10, [11, 3]), (11, [12, 2]), (12, [4, 10])])
+def test_a_cut_goes_where_the_fewest_tensors_cross_it(builder, last, expected):
+    """The first node's output is added by node ``last``: two tensors cross every place up to it, and one those behind."""
+    b = builder()
+    first = chain(b, "x", 1)
+    joined = b.node("Add", [chain(b, first, last - 1), first])
+    assert sizes(b.build(chain(b, joined, 13 - last))) == expected
+
+
+@pytest.mark.parametrize(("before", "expected"), [(0, [4, 10]), (1, [5, 10]), (2, [4, 12])])
+def test_no_cut_goes_between_a_convolution_and_its_activation(builder, before, expected):
+    b = builder(3, 4)
+    x = chain(b, "x", before)
+    for _ in range(7):
+        x = b.node("Relu", [b.random_conv(x, 3, 3)])
+    assert sizes(b.build(x)) == expected
+
+
+def test_where_only_shapes_would_cross_too_a_segment_is_longer(builder):
+    """The shape, which is no float, is read by the fifteenth node."""
+    b = builder(3, 4)
+    shape = b.node("Shape", ["x"])
+    whole = b.node("Reshape", [chain(b, "x", 13), shape])
+    assert sizes(b.build(chain(b, whole, 3))) == [15, 3]
+
+
+def test_segments_hand_on_what_is_read_later_and_the_outputs(builder):
+    b = builder()
+    first = chain(b, "x", 1)
+    shown = chain(b, first, 3)
+    last = b.node("Add", [chain(b, shown, 9), first])
+    segments = SegmentedGraph(b.build(last, shown)).segments
+    assert [set(segment.outputs) for segment in segments] == [{first, shown}, {last}]
+    assert [set(segment.inputs) for segment in segments] == [{"x"}, {first, shown}]
+
+
+def test_a_graph_that_does_not_say_the_types_of_its_tensors(builder):
+    """As exporters write it that infer no shapes."""
+    b = builder(3, 4)
+    model = onnx.load_model_from_string(b.build(chain(b, b.node("Relu", [b.random_conv("x", 3, 3)]), 14)))
+    del model.graph.value_info[:]
+    graph = model.SerializeToString()
+    photo = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
+    segmented = SegmentedGraph(graph)
+    assert len(segmented.segments) == 2
+    (expected,) = run_graph(graph, [photo])
+    answer = segmented.answer(segmented.run(photo)[-1])
+    for name, array in expected.items():
+        np.testing.assert_allclose(answer[name], array, rtol=1e-5, atol=1e-6)
