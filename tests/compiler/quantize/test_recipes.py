@@ -238,3 +238,170 @@ def test_sensitivities_for_the_report_name_what_was_measured_alone(calibrated):
     measured = sensitivities(calibrated)
     assert measured == sensitive_nodes(calibrated)  # 24 photos: all of them for both
     assert sensitivities(calibrated, time_limit_s=0.0) == []
+
+
+# ---- choices, on figures that are given ----
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name"),
+    [
+        (("mse",), "mse"),
+        (("mse", True), "mse + bias correction"),
+        (("minmax", False, True), "minmax + equalization"),
+        (("entropy", True, True), "entropy + equalization + bias correction"),
+    ],
+)
+def test_a_recipe_is_named_by_its_steps_in_their_order(recipe, name):
+    from edgevision.compiler.quantize.recipes import Recipe
+
+    assert Recipe(*recipe).name == name
+
+
+@pytest.mark.parametrize(
+    ("channels", "group", "expected"),
+    [
+        (4, 4, True),
+        (4, 2, False),  # two input channels for each output channel
+        (4, 1, False),
+        (1, 1, True),  # one input channel is one, whatever it is called
+    ],
+)
+def test_depthwise_is_one_input_channel_for_each_output_channel(builder, channels, group, expected):
+    from edgevision.compiler.quantize.recipes import has_depthwise
+
+    b = builder(channels, 4)
+    assert has_depthwise(b.build(b.random_conv("x", channels, 4, 3, group=group))) == expected
+
+
+@pytest.fixture
+def fitted(monkeypatch):
+    """``_fit`` with figures that are given: (estimator, bias correction, equalization) → divergence; any other is 1."""
+    from edgevision.compiler.quantize import recipes
+
+    def fit(figures, equalized, estimators=("minmax", "mse")):
+        statistics = type("S", (), {"graph": b"float", "ranges": lambda self, name: {"x": name}})
+        plain, other = statistics(), statistics() if equalized else None
+        trials = type("T", (), {"divergence": lambda self, graph: figures.get(graph, 1.0)})()
+        monkeypatch.setattr(
+            recipes,
+            "_int8_graph",
+            lambda observed, ranges, recipe, *more: type(
+                "Q", (), {"graph": (ranges["x"], recipe.bias_correction, observed is other)}
+            ),
+        )
+        told = []
+        made = recipes._fit(plain, other, [], trials, None, estimators, frozenset(), lambda *step: told.append(step))
+        assert [done for _, done, _ in told] == list(range(told[0][2] + 1))  # as many attempts as were announced
+        return made
+
+    return fit
+
+
+@pytest.mark.parametrize(
+    ("figures", "equalized", "chosen"),
+    [
+        ({("mse", False, False): 0.5}, False, ("mse", False, False)),
+        ({}, False, ("minmax", False, False)),  # of equals the first
+        ({("mse", False, False): 0.5, ("mse", True, False): 0.4}, False, ("mse", True, False)),
+        # Bias correction is tried with the best estimator alone.
+        ({("mse", False, False): 0.5, ("minmax", True, False): 0.1}, False, ("mse", False, False)),
+        ({("mse", False, False): 0.5, ("mse", False, True): 0.3}, True, ("mse", False, True)),
+        ({("mse", False, False): 0.5, ("mse", True, True): 0.3}, True, ("mse", True, True)),
+        (
+            {("mse", False, False): 0.5, ("mse", True, False): 0.3, ("mse", True, True): 0.31},
+            True,
+            ("mse", True, False),
+        ),
+    ],
+)
+def test_the_least_divergence_is_chosen_of_what_is_tried_with_the_best_estimator(fitted, figures, equalized, chosen):
+    made = fitted(figures, equalized)
+    recipe = made.recipe
+    assert (recipe.estimator, recipe.bias_correction, recipe.equalization) == chosen
+    assert made.ranges == {"x": chosen[0]}
+    assert made.observed is (made.equalized if chosen[2] else made.plain)
+    assert set(made.estimators) == {"minmax", "mse"}
+    assert len(made.recipes) == (5 if equalized else 3)
+
+
+@pytest.mark.parametrize(
+    ("ranked", "in_float", "most"),
+    [
+        (20, 0, 8),  # more than eight leave little of the gain
+        (20, 7, 8),
+        (20, 8, None),
+        (9, 0, 8),
+        (5, 0, 4),  # one stays in int8
+        (5, 3, 4),
+        (5, 4, None),
+        (1, 0, None),
+        (0, 0, None),
+    ],
+)
+def test_at_most_eight_nodes_and_never_all_go_back_to_float(calibrated, monkeypatch, ranked, in_float, most):
+    """Where no number of nodes is accepted, as many as may go back do; where as many are already, none is left to try."""
+    from edgevision.compiler.answers import AnswerMeasure
+    from edgevision.compiler.quantize import recipes
+
+    asked, reference = [], calibrated.reference
+    monkeypatch.setattr(AnswerMeasure, "run", lambda *a, **k: reference)
+    monkeypatch.setattr(recipes, "fallback_until", lambda *given, **more: asked.append(given[5]))
+    monkeypatch.setattr(recipes, "int8_candidate", lambda c, nodes=(): list(nodes))
+    names = [f"n{place}" for place in range(ranked)]
+    refused = type("C", (), {"float_fallback": tuple(names[:in_float]), "graph": b""})
+    made = recipes.fall_back(calibrated, [(name, 1.0) for name in names], refused, 100.0)
+    assert asked == ([] if most is None else [most])
+    assert made == (None if most is None else names[:most])
+
+
+@pytest.mark.parametrize(
+    ("divergence", "lost", "accepted"),
+    [
+        (0.5, 1, True),  # half of what it was, and as much lost as may be
+        (0.51, 1, False),
+        (0.5, 2, False),
+        (0.0, 0, True),
+    ],
+)
+def test_a_fallback_halves_the_divergence_and_loses_no_more_than_allowed(
+    calibrated, monkeypatch, divergence, lost, accepted
+):
+    from edgevision.compiler.answers import AnswerMeasure
+    from edgevision.compiler.quantize import recipes
+
+    scores = calibrated.reference["scores"]
+    truth = scores.argmax(1).tolist()  # float is always right
+    other = scores.copy()
+    other[:lost] = np.roll(other[:lost], 1, axis=1)
+    answers = {b"refused": (scores, 1.0), b"tried": (other, divergence)}
+    asked = []
+    monkeypatch.setattr(AnswerMeasure, "run", lambda self, graph, *a, **k: {"scores": answers[graph][0], "of": graph})
+    monkeypatch.setattr(AnswerMeasure, "divergence", lambda self, reference, own: answers[own["of"]][1])
+    monkeypatch.setattr(recipes, "fallback_until", lambda *given, **more: asked.append(given[4](b"tried")))
+    monkeypatch.setattr(recipes, "int8_candidate", lambda c, nodes=(): nodes)
+    refused = type("C", (), {"float_fallback": (), "graph": b"refused"})
+    recipes.fall_back(calibrated, [(name, 1.0) for name in "abc"], refused, 100 / len(truth), truth)
+    assert asked == [accepted]
+
+
+def test_dialects_that_write_the_same_graph_are_one_candidate(monkeypatch):
+    from types import SimpleNamespace
+
+    from edgevision.compiler.quantize import recipes
+
+    graphs = {"x86": b"one", "openvino": b"one", "arm": b"two", "tensorrt": b"two"}
+    recipe = recipes.Recipe("mse")
+    monkeypatch.setattr(
+        recipes,
+        "int8_graph",
+        lambda one, kept: SimpleNamespace(graph=graphs[one.dialect.name] + b"".join(sorted(k.encode() for k in kept))),
+    )
+    ones = [SimpleNamespace(dialect=SimpleNamespace(name=name), recipe=recipe) for name in graphs]
+    made = recipes.int8_candidates(ones, ["b", "a"])
+    assert [(one.key, one.dialect, one.graph) for one in made] == [
+        ("int8", "x86", b"oneab"),
+        ("int8-arm", "arm", b"twoab"),
+    ]
+    assert {one.float_fallback for one in made} == {("a", "b")}
+    assert {one.recipe for one in made} == {"mse"}
