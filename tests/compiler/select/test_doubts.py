@@ -196,3 +196,112 @@ def test_photos_unlike_the_trainings_are_worth_any_time(monkeypatch, shifted, tr
     assert looked_at(REDDISH, wrong, PLAIN, shifted=shifted) == ()
     assert ways[:2] == [PLAIN, SWAPPED]
     assert len(ways) == 1 + tried
+
+
+# ---- which way is named, on figures that are given ----
+
+WAYS = {"first": "1", "second": "2", "third": "3"}
+
+
+def judged(monkeypatch, figures, doubtful=()):
+    """A job whose photos are answered as well as ``figures`` say, by the way they are prepared ("as it is" too). Answers are
+    the name of the way; those of ``doubtful`` make no sense."""
+    from types import SimpleNamespace
+
+    from edgevision.compiler.select import doubts
+
+    monkeypatch.setattr(doubts, "other_preparations", lambda spec: WAYS)
+    monkeypatch.setattr(doubts, "_answers", lambda job, graph, photos, spec: spec)
+    monkeypatch.setattr(doubts, "doubts_of", lambda evaluator, answers, truth: answers in doubtful)
+    measure = SimpleNamespace(
+        evaluator=SimpleNamespace(metric="top1"), accuracy=lambda answers, truth: figures.get(answers, 0.0)
+    )
+    return SimpleNamespace(measure=measure, model=SimpleNamespace(spec="as it is"))
+
+
+@pytest.mark.parametrize(
+    ("figures", "doubtful", "expected"),
+    [
+        ({"as it is": 40.0, "2": 60.0}, (), "With second the top1 of 5 photos would be 60.0 %"),
+        ({"as it is": 40.0, "2": 59.9}, (), "Check the order of --labels"),  # not 20 points better
+        ({"as it is": 40.0, "1": 70.0, "2": 80.0, "3": 80.0}, (), "With second "),  # the best; of equals the likelier
+        ({"as it is": 40.0, "1": 70.0, "2": 80.0}, ("2",), "With first "),  # one whose answers make no sense is none
+        ({"as it is": 40.0, "1": 70.0}, ("1",), "Check the order of --labels"),
+        ({"as it is": 90.0}, (), "Check the order of --labels"),
+    ],
+)
+def test_a_way_is_named_that_is_twenty_points_better_and_makes_sense(monkeypatch, figures, doubtful, expected):
+    from edgevision.compiler.select.doubts import _other_preparation
+
+    assert _other_preparation(judged(monkeypatch, figures, doubtful), b"", photos(5, 0, "a")).startswith(expected)
+
+
+def test_without_labels_no_way_can_be_told_from_another(monkeypatch):
+    from edgevision.compiler.select.doubts import _other_preparation
+
+    said = _other_preparation(judged(monkeypatch, {"1": 100.0}), b"", photos(5, None, "a"))
+    assert said.startswith("Check the order of --labels")
+
+
+@pytest.mark.parametrize(
+    ("figures", "limit_s", "expected"),
+    [
+        ({"as it is": 40.0, "2": 40.5, "3": 40.2}, 10.0, "second"),
+        ({"as it is": 40.0, "2": 40.0}, 10.0, None),  # no better than it is
+        ({"as it is": 40.0, "1": 50.0, "2": 50.0}, 10.0, "first"),
+        # Each way takes a second: after the first, and after the second, the time is over or not.
+        ({"as it is": 40.0, "1": 50.0, "2": 60.0, "3": 70.0}, 0.5, "first"),
+        ({"as it is": 40.0, "1": 50.0, "2": 60.0, "3": 70.0}, 1.0, "second"),
+        ({"as it is": 40.0, "1": 50.0, "2": 60.0, "3": 70.0}, 2.0, "third"),
+    ],
+)
+def test_the_best_way_of_those_that_there_is_time_for(monkeypatch, figures, limit_s, expected):
+    from edgevision.compiler.select import doubts
+
+    job = judged(monkeypatch, figures)
+    seconds = iter(range(100))
+    monkeypatch.setattr(doubts.time, "monotonic", lambda: float(next(seconds)))
+    assert doubts._best_way(job, b"", photos(5, 0, "a"), "as it is", WAYS, limit_s) == expected
+
+
+@pytest.mark.parametrize(
+    ("batch_s", "looked_at"),
+    [
+        (0.0, 160),
+        (7.5, 160),  # the fourth batch ends at 30 s, which is not beyond
+        (7.6, 128),  # at 30.4 s
+        (100.0, 64),  # so many at least
+    ],
+)
+def test_large_networks_are_looked_at_with_fewer_photos_but_64(monkeypatch, batch_s, looked_at):
+    from types import SimpleNamespace
+
+    from edgevision.compiler.select import doubts
+
+    clock = [0.0]
+    monkeypatch.setattr(doubts.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(doubts, "prepared", lambda photos, spec: (np.zeros((32, 1)) for _ in range(len(photos) // 32)))
+
+    def run(graph, tensors, threads):
+        seen = 0
+        for batch in tensors:
+            seen += len(batch)
+            clock[0] += batch_s
+        return seen
+
+    job = SimpleNamespace(measure=SimpleNamespace(run=run), threads=1)
+    assert doubts._answers(job, b"", photos(160, 0, "a"), PLAIN) == looked_at
+
+
+@pytest.mark.parametrize(("accuracy", "tried"), [(96.9, True), (97.0, True), (97.1, False), (100.0, False)])
+def test_where_float_misses_less_than_three_points_no_other_way_is_tried(monkeypatch, accuracy, tried):
+    from types import SimpleNamespace
+
+    from edgevision.compiler.select import doubts
+
+    asked = []
+    monkeypatch.setattr(doubts, "_best_way", lambda *given: asked.append(given))
+    measure = SimpleNamespace(evaluator=None, accuracy=lambda answers, truth: accuracy)
+    job = SimpleNamespace(measure=measure, model=SimpleNamespace(kind=None, spec=PLAIN))
+    assert doubts._better_preparation(job, b"", photos(5, 0, "a"), {}, 1.0) == ()
+    assert bool(asked) == tried
