@@ -202,6 +202,13 @@ def test_another_batch_size_is_another_engine(device, color_bundle):
     assert device.builds == 2
 
 
+def test_another_graph_is_another_engine_and_the_same_graph_in_another_bundle_is_not(device, color_bundle):
+    floating = (("tensorrt-float", "tensorrt", "float"), VARIANTS[1])
+    for name, variants, builds in (("a", VARIANTS, 1), ("b", floating, 2), ("c", floating, 2), ("d", VARIANTS, 2)):
+        check(opened(color_bundle(f"{name}.edge", variants=variants)))
+        assert device.builds == builds
+
+
 def test_a_later_build_starts_from_the_timings_of_the_earlier(device, color_bundle, tmp_path):
     path = color_bundle(variants=VARIANTS)
     check(opened(path, max_batch=1))

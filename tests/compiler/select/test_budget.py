@@ -23,6 +23,7 @@ GRAPHS = {
     INT8: "int8",
     "openvino-int8": "int8",
     OTHER: "int8-openvino-vnni",
+    "openvino-x86-int8": "int8-openvino",
     "onnxruntime-original": "original",
 }
 
@@ -102,6 +103,8 @@ def job_of(validation: tuple[str, ...] = ("photo",), reference: str = FLOAT) -> 
         ([OTHER, INT8, FLOAT], (), (OTHER, INT8), [FLOAT, OTHER, INT8]),
         # of that, in between, what the base runtime does not run is not looked at
         ([OTHER, "openvino-int8", FLOAT], (), (OTHER, FLOAT), [FLOAT, OTHER]),
+        # nor where what the base runtime runs is refused: there is float
+        ([OTHER, INT8, "openvino-x86-int8", FLOAT], (INT8,), (OTHER, FLOAT), [FLOAT, OTHER, INT8]),
         # one is refused: the next one's turn
         ([OTHER, INT8, FLOAT], (OTHER,), (INT8,), [FLOAT, OTHER, INT8]),
         # of one graph the variant that passes is packed, the other is not
@@ -132,6 +135,12 @@ def test_every_int8_graph_after_the_first_is_one_more_chance_to_pass_by_luck(pho
     assert photos.weights == {"openvino-int8": 1, INT8: 1, OTHER: 2, FLOAT: 1}
     assert found.shown.comparisons == 2
     assert found.int8_failed
+
+
+def test_float_is_not_judged_by_itself_where_it_is_not_offered(photos: Photos) -> None:
+    from edgevision.compiler.select.budget import validate_variants
+
+    assert set(validate_variants(job_of(), measured([INT8, FLOAT])).shown.verdicts) == {INT8}
 
 
 def test_without_validation_photos_the_best_is_packed_unseen(photos: Photos) -> None:
