@@ -393,14 +393,14 @@ class _Swaps:
 
     def tell(self) -> None:
         """Tell those that came since the last call."""
-        from edgevision.streams.model_ledger import MODEL_CHANGE
+        from edgevision.streams.model_ledger import note_change
 
         while self._changes:
             change = self._changes.popleft()
             print(f"edgevision: model {change.step.value}: {output.plain(change.words)}", file=sys.stderr)
             if self._ledger is not None:
                 with contextlib.suppress(EdgeVisionError):  # a disk that is full is told with the accounts
-                    self._ledger.note(MODEL_CHANGE, change.to_dict())
+                    note_change(self._ledger, change)
 
 
 # ---- the end ----
