@@ -35,6 +35,11 @@ def _agreement(one: Any, other: Any) -> float:
 
 
 @_agreement.register
+def _(one: np.ndarray, other: Any) -> float:
+    return 1.0 if np.array_equal(one, other) else 0.0
+
+
+@_agreement.register
 def _(one: Classification, other: Classification) -> float:
     if not one.known or not other.known:
         return 1.0 if one.known is other.known else 0.0
