@@ -21,7 +21,7 @@ def agreement(one: Any, other: Any) -> float:
 
     Classifications: 1 for the same best class, or where neither knows the product. Detections: the share of boxes that both have, with
     the same class and an overlap over 0.5 (the F1 score of one against the other). Products: the same, where a pair counts as far
-    as what was recognised agrees. Other answers: 1 where they are equal. Scores are not compared.
+    as what was recognised agrees. Other answers, arrays too: 1 where they are equal. Scores are not compared.
 
     >>> agreement(("till", 1), ("till", 1))
     1.0
@@ -32,6 +32,11 @@ def agreement(one: Any, other: Any) -> float:
 @singledispatch
 def _agreement(one: Any, other: Any) -> float:
     return 1.0 if one == other else 0.0
+
+
+@_agreement.register
+def _(one: np.ndarray, other: Any) -> float:
+    return 1.0 if np.array_equal(one, other) else 0.0
 
 
 @_agreement.register

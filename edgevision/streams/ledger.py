@@ -14,6 +14,13 @@ from typing import Any
 from edgevision.errors import InputError
 from edgevision.streams.fates import Fate
 
+_MOST = 2**63 - 1  # frames, or nanoseconds since 1970: the year 2262
+
+
+def is_count(value: Any) -> bool:
+    """Whether it is a whole number that a ledger may hold: of frames, or of nanoseconds since 1970."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
+
 
 @dataclass(frozen=True)
 class Account:
@@ -54,7 +61,7 @@ class Account:
             **({} if at_ns is None else {"at_ns": at_ns}),
         }  # fmt: skip
         for name, count in counts.items():
-            if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            if not is_count(count):
                 raise InputError(f"the account of {camera!r} needs {name} as a whole number, got {count!r}")
         return cls(camera, values["captured"], values["in_flight"], {Fate(k): n for k, n in fates.items() if n}, at_ns)
 

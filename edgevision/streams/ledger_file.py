@@ -14,13 +14,14 @@ from typing import Any
 from edgevision.errors import EdgeVisionError, InputError
 from edgevision.files import atomic_write
 from edgevision.streams.fates import Fate
-from edgevision.streams.ledger import Account
+from edgevision.streams.ledger import Account, is_count
 
 GROWTH_BYTES = 1 << 20  # that are appended before the file is written anew, shorter
 KEEP_S = 7 * 86_400.0  # for which each hour has its own total
 HOUR_NS = 3_600_000_000_000
 NOTES = 1000  # that are kept
 _MOST_LINE_BYTES = 1 << 16
+_NO_WAITING = getattr(os, "O_NONBLOCK", 0)  # for somebody who reads a pipe; Windows has no such pipes
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,14 @@ class LedgerFile:
         self._add([{**account.to_dict(), "run": self._run} for account in accounts])
 
     def note(self, name: str, values: Any) -> None:
-        """Keep something else that happened, as JSON values under a name. The newest 1000 are kept."""
-        self._add([{name: values}])
+        """Keep something else that happened, as JSON values under a name. The newest 1000 are kept. Raises InputError as ``write``
+        does, and for a note of 64 KiB or more."""
+        note = {name: values}
+        if len(_encoded(note)) >= _MOST_LINE_BYTES:
+            raise InputError(
+                f"cannot write a {name} to the ledger {self.path}: it is longer than 64 KiB; make it shorter"
+            )
+        self._add([note])
 
     def _add(self, lines: list[dict[str, Any]]) -> None:
         self._append(b"".join(_encoded(line) for line in lines))
@@ -106,7 +113,7 @@ class LedgerFile:
     def _append(self, data: bytes) -> None:
         """All of it, or nothing."""
         try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_WAITING, 0o644)
             try:
                 size = os.fstat(descriptor).st_size
                 if data and os.write(descriptor, data) < len(data):
@@ -183,7 +190,7 @@ class _Replay:
         account = Account.from_dict({"in_flight": 0, **values} if isinstance(values, dict) else values)
         if "hour_ns" in values:
             hour_ns = values["hour_ns"]
-            if hour_ns is not None and (not isinstance(hour_ns, int) or isinstance(hour_ns, bool)):
+            if hour_ns is not None and not is_count(hour_ns):
                 raise InputError(f"the account of {account.camera!r} needs hour_ns as a whole number, got {hour_ns!r}")
             self._add(account, hour_ns, account.captured, Counter(account.fates))
             return
@@ -235,7 +242,7 @@ def _replayed(path: Path) -> _Replay:
     for number, line in _lines(path):
         try:
             found.take(json.loads(line))
-        except (ValueError, InputError) as error:
+        except (ValueError, InputError, RecursionError) as error:  # the last: brackets within brackets within …
             if not line.endswith(b"\n"):
                 break
             what = error if isinstance(error, InputError) else "this is no JSON"
@@ -260,4 +267,5 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _encoded(values: dict[str, Any]) -> bytes:
-    return json.dumps(values, ensure_ascii=False).encode() + b"\n"
+    text = json.dumps(values, ensure_ascii=False)
+    return text.encode(errors="backslashreplace") + b"\n"  # names of files need not be UTF-8; JSON knows these escapes

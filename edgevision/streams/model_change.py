@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from edgevision.errors import InputError
+from edgevision.streams.ledger import is_count
 
 
 class Step(Enum):
@@ -86,4 +87,6 @@ class ModelChange:
         for name, kind in (("model_id", str), ("previous_id", str), ("words", str), ("at_ns", int)):
             if type(values.get(name)) is not kind:
                 raise InputError(f"a change of the model needs {name}, a {kind.__name__}, got {values.get(name)!r}")
+        if not is_count(values["at_ns"]):
+            raise InputError(f"a change of the model needs at_ns, nanoseconds since 1970, got {values['at_ns']}")
         return cls(Step(step), values["model_id"], values["previous_id"], values["words"], values["at_ns"])

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
-from edgevision.streams.ledger_file import LedgerContent
+from edgevision.streams.ledger_file import LedgerContent, LedgerFile
 from edgevision.streams.model_change import ModelChange
 
 MODEL_CHANGE = "model_change"  # the name of such a note
+
+
+def note_change(ledger: LedgerFile, change: ModelChange) -> None:
+    """Write a step, without its report: that of some thousand cameras is too long for a line. Raises InputError as ``LedgerFile.note``."""
+    ledger.note(MODEL_CHANGE, replace(change, report=None).to_dict())
 
 
 def model_changes(content: LedgerContent) -> list[ModelChange]:

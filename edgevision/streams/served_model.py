@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -109,6 +110,10 @@ def as_stream_model(model: Any) -> StreamModel:
             f"expected a model of edgevision.load, or an object with id, max_batch, parallel and predict_frames, got "
             f"{type(model).__name__} without {', '.join(missing)}"
         )
+    for name in ("max_batch", "parallel"):
+        count = getattr(model, name)
+        if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
+            raise InputError(f"{name} of a {type(model).__name__} is a whole number, at least 1, got {count!r}")
     served: StreamModel = model
     return served
 

@@ -23,6 +23,7 @@ from edgevision.streams.trial import Trial
 
 _CLOSE_S = 5.0  # for what still runs on a model that is closed
 _PAUSE_S = 0.005  # between two looks whether a model is still in use
+_MOST_WORDS = 2000  # characters of what is told of a step
 
 _T = TypeVar("_T")
 
@@ -75,6 +76,7 @@ class Swapper:
         self._fault: BaseException | None = None  # of the first with one
         self._stopping = False
         self._owned: StreamModel | None = None  # that serves, and was not the stream's first
+        self._held: tuple[Any, ...] = ()  # the models of the swap that is carried out
         self._thread: threading.Thread | None = None
 
     def swap(self, model: Any, options: SwapOptions, load: Mapping[str, Any]) -> None:
@@ -116,6 +118,7 @@ class Swapper:
                 if wish is None or self._stopping:
                     self._thread = None
                     break
+                self._held = (self._batcher.model, wish.model)
             self._carry_out(wish)
         if wish is not None:
             self._forget(wish, Step.REFUSED, "the stream ended")
@@ -124,7 +127,9 @@ class Swapper:
         """Give up a swap that was not begun."""
         live = self._batcher.model
         self._say(step, wish.name, live.id, f"{wish.name} is given up: {why}")
-        if not wish.is_path and not _is_same(wish.model, live):
+        with self._changed:
+            needed = self._is_wanted(wish.model) or any(_is_same(wish.model, one) for one in (live, *self._held))
+        if not wish.is_path and not needed:
             _close(wish.model, _CLOSE_S)
 
     def _carry_out(self, wish: _Wish) -> None:
@@ -147,6 +152,7 @@ class Swapper:
             candidate = self._take_over(wish, live, candidate, trial)
         if candidate is not None:
             self._retire(candidate)
+        self._held = ()
 
     # ---- before the switch ----
 
@@ -286,13 +292,22 @@ class Swapper:
             return fault, self._watched
 
     def _retire(self, model: StreamModel) -> None:
-        """Close a model as soon as nothing runs on it."""
+        """Close a model as soon as nothing runs on it, unless it is to serve again next."""
         until_s = time.monotonic() + self._batcher.options.model_timeout_s
         while self._batcher.in_use(model) and time.monotonic() < until_s:
             time.sleep(_PAUSE_S)
-        _close(model, _CLOSE_S)
+        with self._changed:
+            wanted = self._is_wanted(model)
+        if not wanted:
+            _close(model, _CLOSE_S, keep=self._batcher.model)
+
+    def _is_wanted(self, model: Any) -> bool:
+        """Whether the next swap is to this model. With the lock held."""
+        return self._wish is not None and _is_same(self._wish.model, model)
 
     def _say(self, step: Step, model_id: str, previous_id: str, words: str, report: TrialReport | None = None) -> None:
+        if len(words) > _MOST_WORDS:  # of an error, which may hold anything
+            words = words[: _MOST_WORDS - 1] + "…"
         self._tell(ModelChange(step, model_id, previous_id, words, self._clock.now_ns(), report))
 
 
@@ -306,14 +321,23 @@ def _loaded(wish: _Wish, live: StreamModel) -> StreamModel:
     return as_stream_model(ev.load(wish.model, **{"max_batch": live.max_batch, **wish.load}))
 
 
-def _is_same(model: Any, live: StreamModel) -> bool:
-    return model is live or (isinstance(live, ServedModel) and model is live.model)
+def _is_same(one: Any, other: Any) -> bool:
+    return _loaded_of(one) is _loaded_of(other)
 
 
-def _close(model: Any, timeout_s: float) -> None:
-    """One that fails to close is gone all the same."""
+def _loaded_of(model: Any) -> Any:
+    return model.model if isinstance(model, ServedModel) else model
+
+
+def _close(model: Any, timeout_s: float, keep: Any = None) -> None:
+    """One that fails to close is gone all the same. ``keep``: a model that serves; what both are made of stays open."""
+    kept = keep.parts if isinstance(keep, ServedModel) else ()
     with contextlib.suppress(Exception):
         if isinstance(model, ServedModel):
-            model.model.close(timeout_s)
+            own = [part for part in model.parts if part not in kept]
+            if len(own) == len(model.parts):
+                model.model.close(timeout_s)
+            for part in own:  # again, for nothing, where the whole is closed
+                part.close(timeout_s)
         elif hasattr(model, "close"):  # a model of your own
             model.close()

@@ -58,6 +58,15 @@ def check_columns(
     return Columns(rows, values, kinds.astype(np.int64))
 
 
+def check_weights(weights: npt.NDArray[Any] | Sequence[Any] | None, n: int) -> npt.NDArray[np.float64]:
+    """As an array [n]; None: all 1. Raises InputError for another shape, and for what is not finite or under 0."""
+    values = np.ones(n) if weights is None else np.asarray(weights, np.float64)
+    if values.shape != (n,):
+        raise InputError(f"expected weights [{n}], one for each box, got shape {values.shape}")
+    _refuse(values, ~(np.isfinite(values) & (values >= 0)), "weights are finite numbers, 0 or more")
+    return values
+
+
 def _refuse(column: npt.NDArray[np.float64], wrong: npt.NDArray[Any] | np.bool_, expected: str) -> None:
     """Raise InputError with the first row that is wrong, if any is."""
     for row in np.flatnonzero(wrong)[:1].tolist():

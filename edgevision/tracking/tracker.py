@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from edgevision.errors import InputError
 from edgevision.tracking.assignment import assign
-from edgevision.tracking.detected import Columns, Detected, camera_of, check_columns, time_of
+from edgevision.tracking.detected import Columns, Detected, camera_of, check_columns, check_weights, time_of
 from edgevision.tracking.flow import Flow
 from edgevision.tracking.motion import Floats, Motion, scale_of
 from edgevision.tracking.tracks import Tracks
@@ -78,20 +78,22 @@ class _Life:
     frames: int = 1  # since it was first seen
     unseen_frames: int = 0
     sightings: int = 1
-    votes: dict[int, float] = field(default_factory=dict)  # class → sum of scores
+    score_sum: float = 0.0
+    votes: dict[int, float] = field(default_factory=dict)  # class → sum of scores times weights
 
-    def see(self, time_s: float, score: float, kind: int) -> None:
+    def see(self, time_s: float, score: float, kind: int, weight: float) -> None:
         self.last_s = time_s
         self.unseen_frames = 0
         self.sightings += 1
-        self.vote(score, kind)
+        self.vote(score, kind, weight)
 
-    def vote(self, score: float, kind: int) -> None:
-        self.votes[kind] = self.votes.get(kind, 0.0) + score
+    def vote(self, score: float, kind: int, weight: float) -> None:
+        self.score_sum += score
+        self.votes[kind] = self.votes.get(kind, 0.0) + score * weight
 
     @property
     def kind(self) -> int:
-        """The class with most of the score; of equal ones the first that was seen."""
+        """The class with most of the votes; of equal ones the first that was seen."""
         return max(self.votes, key=self.votes.__getitem__)
 
     @property
@@ -148,7 +150,8 @@ class Tracker:
             )
         seconds = time_of(detections, time_s)
         columns = check_columns(detections.boxes, detections.scores, detections.classes)
-        tracks = self._step(columns, seconds, self.camera if camera is None else camera)
+        weights = check_weights(None, len(columns.scores))
+        tracks = self._step(columns, seconds, self.camera if camera is None else camera, weights)
         self.camera = tracks.camera
         return tracks
 
@@ -159,23 +162,30 @@ class Tracker:
         classes: npt.NDArray[Any] | Sequence[Any],
         *,
         time_s: float,
+        weights: npt.NDArray[Any] | Sequence[Any] | None = None,
     ) -> Tracks:
-        """The same for plain arrays: ``boxes`` [n, 4] as x1 y1 x2 y2 in pixels, ``scores`` [n], ``classes`` [n]."""
-        return self._step(check_columns(boxes, scores, classes), float(time_s), self.camera)
+        """The same for plain arrays: ``boxes`` [n, 4] as x1 y1 x2 y2 in pixels, ``scores`` [n], ``classes`` [n].
 
-    def _step(self, found: Columns, time_s: float, camera: str | None) -> Tracks:
+        ``weights`` [n]: how much each box's class counts in the class of its track, 1 where it is left out; the association does not look
+        at them. Raises InputError as ``update``.
+        """
+        columns = check_columns(boxes, scores, classes)
+        return self._step(columns, float(time_s), self.camera, check_weights(weights, len(columns.scores)))
+
+    def _step(self, found: Columns, time_s: float, camera: str | None, weights: Floats) -> Tracks:
         self._pass_time(time_s)
         ended = self._drop(np.array([time_s - one.last_s <= self.options.lost_s for one in self._lives], bool))
         pairs = self._associate(found, time_s)
         self._motion.correct(pairs[:, 0], found.boxes[pairs[:, 1]], self._doubt(pairs, found))
         for track, detection in pairs.tolist():
-            self._lives[track].see(time_s, float(found.scores[detection]), int(found.classes[detection]))
+            score, kind = float(found.scores[detection]), int(found.classes[detection])
+            self._lives[track].see(time_s, score, kind, float(weights[detection]))
         self._confirm(pairs[:, 0], time_s)
         self._tell_flow(pairs[:, 0])
 
         fresh = found.scores >= self.options.high_score
         fresh[pairs[:, 1]] = False
-        begun = self._begin(np.flatnonzero(fresh), found, time_s)
+        begun = self._begin(np.flatnonzero(fresh), found, time_s, weights)
         seen = np.concatenate([pairs, begun])
         tracks = self._tracks(seen[np.argsort(seen[:, 1])], found, ended, time_s, camera)
         self._drop(np.array([one.id is not None or one.frequent for one in self._lives], bool))
@@ -247,7 +257,7 @@ class Tracker:
 
         The third power was chosen on simulated conveyors (``benchmarks/conveyor.py``), where products go behind pillars.
         """
-        usual = np.array([sum(one.votes.values()) / one.sightings for one in (self._lives[row] for row in pairs[:, 0])])
+        usual = np.array([one.score_sum / one.sightings for one in (self._lives[row] for row in pairs[:, 0])])
         share = found.scores[pairs[:, 1]] / np.maximum(usual, 1e-9)
         doubt: Floats = np.clip(share, LEAST_SHARE, 1.0)[:, None] ** -3.0
         return doubt
@@ -268,7 +278,7 @@ class Tracker:
                 telling.append(row)
         self._flow.remember(self._motion.center[telling], self._motion.velocity[telling])
 
-    def _begin(self, detections: Rows, found: Columns, time_s: float) -> Rows:
+    def _begin(self, detections: Rows, found: Columns, time_s: float, weights: Floats) -> Rows:
         """Tracks for detections that are nobody's; their pairs (track, detection)."""
         boxes = found.boxes[detections]
         centers = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -277,7 +287,7 @@ class Tracker:
         self._motion.add(boxes, velocity, variance)
         for detection, box, center in zip(detections.tolist(), boxes, centers, strict=True):
             life = _Life(time_s, time_s, box, center)
-            life.vote(float(found.scores[detection]), int(found.classes[detection]))
+            life.vote(float(found.scores[detection]), int(found.classes[detection]), float(weights[detection]))
             self._lives.append(life)
         return np.stack([tracks, detections], axis=1)
 

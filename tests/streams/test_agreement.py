@@ -62,4 +62,10 @@ def test_other_answers_agree_where_they_are_equal_and_kinds_never_do():
     assert agreement(("a", 1), ("a", 2)) == 0
     assert agreement(classified(), found()) == 0
     with pytest.raises(ValueError, match="ambiguous"):
-        agreement(np.zeros(3), np.zeros(3))
+        agreement((np.zeros(3),), (np.zeros(3),))
+
+
+def test_arrays_agree_where_all_their_numbers_are_equal():
+    assert agreement(np.array([1.0, 2.0]), np.array([1.0, 2.0])) == 1
+    assert agreement(np.array([1.0, 2.0]), np.array([1.0, 3.0])) == 0
+    assert agreement(np.zeros(3), np.zeros(2)) == 0

@@ -165,6 +165,9 @@ def test_sigkill_at_any_moment_takes_nothing_that_was_written(tmp_path):
         ("[]\n", "is an object"),
         ("x" * 200_000 + "\n", "l.jsonl:1: this line is too long"),
         ('{"camera": "a", "captured": 1, "fates": {}, "hour_ns": "noon"}\n', "hour_ns as a whole number"),
+        (f'{{"camera": "a", "captured": 1, "fates": {{}}, "hour_ns": {10**40}}}\n', "hour_ns as a whole number"),
+        (f'{{"camera": "a", "captured": 1, "fates": {{}}, "at_ns": {2**63}}}\n', "at_ns as a whole number"),
+        ("[" * 60_000 + "\n", "l.jsonl:1: this is no JSON"),
     ],
 )
 def test_a_file_that_is_no_ledger_is_told_and_left_alone(tmp_path, text, words):
@@ -189,6 +192,31 @@ def test_a_ledger_that_is_damaged_is_set_aside_and_told_with_its_line(tmp_path):
     assert file.set_aside.read_bytes() == damaged
     file.write([account("till", 1)])
     assert read_ledger(path).accounts["till"].captured == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
+def test_a_pipe_that_nobody_reads_is_refused_and_not_waited_for(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(InputError, match="cannot write the ledger"):
+        opened(path)
+
+
+def test_a_note_too_long_to_be_read_again_is_refused(tmp_path):
+    path = tmp_path / "l.jsonl"
+    file = opened(path)
+    with pytest.raises(InputError, match=r"cannot write a model_change to the ledger .* longer than 64 KiB"):
+        file.note("model_change", {"words": "x" * 65_536})
+    file.note("model_change", {"words": "x" * 60_000})
+    assert len(read_ledger(path).notes) == 1
+
+
+def test_a_name_that_is_no_utf_8_is_kept(tmp_path):
+    path = tmp_path / "l.jsonl"
+    words = os.fsdecode(b"shelf-\xff.edge") if os.name == "posix" else "shelf-\udcff.edge"
+    opened(path).note("model_change", {"words": words})
+    opened(path)  # written anew
+    assert read_ledger(path).notes == (("model_change", {"words": words}),)
 
 
 def test_no_file(tmp_path):

@@ -31,6 +31,8 @@ def test_a_step_is_plain_values_and_back(change):
         ({"step": "sold"}, "needs a step"),
         ({"model_id": None}, "needs model_id"),
         ({"at_ns": True}, "needs at_ns, a int"),
+        ({"at_ns": 10**40}, "needs at_ns, nanoseconds since 1970"),
+        ({"at_ns": -1}, "needs at_ns, nanoseconds since 1970"),
     ],
 )
 def test_what_is_no_step_is_told(wrong, words):

@@ -7,8 +7,8 @@ import pytest
 from edgevision.errors import InputError
 from edgevision.streams.ledger import Account
 from edgevision.streams.ledger_file import LedgerContent, LedgerFile, read_ledger
-from edgevision.streams.model_change import ModelChange, Step
-from edgevision.streams.model_ledger import MODEL_CHANGE, explain_change, model_changes
+from edgevision.streams.model_change import ModelChange, Step, TrialReport
+from edgevision.streams.model_ledger import MODEL_CHANGE, explain_change, model_changes, note_change
 
 
 def test_steps_of_swaps_stand_between_the_accounts(tmp_path):
@@ -18,7 +18,7 @@ def test_steps_of_swaps_stand_between_the_accounts(tmp_path):
     changes = [ModelChange(step, "new", "old", f"it is {step.value}", place) for place, step in enumerate(Step)]
     for change in changes:
         file.write([Account("till", 0, 0, {}, 1)])
-        file.note(MODEL_CHANGE, change.to_dict())
+        note_change(file, change)
     assert model_changes(read_ledger(path)) == changes
     assert list(read_ledger(path).accounts) == ["till"]
     assert explain_change(changes[0]).endswith(": model loading: it is loading")
@@ -27,6 +27,14 @@ def test_steps_of_swaps_stand_between_the_accounts(tmp_path):
     assert model_changes(read_ledger(path)) == changes
     LedgerFile(path).open()  # written anew
     assert model_changes(read_ledger(path)) == changes
+
+
+def test_a_step_of_thousands_of_cameras_can_be_read_again(tmp_path):
+    file = LedgerFile(tmp_path / "l.jsonl")
+    file.open()
+    report = TrialReport(5000, 1.0, {f"camera-{place}": 1.0 for place in range(5000)}, 1.0)
+    note_change(file, ModelChange(Step.KEPT, "new", "old", "it serves", 1, report))
+    assert [one.step for one in model_changes(read_ledger(file.path))] == [Step.KEPT]
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,15 @@ def test_what_cannot_serve_is_refused(model):
         as_stream_model(model)
 
 
+@pytest.mark.parametrize("wrong", [0, -1, 2.0, "2", None, True])
+@pytest.mark.parametrize("name", ["max_batch", "parallel"])
+def test_counts_that_are_none_are_refused_before_a_thread_meets_them(name, wrong):
+    model = ToyModel()
+    setattr(model, name, wrong)
+    with pytest.raises(InputError, match=rf"{name} of a ToyModel is a whole number, at least 1, got {wrong!r}"):
+        as_stream_model(model)
+
+
 @pytest.mark.parametrize(("max_batch", "sizes"), [(1, [1, 1, 1]), (4, [1, 1, 1, 4, 4, 4])])
 def test_warming_up_measures_one_frame_and_a_full_batch(max_batch, sizes):
     model = ToyModel()

@@ -19,6 +19,7 @@ from stream_items import threads_named, wait_until
 from stream_models import Gate, ToyModel
 
 import edgevision as ev
+from edgevision.cascade import Cascade
 from edgevision.errors import EdgeVisionError
 from edgevision.streams.clock import FakeClock
 from edgevision.streams.fates import Fate
@@ -352,6 +353,55 @@ def test_a_later_swap_waits_for_one_that_has_switched():
     ]  # fmt: skip
 
 
+def test_the_same_model_asked_for_twice_takes_over():
+    new = Model("new")
+    with open_shop(Model("live")) as shop:
+        shop.stream.swap(new, options=replace(QUICK, frames=10**9))
+        wait_until(lambda: Step.SHADOWING in shop.steps)
+        shop.stream.swap(new, options=QUICK)  # the second replaces the first ...
+        shop.stream.swap(new, options=QUICK)  # ... and the third the second, most often before that was begun
+        wait_until(lambda: shop.steps[-1] in (Step.KEPT, Step.REFUSED))
+        assert shop.steps[-1] is Step.KEPT
+        shop.go_on()
+    assert shop.results[-1].model_id == "new"
+
+
+def test_a_way_back_to_the_old_model_may_be_asked_for_while_the_new_one_is_watched():
+    old = Model("old")
+    with open_shop(old) as shop:
+        shop.stream.swap(Model("new"), options=replace(QUICK, watched_batches=200))
+        wait_until(lambda: Step.SWITCHED in shop.steps)
+        shop.stream.swap(old, options=QUICK)
+        wait_until(lambda: shop.steps.count(Step.KEPT) == 2 or Step.REFUSED in shop.steps)
+        assert shop.changes[-1].words.startswith("old served")
+        assert not old.closed
+
+
+def test_a_way_back_that_is_given_up_leaves_the_old_model_open_for_a_failure():
+    old, failing = Model("old"), threading.Event()
+    new = Model("new", before=lambda frames: fails(frames) if failing.is_set() else None)
+    with open_shop(old) as shop:
+        shop.stream.swap(new, options=replace(QUICK, watched_batches=10**9))
+        wait_until(lambda: Step.SWITCHED in shop.steps)
+        shop.stream.swap(old, options=QUICK)
+        shop.stream.swap(Model("third"), options=replace(QUICK, frames=10**9))
+        assert not old.closed
+        failing.set()
+        wait_until(lambda: Step.ROLLED_BACK in shop.steps)
+        shop.go_on()
+        assert not old.closed
+
+
+def test_the_words_of_a_step_are_short_whatever_an_error_says():
+    def talks(frames):
+        raise ArithmeticError("x" * 100_000)
+
+    with open_shop(Model("live")) as shop:
+        words = shop.swap(Model("new", before=talks)).words
+    assert words.startswith("live goes on, for new failed: ArithmeticError: xxx")
+    assert len(words) <= 2000
+
+
 def test_a_swap_that_waits_when_the_stream_ends_is_told_and_closed():
     waits = Model("waits")
     with open_shop(Model("live")) as shop:
@@ -440,6 +490,21 @@ def test_models_that_do_something_else_are_refused_and_two_parts_are_compared_ea
     assert words[1].startswith("it can detect, and the live model can detect, then classify")
     assert words[2] == ""
     assert "blue (30)" in words[3]
+
+
+@real
+@pytest.mark.requires("onnx")
+def test_what_the_old_and_the_new_cascade_share_stays_open(color_bundle, tmp_path):
+    options = {"engine": "onnxruntime", "threads": 1}
+    with ev.load(write_spot_finder(tmp_path / "spots.edge"), **options) as finder:
+        old = Cascade(finder, ev.load(color_bundle("one.edge"), **options))
+        new = Cascade(finder, ev.load(color_bundle("two.edge"), **options))
+        with open_shop(old) as shop:
+            assert shop.swap(new, replace(QUICK, frames=0)).step is Step.KEPT
+            shop.go_on()
+            with pytest.raises(EdgeVisionError, match="closed"):
+                old.recogniser.predict(PIXELS)
+            finder.predict(PIXELS)
 
 
 @real

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -206,6 +207,27 @@ def test_the_class_is_the_one_with_most_of_the_score():
     for frame, kind in enumerate(classes):
         tracks = tracker.update_arrays([box(200, 200)], [0.9 if kind == 3 else 0.95], [kind], time_s=frame / 10)
     assert tracks.classes.tolist() == [3]
+
+
+def test_weights_count_in_the_class_and_nowhere_else():
+    film = [(n / 10, [box(200 + 5 * n, 200)], [0.9 if n % 3 else 0.3]) for n in range(12)]
+    plain, weighted = Tracker(), Tracker()
+    for n, (time_s, boxes, scores) in enumerate(film):
+        kind = 4 if n in (2, 5) else 7
+        one = plain.update_arrays(boxes, scores, [kind], time_s=time_s)
+        other = weighted.update_arrays(boxes, scores, [kind], time_s=time_s, weights=[1.0 if kind == 4 else 0.1])
+        assert one.ids == other.ids
+    assert (one.classes.tolist(), other.classes.tolist()) == ([7], [4])
+    assert plain._motion.center.tolist() == weighted._motion.center.tolist()
+
+
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [([1.0, 1.0], r"weights \[1\], one for each box, got shape \(2,\)"), ([-1.0], "0 or more"), ([math.nan], "finite")],
+)
+def test_weights_that_make_no_sense_are_refused(weights, says):
+    with pytest.raises(InputError, match=says):
+        Tracker().update_arrays([box(200, 200)], [0.9], [0], time_s=0, weights=weights)
 
 
 @pytest.mark.parametrize(("class_aware", "expected"), [(False, [1]), (True, [1, 2])])

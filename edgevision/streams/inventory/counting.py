@@ -25,6 +25,10 @@ from edgevision.tracking.tracks import Tracks
 Places = Sequence[Line | Zone]
 
 UNKNOWN = "unknown"  # the product of a box that the second model does not know
+# Of such a view in the vote of its track, against 1 of a view that is known. The threshold of the second model refuses many views of products
+# that it knows (turned, blurred, half covered), and lets few of others pass. So a name wins that was seen in one view of ten; less may be
+# those few, and the track stays unknown. A track that was never known has no other vote.
+UNKNOWN_WEIGHT = 0.1
 _STEP_S = 0.001  # between two frames whose times are equal, or go back a little
 _BACK_S = 1.0  # a clock that goes back further was set: what was followed before is over
 _NAMESPACE = uuid.UUID("1b1f9a8e-7c64-5a0e-8a5e-2f6f0f8a9d34")  # of the ids of closing events; any fixed value does
@@ -73,7 +77,7 @@ class InventoryCounter:
         if result.camera not in self._places:
             return []
         boxes, scores, names = _columns(result.result)
-        classes = [self._class_of(name) for name in names]
+        classes = [self._class_of(UNKNOWN if name is None else name) for name in names]
         time_s = self._now_s() - result.age_s if result.captured_ns is None else result.captured_ns / 1e9
         events = []
         camera = self._cameras.get(result.camera)
@@ -86,7 +90,9 @@ class InventoryCounter:
             time_s = max(time_s, camera.time_s + _STEP_S)
         camera.time_s = time_s
         camera.counter.products = tuple(self._names)
-        events += self._told(camera, camera.tracker.update_arrays(boxes, scores, classes, time_s=time_s))
+        weights = [UNKNOWN_WEIGHT if name is None else 1.0 for name in names]
+        tracks = camera.tracker.update_arrays(boxes, scores, classes, time_s=time_s, weights=weights)
+        events += self._told(camera, tracks)
         return events
 
     def end(self, name: str) -> list[InventoryEvent]:
@@ -135,12 +141,12 @@ def closing_events(rows: Iterable[StockRow], at_s: float) -> list[InventoryEvent
     return events
 
 
-def _columns(result: Any) -> tuple[Any, Any, list[str]]:
-    """Boxes, scores, and the name of each product."""
+def _columns(result: Any) -> tuple[Any, Any, Sequence[str | None]]:
+    """Boxes, scores, and the name of each product; None for one that the second model does not know."""
     if isinstance(result, Detections):
         return result.boxes, result.scores, result.names
     if isinstance(result, Products):
-        names = [one.best.name if one.known else UNKNOWN for one in result.results]
+        names = [one.best.name if one.known else None for one in result.results]
         return result.detections.boxes, result.detections.scores, names
     raise InputError(
         f"lines and zones need a model that finds boxes, got a {type(result).__name__}; stream a detector, or a detector --then a classifier"

@@ -68,7 +68,8 @@ class MessageMaker:
 
 def encode(fields: dict[str, Any]) -> bytes:
     """JSON on one line, in UTF-8. Raises ValueError for numbers that JSON does not have."""
-    return json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()
+    text = json.dumps(fields, ensure_ascii=False, allow_nan=False)
+    return text.encode(errors="backslashreplace")  # names of files need not be UTF-8; JSON knows these escapes
 
 
 def marked_late(body: bytes) -> bytes:

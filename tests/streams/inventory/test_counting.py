@@ -63,8 +63,8 @@ def test_the_same_frames_give_the_same_events_in_another_run():
     assert [one.event_id for one in first] == [one.event_id for one in second]
 
 
-def cascaded(n: int, known: bool) -> StreamResult:
-    found = detected(box(50 + 15 * n), name="box")
+def cascaded(n: int, known: bool, x: float | None = None) -> StreamResult:
+    found = detected(box(50 + 15 * n if x is None else x), name="box")
     answer = Classification((Prediction(3, "milk", 0.8), Prediction(4, "tea", 0.1)), known, TIMING)
     return result(n, answer=Products(found, (answer,)), captured_ns=T0_NS + FRAME_NS * n)
 
@@ -73,6 +73,29 @@ def cascaded(n: int, known: bool) -> StreamResult:
 def test_of_a_cascade_the_second_model_s_names_count(known, product):
     events = counted(InventoryCounter({"till": [GATE]}), [cascaded(n, known) for n in range(30)])
     assert told(events) == [("gate", product, 1, "crossed")]
+
+
+@pytest.mark.parametrize(
+    ("is_known", "product"),
+    [
+        (
+            lambda n: n >= 8,
+            "milk",
+        ),  # turned to the camera late: over the gate in frame 11, when 4 of 12 views are known
+        (lambda n: n in (3, 7), "milk"),  # 2 views against 10 of a tenth each
+        (lambda n: False, "unknown"),
+    ],
+)
+def test_views_that_the_second_model_does_not_know_weigh_little(is_known, product):
+    events = counted(InventoryCounter({"till": [GATE]}), [cascaded(n, is_known(n)) for n in range(30)])
+    assert told(events) == [("gate", product, 1, "crossed")]
+
+
+def test_one_view_of_many_gives_no_name():
+    standing = [cascaded(n, known=n == 3, x=50) for n in range(20)]
+    moving = [cascaded(20 + n, known=False, x=50 + 15 * n) for n in range(30)]
+    events = counted(InventoryCounter({"till": [GATE]}), standing + moving)
+    assert told(events) == [("gate", "unknown", 1, "crossed")]
 
 
 def test_a_name_that_comes_later_is_counted_too():

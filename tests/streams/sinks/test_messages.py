@@ -10,7 +10,7 @@ from stream_items import change, event, result
 
 from edgevision.streams.camera_state import State
 from edgevision.streams.reasons import Reason
-from edgevision.streams.sinks.messages import MessageMaker, marked_late
+from edgevision.streams.sinks.messages import MessageMaker, encode, marked_late
 
 RUN = uuid.UUID(int=7)
 
@@ -40,3 +40,8 @@ def test_late_changes_nothing_else(item):
     assert after.pop("late") is True
     assert before == after
     assert b"\n" not in body
+
+
+def test_names_that_are_no_utf_8_become_escapes_that_json_knows():
+    assert encode({"words": "caf\u00e9 \udcff"}) == b'{"words": "caf\xc3\xa9 \\udcff"}'
+    assert json.loads(encode({"words": "\udcff"})) == {"words": "\udcff"}

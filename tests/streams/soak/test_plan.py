@@ -50,7 +50,17 @@ def test_two_hours_are_as_the_page_says():
 
 @pytest.mark.parametrize(
     ("given", "told"),
-    [({"cameras": 3}, "4 to 64 cameras"), ({"seconds": 5}, "20 seconds"), ({"seconds": float("nan")}, "20 seconds")],
+    [
+        ({"cameras": 3}, "4 to 64 cameras"),
+        ({"seconds": 5}, "20 seconds"),
+        ({"seconds": float("nan")}, "20 seconds"),
+        ({"fps": 0.0}, "1 to 60 pictures"),
+        ({"fps": float("nan")}, "1 to 60 pictures"),
+        ({"fps": 1e9}, "1 to 60 pictures"),
+        ({"width": 0}, r"width .* even number of 256 to 4096"),
+        ({"height": 361}, r"height .* got 361"),
+        ({"height": 100_000}, r"height .* got 100000"),
+    ],
 )
 def test_what_cannot_be_is_refused(given, told):
     with pytest.raises(InputError, match=told):
