@@ -18,7 +18,7 @@ LEAST_CAMERAS = 4  # one of each kind
 LEAST_SECONDS = 20.0
 MOST_CAMERAS = 64
 MOST_FPS = 60.0
-LEAST_PIXELS, MOST_PIXELS = LEAST_WIDTH, 4096  # of a side; colours of H.264 are for 2 × 2 pixels
+LEAST_HEIGHT, MOST_PIXELS = 64, 4096  # room for the stamp and a picture below it; what encoders take
 WARM_UP_S = 600.0  # at most: caches and memory pools fill, each kind of failure comes once
 _SHADOW_S, _FEW_FRAMES = 120.0, 10  # where models are swapped more often than this, they are not long in shadow
 _QUIET_S = 6.0  # at the end nothing fails any more: what waits can go out
@@ -63,10 +63,10 @@ class SoakOptions:
             raise InputError(f"a soak takes {LEAST_SECONDS:g} seconds at least, got {self.seconds:g}")
         if not 1 <= self.fps <= MOST_FPS:
             raise InputError(f"the cameras of a soak send 1 to {MOST_FPS:g} pictures a second, got {self.fps:g}")
-        for name, pixels in (("width", self.width), ("height", self.height)):
-            if not LEAST_PIXELS <= pixels <= MOST_PIXELS or pixels % 2:
+        for name, pixels, least in (("width", self.width, LEAST_WIDTH), ("height", self.height, LEAST_HEIGHT)):
+            if not least <= pixels <= MOST_PIXELS or pixels % 2:  # colours of H.264 are for 2 × 2 pixels
                 raise InputError(
-                    f"{name} of a soak's pictures is an even number of {LEAST_PIXELS} to {MOST_PIXELS} pixels, got {pixels}"
+                    f"{name} of a soak's pictures is an even number of {least} to {MOST_PIXELS} pixels, got {pixels}"
                 )
 
 
