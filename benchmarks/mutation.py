@@ -24,57 +24,31 @@ it says much only where that revision can.
 from __future__ import annotations
 
 import argparse
-import ast
-import copy
 import json
 import os
-import random
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Queue
 from typing import Any
 
-import edgevision._native
 from benchmarks.common import RESULTS, ROOT, RUNS, write_result
+from benchmarks.mutants import Mutant, draw, mutated
+from benchmarks.mutation_cover import Cover, copy_of, mirror_of, record_cover
 
 RESULT = "mutation"
 ROOMS = ("compiler", "runtime")
 CPU_LIMIT_S = 400  # for each process of a test file: what computes for ever ends on a busy machine as on an idle one
 LIMIT_S = 3600.0  # for a test file, by the clock: what waits for ever
 _NOT_FOUND, _NO_TESTS = 4, 5  # pytest's exit statuses
-TESTS_S = 45.0  # for one mutant, as long as the tests took where nothing was changed
-MOST_COVERING = 150  # tests for one mutant
-_NEAR = 10  # lines: coverage names the first line of a long statement only
 MOST_TESTS = 4  # files, besides the module's own: those that name it most often
-
-_COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
-}  # fmt: skip
-_OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.FloorDiv,
-    ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.Pow: ast.Mult, ast.LShift: ast.RShift,
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One change of one module: which place of those that ``places`` finds, and how it reads before and after."""
-
-    module: str  # path below the checkout
-    place: int
-    line: int
-    before: str
-    after: str
 
 
 @dataclass(frozen=True)
@@ -189,101 +163,6 @@ def _fate(entry: dict[str, Any]) -> Fate:
     return Fate(Mutant(**entry["mutant"]), entry["fate"], tuple(entry["tests"]), entry["seconds"])
 
 
-def draw(rooms: Sequence[str], count: int, seed: int, root: Path = ROOT) -> list[Mutant]:
-    """``count`` mutants of the code below ``root``, each place equally likely, at most one for each line."""
-    rng = random.Random(seed)
-    found: dict[tuple[str, int], list[Mutant]] = {}
-    for room in rooms:
-        for path in sorted((root / "edgevision" / room).rglob("*.py")):
-            module = str(path.relative_to(root))
-            for mutant in mutants_of(module, path.read_text()):
-                found.setdefault((module, mutant.line), []).append(mutant)
-    lines = sorted(found)
-    rng.shuffle(lines)
-    return [rng.choice(found[line]) for line in lines[:count]]
-
-
-def mutants_of(module: str, source: str) -> Iterator[Mutant]:
-    """Every mutant of a module's source."""
-    tree = ast.parse(source)
-    for place, node in enumerate(_places(tree)):
-        changed = _changed(node)
-        if changed is not None:
-            yield Mutant(module, place, node.lineno, ast.unparse(node), ast.unparse(changed))
-
-
-def mutated(source: str, place: int) -> str:
-    """The source with the change at that place."""
-    tree = ast.parse(source)
-    node = list(_places(tree))[place]
-    changed = _changed(node)
-    assert changed is not None
-    for parent in ast.walk(tree):
-        for name, value in ast.iter_fields(parent):
-            if value is node:
-                setattr(parent, name, changed)
-            elif isinstance(value, list) and any(entry is node for entry in value):
-                setattr(parent, name, [changed if entry is node else entry for entry in value])
-    return ast.unparse(ast.fix_missing_locations(tree))
-
-
-def _places(tree: ast.AST) -> Iterator[ast.expr | ast.stmt]:
-    """Expressions and statements that a change of may matter, in the order of the source."""
-    for child in ast.iter_child_nodes(tree):
-        if isinstance(child, (ast.Raise, ast.Assert, ast.Import, ast.ImportFrom, ast.JoinedStr, ast.Global)):
-            continue
-        if isinstance(tree, ast.AnnAssign) and child is tree.annotation:
-            continue
-        if isinstance(tree, (ast.FunctionDef, ast.ClassDef)) and (
-            child in tree.decorator_list or child is getattr(tree, "returns", None)
-        ):
-            continue
-        if isinstance(child, ast.arg):
-            continue  # its annotation
-        if isinstance(child, ast.keyword) and child.arg == "strict":
-            continue  # zip(…, strict=True) guards against what does not happen
-        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
-            continue
-        if isinstance(child, (ast.expr, ast.stmt)) and _changed(child) is not None:
-            yield child
-        yield from _places(child)
-
-
-def _changed(node: ast.AST) -> ast.expr | ast.stmt | None:
-    """The node with one thing else, or None where nothing is to be changed."""
-    new = copy.deepcopy(node)
-    if isinstance(new, ast.Compare) and type(new.ops[0]) in _COMPARISONS:
-        new.ops[0] = _COMPARISONS[type(new.ops[0])]()
-        return new
-    if isinstance(new, ast.BinOp) and type(new.op) in _OPERATORS and not _is_text(new.left) and not _is_text(new.right):
-        new.op = _OPERATORS[type(new.op)]()
-        return new
-    if isinstance(new, ast.BoolOp):
-        new.op = ast.Or() if isinstance(new.op, ast.And) else ast.And()
-        return new
-    if isinstance(new, ast.UnaryOp) and isinstance(new.op, ast.Not):
-        return new.operand
-    if isinstance(new, ast.Constant) and isinstance(new.value, bool):
-        return ast.Constant(not new.value)
-    if isinstance(new, ast.Constant) and isinstance(new.value, (int, float)):
-        return ast.Constant(new.value + 1)
-    if isinstance(new, ast.Expr) and isinstance(new.value, ast.Call):
-        return ast.Pass()
-    if isinstance(new, ast.Return) and isinstance(new.value, (ast.Name, ast.Call)):
-        return ast.Return(ast.Constant(None))
-    return None
-
-
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
-
-
-def mirror_of(module: str) -> Path:
-    """The test file that mirrors a module."""
-    path = Path(module).relative_to("edgevision")
-    return Path("tests") / path.parent / f"test_{path.stem}.py"
-
-
 def files_testing(module: str, root: Path = ROOT) -> tuple[str, ...]:
     """Test files of a module: the one that mirrors it, those of its room that name it, and the first of the others that do."""
     dotted = module.removesuffix(".py").replace("/", ".")
@@ -302,94 +181,6 @@ def files_testing(module: str, root: Path = ROOT) -> tuple[str, ...]:
     )
 
 
-@dataclass(frozen=True)
-class Cover:
-    """Where nothing is changed: ``tests`` that pass, with the seconds each takes, and for each module and line the places in
-    ``tests`` of those that run it."""
-
-    tests: tuple[tuple[str, float], ...] = ()
-    lines: Mapping[str, Mapping[int, tuple[int, ...]]] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, file: Path) -> Cover:
-        """What ``record_cover`` wrote."""
-        told = json.loads(file.read_text())
-        lines = {
-            module: {int(line): tuple(places) for line, places in found.items()}
-            for module, found in told["lines"].items()
-        }
-        return cls(tuple((name, seconds) for name, seconds in told["tests"]), lines)
-
-    def tests_of(self, mutant: Mutant) -> tuple[str, ...]:
-        """The tests that run the mutant's line: the mirroring file's first, then the quickest, as many as fit into
-        ``TESTS_S``. None where its line is not run by any test, or not known to be."""
-        lines = self.lines.get(mutant.module, {})
-        near = next((lines[line] for line in range(mutant.line, mutant.line - _NEAR, -1) if lines.get(line)), ())
-        own = str(mirror_of(mutant.module)) + "::"
-        order = sorted(
-            (self.tests[place] for place in near), key=lambda one: (not one[0].startswith(own), one[1], one[0])
-        )
-        chosen: list[str] = []
-        total = 0.0
-        for name, seconds in order[:MOST_COVERING]:
-            total += seconds
-            if chosen and total > TESTS_S:
-                break
-            chosen.append(name)
-        return tuple(chosen)
-
-
-def record_cover(rooms: Sequence[str], root: Path, jobs: int, file: Path) -> None:
-    """Run the rooms' tests once in a copy of ``root``, and write what ``Cover`` holds."""
-    import coverage
-
-    with tempfile.TemporaryDirectory(prefix="edgevision-cover-") as folder:
-        checkout = _copy(root, Path(folder, "copy"))
-        told = checkout / "tests-told.json"
-        (checkout / "tell_tests.py").write_text(_TELL_TESTS)
-        parallel = ["-n", str(jobs), "--dist", "loadfile"] if jobs > 1 else ["-p", "no:xdist"]
-        command = [
-            sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", *parallel, "-p", "tell_tests", "--cov-context=test",
-            "--cov-report=", *(f"--cov=edgevision/{room}" for room in rooms), *(f"tests/{room}" for room in rooms),
-        ]  # fmt: skip
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(checkout), *_own_path()]),
-            "TELL_TESTS": str(told),
-        }
-        subprocess.run(command, cwd=checkout, env=environment, check=False)
-        tests = sorted(json.loads(told.read_text()).items())
-        place_of = {name: place for place, (name, _) in enumerate(tests)}
-        data = coverage.CoverageData(str(checkout / ".coverage"))
-        data.read()
-        lines: dict[str, dict[int, list[int]]] = {}
-        for path in data.measured_files():
-            found = {
-                line: sorted({place_of[name] for name in (c.rpartition("|")[0] for c in contexts) if name in place_of})
-                for line, contexts in data.contexts_by_lineno(path).items()
-            }
-            lines[str(Path(path).relative_to(checkout))] = {line: places for line, places in found.items() if places}
-    file.write_text(json.dumps({"tests": tests, "lines": lines}))
-
-
-# A plugin of pytest: writes which tests passed, and the seconds of each.
-_TELL_TESTS = """
-import json, os
-_passed, _seconds, _failed = set(), {}, set()
-def pytest_runtest_logreport(report):
-    _seconds[report.nodeid] = _seconds.get(report.nodeid, 0.0) + report.duration
-    if report.failed:
-        _failed.add(report.nodeid)
-    elif report.when == "call" and report.passed:
-        _passed.add(report.nodeid)
-def pytest_sessionfinish(session):
-    if not hasattr(session.config, "workerinput"):  # not in the workers of xdist
-        told = {name: round(_seconds[name], 3) for name in _passed - _failed}
-        with open(os.environ["TELL_TESTS"], "w") as file:
-            json.dump(told, file)
-"""
-
-
 def run(
     mutants: Sequence[Mutant], jobs: int, root: Path, log: Log | None = None, cover: Cover | None = None
 ) -> list[Fate]:
@@ -401,7 +192,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="edgevision-mutants-") as folder:
         copies: Queue[Path] = Queue()
         for place in range(jobs if todo else 0):
-            copies.put(_copy(root, Path(folder, str(place))))
+            copies.put(copy_of(root, Path(folder, str(place))))
         sound = Sound()
 
         def find_out(mutant: Mutant) -> Fate:
@@ -438,35 +229,6 @@ class Sound:
             return self._passes[file]
 
 
-def _copy(root: Path, target: Path) -> Path:
-    """The checkout without what is made in it, as Python will import it."""
-    ignored = shutil.ignore_patterns(".git", ".venv", "build", "runs", ".mypy_cache", ".pytest_cache", "__pycache__")
-    shutil.copytree(root, target, ignore=ignored)
-    _make_importable(target)
-    return target
-
-
-def _own_path() -> list[str]:
-    """Of PYTHONPATH: what lies outside of this checkout, such as packages that were installed apart."""
-    return [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and Path(p).resolve() != ROOT]
-
-
-def _make_importable(checkout: Path) -> None:
-    """The native module, and no finder of an editable installation, which would import the original all the same."""
-    native = Path(edgevision._native.__file__ or "")
-    shutil.copy(native, checkout / "edgevision" / native.name)
-    (checkout / "sitecustomize.py").write_text(
-        "import sys\nsys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in type(f).__module__]\n"
-    )
-    code = "import edgevision; print(edgevision.__file__)"
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", code], cwd=checkout, env={**os.environ, "PYTHONPATH": str(checkout)},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    if not Path(done.stdout.strip()).is_relative_to(checkout):
-        sys.exit(f"the copy {checkout} is not what Python imports, but {done.stdout.strip()}: no mutant would be seen")
-
-
 def _try(mutant: Mutant, checkout: Path, sound: Sound, cover: Cover) -> Fate:
     """Run the tests that cover it; where none does, the module's tests file by file, its own first, up to the first that notices."""
     file = checkout / mutant.module
@@ -486,7 +248,7 @@ def _try(mutant: Mutant, checkout: Path, sound: Sound, cover: Cover) -> Fate:
         file.write_text(source)
     seconds = time.monotonic() - start
     if fate == "lost":  # where the module cannot be imported any more; or a test's name cannot be given
-        fate = "killed" if _outcome(covering or ran, checkout) != "lost" else "unknown"
+        fate = "killed" if _outcome(covering or ran, checkout) == "survived" else "unknown"
     elif fate != "survived" and not covering and not sound(ran[-1], checkout):
         fate = "unknown"
     return Fate(mutant, fate, tuple(ran), seconds)

@@ -10,21 +10,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import mutation
-from benchmarks.mutation import (
-    ROOT,
-    Cover,
-    Fate,
-    Log,
-    Mutant,
-    check_out,
-    draw,
-    files_testing,
-    mutants_of,
-    mutated,
-    record_cover,
-    run,
-    summary,
-)
+from benchmarks.common import ROOT
+from benchmarks.mutants import Mutant, draw, mutants_of, mutated
+from benchmarks.mutation import Fate, Log, check_out, files_testing, run, summary
+from benchmarks.mutation_cover import Cover, record_cover
 
 FOLDER = Path(__file__).parent  # small enough to be copied
 
@@ -178,7 +167,7 @@ def test_a_run_goes_on_where_it_ended(fates, tmp_path, monkeypatch, cut):
         return fates[mutants.index(mutant)]
 
     monkeypatch.setattr(mutation, "_try", find_out)
-    monkeypatch.setattr(mutation, "_make_importable", lambda checkout: None)
+    monkeypatch.setattr(mutation, "copy_of", lambda root, target: target)
     assert run(mutants, 1, FOLDER, log) == fates
     assert tried == mutants[1:]
     assert list(Log.open(path, mutants, resume=True).fates.values()) == fates

@@ -229,18 +229,23 @@ def test_what_is_held_back_behind_a_call_that_hangs_is_bounded():
     assert rig.fates("a") == [(i, Fate.SERVED) for i in range(67)]
 
 
+def hang_twice(rig, gate, clock):
+    """Two calls of a model that hang behind the ``gate``, and are given up after a time: so is the model."""
+    for hung in (1, 2):
+        rig.put("a")
+        gate.wait_for_calls(hung)
+        while len(rig.troubles) < hung:
+            clock.wait_for_sleepers(1)
+            clock.advance(1.0)
+            time.sleep(0.001)
+    assert rig.batcher.gave_up
+
+
 def test_after_two_hanging_calls_no_more_are_made_until_one_comes_back():
     clock, gate = FakeClock(), Gate()
     model = ToyModel(before=gate)
     with running(model, {"a": PATIENT}, clock=clock, model_timeout_s=4.0) as rig:
-        for hung in (1, 2):
-            rig.put("a")
-            gate.wait_for_calls(hung)
-            while len(rig.troubles) < hung:
-                clock.wait_for_sleepers(1)
-                clock.advance(1.0)
-                time.sleep(0.001)
-        assert rig.batcher.gave_up
+        hang_twice(rig, gate, clock)
         assert "Restart the program" in rig.troubles[1].words
         rig.put("a", 5)
         clock.wait_for_sleepers(2)
@@ -428,14 +433,7 @@ def test_a_new_model_is_not_held_back_by_what_the_old_one_did():
     old = ToyModel(before=gate, parallel=1)
     new = ToyModel(max_batch=1, parallel=2, id="new", before=lambda frames: both.wait(30))
     with running(old, {"a": PATIENT, "b": PATIENT}, clock=clock, model_timeout_s=4.0) as rig:
-        for hung in (1, 2):
-            rig.put("a")
-            gate.wait_for_calls(hung)
-            while len(rig.troubles) < hung:
-                clock.wait_for_sleepers(1)
-                clock.advance(1.0)
-                time.sleep(0.001)
-        assert rig.batcher.gave_up
+        hang_twice(rig, gate, clock)
         rig.batcher.switch(new)
         assert not rig.batcher.gave_up
         rig.put("a")
