@@ -35,7 +35,7 @@ import numpy as np
 
 from benchmarks import stream_scenarios as scenarios
 from benchmarks.common import RESULTS, write_result
-from benchmarks.stream_scenarios import SETTINGS, Reader, first_frames, milliseconds, reading
+from benchmarks.stream_rig import SETTINGS, Reader, first_frames, milliseconds, reading
 from edgevision.frames import ImageArray
 from edgevision.streams.camsim.camera import SimulatedCamera
 from edgevision.streams.camsim.reading import read_stamp

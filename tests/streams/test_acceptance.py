@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from benchmarks import stream_rig as rig
 from benchmarks import stream_scenarios as scenarios
 from edgevision.streams.camsim.camera import SimulatedCamera
 
 pytestmark = [pytest.mark.requires("av", "gstreamer"), pytest.mark.acceptance]
 
 Figures = dict[str, Any]
-SLOW = replace(scenarios.SMALL, fps=10.0, announced_fps=10)  # four of them, on a machine that is busy already
+SLOW = replace(rig.SMALL, fps=10.0, announced_fps=10)  # four of them, on a machine that is busy already
 
 
 class Case(NamedTuple):
@@ -56,11 +57,11 @@ def stall(found: Figures) -> None:
 
 def first_frame() -> Figures:
     """E. The camera runs already, as cameras do."""
-    with SimulatedCamera(scenarios.SETTINGS) as camera:
-        watcher = scenarios.Reader(camera.url)
-        with scenarios.reading(watcher):
+    with SimulatedCamera(rig.SETTINGS) as camera:
+        watcher = rig.Reader(camera.url)
+        with rig.reading(watcher):
             watcher.until(lambda: len(watcher.served) > 0)
-            first_s, ages = scenarios.first_frames(camera.url, 50)
+            first_s, ages = rig.first_frames(camera.url, 50)
     return {"first_s": first_s, "first_age_s": ages[0], "p50_age_s": sorted(ages)[25]}
 
 
