@@ -2,7 +2,10 @@
 PYTHON ?= python3
 VENV   := .venv
 LEAN   := build/lean-venv
-PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
+# A process that dies ends the run: pytest-xdist waits for ever for what was to run there.
+PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart=0
+# Thousands of interrupts at random moments: what other tests' packages make of them is not what is tested.
+ALONE  := tests/runtime/test_interrupts.py
 PIP    := -m pip --disable-pip-version-check install --quiet --constraint tests/constraints.txt
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard kernels/* kernels/*/*) tests/constraints.txt
 
@@ -12,7 +15,8 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev $(LEAN)/.done lint
 	$(LEAN)/bin/python -m pytest tests/lean
-	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) --ignore $(ALONE)
+	$(VENV)/bin/python -m pytest $(ALONE)
 
 # The runtime with the oldest dependencies on the oldest Python, and with the newest on the newest, where they are installed.
 test-oldest test-newest: test-%:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import math
 import os
 import shutil
 import subprocess
@@ -155,8 +156,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """More processes than cores: many tests wait, for cameras, brokers and time limits."""
+    return math.ceil(1.5 * (os.cpu_count() or 1))
+
+
 def pytest_configure() -> None:
     _required()  # a name that is not known ends the run before it starts
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # Processes that share the cores gain nothing from threads of their own, whose waiting for each other costs cores.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     for name in ("COLUMNS", "LINES"):  # readline, which pytest imports, sets them for the processes of pytest-xdist
         os.environ.pop(name, None)
     os.environ.setdefault(

@@ -127,7 +127,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.requires("torch", "onnx", "matplotlib")
-@pytest.mark.parametrize("home", ["empty", "unknown"])
+@pytest.mark.parametrize("home", ["empty", pytest.param("unknown", marks=pytest.mark.slow)])
 def test_train_and_compile_keep_to_their_folders(tmp_path, home, photos):
     seen = run(MAKE, tmp_path, home, photos)
     assert {"trained.pt", "model.edge", "report"} <= {path.name for path in (tmp_path / "out").iterdir()}

@@ -9,19 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from demo_model import demo_model
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 
 
 @pytest.fixture(scope="session")
-def demo_bundle(tmp_path_factory) -> Path:
-    from edgevision.compiler import CompileOptions, Precision, compile_model
-    from edgevision.demo.compiling import CLASSIFIER
-
-    path = tmp_path_factory.mktemp("demo") / "model.edge"
-    compile_model(CLASSIFIER, path, CompileOptions(precision=Precision.INT8, threads=1, rounds=3))
-    return path
+def demo_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return demo_model(tmp_path_factory)
 
 
 @pytest.fixture

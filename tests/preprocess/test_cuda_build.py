@@ -123,19 +123,20 @@ def test_bytes_come_through_the_read_only_cache_and_go_to_global_memory(ptx):
     assert "st.global.u64" in ptx
 
 
-@pytest.mark.parametrize("architecture", ["87", "90"])
-def test_nothing_spills(architecture, architectures, tmp_path):
+def test_nothing_spills(architectures, tmp_path):
     """Where lines are interpolated, on what it is made for: Jetson Orin and Hopper."""
-    if architecture not in architectures:
-        pytest.skip(f"this nvcc does not know sm_{architecture}")
-    target = f"-gencode=arch=compute_{architectures[0]},code=sm_{architecture}"
+    made_for = [architecture for architecture in ("87", "90") if architecture in architectures]
+    if not made_for:
+        pytest.skip("this nvcc knows neither sm_87 nor sm_90")
+    targets = [f"-gencode=arch=compute_{architectures[0]},code=sm_{architecture}" for architecture in made_for]
     said = nvcc(
-        "-cubin", "-std=c++17", "-O3", "-fmad=false", target, "-Xptxas", "-v", "-o", str(tmp_path / "x"), str(SOURCE)
+        "-fatbin", "-std=c++17", "-O3", "-fmad=false", *targets, "-Xptxas", "-v", "-o", str(tmp_path / "x"), str(SOURCE)
     )
     assert "warning" not in said
-    spills = {}  # by function: bytes
+    spills: dict[str, list[int]] = {}  # by function: bytes, for each architecture
     for name, bytes_ in re.findall(r"Function properties for (\S+)\n.*?(\d+) bytes spill stores", said):
-        spills[name] = int(bytes_)
-    assert spills.pop("edgevision_preprocess") == 0
+        spills.setdefault(name, []).append(int(bytes_))
+    assert spills.pop("edgevision_preprocess") == [0] * len(made_for)
     # The wide filter and unaligned frames have a function of their own, which is no slower for what it spills.
-    assert all(bytes_ <= 64 for bytes_ in spills.values()), spills
+    assert spills
+    assert all(max(bytes_) <= 64 for bytes_ in spills.values()), spills

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import signal
 import subprocess
@@ -66,9 +67,12 @@ def interrupt():
                 came += 1
         return came
 
+    gc.collect()
+    gc.freeze()  # what tests before have left is not to be freed meanwhile: other packages' code may not bear it
     before = signal.signal(signal.SIGALRM, handler)
     yield interrupt
     signal.signal(signal.SIGALRM, before)
+    gc.unfreeze()
 
 
 @pytest.mark.timeout(240, method="thread")  # the other method needs SIGALRM

@@ -84,6 +84,8 @@ def _level_boxes(level: object) -> npt.NDArray[np.float64]:
         raise _bad_anchors(f"step [x, y] and 1…{_MAX_PER_CELL} boxes [x1, y1, x2, y2] in cell")
     if not np.isfinite(step).all() or not np.isfinite(cell).all():
         raise _bad_anchors("finite numbers in step and cell")
+    if rows * columns * len(cell) > _MAX_ANCHORS:  # before any is made: a file may ask for more than memory holds
+        raise _bad_anchors(f"at most {_MAX_ANCHORS} anchors")
     y, x = np.divmod(np.arange(rows * columns), columns)
     shift = np.stack([x, y, x, y], axis=1) * np.array([*step, *step])
     return np.asarray((shift[:, None, :] + cell).reshape(-1, 4))

@@ -201,6 +201,7 @@ LEVEL = ANCHORS[1]
         [{**LEVEL, "step": [math.nan, 1]}], [{**LEVEL, "cell": []}], [{**LEVEL, "cell": [[1, 2, 3]]}],
         [{**LEVEL, "cell": [[1, 2, 3, math.inf]]}], [{**LEVEL, "cell": [[0, 0, 1, 1]] * 65}], [LEVEL] * 17,
         [{**LEVEL, "rows": 8192, "columns": 8192}],
+        [{**LEVEL, "rows": 8192, "columns": 8192, "cell": [[0, 0, 1, 1]] * 64}],  # 137 GB, were they made
     ],
     ids=lambda anchors: str(anchors)[:40],
 )  # fmt: skip
