@@ -39,3 +39,19 @@ def signals_caught() -> Iterator[Signals]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Inside, SIGTERM does what Ctrl-C does, so that processes that were started are ended, and folders removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = signal.getsignal(signal.SIGINT)
+    if not callable(ours):  # Ctrl-C is ignored, as in a shell's background; SIGTERM never is
+        ours = signal.default_int_handler
+    before = signal.signal(signal.SIGTERM, ours)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgevision.cli import output
 from edgevision.cli.extras import OptionAdder, check_threads, make_folder
 from edgevision.cli.progress import step_progress
+from edgevision.cli.signals import terminated_as_interrupted
 from edgevision.streams.soak.plan import SECONDS, SoakOptions
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.report is not None:
         import_matplotlib()  # what is missing is told before hours have passed
         make_folder(arguments.report)
-    with step_progress(not arguments.json) as tell:
+    with terminated_as_interrupted(), step_progress(not arguments.json) as tell:
         tell.expect({_STEP: options.seconds})
         record, plan = soak(options, lambda at_s: tell(_STEP, round(at_s), round(options.seconds)))
     rules = judge(record, plan, options)

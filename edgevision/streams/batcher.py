@@ -426,7 +426,8 @@ class Batcher:
             return
         error = next((one.error for one in outcomes if isinstance(one, _Failure)), None)
         frames = [ticket.captured.frame for ticket in batch.tickets]
-        spare_s = min(one.captured.captured_s + one.camera.lane.service.max_age_s for one in batch.tickets) - now_s
+        cost = self._cost
+        spare_s = min(one.captured.captured_s + one.camera.lane.max_age_s(cost) for one in batch.tickets) - now_s
         seconds, idle_s = now_s - batch.started_s, self._idle_s(now_s)
         watch(BatchDone(batch.model, frames, [] if error else outcomes, error, seconds, spare_s, idle_s))
 

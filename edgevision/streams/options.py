@@ -9,7 +9,8 @@ from typing import Literal
 
 from edgevision.errors import InputError
 
-MAX_AGE_S = 0.25  # of frames of live cameras
+MAX_AGE_S = 0.25  # of frames of live cameras, where the model is quick enough
+SLOW_MODEL = 3.0  # times what the model takes for a frame: the most age where that is more, and none was asked for
 QUEUE = 8  # frames that wait at most in mode "every"
 MAX_QUEUE = 1024
 
@@ -52,10 +53,12 @@ EVERY = Mode("every", QUEUE)
 
 @dataclass(frozen=True)
 class Service:
-    """How one camera is served, every default filled in. See ``CameraOptions``."""
+    """How one camera is served, every default filled in. See ``CameraOptions``. ``stretches``: a slow model makes ``max_age_s``
+    longer, for nobody asked for it."""
 
     mode: Mode = LATEST
     max_age_s: float = MAX_AGE_S
+    stretches: bool = False
     fps: float | None = None
     weight: float = 1.0
 
@@ -67,7 +70,7 @@ class CameraOptions:
     ``name``: what results, metrics and messages call it. ``source``: a URL or a path; never shown, for it may hold a password.
 
     ``max_age_s``: a frame that would give a result older than this is dropped before the model sees it; None: 0.25 s for a live
-    camera, no limit for a file or folder. ``fps``: at most so many frames a second are served; None: as many as can be.
+    camera, or three times what the model takes for one frame where that is more; no limit for a file or folder. ``fps``: at most so many frames a second are served; None: as many as can be.
     ``weight``: its share of an overloaded model against the others'. ``mode``: see ``Mode``; None: ``latest`` for a live camera,
     ``every`` for a file or folder.
 
@@ -109,6 +112,7 @@ class CameraOptions:
             max_age_s=max_age_s if self.max_age_s is None else self.max_age_s,
             fps=self.fps,
             weight=self.weight,
+            stretches=live and self.max_age_s is None,
         )
 
 

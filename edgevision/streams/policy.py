@@ -3,8 +3,8 @@
 The rules:
 
 1. Whenever the model is free and a frame waits, a batch is formed at once, but for the one wait of rule 4.
-2. A frame that cannot give a result within its camera's ``max_age`` is given up before the model sees it. A camera that lost frames
-   so, and was not served for ``min_interval``, has its newest frame served however old: it is never starved.
+2. A frame that cannot give a result within its camera's ``max_age`` is given up before the model sees it. Where nobody asked for a
+   ``max_age``, a slow model makes it longer: else the model would rest most of the time, for it can serve no frame in time. A camera that lost frames so, and was not served for ``min_interval``, has its newest frame served however old: it is never starved.
 3. Where more frames wait than a batch holds, cameras take turns by weight (start-time fair queueing, Goyal, Vin and Cheng 1996, with
    every frame of the same size): each has a virtual time that grows by 1/weight with each frame taken; the least goes first, and of
    equals the one with the earliest deadline. Who comes back after a pause begins two frames before the others' virtual time: the time
@@ -25,7 +25,7 @@ from typing import NamedTuple
 from edgevision.streams.arrivals import Arrivals
 from edgevision.streams.batch_cost import BatchCost
 from edgevision.streams.captured import Captured
-from edgevision.streams.options import Service
+from edgevision.streams.options import SLOW_MODEL, Service
 
 _CREDIT = 2.0  # frames that a camera may have before the others after a pause
 _DEVIATIONS = 2.0  # a frame that is expected is waited for so many mean deviations longer than it should take,
@@ -43,6 +43,11 @@ class Lane:
     arrivals: Arrivals = field(default_factory=Arrivals)
     virtual_time: float = 0.0
     gave_up: bool = False
+
+    def max_age_s(self, cost: BatchCost) -> float:
+        """The most age of a result, with a model of this cost."""
+        asked_s = self.service.max_age_s
+        return max(asked_s, SLOW_MODEL * cost.seconds(1)) if self.service.stretches else asked_s
 
 
 class Choice(NamedTuple):
@@ -102,7 +107,7 @@ class Policy:
         candidates: list[_Candidate] = []
         expired: list[Choice] = []
         for place, (camera, frames) in enumerate(waiting.items()):
-            self._sort(camera, place, frames, now_s + cost.seconds(1), now_s, candidates, expired)
+            self._sort(camera, place, frames, cost, now_s, candidates, expired)
         candidates.sort()
         chosen = _within_deadlines(candidates, now_s, cost, max_batch)
         until_s = None
@@ -132,15 +137,16 @@ class Policy:
         return max(lane.virtual_time, self._virtual_time - _CREDIT / lane.service.weight)
 
     def _sort(
-        self, camera: str, place: int, frames: Sequence[Captured], earliest_s: float, now_s: float,
+        self, camera: str, place: int, frames: Sequence[Captured], cost: BatchCost, now_s: float,
         candidates: list[_Candidate], expired: list[Choice],
     ) -> None:  # fmt: skip
-        """Divide a camera's frames into candidates and those that no batch serves in time (``earliest_s``: a batch of one's end)."""
+        """Divide a camera's frames into candidates and those that not even a batch of one serves in time."""
         lane = self._lanes[camera]
+        earliest_s, max_age_s = now_s + cost.seconds(1), lane.max_age_s(cost)
         overdue = now_s - lane.served_s >= self._min_interval_s
         start = self._start(lane)
         for captured in frames:
-            deadline_s = captured.captured_s + lane.service.max_age_s
+            deadline_s = captured.captured_s + max_age_s
             late = earliest_s > deadline_s
             choice = Choice(camera, captured)
             if late and not (overdue and lane.gave_up and captured is frames[-1]):

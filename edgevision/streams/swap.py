@@ -10,22 +10,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from edgevision.errors import EngineError
 from edgevision.streams.batcher import BatchDone, Batcher
 from edgevision.streams.clock import Clock
 from edgevision.streams.model_change import ModelChange, Step, TrialReport
 from edgevision.streams.options import SwapOptions
 from edgevision.streams.served_model import ServedModel, StreamModel, as_stream_model, misfit, warm_up
+from edgevision.streams.time_limit import in_time
 from edgevision.streams.trial import Trial
 
 _CLOSE_S = 5.0  # for what still runs on a model that is closed
 _PAUSE_S = 0.005  # between two looks whether a model is still in use
 _MOST_WORDS = 2000  # characters of what is told of a step
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ class Swapper:
         if not wish.options.frames:
             if self._batcher.options.warm_up:
                 most = min(candidate.max_batch, self._batcher.options.max_batch or candidate.max_batch)
-                trial.costs = self._in_time(lambda: warm_up(candidate, most))
+                trial.costs = in_time(lambda: warm_up(candidate, most), self._batcher.options.model_timeout_s)
             return trial
         words = f"{candidate.id} runs in shadow on {wish.options.frames} live frames"
         self._say(Step.SHADOWING, candidate.id, live.id, words)
@@ -186,7 +185,8 @@ class Swapper:
                 if done.model is not live or done.error is not None or not trial.may_run(done, self._clock.now_s()):
                     continue
                 frames = done.frames
-                results, seconds = self._in_time(lambda: self._timed(candidate, frames))  # noqa: B023 - it is called at once
+                call = partial(self._timed, candidate, frames)
+                results, seconds = in_time(call, self._batcher.options.model_timeout_s)
                 if len(results) != len(frames):
                     raise _Refused(f"it gave {len(results)} results for {len(frames)} frames")
                 with self._changed:
@@ -226,28 +226,6 @@ class Swapper:
         results = list(candidate.predict_frames(frames))
         return results, self._clock.now_s() - began_s
 
-    def _in_time(self, call: Callable[[], _T]) -> _T:
-        """What ``call`` gives, in a thread of its own. Raises EngineError where it does not come back: then the thread is left behind."""
-        limit_s = self._batcher.options.model_timeout_s
-        given: list[_T] = []
-        raised: list[BaseException] = []
-        done = threading.Event()
-
-        def run() -> None:
-            try:
-                given.append(call())
-            except BaseException as error:
-                raised.append(error)
-            finally:
-                done.set()
-
-        threading.Thread(target=run, name="edgevision-shadow", daemon=True).start()
-        if not done.wait(limit_s):
-            raise EngineError(f"it did not come back within {limit_s:g} s")
-        if raised:
-            raise raised[0]
-        return given[0]
-
     # ---- the switch, and after it ----
 
     def _take_over(self, wish: _Wish, live: StreamModel, candidate: StreamModel, trial: Trial) -> StreamModel:
@@ -264,7 +242,8 @@ class Swapper:
             self._say(Step.ROLLED_BACK, candidate.id, live.id, words, report)
             return candidate
         self._owned = candidate
-        self._say(Step.KEPT, candidate.id, live.id, f"{candidate.id} served {watched} batches without an error", report)
+        served = f"served {watched} batches without an error" if watched else "stays; no batch came to watch it by"
+        self._say(Step.KEPT, candidate.id, live.id, f"{candidate.id} {served}", report)
         return live
 
     def _judge(self, done: BatchDone, live: StreamModel, candidate: StreamModel, trial: Trial) -> None:

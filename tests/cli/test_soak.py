@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 
 import pytest
 
@@ -76,3 +79,26 @@ def test_json_is_the_verdict_without_the_samples(capsys, color_bundle, made_up):
 def test_the_status_is_0_where_no_rule_is_broken(color_bundle, made_up, monkeypatch):
     monkeypatch.setattr("edgevision.streams.soak.verdict.judge", lambda *_: [])
     assert main(["soak", str(color_bundle()), "--hours", "0.03"]) == 0
+
+
+@pytest.mark.parametrize("interrupts", [signal.default_int_handler, signal.SIG_IGN])
+def test_sigterm_ends_what_was_started(color_bundle, monkeypatch, capsys, interrupts):
+    ended = []
+
+    def soak(options, progress):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(30)  # the signal comes while it waits
+        finally:
+            ended.append("broker and cameras")
+
+    monkeypatch.setattr(run, "soak", soak)
+    before = signal.getsignal(signal.SIGTERM)
+    sigint = signal.signal(signal.SIGINT, interrupts)  # ignored, in a shell's background
+    try:
+        assert main(["soak", str(color_bundle()), "--hours", "0.03"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, sigint)
+    assert ended
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert "stopped" in capsys.readouterr().err

@@ -28,9 +28,9 @@ def test_a_mode_that_is_none_is_refused(text):
 
 
 @pytest.mark.parametrize(("options", "live", "expected"), [
-    ({}, True, Service(LATEST, 0.25)), ({}, False, Service(EVERY, math.inf)),
-    ({"mode": LATEST, "max_age_s": 2, "fps": 5, "weight": 3}, False, Service(LATEST, 2, 5, 3)),
-    ({"mode": EVERY}, True, Service(EVERY, 0.25)), ({"max_age_s": 1}, False, Service(EVERY, 1)),
+    ({}, True, Service(LATEST, 0.25, stretches=True)), ({}, False, Service(EVERY, math.inf)),
+    ({"mode": LATEST, "max_age_s": 2, "fps": 5, "weight": 3}, False, Service(LATEST, 2, fps=5, weight=3)), ({"max_age_s": 0.25}, True, Service(LATEST, 0.25)),
+    ({"mode": EVERY}, True, Service(EVERY, 0.25, stretches=True)), ({"max_age_s": 1}, False, Service(EVERY, 1)),
 ])  # fmt: skip
 def test_a_live_camera_gives_its_newest_and_a_file_every_frame(options, live, expected):
     assert CameraOptions("a", "x", **options).service(live=live) == expected

@@ -138,9 +138,13 @@ def test_nothing_is_served_late_and_nothing_given_up_that_could_be_served(camera
 # ---- turns, over time ----
 
 
-def run_overloaded(weights, fps, seconds_for, max_batch, until_s=60.0, max_age_s=0.25, min_interval_s=1.0):
+def run_overloaded(
+    weights, fps, seconds_for, max_batch, until_s=60.0, max_age_s=0.25, min_interval_s=1.0, stretches=False
+):  # fmt: skip
     """Frames served by camera, and when; one mailbox that holds the newest frame each, one model, no threads."""
-    cameras = {str(i): Service(weight=weight, max_age_s=max_age_s) for i, weight in enumerate(weights)}
+    cameras = {
+        str(i): Service(weight=weight, max_age_s=max_age_s, stretches=stretches) for i, weight in enumerate(weights)
+    }
     policy = policy_of(cameras, min_interval_s=min_interval_s)
     random = np.random.default_rng(5)
     cost = BatchCost([(1, seconds_for(1)), (max_batch, seconds_for(max_batch))])
@@ -211,6 +215,26 @@ def test_a_model_slower_than_max_age_still_serves_each_camera_once_in_the_interv
         moments = [at_s for at_s, _ in times]
         assert len(moments) >= 30
         assert max(np.diff(moments)) <= 1.5 + 2 * 0.300 + 0.04  # its turn may come while another's frame runs
+
+
+@pytest.mark.parametrize(("cameras", "fps", "alone_s", "max_batch"), [
+    (1, 15, 0.16, 1),  # a result would be 0.16 s and up to a period old: some of them over 0.25 s
+    (1, 15, 0.30, 1), (4, 15, 0.16, 4), (4, 15, 0.30, 4), (8, 10, 1.00, 8),
+])  # fmt: skip
+def test_a_slow_model_is_kept_busy_where_nobody_asked_for_a_max_age(cameras, fps, alone_s, max_batch):
+    """It gains nothing from batches. All that it can answer is answered, and no result is older than three times its own time."""
+    served = run_overloaded(
+        [1] * cameras, [fps] * cameras, lambda n: alone_s * n, max_batch, stretches=True, until_s=120.0
+    )
+    ages = [age for times in served.values() for _, age in times]
+    assert len(ages) * alone_s >= 0.9 * 120
+    assert max(ages) <= max(0.25, 3 * alone_s) + 1e-9
+
+
+def test_a_quick_model_stretches_nothing():
+    policy = policy_of({"a": Service(stretches=True)})
+    decision = policy.decide(3.0, {"a": [frame("a", age_s=0.245, now_s=3.0)]}, cost_of(0.01, 0.001), 8)
+    assert (decision.batch, names(decision.expired)) == ((), ["a"])
 
 
 def test_a_light_camera_is_served_once_in_the_interval():
