@@ -88,6 +88,7 @@ def toy(tmp_path):
     return tmp_path / "toy"
 
 
+@pytest.mark.slow
 def test_what_becomes_of_mutants(toy, tmp_path):
     """One that no test can notice, for it computes the same; one that is noticed; and one whose tests fail without it too."""
     drawn = sorted(draw(["compiler"], 100, 0, toy), key=lambda mutant: (mutant.module, mutant.line))
@@ -103,6 +104,7 @@ def test_what_becomes_of_mutants(toy, tmp_path):
     assert list(Log.open(tmp_path / "log.jsonl", drawn, resume=True).fates.values()) == fates  # each was written down
 
 
+@pytest.mark.slow
 def test_a_mutant_gets_the_tests_that_run_its_line(toy, tmp_path):
     """Found by coverage: ``total`` is run by the one test, the file that only imports the module is none of its tests."""
     record_cover(["compiler"], toy, 1, tmp_path / "cover.json")
@@ -131,6 +133,7 @@ def test_of_many_tests_the_mirroring_files_and_the_quickest_are_taken():
     assert cover.tests_of(Mutant("edgevision/compiler/other.py", 0, 6, "a", "b")) == ()
 
 
+@pytest.mark.slow
 def test_a_module_that_cannot_be_imported_any_more_is_noticed(toy):
     (toy / TOY).write_text("def ten():\n    return 10\n\n\nTEN = 1 / (ten() - 9)\n")
     (toy / "tests/compiler/test_toy.py").write_text(
