@@ -79,6 +79,11 @@ class Model:
         return self._runner.engine.has_device_slots
 
     @property
+    def runs_side_by_side(self) -> bool:
+        """Whether calls from several threads use more cores than one call does."""
+        return self._runner.engine.runs_side_by_side
+
+    @property
     def labels(self) -> tuple[Label, ...]:
         """The classes it knows, in the order of the network's outputs."""
         return self.manifest.labels

@@ -82,8 +82,9 @@ def test_products_stay_with_their_frames(cascade):
 def test_boxes_of_all_frames_share_the_batches(finder, color_bundle, monkeypatch):
     """Of eight frames with three products each, the second model runs 16 + 8, not eight times three."""
     sizes = []
-    submit = Runner.submit
-    monkeypatch.setattr(Runner, "submit", lambda self, items: sizes.append(len(items)) or submit(self, items))
+    for name, method in (("run", Runner.run), ("submit", Runner.submit)):
+        counted = lambda self, items, method=method: sizes.append(len(items)) or method(self, items)  # noqa: E731
+        monkeypatch.setattr(Runner, name, counted)
     spots = random_spots(np.random.default_rng(1), 3)
     with ev.load(finder, then=color_bundle()) as cascade:
         sizes.clear()

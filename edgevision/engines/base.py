@@ -63,6 +63,7 @@ class Engine(ABC):
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     has_device_slots: bool = False  # whether slots can have their inputs in device memory
+    runs_side_by_side: bool = True  # whether runs from several threads gain cores; else they wait for each other
     inherited: bool = False  # whether a parent of this process opened it: then it cannot run here
     opens_after_fork: bool = True  # whether a child can open it again
 

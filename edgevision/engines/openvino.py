@@ -33,6 +33,8 @@ class OpenVinoEngine(HostEngine):
     Sizes go up in powers of two (a batch of 3 runs as 4), so that memory for the copies stays bounded.
     """
 
+    runs_side_by_side = False  # it has a single stream
+
     def __init__(self, graph: bytes, options: EngineOptions, version: str, check_batch: CheckBatch) -> None:
         self._openvino: Any = import_openvino()
         self._core: Any = self._openvino.Core()

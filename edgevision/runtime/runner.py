@@ -137,8 +137,12 @@ class Runner:
     def run_all(self, items: Sequence[Item | Frame]) -> Iterator[BatchOutputs]:
         """Run any number of items, in batches of ``max_batch``: while one runs, the next is prepared. In their order.
 
-        Raises InputError and EngineError as ``run`` does.
+        A single batch runs in the calling thread, so that several threads' run at once: those that are submitted wait for each
+        other. Raises InputError and EngineError as ``run`` does.
         """
+        if 0 < len(items) <= self.max_batch:
+            yield self.run(items)
+            return
         running: deque[Future[BatchOutputs]] = deque()
         try:
             for start in range(0, len(items), self.max_batch):

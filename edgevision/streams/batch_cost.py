@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from operator import mul
 
 WINDOW = 50  # batches that are remembered
-MIN_GAIN = 1.1  # frames a second of full batches against single frames, from which batches are worth it
+MIN_GAIN = 1.3  # frames a second of full batches against single frames, from which batches are worth their greater age
 _HICCUP = 4.0
 _FIT_EVERY = 8  # batches, once there are many: a line through 50 of them costs more than taking a frame
 _MANY = 16

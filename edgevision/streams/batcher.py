@@ -28,7 +28,9 @@ from edgevision.streams.policy import Choice, Lane, Policy
 from edgevision.streams.served_model import StreamModel, warm_up
 
 _MAX_BATCHES = 2  # in flight, of an engine that gains from batches: one is prepared while another runs
-_PROBE_EVERY = 64  # batches of one frame after which a full one is tried, to see whether batches gain by now
+# Batches of one frame after which a full one is tried, and the reverse, to see whether batches gain: the first time, and at most.
+# It doubles, for what was measured first was of an engine that had hardly run, on a machine that was starting cameras.
+_PROBE_EVERY = (4, 64)
 _MOST_UNTOLD = (
     64  # frames of a camera that were taken and not told; more would be held in memory behind a call that hangs
 )
@@ -163,7 +165,9 @@ class Batcher:
         self._stopping = False
         self._is_warm = not self.options.warm_up
         self._hung: list[_Batch] = []
-        self._singles = 0  # batches of one, since batches were last tried
+        self._singles = 0  # batches of one frame since there was a larger one
+        self._larger = 0  # and the reverse
+        self._probe_every = _PROBE_EVERY[0]
         self._failed_batches = 0
         self._rest_until_s = float("-inf")
 
@@ -219,7 +223,8 @@ class Batcher:
         with self._lock:
             self._model = model
             self._cost = BatchCost(cost)
-            self._singles = self._failed_batches = 0
+            self._singles = self._larger = self._failed_batches = 0
+            self._probe_every = _PROBE_EVERY[0]
             self._rest_until_s = float("-inf")
             serves = self._workers > 0 and not self._stopping
             more = max(0, model.parallel - self._workers) if serves else 0
@@ -291,7 +296,7 @@ class Batcher:
                 batch = None
                 if now_s < self._rest_until_s:
                     until_s = self._rest_until_s
-                elif not self._held and len(self._running) < at_once:
+                elif not self._held and not self._is_warming() and len(self._running) < at_once:
                     batch, expired, until_s = self._decide(now_s, most)
                 if batch is not None:
                     self._running.append(batch)
@@ -319,7 +324,10 @@ class Batcher:
         self._ready = {name: one for name, one in self._ready.items() if len(one.mailbox)}
         if not tickets:
             return None, expired, decision.wait_until_s
-        self._singles = self._singles + 1 if len(tickets) == 1 else 0
+        is_single = len(tickets) == 1
+        if max(self._singles, self._larger) >= self._probe_every and is_single == bool(self._larger):
+            self._probe_every = min(2 * self._probe_every, _PROBE_EVERY[1])
+        self._singles, self._larger = (self._singles + 1, 0) if is_single else (0, self._larger + 1)
         return _Batch(self._model, tickets, now_s, now_s), expired, None
 
     def _take(self, choice: Choice) -> _Ticket:
@@ -341,15 +349,19 @@ class Batcher:
 
     def _limits(self) -> tuple[int, int]:
         """How many frames may run together, and how many batches at once. Where batches gain nothing: single frames, as many at once
-        as the model gains by, but for a full batch now and then, to see."""
+        as the model gains by, but for a full batch now and then, to see; where they gain, a single frame now and then."""
         limits = (self._model.max_batch, self.options.max_batch, self._places)
         most = min(limit for limit in limits if limit is not None)
         parallel = 0 if self.gave_up else self._model.parallel
         if self._cost.gains_from(most):
-            return most, min(parallel, _MAX_BATCHES)
-        return (most if self._singles >= _PROBE_EVERY else 1), parallel
+            return (1 if self._larger >= self._probe_every else most), min(parallel, _MAX_BATCHES)
+        return (most if self._singles >= self._probe_every else 1), parallel
 
     # ---- running ----
+
+    def _is_warming(self) -> bool:
+        """Whether black frames run: what they take would say nothing if others ran beside them."""
+        return any(not batch.tickets for batch in self._running)
 
     def _warm_up(self) -> bool:
         """Once, before the first batch, where the options ask for it. False: the model hung, and another thread has this one's place."""
@@ -372,6 +384,7 @@ class Batcher:
             self._running.remove(batch)
             for size, seconds in measured:
                 self._cost.add(size, seconds)
+            self._wake.notify_all()
         return True
 
     def _run(self, batch: _Batch) -> bool:

@@ -63,7 +63,13 @@ class ServedModel:
         first = self.parts[0]
         self.id = " → ".join(_id_of(part) for part in self.parts)
         self.max_batch = first.max_batch
-        self.parallel = _DEVICE_BATCHES if first.on_device else max(1, usable_cores() // first.threads)
+        self.parallel = _calls_at_once(first)
+
+
+def _calls_at_once(model: Model) -> int:
+    if model.on_device:
+        return _DEVICE_BATCHES
+    return max(1, usable_cores() // model.threads) if model.runs_side_by_side else 1
 
 
 def misfit(live: StreamModel, new: StreamModel, *, keep_labels: bool) -> str:

@@ -196,6 +196,33 @@ def test_submit_from_several_threads_gives_what_run_gives():
     runner.close()
 
 
+def test_single_batches_of_several_threads_run_at_once(monkeypatch):
+    """Not one after the other in the engine's thread: a stream's workers would all wait for one core."""
+    runner = make(max_batch=4)
+    both = threading.Barrier(2, timeout=30)
+    run = runner.engine.run
+
+    def meet(slot, n_valid):
+        both.wait()
+        run(slot, n_valid)
+
+    monkeypatch.setattr(runner.engine, "run", meet)
+    found = {}
+
+    def work(name, rgb):
+        found[name] = [scores(batch).tolist() for batch in runner.run_all([picture(rgb)] * 2)]
+
+    threads = [threading.Thread(target=work, args=one) for one in (("red", (255, 0, 0)), ("green", (0, 255, 0)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not both.broken
+    assert found["red"] == [pytest.approx(np.array([[8, 0, 0]] * 2), abs=1e-5)]
+    assert found["green"] == [pytest.approx(np.array([[0, 8, 0]] * 2), abs=1e-5)]
+    runner.close()
+
+
 class ByHand(Engine):
     """An engine that runs a submission when the test says so: ``running`` are slot, items and future of each."""
 

@@ -51,7 +51,7 @@ def test_while_all_batches_have_one_size_the_ratio_stays():
 
 
 @pytest.mark.parametrize(("fixed", "per_frame", "max_batch", "expected"), [
-    (0.010, 0.001, 8, True), (0.0, 0.010, 8, False), (0.0005, 0.010, 8, False), (0.002, 0.010, 8, True), (0.01, 0.001, 1, False),
+    (0.010, 0.001, 8, True), (0.0, 0.010, 8, False), (0.0005, 0.010, 8, False), (0.002, 0.010, 8, False), (0.006, 0.010, 8, True), (0.01, 0.001, 1, False),
 ])  # fmt: skip
 def test_whether_batches_gain_is_judged_by_frames_a_second(fixed, per_frame, max_batch, expected):
     cost = BatchCost([(1, fixed + per_frame), (8, fixed + 8 * per_frame)])

@@ -483,9 +483,9 @@ def test_whoever_watches_is_told_when_the_next_frame_is_expected(late_s, expecte
     assert done[0].idle_s == pytest.approx(expected_s)
 
 
-@pytest.mark.parametrize(("per_batch_s", "sizes"), [(0.0, {1}), (0.02, {8})])
+@pytest.mark.parametrize(("per_batch_s", "sizes"), [(0.0, [1, 1, 1, 1, 4]), (0.02, [8])])
 def test_single_frames_where_batches_gain_nothing(per_batch_s, sizes):
-    """Eight frames wait; the cost of batches is known."""
+    """Eight frames wait; the cost of batches is known, and looked at again after four."""
     seed = [(1, per_batch_s + 0.01), (8, per_batch_s + 0.08)]
     clock = FakeClock()
     model = ToyModel(before=lambda frames: clock.advance(per_batch_s + 0.01 * len(frames)))
@@ -499,7 +499,45 @@ def test_single_frames_where_batches_gain_nothing(per_batch_s, sizes):
     for _ in range(8):
         assert done.acquire(timeout=30)
     assert batcher.stop(10.0) == []
-    assert {len(call) for call in model.calls} == sizes
+    assert [len(call) for call in model.calls] == sizes
+
+
+def test_a_wrong_belief_in_batches_is_given_up():
+    """What was measured first says that they gain, as where the machine was busy; they do not."""
+    clock = FakeClock()
+    model = ToyModel(before=lambda frames: clock.advance(0.01 * len(frames)))
+    ledger = Ledger()
+    options = StreamOptions(warm_up=False)
+    batcher = Batcher(model, ledger, options=options, clock=clock, cost=[(1, 1.0), (8, 1.1)])
+    done = threading.Semaphore(0)
+    mailbox = batcher.add("a", QUEUE, lambda settled: done.release())
+    for turn in range(90):
+        for _ in range(8):
+            mailbox.put(captured(ledger.captured("a"), batcher.clock.now_s(), camera="a"))
+        if turn == 0:
+            batcher.start()
+        for _ in range(8):
+            assert done.acquire(timeout=30)
+    assert batcher.stop(10.0) == []
+    assert len(model.calls[0]) == 8
+    assert {len(call) for call in model.calls[-20:]} == {1}
+
+
+def test_no_frame_runs_beside_the_black_ones():
+    """What these take is what is believed of the model."""
+    go = threading.Event()
+    model = ToyModel(max_batch=4, parallel=2, before=lambda frames: frames[0].camera is None and go.wait(30))
+    rig = Rig(model, {"a": PATIENT})
+    rig.batcher = Batcher(model, Ledger(), trouble=rig.troubles.append)
+    rig.mailboxes = {"a": rig.batcher.add("a", PATIENT, rig.answer)}
+    rig.put("a")
+    rig.batcher.start()
+    wait_until(lambda: bool(model.calls))
+    time.sleep(0.1)  # the other worker had the time
+    assert all(camera is None for call in model.calls for camera, _ in call)
+    go.set()
+    rig.wait_for("a", 1)
+    assert rig.batcher.stop(10.0) == []
 
 
 def test_a_model_is_warmed_up_before_the_first_frame():

@@ -11,6 +11,7 @@ from stream_models import ToyModel
 import edgevision as ev
 from edgevision.errors import InputError
 from edgevision.frames import Frame
+from edgevision.machine import usable_cores
 from edgevision.streams.served_model import as_stream_model, warm_up
 
 BUNDLE = Path(__file__).parents[1] / "data" / "schema1.edge"
@@ -25,8 +26,15 @@ def test_a_loaded_model_serves_frames():
         results = served.predict_frames([Frame.from_array(red, camera="till", sequence=i) for i in range(3)])
         assert [(one.best.name, one.frame.sequence) for one in results] == [("red", 0), ("red", 1), ("red", 2)]
         assert served.max_batch == model.max_batch
-        assert served.parallel >= 1
+        assert served.parallel == usable_cores()
         assert served.id == f"{model.manifest.name}@{model.id[:12]}"
+
+
+@pytest.mark.requires("openvino")
+@pytest.mark.filterwarnings("ignore::edgevision.errors.UnprovenWarning")
+def test_an_engine_whose_calls_wait_for_each_other_gets_one_at_a_time():
+    with ev.load(BUNDLE, engine="openvino", threads=1) as model:
+        assert as_stream_model(model).parallel == 1
 
 
 def test_what_can_serve_is_taken_as_it_is():
