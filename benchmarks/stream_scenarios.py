@@ -271,6 +271,7 @@ def overload(seconds: float) -> Figures:
         looks = unbalanced = 0
         with stream:
             until(lambda: all(kept.of(name) for name in simulated))
+            before = _served(stream)  # cameras do not come up at the same moment
             end_s, turn = time.monotonic() + seconds, 0
             while time.monotonic() < end_s:
                 time.sleep(seconds / 200)
@@ -279,16 +280,23 @@ def overload(seconds: float) -> Figures:
                     simulated["cam1"].proxy.reset()
                 looks += 1
                 unbalanced += len([one for one in stream.ledger.accounts() if not one.balanced])
+            shares = {name: count - before[name] for name, count in _served(stream).items()}
             stream.remove("cam3")
         check_ledger(stream)
     accounts = stream.ledger.accounts()
-    served = {one.camera: one.fates[Fate.SERVED] for one in accounts}
+    served = _served(stream)
     return {
         "looks": looks, "unbalanced": unbalanced, "captured": sum(one.captured for one in accounts), "served": served,
+        "served_while_all_were_up": shares,
         "results": {name: len(kept.of(name)) for name in simulated},
         "unexplained": sum(kept.unexplained(name) for name in simulated),
         "fates": {fate.value: sum(one.fates.get(fate, 0) for one in accounts) for fate in Fate},
     }  # fmt: skip
+
+
+def _served(stream: Stream) -> dict[str, int]:
+    """Frames served of each camera so far."""
+    return {one.camera: one.fates.get(Fate.SERVED, 0) for one in stream.ledger.accounts()}
 
 
 def come_and_go(times: int) -> Figures:

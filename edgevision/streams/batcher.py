@@ -324,11 +324,19 @@ class Batcher:
         self._ready = {name: one for name, one in self._ready.items() if len(one.mailbox)}
         if not tickets:
             return None, expired, decision.wait_until_s
-        is_single = len(tickets) == 1
-        if max(self._singles, self._larger) >= self._probe_every and is_single == bool(self._larger):
-            self._probe_every = min(2 * self._probe_every, _PROBE_EVERY[1])
-        self._singles, self._larger = (self._singles + 1, 0) if is_single else (0, self._larger + 1)
+        self._count(len(tickets))
         return _Batch(self._model, tickets, now_s, now_s), expired, None
+
+    def _count(self, frames: int) -> None:
+        """A batch of so many frames was taken. Where it was the other kind after enough of one, it told: the next may be later."""
+        if frames == 1:
+            of_the_other_kind = self._larger
+            self._singles, self._larger = self._singles + 1, 0
+        else:
+            of_the_other_kind = self._singles
+            self._singles, self._larger = 0, self._larger + 1
+        if of_the_other_kind >= self._probe_every:
+            self._probe_every = min(2 * self._probe_every, _PROBE_EVERY[1])
 
     def _take(self, choice: Choice) -> _Ticket:
         """Take the frame, or the one that replaced it since. It is the oldest of its camera that is left: the others were given up."""

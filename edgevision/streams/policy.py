@@ -4,7 +4,8 @@ The rules:
 
 1. Whenever the model is free and a frame waits, a batch is formed at once, but for the one wait of rule 4.
 2. A frame that cannot give a result within its camera's ``max_age`` is given up before the model sees it. Where nobody asked for a
-   ``max_age``, a slow model makes it longer: else the model would rest most of the time, for it can serve no frame in time. A camera that lost frames so, and was not served for ``min_interval``, has its newest frame served however old: it is never starved.
+   ``max_age``, a slow model makes it longer: else the model would rest most of the time, for it can serve no frame in time. A camera
+   that lost frames so, and was not served for ``min_interval``, has its newest frame served however old: it is never starved.
 3. Where more frames wait than a batch holds, cameras take turns by weight (start-time fair queueing, Goyal, Vin and Cheng 1996, with
    every frame of the same size): each has a virtual time that grows by 1/weight with each frame taken; the least goes first, and of
    equals the one with the earliest deadline. Who comes back after a pause begins two frames before the others' virtual time: the time

@@ -87,9 +87,9 @@ def overload(found: Figures) -> None:
     assert found["unbalanced"] == 0
     assert found["unexplained"] == 0
     assert found["results"] == found["served"]
-    served = dict(found["served"])
-    assert served.pop("cam1") > 0  # its connection is broken twice
-    assert min(served.values()) > max(served.values()) / 4  # on a busy machine some begin later
+    shares = dict(found["served_while_all_were_up"])
+    assert shares.pop("cam1") > 0  # its connection is broken twice
+    assert min(shares.values()) > max(shares.values()) / 2
     assert found["captured"] == sum(found["fates"].values())
 
 
