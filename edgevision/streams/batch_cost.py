@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from operator import mul
 
 WINDOW = 50  # batches that are remembered
-# Frames a second of full batches against single frames, from which batches are worth their greater age. A judgement: a CPU's
-# batches of 4 gain 1.0 to 1.2 times, and their results are four times as long under way; a GPU's gain several times.
+# Frames a second of full batches against single frames, from which batches are worth their greater age. A judgement: batches
+# of 4 gave 0.8 to 1.2 times the frames on a CPU, and each result was four times as long under way; a GPU was not tried.
 MIN_GAIN = 1.3
 _HICCUP = 4.0
 _FIT_EVERY = 8  # batches, once there are many: a line through 50 of them costs more than taking a frame
