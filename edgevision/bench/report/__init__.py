@@ -1,0 +1,1 @@
+"""A record, shown: table, page, comparison of two records, trend of many."""

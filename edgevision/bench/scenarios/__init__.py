@@ -1,0 +1,1 @@
+"""How a target is asked: one module for each scenario, run inside the target's process."""

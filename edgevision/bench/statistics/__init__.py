@@ -1,0 +1,1 @@
+"""What samples say: percentiles with bounds, paired ratios, when it is decided. NumPy, no clock."""

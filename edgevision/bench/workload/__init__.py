@@ -1,0 +1,1 @@
+"""The frozen workload: the same frames for every target, with their hash."""
