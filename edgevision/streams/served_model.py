@@ -125,16 +125,22 @@ def as_stream_model(model: Any) -> StreamModel:
 
 
 def warm_up(model: StreamModel, max_batch: int) -> list[tuple[int, float]]:
-    """Run black frames, alone and in a full batch, so that the first real one meets an engine that has run before.
+    """Run black frames, alone, in a full batch and in batches between, so that no real one meets an engine that has yet to get ready.
 
-    Returns (frames, seconds) of the quickest run of each size: the seed of ``BatchCost``. A full batch is left out where it might take
-    more than two seconds. A cascade finds nothing on black frames, and costs less than it will.
+    Returns (frames, seconds) of the quickest run of one frame and of a full batch: the seed of ``BatchCost``. The sizes between, powers
+    of two, run once: engines with static shapes compile for each, and what is compiled in the middle of the day takes time and memory
+    then. A batch is left out where it might take more than two seconds. A cascade finds nothing on black frames, and costs less than it
+    will.
     """
     frame = Frame.from_array(np.zeros((64, 64, 3), np.uint8))
     measured: list[tuple[int, float]] = []
-    for size in sorted({1, max_batch}):
+    between = [1 << power for power in range(1, max_batch.bit_length()) if 1 << power < max_batch]
+    for size in sorted({1, *between, max_batch}):
         if measured and size * measured[0][1] > _WARM_UP_S:
             break
+        if size in between:
+            model.predict_frames([frame] * size)
+            continue
         seconds: list[float] = []
         while not seconds or (len(seconds) < _WARM_UP_RUNS and sum(seconds) < _WARM_UP_S):
             started_s = time.perf_counter()

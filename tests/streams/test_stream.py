@@ -405,7 +405,7 @@ def test_wrong_cameras_are_refused(tmp_path):
     stream.stop()
 
 
-@pytest.mark.filterwarnings("ignore::edgevision.errors.UnprovenWarning")
+@pytest.mark.filterwarnings("ignore::edgevision.errors.UnprovenWarning", "ignore::edgevision.errors.DeviceWarning")
 def test_pictures_of_a_folder_go_through_a_loaded_model(tmp_path):
     import cv2
 
