@@ -17,7 +17,7 @@ from known_networks import COLORS, RIGHT, answers
 import edgevision as ev
 from edgevision.bundle import open_bundle, write_bundle
 from edgevision.bundle.schema import UnknownSchemaError, manifest_json, parse_manifest, read_manifest
-from edgevision.errors import BundleError, UnprovenWarning
+from edgevision.errors import BundleError, DeviceWarning, UnprovenWarning
 from edgevision.preprocess import PreprocessSpec
 from edgevision.runtime.verify import verify_variants
 from edgevision.tasks.registry import make_task
@@ -51,7 +51,8 @@ def put(data, path, value):
 
 def loaded(source=BUNDLE, **more):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnprovenWarning)
+        for kind in (UnprovenWarning, DeviceWarning):  # it was compiled on another machine
+            warnings.simplefilter("ignore", kind)
         return ev.load(source, **more)
 
 
