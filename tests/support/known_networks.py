@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgevision.errors import UnprovenWarning
+from edgevision.errors import DeviceWarning, UnprovenWarning
 from edgevision.preprocess.spec import Fit, PreprocessSpec
 from edgevision.tasks.results import Label
 
@@ -93,7 +93,8 @@ def answers(bundle: Path, **more) -> dict[str, str]:
     import edgevision as ev
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnprovenWarning)
+        for kind in (UnprovenWarning, DeviceWarning):  # the bundle may come from another machine
+            warnings.simplefilter("ignore", kind)
         with ev.load(bundle, **more) as model:
             return {name: model.predict(photo(color, 999)).top[0].name for color, name in enumerate(COLORS)}
 
