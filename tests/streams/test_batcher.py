@@ -544,10 +544,10 @@ def test_a_model_is_warmed_up_before_the_first_frame():
     model = ToyModel(max_batch=4)
     batcher = Batcher(model, Ledger())
     batcher.start()
-    while len(model.calls) < 6:
+    while len(model.calls) < 7:
         time.sleep(0.001)
     assert batcher.stop(10.0) == []
-    assert [len(call) for call in model.calls] == [1, 1, 1, 4, 4, 4]
+    assert [len(call) for call in model.calls] == [1, 1, 1, 2, 4, 4, 4]
 
 
 def test_a_model_that_fails_when_warmed_up_is_tried_all_the_same():
