@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgevision.bench.statistics.percentiles import Numbers
+from edgevision.bench.statistics.ranks import Floats
 
 _GRID = 512
 _LEAST_SHARE = 0.1  # of the samples, on either side
@@ -51,9 +52,9 @@ def two_modes(samples: Numbers) -> Modes | None:
 
 
 def _deepest(
-    density: np.ndarray[tuple[int], np.dtype[np.float64]],
-    centres: np.ndarray[tuple[int], np.dtype[np.float64]],
-    logs: np.ndarray[tuple[int], np.dtype[np.float64]],
+    density: Floats,
+    centres: Floats,
+    logs: Floats,
 ) -> Modes | None:
     """The valley that is deepest against the lower of the greatest peaks on its two sides, where it is deep enough."""
     before, after = np.maximum.accumulate(density), np.maximum.accumulate(density[::-1])[::-1]

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgevision.errors import InputError
 
-Numbers = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.integer[Any] | np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def bounded_by_blocks(
     if len(blocks) < 5:
         return Bound(value, None, None, False, needed)
     # Positions on a common grid of values make one resample a weighted count, which costs little however many samples there are.
-    grid = samples[np.unique(np.linspace(0, len(samples) - 1, 512).astype(np.int64))]
+    grid = samples[np.unique(np.linspace(0, len(samples) - 1, 1024).astype(np.int64))]
     counts = np.array([np.searchsorted(block, grid, side="right") for block in blocks])
     sizes = np.array([len(block) for block in blocks])
     drawn = np.random.default_rng(seed).multinomial(len(blocks), np.full(len(blocks), 1 / len(blocks)), resamples)
