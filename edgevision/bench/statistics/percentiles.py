@@ -7,6 +7,7 @@ samples that do not depend on each other. Samples of one stretch of time often d
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -150,6 +151,7 @@ def _ranks_below(n: int, p: float, chance: float) -> int:
     return _last_below(n, p, chance, smallest=-1) + 1
 
 
+@functools.lru_cache(maxsize=256)
 def _last_below(n: int, q: float, chance: float, smallest: int = 0) -> int:
     """The largest k with P(at most k of n) ≤ ``chance``, by bisection; ``smallest`` where k = smallest + 1 is too many already."""
     low, high = smallest, n  # at most n of n is certain
