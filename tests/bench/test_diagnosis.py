@@ -117,6 +117,15 @@ def test_what_is_no_fault_of_samples(samples):
     assert codes(samples, {}, ANSWERS) == []
 
 
+def test_two_modes_of_requests_or_of_times():
+    (of_requests,) = doubts_of(TWO, {}, ANSWERS)
+    assert "35% around 1.99 ms" in of_requests.text
+    assert "same rounds" in of_requests.text
+    in_turns = [replace(one, latency_ns=one.latency_ns * (2 if one.round % 3 == 1 else 1)) for one in blocks(rounds=18)]
+    (of_times,) = doubts_of(in_turns, {}, ANSWERS)
+    assert "two states" in of_times.text
+
+
 def test_a_drift_that_does_not_matter_is_none():
     slightly = [block(1e6 * (1 + 0.001 * number) + np.arange(40), number) for number in range(20)]
     assert codes(slightly, {}, ANSWERS) == []

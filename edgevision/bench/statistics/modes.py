@@ -18,10 +18,12 @@ _LEAST_WIDTH = 0.005  # of the kernel, as a logarithm: what is closer than half 
 
 @dataclass(frozen=True)
 class Modes:
-    """Two heaps of samples: where each is densest (in the unit of the samples), and the share 0…1 of samples in the upper one."""
+    """Two heaps of samples: where each is densest (in the unit of the samples), where the valley between them is, and the share 0…1 of
+    samples in the upper one."""
 
     lower: float
     upper: float
+    valley: float
     share: float
 
 
@@ -68,4 +70,4 @@ def _deepest(
     upper = float(centres[valley + int(np.argmax(density[valley:]))])
     if upper - lower < _LEAST_DISTANCE:
         return None
-    return Modes(float(np.exp(lower)), float(np.exp(upper)), float(share_above[valley]))
+    return Modes(float(np.exp(lower)), float(np.exp(upper)), float(np.exp(centres[valley])), float(share_above[valley]))
