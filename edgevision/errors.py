@@ -7,6 +7,7 @@ without a traceback and leaves with ``exit_status``: 1 failed, 2 bad usage or in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 
@@ -104,6 +105,19 @@ class SinkError(EdgeVisionError):
 
 class ItemError(SinkError):
     """A sink cannot take this one item, such as a result that is no JSON. The sink is well, and takes the next one."""
+
+
+class UnwrittenRecordError(EdgeVisionError):
+    """A benchmark's record cannot be written where it was to go. ``record``: the record, with all that was measured; ``elsewhere``: the
+    file that it was written to instead, None where that failed too."""
+
+    def __init__(self, message: str, record: Any, elsewhere: Path | None) -> None:
+        super().__init__(message)
+        self.record = record
+        self.elsewhere = elsewhere
+
+    def __reduce__(self) -> tuple[type[UnwrittenRecordError], tuple[str, Any, Path | None]]:
+        return type(self), (str(self), self.record, self.elsewhere)
 
 
 class BudgetError(EdgeVisionError):
