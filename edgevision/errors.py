@@ -139,6 +139,22 @@ class SelfTestError(EdgeVisionError):
     exit_status = 3
 
 
+class TargetError(EdgeVisionError):
+    """A target of a benchmark cannot be opened, or failed while it was measured.
+
+    ``unsupported``: it cannot be measured here at all: a package, a device or a file is missing. ``output``: the last lines that its
+    process printed.
+    """
+
+    def __init__(self, message: str, unsupported: bool = False, output: str = "") -> None:
+        super().__init__(message)
+        self.unsupported = unsupported
+        self.output = output
+
+    def __reduce__(self) -> tuple[type[TargetError], tuple[str, bool, str]]:
+        return type(self), (str(self), self.unsupported, self.output)
+
+
 class UnprovenWarning(UserWarning):
     """The bundle was made, or is being run, without proof of its accuracy."""
 
