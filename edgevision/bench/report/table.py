@@ -176,7 +176,11 @@ def identity_table(record: Record) -> TextTable:
     """What each target is, as it was found inside: one line each."""
     notes = [f"{entry.name}: {note}" for entry in record.targets if entry.identity for note in entry.identity.notes]
     return TextTable(
-        "What was measured", IDENTITY, tuple(identity_line(entry) for entry in record.targets), len(IDENTITY), tuple(notes)
+        "What was measured",
+        IDENTITY,
+        tuple(identity_line(entry) for entry in record.targets),
+        len(IDENTITY),
+        tuple(notes),
     )
 
 
@@ -208,7 +212,11 @@ def scenario_table(record: Record, results: Sequence[Result]) -> TextTable:
             cells[1:] = [status_text(row), *[DASH] * (len(columns) - 1)] if columns else []
         cells += ["; ".join(against_text(one, columns) for one in row.against) or DASH] if compared else []
         lines.append((*cells, share(row.kept), f"{row.n} in {row.rounds}", doubts_text(row)))
-    notes = [f"{row.target}: {status_text(row)}" for row in chosen if row.status != "complete" and (row.figures or not columns)]
+    notes = [
+        f"{row.target}: {status_text(row)}"
+        for row in chosen
+        if row.status != "complete" and (row.figures or not columns)
+    ]
     notes += [f"{row.target}, {figure.name}: {figure.note}" for row in chosen for figure in row.figures if figure.note]
     notes += [f"{row.target}: {doubt.code}: {doubt.text}" for row in chosen for doubt in row.doubts]
     return TextTable(label, (*header, "kept", "n in rounds", "doubts"), tuple(lines), 1, tuple(dict.fromkeys(notes)))
@@ -269,7 +277,9 @@ def _target_values(entry: TargetEntry) -> dict[str, Any]:
     found = entry.identity
     identity = None
     if found is not None:
-        identity = {name: getattr(found, name) for name in found.__dataclass_fields__} | {"versions": dict(found.versions)}
+        identity = {name: getattr(found, name) for name in found.__dataclass_fields__} | {
+            "versions": dict(found.versions)
+        }
     return {
         "name": entry.name,
         "address": entry.address,
