@@ -15,7 +15,6 @@ from edgevision.bench.report.table import (
     Against,
     Row,
     TextTable,
-    against_text,
     identity_table,
     reference_of,
     rows,
@@ -118,7 +117,7 @@ def _unit_of(row: Row, one: Against) -> str:
 def _scenario(record: Record, results: Sequence[Result]) -> Iterator[html.Block]:
     label = scenario_label(results[0].scenario)
     chosen = [row for row in rows(record) if row.scenario == label]
-    yield _figures_table(chosen, results)
+    yield _figures_table(record, chosen, results)
     for row in chosen:
         for doubt in row.doubts:
             yield html.Text(f"{row.target}: {doubt.code}: {doubt.text}", "bad" if doubt.fatal else "warning")
@@ -147,11 +146,11 @@ def _scenario(record: Record, results: Sequence[Result]) -> Iterator[html.Block]
     yield from _over_time(record, results, what)
 
 
-def _figures_table(chosen: Sequence[Row], results: Sequence[Result]) -> html.Block:
+def _figures_table(record: Record, chosen: Sequence[Row], results: Sequence[Result]) -> html.Block:
     columns = figure_columns(results)
     compared = any(row.against for row in chosen)
     header = ("target", *(heading(name, unit) for name, unit in columns.items()))
-    header += (*(("against",) if compared else ()), "kept", "requests", "rounds")
+    header += (*((f"to {reference_of(record)}",) if compared else ()), "kept", "requests", "rounds")
     lines: list[tuple[html.Cell, ...]] = []
     for row in chosen:
         cells: list[html.Cell] = [html.Rich(row.target, tone="strong")]
@@ -160,7 +159,7 @@ def _figures_table(chosen: Sequence[Row], results: Sequence[Result]) -> html.Blo
         else:
             cells += [html.Rich(status_text(row), tone="warning"), *[None] * (len(columns) - 1)] if columns else []
         if compared:
-            cells.append("; ".join(against_text(one, columns) for one in row.against) or None)
+            cells.append(_first_against(row))
         cells += [html.Rich(row.kept, shown=share(row.kept)), row.n, row.rounds]
         lines.append(tuple(cells))
     notes = [
@@ -171,6 +170,16 @@ def _figures_table(chosen: Sequence[Row], results: Sequence[Result]) -> html.Blo
     notes += [f"{row.target}, {figure.name}: {figure.note}" for row in chosen for figure in row.figures if figure.note]
     caption = "Kept: share of requests in which the asking thread was not taken off its core. In brackets: bounds."
     return html.Table(header, tuple(lines), " ".join([caption, *(f"{note}." for note in dict.fromkeys(notes))]))
+
+
+def _first_against(row: Row) -> html.Cell:
+    """The comparison that decided; the others stand at the top of the page."""
+    if not row.against:
+        return None
+    one = row.against[0]
+    word = verdict_word(one.verdict, _unit_of(row, one))
+    title = f"{one.figure}: {bounds(one.low, one.high)}"
+    return html.Rich(one.verdict, f"{number(one.ratio)}× {word}", title, tone=_TONES.get(one.verdict, "plain"))
 
 
 def _named(row: Row, name: str) -> Figure | None:
@@ -331,7 +340,7 @@ def trend_page(lines: Sequence[TrendLine], skipped: Sequence[tuple[Path, str]] =
     groups: dict[tuple[str, str, str, str], list[TrendLine]] = {}
     for line in lines:
         groups.setdefault((line.scenario, line.setting, line.figure, line.unit), []).append(line)
-    by_scenario: dict[str, list[html.Block]] = {}
+    by_scenario: dict[str, list[html.Figure]] = {}
     for (scenario, setting, name, unit), group in groups.items():
         drawn = {line.target: [(moment(p.began), p.value, p.low, p.high) for p in line.points] for line in group}
         title = heading(name, unit) + (f" ({setting})" if setting else "")
@@ -347,7 +356,7 @@ def trend_page(lines: Sequence[TrendLine], skipped: Sequence[tuple[Path, str]] =
             by_scenario.setdefault(scenario, []).append(figure)
     told = trend_table(lines, skipped)
     sections = [html.Section("All figures", (_text_table(told), *(html.Text(note, "warning") for note in told.notes)))]
-    sections += [html.Section(scenario, tuple(figures)) for scenario, figures in by_scenario.items()]
+    sections += [html.Section(scenario, (html.Side(tuple(figures)),)) for scenario, figures in by_scenario.items()]
     runs = sorted({point.began for line in lines for point in line.points}, key=moment)
     return html.html_page(
         "Benchmark over time", sections, f"{len(runs)} runs, {runs[0]} to {runs[-1]}" if runs else "no runs"

@@ -94,7 +94,7 @@ def _span(values: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 def _plain_log(axis: Any, low: float, high: float) -> None:
     """Ticks of a logarithmic axis as plain numbers; 2 and 5 as well where there are few powers of ten."""
-    import matplotlib.ticker as ticker
+    from matplotlib import ticker
 
     few = high / low < 300
     axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=12))

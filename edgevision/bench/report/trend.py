@@ -36,8 +36,7 @@ class TrendLine:
 
     ``points``: in the order of time. ``setting``: what tells lines of the same figure apart, such as the CPU; empty where nothing does.
     ``change``: the newest value / the oldest one, without doubted points; None with fewer than two. ``verdict``: "slower" or "faster"
-    where the change is more than the tolerance and the bounds of the two points do not meet, else "same"; "undecided" without a change or
-    without bounds.
+    where the change is more than the tolerance and the bounds of the two points do not meet; "same" where it is less; else "undecided".
     """
 
     target: str
@@ -69,7 +68,13 @@ def trend(records: Sequence[Record], tolerance: float = TOLERANCE) -> list[Trend
             setting = _setting(record, result.target)
             fatal = any(doubt.fatal for doubt in result.doubts)
             for figure in result.figures:
-                key = (result.target, scenario_key(result.scenario), figure.name, figure.unit, json.dumps(setting))
+                key: tuple[str, ...] = (
+                    result.target,
+                    scenario_key(result.scenario),
+                    figure.name,
+                    figure.unit,
+                    json.dumps(setting),
+                )
                 point = TrendPoint(record.began, record.id, figure.value, figure.low, figure.high, fatal)
                 points.setdefault(key, []).append(point)
                 label = scenario_label(result.scenario)
@@ -130,7 +135,7 @@ def _change(points: Sequence[TrendPoint], tolerance: float, *, higher_is_better:
     if first.low is None or first.high is None or last.low is None or last.high is None:
         return change, "undecided"
     if first.low <= last.high and last.low <= first.high:
-        return change, "same"
+        return change, "undecided"
     return change, "faster" if (change > 1) == higher_is_better else "slower"
 
 

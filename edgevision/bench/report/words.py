@@ -13,6 +13,9 @@ from edgevision.bench.scenarios.base import Scenario
 # How long a block is and when it ends: the harness chooses them for each target and run, and they do not change what is asked.
 _LENGTHS = frozenset({"seconds", "most_requests", "settle"})
 
+# How carefully a search went: part of what was asked, and no part of a heading.
+_EFFORT = frozenset({"repeats", "probe_seconds", "workers", "rule"})  # the rule stands by its value alone
+
 # What a slower target has more of. Everything else says "better" and "worse".
 _SPEED_UNITS = frozenset({"ns", "µs", "us", "ms", "s", "frames/s", "requests/s", "fps", "1/s"})
 
@@ -30,13 +33,15 @@ def scenario_key(scenario: Scenario) -> str:
 
 
 def scenario_label(scenario: Scenario) -> str:
-    """The scenario for people.
+    """The scenario for people: short, and so without what only says how carefully a search went.
 
     >>> scenario_label(Scenario("fixed-rate", {"cameras": 4, "fps": 15.0, "seconds": 0.7}))
     'fixed-rate, cameras 4, fps 15'
     """
-    asked = [f"{name} {_plain(value)}" for name, value in scenario.parameters.items() if name not in _LENGTHS]
-    return ", ".join([scenario.name, *asked])
+    hidden = _LENGTHS | _EFFORT
+    asked = [f"{name} {_plain(value)}" for name, value in scenario.parameters.items() if name not in hidden]
+    rule = str(scenario.parameters.get("rule", ""))
+    return ", ".join([scenario.name, *filter(None, [rule]), *asked])
 
 
 def scenarios_of(record: Record) -> dict[str, list[Result]]:
@@ -48,17 +53,17 @@ def scenarios_of(record: Record) -> dict[str, list[Result]]:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number with so many digits that count, and no exponent where people would not expect one.
+    """A number with so many digits that count, and no exponent where people would not expect one; whole numbers as such.
 
-    >>> [number(x) for x in (0.012345, 1.2345, 123.45, 12345.6, 0, math.inf)]
-    ['0.0123', '1.23', '123', '12346', '0', '∞']
+    >>> [number(x) for x in (0.012345, 1.2345, 123.45, 12345.6, 4.0, math.inf)]
+    ['0.0123', '1.23', '123', '12346', '4', '∞']
     """
     if math.isnan(value):
         return DASH
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    if value == 0:
-        return "0"
+    if value.is_integer() and abs(value) < 1e6:
+        return f"{value:.0f}".replace("-", "−")
     size = math.floor(math.log10(abs(value)))
     if size < -6 or size > 11:
         return f"{value:.{digits}g}".replace("-", "−")
@@ -99,7 +104,7 @@ def figure_columns(results: Sequence[Result]) -> dict[str, str]:
 
 def heading(name: str, unit: str) -> str:
     """A figure's column: its name, and its unit where it has one."""
-    return f"{name}, {unit}" if unit else name
+    return f"{name}, {unit}" if unit not in ("", name) else name
 
 
 def share(value: float | None) -> str:
@@ -153,7 +158,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 
 def _plain(value: Any) -> str:
-    if value is None or value == [] or value == {}:
+    if value is None or value in ([], {}, ()):
         return DASH
     if isinstance(value, bool):
         return "yes" if value else "no"
