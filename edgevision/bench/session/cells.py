@@ -51,7 +51,9 @@ class Cell:
         status, reason = self.status or INTERRUPTED, self.reason
         if not self.status:
             reason = "the run had not come to its end"
-        return Result(self.target, self.scenario, status, reason, tuple(self.blocks), self.figures(most_cameras), tuple(doubts))
+        return Result(
+            self.target, self.scenario, status, reason, tuple(self.blocks), self.figures(most_cameras), tuple(doubts)
+        )
 
     def figures(self, most_cameras: int) -> tuple[Figure, ...]:
         """What its blocks say."""

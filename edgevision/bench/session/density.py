@@ -114,4 +114,6 @@ def figures_of_density(scenario: Scenario, blocks: Sequence[Block], most: int) -
         note = f"the search did not end in time: at least {found.best} cameras; {tried}"
     elif found.worst is None:
         note = f"no more than {most} cameras were tried"
-    return (Figure("cameras", "cameras", float(found.best), float(found.best), high, CONFIDENCE, True, len(blocks), note),)
+    return (
+        Figure("cameras", "cameras", float(found.best), float(found.best), high, CONFIDENCE, True, len(blocks), note),
+    )

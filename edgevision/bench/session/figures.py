@@ -28,7 +28,9 @@ def figures_of(scenario: Scenario, blocks: Sequence[Block]) -> tuple[Figure, ...
     if scenario.name == names.OFFLINE:
         return (_rate(scenario, blocks),)
     lost = sum(sum(block.dropped) for block in blocks)
-    note = f"{lost} requests were not begun in time, and no percentile counts them: the rate is too high" if lost else ""
+    note = (
+        f"{lost} requests were not begun in time, and no percentile counts them: the rate is too high" if lost else ""
+    )
     return (*(_percentile(f"p{100 * p:g}", p, blocks, note) for p in PERCENTILES), _rate(scenario, blocks))
 
 
@@ -77,7 +79,9 @@ def _percentile(name: str, p: float, blocks: Sequence[Block], note: str = "") ->
     by_request = bounded(samples, p)
     by_block = bounded_by_blocks([block.latency_ns for block in blocks], p, CONFIDENCE)
     if not by_request.enough:
-        note = "; ".join(filter(None, [note, f"{len(samples)} requests were measured, and a bound needs {by_request.needed}"]))
+        note = "; ".join(
+            filter(None, [note, f"{len(samples)} requests were measured, and a bound needs {by_request.needed}"])
+        )
     low, high = _wider(by_request.low, by_block.low, min), _wider(by_request.high, by_block.high, max)
     return Figure(name, "ms", by_request.value / 1e6, _ms(low), _ms(high), CONFIDENCE, False, len(samples), note)
 

@@ -30,13 +30,17 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         before = signal.getsignal(signal.SIGINT)
-        if threading.current_thread() is threading.main_thread() and callable(before):  # where it is ignored, it stays so
+        if threading.current_thread() is threading.main_thread() and callable(
+            before
+        ):  # where it is ignored, it stays so
             self._before = before
             signal.signal(signal.SIGINT, self._handle)
             self._caught = True
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._caught:
             signal.signal(signal.SIGINT, self._before)
 

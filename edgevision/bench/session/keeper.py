@@ -42,5 +42,7 @@ class Keeper:
         try:
             self._write(elsewhere, record)
         except EdgeVisionError as error:
-            raise UnwrittenRecordError(f"{why}. Nor can it be written to the temporary folder: {error}", record, None) from None
+            raise UnwrittenRecordError(
+                f"{why}. Nor can it be written to the temporary folder: {error}", record, None
+            ) from None
         raise UnwrittenRecordError(f"{why}. The record was written to {elsewhere} instead: move it", record, elsewhere)

@@ -130,9 +130,14 @@ def close_all(targets: Sequence[Opened], *, at_once: bool) -> None:
 def notes_of(targets: Sequence[Opened]) -> Mapping[str, Any]:
     """What the run saw of the targets besides their blocks, as JSON values for the record's conditions."""
     return {
-        "warm_up_ms": {target.name: [round(value, 6) for value in target.warm_up_ms] for target in targets if target.warm_up_ms},
+        "warm_up_ms": {
+            target.name: [round(value, 6) for value in target.warm_up_ms] for target in targets if target.warm_up_ms
+        },
         "repeats_ns": {
-            target.name: {"new": target.repeats.latency_ns[0::2].tolist(), "again": target.repeats.latency_ns[1::2].tolist()}
+            target.name: {
+                "new": target.repeats.latency_ns[0::2].tolist(),
+                "again": target.repeats.latency_ns[1::2].tolist(),
+            }
             for target in targets
             if target.repeats is not None
         },

@@ -67,13 +67,17 @@ class BenchOptions:
         if not self.targets:
             raise InputError("expected at least one target, such as model.edge or onnx:model.onnx")
         if not self.scenarios or len(set(self.scenarios)) != len(self.scenarios):
-            raise InputError(f"expected at least one scenario, and each once, got {', '.join(self.scenarios) or 'none'}")
+            raise InputError(
+                f"expected at least one scenario, and each once, got {', '.join(self.scenarios) or 'none'}"
+            )
         for name in self.scenarios:
             if name not in SCENARIOS:
                 raise InputError(f"there is no scenario {name!r}; expected {', '.join(SCENARIOS)}")
         self._check_numbers()
         if not 0 <= self.reference < len(self.targets):
-            raise InputError(f"the reference is the number of a target, 0 to {len(self.targets) - 1}, got {self.reference}")
+            raise InputError(
+                f"the reference is the number of a target, 0 to {len(self.targets) - 1}, got {self.reference}"
+            )
 
     def _check_numbers(self) -> None:
         for name, least, most in (
@@ -90,4 +94,6 @@ class BenchOptions:
         if self.rate is not None and not 0.01 <= self.rate <= 1e6:
             raise InputError(f"rate is 0.01 to 1000000 requests a second, got {self.rate:g}")
         if self.rounds > self.most_rounds:
-            raise InputError(f"at least {self.rounds} and at most {self.most_rounds} rounds cannot be; give fewer at least")
+            raise InputError(
+                f"at least {self.rounds} and at most {self.most_rounds} rounds cannot be; give fewer at least"
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,8 +29,8 @@ def scenarios_of(options: BenchOptions, rate: float | None = None) -> tuple[Scen
 
 
 def _scenario(name: str, options: BenchOptions, rate: float | None) -> Scenario:
-    cameras = {"fps": float(options.fps), "batch": options.batch}
-    parameters: Mapping[str, Any] = {
+    cameras: dict[str, Any] = {"fps": float(options.fps), "batch": options.batch}
+    parameters: dict[str, dict[str, Any]] = {
         names.SINGLE_STREAM: {},
         names.MULTI_STREAM: {"samples": options.samples, "batch": options.batch},
         names.SERVER: {"rate": options.rate or rate, "batch": options.batch, "workers": 1},
@@ -43,8 +43,8 @@ def _scenario(name: str, options: BenchOptions, rate: float | None) -> Scenario:
         names.DENSITY_MEAN: {
             "rule": "mean", "fps": INTEL_FPS, "batch": options.batch, "least_mean": INTEL_MEAN, "probe_seconds": options.probe_seconds,
         },
-    }[name]  # fmt: skip
-    return Scenario(names.DENSITY if name in SEARCHED else name, parameters, options.seed)
+    }  # fmt: skip
+    return Scenario(names.DENSITY if name in SEARCHED else name, parameters[name], options.seed)
 
 
 def block_seconds(scenario: Scenario, request_s: float, options: BenchOptions) -> float:

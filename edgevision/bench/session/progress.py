@@ -25,7 +25,7 @@ class Silent:
     """Tells nobody."""
 
     def __call__(self, step: str, done: int, total: int) -> None:
-        return None
+        """See ``Progress``."""
 
     def expect(self, seconds: Mapping[str, float]) -> None:
-        return None
+        """See ``Progress``."""

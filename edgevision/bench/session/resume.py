@@ -43,7 +43,9 @@ def check_targets(record: Record, entries: Sequence[TargetEntry]) -> None:
     """Raise InputError where a target is another file than it was, or may use something else. One that could not be opened, then or now,
     is no difference."""
     if [entry.address for entry in record.targets] != [entry.address for entry in entries]:
-        raise _differs("targets", ", ".join(one.address for one in record.targets), ", ".join(one.address for one in entries))
+        raise _differs(
+            "targets", ", ".join(one.address for one in record.targets), ", ".join(one.address for one in entries)
+        )
     for old, new in zip(record.targets, entries, strict=True):
         if old.allowance != new.allowance:
             raise _differs(f"allowance of {new.name}", old.allowance, new.allowance)
@@ -70,8 +72,12 @@ def cells_from(record: Record, names: Mapping[str, str]) -> list[Cell]:
 def find_cell(cells: Sequence[Cell], target: str, scenario: Scenario) -> Cell | None:
     """The cell of a target in a scenario, None where the record has none."""
     same = (cell for cell in cells if cell.target == target and cell.scenario.name == scenario.name)
-    return next((cell for cell in same if cell.scenario.parameters.get("rule") == scenario.parameters.get("rule")), None)
+    return next(
+        (cell for cell in same if cell.scenario.parameters.get("rule") == scenario.parameters.get("rule")), None
+    )
 
 
 def _differs(what: str, old: object, new: object) -> InputError:
-    return InputError(f"cannot go on with this record: its {what} is {old}, now it is {new}; give the same again, or measure anew without --resume")
+    return InputError(
+        f"cannot go on with this record: its {what} is {old}, now it is {new}; give the same again, or measure anew without --resume"
+    )
