@@ -207,7 +207,7 @@ def _has_cameras(result: Result) -> bool:
 def _latencies(result: Result) -> npt.NDArray[np.float64]:
     found = [block.latency_ns for block in result.blocks if len(block.latency_ns)]
     values = np.concatenate(found).astype(np.float64) / 1e6 if found else np.zeros(0)
-    return np.maximum(values, 1e-6)  # a clock that is too coarse says 0, which has no place on a logarithmic axis
+    return np.maximum(values, plots.LEAST_MS)
 
 
 def _spoken(latencies: Mapping[str, npt.NDArray[np.float64]]) -> str:

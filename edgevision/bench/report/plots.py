@@ -35,6 +35,7 @@ from edgevision.evaluate.page.drawing import (
 )
 
 MOST_SERIES = len(SERIES)
+LEAST_MS = 1e-6  # what is drawn of a clock that is too coarse and says 0: it has no place on a logarithmic axis
 _PIECES = 400  # points of a line over time: more are not seen, and make the page large
 _BINS = 90
 
@@ -300,7 +301,7 @@ def _pieces(blocks: Sequence[Block], zero_ns: int) -> tuple[npt.NDArray[np.float
         for piece, part in enumerate(np.array_split(block.latency_ns, min(each, len(block.latency_ns)))):
             at = block.began_ns - zero_ns + block.wall_ns * (piece + 0.5) / min(each, len(block.latency_ns))
             seconds.append(at / 1e9)
-            medians.append(float(np.median(part)) / 1e6)
+            medians.append(max(float(np.median(part)) / 1e6, LEAST_MS))
     return np.asarray(seconds), np.asarray(medians)
 
 
