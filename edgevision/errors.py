@@ -7,6 +7,7 @@ without a traceback and leaves with ``exit_status``: 1 failed, 2 bad usage or in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 
@@ -106,6 +107,19 @@ class ItemError(SinkError):
     """A sink cannot take this one item, such as a result that is no JSON. The sink is well, and takes the next one."""
 
 
+class UnwrittenRecordError(EdgeVisionError):
+    """A benchmark's record cannot be written where it was to go. ``record``: the record, with all that was measured; ``elsewhere``: the
+    file that it was written to instead, None where that failed too."""
+
+    def __init__(self, message: str, record: Any, elsewhere: Path | None) -> None:
+        super().__init__(message)
+        self.record = record
+        self.elsewhere = elsewhere
+
+    def __reduce__(self) -> tuple[type[UnwrittenRecordError], tuple[str, Any, Path | None]]:
+        return type(self), (str(self), self.record, self.elsewhere)
+
+
 class BudgetError(EdgeVisionError):
     """No variant stays within the accuracy budget; nothing was written. ``report``: what was found, if that far."""
 
@@ -123,6 +137,22 @@ class SelfTestError(EdgeVisionError):
     """Golden frames do not give the stored results on this machine."""
 
     exit_status = 3
+
+
+class TargetError(EdgeVisionError):
+    """A target of a benchmark cannot be opened, or failed while it was measured.
+
+    ``unsupported``: it cannot be measured here at all: a package, a device or a file is missing. ``output``: the last lines that its
+    process printed.
+    """
+
+    def __init__(self, message: str, unsupported: bool = False, output: str = "") -> None:
+        super().__init__(message)
+        self.unsupported = unsupported
+        self.output = output
+
+    def __reduce__(self) -> tuple[type[TargetError], tuple[str, bool, str]]:
+        return type(self), (str(self), self.unsupported, self.output)
 
 
 class UnprovenWarning(UserWarning):

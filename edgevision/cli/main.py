@@ -25,6 +25,7 @@ from edgevision.errors import (
 
 COMMANDS = (
     "train", "compile", "eval", "predict", "stream", "explain", "stock", "inspect", "verify", "tune", "doctor", "demo", "camsim", "soak",
+    "bench",
 )  # fmt: skip
 _MODULES = {"eval": "evaluate", "compile": "compile_"}
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from edgevision.cli.bench import VERBS
 from edgevision.cli.main import parser
 
 ROOT = Path(__file__).parents[2]
@@ -142,10 +143,18 @@ def test_a_wrong_command_line_is_found(line):
     assert error_of(line)
 
 
+def options_of_verbs() -> set[str]:
+    """Options of ``bench compare`` and the like, whose parsers are made when they are called."""
+    found = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")
+    for verb in VERBS:
+        importlib.import_module(f"edgevision.cli.bench_{verb}").add_arguments(found)
+    return set(found._option_string_actions)
+
+
 def unknown_code(text: str, outgrown: bool = False) -> list[str]:
     """Options and commands in ``code`` that nothing knows."""
     _, choices = commands()
-    options = {option for one in choices.values() for option in one._option_string_actions}
+    options = {option for one in choices.values() for option in one._option_string_actions} | options_of_verbs()
     known = options | FOREIGN_OPTIONS | {"--version"} | (OUTGROWN_OPTIONS if outgrown else set())
     found = []
     for code in CODE.findall(prose(text)):
