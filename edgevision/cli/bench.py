@@ -28,7 +28,9 @@ class BenchParser(argparse.ArgumentParser):
         words = list(args or ())
         if words and words[0] in VERBS:
             verb = import_module(f"edgevision.cli.bench_{words[0]}")
-            own = argparse.ArgumentParser(prog=f"{self.prog} {words[0]}", description=verb.__doc__.split("\n")[0] if verb.__doc__ else None)
+            own = argparse.ArgumentParser(
+                prog=f"{self.prog} {words[0]}", description=verb.__doc__.split("\n")[0] if verb.__doc__ else None
+            )
             verb.add_arguments(own)
             if not any(action.dest == "json" for action in own._actions):
                 own.add_argument("--json", action="store_true", help="print one JSON object instead of text")
@@ -55,7 +57,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     finally:
         commands._parser_class = before
     add = OptionAdder(p, BenchOptions)
-    p.add_argument("targets", nargs="+", metavar="TARGET", help="what is measured; the others are compared with the first")
+    p.add_argument(
+        "targets", nargs="+", metavar="TARGET", help="what is measured; the others are compared with the first"
+    )
     p.add_argument(
         "--scenario", action="append", choices=SCENARIOS, metavar="NAME",
         help=f"{', '.join(SCENARIOS)}; may be given again (default: {', '.join(_default('scenarios'))})",
@@ -69,17 +73,39 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     add("--batch", "batch", "frames that a target is given at once, at most (default {default})", type=int, metavar="N")
     add("--minutes", "minutes", "how long all of it may take (default {default})", type=float, metavar="M")
     add("--rounds", "rounds", "turns of each target, at least (default {default})", type=int, metavar="N")
-    add("--least-difference", "least_difference", "what counts between two targets, as a share (default {default})", type=float)
-    add("--reference", "reference", "the number of the target that others are compared with, from 0 (default {default})", type=int, metavar="N")
+    add(
+        "--least-difference",
+        "least_difference",
+        "what counts between two targets, as a share (default {default})",
+        type=float,
+    )
+    add(
+        "--reference",
+        "reference",
+        "the number of the target that others are compared with, from 0 (default {default})",
+        type=int,
+        metavar="N",
+    )
     add("--seed", "seed", "of frames' order and arrivals (default {default})", type=int)
     add("--samples", "samples", "multi-stream: frames of a query (default {default})", type=int, metavar="N")
     add("--rate", "rate", "server: requests a second (default: half of what the slowest target manages)", type=float)
-    add("--cameras", "cameras", "fixed-rate: how many (default {default}); given alone, that scenario is measured", type=int, metavar="N")
+    add(
+        "--cameras",
+        "cameras",
+        "fixed-rate: how many (default {default}); given alone, that scenario is measured",
+        type=int,
+        metavar="N",
+    )
     add("--fps", "fps", "of each camera, in fixed-rate and density (default {default})", type=float, metavar="F")
     add("--age-ms", "age_ms", "density: 99 in 100 results are at most so old (default {default})", type=float)
     add("--share", "share", "density: of each camera's frames that must be served (default {default})", type=float)
     add("--most-cameras", "most_cameras", "density: no more are tried (default {default})", type=int, metavar="N")
-    add("--probe-seconds", "probe_seconds", "density: how long a number of cameras is tried (default {default})", type=float)
+    add(
+        "--probe-seconds",
+        "probe_seconds",
+        "density: how long a number of cameras is tried (default {default})",
+        type=float,
+    )
     add("--force", "force", "measure on a busy machine too; the record says so")
     add("--output", "output", "the record, with all samples", type=Path, metavar="FILE")
     p._option_string_actions["-o"] = p._option_string_actions["--output"]
@@ -118,7 +144,9 @@ def options_of(arguments: argparse.Namespace) -> BenchOptions:
     """Raises InputError for what cannot be."""
     from dataclasses import fields
 
-    given = {field.name: getattr(arguments, field.name) for field in fields(BenchOptions) if hasattr(arguments, field.name)}
+    given = {
+        field.name: getattr(arguments, field.name) for field in fields(BenchOptions) if hasattr(arguments, field.name)
+    }
     given["targets"] = tuple(arguments.targets)
     given["scenarios"] = tuple(dict.fromkeys(arguments.scenario or ()))
     if not given["scenarios"]:
