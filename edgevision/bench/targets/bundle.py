@@ -12,6 +12,7 @@ import edgevision as ev
 from edgevision.bench.targets.address import TargetAddress, existing_file, number_option
 from edgevision.bench.targets.base import Allowance, Answer, Identity
 from edgevision.bench.targets.facts import hash_of, precision_text, versions_of
+from edgevision.bench.targets.openvino import inspect_graph, kernels_text
 from edgevision.bench.targets.reading import answer_of
 from edgevision.bundle.reader import open_bundle
 from edgevision.cascade import Cascade
@@ -24,11 +25,10 @@ from edgevision.runtime.variant_order import GPU_ENGINES
 from edgevision.tasks.products import Products
 from edgevision.tasks.results import Timing
 
-# What counts as a layer: what has weights, or multiplies matrices, by the names that engines have for it.
+# What counts as a layer of ONNX Runtime's: what has weights, or multiplies matrices.
 _LAYERS = {
     "Conv", "FusedConv", "NhwcFusedConv", "QLinearConv", "ConvTranspose", "ConvInteger", "Gemm", "FusedGemm", "QGemm", "MatMul",
     "FusedMatMul", "QLinearMatMul", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul",
-    "Convolution", "GroupConvolution", "Deconvolution", "FullyConnected", "MHA", "ScaledDotProductAttention",
 }  # fmt: skip
 
 
@@ -66,16 +66,16 @@ class BundleTarget:
         first = self._parts[0]
         sha256, size = hash_of(paths[0])
         kinds = [part.task.spec.kind for part in self._parts]
-        told = [_layers_of(part, of) for part, of in zip(self._parts, paths, strict=True)]
+        told = [_told_of(part, of) for part, of in zip(self._parts, paths, strict=True)]
         engines = {part.variant.engine: None for part in self._parts}
         versions = versions_of(("edgevision", "numpy", "opencv-python-headless", *engines))
         notes = [f"bundle {part.manifest.name} ({part.id[:12]}), variant {part.variant.id}" for part in self._parts]
         if isinstance(model, Cascade):
             notes.append("two models: input_shape is the first's, precision and engine are told of both in this order")
         self.identity = Identity(
-            kind="bundle", file=str(paths[0]), sha256=sha256, bytes=size, task=" then ".join(kinds), precision="; ".join(told),
+            kind="bundle", file=str(paths[0]), sha256=sha256, bytes=size, task=" then ".join(kinds), precision="; ".join(precision for precision, _ in told),
             engine="; ".join(f"{part.variant.engine} {versions.get(part.variant.engine, '')}".strip() for part in self._parts),
-            provider="; ".join(_provider(part) for part in self._parts), threads=first.threads,
+            provider="; ".join(provider for _, provider in told), threads=first.threads,
             input_shape=(1, *first.preprocess.tensor_shape), versions=versions, notes=tuple(notes),
         )  # fmt: skip
 
@@ -165,28 +165,24 @@ class _ToCaller:
         pass
 
 
-def _layers_of(model: Model, path: Path) -> str:
-    """How many layers run in which precision, read back from the variant's engine, opened once more for that."""
+def _told_of(model: Model, path: Path) -> tuple[str, str]:
+    """How many layers run in which precision, and the provider with the kernels that run most of them: read back from the variant's
+    engine, opened once more for that."""
     entry = model.variant
     if entry.engine in GPU_ENGINES:  # building one takes minutes
-        return f"{precision_text(entry.layer_precisions)} where it was compiled"
+        return f"{precision_text(entry.layer_precisions)} where it was compiled", f"{entry.engine} on the GPU"
     try:
         with open_bundle(path) as bundle:
             graph = bundle.graph(entry.graph)
+        if entry.engine == "openvino":
+            layers, kernels = inspect_graph(graph, model.preprocess.tensor_shape, model.threads, entry.precision)
+            return precision_text(layers), f"OpenVINO CPU: {kernels_text(kernels)}"
         with open_engine(entry.engine, graph, EngineOptions(model.threads, entry.precision)) as engine:
-            layers = engine.layers()
+            told = [layer for layer in engine.layers() if layer.kind in _LAYERS]
     except EdgeVisionError as error:
-        return f"{entry.precision}, not counted ({error})"
-    weighted = Counter(layer.precision for layer in layers if layer.kind in _LAYERS)
-    return precision_text(weighted or Counter(layer.precision for layer in layers))
-
-
-def _provider(model: Model) -> str:
-    if model.variant.engine == "onnxruntime":
-        return "CPUExecutionProvider"
-    if model.variant.engine == "openvino":
-        return f"OpenVINO CPU, float layers in {model.variant.precision}"
-    return f"{model.variant.engine} on the GPU"
+        return f"{entry.precision}, not counted ({error})", entry.engine
+    kernels = dict(Counter(layer.kind for layer in told))
+    return precision_text(Counter(layer.precision for layer in told)), f"CPUExecutionProvider: {kernels_text(kernels)}"
 
 
 def _add_cascade(stages: dict[str, int], results: Sequence[Products], elapsed_ns: int) -> None:

@@ -132,6 +132,22 @@ def layers_and_kernels(compiled: Any) -> tuple[dict[str, int], dict[str, int]]:
     return dict(precisions), dict(kernels)
 
 
+def inspect_graph(
+    graph: bytes, item: tuple[int, ...], threads: int, precision: str
+) -> tuple[dict[str, int], dict[str, int]]:
+    """The same of an ONNX graph in memory, compiled for one item of shape ``item``. ``precision``: "float32" or "bfloat16", of float
+    layers. Raises EngineError."""
+    openvino = import_openvino()
+    core = openvino.Core()
+    hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
+    try:
+        model = core.read_model(model=graph, weights=b"")
+        model.reshape([1, *item])
+        return layers_and_kernels(core.compile_model(model, "CPU", config_of(threads, hint)))
+    except Exception as error:
+        raise EngineError(f"openvino does not tell its layers: {_first_line(error)}") from None
+
+
 def kernels_text(kernels: Mapping[str, int]) -> str:
     """The kernels that run most layers.
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edgevision.bench.targets.base import Answer, Identity
 from edgevision.bench.targets.knowledge import Knowledge
-from edgevision.bench.targets.opencv import OpenCvPreprocess, decode_jpeg
+from edgevision.bench.targets.opencv import OpenCvPreprocess, decode_jpeg, difference_of
 from edgevision.bench.targets.reading import answer_of, tensors_answer
 from edgevision.errors import InputError
 from edgevision.preprocess.spec import Fit, PreprocessSpec, TensorDtype
@@ -38,7 +38,7 @@ class TensorTarget:
         self.identity = identity
         self._run_engine = run
         self._knowledge = knowledge
-        self._prepare = OpenCvPreprocess(spec)
+        self._prepare = OpenCvPreprocess(spec, identity.threads)
         self._batch = fixed_batch
         self._close = close
         self._tensors: dict[int, tuple[Any, Tensor]] = {}  # with its frame, so that the id stays that frame's
@@ -137,7 +137,7 @@ def notes_of(knowledge: Knowledge | None, spec: PreprocessSpec) -> tuple[str, ..
             "beforehand and outputs are not read (give @as=BUNDLE)",
         )
     notes = [f"preprocessing by OpenCV, outputs read by EdgeVision's task, both as {knowledge.source} says"]
-    difference = OpenCvPreprocess(spec).difference
+    difference = difference_of(spec)
     return (*notes, difference) if difference else tuple(notes)
 
 

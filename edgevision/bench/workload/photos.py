@@ -45,10 +45,7 @@ def _encoded(path: Path) -> tuple[object, tuple[int, int]]:
     data = _read(path)
     if data[:2] != b"\xff\xd8":
         raise ImageError(f"{path} is no JPEG, as its name says; rename it, or measure decoded frames")
-    try:
-        height, width = image_size(data)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from None
+    height, width = image_size(path)
     return data, (width, height)
 
 

@@ -75,7 +75,8 @@ def _gradient(width: int, height: int, random: np.random.Generator) -> npt.NDArr
     x, y = np.arange(width, dtype=np.int64), np.arange(height, dtype=np.int64)
     across = (corners[1] - corners[0]) * x[:, None] // width
     down = (corners[2] - corners[0]) * y[:, None] // height
-    return np.clip(corners[0] + across[None] + down[:, None], 0, 255).astype(np.uint8)
+    levels = np.clip(corners[0] + across[None] + down[:, None], 0, 255)
+    return np.asarray(levels, np.uint8)
 
 
 def _draw_shape(image: npt.NDArray[np.uint8], random: np.random.Generator) -> None:
