@@ -12,7 +12,8 @@ import edgevision as ev
 from edgevision.bench.targets.address import TargetAddress, existing_file, number_option
 from edgevision.bench.targets.base import Allowance, Answer, Identity
 from edgevision.bench.targets.facts import hash_of, precision_text, versions_of
-from edgevision.bench.targets.openvino import inspect_graph, kernels_text
+from edgevision.bench.targets.openvino import inspect_graph
+from edgevision.bench.targets.openvino_facts import kernels_text
 from edgevision.bench.targets.reading import answer_of
 from edgevision.bundle.reader import open_bundle
 from edgevision.cascade import Cascade

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,10 @@ _OURS = "edgevision."
 _VERSION = "2"
 
 
+# A graph's outputs with their shapes, for frames prepared so.
+OutputsOf = Callable[[PreprocessSpec], Sequence[TensorInfo]]
+
+
 @dataclass(frozen=True, eq=False)
 class Knowledge:
     """``spec``: how frames become the input. ``task``: how outputs become results. ``source``: who said so, for the notes."""
@@ -28,12 +32,12 @@ class Knowledge:
 
 
 def find_knowledge(
-    address: TargetAddress, metadata: Mapping[str, str], outputs: Sequence[TensorInfo], size: tuple[int, int] | None
+    address: TargetAddress, metadata: Mapping[str, str], outputs_of: OutputsOf, size: tuple[int, int] | None
 ) -> Knowledge | None:
     """What ``@as=BUNDLE`` says, else what the file's metadata do (ours, or those of a task that claims them); None where neither
     does: then only the engine can be measured.
 
-    ``outputs``: of the graph; ``size``: height and width of its input, where fixed. ``@conf=`` and ``@iou=`` replace a detector's
+    ``outputs_of(spec)``: the graph's outputs, asked where the graph itself leaves their sizes open; ``size``: height and width of its input, where fixed. ``@conf=`` and ``@iou=`` replace a detector's
     thresholds. Raises InputError where what is said does not fit, EngineError where the task does not take these outputs.
     """
     if "as" in address.options:
@@ -48,7 +52,7 @@ def find_knowledge(
             _refuse_thresholds(address)
             return None
         spec = found if size is None else replace(found, height=size[0], width=size[1])
-        facts = ModelFacts(tuple(outputs), (), None, (spec.height, spec.width), metadata)
+        facts = ModelFacts(tuple(outputs_of(spec)), (), None, (spec.height, spec.width), metadata)
         task = task_type(kind).resolve(facts)
         source = f"the file's own metadata, of {metadata.get('author', 'its exporter')}"
     if size is not None and (spec.height, spec.width) != size:
@@ -56,7 +60,7 @@ def find_knowledge(
             f"'{address.text}': its input has {size[0]}×{size[1]} pixels, {source} says {spec.height}×{spec.width}; give the bundle of the same model"
         )
     made = make_task(_with_thresholds(task, address))
-    made.check(outputs)
+    made.check(outputs_of(spec))
     return Knowledge(spec, made, source)
 
 

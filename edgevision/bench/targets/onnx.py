@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from edgevision.bench.targets.onnx_facts import read_facts
 from edgevision.bench.targets.tensor_target import Tensor, TensorTarget, notes_of, plain_spec, task_name
 from edgevision.engines.importing import import_onnxruntime
 from edgevision.errors import EngineError, InputError
-from edgevision.tensors import TensorInfo
+from edgevision.preprocess.spec import PreprocessSpec
+from edgevision.tensors import TensorInfo, describe
 
 _DTYPES = {
     "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8", "tensor(int8)": "int8",
@@ -46,9 +47,17 @@ def open(address: TargetAddress, allowance: Allowance) -> TensorTarget:
     shape = [side if isinstance(side, int) else None for side in inputs[0].shape]
     dtype = _DTYPES.get(inputs[0].type, inputs[0].type)
     outputs = [_info(node) for node in session.get_outputs()]
-    knowledge = find_knowledge(address, facts.metadata, outputs, fixed_size(shape))
-    spec = plain_spec(shape, dtype, f"'{address.text}'") if knowledge is None else knowledge.spec
+
+    def outputs_of(spec: PreprocessSpec) -> Sequence[TensorInfo]:
+        """Run once, where sizes are left open: then they are seen."""
+        if all(side is not None for one in outputs for side in one.shape[1:]):
+            return outputs
+        zeros = np.zeros((shape[0] or 1, *spec.tensor_shape), spec.dtype.value)
+        return describe(dict(zip(names, map(as_float32, session.run(None, {name: zeros})), strict=True)))
+
     name, names = inputs[0].name, [one.name for one in outputs]
+    knowledge = find_knowledge(address, facts.metadata, outputs_of, fixed_size(shape))
+    spec = plain_spec(shape, dtype, f"'{address.text}'") if knowledge is None else knowledge.spec
 
     def run(tensor: Tensor) -> Mapping[str, Tensor]:
         return dict(zip(names, map(as_float32, session.run(None, {name: tensor})), strict=True))

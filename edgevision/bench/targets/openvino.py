@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,14 @@ from edgevision.bench.targets.facts import hash_of, precision_text, versions_of
 from edgevision.bench.targets.knowledge import find_knowledge
 from edgevision.bench.targets.onnx import as_float32, fixed_size
 from edgevision.bench.targets.onnx_facts import read_facts
+from edgevision.bench.targets.openvino_facts import kernels_text, layers_and_kernels
 from edgevision.bench.targets.tensor_target import Tensor, TensorTarget, notes_of, plain_spec, task_name
 from edgevision.engines.importing import import_openvino
 from edgevision.errors import EngineError, InputError
+from edgevision.preprocess.spec import PreprocessSpec
 from edgevision.tensors import TensorInfo
 
-# What counts as a layer in OpenVINO's runtime graph: what has weights, or multiplies matrices.
-_LAYERS = {
-    "Convolution", "GroupConvolution", "Deconvolution", "FullyConnected", "MatMul", "RNNSeq", "RNNCell", "MHA",
-    "ScaledDotProductAttention", "ScaledDotProductAttentionWithKVCache", "LLMMLP", "QKVProjection",
-}  # fmt: skip
-_PRECISIONS = {"i8": "int8", "u8": "int8", "f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 _HINTS = {"f32", "bf16", "f16"}
-_SHOWN_KERNELS = 4
 
 
 def open(address: TargetAddress, allowance: Allowance) -> TensorTarget:
@@ -48,8 +42,17 @@ def open(address: TargetAddress, allowance: Allowance) -> TensorTarget:
         raise InputError(f"'{address.text}': expected one input, the picture, got {len(model.inputs)}")
     shape = _shape(model.inputs[0])
     dtype = model.inputs[0].get_element_type().to_dtype().name
-    outputs = [_info(port) for port in model.outputs]
-    knowledge = find_knowledge(address, _metadata(path), outputs, fixed_size(shape))
+    outputs = [_info(place, port) for place, port in enumerate(model.outputs)]
+
+    def outputs_of(spec: PreprocessSpec) -> Sequence[TensorInfo]:
+        """Of the model made for that size, where it leaves sizes open."""
+        if all(side is not None for one in outputs for side in one.shape[1:]):
+            return outputs
+        fitted = model.clone()
+        fitted.reshape([shape[0] or 1, *spec.tensor_shape])
+        return [_info(place, port) for place, port in enumerate(fitted.outputs)]
+
+    knowledge = find_knowledge(address, _metadata(path), outputs_of, fixed_size(shape))
     spec = plain_spec(shape, dtype, f"'{address.text}'") if knowledge is None else knowledge.spec
     compiled = _Compiled(
         core, model, spec.tensor_shape, shape, config_of(allowance.threads, _hint(address)), address.text
@@ -118,24 +121,10 @@ def config_of(threads: int, precision: str | None) -> dict[str, Any]:
     return config if precision is None else {**config, "INFERENCE_PRECISION_HINT": precision}
 
 
-def layers_and_kernels(compiled: Any) -> tuple[dict[str, int], dict[str, int]]:
-    """How many layers run in which precision, and by which kernels, as OpenVINO wrote into the graph that it executes."""
-    precisions: Counter[str] = Counter()
-    kernels: Counter[str] = Counter()
-    for node in compiled.get_runtime_model().get_ordered_ops():
-        info = {key: str(value.astype(str)) for key, value in node.get_rt_info().items()
-                if key in ("layerType", "runtimePrecision", "primitiveType")}  # fmt: skip
-        if info.get("layerType") in _LAYERS:
-            told = info.get("runtimePrecision", "")
-            precisions[_PRECISIONS.get(told, told or "unknown")] += 1
-            kernels[info.get("primitiveType", "unknown")] += 1
-    return dict(precisions), dict(kernels)
-
-
 def inspect_graph(
     graph: bytes, item: tuple[int, ...], threads: int, precision: str
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """The same of an ONNX graph in memory, compiled for one item of shape ``item``. ``precision``: "float32" or "bfloat16", of float
+    """Precisions and kernels (see ``layers_and_kernels``) of an ONNX graph in memory, compiled for one item of shape ``item``. ``precision``: "float32" or "bfloat16", of float
     layers. Raises EngineError."""
     openvino = import_openvino()
     core = openvino.Core()
@@ -146,21 +135,6 @@ def inspect_graph(
         return layers_and_kernels(core.compile_model(model, "CPU", config_of(threads, hint)))
     except Exception as error:
         raise EngineError(f"openvino does not tell its layers: {_first_line(error)}") from None
-
-
-def kernels_text(kernels: Mapping[str, int]) -> str:
-    """The kernels that run most layers.
-
-    >>> kernels_text({"brgconv_avx512_I8": 5, "jit_gemm_FP32": 1})
-    'brgconv_avx512_I8 in 5 layers, jit_gemm_FP32 in 1'
-    """
-    counted = sorted(((count, name) for name, count in kernels.items()), key=lambda one: (-one[0], one[1]))
-    parts = [f"{name} in {count}" for count, name in counted[:_SHOWN_KERNELS]]
-    if not parts:
-        return "it does not tell its kernels"
-    parts[0] += " layers"
-    more = len(counted) - _SHOWN_KERNELS
-    return ", ".join(parts) + (f", and {more} more" if more > 0 else "")
 
 
 def _hint(address: TargetAddress) -> str | None:
@@ -191,9 +165,11 @@ def _shape(port: Any) -> list[int | None]:
     return [side.get_length() if side.is_static else None for side in port.get_partial_shape()]
 
 
-def _info(port: Any) -> TensorInfo:
+def _info(place: int, port: Any) -> TensorInfo:
+    """What has no name is called as Ultralytics' exporter calls it in ONNX files."""
     dtype = port.get_element_type().to_dtype().name
-    return TensorInfo(port.get_any_name(), "float32" if dtype == "float16" else dtype, tuple(_shape(port)))
+    name = port.get_any_name() if port.get_names() else f"output{place}"
+    return TensorInfo(name, "float32" if dtype == "float16" else dtype, tuple(_shape(port)))
 
 
 def _first_line(error: Exception) -> str:

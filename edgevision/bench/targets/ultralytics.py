@@ -20,6 +20,7 @@ from edgevision.bench.targets.address import TargetAddress, existing_file, numbe
 from edgevision.bench.targets.base import Allowance, Answer, Identity
 from edgevision.bench.targets.facts import hash_of, precision_text, versions_of
 from edgevision.bench.targets.onnx_facts import read_facts
+from edgevision.bench.targets.openvino_facts import kernels_text, layers_and_kernels
 from edgevision.engines.importing import import_onnxruntime, import_openvino
 from edgevision.errors import EdgeVisionError, InputError, MissingExtraError
 
@@ -175,18 +176,23 @@ def _own_size(said: Mapping[str, str], model: Any) -> float:
 
 def _engine_of(backend: Any, path: Path, versions: dict[str, str]) -> tuple[str, str, str]:
     """Engine, provider and precision of its ``AutoBackend``, as far as they can be seen."""
-    session = getattr(backend, "session", None)
-    inner = getattr(backend, "backend", None)
-    session = session if session is not None else getattr(inner, "session", None)
+    inner = getattr(backend, "backend", backend)  # older versions have no object inside
+    session = getattr(inner, "session", None)
     if session is not None and hasattr(session, "get_providers"):
         threads = session.get_session_options().intra_op_num_threads
         layers = precision_text(read_facts(path).layers)
         provider = f"{', '.join(session.get_providers())}, session of {threads} threads"
         return f"onnxruntime {versions.get('onnxruntime', '')}", provider, f"{layers}, as the graph is written"
-    compiled = getattr(backend, "ov_compiled_model", None) or getattr(inner, "ov_compiled_model", None)
-    if compiled is not None or path.is_dir():
-        return f"openvino {versions.get('openvino', '')}", "OpenVINO CPU", "as its files say, not counted"
-    parameters = backend.parameters() if hasattr(backend, "parameters") else ()
+    compiled = getattr(inner, "ov_compiled_model", None)
+    if compiled is not None:
+        told, kernels = layers_and_kernels(compiled)
+        return (
+            f"openvino {versions.get('openvino', '')}",
+            f"OpenVINO CPU: {kernels_text(kernels)}",
+            precision_text(told),
+        )
+    network = getattr(inner, "model", None)
+    parameters = network.parameters() if hasattr(network, "parameters") else ()
     kinds = Counter(str(one.dtype).removeprefix("torch.") for one in parameters if one.ndim >= 2)
     return f"torch {versions.get('torch', '')}", "CPU, eager", precision_text(kinds)
 
