@@ -13,7 +13,7 @@ from edgevision.bench.record import Doubt
 from edgevision.bench.scenarios.base import Block
 from edgevision.bench.statistics.agreement import agreement, same_answer
 from edgevision.bench.statistics.drift import drifts
-from edgevision.bench.statistics.modes import two_modes
+from edgevision.bench.statistics.modes import Modes, two_modes
 from edgevision.bench.statistics.percentiles import Numbers, needed_samples
 from edgevision.bench.targets.base import Answer
 from edgevision.errors import InputError
@@ -109,7 +109,7 @@ def _of_shape(blocks: Sequence[Block]) -> Iterator[Doubt]:
         yield Doubt(
             "two-modes",
             f"Requests are of two kinds: {1 - modes.share:.0%} around {modes.lower / 1e6:.3g} ms and {modes.share:.0%} around "
-            f"{modes.upper / 1e6:.3g} ms. A median says little of either: look for frames that differ, or two states of the machine.",
+            f"{modes.upper / 1e6:.3g} ms. {_kind_of_modes(blocks, modes)}",
         )
     switched = np.concatenate([block.switched for block in blocks]) if blocks else np.zeros(0, bool)
     if len(switched) and 1 - switched.mean() < LEAST_KEPT:
@@ -210,6 +210,15 @@ def _of_cache(blocks: Sequence[Block], repeated: Sequence[Block], fresh: Sequenc
             "Switch its cache off; cameras do not send a frame twice."
         )
         yield Doubt("cached", text, fatal=True)
+
+
+def _kind_of_modes(blocks: Sequence[Block], modes: Modes) -> str:
+    """Whether requests differ, or times."""
+    above = [float(np.mean(block.latency_ns > modes.valley)) for block in blocks if len(block.latency_ns)]
+    pure = np.mean([share < 0.1 or share > 0.9 for share in above])
+    if pure > 0.7:
+        return "Most rounds are of one kind alone: the machine, or the target, was in two states; compare targets within rounds only."
+    return "Both come in the same rounds: look for frames that differ, or a target with two ways; a median says little of either."
 
 
 def _by_repetition(block: Block, repetition: bool) -> list[int]:

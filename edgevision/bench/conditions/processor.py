@@ -87,7 +87,7 @@ def throttle_counts(roots: Roots) -> dict[str, int] | None:
 def quota_throttled(roots: Roots) -> int | None:
     """In how many periods the processes of this cgroup had used up their quota; None where there is no count."""
     for line in (text_of(roots.proc / "self" / "cgroup") or "").splitlines():
-        _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers and "cpu" not in controllers.split(","):
             continue
         base = roots.sys / "fs" / "cgroup" / ("cpu" if controllers else "")

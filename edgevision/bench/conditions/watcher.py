@@ -176,7 +176,7 @@ def _others(before: dict[str, Any], after: dict[str, Any]) -> float | None:
     threads = max(1, len(after["ticks"]) - 1)
     stolen = last.steal - first.steal
     theirs = (last.busy - first.busy) - stolen - (after["family"] - before["family"])
-    return max(0.0, theirs * threads / (last.total - first.total))
+    return max(0.0, float(theirs * threads / (last.total - first.total)))
 
 
 def _share(before: dict[str, Any], after: dict[str, Any], what: str) -> float | None:

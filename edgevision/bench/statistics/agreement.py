@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgevision.bench.statistics.ranks import Floats
 from edgevision.bench.targets.base import Answer
 from edgevision.errors import InputError
 from edgevision.evaluate.statistics.average_precision import iou_matrix
@@ -135,18 +136,14 @@ def _matched(a: Answer, b: Answer, least_iou: float, pixels: float | None = None
     return matched
 
 
-def _relative(
-    a: np.ndarray[tuple[int], np.dtype[np.float64]], b: np.ndarray[tuple[int], np.dtype[np.float64]]
-) -> float:
+def _relative(a: Floats, b: Floats) -> float:
     size, difference = float(np.linalg.norm(b)), float(np.linalg.norm(a - b))
     if difference == 0:
         return 0.0
     return difference / size if size > 0 else float("inf")
 
 
-def _near(
-    a: np.ndarray[tuple[int], np.dtype[np.float64]], b: np.ndarray[tuple[int], np.dtype[np.float64]], tolerance: float
-) -> bool:
+def _near(a: Floats, b: Floats, tolerance: float) -> bool:
     return a.shape == b.shape and _relative(a, b) <= tolerance
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgevision.bench.statistics.ranks import signed_rank_interval
+from edgevision.bench.statistics.ranks import Floats, signed_rank_interval
 from edgevision.errors import InputError
 
 LEAST_DIFFERENCE = 0.02
@@ -104,15 +104,12 @@ def decide(
         if decision.decided:
             return decision
         spent += part
-    # A last look at the last planned number of rounds would ask the same question twice.
-    if final and len(logs) and (spent == 0 or len(logs) > decision.rounds) and plan.error - spent > part / 2:
+    if final and len(logs) and plan.error - spent > part / 2:
         return _look(logs, plan.error - spent, least_difference, plan)
     return decision
 
 
-def _look(
-    logs: np.ndarray[tuple[int], np.dtype[np.float64]], error: float, least_difference: float, plan: Plan
-) -> Decision:
+def _look(logs: Floats, error: float, least_difference: float, plan: Plan) -> Decision:
     centre, low, high = signed_rank_interval(logs, error)
     counts = math.log1p(least_difference)
     if -counts < low and high < counts:
@@ -126,6 +123,6 @@ def _look(
     return Decision(verdict, math.exp(centre), math.exp(low), math.exp(high), 1 - plan.error, len(logs))
 
 
-def _before_the_first_look(logs: np.ndarray[tuple[int], np.dtype[np.float64]], plan: Plan) -> Decision:
+def _before_the_first_look(logs: Floats, plan: Plan) -> Decision:
     ratio = math.exp(float(np.median(logs))) if len(logs) else 1.0
     return Decision("undecided", ratio, 0.0, math.inf, 1 - plan.error, 0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgevision.bench.statistics.percentiles import Numbers
+from edgevision.bench.statistics.ranks import Floats
 
 _GRID = 512
 _LEAST_SHARE = 0.1  # of the samples, on either side
@@ -17,10 +18,12 @@ _LEAST_WIDTH = 0.005  # of the kernel, as a logarithm: what is closer than half 
 
 @dataclass(frozen=True)
 class Modes:
-    """Two heaps of samples: where each is densest (in the unit of the samples), and the share 0…1 of samples in the upper one."""
+    """Two heaps of samples: where each is densest (in the unit of the samples), where the valley between them is, and the share 0…1 of
+    samples in the upper one."""
 
     lower: float
     upper: float
+    valley: float
     share: float
 
 
@@ -51,9 +54,9 @@ def two_modes(samples: Numbers) -> Modes | None:
 
 
 def _deepest(
-    density: np.ndarray[tuple[int], np.dtype[np.float64]],
-    centres: np.ndarray[tuple[int], np.dtype[np.float64]],
-    logs: np.ndarray[tuple[int], np.dtype[np.float64]],
+    density: Floats,
+    centres: Floats,
+    logs: Floats,
 ) -> Modes | None:
     """The valley that is deepest against the lower of the greatest peaks on its two sides, where it is deep enough."""
     before, after = np.maximum.accumulate(density), np.maximum.accumulate(density[::-1])[::-1]
@@ -67,4 +70,4 @@ def _deepest(
     upper = float(centres[valley + int(np.argmax(density[valley:]))])
     if upper - lower < _LEAST_DISTANCE:
         return None
-    return Modes(float(np.exp(lower)), float(np.exp(upper)), float(share_above[valley]))
+    return Modes(float(np.exp(lower)), float(np.exp(upper)), float(np.exp(centres[valley])), float(share_above[valley]))

@@ -7,16 +7,18 @@ samples that do not depend on each other. Samples of one stretch of time often d
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgevision.errors import InputError
 
-Numbers = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.integer[Any] | np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def bounded_by_blocks(
     if len(blocks) < 5:
         return Bound(value, None, None, False, needed)
     # Positions on a common grid of values make one resample a weighted count, which costs little however many samples there are.
-    grid = samples[np.unique(np.linspace(0, len(samples) - 1, 512).astype(np.int64))]
+    grid = samples[np.unique(np.linspace(0, len(samples) - 1, 1024).astype(np.int64))]
     counts = np.array([np.searchsorted(block, grid, side="right") for block in blocks])
     sizes = np.array([len(block) for block in blocks])
     drawn = np.random.default_rng(seed).multinomial(len(blocks), np.full(len(blocks), 1 / len(blocks)), resamples)
@@ -149,6 +151,7 @@ def _ranks_below(n: int, p: float, chance: float) -> int:
     return _last_below(n, p, chance, smallest=-1) + 1
 
 
+@functools.lru_cache(maxsize=256)
 def _last_below(n: int, q: float, chance: float, smallest: int = 0) -> int:
     """The largest k with P(at most k of n) ≤ ``chance``, by bisection; ``smallest`` where k = smallest + 1 is too many already."""
     low, high = smallest, n  # at most n of n is certain
