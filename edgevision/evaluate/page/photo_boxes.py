@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from edgevision.decode import resize_to_fit
 from edgevision.errors import ImageError
-from edgevision.evaluate.page.pictures import shorten
+from edgevision.evaluate.page.drawing import shorten
 from edgevision.frames import ImageArray
 
 LONGER_SIDE = 420  # pixels of the photo in the page

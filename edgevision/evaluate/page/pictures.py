@@ -8,63 +8,32 @@ readers.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import itertools
-import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgevision.errors import InputError
-from edgevision.evaluate.page.importing import import_matplotlib
+from edgevision.evaluate.page.drawing import (
+    DASHES,
+    GRID,
+    INK,
+    MARKERS,
+    MUTED,
+    PAPER,
+    SERIES,
+    Mark,
+    canvas,
+    label_marks,
+    legend,
+    name_rows,
+    say,
+    series,
+    shorten,
+)
 from edgevision.evaluate.statistics.calibration import Reliability
 from edgevision.evaluate.statistics.classification import ClassRow, Confusion
-
-# matplotlib knows only colours: these stand for the variables until the SVG is written. (hex, variable, fallback)
-INK, MUTED, GRID, PAPER = "#010101", "#020202", "#030303", "#040404"
-SERIES = ("#050505", "#060606", "#070707", "#080808")
-VARIABLES = {
-    INK: ("--ink", "#1b1f24"),
-    MUTED: ("--muted", "#5b6570"),
-    GRID: ("--line", "#dfe3e8"),
-    PAPER: ("--paper", "#ffffff"),
-    SERIES[0]: ("--series-1", "#0072b2"),
-    SERIES[1]: ("--series-2", "#d55e00"),
-    SERIES[2]: ("--series-3", "#009e73"),
-    SERIES[3]: ("--series-4", "#9a5f86"),
-}
-MARKERS = ("o", "D", "s", "^")
-DASHES = ("-", "--", "-.", ":")
-WIDTH = 5.4  # inches: on a phone, the 10 pt text is still readable
-
-_STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "text.parse_math": False,  # a class may be called "$5 menu"
-    "text.color": INK,
-    "axes.edgecolor": GRID,
-    "axes.labelcolor": MUTED,
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "xtick.color": GRID,
-    "ytick.color": GRID,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": MUTED,
-    "legend.frameon": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "edgevision",
-}
 
 
 @dataclass(frozen=True)
@@ -83,7 +52,7 @@ class Point:
 def confused_pairs(pairs: Sequence[Confusion], limit: int = 12) -> str:
     """Bars: the most frequent errors, as counts, with their share of the true class's photos."""
     pairs = pairs[:limit]
-    with _figure(0.9 + 0.34 * max(1, len(pairs))) as (figure, drawing):
+    with canvas(0.9 + 0.34 * max(1, len(pairs))) as (figure, drawing):
         axes = figure.add_subplot()
         rows = np.arange(len(pairs))
         axes.barh(rows, [pair.count for pair in pairs], height=0.62, color=SERIES[1])
@@ -91,13 +60,13 @@ def confused_pairs(pairs: Sequence[Confusion], limit: int = 12) -> str:
             share = f"{pair.count} of {pair.n} ({100 * pair.count / pair.n:.0f} %)"
             axes.annotate(share, (pair.count, row), (4, 0), textcoords="offset points", va="center", color=MUTED)
         names = [f"{shorten(pair.truth.name, 22)} → {shorten(pair.predicted.name, 22)}" for pair in pairs]
-        _rows(axes, names)
+        name_rows(axes, names)
         axes.set_xlim(0, 1.45 * max([pair.count for pair in pairs], default=1))
         axes.set_xlabel("photos of the first class taken for the second", loc="right")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(visible=False)  # every bar says its number
         if not pairs:
-            _say(axes, "no errors")
+            say(axes, "no errors")
     return drawing.svg
 
 
@@ -111,7 +80,7 @@ def class_recall(
     """
     order = sorted((row.recall, index) for index, row in enumerate(rows) if row.n)[:limit]
     shown = [rows[index] for _, index in order]
-    with _figure(1.1 + 0.27 * max(1, len(shown))) as (figure, drawing):
+    with canvas(1.1 + 0.27 * max(1, len(shown))) as (figure, drawing):
         axes = figure.add_subplot()
         places = np.arange(len(shown))
         if reference is not None:
@@ -123,22 +92,22 @@ def class_recall(
             axes.hlines(places, [row.recall for row in shown], other, color=GRID, linewidth=3)
             axes.plot(other, places, MARKERS[1], color=SERIES[1], markerfacecolor=PAPER, markersize=6, label=names[1])
         axes.plot([row.recall for row in shown], places, MARKERS[0], color=SERIES[0], markersize=6, label=names[0])
-        _rows(axes, [f"{shorten(row.label.name)} ({row.n})" for row in shown])
+        name_rows(axes, [f"{shorten(row.label.name)} ({row.n})" for row in shown])
         axes.set_xlim(-2, 102)
         axes.set_xlabel("recall, % of the class's photos (in brackets: how many)", loc="right")
         if reference is not None:
-            _legend(axes)
+            legend(axes)
         if not shown:
-            _say(axes, "no photos")
+            say(axes, "no photos")
     return drawing.svg
 
 
 def reliability_diagram(curves: Mapping[str, Reliability]) -> str:
     """Lines: how often answers of a given confidence are right, per model; below, where the confidences lie."""
-    with _figure(4.6) as (figure, drawing):
+    with canvas(4.6) as (figure, drawing):
         upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3.2, 1]})
         upper.plot([0, 1], [0, 1], linestyle=(0, (4, 3)), color=MUTED, linewidth=1, label="perfectly calibrated")
-        for (name, bins), (color, marker, dash) in zip(curves.items(), _series(len(curves)), strict=True):
+        for (name, bins), (color, marker, dash) in zip(curves.items(), series(len(curves)), strict=True):
             filled = bins.count > 0
             label = f"{shorten(name)} (ECE {bins.error:.3f})"
             upper.plot(bins.confidence[filled], bins.accuracy[filled], dash, marker=marker, color=color, label=label)
@@ -146,19 +115,19 @@ def reliability_diagram(curves: Mapping[str, Reliability]) -> str:
         upper.set(xlim=(0, 1), ylim=(0, 1.03), ylabel="share of answers that are right")
         lower.set(xlabel="confidence of the answer", ylabel="% of photos")
         lower.set_ylim(bottom=0)
-        _legend(upper)
+        legend(upper)
     return drawing.svg
 
 
 def precision_recall(curves: Mapping[str, npt.ArrayLike]) -> str:
     """Lines: precision at recalls evenly spread over 0…1, per model; both are shown in percent."""
-    with _figure(3.6) as (figure, drawing):
+    with canvas(3.6) as (figure, drawing):
         axes = figure.add_subplot()
-        for (name, curve), (color, _, dash) in zip(curves.items(), _series(len(curves)), strict=True):
+        for (name, curve), (color, _, dash) in zip(curves.items(), series(len(curves)), strict=True):
             values = np.asarray(curve, dtype=np.float64) * 100
             axes.plot(np.linspace(0, 100, len(values)), values, dash, color=color, label=shorten(name))
         axes.set(xlim=(0, 100), ylim=(0, 103), xlabel="recall, %", ylabel="precision, %")
-        _legend(axes)
+        legend(axes)
     return drawing.svg
 
 
@@ -174,10 +143,10 @@ def over_time(
 
     ``warm_up``: the hours before that are shaded. ``limit``: a line across, not to be crossed.
     """
-    with _figure(2.6) as (figure, drawing):
+    with canvas(2.6) as (figure, drawing):
         axes = figure.add_subplot()
         x = np.asarray(hours, dtype=np.float64)
-        for (name, values), (color, _, dash) in zip(lines.items(), _series(len(lines)), strict=True):
+        for (name, values), (color, _, dash) in zip(lines.items(), series(len(lines)), strict=True):
             axes.plot(x, np.asarray(values, dtype=np.float64), dash, color=color, linewidth=1.2, label=shorten(name))
         if warm_up:
             axes.axvspan(0, warm_up, color=GRID, alpha=0.5, linewidth=0)
@@ -187,7 +156,7 @@ def over_time(
         axes.set_ylim(bottom=0)
         axes.set(xlabel="hours", ylabel=what)
         if len(lines) > 1:
-            _legend(axes)
+            legend(axes)
     return drawing.svg
 
 
@@ -202,7 +171,7 @@ def latency_accuracy(
     """
     if not points:
         raise InputError("expected at least one candidate to draw, got none")
-    with _figure(3.6) as (figure, drawing):
+    with canvas(3.6) as (figure, drawing):
         axes = figure.add_subplot()
         values = np.array([point.accuracy for point in points])
         margin = max(0.25, 0.18 * float(np.ptp(values)))
@@ -213,7 +182,7 @@ def latency_accuracy(
         if stairs:
             x, y = zip(*stairs, strict=True)
             axes.plot(x, y, DASHES[1], color=SERIES[2], label="Pareto front")
-            _legend(axes)
+            legend(axes)
         for point in points:
             color = SERIES[0] if point.chosen else MUTED
             axes.plot(
@@ -222,7 +191,7 @@ def latency_accuracy(
                 zorder=3,
             )  # fmt: skip
         figure.draw_without_rendering()  # settles the layout, on which pixel positions depend
-        _label_points(axes, points, stairs)
+        label_marks(axes, [Mark(one.name, one.latency_ms, one.accuracy, one.chosen) for one in points], stairs)
         axes.set_xlabel(latency)
         axes.set_ylabel(accuracy)
     return drawing.svg
@@ -252,11 +221,11 @@ def _stairs(front: Sequence[Point], right: float) -> list[tuple[float, float]]:
 
 def score_histogram(known: npt.ArrayLike, unknown: npt.ArrayLike, threshold: float | None, bins: int = 25) -> str:
     """Histograms: best scores of photos the model knows and of those it does not, with the threshold, if any."""
-    with _figure(3.2) as (figure, drawing):
+    with canvas(3.2) as (figure, drawing):
         axes = figure.add_subplot()
         edges = np.linspace(0.0, 1.0, bins + 1)
         groups = (("known products", known), ("unknown", unknown))
-        for (name, scores), (color, _, dash) in zip(groups, _series(2), strict=True):
+        for (name, scores), (color, _, dash) in zip(groups, series(2), strict=True):
             values = np.asarray(scores, dtype=np.float64)
             share = np.histogram(values, edges)[0] / max(1, values.size) * 100
             axes.stairs(share, edges, color=color, linestyle=dash, linewidth=1.6, label=f"{name} ({values.size})")
@@ -270,119 +239,5 @@ def score_histogram(known: npt.ArrayLike, unknown: npt.ArrayLike, threshold: flo
                 textcoords="offset points", ha="left" if right_side else "right", va="top",
             )  # fmt: skip
         axes.set(xlim=(0, 1), ylim=(0, top), xlabel="best score", ylabel="% of the group's photos")
-        _legend(axes)
+        legend(axes)
     return drawing.svg
-
-
-def shorten(text: str, length: int = 28) -> str:
-    """``text`` on one line of at most ``length`` characters, without what XML cannot hold."""
-    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return plain if len(plain) <= length else plain[: length - 1].rstrip() + "…"
-
-
-# ── how all of them are drawn ───────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass
-class _Drawing:
-    svg: str = ""
-
-
-@contextmanager
-def _figure(height: float) -> Iterator[tuple[Any, _Drawing]]:
-    """A figure to draw on; when the block ends, the second value holds its SVG."""
-    matplotlib = import_matplotlib()
-    drawing = _Drawing()
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
-        # The page's font draws the text; matplotlib's own, used to lay it out, may lack a letter.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = matplotlib.figure.Figure(figsize=(WIDTH, height), layout="constrained")
-        yield figure, drawing
-        text = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(text, format="svg", transparent=True, metadata=nothing)
-    drawing.svg = _for_page(text.getvalue())
-
-
-def _for_page(svg: str) -> str:
-    """matplotlib's SVG file as an element of a page: no prolog, unique ids, the page's colours and font."""
-    svg = svg[svg.index("<svg") :].strip()
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r'<svg xmlns="http://www.w3.org/2000/svg" '
-                 r'xmlns:xlink="http://www.w3.org/1999/xlink" \1>', svg, count=1)  # fmt: skip
-    # A <style> inside an SVG would rule over the whole page; what it says is put on the element.
-    svg = re.sub(r"<style[^>]*>.*?</style>", "", svg, flags=re.DOTALL)
-    svg = svg.replace("<svg ", '<svg role="img" style="stroke-linejoin: round; stroke-linecap: butt" ', 1)
-    for color, (variable, fallback) in VARIABLES.items():
-        svg = svg.replace(color, f"var({variable}, {fallback})")
-    svg = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--sans, sans-serif)", svg)
-    used = set(re.findall(r'(?:url\(|href=")#([^")]+)', svg))
-    prefix = "f" + hashlib.sha256(svg.encode()).hexdigest()[:8]
-    svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", svg)
-    return re.sub(r'(url\(|href=")#', rf"\1#{prefix}-", svg)
-
-
-def _series(count: int) -> list[tuple[str, str, str]]:
-    if count > len(SERIES):
-        raise InputError(f"expected at most {len(SERIES)} series in one picture, got {count}")
-    return list(zip(SERIES, MARKERS, DASHES, strict=True))[:count]
-
-
-def _rows(axes: Any, names: Sequence[str]) -> None:
-    """Name the rows, the first on top."""
-    axes.set_yticks(np.arange(len(names)), names)
-    axes.tick_params(axis="y", length=0, labelcolor=INK)
-    axes.set_ylim(max(1, len(names)) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
-    axes.spines["left"].set_visible(False)
-
-
-def _legend(axes: Any) -> None:
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.6, fontsize=9)
-
-
-def _say(axes: Any, text: str) -> None:
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED)
-
-
-def _label_points(axes: Any, points: Sequence[Point], line: Sequence[tuple[float, float]] = ()) -> None:
-    """Write each point's name beside it: at the first place, going outwards, that covers no point, no name, and no
-    stretch, level or upright, of the ``line`` with these corners.
-    """
-    pixels = axes.transData.transform([(point.latency_ms, point.accuracy) for point in points])
-    frame = axes.get_window_extent()
-    taken = [(x - 8.0, x + 8.0, y - 8.0, y + 8.0) for x, y in pixels]  # left, right, bottom, top; at 100 dpi
-    corners = axes.transData.transform(line) if line else []
-    for (x0, y0), (x1, y1) in itertools.pairwise(corners):
-        taken.append((min(x0, x1) - 1.0, max(x0, x1) + 1.0, min(y0, y1) - 1.0, max(y0, y1) + 1.0))
-    order = sorted(range(len(points)), key=lambda i: (not points[i].chosen, -points[i].accuracy, points[i].latency_ms))
-    for index in order:
-        point, (x, y) = points[index], pixels[index]
-        name = shorten(point.name)
-        length = 7.2 * len(name)
-        others = taken[:index] + taken[index + 1 :]
-        places: list[tuple[int, bool, int, int, bool, tuple[float, float, float, float]]] = []
-        for rise in (0, 16, -16, 32, -32, 48, -48, 64, -64):
-            for left in (x + 11, x - 11 - length):
-                box = (left, left + length, y + rise - 7.5, y + rise + 7.5)
-                outside = max(0.0, frame.x0 - box[0]) + max(0.0, box[1] - frame.x1)
-                outside += max(0.0, frame.y0 - box[2]) + max(0.0, box[3] - frame.y1)
-                crowded = len([1 for a, b, c, d in others if box[0] < b and a < box[1] and box[2] < d and c < box[3]])
-                places.append((crowded, outside > 0, len(places), rise, left > x, box))
-        *_, rise, on_right, box = min(places)
-        taken.append(box)
-        # Where the name is not beside its point, a line leads to it.
-        leader = {
-            "arrowstyle": "-",
-            "color": MUTED,
-            "linewidth": 0.6,
-            "relpos": (0 if on_right else 1, 0.5),
-            "shrinkA": 1,
-        }
-        axes.annotate(
-            name, (point.latency_ms, point.accuracy), (8 if on_right else -8, 0.72 * rise), textcoords="offset points",
-            ha="left" if on_right else "right", va="center", fontsize=9,
-            color=INK if point.chosen else MUTED, fontweight="bold" if point.chosen else "normal",
-            arrowprops=leader if abs(rise) > 16 else None,
-        )  # fmt: skip

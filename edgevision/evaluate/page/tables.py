@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgevision.evaluate.page.drawing import shorten
 from edgevision.evaluate.page.html import Cell, Rich, Table
-from edgevision.evaluate.page.pictures import shorten
 
 LONGEST = 30  # rows of a table that is shown whole
 FIRST = 12  # rows that are shown of a longer one

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from edgevision.errors import InputError, MissingExtraError
+from edgevision.evaluate.page.drawing import VARIABLES, shorten
 from edgevision.evaluate.page.pictures import (
-    VARIABLES,
     Point,
     class_recall,
     confused_pairs,
@@ -21,7 +21,6 @@ from edgevision.evaluate.page.pictures import (
     precision_recall,
     reliability_diagram,
     score_histogram,
-    shorten,
 )
 from edgevision.evaluate.statistics.calibration import reliability
 from edgevision.evaluate.statistics.classification import classification_metrics
