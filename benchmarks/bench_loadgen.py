@@ -30,8 +30,8 @@ from edgevision.bench.scenarios.base import Block, Scenario
 from edgevision.bench.session.figures import figures_of
 from edgevision.bench.targets.base import Answer, Identity
 
-TURNS = 5
-SECONDS = 2.5
+TURNS = 12
+SECONDS = 1.0
 RATE = 150.0
 SAMPLES = 8
 SCENARIOS: dict[str, dict[str, Any]] = {
@@ -52,14 +52,16 @@ class Sleeper:
         self._random = random.Random(0)
 
     def answer(self, frames: Sequence[Any], stages: dict[str, int] | None) -> Sequence[Any]:
+        """See ``targets.base.Target``."""
         time.sleep(0.002 + 0.001 * self._random.random())
         return frames
 
     def read(self, result: Any) -> Answer:
+        """Always the same."""
         return Answer(np.zeros(1, np.int64), np.ones(1))
 
     def close(self) -> None:
-        return None
+        """Nothing to do."""
 
 
 class LoadGen:
@@ -154,8 +156,8 @@ def main() -> None:
             scenario = Scenario(name, {"seconds": SECONDS, **SCENARIOS[name]}, turn)
             blocks[name].append(run_scenario(scenario, target, workload, turn, "sleeper"))
     rows = []
-    for name in SCENARIOS:
-        for figure in figures_of(Scenario(name, SCENARIOS[name]), blocks[name]):
+    for name, parameters in SCENARIOS.items():
+        for figure in figures_of(Scenario(name, parameters), blocks[name]):
             values = sorted(one[figure.name] for one in theirs[name] if figure.name in one)
             if values:
                 rows.append(_row(name, figure.name, figure.value, figure.low, figure.high, values))

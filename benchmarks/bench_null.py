@@ -39,13 +39,15 @@ class Null:
     parallel = False
 
     def answer(self, frames: Sequence[Any], stages: dict[str, int] | None) -> Sequence[Any]:
+        """See ``targets.base.Target``."""
         return frames
 
     def read(self, result: Any) -> Answer:
+        """Always the same."""
         return Answer(np.zeros(1, np.int64), np.ones(1))
 
     def close(self) -> None:
-        return None
+        """Nothing to do."""
 
 
 def main() -> None:

@@ -163,7 +163,7 @@ class _Run:
         self._progress.expect({
             steps.OPEN: OPEN_S * number,
             steps.WARM_UP: min(WARM_UP_SHARE * self._budget.whole_s, 2.0 * number * len(options.scenarios)),
-            steps.MEASURE: self._budget.whole_s * (1 - WARM_UP_SHARE) - OPEN_S * number,
+            steps.MEASURE: max(1.0, self._budget.whole_s * (1 - WARM_UP_SHARE) - OPEN_S * number),
         })  # fmt: skip
         cores = choose_cores(self._threads)
         allowance = Allowance(self._threads, options.batch)
@@ -317,7 +317,7 @@ class _Run:
             else:
                 cell.end(
                     INTERRUPTED,
-                    f"{cell.rounds} of {options.rounds} rounds at least were measured; {self._why_it_ends()}",
+                    f"{cell.rounds} of at least {options.rounds} rounds were measured; {self._why_it_ends()}",
                 )
         for key, group in self._by_scenario(cells).items():
             if key not in self._comparisons:

@@ -122,7 +122,7 @@ def test_the_time_is_kept(scenarios, minutes, ms):
 def test_too_short_for_enough_rounds_says_so():
     clock = Clock()
     record = run_bench(options("a", rounds=100, minutes=0.2), parts=parts(clock, {"a": MadeUp(clock, 10)}))
-    assert "of 100 rounds at least were measured; the time was spent: 0.2 minutes" in result(record, "a").reason
+    assert "of at least 100 rounds were measured; the time was spent: 0.2 minutes" in result(record, "a").reason
 
 
 # ---- density ----
