@@ -17,45 +17,44 @@ if TYPE_CHECKING:
     from edgevision.bench.record import Record
 
 VERBS = ("compare", "trend", "show")  # of records; a target of such a name is given as ./compare or KIND:compare
-_NEEDS_MATPLOTLIB = "edgevision bench --html"
 
 
 class BenchParser(argparse.ArgumentParser):
-    """Hands the words to another parser where the first is a verb."""
+    """Hands the words to the parser of a verb where the first is one."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """See argparse."""
         words = list(args or ())
-        if words and words[0] in VERBS:
-            verb = import_module(f"edgevision.cli.bench_{words[0]}")
-            own = argparse.ArgumentParser(prog=f"{self.prog} {words[0]}", description=verb.__doc__.split("\n")[0] if verb.__doc__ else None)
-            verb.add_arguments(own)
-            if not any(action.dest == "json" for action in own._actions):
-                own.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-            own.add_argument("--debug", action="store_true", help="show the traceback of an error")
-            found, rest = own.parse_known_args(words[1:], namespace)
-            found.verb = verb.run
-            return found, rest
-        return super().parse_known_args(args, namespace)
+        if not words or words[0] not in VERBS:
+            return super().parse_known_args(args, namespace)
+        module = import_module(f"edgevision.cli.bench_{words[0]}")
+        own = argparse.ArgumentParser(prog=f"{self.prog} {words[0]}", description=_first_line(module.__doc__))
+        module.add_arguments(own)
+        own.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+        own.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        own.set_defaults(run=module.run)
+        return own.parse_known_args(words[1:], namespace)
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").partition("\n")[0].partition(": ")[2]
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
-    before = commands._parser_class
-    commands._parser_class = BenchParser
-    try:
-        p: argparse.ArgumentParser = commands.add_parser(
-            "bench",
-            help="latency, throughput and stream density of models and of what they are compared with",
-            description="Measure targets in turns, each in a process of its own, with the same frames, cores and threads, until it is decided "
-            "which is quicker or the time is spent. TARGET is model.edge[@variant=ID|all], model.onnx, or KIND:WHAT with one of openvino, "
-            "torch, torch-compile, ultralytics, http, python; @python=PATH runs it in another environment. "
-            "With records: edgevision bench compare OLD NEW, bench trend DIR, bench show RECORD.",
-            epilog="Example: edgevision bench shelf.edge shelf.onnx --data photos/ -o today.json --html today.html",
-        )
-    finally:
-        commands._parser_class = before
+    p: argparse.ArgumentParser = commands.add_parser(
+        "bench",
+        help="latency, throughput and stream density of models and of what they are compared with",
+        description="Measure targets in turns, each in a process of its own, with the same frames, cores and threads, until it is decided "
+        "which is quicker or the time is spent. TARGET is model.edge[@variant=ID|all], model.onnx, or KIND:WHAT with one of openvino, "
+        "torch, torch-compile, ultralytics, http, python; @python=PATH runs it in another environment. "
+        "With records: edgevision bench compare OLD NEW, bench trend DIR, bench show RECORD.",
+        epilog="Example: edgevision bench shelf.edge shelf.onnx --data photos/ -o today.json --html today.html",
+    )
+    p.__class__ = BenchParser
     add = OptionAdder(p, BenchOptions)
-    p.add_argument("targets", nargs="+", metavar="TARGET", help="what is measured; the others are compared with the first")
+    p.add_argument(
+        "targets", nargs="+", metavar="TARGET", help="what is measured; the others are compared with the first"
+    )
     p.add_argument(
         "--scenario", action="append", choices=SCENARIOS, metavar="NAME",
         help=f"{', '.join(SCENARIOS)}; may be given again (default: {', '.join(_default('scenarios'))})",
@@ -69,39 +68,54 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     add("--batch", "batch", "frames that a target is given at once, at most (default {default})", type=int, metavar="N")
     add("--minutes", "minutes", "how long all of it may take (default {default})", type=float, metavar="M")
     add("--rounds", "rounds", "turns of each target, at least (default {default})", type=int, metavar="N")
-    add("--least-difference", "least_difference", "what counts between two targets, as a share (default {default})", type=float)
-    add("--reference", "reference", "the number of the target that others are compared with, from 0 (default {default})", type=int, metavar="N")
+    add(
+        "--least-difference",
+        "least_difference",
+        "what counts between two targets, as a share (default {default})",
+        type=float,
+    )
+    add(
+        "--reference",
+        "reference",
+        "the number of the target that others are compared with, from 0 (default {default})",
+        type=int,
+        metavar="N",
+    )
     add("--seed", "seed", "of frames' order and arrivals (default {default})", type=int)
     add("--samples", "samples", "multi-stream: frames of a query (default {default})", type=int, metavar="N")
     add("--rate", "rate", "server: requests a second (default: half of what the slowest target manages)", type=float)
-    add("--cameras", "cameras", "fixed-rate: how many (default {default}); given alone, that scenario is measured", type=int, metavar="N")
+    add(
+        "--cameras",
+        "cameras",
+        "fixed-rate: how many (default {default}); given alone, that scenario is measured",
+        type=int,
+        metavar="N",
+    )
     add("--fps", "fps", "of each camera, in fixed-rate and density (default {default})", type=float, metavar="F")
     add("--age-ms", "age_ms", "density: 99 in 100 results are at most so old (default {default})", type=float)
     add("--share", "share", "density: of each camera's frames that must be served (default {default})", type=float)
     add("--most-cameras", "most_cameras", "density: no more are tried (default {default})", type=int, metavar="N")
-    add("--probe-seconds", "probe_seconds", "density: how long a number of cameras is tried (default {default})", type=float)
+    add(
+        "--probe-seconds",
+        "probe_seconds",
+        "density: how long a number of cameras is tried (default {default})",
+        type=float,
+    )
     add("--force", "force", "measure on a busy machine too; the record says so")
-    add("--output", "output", "the record, with all samples", type=Path, metavar="FILE")
-    p._option_string_actions["-o"] = p._option_string_actions["--output"]
+    p.add_argument("-o", "--output", type=Path, metavar="FILE", help="the record, with all samples")
     add("--resume", "resume", "go on with a record that was interrupted", type=Path, metavar="FILE")
     p.add_argument("--html", type=Path, metavar="FILE", help="a page with tables and pictures")
     return p
 
 
 def run(arguments: argparse.Namespace) -> int:
-    verb = getattr(arguments, "verb", None)
-    if verb is not None:
-        return int(verb(arguments))
     from edgevision.bench.session.session import run_bench
+    from edgevision.cli.bench_show import check_page, write_page
     from edgevision.errors import UnwrittenRecordError
-    from edgevision.files import ensure_writable
 
     options = options_of(arguments)
-    if arguments.html is not None:
-        from edgevision.evaluate.page.importing import import_matplotlib
-
-        import_matplotlib()  # what is missing is told before minutes have passed
-        ensure_writable(arguments.html)
+    given = [path for path in (options.output, options.resume) if path is not None]
+    check_page(arguments.html, [*given, *map(Path, arguments.targets)])
     unwritten: UnwrittenRecordError | None = None
     with terminated_as_interrupted(), step_progress(not arguments.json) as tell:
         try:
@@ -109,6 +123,8 @@ def run(arguments: argparse.Namespace) -> int:
         except UnwrittenRecordError as error:
             record, unwritten = error.record, error
     _show(record, options, arguments)
+    if arguments.html is not None:
+        write_page(record, arguments.html)
     if unwritten is not None:
         raise unwritten
     return status_of(record)
@@ -118,7 +134,9 @@ def options_of(arguments: argparse.Namespace) -> BenchOptions:
     """Raises InputError for what cannot be."""
     from dataclasses import fields
 
-    given = {field.name: getattr(arguments, field.name) for field in fields(BenchOptions) if hasattr(arguments, field.name)}
+    given = {
+        field.name: getattr(arguments, field.name) for field in fields(BenchOptions) if hasattr(arguments, field.name)
+    }
     given["targets"] = tuple(arguments.targets)
     given["scenarios"] = tuple(dict.fromkeys(arguments.scenario or ()))
     if not given["scenarios"]:
@@ -140,21 +158,12 @@ def _default(field: str) -> Any:
 
 
 def _show(record: Record, options: BenchOptions, arguments: argparse.Namespace) -> None:
-    from edgevision.bench.report.table import record_values, tables
-    from edgevision.files import atomic_write
+    from edgevision.bench.report.table import record_values
+    from edgevision.cli.bench_show import show_record
 
     if arguments.json:
         output.show_json(record_values(record))
-    else:
-        for table in tables(record):
-            output.table(table.title, table.header, table.lines, left=table.left)
-            for note in table.notes:
-                output.say(note, style="dim")
-        for doubt in record.doubts:
-            output.say(f"{doubt.code}: {doubt.text}")
-        kept = options.output or options.resume
-        output.say(f"the record is in {kept}" if kept else "no record was kept; -o FILE keeps one")
-    if arguments.html is not None:
-        from edgevision.bench.report.page import record_page
-
-        atomic_write(arguments.html, record_page(record).encode())
+        return
+    show_record(record)
+    kept = options.output or options.resume
+    output.say(f"The record is in {kept}" if kept else "No record was kept; -o FILE keeps one")

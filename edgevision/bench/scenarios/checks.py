@@ -37,11 +37,18 @@ def same_answer(a: Answer, b: Answer) -> bool:
 
 
 def known_answers(target: Target, frames: Sequence[Any]) -> list[Answer]:
-    """What a target says of the first ``KNOWN`` frames, asked one by one without a clock. Kept: asking for the same again is free."""
+    """What a target says of the first ``KNOWN`` frames, asked one by one without a clock, or of all where it was
+    asked already (``remember``). Kept: asking for the same again is free."""
     global _known  # noqa: PLW0603 - a process has one target, and its scenarios share what it said
     if _known is None or _known[0] is not target or _known[1] is not frames:
         _known = (target, frames, [target.read(target.answer([frame], None)[0]) for frame in frames[:KNOWN]])
     return _known[2]
+
+
+def remember(target: Target, frames: Sequence[Any], answers: Sequence[Answer]) -> None:
+    """``answers`` to all ``frames``, which were asked already: whoever told the run these is held to them."""
+    global _known  # noqa: PLW0603 - as above
+    _known = (target, frames, list(answers))
 
 
 _known: tuple[Target, Sequence[Any], list[Answer]] | None = None

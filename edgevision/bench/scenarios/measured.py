@@ -14,7 +14,7 @@ from edgevision.bench.scenarios.clock import LOOK_NS, now_ns, switch_counter
 from edgevision.bench.targets.base import Target
 
 SECONDS = 0.5  # of a block whose scenario does not say
-MOST_REQUESTS = 20_000  # of a block: enough for any percentile, and the record stays small
+MOST_REQUESTS = 5000  # of a block: enough for any percentile, and the record stays small
 
 # The parameters that every scenario knows besides its own: a block's length, and the requests after which it ends in any case.
 COMMON = ("seconds", "most_requests")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 _FOR_THE_END = 0.05  # of the budget: figures, doubts, closing, the file
+_MOST_FOR_THE_END = 0.15
 
 
 class Budget:
@@ -23,6 +24,11 @@ class Budget:
         self._began = clock()
         self._whole_s = minutes * 60
         self._usable_s = self._whole_s * (1 - _FOR_THE_END)
+
+    def keep_back(self, seconds: float) -> None:
+        """More time that the end will take, up to ``_MOST_FOR_THE_END`` of all."""
+        most_s = self._whole_s * (1 - _MOST_FOR_THE_END)
+        self._usable_s = max(most_s, self._usable_s - seconds)
 
     @property
     def spent_s(self) -> float:

@@ -25,6 +25,7 @@ class Cell:
     status: str = ""
     reason: str = ""
     seconds: float = 0.0
+    _figures: tuple[int, tuple[Figure, ...]] = (-1, ())
 
     @property
     def is_search(self) -> bool:
@@ -47,16 +48,20 @@ class Cell:
             self.status, self.reason = status, reason
 
     def result(self, most_cameras: int, doubts: Sequence[Doubt] = ()) -> Result:
-        """As the record has it. Of what is still being measured it says so."""
-        status, reason = self.status or INTERRUPTED, self.reason
+        """As the record has it. What is still being measured says so, and has no figures yet."""
         if not self.status:
-            reason = "the run had not come to its end"
-        return Result(
-            self.target, self.scenario, status, reason, tuple(self.blocks), self.figures(most_cameras), tuple(doubts)
-        )
+            return Result(
+                self.target, self.scenario, INTERRUPTED, "the run had not come to its end", tuple(self.blocks), (), ()
+            )
+        figures = self.figures(most_cameras)
+        return Result(self.target, self.scenario, self.status, self.reason, tuple(self.blocks), figures, tuple(doubts))
 
     def figures(self, most_cameras: int) -> tuple[Figure, ...]:
-        """What its blocks say."""
-        if self.is_search:
-            return figures_of_density(self.scenario, self.blocks, most_cameras)
-        return figures_of(self.scenario, self.blocks)
+        """What its blocks say; made anew only where there are more."""
+        if self._figures[0] != len(self.blocks):
+            if self.is_search:
+                figures = figures_of_density(self.scenario, self.blocks, most_cameras)
+            else:
+                figures = figures_of(self.scenario, self.blocks)
+            self._figures = (len(self.blocks), figures)
+        return self._figures[1]

@@ -56,7 +56,7 @@ class BenchOptions:
     fps: float = 15.0
     age_ms: float = 200.0
     share: float = 0.98
-    probe_seconds: float = 3.0
+    probe_seconds: float = 4.0
     repeats: int = 3
     most_cameras: int = 256
     force: bool = False

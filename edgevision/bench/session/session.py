@@ -27,20 +27,25 @@ from edgevision.bench.scenarios.base import Block, Scenario
 from edgevision.bench.session import progress as steps
 from edgevision.bench.session.budget import Budget
 from edgevision.bench.session.cells import COMPLETE, FAILED, INTERRUPTED, UNSUPPORTED, Cell
-from edgevision.bench.session.density import Found, probe_scenario, repeats_of, search, verdict
+from edgevision.bench.session.density import Found, probe_scenario, search, verdict
 from edgevision.bench.session.interrupts import Interrupts
 from edgevision.bench.session.judge import Judge
 from edgevision.bench.session.keeper import Keeper
 from edgevision.bench.session.opened import Opened, Opener, addresses_of, close_all, names_of, notes_of, open_one
 from edgevision.bench.session.options import FIXED_RATE, SERVER, SINGLE_STREAM, BenchOptions
-from edgevision.bench.session.plan import LEAST_BLOCK_S, block_seconds, for_block, scenarios_of, shuffled
+from edgevision.bench.session.plan import block_seconds, for_block, scenarios_of, shuffled
 from edgevision.bench.session.progress import Progress, Silent
 from edgevision.bench.session.resume import (
-    OPTIONS, cells_from, check_options, check_targets, check_workload, find_cell, options_values,
+    OPTIONS,
+    cells_from,
+    check_options,
+    check_targets,
+    check_workload,
+    find_cell,
+    options_values,
 )  # fmt: skip
 from edgevision.bench.statistics.decision import Plan, plan_looks
 from edgevision.bench.statistics.steady import first_steady
-from edgevision.bench.targets.address import TargetAddress
 from edgevision.bench.targets.base import Allowance
 from edgevision.bench.workload.workload import Workload
 from edgevision.errors import EdgeVisionError, TargetError
@@ -52,8 +57,10 @@ WARM_UP_S = 6.0  # of a target in a scenario, at most
 WARM_UP_SHARE = 0.2  # of the budget, for all of them
 WINDOW_S = 0.2  # of a block that warms up
 DENSITY_SHARE = 0.5  # of the time left, where there are rounds as well
+END_S = 0.08  # what the figures and doubts of a target in a scenario take
 KEEP_S = 60.0  # a record is written after so many seconds, whatever has ended
 _REPEATS = Scenario("repeats", {"pairs": 40, "seconds": 2.0})
+_OF_OUTPUTS = frozenset({"output-wrong", "output-differs", "ignores-input", "answer-changes", "cached"})
 _NOISY = "--force measures all the same, and the record says so"
 
 
@@ -156,7 +163,7 @@ class _Run:
         self._progress.expect({
             steps.OPEN: OPEN_S * number,
             steps.WARM_UP: min(WARM_UP_SHARE * self._budget.whole_s, 2.0 * number * len(options.scenarios)),
-            steps.MEASURE: self._budget.whole_s * (1 - WARM_UP_SHARE) - OPEN_S * number,
+            steps.MEASURE: max(1.0, self._budget.whole_s * (1 - WARM_UP_SHARE) - OPEN_S * number),
         })  # fmt: skip
         cores = choose_cores(self._threads)
         allowance = Allowance(self._threads, options.batch)
@@ -279,6 +286,7 @@ class _Run:
                 elif target.remote is None:
                     cell.end(FAILED, target.failure)
                 self._cells.append(cell)
+        self._budget.keep_back(END_S * len(self._cells))
 
     # ---- rounds ----
 
@@ -307,12 +315,15 @@ class _Run:
             if cell.rounds >= min(options.rounds, options.most_rounds) and not self._interrupts.asked:
                 cell.end(COMPLETE)
             else:
-                why = "by Ctrl-C" if self._interrupts.asked else f"the time was spent: {options.minutes:g} minutes"
-                cell.end(INTERRUPTED, f"{cell.rounds} of {options.rounds} rounds at least were measured; {why}")
+                cell.end(
+                    INTERRUPTED,
+                    f"{cell.rounds} of at least {options.rounds} rounds were measured; {self._why_it_ends()}",
+                )
         for key, group in self._by_scenario(cells).items():
             if key not in self._comparisons:
                 self._comparisons[key] = judge.comparisons(group, final=True)
-        self._keep()
+        if searches:
+            self._keep()
 
     def _looks(self, cells: Sequence[Cell], seconds: float) -> Plan:
         """At which rounds it is looked, from how many there is time for: known beforehand, or looking would be choosing."""
@@ -367,6 +378,13 @@ class _Run:
         for cell in cells:
             groups.setdefault(cell.scenario.name, []).append(cell)
         return groups
+
+    def _why_it_ends(self) -> str:
+        if self._interrupts.asked:
+            return "by Ctrl-C"
+        if self._numbers >= ROOM:
+            return "the record is full"
+        return f"the time was spent: {self._options.minutes:g} minutes"
 
     def _target(self, cell: Cell) -> Opened:
         return next(target for target in self._targets if target.name == cell.target)
@@ -471,15 +489,16 @@ class _Run:
         doubts: tuple[Doubt, ...] = ()
         target = self._target(cell)
         if judged and cell.blocks:
-            rounds = [block for block in cell.blocks if not cell.is_search]
             repeats = target.repeats
             reference = next((one for one in self._targets if one.name == self._reference), target)
             doubts = doubts_of(
-                rounds or cell.blocks, {}, target.answers,
+                cell.blocks, {}, target.answers,
                 reference=reference.answers if reference is not target and reference.answers else None,
                 repeated=() if repeats is None else (_pairs(repeats),), fresh=() if repeats is None else (_new_ones(repeats),),
                 different_frames=int(self._workload.get("count", 2)) > 1,
             )  # fmt: skip
+            if cell.is_search:  # its blocks differ on purpose
+                doubts = tuple(doubt for doubt in doubts if doubt.code in _OF_OUTPUTS)
         return cell.result(self._options.most_cameras, doubts)
 
 

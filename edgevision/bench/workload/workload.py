@@ -99,7 +99,7 @@ class Workload:
         file.write(_MAGIC + _LENGTH.pack(len(head)) + head)
         for frame in self.frames:
             file.write(bytes(-file.tell() % _ALIGNED))
-            data = frame if isinstance(frame, bytes) else memoryview(np.ascontiguousarray(frame)).cast("B")
+            data = frame if isinstance(frame, bytes) else np.ascontiguousarray(frame).data
             file.write(data)
 
 
@@ -129,7 +129,7 @@ def hash_frames(frames: Sequence[Any], sizes: Sequence[tuple[int, int]], format:
     digest = hashlib.sha256(format.encode())
     for frame, (width, height) in zip(frames, sizes, strict=True):
         digest.update(f"\n{width}x{height}:{_length(frame)}\n".encode())
-        digest.update(frame if isinstance(frame, bytes) else np.ascontiguousarray(frame).reshape(-1))
+        digest.update(frame if isinstance(frame, bytes) else np.ascontiguousarray(frame).data)
     return digest.hexdigest()
 
 
