@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,12 +18,14 @@ from edgevision.bench.targets.openvino_facts import kernels_text
 from edgevision.bench.targets.reading import answer_of
 from edgevision.bundle.reader import open_bundle
 from edgevision.cascade import Cascade
+from edgevision.closing import CLOSE_TIMEOUT_S
 from edgevision.decode import read_image
 from edgevision.engines import EngineOptions, open_engine
 from edgevision.errors import EdgeVisionError, EngineError, InputError
 from edgevision.frames import Frame
 from edgevision.model import Model
 from edgevision.runtime.variant_order import GPU_ENGINES
+from edgevision.streams.sources.push import PushSource
 from edgevision.tasks.products import Products
 from edgevision.tasks.results import Timing
 
@@ -111,59 +114,88 @@ class BundleTarget:
 
 
 class BundleStream:
-    """``edgevision.stream`` at work, its results taken by a sink as soon as they are there."""
+    """``edgevision.stream`` at work, its results read in a loop, as its documentation has it."""
 
     def __init__(self, model: Model | Cascade, cameras: int, served: Callable[[int, int], None]) -> None:
-        from edgevision.streams.sources.push import PushSource
-
-        self._sources = [PushSource(str(number)) for number in range(cameras)]
-        # The stream counts frames by itself; the caller's numbers may have gaps.
-        self._numbers: list[dict[int, int]] = [{} for _ in range(cameras)]
-        self._counts = [0] * cameras
-        self._stream = ev.stream(self._sources, model, sinks=[_ToCaller(self._on_result)])
+        self._sources = [PushSource(str(camera)) for camera in range(cameras)]
+        # The stream counts the frames that are put in from 0: here, what the caller calls each.
+        self._numbers: list[list[int]] = [[] for _ in range(cameras)]
+        self._decoders: list[_Decoder | None] = [None] * cameras
         self._served = served
+        self._failure: Exception | None = None
+        self._stream = ev.stream(self._sources, model)
         self._stream.start()
+        self._reader = threading.Thread(target=self._read, name="results", daemon=True)
+        self._reader.start()
 
     def push(self, camera: int, number: int, frame: Any) -> None:
-        """See ``base.Stream``. A frame of JPEG is decoded here, as the thread of a camera would."""
-        self._counts[camera] += 1
-        numbers = self._numbers[camera]
-        numbers[self._counts[camera]] = number
-        self._sources[camera].put(_to_frame(frame))
+        """See ``base.Stream``. A JPEG is decoded in a thread of its camera, as the stream's own sources do."""
+        if not isinstance(frame, bytes):
+            self._put(camera, number, frame)
+            return
+        decoder = self._decoders[camera]
+        if decoder is None:
+            decoder = self._decoders[camera] = _Decoder(lambda number, picture: self._put(camera, number, picture))
+        decoder.give(number, frame)
 
     def close(self) -> None:
-        """Stop it. Raises EngineError where it had given up, for then nothing of it was measured."""
-        troubles = list(self._stream.troubles)
-        if not self._stream.stop():
+        """Stop it. Raises EngineError where the model failed meanwhile, for then what was counted is not what it serves."""
+        for decoder in self._decoders:
+            if decoder is not None:
+                decoder.close()
+        ended = self._stream.stop()
+        self._reader.join(CLOSE_TIMEOUT_S)
+        troubles = [trouble.words for trouble in self._stream.troubles]
+        failures = [str(failure) for failure in (self._failure,) if failure is not None]
+        if troubles or failures:
+            raise EngineError(f"the model failed while it served cameras: {[*troubles, *failures][-1]}")
+        if not ended or self._reader.is_alive():
             raise EngineError("the stream did not end in time")
-        if troubles:
-            raise EngineError(f"the model failed while it served cameras: {troubles[-1].words}")
 
-    def _on_result(self, camera: str, sequence: int) -> None:
-        place = int(camera)
-        number = self._numbers[place].pop(sequence, None)
-        if number is not None:
-            self._served(place, number)
+    def _put(self, camera: int, number: int, picture: Any) -> None:
+        self._numbers[camera].append(number)
+        self._sources[camera].put(picture)
+
+    def _read(self) -> None:
+        try:
+            for result in self._stream:
+                camera = int(result.camera)
+                self._served(camera, self._numbers[camera][result.sequence])
+        except Exception as error:  # told by close
+            self._failure = error
 
 
-class _ToCaller:
-    """A sink that tells of each result."""
+class _Decoder:
+    """A camera's thread that decodes the newest frame, and drops those that came before while it was busy."""
 
-    name = "benchmark"
-    wants_frames = False
-    takes = ("result",)
+    def __init__(self, put: Callable[[int, Any], None]) -> None:
+        self._put = put
+        self._newest: tuple[int, bytes] | None = None
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="decoder", daemon=True)
+        self._thread.start()
 
-    def __init__(self, tell: Callable[[str, int], None]) -> None:
-        self._tell = tell
+    def give(self, number: int, frame: bytes) -> None:
+        with self._changed:
+            self._newest = number, frame
+            self._changed.notify()
 
-    def open(self) -> None:
-        pass
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join(CLOSE_TIMEOUT_S)
 
-    def write(self, item: Any) -> None:
-        self._tell(item.camera, item.sequence)
-
-    def close(self, timeout_s: float) -> None:
-        pass
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while self._newest is None and not self._closed:
+                    self._changed.wait()
+                if self._closed or self._newest is None:
+                    return
+                (number, frame), self._newest = self._newest, None
+            self._put(number, read_image(frame))
 
 
 def _told_of(model: Model, path: Path) -> tuple[str, str]:

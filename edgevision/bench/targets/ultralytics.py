@@ -191,7 +191,7 @@ def _engine_of(backend: Any, path: Path, versions: dict[str, str]) -> tuple[str,
             f"OpenVINO CPU: {kernels_text(kernels)}",
             precision_text(told),
         )
-    network = getattr(inner, "model", None)
+    network: Any = getattr(inner, "model", None)
     parameters = network.parameters() if hasattr(network, "parameters") else ()
     kinds = Counter(str(one.dtype).removeprefix("torch.") for one in parameters if one.ndim >= 2)
     return f"torch {versions.get('torch', '')}", "CPU, eager", precision_text(kinds)
