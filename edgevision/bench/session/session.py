@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,7 @@ class _Run:
         if self._resumed is not None:
             check_targets(self._resumed, [target.entry for target in self._targets])
         for target in self._alive():
-            self._guarded(target, lambda target=target: self._ask_first(target))  # type: ignore[misc]
+            self._guarded(target, partial(self._ask_first, target))
 
     def _opener(self) -> Opener:
         return self._parts.opener
@@ -235,9 +236,7 @@ class _Run:
             self._progress(steps.WARM_UP, place, turns)
             if self._interrupts.asked or target.remote is None:
                 continue
-            self._guarded(
-                target, lambda target=target, scenario=scenario: self._until_steady(target, scenario, limit_s)
-            )  # type: ignore[misc]
+            self._guarded(target, partial(self._until_steady, target, scenario, limit_s))
         self._progress(steps.WARM_UP, turns, turns)
         slowest_s = max(
             (self._request_s.get((target.name, SINGLE_STREAM), 0.0) for target in self._alive()), default=0.0
@@ -343,7 +342,7 @@ class _Run:
             if not self._has_room():
                 return False
             target = self._target(cell)
-            self._guarded(target, lambda cell=cell, target=target: self._take(cell, target, number))  # type: ignore[misc]
+            self._guarded(target, partial(self._take, cell, target, number))
             self._progress(steps.MEASURE, round(budget.spent_s - began_s), max(1, round(until_s - began_s)))
         return True
 
@@ -414,7 +413,7 @@ class _Run:
                     one.cell.end(INTERRUPTED, f"the search did not come to its end; {why}")
                     continue
                 target = self._target(one.cell)
-                self._guarded(target, lambda one=one, target=target: self._probe(one, target))  # type: ignore[misc]
+                self._guarded(target, partial(self._probe, one, target))
                 if one.found is not None:
                     one.cell.end(COMPLETE)
                     self._keep()
