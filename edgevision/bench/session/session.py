@@ -59,6 +59,8 @@ WARM_UP_SHARE = 0.2  # of the budget, for all of them
 WINDOW_S = 0.2  # of a block that warms up
 DENSITY_SHARE = 0.5  # of the time left, where there are rounds as well
 END_S = 0.08  # what the figures and doubts of a target in a scenario take
+MOST_RATE = 1000.0  # requests a second that are chosen where nobody says: above, waiting for the clock takes a share of the core
+MOST_START = 32  # cameras that a density search begins with
 KEEP_S = 60.0  # a record is written after so many seconds, whatever has ended
 _REPEATS = Scenario("repeats", {"pairs": 40, "seconds": 2.0})
 _OF_OUTPUTS = frozenset({"output-wrong", "output-differs", "ignores-input", "answer-changes", "cached"})
@@ -250,7 +252,7 @@ class _Run:
             for result in self._resumed.results:
                 if result.scenario.name == SERVER:
                     return float(result.scenario.parameters["rate"])
-        return float(f"{min(2000.0, 0.5 / max(slowest_s, 1e-6)):.3g}")
+        return float(f"{min(MOST_RATE, 0.5 / max(slowest_s, 1e-6)):.3g}")
 
     def _until_steady(self, target: Opened, scenario: Scenario, limit_s: float) -> None:
         began = self._parts.clock()
@@ -424,7 +426,7 @@ class _Run:
         """Half of what a target's latency lets hope for, as a power of two: the search need not begin at one camera."""
         request_s = self._request_s.get((cell.target, SINGLE_STREAM), 0.0)
         hoped = 0.5 / max(request_s * float(cell.scenario.parameters["fps"]), 1e-9)
-        return 1 << max(0, min(12, int(np.log2(max(1.0, hoped)))))
+        return min(MOST_START, 1 << max(0, min(12, int(np.log2(max(1.0, hoped))))))
 
     def _probe(self, one: _Search, target: Opened) -> None:
         """One block with the number of cameras that the search asks for."""
