@@ -69,7 +69,7 @@ class LoadGen:
 
     def __init__(self, target: Sleeper, frames: Sequence[Any]) -> None:
         try:
-            import mlperf_loadgen
+            import mlperf_loadgen  # type: ignore[import-not-found]
         except ImportError:
             raise SystemExit(
                 "this needs mlcommons-loadgen (x86-64, Python up to 3.13): pip install mlcommons-loadgen"
@@ -98,9 +98,10 @@ class LoadGen:
         settings.offline_expected_qps = SAMPLES / 0.0026
         settings.schedule_rng_seed = settings.sample_index_rng_seed = settings.qsl_rng_seed = seed
         work: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        answer = self._queued(work) if name == "server" else self._answer
+        if name == "server":
+            self._serve(work)
         stop: Callable[[], None] = lambda: None  # noqa: E731
-        system = package.ConstructSUT(work.put if name == "server" else answer, stop)
+        system = package.ConstructSUT(work.put if name == "server" else self._answer, stop)
         library = package.ConstructQSL(len(self._frames), len(self._frames), lambda _: None, lambda _: None)
         with tempfile.TemporaryDirectory() as folder:
             logs = package.LogSettings()
@@ -120,7 +121,7 @@ class LoadGen:
             self._target.answer([self._frames[sample.index] for sample in batch], None)
             self._package.QuerySamplesComplete([self._package.QuerySampleResponse(sample.id, 0, 0) for sample in batch])
 
-    def _queued(self, work: queue.SimpleQueue[Any]) -> None:
+    def _serve(self, work: queue.SimpleQueue[Any]) -> None:
         """A thread that answers queries in their order, until it is given None."""
 
         def serve() -> None:

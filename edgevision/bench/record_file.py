@@ -203,7 +203,7 @@ class _Reader:
         # bool is an int for Python, and no number for us.
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise InputError(f"{where} is {type(value).__name__}, expected {kind.__name__}; the file is damaged")
-        if kind is int and not -(1 << 63) <= value < 1 << 63:
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
             raise InputError(f"{where} does not fit into 64 bits; the file is damaged")
         return value
 

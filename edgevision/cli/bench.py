@@ -27,13 +27,18 @@ class BenchParser(argparse.ArgumentParser):
         words = list(args or ())
         if not words or words[0] not in VERBS:
             return super().parse_known_args(args, namespace)
-        module = import_module(f"edgevision.cli.bench_{words[0]}")
-        own = argparse.ArgumentParser(prog=f"{self.prog} {words[0]}", description=_first_line(module.__doc__))
-        module.add_arguments(own)
-        own.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-        own.add_argument("--debug", action="store_true", help="show the traceback of an error")
-        own.set_defaults(run=module.run)
-        return own.parse_known_args(words[1:], namespace)
+        return verb_parser(words[0], self.prog).parse_known_args(words[1:], namespace)
+
+
+def verb_parser(verb: str, prog: str = "edgevision bench") -> argparse.ArgumentParser:
+    """The parser of one of ``VERBS``."""
+    module = import_module(f"edgevision.cli.bench_{verb}")
+    own = argparse.ArgumentParser(prog=f"{prog} {verb}", description=_first_line(module.__doc__))
+    module.add_arguments(own)
+    own.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    own.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    own.set_defaults(run=module.run)
+    return own
 
 
 def _first_line(text: str | None) -> str:

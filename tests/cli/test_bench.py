@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import pytest
 from bench_records import full_record, plain_record
 
-from edgevision.bench.record_file import write_record
+from edgevision.bench.record_file import read_record, write_record
 from edgevision.bench.session import session
 from edgevision.bench.session.options import BenchOptions
 from edgevision.cli.bench import options_of
@@ -152,3 +152,21 @@ def test_a_record_is_shown(edgevision, tmp_path):
     assert "single-stream" in edgevision("bench", "show", path).out
     assert json.loads(edgevision("bench", "show", path, "--json").out)["schema"] == 1
     assert edgevision("bench", "compare", path, path).status == 0
+
+
+def test_a_bundle_from_end_to_end(edgevision, color_bundle, tmp_path):
+    """In real processes: what the runtime's own stream serves is counted."""
+    path = tmp_path / "record.json"
+    words = "--scenario single-stream --scenario fixed-rate --cameras 2 --fps 20 --probe-seconds 0.5 --minutes 0.12 --rounds 1 --frames 4 --threads 1"
+    done = edgevision(
+        "bench", color_bundle(), *words.split(), "--width", 64, "--height", 48, "--force", "--json", "-o", path
+    )
+    assert done.status == 0
+    record = read_record(path)
+    assert record.targets[0].identity.kind == "bundle"
+    single, cameras = record.results
+    assert len(single.blocks) > 0
+    assert {"preprocess", "infer"} <= set(single.blocks[0].stages)
+    assert single.blocks[0].wrong == ()
+    assert sum(sum(block.offered) for block in cameras.blocks) >= 0.5 * 2 * 20 - 2
+    assert sum(len(block.latency_ns) for block in cameras.blocks) > 0

@@ -7,6 +7,7 @@ It may run in the Python of another environment, so it needs NumPy alone. ``proc
 from __future__ import annotations
 
 import faulthandler
+import io
 import os
 import queue
 import signal
@@ -63,7 +64,7 @@ class _Child:
             faulthandler.cancel_dump_traceback_later()
             sys.stdout.flush()
             sys.stderr.flush()
-            self._send(reply)
+            self._send(replace(reply, head={**reply.head, "question": message.head.get("question")}))
             if work == "close":
                 return
 
@@ -120,7 +121,10 @@ class _Child:
         try:
             write_message(self._answers, message)
         except MessageError as error:
-            write_message(self._answers, _failure(error))
+            failure = _failure(error)
+            write_message(
+                self._answers, replace(failure, head={**failure.head, "question": message.head.get("question")})
+            )
         except OSError:  # the run is gone
             os._exit(0)
 
@@ -151,6 +155,8 @@ def _take_pipes() -> tuple[int, BinaryIO]:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # what is printed just before a fault is not lost
     return commands, os.fdopen(answers, "wb")
 
 

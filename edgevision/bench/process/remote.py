@@ -87,6 +87,10 @@ class RemoteTarget:
         self._messages: queue.SimpleQueue[Message | Exception | None] = queue.SimpleQueue()
         self._printed: deque[str] = deque(maxlen=KEPT_LINES)
         self._writing = threading.Lock()
+        self._interrupting = False
+        self._asked = (
+            0  # questions, which are numbered: an answer that nobody waited for any more is told from the next
+        )
         self._ended = False
         self._child = self._start(workload_path, cores)
         commands, answers, lines = self._child.stdin, self._child.stdout, self._child.stderr
@@ -133,7 +137,13 @@ class RemoteTarget:
 
     def interrupt(self) -> None:
         """The running block ends after its present request, and ``run`` gives what it has. From any thread or a signal handler."""
-        self._send({"do": "interrupt"})
+        # A signal handler may come while its own thread writes, which then sends it.
+        self._interrupting = True
+        if self._writing.acquire(blocking=False):
+            try:
+                self._write_interruption()
+            finally:
+                self._writing.release()
 
     def close(self) -> None:
         """Let the target give everything back, then end its process and all that this started. Closing twice is allowed."""
@@ -201,12 +211,12 @@ class RemoteTarget:
         """Send a question, wait for its answer. ``purpose``: for the error, what was under way."""
         if self._ended:
             raise TargetError(f"{self._name}: its process has ended; open it again", output=self.output)
-        self._send({"do": work, "limit_s": limit_s, **values})
-        try:
-            # Later than the child's own watchdog, which can say where it hung.
-            reply = self._messages.get(timeout=limit_s + GRACE_S)
-        except queue.Empty:
-            raise self._ended_error(purpose, hung=limit_s) from None
+        self._asked += 1
+        self._interrupting = False
+        self._send({"do": work, "limit_s": limit_s, "question": self._asked, **values})
+        reply = self._reply_within(
+            limit_s + GRACE_S, purpose
+        )  # later than the child's own watchdog, which can say where it hung
         if isinstance(reply, Exception):
             self.kill()
             text = f"{self._name} wrote what is no message while it {purpose} ({reply}); let it print to standard output or error only"
@@ -221,6 +231,24 @@ class RemoteTarget:
         """Where the process is gone, nothing is sent, and what waits for an answer learns it from the other pipe."""
         with self._writing, contextlib.suppress(OSError, ValueError):
             write_message(self._commands, Message(head))
+            if self._interrupting:
+                self._write_interruption()
+
+    def _write_interruption(self) -> None:
+        self._interrupting = False
+        with contextlib.suppress(OSError, ValueError):
+            write_message(self._commands, Message({"do": "interrupt"}))
+
+    def _reply_within(self, seconds: float, purpose: str) -> Message | Exception | None:
+        """The answer to the last question; None where the process closed its pipe. Raises TargetError where it does not come in time."""
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                reply = self._messages.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                raise self._ended_error(purpose, hung=seconds) from None
+            if not isinstance(reply, Message) or reply.head.get("question", self._asked) == self._asked:
+                return reply
 
     def _read(self, read: Callable[[], _T]) -> _T:
         """What ``read`` makes of a message. Raises TargetError for a message that is none of ours."""

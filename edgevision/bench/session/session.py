@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,8 @@ WARM_UP_SHARE = 0.2  # of the budget, for all of them
 WINDOW_S = 0.2  # of a block that warms up
 DENSITY_SHARE = 0.5  # of the time left, where there are rounds as well
 END_S = 0.08  # what the figures and doubts of a target in a scenario take
+MOST_RATE = 1000.0  # requests a second that are chosen where nobody says: above, waiting for the clock takes a share of the core
+MOST_START = 32  # cameras that a density search begins with
 KEEP_S = 60.0  # a record is written after so many seconds, whatever has ended
 _REPEATS = Scenario("repeats", {"pairs": 40, "seconds": 2.0})
 _OF_OUTPUTS = frozenset({"output-wrong", "output-differs", "ignores-input", "answer-changes", "cached"})
@@ -175,7 +178,7 @@ class _Run:
         if self._resumed is not None:
             check_targets(self._resumed, [target.entry for target in self._targets])
         for target in self._alive():
-            self._guarded(target, lambda target=target: self._ask_first(target))  # type: ignore[misc]
+            self._guarded(target, partial(self._ask_first, target))
 
     def _opener(self) -> Opener:
         return self._parts.opener
@@ -235,9 +238,7 @@ class _Run:
             self._progress(steps.WARM_UP, place, turns)
             if self._interrupts.asked or target.remote is None:
                 continue
-            self._guarded(
-                target, lambda target=target, scenario=scenario: self._until_steady(target, scenario, limit_s)
-            )  # type: ignore[misc]
+            self._guarded(target, partial(self._until_steady, target, scenario, limit_s))
         self._progress(steps.WARM_UP, turns, turns)
         slowest_s = max(
             (self._request_s.get((target.name, SINGLE_STREAM), 0.0) for target in self._alive()), default=0.0
@@ -251,7 +252,7 @@ class _Run:
             for result in self._resumed.results:
                 if result.scenario.name == SERVER:
                     return float(result.scenario.parameters["rate"])
-        return float(f"{min(2000.0, 0.5 / max(slowest_s, 1e-6)):.3g}")
+        return float(f"{min(MOST_RATE, 0.5 / max(slowest_s, 1e-6)):.3g}")
 
     def _until_steady(self, target: Opened, scenario: Scenario, limit_s: float) -> None:
         began = self._parts.clock()
@@ -343,7 +344,7 @@ class _Run:
             if not self._has_room():
                 return False
             target = self._target(cell)
-            self._guarded(target, lambda cell=cell, target=target: self._take(cell, target, number))  # type: ignore[misc]
+            self._guarded(target, partial(self._take, cell, target, number))
             self._progress(steps.MEASURE, round(budget.spent_s - began_s), max(1, round(until_s - began_s)))
         return True
 
@@ -414,7 +415,7 @@ class _Run:
                     one.cell.end(INTERRUPTED, f"the search did not come to its end; {why}")
                     continue
                 target = self._target(one.cell)
-                self._guarded(target, lambda one=one, target=target: self._probe(one, target))  # type: ignore[misc]
+                self._guarded(target, partial(self._probe, one, target))
                 if one.found is not None:
                     one.cell.end(COMPLETE)
                     self._keep()
@@ -425,7 +426,7 @@ class _Run:
         """Half of what a target's latency lets hope for, as a power of two: the search need not begin at one camera."""
         request_s = self._request_s.get((cell.target, SINGLE_STREAM), 0.0)
         hoped = 0.5 / max(request_s * float(cell.scenario.parameters["fps"]), 1e-9)
-        return 1 << max(0, min(12, int(np.log2(max(1.0, hoped)))))
+        return min(MOST_START, 1 << max(0, min(12, int(np.log2(max(1.0, hoped))))))
 
     def _probe(self, one: _Search, target: Opened) -> None:
         """One block with the number of cameras that the search asks for."""

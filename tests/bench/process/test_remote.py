@@ -178,6 +178,24 @@ def test_an_interruption_ends_the_block_early_and_keeps_it(remote):
     assert len(one.run(ASK, 1, "a").latency_ns) == 40  # and the next block is whole
 
 
+def test_an_interruption_from_a_handler_of_the_thread_that_writes_is_sent_by_it(remote):
+    one = remote(KNOWN + "sleeps@ms=2")
+    with one._writing:  # as if the signal came in the middle of a message
+        one.interrupt()
+    assert one._interrupting
+    one._asked += 1
+    one._send({"do": "run", "limit_s": 60, "question": one._asked, "round": 0, "name": "a",
+               "scenario": {"name": "plain", "parameters": {"requests": 30_000}, "seed": 0}})  # fmt: skip
+    reply = one._reply_within(60, "was measured")
+    assert len(reply.arrays["latency_ns"]) < 30_000
+
+
+def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next(remote):
+    one = remote(KNOWN + "sleeps@ms=1")
+    one._send({"do": "answers", "limit_s": 60, "question": 999})  # as if Ctrl-C had ended the waiting
+    assert len(one.run(ASK, 0, "a").latency_ns) == 40
+
+
 def test_ctrl_c_reaches_the_run_alone(remote):
     one = remote(KNOWN + "sleeps")
     assert os.getsid(one.pid) != os.getsid(0)
