@@ -19,6 +19,7 @@ from edgevision.compiler.quantize.estimators import estimate
 from edgevision.compiler.quantize.lint import Finding, lint, refused
 from edgevision.compiler.quantize.ranges import collect_ranges
 from edgevision.errors import InputError, ModelFileError
+from edgevision.machine import cpu_features
 
 pytestmark = pytest.mark.requires("onnx")
 
@@ -258,6 +259,8 @@ def test_a_concat_that_openvino_dies_of(graph, dies):
     assert ("rounded-concat" in rules(graph, "openvino", "x86")) == dies
     if dies and not openvino.__version__.startswith("2026.4.1"):
         pytest.skip("known of OpenVINO 2026.4.1")
+    if dies and b"BatchNormalization" in graph and "avx512f" in cpu_features():
+        pytest.skip("with AVX-512, OpenVINO compiles the one with a batch norm; a bundle may travel to a CPU without")
     program = (
         "import sys, openvino; core = openvino.Core()\n"
         "core.compile_model(core.read_model(model=sys.stdin.buffer.read(), weights=b''), 'CPU', {'INFERENCE_NUM_THREADS': 1})"
