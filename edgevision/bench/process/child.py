@@ -88,7 +88,6 @@ class _Child:
 
     def _answer_all(self, head: Mapping[str, Any]) -> Any:
         from edgevision.bench.process.plain import answers_to_message
-
         from edgevision.bench.scenarios.checks import remember
 
         read, answer, frames = self._target.read, self._target.answer, self._workload.frames

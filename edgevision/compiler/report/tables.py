@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from edgevision.compiler.report.layers import GraphNode, ran_in
 from edgevision.compiler.report.report import Report
 from edgevision.compiler.variants import CompiledVariant
-from edgevision.evaluate.page.html import Block, Cell, Rich, Table, Text
 from edgevision.evaluate.page.drawing import shorten
+from edgevision.evaluate.page.html import Block, Cell, Rich, Table, Text
 from edgevision.evaluate.page.tables import Line, long_table, named
 
 # ── layers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
