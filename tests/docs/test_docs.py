@@ -143,18 +143,10 @@ def test_a_wrong_command_line_is_found(line):
     assert error_of(line)
 
 
-def options_of_verbs() -> set[str]:
-    """Options of ``bench compare`` and the like, whose parsers are made when they are called."""
-    found = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")
-    for verb in VERBS:
-        importlib.import_module(f"edgevision.cli.bench_{verb}").add_arguments(found)
-    return set(found._option_string_actions)
-
-
 def unknown_code(text: str, outgrown: bool = False) -> list[str]:
     """Options and commands in ``code`` that nothing knows."""
     _, choices = commands()
-    options = {option for one in choices.values() for option in one._option_string_actions} | options_of_verbs()
+    options = {option for one in choices.values() for option in one._option_string_actions}
     known = options | FOREIGN_OPTIONS | {"--version"} | (OUTGROWN_OPTIONS if outgrown else set())
     found = []
     for code in CODE.findall(prose(text)):
