@@ -104,7 +104,7 @@ def test_tables_hold_what_a_reader_needs():
     for part in (
         "int8 in 56 of 58 layers", "unsupported (openvino is not installed", "failed (its process ended by signal 9", "against shelf.edge",
         "1.60× (1.58…1.62) slower", "undecided (time was spent)", "output-wrong!", "960 in 12", "95.0 %", "abababababab", "1×3×640×640",
-        "density, rule every-stream",
+        "density, every-stream",
     ):  # fmt: skip
         assert part in told
     assert all(len(line) == len(one.header) for one in tables(full_record()) for line in one.lines)
