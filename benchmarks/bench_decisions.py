@@ -180,8 +180,8 @@ def main() -> None:
     parser.add_argument(
         "--noise", type=Path, action="append", default=[], help="of bench_noise; may be given more than once"
     )
-    parser.add_argument("--runs", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=128)
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=64)
     parser.add_argument("--calls", type=int, nargs="+", default=[20, 100], help="in a block; all are tried")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", default="bench-decisions", help="name of the file in results/")
