@@ -136,7 +136,7 @@ def record(
 
 def plain_record(ms: float = 10.0, seed: int = 0, rounds: int = 12, **changed: Any) -> Record:
     """One target in one scenario."""
-    return record([entry(OURS)], [result(OURS, SINGLE, ms, seed=seed, rounds=rounds)], **changed)
+    return replace(record([entry(OURS)], [result(OURS, SINGLE, ms, seed=seed, rounds=rounds)]), **changed)
 
 
 def full_record(**changed: Any) -> Record:

@@ -143,23 +143,23 @@ def _scenario(record: Record, results: Sequence[Result]) -> Iterator[html.Block]
             plots.stages_stacked(stages), "Stages of a request",
             f"Means over the middle half of the requests; rest: what no stage accounts for. {spoken}.",
         )  # fmt: skip
-    yield from _over_time(record, results, what)
+    if not searched:  # a search asks for more and more: its ages over time say nothing of the machine
+        yield from _over_time(record, results, what)
 
 
 def _figures_table(record: Record, chosen: Sequence[Row], results: Sequence[Result]) -> html.Block:
     columns = figure_columns(results)
     compared = any(row.against for row in chosen)
-    header = ("target", *(heading(name, unit) for name, unit in columns.items()))
-    header += (*((f"to {reference_of(record)}",) if compared else ()), "kept", "requests", "rounds")
+    header: tuple[str, ...] = ("target", *((f"to {reference_of(record)}",) if compared else ()))
+    header += tuple(heading(name, unit) for name, unit in columns.items())
+    header += ("kept", "requests", "rounds")
     lines: list[tuple[html.Cell, ...]] = []
     for row in chosen:
-        cells: list[html.Cell] = [html.Rich(row.target, tone="strong")]
+        cells: list[html.Cell] = [html.Rich(row.target, tone="strong"), *([_first_against(row)] if compared else [])]
         if row.figures:
             cells += [_figure_cell(_named(row, name)) for name in columns]
         else:
             cells += [html.Rich(status_text(row), tone="warning"), *[None] * (len(columns) - 1)] if columns else []
-        if compared:
-            cells.append(_first_against(row))
         cells += [html.Rich(row.kept, shown=share(row.kept)), row.n, row.rounds]
         lines.append(tuple(cells))
     notes = [
@@ -207,7 +207,7 @@ def _has_cameras(result: Result) -> bool:
 def _latencies(result: Result) -> npt.NDArray[np.float64]:
     found = [block.latency_ns for block in result.blocks if len(block.latency_ns)]
     values = np.concatenate(found).astype(np.float64) / 1e6 if found else np.zeros(0)
-    return np.maximum(values, 1e-6)  # a clock that is too coarse says 0, which has no place on a logarithmic axis
+    return np.maximum(values, plots.LEAST_MS)
 
 
 def _spoken(latencies: Mapping[str, npt.NDArray[np.float64]]) -> str:
@@ -280,13 +280,22 @@ def _in_fours(values: Mapping[str, _T]) -> Iterator[tuple[str, dict[str, _T]]]:
 
 
 def _throughput(record: Record) -> Iterator[html.Block]:
-    points = []
-    several = len(scenarios_of(record)) > 1
-    for row in rows(record):
-        latency, rate = _named(row, "p90"), _named(row, "throughput")
-        if latency and rate and latency.value > 0 and rate.value > 0 and not row.fatal:
-            name = f"{row.target}, {row.scenario}" if several else row.target
-            points.append(plots.Speed(name, latency.value, rate.value, row.target == reference_of(record)))
+    both = [
+        (row, latency.value, rate.value)
+        for row in rows(record)
+        if (latency := _named(row, "p90")) and (rate := _named(row, "throughput")) and not row.fatal
+        if latency.value > 0 and rate.value > 0
+    ]
+    several = len({row.scenario for row, _, _ in both}) > 1
+    points = [
+        plots.Speed(
+            f"{row.target}, {row.scenario}" if several else row.target,
+            latency,
+            rate,
+            row.target == reference_of(record),
+        )
+        for row, latency, rate in both
+    ]
     if points:
         yield html.Figure(
             plots.throughput_latency(points), "Frames a second by latency",

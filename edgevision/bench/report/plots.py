@@ -35,6 +35,7 @@ from edgevision.evaluate.page.drawing import (
 )
 
 MOST_SERIES = len(SERIES)
+LEAST_MS = 1e-6  # what is drawn of a clock that is too coarse and says 0: it has no place on a logarithmic axis
 _PIECES = 400  # points of a line over time: more are not seen, and make the page large
 _BINS = 90
 
@@ -92,12 +93,22 @@ def _span(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     return low / room, high * room
 
 
+def _ticks_of_ten(ratio: float) -> tuple[float, ...]:
+    """Where ticks stand between two powers of ten, on an axis from x to ``ratio`` · x."""
+    if ratio < 20:
+        return (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+    return (1.0, 2.0, 5.0) if ratio < 300 else (1.0,)
+
+
 def _plain_log(axis: Any, low: float, high: float) -> None:
-    """Ticks of a logarithmic axis as plain numbers; 2 and 5 as well where there are few powers of ten."""
+    """Ticks of a logarithmic axis as plain numbers; the more of them between powers of ten, the fewer powers there are."""
     from matplotlib import ticker
 
-    few = high / low < 300
-    axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=12))
+    ratio = high / low
+    if ratio < 3:
+        axis.set_major_locator(ticker.MaxNLocator(6))
+    else:
+        axis.set_major_locator(ticker.LogLocator(subs=_ticks_of_ten(ratio), numticks=12))
     axis.set_minor_locator(ticker.NullLocator())
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
 
@@ -300,7 +311,7 @@ def _pieces(blocks: Sequence[Block], zero_ns: int) -> tuple[npt.NDArray[np.float
         for piece, part in enumerate(np.array_split(block.latency_ns, min(each, len(block.latency_ns)))):
             at = block.began_ns - zero_ns + block.wall_ns * (piece + 0.5) / min(each, len(block.latency_ns))
             seconds.append(at / 1e9)
-            medians.append(float(np.median(part)) / 1e6)
+            medians.append(max(float(np.median(part)) / 1e6, LEAST_MS))
     return np.asarray(seconds), np.asarray(medians)
 
 

@@ -82,7 +82,7 @@ def test_who_does_not_see_it_is_told_as_well(page):
     assert all(head["scope"] for head in reader.of("th"))
     assert "shelf.edge: median" in reader.text
     assert len(reader.of("h1")) == 1
-    assert len(reader.of("h2")) == len(reader.of("section")) == 6
+    assert len(reader.of("h2")) == len(reader.of("section")) == 7
 
 
 def test_a_page_says_what_matters(page):
