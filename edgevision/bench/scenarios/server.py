@@ -135,7 +135,7 @@ class _Server:
         """Compare, where it makes no request wait."""
         checker = self._checker
         now = now_ns()
-        if now < checker.next_ns or next_due - now < 2 * checker.cost_ns + 1_000_000 or self._workers > 1 < first:
+        if now < checker.next_ns or next_due - now < 2 * checker.cost_ns + 1_000_000:
             return
         if self._checking.acquire(blocking=False):
             try:

@@ -47,6 +47,7 @@ from edgevision.bench.session.resume import (
 )  # fmt: skip
 from edgevision.bench.statistics.decision import Plan, plan_looks
 from edgevision.bench.statistics.steady import first_steady
+from edgevision.bench.targets.address import allowance_of
 from edgevision.bench.targets.base import Allowance
 from edgevision.bench.workload.workload import Workload
 from edgevision.errors import EdgeVisionError, TargetError
@@ -168,20 +169,17 @@ class _Run:
             steps.WARM_UP: min(WARM_UP_SHARE * self._budget.whole_s, 2.0 * number * len(options.scenarios)),
             steps.MEASURE: max(1.0, self._budget.whole_s * (1 - WARM_UP_SHARE) - OPEN_S * number),
         })  # fmt: skip
-        cores = choose_cores(self._threads)
         allowance = Allowance(self._threads, options.batch)
         for place, (name, address) in enumerate(zip(self._names, self._addresses, strict=True)):
             self._progress(steps.OPEN, place, number)
+            cores = choose_cores(allowance_of(address, allowance).threads)
             limit = min(OPEN_LIMIT_S, max(10.0, self._budget.left_s))
-            self._targets.append(open_one(name, address, allowance, workload_path, cores, self._opener(), limit))
+            self._targets.append(open_one(name, address, allowance, workload_path, cores, self._parts.opener, limit))
         self._progress(steps.OPEN, number, number)
         if self._resumed is not None:
             check_targets(self._resumed, [target.entry for target in self._targets])
         for target in self._alive():
             self._guarded(target, partial(self._ask_first, target))
-
-    def _opener(self) -> Opener:
-        return self._parts.opener
 
     def _ask_first(self, target: Opened) -> None:
         """What it says of each frame, and whether it keeps what it said."""

@@ -59,15 +59,19 @@ def test_the_same_seed_asks_for_the_same(ask, name, parameters):
     assert np.array_equal(first.due_ns[: len(second.due_ns)], second.due_ns[: len(first.due_ns)])
 
 
-@pytest.mark.parametrize(("name", "parameters"), [*BLOCKS[:3], BLOCKS[4]])
+# Cameras and a server are looked at where there is time before the next frame: there must be plenty, on a busy machine too.
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        *BLOCKS[:3],
+        ("fixed-rate", {"cameras": 1, "fps": 10.0, "batch": 1, "settle": 0.0, "seconds": 0.7}),
+        ("server", {"rate": 20.0, "batch": 1, "workers": 1, "seconds": 0.7}),
+    ],
+)
 def test_a_target_that_lies_is_found(ask, name, parameters):
     """Its answers are true until the clock runs: asked beforehand, and once at each block's begin."""
     target = bench_targets.lies(ALLOWANCE, honest="6", every="1")
     assert ask(target, name, **parameters).wrong
-
-
-def test_a_lying_server_is_found(ask):
-    assert ask(bench_targets.lies(ALLOWANCE, honest="6", every="1"), "server", rate=50.0, batch=1, seconds=0.3).wrong
 
 
 @pytest.mark.parametrize(("name", "parameters"), BLOCKS)
@@ -161,8 +165,9 @@ def test_a_server_that_falls_behind_is_seen_to(ask):
 
 def test_a_server_takes_what_is_due_together(ask):
     block = ask(bench_targets.sleeps(ALLOWANCE, ms="10"), "server", rate=1000.0, batch=64, workers=1, seconds=0.1)
-    assert block.dropped == (0,)
-    assert block.offered == (len(block.latency_ns),)
+    done = block.latency_ns + block.due_ns
+    assert len(np.unique(done)) < len(done) / 2
+    assert block.offered == (len(block.latency_ns) + block.dropped[0],)
 
 
 def test_workers_ask_side_by_side(ask):
@@ -183,7 +188,7 @@ def test_workers_ask_side_by_side(ask):
 
     block = ask(Parallel(ALLOWANCE, "parallel", work), "server", rate=400.0, batch=1, workers=3)
     assert most == 3
-    assert block.dropped == (0,)
+    assert block.offered == (len(block.latency_ns) + block.dropped[0],)
     assert (np.sort(block.due_ns) == block.due_ns).all()
 
 
