@@ -209,14 +209,10 @@ def scenario_table(record: Record, results: Sequence[Result]) -> TextTable:
     for row in chosen:
         cells = [row.target, *(figure_text(_named(row, name)) for name in columns)]
         if not row.figures:
-            cells[1:] = [status_text(row), *[DASH] * (len(columns) - 1)] if columns else []
+            cells[1:] = [row.status, *[DASH] * (len(columns) - 1)] if columns else []
         cells += ["; ".join(against_text(one, columns) for one in row.against) or DASH] if compared else []
         lines.append((*cells, share(row.kept), f"{row.n} in {row.rounds}", doubts_text(row)))
-    notes = [
-        f"{row.target}: {status_text(row)}"
-        for row in chosen
-        if row.status != "complete" and (row.figures or not columns)
-    ]
+    notes = [f"{row.target}: {status_text(row)}" for row in chosen if row.status != "complete"]
     notes += [f"{row.target}, {figure.name}: {figure.note}" for row in chosen for figure in row.figures if figure.note]
     notes += [f"{row.target}: {doubt.code}: {doubt.text}" for row in chosen for doubt in row.doubts]
     return TextTable(label, (*header, "kept", "n in rounds", "doubts"), tuple(lines), 1, tuple(dict.fromkeys(notes)))

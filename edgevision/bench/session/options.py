@@ -36,7 +36,7 @@ class BenchOptions:
     """
 
     targets: tuple[str, ...]
-    scenarios: tuple[str, ...] = (SINGLE_STREAM, OFFLINE, DENSITY)
+    scenarios: tuple[str, ...] = (SINGLE_STREAM, OFFLINE)
     data: Path | None = None
     frames: int = 32
     encoded: bool = False

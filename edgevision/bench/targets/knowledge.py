@@ -59,9 +59,17 @@ def find_knowledge(
         raise InputError(
             f"'{address.text}': its input has {size[0]}×{size[1]} pixels, {source} says {spec.height}×{spec.width}; give the bundle of the same model"
         )
-    made = make_task(_with_thresholds(task, address))
-    made.check(outputs_of(spec))
+    outputs = outputs_of(spec)
+    made = make_task(_with_thresholds(_with_names(task, outputs), address))
+    made.check(outputs)
     return Knowledge(spec, made, source)
+
+
+def _with_names(task: TaskSpec, outputs: Sequence[TensorInfo]) -> TaskSpec:
+    """The task of a graph whose only output has another name: compiling names outputs anew. Of several, names alone tell which is which."""
+    if len(task.outputs) != 1 or len(outputs) != 1:
+        return task
+    return replace(task, outputs=(replace(task.outputs[0], name=outputs[0].name),))
 
 
 def knowledge_of(address: TargetAddress, spec: PreprocessSpec, task: TaskSpec, source: str) -> Knowledge:

@@ -91,6 +91,20 @@ def test_what_onnx_runtime_is_allowed(opened):
     assert identity.threads == 2
 
 
+@pytest.mark.requires("onnx")
+@pytest.mark.parametrize("kind", ENGINES)
+def test_the_output_of_a_graph_that_was_not_compiled_may_have_another_name(opened, color_bundle, tmp_path, kind):
+    import onnx
+
+    graph = onnx.load(DATA / "color.onnx")
+    for node in graph.graph.node:
+        node.output[:] = ["output0" if name == "output" else name for name in node.output]
+    graph.graph.output[0].name = "output0"
+    onnx.save(graph, tmp_path / "other.onnx")
+    target = opened(f"{kind}:{tmp_path / 'other.onnx'}@as={color_bundle()}")
+    assert [target.read(one).classes[0] for one in target.answer([plain(RED), plain(GREEN)], None)] == [0, 1]
+
+
 @pytest.mark.requires("openvino")
 def test_openvino_tells_what_really_runs(opened, color_bundle):
     for name, precision in (("color.onnx", "float32"), ("color-int8.onnx", "int8")):
