@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 import edgevision as ev
+from benchmarks.beverages import make_frames
 from benchmarks.common import write_result
-from benchmarks.detect_speed import make_frames
 from edgevision.cascade import regions
 from edgevision.frames import Frame
 from edgevision.latency import Samples, measure_interleaved, paired_ratio

@@ -2,9 +2,10 @@
 
     python -m benchmarks.detect_int8 --peer ENVIRONMENT/bin/python --weights yolo11n.pt yolo26n.pt
 
-``ENVIRONMENT`` as for ``detect_speed``. All start from the same checkpoint, calibrate on the photos of the data set's train part and
-answer those of its val part. mAP is COCO's, counted by one function for all, over boxes with a score of 0.001 or more; the
-others' boxes are those of Ultralytics' own ``predict``. NNCF's graph is run by it too. Times are taken as in ``detect_speed``.
+``ENVIRONMENT`` has ultralytics, onnx, onnxslim, onnxruntime, openvino and nncf. All start from the same checkpoint, calibrate on the photos of
+the data set's train part and answer those of its val part. mAP is COCO's, counted by one function for all, over boxes with a score of 0.001 or
+more; the others' boxes are those of Ultralytics' own ``predict``. NNCF's graph is run by it too. Times are ``edgevision bench``'s, from a frame of
+1920×1080 to boxes, with one and two threads; its records lie in ``runs/detect-int8/``.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from benchmarks.beverages import BEVERAGES, write_frames
 from benchmarks.common import RUNS, edgevision, write_result
-from benchmarks.detect_speed import BEVERAGES, FOLDER, Peer, compile_bundle, make_frames, measure_alone, table
+from benchmarks.peer_process import Peer
 from benchmarks.peers_int8 import nncf_quantize
 from edgevision.bundle import open_bundle
 from edgevision.decode import read_image
@@ -40,18 +41,15 @@ def main() -> None:
     p.add_argument("--weights", type=Path, nargs="+", required=True, help="checkpoints of Ultralytics")
     p.add_argument("--data", type=Path, default=BEVERAGES / "data.yaml")
     p.add_argument("--size", type=int, default=640)
-    p.add_argument("--rounds", type=int, default=30)
+    p.add_argument("--minutes", type=float, default=5.0, help="of each of the two runs of edgevision bench (default 5)")
     arguments = p.parse_args()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    frames = make_frames()
-    np.save(FOLDER / "frames.npy", frames)
     networks = {}
     for weights in arguments.weights:
-        networks[weights.stem] = compared(weights, arguments, frames)
+        networks[weights.stem] = compared(weights, arguments)
         write_result(RESULT, {"size": arguments.size, "networks": networks})
 
 
-def compared(weights: Path, arguments: argparse.Namespace, frames: npt.NDArray[np.uint8]) -> dict[str, Any]:
+def compared(weights: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Accuracy and time of one network, in every form."""
     folder = RUNS / RESULT / weights.stem
     shutil.rmtree(folder, ignore_errors=True)
@@ -68,14 +66,43 @@ def compared(weights: Path, arguments: argparse.Namespace, frames: npt.NDArray[n
     validation = read_dataset(arguments.data, part="val")
     accuracy = {f"ours-{name}": own_accuracy(bundle, arguments.data) for name, bundle in bundles.items()}
     for name in [name for name in exports if name != "pt"]:
-        peer.ask("open", id=name, model=exports[name], size=arguments.size, frames=FOLDER / "frames.npy")
+        peer.ask("open", id=name, model=exports[name], size=arguments.size)
         answer = peer.ask("boxes", id=name, photos=[photo.path for photo in validation], confidence=LEAST_SCORE)
         accuracy[name] = accuracy_of(answer["boxes"], validation)
         print(name, accuracy[name], flush=True)
     peer.close()
-    rows = [row for cores in (1, 2) for row in measure_alone(arguments, exports, bundles, frames, cores)]
-    print(table(rows))
-    return {"versions": versions, "photos": len(validation), "accuracy": accuracy, "times": rows}
+    frames = write_frames(folder / "frames")
+    theirs = {name: Path(path) for name, path in exports.items() if name != "pt"}
+    times = {
+        threads: measured(bundles, theirs, frames, threads, arguments, folder / f"bench-{threads}.json")
+        for threads in (1, 2)
+    }
+    return {"versions": versions, "photos": len(validation), "accuracy": accuracy, "times": times}
+
+
+def compile_bundle(graph: Path, precision: str, data: Path, folder: Path) -> Path:
+    """The peer's ONNX as our bundle, whatever it is worth: that is what is measured here."""
+    bundle = folder / f"{precision}.edge"
+    budget = ("--max-drop", 100, "--max-class-drop", 100, "--force")
+    edgevision("compile", graph, "--precision", precision, "--data", data, *budget, "-o", bundle)
+    return bundle
+
+
+def measured(
+    bundles: dict[str, Path], theirs: dict[str, Path], frames: Path, threads: int, arguments: argparse.Namespace, record: Path
+) -> list[dict[str, Any]]:  # fmt: skip
+    """From frame to boxes, all in one run of ``edgevision bench``; a row for each target, ours in int8 being what the others stand against."""
+    python = arguments.peer.absolute()  # not resolved: an environment's python is a link
+    targets = [
+        *bundles.values(),
+        *(f"ultralytics:{path}@python={python},size={arguments.size}" for path in theirs.values()),
+    ]
+    told = edgevision(
+        "bench", *targets, "--data", frames, "--threads", threads, "--batch", 1, "--minutes", arguments.minutes,
+        "--scenario", "single-stream", "--force", "-o", record,
+    )  # fmt: skip
+    names = [*(f"ours-{name}" for name in bundles), *theirs]
+    return [{"name": name, **row} for name, row in zip(names, told["rows"], strict=True)]
 
 
 def with_nncf(python: Path, exports: dict[str, str], spec: PreprocessSpec, data: Path, folder: Path) -> Path:

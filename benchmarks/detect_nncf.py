@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.beverages import BEVERAGES
 from benchmarks.common import RESULTS, RUNS, edgevision, write_result
-from benchmarks.detect_speed import BEVERAGES
 from benchmarks.peers_int8 import NNCF_PRESETS, nncf_quantize
 from edgevision.bundle import open_bundle
 from edgevision.bundle.reader import Bundle

@@ -17,9 +17,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from benchmarks.beverages import BEVERAGES
 from benchmarks.common import RESULTS, RUNS, edgevision, train, write_result
 from benchmarks.detect_int8 import accuracy_of, own_accuracy
-from benchmarks.detect_speed import BEVERAGES, FOLDER, Peer, make_frames
+from benchmarks.peer_process import Peer
 from edgevision.bundle import open_bundle
 from edgevision.evaluate.data.dataset import read_dataset
 
@@ -68,7 +69,6 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def peers(arguments: argparse.Namespace) -> dict[str, Any]:
     """Train yolo11n, and evaluate its best weights as Ultralytics runs them in PyTorch."""
-    import numpy as np
 
     load = os.getloadavg()[0]
     peer = Peer(arguments.peer)
@@ -76,9 +76,7 @@ def peers(arguments: argparse.Namespace) -> dict[str, Any]:
         "train", definition="yolo11n.yaml", data=arguments.data, size=arguments.size, minutes=arguments.minutes,
         folder=RUNS / RESULT,
     )  # fmt: skip
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    np.save(FOLDER / "frames.npy", make_frames())
-    peer.ask("open", id="pt", model=trained["weights"], size=arguments.size, frames=FOLDER / "frames.npy")
+    peer.ask("open", id="pt", model=trained["weights"], size=arguments.size)
     validation = read_dataset(arguments.data, part="val")
     answer = peer.ask("boxes", id="pt", photos=[photo.path for photo in validation], confidence=LEAST_SCORE)
     versions = peer.ask("versions")

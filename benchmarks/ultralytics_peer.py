@@ -1,6 +1,6 @@
 """Ultralytics as a peer, in an environment of its own: it has what we depend on in other versions, and another licence.
 
-Run by ``benchmarks/detect_train.py``, ``detect_speed.py`` and ``detect_int8.py`` with the other environment's Python. Requests come
+Run by ``benchmarks/detect_train.py`` and ``detect_int8.py`` with the other environment's Python. Requests come
 as lines of JSON, and so do the answers: ``{"do": "export", …}``; see the functions.
 """
 
@@ -14,10 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 _models: dict[str, Any] = {}
-_frames: dict[str, Any] = {}
 
 
 def train(definition: str, data: str, size: int, minutes: float, folder: str) -> dict[str, Any]:
@@ -75,29 +72,17 @@ def export(weights: str, definition: str, classes: int, size: int, data: str, fo
     return made
 
 
-def open_model(id: str, model: str, size: int, frames: str) -> dict[str, Any]:
-    """Load an export, and see each frame once."""
+def open_model(id: str, model: str, size: int) -> dict[str, Any]:
+    """Load an export."""
     from ultralytics import YOLO
 
-    _frames[frames] = np.load(frames)
-    _models[id] = (YOLO(model, task="detect"), size, frames)
-    return {"boxes": [len(_predict(id, place)[0].boxes) for place in range(len(_frames[frames]))]}
-
-
-def run(id: str, places: list[int]) -> dict[str, Any]:
-    """Predict the frames at ``places``: the nanoseconds of each call, and what Ultralytics itself says of its parts."""
-    ns, parts = [], []
-    for place in places:
-        started = time.perf_counter_ns()
-        results = _predict(id, place)
-        ns.append(time.perf_counter_ns() - started)
-        parts.append(results[0].speed)
-    return {"ns": ns, "parts_ms": parts}
+    _models[id] = (YOLO(model, task="detect"), size)
+    return {}
 
 
 def boxes(id: str, photos: list[str], confidence: float) -> dict[str, Any]:
     """For each photo: rows of x1, y1, x2, y2, score, class in its pixels."""
-    model, size, _ = _models[id]
+    model, size = _models[id]
     found = []
     for photo in photos:
         result = model.predict(photo, imgsz=size, conf=confidence, iou=0.7, max_det=300, verbose=False)[0]
@@ -117,11 +102,6 @@ def _with_paths(data: str, folder: Path) -> str:
     return str(copy)
 
 
-def _predict(id: str, place: int) -> Any:
-    model, size, frames = _models[id]
-    return model.predict(_frames[frames][place], imgsz=size, conf=0.25, iou=0.7, verbose=False)
-
-
 def versions() -> dict[str, str]:
     """Of the packages that matter."""
     from importlib.metadata import version
@@ -135,7 +115,6 @@ def main() -> None:
         "train": train,
         "export": export,
         "open": open_model,
-        "run": run,
         "boxes": boxes,
         "versions": versions,
     }
