@@ -46,7 +46,7 @@ from benchmarks.mutation_cover import Cover, copy_of, mirror_of, record_cover
 RESULT = "mutation"
 ROOMS = ("compiler", "runtime")
 CPU_LIMIT_S = 400  # for each process of a test file: what computes for ever ends on a busy machine as on an idle one
-LIMIT_S = 3600.0  # for a test file, by the clock: what waits for ever
+LIMIT_S = 900.0  # for a test file, by the clock: what waits for ever
 _NOT_FOUND, _NO_TESTS = 4, 5  # pytest's exit statuses
 MOST_TESTS = 4  # files, besides the module's own: those that name it most often
 
