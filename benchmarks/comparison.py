@@ -103,7 +103,9 @@ def _compiled(checkpoint: Path, name: str) -> tuple[Path, Path, Path]:
         bundle = FOLDER / f"{name}-{precision}.edge"
         if not bundle.is_file():
             data = () if name == "classifier" else ("--data", _belt_photos())
-            edgevision("compile", checkpoint, "--precision", precision, *data, "--force", "-o", bundle)
+            edgevision(
+                "compile", checkpoint, "--precision", precision, *data, "--effort", "quick", "--force", "-o", bundle
+            )
         made.append(bundle)
     graph = FOLDER / f"{name}.onnx"
     with zipfile.ZipFile(made[1]) as archive:
