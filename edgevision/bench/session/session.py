@@ -82,7 +82,8 @@ def run_bench(options: BenchOptions, on_progress: Progress | None = None, parts:
     """Measure, and return the record, which is written to ``options.output`` as well. It never takes longer than ``options.minutes`` by
     more than the block that is running and a tenth.
 
-    Ctrl-C ends the running block; the record is then "interrupted", with all that was measured.
+    Ctrl-C ends the running block; the record is then "interrupted", with all that was measured. Where nothing was yet, it raises
+    KeyboardInterrupt.
 
     Raises InputError for options, addresses or a record to go on with that cannot be; EdgeVisionError on a machine that is busy with other
     things, unless ``options.force``; UnwrittenRecordError, which holds the record, where it cannot be written.
@@ -125,33 +126,34 @@ class _Run:
     # ---- from begin to end ----
 
     def run(self) -> Record:
-        with self._parts.watch() as self._watcher:
-            self._check_machine()
-            with tempfile.TemporaryDirectory(prefix="edgevision-bench-") as folder, self._interrupts:
-                workload = self._parts.workload(self._options)
-                self._workload = workload.describe()
-                if self._resumed is not None:
-                    check_workload(self._resumed, workload.sha256)
-                path = str(Path(folder, "workload"))
-                workload.save(path)
-                interrupted = self._measure(path)
-            record = self._finished(interrupted)
-        self._keeper.finish(record)
+        with self._interrupts:
+            with self._parts.watch() as self._watcher:
+                self._check_machine()
+                with tempfile.TemporaryDirectory(prefix="edgevision-bench-") as folder:
+                    workload = self._parts.workload(self._options)
+                    self._workload = workload.describe()
+                    if self._resumed is not None:
+                        check_workload(self._resumed, workload.sha256)
+                    path = str(Path(folder, "workload"))
+                    workload.save(path)
+                    interrupted = self._measure(path)
+                record = self._finished(interrupted)
+            self._keeper.finish(record)
         return record
 
     def _measure(self, workload_path: str) -> bool:
         """Everything that needs targets; whether it was interrupted."""
-        at_once = True
         try:
             self._open(workload_path)
             self._warm_up()
             self._measure_rounds()
             self._measure_density()
-            at_once = False
-        except KeyboardInterrupt:
-            self._interrupts.asked = True
+            close_all(self._targets, at_once=self._interrupts.asked)
+            self._interrupts.over()
+        except KeyboardInterrupt:  # it comes once: from here on Ctrl-C does nothing
+            pass
         finally:
-            close_all(self._targets, at_once=at_once or self._interrupts.asked)
+            close_all(self._targets, at_once=True)
         return self._interrupts.asked
 
     def _check_machine(self) -> None:
@@ -282,7 +284,7 @@ class _Run:
                 self._numbers += sum(numbers_of(block) for block in cell.blocks)
                 if target.entry.unsupported:
                     cell.end(UNSUPPORTED, target.entry.unsupported)
-                elif target.remote is None:
+                elif target.failure:
                     cell.end(FAILED, target.failure)
                 self._cells.append(cell)
         self._budget.keep_back(END_S * len(self._cells))
@@ -448,9 +450,10 @@ class _Run:
         self._keeper.keep(self._record(INTERRUPTED, self._watcher.values()))
 
     def _finished(self, interrupted: bool) -> Record:
-        """The record of the whole run, with doubts."""
-        if not self._cells:  # interrupted before a target was ready
-            self._make_cells(scenarios_of(self._options, self._rate(0.0)))
+        """The record of the whole run, with doubts. Raises KeyboardInterrupt where the run was interrupted before it measured: then a
+        record to go on with stays as it was."""
+        if not self._cells:
+            raise KeyboardInterrupt
         for cell in self._cells:
             cell.end(INTERRUPTED, "by Ctrl-C")
         judged = Judge(
