@@ -119,8 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevision.errors import UnwrittenRecordError
 
     options = options_of(arguments)
-    given = [path for path in (options.output, options.resume) if path is not None]
-    check_page(arguments.html, [*given, *map(Path, arguments.targets)])
+    check_page(arguments.html, [path for path in (options.output, options.resume) if path is not None])
     unwritten: UnwrittenRecordError | None = None
     with terminated_as_interrupted(), step_progress(not arguments.json) as tell:
         try:

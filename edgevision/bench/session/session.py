@@ -23,7 +23,7 @@ from edgevision.bench.diagnosis import doubts_of, doubts_of_machine
 from edgevision.bench.process.pinning import choose_cores
 from edgevision.bench.process.remote import OPEN_LIMIT_S, RUN_LIMIT_S, RemoteTarget
 from edgevision.bench.record import Comparison, Doubt, Record, Result
-from edgevision.bench.record_file import ROOM, numbers_of, read_record
+from edgevision.bench.record_file import ROOM, ensure_place, numbers_of, read_record
 from edgevision.bench.scenarios.base import Block, Scenario
 from edgevision.bench.session import progress as steps
 from edgevision.bench.session.budget import Budget
@@ -51,7 +51,6 @@ from edgevision.bench.targets.address import allowance_of
 from edgevision.bench.targets.base import Allowance
 from edgevision.bench.workload.workload import Workload
 from edgevision.errors import EdgeVisionError, TargetError
-from edgevision.files import ensure_writable
 from edgevision.machine import usable_cores
 
 OPEN_S = 5.0  # what opening a target is expected to take
@@ -107,8 +106,8 @@ class _Run:
         self._names = names_of(self._addresses)
         self._reference = self._names[reference]
         output = options.output or options.resume
-        if output is not None:
-            ensure_writable(output)
+        if output is not None and output != options.resume:  # that one was read, and is a record
+            ensure_place(output)
         self._keeper = Keeper(output)
         self._kept_at_s = 0.0
         self._id = secrets.token_hex(8)
