@@ -11,9 +11,10 @@ from bench_records import full_record, plain_record
 from edgevision.bench.record_file import read_record, write_record
 from edgevision.bench.session import session
 from edgevision.bench.session.options import BenchOptions
+from edgevision.cli import bench_show
 from edgevision.cli.bench import options_of
 from edgevision.cli.main import main, parser
-from edgevision.errors import InputError, UnwrittenRecordError
+from edgevision.errors import EdgeVisionError, InputError, UnwrittenRecordError
 
 
 def options(*words: str) -> BenchOptions:
@@ -163,6 +164,28 @@ def test_a_record_that_could_not_be_written_is_shown_and_named(edgevision, monke
     assert done.status == 1
     assert "the disk is full" in done.err
     assert "single-stream" in done.out
+
+
+@pytest.mark.requires("matplotlib")
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_on_a_full_disk_it_is_told_where_the_record_is_and_that_the_page_is_not(
+    edgevision, monkeypatch, tmp_path, words
+):
+    elsewhere = tmp_path / "elsewhere.json"
+    made_up(monkeypatch, None, UnwrittenRecordError(f"written to {elsewhere}", plain_record(), elsewhere))
+
+    def full(record, path):
+        raise EdgeVisionError(f"cannot write {path}: the disk is full")
+
+    monkeypatch.setattr(bench_show, "write_page", full)
+    done = edgevision("bench", "a.edge", "-o", tmp_path / "record.json", "--html", tmp_path / "page.html", *words)
+    assert done.status == 1
+    assert f"written to {elsewhere}" in done.err
+    assert "page.html: the disk is full" in done.err
+    if words:
+        assert json.loads(done.out)["id"] == plain_record().id
+    else:
+        assert "record.json" not in done.out
 
 
 def test_an_error_is_one_line(edgevision, monkeypatch):

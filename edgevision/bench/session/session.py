@@ -39,6 +39,7 @@ from edgevision.bench.session.progress import Progress, Silent
 from edgevision.bench.session.resume import (
     OPTIONS,
     cells_from,
+    check_machine,
     check_options,
     check_targets,
     check_workload,
@@ -128,6 +129,8 @@ class _Run:
         with self._interrupts:
             with self._parts.watch() as self._watcher:
                 self._check_machine()
+                if self._resumed is not None:
+                    check_machine(self._resumed, self._watcher.values())
                 with tempfile.TemporaryDirectory(prefix="edgevision-bench-") as folder:
                     workload = self._parts.workload(self._options)
                     self._workload = workload.describe()

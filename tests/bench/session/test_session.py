@@ -453,6 +453,21 @@ def test_other_options_are_another_run(tmp_path, change, told):
         run_bench(asked, parts=parts(Clock(), {}))
 
 
+@pytest.mark.parametrize(
+    ("machine", "told"),
+    [({"cores": 4}, "cores 2 → 4"), ({"cores": 2, "cpu": "B"}, "cpu None → B"), (None, "does not say")],
+)
+def test_blocks_of_another_machine_are_another_run(tmp_path, machine, told):
+    path = tmp_path / "record.json"
+    first_half(path)
+    before = path.read_bytes()
+    asked = options("a", "b", scenarios=("single-stream", "offline"), resume=path)
+    elsewhere = parts(Clock(), {}, watcher=QuietWatcher({"machine": machine}))
+    with pytest.raises(InputError, match=f"another machine: .*{told}"):
+        run_bench(replace(asked, force=True), parts=elsewhere)
+    assert path.read_bytes() == before
+
+
 def test_other_frames_and_files_are_another_run(tmp_path):
     path = tmp_path / "record.json"
     first_half(path)
