@@ -79,8 +79,8 @@ class Parts:
 
 
 def run_bench(options: BenchOptions, on_progress: Progress | None = None, parts: Parts | None = None) -> Record:
-    """Measure, and return the record, which is written to ``options.output`` as well. It never takes longer than ``options.minutes`` by
-    more than the block that is running and a tenth.
+    """Measure, and return the record, which is written to ``options.output`` as well. It takes no longer than ``options.minutes`` by
+    more than the block that is running and a tenth; a target that hangs is given up after ten seconds at least, or twenty in a block.
 
     Ctrl-C ends the running block; the record is then "interrupted", with all that was measured. Where nothing was yet, it raises
     KeyboardInterrupt.
@@ -159,7 +159,12 @@ class _Run:
         return self._interrupts.asked
 
     def _check_machine(self) -> None:
-        """Refuse a machine whose figures would be of its other work, or say so in the record."""
+        """Refuse a machine whose figures would be of its other work, or say so in the record; say so of one with too few cores."""
+        cores, allowance = usable_cores(), Allowance(self._threads)
+        threads = max(allowance_of(address, allowance).threads for address in self._addresses)
+        if threads > cores:
+            text = f"{threads} threads were asked for, and {cores} cores may be used: threads wait for each other. Give --threads {cores} at most."
+            self._doubts.append(Doubt("threads", text))
         reasons = rules.reasons_against(self._watcher.values())
         if reasons and not self._options.force:
             raise EdgeVisionError(f"{'; '.join(reasons)}. {_NOISY}")

@@ -227,6 +227,20 @@ def test_a_busy_machine_is_refused_unless_it_is_forced(values, told):
     assert {doubt.code for doubt in record.doubts} & {"noisy-machine", "steal"}
 
 
+def test_more_threads_than_cores_is_a_doubt(monkeypatch):
+    monkeypatch.setattr(session, "usable_cores", lambda: 2)
+    for threads, address, codes in (
+        (2, "python:made:a", []),
+        (3, "python:made:a", ["threads"]),
+        (1, "python:made:a@threads=4", ["threads"]),
+    ):
+        clock = Clock()
+        asked = replace(options("a", minutes=0.1, threads=threads), targets=(address,))
+        record = run_bench(asked, parts=parts(clock, {"a": MadeUp(clock, 10)}))
+        assert [doubt.code for doubt in record.doubts] == codes
+        assert all("2 cores" in doubt.text for doubt in record.doubts)
+
+
 def interrupted(at: int):
     """SIGINT in this process while block ``at`` runs, and its remote's ``interrupt`` awaited."""
 
@@ -454,8 +468,7 @@ def test_other_options_are_another_run(tmp_path, change, told):
 
 
 @pytest.mark.parametrize(
-    ("machine", "told"),
-    [({"cores": 4}, "cores 2 → 4"), ({"cores": 2, "cpu": "B"}, "cpu None → B"), (None, "does not say")],
+    ("machine", "told"), [({"cores": 4}, "cores 2 → 4"), ({"cores": 2, "cpu": "B"}, "cpu None → B")]
 )
 def test_blocks_of_another_machine_are_another_run(tmp_path, machine, told):
     path = tmp_path / "record.json"
