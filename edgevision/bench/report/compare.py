@@ -139,7 +139,9 @@ def _unusable(result: Result) -> str:
     fatal = [f"{doubt.code}: {doubt.text}" for doubt in result.doubts if doubt.fatal]
     if fatal:
         return "; ".join(fatal)
-    if not result.figures:
+    if (
+        not result.figures or result.status == "failed"
+    ):  # in the middle too: what it was until then is not what a user gets
         return f"it is {result.status} ({result.reason})" if result.reason else f"it has no figure ({result.status})"
     return ""
 

@@ -195,6 +195,8 @@ LIGHT = Doubt("drift", "it became slower")
         ({"doubts": (FATAL,)}, {}, "refused", "in the old record output-wrong"),
         ({"doubts": (FATAL,)}, {"doubts": (FATAL,)}, "refused", "in the old record"),
         ({}, {"status": "failed", "reason": "killed", "figures": ()}, "broken", r"failed (killed)"),
+        ({}, {"status": "failed", "reason": "killed"}, "broken", r"failed (killed)"),
+        ({"status": "failed", "reason": "killed"}, {}, "refused", r"in the old record it is failed (killed)"),
         ({"status": "failed", "reason": "killed", "figures": ()}, {}, "refused", r"failed (killed)"),
         ({"doubts": (LIGHT,)}, {"doubts": (LIGHT,)}, "", ""),
         ({}, {"status": "interrupted"}, "", ""),
