@@ -25,11 +25,12 @@ from typing import Any
 import numpy as np
 
 from edgevision.bench.record import SCHEMA, Record
-from edgevision.bench.scenarios.base import Block
+from edgevision.bench.scenarios.base import Block, Scenario
 from edgevision.errors import InputError
-from edgevision.files import atomic_write, read_regular
+from edgevision.files import atomic_write, ensure_writable, read_regular
 
 FORMAT = "edgevision-bench"
+_BEGIN = f'{{"format":"{FORMAT}"'.encode()
 READABLE = 64  # numbers of an array that is written as a list
 MOST_BYTES = 128 << 20  # of the file
 MOST_NUMBERS = 24_000_000  # in all arrays together
@@ -54,6 +55,23 @@ def write_record(path: str | Path, record: Record) -> None:
             "measure fewer rounds, or fewer targets and scenarios in one run"
         )
     atomic_write(path, data)
+
+
+def ensure_place(path: str | Path) -> None:
+    """See, before long work, that ``write_record`` can write to ``path`` and replaces nothing but a record or an empty file.
+
+    Raises InputError, or what ``write_record`` would raise.
+    """
+    ensure_writable(path)
+    try:
+        with Path(path).open("rb") as file:
+            begin = file.read(len(_BEGIN))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"cannot read {path}, which would be replaced: {error.strerror or error}") from None
+    if begin not in (b"", _BEGIN):
+        raise InputError(f"{path} is there, and is no record: it would be replaced; give another name, or delete it")
 
 
 def read_record(path: str | Path) -> Record:
@@ -112,7 +130,7 @@ def _writer(values: Mapping[str, Any]) -> str:
     return f" (edgevision {version})" if isinstance(version, str) else ""
 
 
-def _brief(error: BaseException) -> str:
+def _brief(error: object) -> str:
     return " ".join(str(error).split())[:120]
 
 
@@ -151,6 +169,37 @@ def _array(array: Any) -> Any:
 
 
 # ---- reading ----
+
+
+# Parameters that figures are made of, by scenario.
+_PARAMETERS: Mapping[str, tuple[str, ...]] = {
+    "multi-stream": ("samples",), "server": ("rate",), "offline": ("batch",), "fixed-rate": ("cameras", "fps"), "density": ("fps",),
+}  # fmt: skip
+_OF_RULES: Mapping[str, tuple[str, ...]] = {"mean": ("least_mean",), "every-stream": ("share", "age_ms", "repeats")}
+
+
+def _contradiction(value: Any) -> str:
+    """What of a block or a scenario cannot be, though each of its values can; empty where nothing is."""
+    if isinstance(value, Block):
+        n = len(value.latency_ns)
+        each = {"switched": value.switched, "due_ns": value.due_ns, "streams": value.streams, **value.stages}
+        odd = [name for name, array in each.items() if len(array) not in (0, n)]
+        if len(value.frames) != n or odd:
+            return f"has {n} latencies, and another number of {odd[0] if odd else 'frames'}"
+        if len(value.offered) != len(value.dropped):
+            return "tells of another number of cameras what was offered than what was dropped"
+    if isinstance(value, Scenario):
+        rule = value.parameters.get("rule")
+        names = _PARAMETERS.get(value.name, ()) + (_OF_RULES.get(str(rule), ()) if value.name == "density" else ())
+        if value.name == "density" and rule not in _OF_RULES:
+            return f"has the rule {_brief(rule)!r}, which is none"
+        odd = [name for name in names if not _is_positive(value.parameters.get(name))]
+        return f"has no number for {odd[0]!r}" if odd else ""
+    return ""
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e12
 
 
 @functools.cache
@@ -197,7 +246,10 @@ class _Reader:
             raise InputError(
                 f"{where} has other fields than a record of schema {SCHEMA} ({', '.join(odd)[:120]}); the file is damaged"
             )
-        return kind(**{name: self.value(hint, entries[name], f"{where}.{name}") for name, hint in hints.items()})
+        made = kind(**{name: self.value(hint, entries[name], f"{where}.{name}") for name, hint in hints.items()})
+        if reason := _contradiction(made):
+            raise InputError(f"{where} {reason}; the file is damaged")
+        return made
 
     def _checked(self, kind: type, value: Any, where: str) -> Any:
         # bool is an int for Python, and no number for us.

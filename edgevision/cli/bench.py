@@ -116,23 +116,29 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     from edgevision.bench.session.session import run_bench
     from edgevision.cli.bench_show import check_page, write_page
-    from edgevision.errors import UnwrittenRecordError
+    from edgevision.errors import EdgeVisionError, UnwrittenRecordError
 
     options = options_of(arguments)
-    given = [path for path in (options.output, options.resume) if path is not None]
-    check_page(arguments.html, [*given, *map(Path, arguments.targets)])
-    unwritten: UnwrittenRecordError | None = None
+    kept = options.output or options.resume
+    check_page(arguments.html, [path for path in (options.output, options.resume) if path is not None])
+    unwritten: list[EdgeVisionError] = []  # whatever cannot be written, the rest is, and each is told
     with terminated_as_interrupted(), step_progress(not arguments.json) as tell:
         try:
             record = run_bench(options, tell)
         except UnwrittenRecordError as error:
-            record, unwritten = error.record, error
-    _show(record, options, arguments)
+            record, kept = error.record, error.elsewhere
+            unwritten.append(error)
+    _show(record, kept, json=arguments.json)
     if arguments.html is not None:
-        write_page(record, arguments.html)
-    if unwritten is not None:
-        raise unwritten
-    return status_of(record)
+        try:
+            write_page(record, arguments.html)
+        except EdgeVisionError as error:
+            unwritten.append(error)
+    for error in unwritten:
+        output.show_error(
+            str(error), error.exit_status, json=False
+        )  # with --json, the record's object is there already
+    return unwritten[0].exit_status if unwritten else status_of(record)
 
 
 def options_of(arguments: argparse.Namespace) -> BenchOptions:
@@ -162,13 +168,12 @@ def _default(field: str) -> Any:
     return BenchOptions.__dataclass_fields__[field].default
 
 
-def _show(record: Record, options: BenchOptions, arguments: argparse.Namespace) -> None:
+def _show(record: Record, kept: Path | None, *, json: bool) -> None:
     from edgevision.bench.report.table import record_values
     from edgevision.cli.bench_show import show_record
 
-    if arguments.json:
+    if json:
         output.show_json(record_values(record))
         return
     show_record(record)
-    kept = options.output or options.resume
     output.say(f"The record is in {kept}" if kept else "No record was kept; -o FILE keeps one")

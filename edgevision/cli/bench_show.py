@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from edgevision.bench.record import Record
     from edgevision.bench.report.table import TextTable
 
+_PAGE = b"<!doctype html"  # what every page begins with
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("record", type=Path, metavar="RECORD", help="what bench -o wrote")
@@ -39,23 +41,29 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def check_page(path: Path | None, given: Iterable[Path]) -> None:
-    """Refuse, before long work, a page that cannot be made or would replace one of the files ``given``."""
+    """Refuse, before long work, a page that cannot be made, or would replace one of the files ``given`` or what is no page."""
     if path is None:
         return
     from edgevision.evaluate.page.importing import import_matplotlib
     from edgevision.files import ensure_writable, is_same_file
 
     import_matplotlib()
-    if any(is_same_file(path, one) for one in given):
-        raise InputError(f"{path} is read by this command and would be replaced; name another with --html")
+    if any(is_same_file(path, one) or path.resolve() == one.resolve() for one in given):
+        raise InputError(f"{path} is of this command already and would be replaced; name another with --html")
     ensure_writable(path)
+    if path.exists():
+        with path.open("rb") as file:
+            begin = file.read(len(_PAGE)).lower()
+        if begin in (b"", _PAGE):
+            return
+        raise InputError(f"{path} is there, and is no page: it would be replaced; give another name, or delete it")
 
 
 def write_page(record: Record, path: Path) -> None:
     from edgevision.bench.report.page import record_page
     from edgevision.files import atomic_write
 
-    atomic_write(path, record_page(record).encode())
+    atomic_write(path, record_page(record).encode(errors="replace"))
 
 
 def show_record(record: Record) -> None:

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         from edgevision.bench.report.page import trend_page
         from edgevision.files import atomic_write
 
-        atomic_write(arguments.html, trend_page(lines, skipped).encode())
+        atomic_write(arguments.html, trend_page(lines, skipped).encode(errors="replace"))
     if arguments.json:
         output.show_json({
             "lines": [line.to_dict() for line in lines],

@@ -13,7 +13,7 @@ import pytest
 
 from edgevision.bench import record_file
 from edgevision.bench.record import Comparison, Doubt, Figure, Record, Result, TargetEntry
-from edgevision.bench.record_file import dumps, loads, numbers_of, read_record, write_record
+from edgevision.bench.record_file import dumps, ensure_place, loads, numbers_of, read_record, write_record
 from edgevision.bench.scenarios.base import Block, Counters, Scenario
 from edgevision.bench.targets.base import Allowance, Identity
 from edgevision.errors import EdgeVisionError, InputError
@@ -173,3 +173,37 @@ def test_other_values_are_a_fault_of_ours():
         dumps(replace(record(), conditions={"x": {1}}))
     with pytest.raises(TypeError, match="arrays"):
         dumps(replace(record(), conditions={"x": np.zeros((2, 2))}))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda block: block["frames"].append(1), "another number of frames"),
+        (lambda block: block["stages"]["infer"].append(1), "another number of infer"),
+        (lambda block: block["switched"].append(True), "another number of switched"),
+        (lambda block: block["offered"].append(1), "another number of cameras"),
+        (lambda block: block["scenario"]["parameters"].pop("fps"), "no number for 'fps'"),
+        (lambda block: block["scenario"]["parameters"].update(fps="15"), "no number for 'fps'"),
+        (lambda block: block["scenario"]["parameters"].update(cameras=0), "no number for 'cameras'"),
+        (lambda block: block["scenario"].update(name="density"), "the rule 'None', which is none"),
+    ],
+)
+def test_a_block_that_contradicts_itself_is_refused(change, told):
+    values = json.loads(dumps(record(5)))
+    change(values["results"][0]["blocks"][0])
+    with pytest.raises(InputError, match=told):
+        loads(json.dumps(values).encode())
+
+
+def test_only_a_record_is_replaced(tmp_path):
+    path = tmp_path / "record.json"
+    ensure_place(path)
+    path.write_bytes(b"")
+    ensure_place(path)
+    write_record(path, record(2))
+    ensure_place(path)
+    for content in (b"PK\3\4 a bundle", b'{"format": "another"}'):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="is no record: it would be replaced"):
+            ensure_place(path)
+        assert path.read_bytes() == content

@@ -11,9 +11,10 @@ from bench_records import full_record, plain_record
 from edgevision.bench.record_file import read_record, write_record
 from edgevision.bench.session import session
 from edgevision.bench.session.options import BenchOptions
+from edgevision.cli import bench_show
 from edgevision.cli.bench import options_of
 from edgevision.cli.main import main, parser
-from edgevision.errors import InputError, UnwrittenRecordError
+from edgevision.errors import EdgeVisionError, InputError, UnwrittenRecordError
 
 
 def options(*words: str) -> BenchOptions:
@@ -119,6 +120,40 @@ def test_a_page_never_replaces_a_record(edgevision, monkeypatch, tmp_path):
     assert done.status == 2
 
 
+@pytest.mark.requires("matplotlib")
+@pytest.mark.parametrize("option", ["-o", "--html"])
+@pytest.mark.parametrize("target", ["{}", "bundle:{}", "{}@threads=1"])
+def test_a_model_is_never_replaced(edgevision, tmp_path, option, target):
+    path = tmp_path / "shelf.edge"
+    path.write_bytes(b"a model of weeks")
+    done = edgevision("bench", target.format(path), option, path, "--force")
+    assert done.status == 2
+    assert "would be replaced" in done.err
+    assert path.read_bytes() == b"a model of weeks"
+
+
+@pytest.mark.requires("matplotlib")
+def test_record_and_page_are_two_files(edgevision, tmp_path):
+    path = tmp_path / "both"
+    assert edgevision("bench", "a.edge", "-o", path, "--html", tmp_path / "." / "both").status == 2
+    assert not path.exists()
+
+
+@pytest.mark.requires("matplotlib")
+def test_a_page_of_names_that_are_no_text(edgevision, tmp_path):
+    """A file's name may hold bytes that are no UTF-8; Python has them as halves of pairs."""
+    record = plain_record()
+    record = replace(
+        record,
+        targets=tuple(replace(one, name=f"{one.name}\udcff") for one in record.targets),
+        results=tuple(replace(one, target=f"{one.target}\udcff") for one in record.results),
+    )
+    write_record(tmp_path / "record.json", record)
+    done = edgevision("bench", "show", tmp_path / "record.json", "--html", tmp_path / "page.html")
+    assert done.status == 0, done.err
+    assert edgevision("bench", "trend", tmp_path, "--html", tmp_path / "trend.html").status == 0
+
+
 def test_a_record_that_could_not_be_written_is_shown_and_named(edgevision, monkeypatch, tmp_path):
     made_up(
         monkeypatch,
@@ -129,6 +164,28 @@ def test_a_record_that_could_not_be_written_is_shown_and_named(edgevision, monke
     assert done.status == 1
     assert "the disk is full" in done.err
     assert "single-stream" in done.out
+
+
+@pytest.mark.requires("matplotlib")
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_on_a_full_disk_it_is_told_where_the_record_is_and_that_the_page_is_not(
+    edgevision, monkeypatch, tmp_path, words
+):
+    elsewhere = tmp_path / "elsewhere.json"
+    made_up(monkeypatch, None, UnwrittenRecordError(f"written to {elsewhere}", plain_record(), elsewhere))
+
+    def full(record, path):
+        raise EdgeVisionError(f"cannot write {path}: the disk is full")
+
+    monkeypatch.setattr(bench_show, "write_page", full)
+    done = edgevision("bench", "a.edge", "-o", tmp_path / "record.json", "--html", tmp_path / "page.html", *words)
+    assert done.status == 1
+    assert f"written to {elsewhere}" in done.err
+    assert "page.html: the disk is full" in done.err
+    if words:
+        assert json.loads(done.out)["id"] == plain_record().id
+    else:
+        assert "record.json" not in done.out
 
 
 def test_an_error_is_one_line(edgevision, monkeypatch):

@@ -10,6 +10,7 @@ from typing import Any
 MOST_OTHERS = 0.3
 MOST_STEAL = 0.02
 LEAST_FREQUENCY = 0.9
+MACHINE = ("cpu", "architecture", "cores", "features")  # what of a machine makes figures of another one incomparable
 
 
 def reasons_against(values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -18,6 +19,25 @@ def reasons_against(values: Mapping[str, Any]) -> tuple[str, ...]:
     ``values``: of a ``Watcher``, taken before the first measurement: a run may refuse to begin by them.
     """
     return tuple(reason for reason in (noisy(values), stolen(values)) if reason)
+
+
+def machine_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between the machines of two runs and matters for speed, in words; also where one does not say its machine. ``old``,
+    ``new``: conditions of a record."""
+    machines = [conditions.get("machine") for conditions in (old, new)]
+    known = [one for one in machines if isinstance(one, Mapping)]
+    if len(known) < 2:
+        return ["a record does not say on which machine it was made"]
+    return [
+        f"{name} {shown(known[0].get(name))} → {shown(known[1].get(name))}"
+        for name in MACHINE
+        if known[0].get(name) != known[1].get(name)
+    ]
+
+
+def shown(value: Any) -> str:
+    """One of a machine's values, in words."""
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def noisy(values: Mapping[str, Any]) -> str:

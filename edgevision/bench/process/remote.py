@@ -214,15 +214,13 @@ class RemoteTarget:
         self._asked += 1
         self._interrupting = False
         self._send({"do": work, "limit_s": limit_s, "question": self._asked, **values})
-        reply = self._reply_within(
-            limit_s + GRACE_S, purpose
-        )  # later than the child's own watchdog, which can say where it hung
+        reply = self._reply_within(limit_s, purpose)
         if isinstance(reply, Exception):
             self.kill()
             text = f"{self._name} wrote what is no message while it {purpose} ({reply}); let it print to standard output or error only"
             raise TargetError(text, output=self.output)
         if reply is None:
-            raise self._ended_error(purpose, hung=None)
+            raise self._ended_error(purpose, limit_s, hung=False)
         if reply.head.get("is") == "failed":
             raise self._failure(reply.head, work, purpose)
         return reply
@@ -239,14 +237,14 @@ class RemoteTarget:
         with contextlib.suppress(OSError, ValueError):
             write_message(self._commands, Message({"do": "interrupt"}))
 
-    def _reply_within(self, seconds: float, purpose: str) -> Message | Exception | None:
+    def _reply_within(self, limit_s: float, purpose: str) -> Message | Exception | None:
         """The answer to the last question; None where the process closed its pipe. Raises TargetError where it does not come in time."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + limit_s + GRACE_S  # later than the child's own watchdog, which can say where it hung
         while True:
             try:
                 reply = self._messages.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
-                raise self._ended_error(purpose, hung=seconds) from None
+                raise self._ended_error(purpose, limit_s, hung=True) from None
             if not isinstance(reply, Message) or reply.head.get("question", self._asked) == self._asked:
                 return reply
 
@@ -272,16 +270,15 @@ class RemoteTarget:
             text, unsupported=opening and bool(head.get("meant") or head.get("missing")), output=self.output
         )
 
-    def _ended_error(self, purpose: str, hung: float | None) -> TargetError:
+    def _ended_error(self, purpose: str, limit_s: float, *, hung: bool) -> TargetError:
         """The process is gone, or does not answer any more: end it, and say what can be said."""
-        if hung is None:
+        if not hung:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(GRACE_S)
         status = self._child.poll()
         self.kill()
-        late = any("Timeout (" in line for line in self._printed)
-        late = late or hung is not None
-        how = "did not come back in time and was ended" if late else _status_text(status)
+        late = hung or any("Timeout (" in line for line in self._printed)
+        how = f"did not come back within {limit_s:.3g} s and was ended" if late else _status_text(status)
         lines = [line for line in self._printed if line.strip()][-SHOWN_LINES:]
         last = f"; the last it printed: {' | '.join(lines)}" if lines else ""
         return TargetError(f"{self._name}: its process {how} while it {purpose}{last}", output=self.output)

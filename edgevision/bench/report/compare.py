@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edgevision.bench.conditions.rules import MACHINE, machine_differences, shown
 from edgevision.bench.record import Figure, Record, Result, TargetEntry
 from edgevision.bench.report.resampling import LEAST_ROUNDS, Draws, median_draws, percentile_draws, ratio_limits
 from edgevision.bench.report.table import TextTable
@@ -25,7 +26,6 @@ REFUSED, BROKEN = "refused", "broken"
 _PERCENTILE = re.compile(r"(?:^| )p(\d+(?:\.\d+)?)$")
 _SEARCHED = "cameras"  # a figure that a search found: its bounds say between which numbers it was left
 _SAID_ELSEWHERE = frozenset({"dropped"})  # fps says the same, and is never 0 where something works
-_MACHINE = ("cpu", "architecture", "cores", "features")
 
 
 @dataclass(frozen=True)
@@ -99,33 +99,16 @@ def _check_records(old: Record, new: Record, across_machines: bool) -> None:
         raise InputError(
             f"the two runs did not see the same frames: {_workload(old)} and {_workload(new)}. Run again with the same --data and options"
         )
-    differing = machine_differences(old, new)
+    differing = machine_differences(old.conditions, new.conditions)
     if differing and not across_machines:
         raise InputError(
             f"the two runs were on different machines: {'; '.join(differing)}. Compare runs of one machine, or give --across-machines"
         )
 
 
-def machine_differences(old: Record, new: Record) -> list[str]:
-    """What differs between the two machines and matters for speed, in words; also where a record does not say its machine."""
-    machines = [record.conditions.get("machine") for record in (old, new)]
-    known = [one for one in machines if isinstance(one, Mapping)]
-    if len(known) < 2:
-        return ["a record does not say on which machine it was made"]
-    return [
-        f"{name} {_shown(known[0].get(name))} → {_shown(known[1].get(name))}"
-        for name in _MACHINE
-        if known[0].get(name) != known[1].get(name)
-    ]
-
-
 def _workload(record: Record) -> str:
     said = record.workload
     return f"{said.get('name', 'frames')} ({said.get('count', '?')} frames, sha256 {str(said.get('sha256', '?'))[:12]})"
-
-
-def _shown(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 Entries = tuple[Mapping[str, TargetEntry], Mapping[str, TargetEntry]]
@@ -156,7 +139,9 @@ def _unusable(result: Result) -> str:
     fatal = [f"{doubt.code}: {doubt.text}" for doubt in result.doubts if doubt.fatal]
     if fatal:
         return "; ".join(fatal)
-    if not result.figures:
+    if (
+        not result.figures or result.status == "failed"
+    ):  # in the middle too: what it was until then is not what a user gets
         return f"it is {result.status} ({result.reason})" if result.reason else f"it has no figure ({result.status})"
     return ""
 
@@ -369,8 +354,8 @@ def _differences(old: Record, new: Record) -> tuple[tuple[str, str, str], ...]:
     machines = [record.conditions.get("machine") for record in (old, new)]
     one, other = (machine if isinstance(machine, Mapping) else {} for machine in machines)
     lines += [
-        (name, _shown(one.get(name, DASH)), _shown(other.get(name, DASH)))
-        for name in (*_MACHINE, "system")
+        (name, shown(one.get(name, DASH)), shown(other.get(name, DASH)))
+        for name in (*MACHINE, "system")
         if one.get(name) != other.get(name)
     ]
     before = {entry.name: entry.identity for entry in old.targets}

@@ -18,13 +18,15 @@ class Interruptible(Protocol):
 class Interrupts:
     """A context manager. ``asked``: whether the run is to end; ``running``: what a block runs in at this moment, None between blocks.
 
-    The first Ctrl-C while a block runs ends that block. The first at another time, and every second one, raises KeyboardInterrupt. In
-    other threads than the main one nothing is caught.
+    The first Ctrl-C while a block runs ends that block. The first at another time, or else the second, raises KeyboardInterrupt. Those
+    that follow, and any after ``over``, do nothing: what is left then is to write down what was measured. In other threads than the
+    main one nothing is caught.
     """
 
     def __init__(self) -> None:
         self.asked = False
         self.running: Interruptible | None = None
+        self._over = False
         self._before: Any = None
         self._caught = False
 
@@ -44,10 +46,17 @@ class Interrupts:
         if self._caught:
             signal.signal(signal.SIGINT, self._before)
 
+    def over(self) -> None:
+        """Nothing is measured any more, and nothing can be interrupted."""
+        self._over = True
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._over:
+            return
         running, again = self.running, self.asked
         self.asked = True
         if running is None or again:
+            self._over = True
             self._before(number, frame)
             return
         # Of a thread: the one that was interrupted may hold the lock that is needed to write to the process.

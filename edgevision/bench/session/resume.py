@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from edgevision.bench.conditions.rules import machine_differences
 from edgevision.bench.record import Record, TargetEntry
 from edgevision.bench.scenarios.base import Scenario
 from edgevision.bench.session.cells import COMPLETE, Cell
@@ -31,6 +32,15 @@ def check_options(record: Record, options: BenchOptions) -> None:
     for name, value in options_values(options).items():
         if old.get(name) != value:
             raise _differs(name.replace("_", " "), old.get(name), value)
+
+
+def check_machine(record: Record, conditions: Mapping[str, Any]) -> None:
+    """Raise InputError on another machine: blocks of two would make one figure."""
+    if differing := machine_differences(record.conditions, conditions):
+        raise InputError(
+            f"cannot go on with this record on another machine: {'; '.join(differing)}; go on where it was made, or measure anew without "
+            "--resume"
+        )
 
 
 def check_workload(record: Record, sha256: str) -> None:

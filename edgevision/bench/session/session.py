@@ -23,7 +23,7 @@ from edgevision.bench.diagnosis import doubts_of, doubts_of_machine
 from edgevision.bench.process.pinning import choose_cores
 from edgevision.bench.process.remote import OPEN_LIMIT_S, RUN_LIMIT_S, RemoteTarget
 from edgevision.bench.record import Comparison, Doubt, Record, Result
-from edgevision.bench.record_file import ROOM, numbers_of, read_record
+from edgevision.bench.record_file import ROOM, ensure_place, numbers_of, read_record
 from edgevision.bench.scenarios.base import Block, Scenario
 from edgevision.bench.session import progress as steps
 from edgevision.bench.session.budget import Budget
@@ -39,6 +39,7 @@ from edgevision.bench.session.progress import Progress, Silent
 from edgevision.bench.session.resume import (
     OPTIONS,
     cells_from,
+    check_machine,
     check_options,
     check_targets,
     check_workload,
@@ -51,7 +52,6 @@ from edgevision.bench.targets.address import allowance_of
 from edgevision.bench.targets.base import Allowance
 from edgevision.bench.workload.workload import Workload
 from edgevision.errors import EdgeVisionError, TargetError
-from edgevision.files import ensure_writable
 from edgevision.machine import usable_cores
 
 OPEN_S = 5.0  # what opening a target is expected to take
@@ -79,10 +79,11 @@ class Parts:
 
 
 def run_bench(options: BenchOptions, on_progress: Progress | None = None, parts: Parts | None = None) -> Record:
-    """Measure, and return the record, which is written to ``options.output`` as well. It never takes longer than ``options.minutes`` by
-    more than the block that is running and a tenth.
+    """Measure, and return the record, which is written to ``options.output`` as well. It takes no longer than ``options.minutes`` by
+    more than the block that is running and a tenth; a target that hangs is given up after ten seconds at least, or twenty in a block.
 
-    Ctrl-C ends the running block; the record is then "interrupted", with all that was measured.
+    Ctrl-C ends the running block; the record is then "interrupted", with all that was measured. Where nothing was yet, it raises
+    KeyboardInterrupt.
 
     Raises InputError for options, addresses or a record to go on with that cannot be; EdgeVisionError on a machine that is busy with other
     things, unless ``options.force``; UnwrittenRecordError, which holds the record, where it cannot be written.
@@ -106,8 +107,8 @@ class _Run:
         self._names = names_of(self._addresses)
         self._reference = self._names[reference]
         output = options.output or options.resume
-        if output is not None:
-            ensure_writable(output)
+        if output is not None and output != options.resume:  # that one was read, and is a record
+            ensure_place(output)
         self._keeper = Keeper(output)
         self._kept_at_s = 0.0
         self._id = secrets.token_hex(8)
@@ -125,37 +126,45 @@ class _Run:
     # ---- from begin to end ----
 
     def run(self) -> Record:
-        with self._parts.watch() as self._watcher:
-            self._check_machine()
-            with tempfile.TemporaryDirectory(prefix="edgevision-bench-") as folder, self._interrupts:
-                workload = self._parts.workload(self._options)
-                self._workload = workload.describe()
+        with self._interrupts:
+            with self._parts.watch() as self._watcher:
+                self._check_machine()
                 if self._resumed is not None:
-                    check_workload(self._resumed, workload.sha256)
-                path = str(Path(folder, "workload"))
-                workload.save(path)
-                interrupted = self._measure(path)
-            record = self._finished(interrupted)
-        self._keeper.finish(record)
+                    check_machine(self._resumed, self._watcher.values())
+                with tempfile.TemporaryDirectory(prefix="edgevision-bench-") as folder:
+                    workload = self._parts.workload(self._options)
+                    self._workload = workload.describe()
+                    if self._resumed is not None:
+                        check_workload(self._resumed, workload.sha256)
+                    path = str(Path(folder, "workload"))
+                    workload.save(path)
+                    interrupted = self._measure(path)
+                record = self._finished(interrupted)
+            self._keeper.finish(record)
         return record
 
     def _measure(self, workload_path: str) -> bool:
         """Everything that needs targets; whether it was interrupted."""
-        at_once = True
         try:
             self._open(workload_path)
             self._warm_up()
             self._measure_rounds()
             self._measure_density()
-            at_once = False
-        except KeyboardInterrupt:
-            self._interrupts.asked = True
+            close_all(self._targets, at_once=self._interrupts.asked)
+            self._interrupts.over()
+        except KeyboardInterrupt:  # it comes once: from here on Ctrl-C does nothing
+            pass
         finally:
-            close_all(self._targets, at_once=at_once or self._interrupts.asked)
+            close_all(self._targets, at_once=True)
         return self._interrupts.asked
 
     def _check_machine(self) -> None:
-        """Refuse a machine whose figures would be of its other work, or say so in the record."""
+        """Refuse a machine whose figures would be of its other work, or say so in the record; say so of one with too few cores."""
+        cores, allowance = usable_cores(), Allowance(self._threads)
+        threads = max(allowance_of(address, allowance).threads for address in self._addresses)
+        if threads > cores:
+            text = f"{threads} threads were asked for, and {cores} cores may be used: threads wait for each other. Give --threads {cores} at most."
+            self._doubts.append(Doubt("threads", text))
         reasons = rules.reasons_against(self._watcher.values())
         if reasons and not self._options.force:
             raise EdgeVisionError(f"{'; '.join(reasons)}. {_NOISY}")
@@ -282,7 +291,7 @@ class _Run:
                 self._numbers += sum(numbers_of(block) for block in cell.blocks)
                 if target.entry.unsupported:
                     cell.end(UNSUPPORTED, target.entry.unsupported)
-                elif target.remote is None:
+                elif target.failure:
                     cell.end(FAILED, target.failure)
                 self._cells.append(cell)
         self._budget.keep_back(END_S * len(self._cells))
@@ -448,9 +457,10 @@ class _Run:
         self._keeper.keep(self._record(INTERRUPTED, self._watcher.values()))
 
     def _finished(self, interrupted: bool) -> Record:
-        """The record of the whole run, with doubts."""
-        if not self._cells:  # interrupted before a target was ready
-            self._make_cells(scenarios_of(self._options, self._rate(0.0)))
+        """The record of the whole run, with doubts. Raises KeyboardInterrupt where the run was interrupted before it measured: then a
+        record to go on with stays as it was."""
+        if not self._cells:
+            raise KeyboardInterrupt
         for cell in self._cells:
             cell.end(INTERRUPTED, "by Ctrl-C")
         judged = Judge(

@@ -67,6 +67,11 @@ class Answer:
     boxes: npt.NDArray[np.float64] | None = None
     tensors: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        counts = [len(self.classes), len(self.scores), *([] if self.boxes is None else [len(self.boxes)])]
+        if len(set(counts)) > 1:
+            raise ValueError(f"expected as many scores and boxes as classes in an answer, got {counts}")
+
 
 class Target(Protocol):
     """Something that answers frames. Used by one thread, unless ``parallel`` says that more may call at once."""

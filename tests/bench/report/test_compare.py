@@ -23,9 +23,10 @@ from bench_records import (
     result,
 )
 
+from edgevision.bench.conditions.rules import machine_differences
 from edgevision.bench.record import Doubt, Figure, Result
 from edgevision.bench.report import resampling
-from edgevision.bench.report.compare import compare_records, comparison_tables, headline, machine_differences
+from edgevision.bench.report.compare import compare_records, comparison_tables, headline
 from edgevision.bench.scenarios.base import Scenario
 from edgevision.bench.session.figures import figures_of
 from edgevision.errors import InputError
@@ -179,7 +180,7 @@ def test_records_that_must_not_be_compared(changed, told):
         with pytest.raises(InputError, match=told):
             compare_records(old, new, across_machines=True)
     else:
-        assert machine_differences(old, new)
+        assert machine_differences(old.conditions, new.conditions)
         assert compare_records(old, new, across_machines=True)
 
 
@@ -194,6 +195,8 @@ LIGHT = Doubt("drift", "it became slower")
         ({"doubts": (FATAL,)}, {}, "refused", "in the old record output-wrong"),
         ({"doubts": (FATAL,)}, {"doubts": (FATAL,)}, "refused", "in the old record"),
         ({}, {"status": "failed", "reason": "killed", "figures": ()}, "broken", r"failed (killed)"),
+        ({}, {"status": "failed", "reason": "killed"}, "broken", r"failed (killed)"),
+        ({"status": "failed", "reason": "killed"}, {}, "refused", r"in the old record it is failed (killed)"),
         ({"status": "failed", "reason": "killed", "figures": ()}, {}, "refused", r"failed (killed)"),
         ({"doubts": (LIGHT,)}, {"doubts": (LIGHT,)}, "", ""),
         ({}, {"status": "interrupted"}, "", ""),

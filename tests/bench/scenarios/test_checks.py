@@ -98,3 +98,9 @@ def test_a_block_is_looked_at_so_often_and_no_more():
         now = checker.look(looks, [1], [1], now)
         looks += 1
     assert looks == 17  # the last says that there are no more
+
+
+@pytest.mark.parametrize(("scores", "boxes"), [([0.5], None), ([0.5, 0.4, 0.3], None), ([0.5, 0.4], np.zeros((1, 4)))])
+def test_an_answer_of_unequal_parts_is_none(scores, boxes):
+    with pytest.raises(ValueError, match="as many scores and boxes as classes"):
+        Answer(np.array([1, 2]), np.array(scores), boxes)

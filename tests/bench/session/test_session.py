@@ -13,7 +13,7 @@ import pytest
 from bench_made_up import Clock, MadeUp, QuietWatcher, parts, workload
 
 from edgevision.bench.record import Record, Result
-from edgevision.bench.record_file import read_record, write_record
+from edgevision.bench.record_file import dumps, read_record, write_record
 from edgevision.bench.session import session
 from edgevision.bench.session.options import BenchOptions
 from edgevision.bench.session.session import Parts, run_bench
@@ -227,6 +227,20 @@ def test_a_busy_machine_is_refused_unless_it_is_forced(values, told):
     assert {doubt.code for doubt in record.doubts} & {"noisy-machine", "steal"}
 
 
+def test_more_threads_than_cores_is_a_doubt(monkeypatch):
+    monkeypatch.setattr(session, "usable_cores", lambda: 2)
+    for threads, address, codes in (
+        (2, "python:made:a", []),
+        (3, "python:made:a", ["threads"]),
+        (1, "python:made:a@threads=4", ["threads"]),
+    ):
+        clock = Clock()
+        asked = replace(options("a", minutes=0.1, threads=threads), targets=(address,))
+        record = run_bench(asked, parts=parts(clock, {"a": MadeUp(clock, 10)}))
+        assert [doubt.code for doubt in record.doubts] == codes
+        assert all("2 cores" in doubt.text for doubt in record.doubts)
+
+
 def interrupted(at: int):
     """SIGINT in this process while block ``at`` runs, and its remote's ``interrupt`` awaited."""
 
@@ -266,6 +280,54 @@ def test_ctrl_c_between_blocks_keeps_them_too():
     record = run_bench(options("a"), tell, parts(clock, {"a": MadeUp(clock, 10)}))
     assert record.status == "interrupted"
     assert len(result(record, "a").blocks) > 1
+
+
+@pytest.mark.parametrize("where", ["close", "finish", "write", "again and again"])
+def test_ctrl_c_at_the_end_loses_nothing(tmp_path, monkeypatch, where):
+    clock = Clock()
+    path = tmp_path / "record.json"
+    targets = {"a": MadeUp(clock, 10), "b": MadeUp(clock, 11)}
+
+    def interrupt(original):
+        def interrupted(*arguments, **named):
+            os.kill(os.getpid(), signal.SIGINT)
+            return original(*arguments, **named)
+
+        return interrupted
+
+    if where == "close":
+        targets["a"].close = interrupt(targets["a"].close)
+    if where in ("finish", "again and again"):
+        monkeypatch.setattr(session, "doubts_of", interrupt(session.doubts_of))
+    if where in ("write", "again and again"):
+        monkeypatch.setattr("edgevision.bench.record_file.dumps", interrupt(dumps))
+    if where == "again and again":
+        targets["a"].on_block = interrupted(6)
+        targets["a"].kill = interrupt(targets["a"].kill)
+    record = run_bench(options("a", "b", output=path), parts=parts(clock, targets))
+    assert record.status == ("complete" if where == "finish" else "interrupted")
+    assert [len(one.blocks) for one in read_record(path).results] == [len(one.blocks) for one in record.results]
+    assert all(one.figures for one in record.results)
+    assert all(target.closed or target.killed for target in targets.values())
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_before_anything_is_measured_leaves_the_record_that_it_would_go_on_with(tmp_path):
+    path = tmp_path / "record.json"
+    first_half(path)
+    before = path.read_bytes()
+    clock = Clock()
+    targets = {"a": MadeUp(clock, 10), "b": MadeUp(clock, 11)}
+
+    def tell(step, done, total):
+        if step == "open targets" and done == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    tell.expect = lambda seconds: None
+    with pytest.raises(KeyboardInterrupt):
+        run_bench(options("a", "b", scenarios=("single-stream", "offline"), resume=path), tell, parts(clock, targets))
+    assert path.read_bytes() == before
+    assert targets["a"].killed == 1
 
 
 # ---- the file ----
@@ -403,6 +465,20 @@ def test_other_options_are_another_run(tmp_path, change, told):
     asked = replace(options("a", "b", scenarios=("single-stream", "offline"), resume=path), **change)
     with pytest.raises(InputError, match=told):
         run_bench(asked, parts=parts(Clock(), {}))
+
+
+@pytest.mark.parametrize(
+    ("machine", "told"), [({"cores": 4}, "cores 2 → 4"), ({"cores": 2, "cpu": "B"}, "cpu None → B")]
+)
+def test_blocks_of_another_machine_are_another_run(tmp_path, machine, told):
+    path = tmp_path / "record.json"
+    first_half(path)
+    before = path.read_bytes()
+    asked = options("a", "b", scenarios=("single-stream", "offline"), resume=path)
+    elsewhere = parts(Clock(), {}, watcher=QuietWatcher({"machine": machine}))
+    with pytest.raises(InputError, match=f"another machine: .*{told}"):
+        run_bench(replace(asked, force=True), parts=elsewhere)
+    assert path.read_bytes() == before
 
 
 def test_other_frames_and_files_are_another_run(tmp_path):
