@@ -20,6 +20,7 @@ from edgevision.errors import InputError
 
 LEAST_ROUNDS = 5
 DRIFT_P, DRIFT_CHANGE = 0.01, 0.05
+LEAST_NS = 1000  # what is nearer than this lies in clock and harness, which take some of it themselves
 LEAST_KEPT = 0.9  # share of requests whose thread stayed on its core
 FAULTS, FAULT_NS, FAULT_SHARE = 64, 500, 0.05  # a page given and cleared takes about half a microsecond
 BOUND = {"decode": 0.5, "infer": 0.9, "schedule": 0.5}  # shares of the time from which a stage decides the figure
@@ -97,7 +98,8 @@ def _of_shape(blocks: Sequence[Block]) -> Iterator[Doubt]:
     ]
     if len(medians) >= 8 and min(medians) > 0:
         drift = drifts(medians)
-        if drift.p <= DRIFT_P and abs(math.log(drift.change)) >= math.log1p(DRIFT_CHANGE):
+        moved_ns = abs(drift.change - 1) * float(np.median(medians))
+        if drift.p <= DRIFT_P and abs(math.log(drift.change)) >= math.log1p(DRIFT_CHANGE) and moved_ns >= LEAST_NS:
             yield Doubt(
                 "drift",
                 f"Latency changed by {drift.change - 1:+.0%} over {drift.n} rounds (p = {drift.p:.2g}): warm up for longer, or look for "
@@ -105,7 +107,7 @@ def _of_shape(blocks: Sequence[Block]) -> Iterator[Doubt]:
             )
     latencies = _latencies(blocks)
     modes = two_modes(latencies)
-    if modes is not None:
+    if modes is not None and modes.upper - modes.lower >= LEAST_NS:
         yield Doubt(
             "two-modes",
             f"Requests are of two kinds: {1 - modes.share:.0%} around {modes.lower / 1e6:.3g} ms and {modes.share:.0%} around "
