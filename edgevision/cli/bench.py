@@ -134,10 +134,8 @@ def run(arguments: argparse.Namespace) -> int:
             write_page(record, arguments.html)
         except EdgeVisionError as error:
             unwritten.append(error)
-    for error in unwritten:
-        output.show_error(
-            str(error), error.exit_status, json=False
-        )  # with --json, the record's object is there already
+    for failure in unwritten:  # with --json, the record's object is there already
+        output.show_error(str(failure), failure.exit_status, json=False)
     return unwritten[0].exit_status if unwritten else status_of(record)
 
 
