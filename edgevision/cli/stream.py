@@ -61,6 +61,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     import edgevision as ev
     from edgevision.demo.rendered_camera import rendered_camera
+    from edgevision.streams.allocator import keep_memory_flat
     from edgevision.streams.distributor import Distributor
     from edgevision.streams.ledger_file import LedgerFile
     from edgevision.streams.live_view import LiveView
@@ -68,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevision.streams.stream import Stream
 
     check_threads(arguments.threads)
+    keep_memory_flat()
     register("rendered", rendered_camera)
     settings = settings_of(arguments)
     ledger = None if arguments.ledger is None else LedgerFile(arguments.ledger)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from edgevision.streams.allocator import keep_memory_flat
 from edgevision.streams.model_change import ModelChange, Step
 from edgevision.streams.options import CameraOptions, SwapOptions
 from edgevision.streams.results import StreamResult
@@ -129,6 +130,7 @@ def main() -> None:
     import edgevision as ev
 
     warnings.simplefilter("ignore")
+    keep_memory_flat()  # as `edgevision stream` does
     settings = Settings(**json.loads(sys.stdin.readline()))
     with ev.load(settings.model, threads=settings.threads, max_batch=len(settings.cameras)) as model:
         subject = Subject(settings, model)
