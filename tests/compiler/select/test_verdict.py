@@ -156,6 +156,7 @@ def sure(*confidences):
     [
         (200, 0.80, 3.0, True),  # right 8 times in 10, as sure as that
         (200, 0.84, 3.0, False),  # four points too sure
+        (200, 0.84, 4.0, True),  # as much as is allowed
         (200, 0.84, 5.0, True),
         (200, 0.76, 3.0, False),  # too modest is as wrong
         (40, 0.99, 3.0, True),  # of so few photos nothing is said
