@@ -111,7 +111,7 @@ class UnwrittenRecordError(EdgeVisionError):
     """A benchmark's record cannot be written where it was to go. ``record``: the record, with all that was measured; ``elsewhere``: the
     file that it was written to instead, None where that failed too."""
 
-    def __init__(self, message: str, record: Any, elsewhere: Path | None) -> None:
+    def __init__(self, message: str, record: Any = None, elsewhere: Path | None = None) -> None:
         super().__init__(message)
         self.record = record
         self.elsewhere = elsewhere

@@ -251,6 +251,7 @@ def test_preprocessors_and_plans_are_pickled_by_what_they_were_made_of():
         errors.DamagedFrameError(Reason.CORRUPT, "a DamagedFrameError"),
         errors.MissingExtraError("openvino", "openvino", "running on OpenVINO"),
         errors.BudgetError("over", report={"drop": 1.5}),
+        errors.UnwrittenRecordError("full", {"id": "1"}, Path("elsewhere.json")),
     ],
     ids=lambda error: type(error).__name__,
 )  # fmt: skip
