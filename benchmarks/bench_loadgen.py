@@ -1,7 +1,7 @@
 """Our scenarios beside those of MLPerf's load generator, on the same target in the same process.
 
-    pip install --target /tmp/mlcommons mlcommons-loadgen
-    PYTHONPATH=/tmp/mlcommons python -m benchmarks.bench_loadgen
+    pip install --target runs/mlcommons mlcommons-loadgen
+    PYTHONPATH=runs/mlcommons python -m benchmarks.bench_loadgen
 
 The target sleeps 2 ms and up to 1 ms more, by chance. Both ask it in turns: SingleStream, MultiStream with 8 samples, Server at 150 requests
 a second, Offline. LoadGen tells percentiles of each of its runs, ours come with bounds: they agree where the middle half of its runs

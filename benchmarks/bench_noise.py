@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.latency import _switch_counter
+from edgevision.latency import switch_counter
 from edgevision.machine import describe_machine, package_versions
 
 
@@ -39,7 +39,7 @@ def record_noise(seconds: float, seed: int = 0) -> Noise:
     rng = np.random.default_rng(seed)
     left, right, product = (rng.random((96, 96), dtype=np.float32) for _ in range(3))
     plane, sums = rng.random((64, 2048), dtype=np.float32), np.zeros(64, np.float32)
-    switches = _switch_counter() or (lambda: 0)
+    switches = switch_counter() or (lambda: 0)
     ns: list[int] = []
     switched: list[bool] = []
     load, stat = os.getloadavg(), _processor_ticks()

@@ -91,7 +91,7 @@ def measure_interleaved(
     order = list(candidates)
     ns = {name: np.zeros(rounds, dtype=np.int64) for name in order}
     preempted = {name: np.zeros(rounds, dtype=np.int64) for name in order}
-    switches = _switch_counter()
+    switches = switch_counter()
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -140,7 +140,7 @@ def within_noise(samples: Samples, quickest: Samples) -> bool:
     return paired_ratio(samples, quickest).low <= 1
 
 
-def _switch_counter() -> Callable[[], int] | None:
+def switch_counter() -> Callable[[], int] | None:
     """Counts this thread's involuntary context switches so far, where the system tells."""
     try:
         import resource

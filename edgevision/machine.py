@@ -77,7 +77,7 @@ def usable_cores() -> int:
     """
     allowed = _allowed_cpus()
     cores = _physical_cores(allowed, Path("/sys/devices/system/cpu"))
-    quota = _cgroup_cpus(_read(Path("/proc/self/cgroup")), Path("/sys/fs/cgroup"))
+    quota = cgroup_cpus(_read(Path("/proc/self/cgroup")), Path("/sys/fs/cgroup"))
     return max(1, min(cores, math.floor(quota)) if quota is not None else cores)
 
 
@@ -117,7 +117,7 @@ def _physical_cores(allowed: frozenset[int], cpus: Path) -> int:
     return len(cores)
 
 
-def _cgroup_cpus(membership: str, root: Path) -> float | None:
+def cgroup_cpus(membership: str, root: Path) -> float | None:
     """The tightest CPU quota of the cgroups in ``membership`` (/proc/self/cgroup) and above them; None = no limit.
 
     A container often sees its own group as the root although ``membership`` names the host's path, so folders that do

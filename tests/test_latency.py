@@ -84,7 +84,7 @@ def test_the_garbage_collector_rests_and_comes_back():
 
 def test_preemption_is_counted_and_nothing_dropped(monkeypatch):
     switches = iter([0, 0, 4, 7, 7, 7, 7, 8])  # before and after each of four calls
-    monkeypatch.setattr(latency, "_switch_counter", lambda: lambda: next(switches))
+    monkeypatch.setattr(latency, "switch_counter", lambda: lambda: next(switches))
     result = measure_interleaved({"a": lambda: None}, rounds=4, warmup=0)["a"]
     assert result.n == 4
     assert result.preempted is not None
@@ -93,7 +93,7 @@ def test_preemption_is_counted_and_nothing_dropped(monkeypatch):
 
 
 def test_without_a_counter_disturbance_is_unknown(monkeypatch):
-    monkeypatch.setattr(latency, "_switch_counter", lambda: None)
+    monkeypatch.setattr(latency, "switch_counter", lambda: None)
     assert measure_interleaved({"a": lambda: None}, rounds=2)["a"].undisturbed is None
 
 

@@ -116,7 +116,7 @@ def test_quota_of_cgroups(membership: str, files: dict[str, str], quota: float |
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n")
-    assert machine._cgroup_cpus(membership, tmp_path) == quota
+    assert machine.cgroup_cpus(membership, tmp_path) == quota
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_quota_of_cgroups(membership: str, files: dict[str, str], quota: float |
 )
 def test_usable_cores(cores: int, quota: float | None, usable: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "_physical_cores", lambda *_: cores)
-    monkeypatch.setattr(machine, "_cgroup_cpus", lambda *_: quota)
+    monkeypatch.setattr(machine, "cgroup_cpus", lambda *_: quota)
     assert machine.usable_cores() == usable
 
 

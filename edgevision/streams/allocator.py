@@ -16,8 +16,8 @@ def keep_memory_flat() -> bool:
     """Give large blocks back when they are freed, and let all threads share one heap. False where the C library is not glibc, or the user
     has settings of glibc's own in the environment (``MALLOC_…``, ``GLIBC_TUNABLES``), which stay.
 
-    By itself glibc keeps blocks of up to 32 MB, in a heap for each thread that once loaded a model. Ten swaps of one model took 204 MB to
-    272 MB that way, and stay between 204 and 216 MB with this. It holds for the whole process: call it in a program, not in a library.
+    By itself glibc keeps blocks of up to 32 MB, in a heap for each thread that once loaded a model: see benchmarks/README.md, "Streams", for what
+    that takes. It holds for the whole process: call it in a program, not in a library.
 
     >>> keep_memory_flat() in (True, False)
     True

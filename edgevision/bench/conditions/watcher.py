@@ -15,7 +15,7 @@ from edgevision.bench.conditions import heat, memory, processor
 from edgevision.bench.conditions.energy import energy_values, find_meters
 from edgevision.bench.conditions.gpu import Gpus
 from edgevision.bench.conditions.roots import Roots, text_of
-from edgevision.machine import _cgroup_cpus, describe_machine, package_versions
+from edgevision.machine import cgroup_cpus, describe_machine, package_versions
 
 PACKAGES = (
     "edgevision",
@@ -97,7 +97,7 @@ class Watcher:
         roots, machine = self._roots, describe_machine()
         last = self._counters()
         seconds = last["at"] - self._first["at"]
-        quota = _cgroup_cpus(text_of(roots.proc / "self" / "cgroup") or "", roots.sys / "fs" / "cgroup")
+        quota = cgroup_cpus(text_of(roots.proc / "self" / "cgroup") or "", roots.sys / "fs" / "cgroup")
         available = {"available_least": self._least_available} if self._least_available is not None else {}
         return {
             "machine": {**asdict(machine), "features": list(machine.features)},
