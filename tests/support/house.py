@@ -69,6 +69,7 @@ TORCH = {"torch", "torchvision", "onnx", "onnxscript", "torch_pruning"}
 OPTIONAL = {
     "openvino", "matplotlib", "tensorboard", "cuda", "pycuda", "tensorrt", "tensorrt_lean", "tensorrt_rtx",
     "torch_pruning", "zxingcpp", "supervision", "hotcoco", "yaml", "paho", "prometheus_client", "sqlalchemy", "tomli", "av",
+    "starlette", "uvicorn", "wsproto", "h11", "anyio",
 }  # fmt: skip
 SLOW = {  # always there: inside functions in the runtime and the command line, to start quickly
     "cv2",

@@ -1,0 +1,1 @@
+"""The kiosk's page: static files, and what it needs of the service."""

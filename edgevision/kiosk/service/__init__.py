@@ -1,0 +1,1 @@
+"""The kiosk's service: HTTP for apps in other programs and languages, and for the page."""

@@ -1,0 +1,1 @@
+"""``Station``: frames of one place become events."""
