@@ -84,7 +84,8 @@ def _bench(name: str, *words: object) -> dict[str, Any]:
     record = FOLDER / f"{name}.json"
     command = ["bench", *words, "--force", "-o", record, "--html", record.with_suffix(".html")]
     told = edgevision(*command, allowed=(0, FAILED))
-    return {"asked": " ".join(["edgevision", *(shorten(str(word)) for word in command)]), **told}
+    asked = " ".join(["edgevision", *(shorten(str(word)) for word in command)])
+    return dict(json.loads(json.dumps({"asked": asked, **told}).replace(f"{ROOT}/", "")))
 
 
 def _measured_before() -> dict[str, Any]:

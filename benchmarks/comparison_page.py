@@ -16,6 +16,7 @@ from benchmarks.comparison import RESULT
 PAGE = ROOT / "docs" / "comparison.md"
 _NOTHING = "–"
 _LATENCIES = ("p50", "p90", "p99")
+_FOLDERS = re.compile(r"[^@,=:]*/")
 
 
 def main() -> None:
@@ -50,7 +51,7 @@ def part_lines(part: Mapping[str, Any]) -> list[str]:
         figures = {one["name"]: one for one in row["figures"]}
         shown = [_span(figures[name]) if name in figures else _NOTHING for name in _LATENCIES]
         cells = (
-            _name(row["target"]),
+            _name(entry["address"]),
             _precision(entry),
             _allowance(entry),
             *shown,
@@ -60,12 +61,13 @@ def part_lines(part: Mapping[str, Any]) -> list[str]:
         )
         lines.append(f"| {' | '.join(cells)} |")
     began = told["began"][:10]
-    commands = [part[kind]["asked"] for kind in ("latency", "density") if kind in part]
+    commands = dict.fromkeys(part[kind]["asked"] for kind in ("latency", "density") if kind in part)
     return [*lines, "", f"Measured on {began}:", "", "```", *commands, "```", ""]
 
 
-def _name(target: str) -> str:
-    return f"`{target}`"
+def _name(address: str) -> str:
+    """As it was asked for, without folders."""
+    return f"`{_FOLDERS.sub('', address)}`"
 
 
 def _precision(entry: Mapping[str, Any]) -> str:
@@ -79,8 +81,10 @@ def _allowance(entry: Mapping[str, Any]) -> str:
 
 
 def _span(figure: Mapping[str, Any]) -> str:
-    value = f"{figure['value']:.3g}"
-    return value if figure["low"] is None else f"{value} ({figure['low']:.3g}…{figure['high']:.3g})"
+    value, low, high = (
+        _NOTHING if figure[name] is None else f"{figure[name]:.3g}" for name in ("value", "low", "high")
+    )
+    return value if low == _NOTHING else f"{value} ({low}…{high})"
 
 
 def _against(row: Mapping[str, Any]) -> str:
