@@ -143,6 +143,8 @@ async def _asked(
 
 # ---- an app over a real server ----
 
+_CLIENTS: list[Any] = []  # closed when their server has stopped
+
 
 class RunningServer:
     """uvicorn in a thread. ``port``: where it listens."""
@@ -180,12 +182,15 @@ def running(app: Any, on_stop: Callable[[], None] = lambda: None, grace_s: float
         yield server
     finally:
         server.stop()
+        while _CLIENTS:
+            _CLIENTS.pop().close()
 
 
 class EventClient:
     """Reads server-sent events, one at a time."""
 
     def __init__(self, port: int, target: str = "/v1/events", headers: Mapping[str, str] | None = None) -> None:
+        _CLIENTS.append(self)
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         self.connection.request("GET", target, headers=dict(headers or {}))
         self.answer = self.connection.getresponse()
@@ -211,7 +216,8 @@ class EventClient:
         return {**json.loads(fields["data"]), "_event": fields.get("event"), "_id": fields.get("id")}
 
     def close(self) -> None:
-        self.answer.close()
+        if hasattr(self, "answer"):
+            self.answer.close()
         self.connection.close()
 
 
@@ -222,6 +228,7 @@ class SocketClient:
         from wsproto import ConnectionType, WSConnection
         from wsproto.events import AcceptConnection, Request
 
+        _CLIENTS.append(self)
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
         self._protocol = WSConnection(ConnectionType.CLIENT)
         request = Request(host=f"127.0.0.1:{port}", target=target, subprotocols=list(protocols))

@@ -35,8 +35,8 @@ class ServedDescription:
         return {**fields, "labels": len(self.labels)}
 
 
-def described(model: Model | Cascade) -> ServedDescription:
-    """What is told of a model. Of a cascade: name, variant and labels of the one that recognises; the ids of both, and proven where both are."""
+def described(model: Model | Cascade, name: str | None = None) -> ServedDescription:
+    """What is told of a model. ``name``: what it is served as; None: as the bundle says. Of a cascade: name, variant and labels of the one that recognises; the ids of both, and proven where both are."""
     from edgevision.cascade import Cascade
 
     parts = (model.finder, model.recogniser) if isinstance(model, Cascade) else (model,)
@@ -44,7 +44,7 @@ def described(model: Model | Cascade) -> ServedDescription:
     told = [one.sentence() for one in verdicts if one is not None]
     last = parts[-1]
     return ServedDescription(
-        name=last.manifest.name,
+        name=last.manifest.name if name is None else name,
         id="-".join(part.id for part in parts),
         kind=", then ".join(part.task.spec.kind for part in parts),
         variant=last.variant.id,

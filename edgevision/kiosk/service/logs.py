@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import queue
 import sys
 import threading
@@ -93,3 +94,19 @@ def log_line(fields: dict[str, Any]) -> str:
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def handler_of(lines: LogLines) -> logging.Handler:
+    """What takes the records of Python's ``logging`` into the same log: for the loggers of a service that runs alone.
+
+    >>> logging.getLogger("edgevision").addHandler(handler_of(LogLines()))  # doctest: +SKIP
+    """
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            fields = {"level": record.levelname.lower(), "logger": record.name, "words": record.getMessage()}
+            if record.exc_info:
+                fields["traceback"] = logging.Formatter().formatException(record.exc_info)
+            lines.write("log", **fields)
+
+    return Handler()

@@ -103,7 +103,7 @@ def _answers(ok: Mapping[str, Json], errors: tuple[int, ...]) -> Json:
     """``ok``: status → answer. Every route may also be refused for want of a token, of its Host, or of room."""
     error = {"$ref": "#/components/responses/Error"}
     usual = (400, 401, 403, 405, 413, 421, 429, 431, 500, 503)
-    return {**ok, **{str(status): error for status in sorted({*usual, *errors})}}
+    return {**{str(status): error for status in sorted({*usual, *errors})}, **ok}
 
 
 def _ok(schema: Json, words: str = "Done", kind: str = _JSON) -> Json:
@@ -165,7 +165,11 @@ def _inference_paths() -> Json:
         },
         "/v2/health/ready": {
             "get": _operation(
-                "serverReady", "Whether every model answers", tag, Scope.OPEN, _answers({"200": _ok(_ref("Ready"))}, ())
+                "serverReady",
+                "Whether every model answers",
+                tag,
+                Scope.OPEN,
+                _answers({"200": _ok(_ref("Ready")), "503": _ok(_ref("Ready"), "Not yet, or not any more")}, ()),
             )
         },
     }
@@ -189,7 +193,9 @@ def _inference_paths() -> Json:
                 "Whether the model answers",
                 tag,
                 infer,
-                _answers({"200": _ok(_ref("ModelReady"))}, (404,)),
+                _answers(
+                    {"200": _ok(_ref("ModelReady")), "503": _ok(_ref("ModelReady"), "Not yet, or not any more")}, (404,)
+                ),
                 parameters=parameters,
             )
         }
@@ -222,7 +228,7 @@ def _deadline() -> Json:
     return _header(
         "EdgeVision-Deadline-Ms",
         "answer within so many milliseconds, or refuse before the work",
-        {"type": "number", "exclusiveMinimum": 0},
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 3_600_000},
     )
 
 
@@ -253,7 +259,10 @@ def _kiosk_paths() -> Json:
             "post": _operation(
                 "recognise", "What a picture shows", tag, Scope.INFER,
                 _answers({"200": _ok({"type": "object"}, "What the model's task gives, as in --json")}, (404, 415, 422)),
-                parameters=(_query("model", "which model; the first where it is left out", _TEXT), _deadline()), body=_picture_body(),
+                parameters=(
+                    _query("model", "which model; the first where it is left out", _TEXT),
+                    _query("version", "which version of it; the newest where it is left out", _TEXT), _deadline(),
+                ), body=_picture_body(),
             )
         },
         "/v1/events": {

@@ -318,3 +318,22 @@ def test_openmetrics_where_it_is_asked_for():
     )
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert answer.body.endswith(b"# EOF\n")
+
+
+def test_records_of_logging_come_into_the_same_log():
+    import logging
+
+    from edgevision.kiosk.service.logs import handler_of
+
+    out = io.StringIO()
+    log = LogLines(out)
+    logger = logging.Logger("edgevision.service")
+    logger.addHandler(handler_of(log))
+    logger.warning("said by %s", "a\nb")
+    try:
+        raise ValueError("wrong")
+    except ValueError:
+        logger.exception("failed")
+    first, second = lines_of(log, out)
+    assert (first["level"], first["logger"], first["words"]) == ("warning", "edgevision.service", "said by a\nb")
+    assert second["traceback"].endswith("ValueError: wrong")
