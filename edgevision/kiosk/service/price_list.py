@@ -135,7 +135,7 @@ def _contradictions(rows: Mapping[int, _Row]) -> list[tuple[int, str]]:
     first_of: dict[object, int] = {}
     first = next(iter(rows.items()), None)
     for number, row in rows.items():
-        keys = [("id", row.id)] if row.id is not None else []
+        keys: list[tuple[str, object]] = [] if row.id is None else [("id", row.id)]
         keys += [("name", row.name)] if row.name else []
         for key in keys:
             earlier = first_of.setdefault(key, number)

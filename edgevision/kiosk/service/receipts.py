@@ -123,7 +123,9 @@ class ReceiptPost:
         sink = make_sink(address)
         if not isinstance(sink, WebhookSink):
             raise InputError("receipts go to a webhook: give https://HOST/PATH, or http:// on this machine")
-        options = {} if "max_age_s=" in address.partition("#")[2] else {"max_age_s": KEEP_S}
+        options: dict[str, str | int | float] = (
+            {} if "max_age_s=" in address.partition("#")[2] else {"max_age_s": KEEP_S}
+        )
         if "spool=" not in address.partition("#")[2]:
             options["spool"] = str(
                 spool_path(f"receipts {sink.name}")
