@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -227,12 +228,12 @@ def _told(asked: Asked) -> dict[str, Any]:
 
 
 def main() -> None:
+    do: dict[str, Callable[..., dict[str, Any]]] = {"ask": ask, "ask_until_gone": ask_until_gone}
     for line in sys.stdin:
         told = json.loads(line)
-        do = told.pop("do")
+        call = do[told.pop("do")]
         told["requests"] = [Path(name).read_bytes() for name in told["requests"]]
-        answer = {"ask": ask, "ask_until_gone": ask_until_gone}[do](**told)
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(call(**told)), flush=True)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,8 @@ class Bench:
 
     def environment(self) -> dict[str, str]:
         """Of our own processes."""
-        return {**os.environ, "PYTHONPATH": str(ROOT), "EDGEVISION_CACHE": str(self.folder / "cache")}
+        paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)]
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "EDGEVISION_CACHE": str(self.folder / "cache")}
 
 
 def main() -> None:
@@ -397,9 +398,9 @@ def _ratio(
 ) -> dict[str, Any]:
     ratio = paired_ratio_of(targets[ours].blocks[kind, clients], targets[peer].blocks[kind, clients], statistic)
     print(
-        f"{kind:8} {clients:3} clients  {what:17} {ours} / {peer}: {ratio.value:.2f} (95 %: {ratio.low:.2f} to {ratio.high:.2f})"
+        f"{kind:8} {clients:3} clients  {what:17} {ours} / {peer}: {ratio.median:.2f} (95 %: {ratio.low:.2f} to {ratio.high:.2f})"
     )
-    return {"kind": kind, "clients": clients, "what": what, "ours": ours, "peer": peer, "ratio": ratio.value,
+    return {"kind": kind, "clients": clients, "what": what, "ours": ours, "peer": peer, "ratio": ratio.median,
             "low": ratio.low, "high": ratio.high, "rounds": ratio.n}  # fmt: skip
 
 

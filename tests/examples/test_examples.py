@@ -104,3 +104,16 @@ def test_add_a_task(run_example):
     levels = dict(re.findall(r"'(\w+)': (\d\.\d+)", out))
     assert [float(levels[name]) for name in ("red", "green", "blue")] == pytest.approx([0.6, 0.3, 0.1], abs=0.05)
     assert out.strip().endswith("dark")
+
+
+@compiles
+def test_station(run_example, demo_bundle):
+    from edgevision.demo.products import LISTED
+
+    out = run_example("08_station", demo_bundle)
+    first = [line.partition(": ")[2] for line in out.splitlines() if line.startswith("placement 1: ")]
+    assert first[0] == "something was placed"
+    assert re.fullmatch(rf"{LISTED[3].name}, after \d\.\d\d s", first[1])
+    assert first[2:] == ["taken away"]
+    second = [line.partition(": ")[2] for line in out.splitlines() if line.startswith("placement 2: ")]
+    assert second == ["something was placed", "not known, call for help", "taken away"]
