@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QVBoxLayout, QW
 
 import edgevision as ev
 from edgevision.demo.visits import visits as drawn_visits
-from edgevision.kiosk import Placed, Recognised, Removed, Station, StationEvent, Unknown, Unsure
+from edgevision.kiosk import Blocked, Placed, Recognised, Station, StationEvent, Unknown, Unsure
 
 
 class Window(QWidget):
@@ -53,10 +53,10 @@ class Window(QWidget):
                     self.choices.addWidget(button)
             case Unknown():
                 self._say("Please ask for help")
-            case Removed():
-                self._say("Place a product")
-            case _:
+            case Blocked():
                 self._say("The camera cannot see")
+            case _:  # Removed, Unblocked
+                self._say("Place a product")
 
     def _choose(self, name: str) -> None:
         self._clear_choices()

