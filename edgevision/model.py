@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from edgevision.decode import Picture
     from edgevision.frames import Frame
     from edgevision.preprocess.spec import PreprocessSpec
-    from edgevision.runtime.preparation import Item
+    from edgevision.runtime.preparation import Item, PreparedItem
     from edgevision.runtime.runner import BatchOutputs, PreprocessOn, Runner
     from edgevision.tasks.base import GoldenResult, Task
     from edgevision.tasks.results import Label
-    from edgevision.tensors import Outputs
+    from edgevision.tensors import Outputs, TensorInfo
 
 _T = TypeVar("_T")
 
@@ -168,6 +168,28 @@ class Model:
         >>> model.predict_items([Item(tray, Region(40, 60, 200, 220)), Item(tray)])  # doctest: +SKIP
         """
         return self._use(lambda runner: [one for batch in runner.run_all(items) for one in self._decode(batch)])
+
+    @property
+    def input(self) -> TensorInfo:
+        """What its network takes, as ``preprocess`` makes it. The first axis, the items, is None."""
+        from edgevision.tensors import TensorInfo
+
+        (tensor,) = self._runner.engine.inputs
+        return TensorInfo(tensor.name, tensor.dtype, (None, *tensor.shape[1:]))
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """What its network gives, before ``task`` makes results of it. The first axis, the items, is None."""
+        from edgevision.tensors import TensorInfo
+
+        return tuple(TensorInfo(one.name, one.dtype, (None, *one.shape[1:])) for one in self._runner.engine.outputs)
+
+    def run_batch(self, items: Sequence[Item | PreparedItem | Frame]) -> BatchOutputs:
+        """Run 1 … ``max_batch`` items as one batch: what the network gives for them, as ``task.decode`` takes it.
+
+        For those who want the numbers themselves, or have the tensors already: a ``PreparedItem`` is one. Raises InputError.
+        """
+        return self._use(lambda runner: runner.run(items))
 
     def digest(self, pictures: Sequence[Picture]) -> Outputs:
         """What is kept of each picture, by role, first axis: the pictures; as ``task.digest`` gives it. For tools that

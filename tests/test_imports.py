@@ -209,6 +209,10 @@ WITHOUT = [
     ),
     ("stream", {"paho"}, "from edgevision.streams.sinks.registry import make_sink; make_sink('mqtt://host/')", ()),
     ("stream", {"prometheus_client"}, "from edgevision.streams.sinks.registry import make_sink; make_sink('prometheus://:0')", ()),
+    ("serve", {"starlette"}, "from edgevision.kiosk.service.app import make_app; make_app(None)", ()),
+    ("serve", {"uvicorn"}, "from edgevision.kiosk.service.app import need_serve; need_serve()", ()),
+    ("serve", {"h11", "wsproto"}, "from edgevision.cli.main import parser; from edgevision.cli.serve import run; "
+     "run(parser('serve').parse_args(['serve', 'model.edge']))", ()),
     ("stream", {"sqlalchemy"}, "from edgevision.streams.inventory.stock import Inventory; Inventory('postgresql://host/shop')", ()),
     ("barcode", {"zxingcpp"}, "from edgevision.tracking.barcodes import BarcodeReader; BarcodeReader()", ()),
     ("detect", {"hotcoco"}, "from edgevision.evaluate.statistics.coco_summary import import_hotcoco; import_hotcoco()", ()),
