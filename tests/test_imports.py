@@ -115,7 +115,7 @@ sys.addaudithook(hook)
 # Rooms that import without torch and onnx.
 LEAN = [
     name for name, path in MODULES.items()
-    if room(path) not in MAKERS | {"__main__"} and name not in ("edgevision.engines.footprint",)
+    if room(path) not in MAKERS | {"__main__", "__pyinstaller"} and name not in ("edgevision.engines.footprint",)
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from edgevision.bundle.manifest import Manifest, VariantEntry
+from edgevision.calls.deadline import Deadline
 from edgevision.closing import CLOSE_TIMEOUT_S
 from edgevision.engines import Engine, EngineOptions, open_engine
 from edgevision.errors import EngineError, InputError
@@ -71,13 +72,14 @@ class Runner:
         self._given_up = False  # whether close() left the rest to the last batch
         self._pool = SlotPool(lambda: self._preparation.make_slot(self.max_batch), in_flight)
 
-    def run(self, items: Sequence[Item | PreparedItem | Frame]) -> BatchOutputs:
-        """Prepare and run 1…``max_batch`` items as one batch, in the calling thread. Raises InputError, EngineError."""
+    def run(self, items: Sequence[Item | PreparedItem | Frame], deadline: Deadline | None = None) -> BatchOutputs:
+        """Prepare and run 1…``max_batch`` items as one batch, in the calling thread. Raises InputError, EngineError, and
+        DeadlineError where the deadline passes before the engine begins."""
         wanted = self._items(items)
         self.engine.check_inherited()
         slot = None
         try:
-            slot = self._pool.take()
+            slot = self._pool.take(deadline)
             started = time.perf_counter()
             views = self._preparation.fill(slot, wanted)
             prepared = time.perf_counter()

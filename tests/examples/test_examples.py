@@ -17,8 +17,9 @@ def names() -> list[str]:
 
 
 def test_every_example_is_listed_and_tested():
-    listed = re.findall(r"\((\w+)/main\.py\)", (EXAMPLES / "README.md").read_text("utf-8"))
-    tested = re.findall(r'run_example\("(\w+)"', Path(__file__).read_text("utf-8"))
+    listed = re.findall(r"\((\w+)/[\w.]+\)", (EXAMPLES / "README.md").read_text("utf-8"))
+    texts = [path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py")]
+    tested = [name for text in texts for name in re.findall(r'"(\d\d_\w+)"', text)]
     assert listed == names()
     assert sorted(set(tested)) == names()
     assert [name[:2] for name in names()] == [f"{number:02d}" for number in range(1, len(names()) + 1)]
