@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import EdgeVisionError, InputError, MissingExtraError
 from edgevision.kiosk.service.answers import RefusedError, error_answer, refusal_answer
@@ -58,14 +58,12 @@ def make_app(service: Service, routes: Sequence[BaseRoute] = ()) -> Starlette:
         yield
         await asyncio.get_running_loop().run_in_executor(None, service.close, _CLOSE_S)
 
-    app = Starlette(
-        routes=[*recognise_routes(service), *protocol_routes(service), *reload_routes(service), *routes],
-        exception_handlers={
-            HTTPException: _on_http_error, RefusedError: _on_refusal, InputError: _on_input_error, EdgeVisionError: _on_model_error,
-            Exception: _on_fault,
-        },  # type: ignore[dict-item]
-        lifespan=lifespan,
-    )  # fmt: skip
+    handlers: dict[Any, Any] = {
+        HTTPException: _on_http_error, RefusedError: _on_refusal, InputError: _on_input_error, EdgeVisionError: _on_model_error,
+        Exception: _on_fault,
+    }  # fmt: skip
+    own = [*recognise_routes(service), *protocol_routes(service), *reload_routes(service)]
+    app = Starlette(routes=[*own, *routes], exception_handlers=handlers, lifespan=lifespan)
     app.state.service = service
     app.router.redirect_slashes = False
     return app

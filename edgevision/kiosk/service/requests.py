@@ -98,18 +98,18 @@ async def answers(reply: Reply, receive: Callable[[], Awaitable[MutableMapping[s
 
     Raises what the reply failed with, and RefusedError where the client hung up.
     """
-    future = reply.future
+    future: asyncio.Future[Any] = reply.future
     try:
         await asyncio.wait({future}, timeout=_LOOK_S if receive is not None else None)
         if receive is not None and not future.done():
-            gone = asyncio.ensure_future(_hang_up(receive))
+            gone: asyncio.Future[Any] = asyncio.ensure_future(_hang_up(receive))
             try:
                 await asyncio.wait({future, gone}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 gone.cancel()
         if not future.done():
             raise RefusedError(HUNG_UP, "the client hung up")
-        return future.result()
+        return reply.future.result()
     finally:
         if not future.done():
             reply.cancel()

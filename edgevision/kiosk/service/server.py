@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -24,8 +24,6 @@ _LINGER_S = 0.5  # for requests that are on their way on connections that seem i
 _PAUSE_S = 0.02
 _KEEP_ALIVE_S = 15
 _BACKLOG = 256
-
-_log = logging.getLogger("edgevision.service")
 
 
 def _nothing() -> None:
@@ -61,12 +59,20 @@ class ServerOptions:
 def listen(options: ServerOptions) -> socket.socket:
     """A socket that listens where the options say. Raises InputError."""
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    # The protocol is named: asyncio sends at once (TCP_NODELAY) on sockets alone that say they are TCP. On others each answer would come
+    # 40 ms later, when the client acknowledges its beginning.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((options.host, options.port), family=family, backlog=_BACKLOG)
+        if os.name == "posix":  # elsewhere it would let two programs listen on one port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((options.host, options.port))
+        listener.listen(_BACKLOG)
     except OSError as error:
+        listener.close()
         raise InputError(
             f"cannot listen on {options.host} port {options.port}: {error.strerror or error}; give another --port, or end what uses it"
         ) from error
+    return listener
 
 
 def url_of(listener: socket.socket, options: ServerOptions) -> str:

@@ -66,7 +66,7 @@ class BatchedModel:
 
     def predict_frames(self, works: Sequence[Any]) -> list[Any]:
         """One answer for each work, or frame, in their order."""
-        items = [one.item if isinstance(one, Work) else one for one in works]
+        items: list[Any] = [one.item if isinstance(one, Work) else one for one in works]
         if self._alone is None:
             return list(self.served.predict_frames(items))
         batch = self._alone.run_batch(items)

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 EXTENSIONS = ("binary_tensor_data",)
 JSON_LENGTH = "inference-header-content-length"
-MAX_HEAD_BYTES = 1 << 20  # of the JSON beside binary data
+MAX_HEAD_BYTES = 1 << 20  # of the JSON beside binary data,
+MAX_JSON_BYTES = 32 << 20  # and of JSON that holds the numbers itself
 _INLINE_BYTES = 1 << 15  # of JSON that is read where it comes: more would keep all other requests waiting
 _INLINE_NUMBERS = 4096
 _Made = TypeVar("_Made")
@@ -114,10 +115,7 @@ class _Routes:
         with self._service.budget.share() as share:
             body = await read_body(request, _limit(version, self._service), share)
             json_bytes = len(body) if json_length is None else json_length
-            if json_length is not None and json_length > MAX_HEAD_BYTES:
-                raise RefusedError(
-                    400, f"the JSON beside binary data has at most {MAX_HEAD_BYTES} bytes, got {json_length}"
-                )
+            _check_json(json_bytes, is_beside_binary=json_length is not None)
             while True:
                 version = self._version(request)
                 signature = signature_of(version)
@@ -142,6 +140,16 @@ class _Routes:
         if inline:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._service.numbers, work)
+
+
+def _check_json(length: int, *, is_beside_binary: bool) -> None:
+    """Raise RefusedError for more than is read: what comes of numbers in JSON takes ten times its length in memory, and seconds."""
+    if is_beside_binary and length > MAX_HEAD_BYTES:
+        raise RefusedError(413, f"expected at most {MAX_HEAD_BYTES} bytes of JSON beside binary data, got {length}")
+    if length > MAX_JSON_BYTES:
+        raise RefusedError(
+            413, f"expected at most {MAX_JSON_BYTES} bytes of JSON, got {length}; send the tensor as binary data"
+        )
 
 
 def _start(version: ServedVersion, asked: Asked, deadline_s: float | None) -> Reply:
