@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from edgevision.kiosk.service.access.answers import Answer, send_answer
 from edgevision.kiosk.service.access.asgi import App, Receive, Request, Send
-from edgevision.kiosk.service.access.bodies import with_bounded_body
+from edgevision.kiosk.service.access.body_limit import with_bounded_body
+from edgevision.kiosk.service.access.refusals import Refusal, send_refusal
 
 if TYPE_CHECKING:
     from starlette import requests
@@ -29,7 +29,7 @@ class Scope(Enum):
     ADMIN = "admin"
 
 
-Gate = Callable[[Scope], Answer | None]  # None: come in
+Gate = Callable[[Scope], Refusal | None]  # None: come in
 
 
 class Entrance:
@@ -49,7 +49,7 @@ class Entrance:
         gate: Gate | None = request.get(GATE)
         refusal = gate(self.scope) if gate is not None else None
         if refusal is not None:
-            await send_answer(refusal, request, send)
+            await send_refusal(refusal, request, send)
         elif request["type"] == "http":
             await with_bounded_body(self._app, self.max_body_bytes, request, receive, send)
         else:

@@ -7,9 +7,9 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable
 
-from edgevision.kiosk.service.access.answers import Answer
 from edgevision.kiosk.service.access.asgi import Request, header_values
 from edgevision.kiosk.service.access.failures import Failures
+from edgevision.kiosk.service.access.refusals import Refusal
 from edgevision.kiosk.service.access.tokens import MAX_TOKEN_CHARACTERS, Token, TokenBook, digest_of
 from edgevision.kiosk.service.route import Scope
 
@@ -63,7 +63,7 @@ class Callers:
         """Whether the token was not revoked meanwhile."""
         return self._book.find(token.digest) is not None
 
-    def enter(self, request: Request, scope: Scope) -> tuple[Token | None, Answer | None]:
+    def enter(self, request: Request, scope: Scope) -> tuple[Token | None, Refusal | None]:
         """The caller's token, or the answer that refuses it.
 
         While an address waits after wrong tokens, its tokens are not even looked at: but for those that were right from there before, so
@@ -75,18 +75,18 @@ class Callers:
         try:
             text = token_of(request)
         except UnclearTokenError:
-            return None, Answer(
+            return None, Refusal(
                 400, "expected one token, as the header Authorization: Bearer TOKEN", headers=_CHALLENGE
             )
         if text is None:
-            return None, Answer(
+            return None, Refusal(
                 401, "this needs a token, as the header Authorization: Bearer TOKEN", headers=_CHALLENGE
             )
         digest = digest_of(text)
         wait_s = self._failures.wait_s(address, self._now_s())
         if wait_s > 0 and (address, digest) not in self._known:
             seconds = str(math.ceil(wait_s))
-            return None, Answer(
+            return None, Refusal(
                 429,
                 f"too many wrong tokens came from your address; wait {seconds} s",
                 headers=(("retry-after", seconds),),
@@ -95,10 +95,10 @@ class Callers:
         if token is None:
             count = self._failures.add(address, self._now_s())
             _log.warning("a wrong token from %s, number %d", address, count)
-            return None, Answer(401, "the token is not known, or was revoked", headers=_CHALLENGE)
+            return None, Refusal(401, "the token is not known, or was revoked", headers=_CHALLENGE)
         self._remember(address, digest)
         if not token.allows(scope):
-            return None, Answer(403, f"the token of {token.name} may not do this; it needs the scope {scope.value}")
+            return None, Refusal(403, f"the token of {token.name} may not do this; it needs the scope {scope.value}")
         return token, None
 
     def _remember(self, address: str, digest: str) -> None:

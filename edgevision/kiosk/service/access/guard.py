@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from edgevision.kiosk.service.access.addresses import check_address
-from edgevision.kiosk.service.access.answers import WEBSOCKET_DENIED, Answer, send_answer
 from edgevision.kiosk.service.access.asgi import App, Message, Receive, Request, Send
-from edgevision.kiosk.service.access.bodies import with_bounded_body
+from edgevision.kiosk.service.access.body_limit import with_bounded_body
 from edgevision.kiosk.service.access.callers import Callers, without_token
 from edgevision.kiosk.service.access.failures import Failures
 from edgevision.kiosk.service.access.hosts import check_host, own_names
 from edgevision.kiosk.service.access.origins import OriginRules, listed_origins
+from edgevision.kiosk.service.access.refusals import WEBSOCKET_DENIED, Refusal, send_refusal
 from edgevision.kiosk.service.access.security_headers import completed, security_headers
 from edgevision.kiosk.service.access.settings import AccessSettings
 from edgevision.kiosk.service.access.tokens import Token, TokenBook
@@ -82,7 +82,7 @@ class _Guard:
         visit = _Visit(self, request, receive, send)
         refusal = check_host(request, self._hosts) or self._origins.check(request)
         if refusal is not None:
-            await send_answer(refusal, request, visit.send)
+            await send_refusal(refusal, request, visit.send)
             return
         permitted = self._origins.preflight(request)
         if permitted is not None:
@@ -96,7 +96,7 @@ class _Guard:
     def headers_for(self, request: Request, own: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         return completed(own, self._headers) + self._origins.permission(request)
 
-    def enter(self, request: Request, scope: Scope) -> tuple[Token | None, Answer | None]:
+    def enter(self, request: Request, scope: Scope) -> tuple[Token | None, Refusal | None]:
         return (None, None) if self._callers is None else self._callers.enter(request, scope)
 
     def still_holds(self, token: Token) -> bool:
@@ -148,7 +148,7 @@ class _Visit:
         else:
             await self._release()
 
-    def _gate(self, scope: Scope) -> Answer | None:
+    def _gate(self, scope: Scope) -> Refusal | None:
         token, refusal = self._guard.enter(self._request, scope)
         without_token(self._request)
         if token is not None:
@@ -210,7 +210,7 @@ class _Visit:
         if self._request["type"] == "websocket" and self._accepted and not self._closed:
             await self._send({"type": "websocket.close", "code": 1008, "reason": "the token was revoked"})
         elif not self._answered:
-            await send_answer(Answer(401, "the token was revoked"), self._request, self.send)
+            await send_refusal(Refusal(401, "the token was revoked"), self._request, self.send)
 
     async def _tell_failure(self, error: Exception) -> None:
         from starlette.requests import ClientDisconnect
@@ -223,7 +223,7 @@ class _Visit:
         _log.error("request %s failed", number, exc_info=error)
         began = self._answered and not self._held
         self._held = []
-        answer = Answer(500, "internal error", more=(("id", number),))
+        answer = Refusal(500, "internal error", more=(("id", number),))
         if self._request["type"] == "websocket" and self._accepted:
             if not self._closed:
                 await self._send({"type": "websocket.close", "code": 1011, "reason": f"internal error {number}"})

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
+from edgevision.kiosk.service.access.refusals import Refusal
 from edgevision.kiosk.service.access.settings import Limits
 
 METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
@@ -22,14 +23,6 @@ _SPACE_BEFORE_COLON = re.compile(rb"\n[^:\r\n]*[ \t]+:")
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 _ONCE = (b"host", b"content-length", b"transfer-encoding", b"authorization", b"origin", b"content-type", b"expect", b"upgrade",
          b"sec-websocket-key", b"sec-websocket-version")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """``status``: of HTTP, 400 or above. ``words``: what was expected."""
-
-    status: int
-    words: str
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from edgevision.errors import InputError
 from edgevision.kiosk.service.access.addresses import ip_of
-from edgevision.kiosk.service.access.answers import Answer
 from edgevision.kiosk.service.access.asgi import Request, header_values
+from edgevision.kiosk.service.access.refusals import Refusal
 
 _OWN = frozenset({"localhost", "127.0.0.1", "::1"})
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?")
@@ -68,17 +68,17 @@ def own_names(host: str, names: Collection[str]) -> frozenset[str]:
     return frozenset(allowed - {"0.0.0.0", "::"})  # these mean every address, and are nobody's name
 
 
-def check_host(request: Request, allowed: Collection[str]) -> Answer | None:
+def check_host(request: Request, allowed: Collection[str]) -> Refusal | None:
     """None where the request is for us: its one Host is among ``allowed``, or the very address at which it came in."""
     values = header_values(request, b"host")
     if len(values) != 1:
-        return Answer(400, f"expected one header Host, got {len(values)}")
+        return Refusal(400, f"expected one header Host, got {len(values)}")
     name = HostName.parse(values[0])
     if name is None:
-        return Answer(400, "the header Host is no host name or address with an optional port")
+        return Refusal(400, "the header Host is no host name or address with an optional port")
     if name.host in allowed or name.host == _address_reached(request):
         return None
-    return Answer(
+    return Refusal(
         421,
         f"this service does not answer to {name.host}; reach it as localhost, or start it with --host-name {name.host}",
     )

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
 from edgevision.errors import InputError
-from edgevision.kiosk.service.access.answers import Answer
 from edgevision.kiosk.service.access.asgi import Request, header_values
 from edgevision.kiosk.service.access.hosts import HostName
+from edgevision.kiosk.service.access.refusals import Refusal
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _PORTS = {"http": 80, "https": 443}
@@ -58,7 +58,7 @@ class OriginRules:
     def __init__(self, allowed: Collection[Origin]) -> None:
         self._allowed = frozenset(allowed)
 
-    def check(self, request: Request) -> Answer | None:
+    def check(self, request: Request) -> Refusal | None:
         """None where the request may go on."""
         values = header_values(request, b"origin")
         changes = request["type"] == "websocket" or request["method"] not in _READING
@@ -66,7 +66,7 @@ class OriginRules:
             return None
         if len(values) == 1 and self._is_known(parse_origin(values[0]), request):
             return None
-        return Answer(
+        return Refusal(
             403, "a page of another server may not do this; start the service with --allow-origin to let one in"
         )
 

@@ -7,10 +7,10 @@ import logging
 from functools import cache, partial
 from typing import Any
 
-from edgevision.kiosk.service.access.answers import Answer
 from edgevision.kiosk.service.access.connections import Lease
-from edgevision.kiosk.service.access.heads import Head, Refusal, check_bytes, check_head
+from edgevision.kiosk.service.access.heads import Head, check_bytes, check_head
 from edgevision.kiosk.service.access.log_lines import Throttle
+from edgevision.kiosk.service.access.refusals import Refusal
 from edgevision.kiosk.service.access.security_headers import completed, security_headers
 from edgevision.kiosk.service.access.settings import AccessSettings, Limits
 from edgevision.kiosk.service.access.timers import Timers
@@ -44,7 +44,7 @@ def http_class() -> Any:
 
         def next_event(self) -> Any:
             if self.refusal is not None:
-                raise h11.RemoteProtocolError(self.refusal.words)
+                raise h11.RemoteProtocolError(self.refusal.error)
             if self.their_state is h11.IDLE:
                 self._refuse(check_bytes(self.trailing_data[0], self._limits))
             try:
@@ -76,7 +76,7 @@ def http_class() -> Any:
         def _refuse(self, refusal: Refusal | None) -> None:
             if refusal is not None:
                 self.refusal = refusal
-                raise h11.RemoteProtocolError(refusal.words, refusal.status)
+                raise h11.RemoteProtocolError(refusal.error, refusal.status)
 
     class GuardedHttp(H11Protocol):
         """One connection. ``lease``: its place among all, given back when it ends."""
@@ -224,7 +224,7 @@ def http_class() -> Any:
         # ---- ends ----
 
         def _refuse(self, refusal: Refusal) -> None:
-            """Answer what is no request, or no longer one, and end the connection."""
+            """Refuse what is no request, or no longer one, and end the connection."""
             self._stop_timers()
             cycle = self.cycle
             if cycle is not None and not cycle.response_complete:
@@ -240,12 +240,11 @@ def http_class() -> Any:
                 "refused a request from %s: %d %s",
                 self.client[0] if self.client else "?",
                 refusal.status,
-                refusal.words,
+                refusal.error,
             )
-            answer = Answer(refusal.status, refusal.words)
-            headers = completed([*self.server_state.default_headers, *answer.all_headers()], _HEADERS)
+            headers = completed([*self.server_state.default_headers, *refusal.all_headers()], _HEADERS)
             response = h11.Response(status_code=refusal.status, headers=headers, reason=STATUS_PHRASES[refusal.status])
-            body = b"" if self.conn.wants_no_body else answer.body
+            body = b"" if self.conn.wants_no_body else refusal.body
             for event in (response, h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
             self.transport.close()

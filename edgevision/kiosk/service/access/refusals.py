@@ -1,4 +1,4 @@
-"""An answer that the service gives before, or in place of, a route: a status and one sentence, as ``{"error": "…"}``."""
+"""What is answered before a route, or in its place: a status and one sentence, as ``{"error": "…"}``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WEBSOCKET_DENIED = "websocket.http.response"  # the extension of ASGI for answer
 
 
 @dataclass(frozen=True)
-class Answer:
+class Refusal:
     """``status``: of HTTP, 400 or above. ``more``: further values beside ``error``. ``headers``: further headers."""
 
     status: int
@@ -32,15 +32,15 @@ class Answer:
         return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
 
 
-async def send_answer(answer: Answer, request: Request, send: Send) -> None:
+async def send_refusal(refusal: Refusal, request: Request, send: Send) -> None:
     """Answer a request of HTTP, or refuse a WebSocket that is not open yet."""
     prefix = "http.response"
     if request["type"] == "websocket":
         if WEBSOCKET_DENIED not in request.get("extensions", {}):
             await send(
-                {"type": "websocket.close", "code": 1008, "reason": answer.error[:120]}
+                {"type": "websocket.close", "code": 1008, "reason": refusal.error[:120]}
             )  # the server answers 403
             return
         prefix = WEBSOCKET_DENIED
-    await send({"type": f"{prefix}.start", "status": answer.status, "headers": answer.all_headers()})
-    await send({"type": f"{prefix}.body", "body": answer.body})
+    await send({"type": f"{prefix}.start", "status": refusal.status, "headers": refusal.all_headers()})
+    await send({"type": f"{prefix}.body", "body": refusal.body})

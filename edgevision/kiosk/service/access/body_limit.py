@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgevision.kiosk.service.access.answers import Answer, send_answer
 from edgevision.kiosk.service.access.asgi import App, Message, Receive, Request, Send, header_values
+from edgevision.kiosk.service.access.refusals import Refusal, send_refusal
 
 
 class _TooLongError(Exception):
@@ -16,9 +16,9 @@ def announced_length(request: Request) -> int | None:
     return int(values[0]) if len(values) == 1 and values[0].isascii() and values[0].isdigit() else None
 
 
-def too_long(limit: int) -> Answer:
+def too_long(limit: int) -> Refusal:
     """What a longer body than ``limit`` bytes is answered with."""
-    return Answer(413, f"the body is longer than the {limit} bytes allowed here; send less")
+    return Refusal(413, f"the body is longer than the {limit} bytes allowed here; send less")
 
 
 async def with_bounded_body(app: App, limit: int, request: Request, receive: Receive, send: Send) -> None:
@@ -28,7 +28,7 @@ async def with_bounded_body(app: App, limit: int, request: Request, receive: Rec
     """
     length = announced_length(request)
     if length is not None and length > limit:
-        await send_answer(too_long(limit), request, send)
+        await send_refusal(too_long(limit), request, send)
         return
     taken = 0
     started = False
@@ -54,4 +54,4 @@ async def with_bounded_body(app: App, limit: int, request: Request, receive: Rec
         if started:
             raise
     if taken > limit and not started:
-        await send_answer(too_long(limit), request, send)
+        await send_refusal(too_long(limit), request, send)
