@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from edgevision.errors import InputError
 from edgevision.kiosk.service.access.settings import AccessSettings
@@ -10,6 +11,7 @@ from edgevision.kiosk.service.access.settings import AccessSettings
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
+@lru_cache(1024)  # each request has two or three, mostly the same
 def ip_of(text: str) -> IpAddress | None:
     """The address that ``text`` is, an IPv4 address in IPv6's clothes as IPv4; None for a name.
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 
 from edgevision.errors import InputError
 from edgevision.kiosk.service.access.addresses import ip_of
 from edgevision.kiosk.service.access.asgi import Request, header_values
 from edgevision.kiosk.service.access.refusals import Refusal
 
+_MOST_CHARACTERS = 260  # 253 of a name, a colon, a port
 _OWN = frozenset({"localhost", "127.0.0.1", "::1"})
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?")
 _HOST = re.compile(r"(?P<host>\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._-]{1,253}\.?)(:(?P<port>[0-9]{1,5}))?")
@@ -35,12 +37,17 @@ class HostName:
         >>> HostName.parse("[0:0:0:0:0:0:0:1]:8000")
         HostName(host='::1', port=8000)
         """
-        match = _HOST.fullmatch(text)
-        if match is None:
-            return None
-        host = plain_host(match["host"])
-        port = None if match["port"] is None else int(match["port"])
-        return None if host is None or (port is not None and port > 65535) else cls(host, port)
+        return _parsed(text) if len(text) <= _MOST_CHARACTERS else None
+
+
+@lru_cache(256)
+def _parsed(text: str) -> HostName | None:
+    match = _HOST.fullmatch(text)
+    if match is None:
+        return None
+    host = plain_host(match["host"])
+    port = None if match["port"] is None else int(match["port"])
+    return None if host is None or (port is not None and port > 65535) else HostName(host, port)
 
 
 def plain_host(text: str) -> str | None:
