@@ -220,6 +220,11 @@ WITHOUT = [
         "detect", {"yaml"},
         "import pathlib; from edgevision.evaluate.data.yolo_yaml import read_yaml; read_yaml(pathlib.Path('data.yaml'))", (),
     ),
+    (
+        "serve", {"starlette", "uvicorn", "wsproto", "h11"},
+        "from edgevision.kiosk.service.access.server_options import server_options as make; "
+        "from edgevision.kiosk.service.access.settings import AccessSettings; make(AccessSettings())", (),
+    ),
     ("compile", {"torch"}, "from edgevision.compiler import compile_model", ()),
     ("compile", {"onnx"}, "from edgevision.compiler import compile_model", ("torch",)),
     ("train", {"torch"}, "import edgevision.train as train; [getattr(train, name) for name in train.__all__]", ()),
