@@ -97,6 +97,7 @@ REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "gstreamer": _has_gstreamer,
     "paho": _package("paho"),
     "prometheus": _package("prometheus_client"),
+    "serve": _package("starlette", "uvicorn", "h11", "wsproto", "prometheus_client"),
     "sqlalchemy": _package("sqlalchemy"),
     "postgres": lambda: _package("psycopg", "sqlalchemy")() and _program("postgres", "initdb")(),
     "mosquitto": lambda: _package("paho")() and _program("mosquitto", "mosquitto_passwd")(),
