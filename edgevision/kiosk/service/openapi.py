@@ -199,7 +199,9 @@ def _inference_paths() -> Json:
                 parameters=parameters,
             )
         }
-        length = _header("Inference-Header-Content-Length", "bytes of JSON, where tensors follow it", _COUNT)
+        length = _header(
+            "Inference-Header-Content-Length", "bytes of JSON, where tensors follow it", {**_COUNT, "maximum": 1 << 20}
+        )
         answer = {
             "description": "The outputs, as JSON, or as JSON with the tensors behind it",
             "content": {
@@ -382,7 +384,7 @@ def _inference_schemas() -> Json:
         ),
         "InferenceRequest": _object(
             {
-                "id": _TEXT, "parameters": parameters, "inputs": _list(given),
+                "id": _TEXT, "parameters": parameters, "inputs": _list(given, minItems=1, maxItems=1),
                 "outputs": _list(_object({"name": _TEXT, "parameters": parameters}, optional=("parameters",))),
             },
             optional=("id", "parameters", "outputs"),

@@ -137,7 +137,7 @@ RECEIPT = json.dumps({"items": [{"id": 7, "quantity": 2}], "total": "2.58"}).enc
         ("GET", "/v1/products/99/picture", "/v1/products/{id}/picture", b"", 404),
         ("GET", "/v1/products/7/picture", "/v1/products/{id}/picture", b"", 200),
         ("POST", "/v1/feedback?label=7", "/v1/feedback", jpeg_of(1), 201),
-        ("POST", "/v1/feedback?label=8", "/v1/feedback", jpeg_of(1), 422),
+        ("POST", "/v1/feedback?label=8", "/v1/feedback", jpeg_of(1), 404),
         ("POST", "/v1/feedback", "/v1/feedback", jpeg_of(1), 400),
         ("POST", "/v1/receipts", None, RECEIPT, 202),
         ("POST", "/v1/receipts", None, b"{}", 422),

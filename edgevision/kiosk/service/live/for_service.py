@@ -29,7 +29,10 @@ def live_for(service: Service, settings: LiveSettings, *, tokens: bool = False, 
     """
     from edgevision.kiosk.station.placements import Placements
 
-    asked = CurrentModel(lambda: service.models.get().model)
+    def trouble(words: str) -> None:
+        live.trouble(words)
+
+    asked = CurrentModel(lambda: service.models.get().model, trouble)
 
     def all_described() -> Sequence[ServedDescription]:
         return [
