@@ -213,6 +213,7 @@ WITHOUT = [
     ("serve", {"uvicorn"}, "from edgevision.kiosk.service.app import need_serve; need_serve()", ()),
     ("serve", {"h11", "wsproto"}, "from edgevision.cli.main import parser; from edgevision.cli.serve import run; "
      "run(parser('serve').parse_args(['serve', 'model.edge']))", ()),
+    ("serve", {"prometheus_client"}, "from edgevision.kiosk.service.metrics import ServiceMetrics; ServiceMetrics()", ()),
     ("stream", {"sqlalchemy"}, "from edgevision.streams.inventory.stock import Inventory; Inventory('postgresql://host/shop')", ()),
     ("barcode", {"zxingcpp"}, "from edgevision.tracking.barcodes import BarcodeReader; BarcodeReader()", ()),
     ("detect", {"hotcoco"}, "from edgevision.evaluate.statistics.coco_summary import import_hotcoco; import_hotcoco()", ()),

@@ -113,6 +113,11 @@ def ask(
     return asyncio.run(_asked(app, method, target, body, headers or {}, state or {}))
 
 
+async def ask_here(app: Any, method: str, target: str, body: bytes = b"") -> Got:
+    """One request, in the event loop that runs."""
+    return await _asked(app, method, target, body, {}, {})
+
+
 async def _asked(
     app: Any, method: str, target: str, body: bytes, headers: Mapping[str, str], state: Mapping[str, Any]
 ) -> Got:
@@ -294,6 +299,6 @@ def wait_for(happened: Callable[[], bool], timeout_s: float = 10.0) -> None:
 
 
 __all__ = [
-    "LABELS", "MODEL", "Answer", "EventClient", "FakeMachine", "Got", "RunningServer", "SocketClient", "app_of", "ask", "jpeg_of", "recognised",
+    "LABELS", "MODEL", "Answer", "EventClient", "FakeMachine", "Got", "RunningServer", "SocketClient", "app_of", "ask", "ask_here", "jpeg_of", "recognised",
     "running", "unknown", "unsure", "wait_for",
 ]  # fmt: skip

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgevision.decode import read_image
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
 
 PATH = "/v1/feedback"
 MAX_BODY_BYTES = 4 << 20
-MAX_DECODE_BYTES = 64_000_000
+MAX_DECODE_BYTES = 64_000_000  # of one picture: some 10 megapixels
+_AT_ONCE = 2  # pictures that are decoded: however many come, their memory is bounded
 _SUFFIX = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 _ID = re.compile(r"-?\d{1,18}", re.ASCII)
 _PLACEMENT = re.compile(r"\d{1,18}", re.ASCII)
@@ -36,8 +40,9 @@ def feedback_routes(
     """The route that takes corrections. ``folder``: where they are kept; None: they are refused. ``model``: what answers now.
     ``said``: what the model had said of a placement (of a Station), if that is known."""
 
+    threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="edgevision feedback")
+
     async def feedback(request: Request) -> Response:
-        from starlette.concurrency import run_in_threadpool
         from starlette.responses import JSONResponse
 
         if folder is None:
@@ -53,7 +58,8 @@ def feedback_routes(
             raise refused(413, f"a picture has at most {MAX_BODY_BYTES} bytes")
         told = None if placement is None else said(placement, station)
         fields = _fields(label, placement, station, now, told)
-        return await run_in_threadpool(_keep, folder, data, label_folders(now.labels)[label.id], fields, JSONResponse)
+        work = partial(_keep, folder, data, label_folders(now.labels)[label.id], fields, JSONResponse)
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
 
     return [route(PATH, feedback, scope=Scope.INFER, methods=("POST",), max_body_bytes=MAX_BODY_BYTES)]
 
@@ -99,7 +105,7 @@ def _label(given: str | None, labels: tuple[Label, ...]) -> Label:
         raise refused(400, "label is the id of the product, such as ?label=7")
     found = next((label for label in labels if label.id == int(given)), None)
     if found is None:
-        raise refused(422, f"the model knows no product with the id {int(given)}; /v1/products lists them")
+        raise refused(404, f"the model knows no product with the id {int(given)}; /v1/products lists them")
     return found
 
 

@@ -85,8 +85,8 @@ class ServiceMetrics:
             with self._binding:
                 count = self._of_requests[key] = self._requests.labels(seen.route, seen.method, str(seen.status))
         count.inc()
-        if seen.status == 101:
-            return  # a WebSocket is open for hours, which is no latency
+        if seen.endless:
+            return  # it is open for hours, which is no latency
         seconds = self._of_seconds.get(seen.route)
         if seconds is None:
             with self._binding:

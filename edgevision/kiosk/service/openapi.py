@@ -21,22 +21,22 @@ _PICTURES = ("image/jpeg", "image/png", "image/webp")
 _MOST_INT = 10**18 - 1
 
 
-def openapi_routes() -> list[BaseRoute]:
-    """The route that describes the others."""
+def openapi_routes(*, tokens: bool = False) -> list[BaseRoute]:
+    """The route that describes the others. ``tokens``: whether callers need them."""
 
     async def document(request: Request) -> Response:
         from starlette.responses import JSONResponse
 
-        return JSONResponse(openapi_document())
+        return JSONResponse(openapi_document(tokens=tokens))
 
     return [route(PATH, document, scope=Scope.READ, max_body_bytes=0)]
 
 
-def openapi_document() -> Json:
-    """The whole description, as plain JSON values."""
+def openapi_document(*, tokens: bool = False) -> Json:
+    """The whole description, as plain JSON values. ``tokens``: whether callers need them; each operation's ``x-scope`` says which."""
     from edgevision import __version__
 
-    return {
+    document: Json = {
         "openapi": "3.1.0",
         "info": {
             "title": "EdgeVision",
@@ -46,7 +46,6 @@ def openapi_document() -> Json:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "security": [{"token": []}],
         "tags": [
             {"name": "inference", "description": "Open Inference Protocol v2"},
             {"name": "kiosk"},
@@ -54,15 +53,16 @@ def openapi_document() -> Json:
         ],
         "paths": _paths(),
         "components": {
-            "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "not needed where no tokens are set up"}
-            },
             "schemas": _schemas(),
             "responses": {
                 "Error": {"description": "Refused, or failed: why", "content": {_JSON: {"schema": _ref("Error")}}}
             },
         },
     }
+    if tokens:
+        document["security"] = [{"token": []}]
+        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    return document
 
 
 # ---- small parts ----
@@ -199,7 +199,9 @@ def _inference_paths() -> Json:
                 parameters=parameters,
             )
         }
-        length = _header("Inference-Header-Content-Length", "bytes of JSON, where tensors follow it", _COUNT)
+        length = _header(
+            "Inference-Header-Content-Length", "bytes of JSON, where tensors follow it", {**_COUNT, "maximum": 1 << 20}
+        )
         answer = {
             "description": "The outputs, as JSON, or as JSON with the tensors behind it",
             "content": {
@@ -382,7 +384,7 @@ def _inference_schemas() -> Json:
         ),
         "InferenceRequest": _object(
             {
-                "id": _TEXT, "parameters": parameters, "inputs": _list(given),
+                "id": _TEXT, "parameters": parameters, "inputs": _list(given, minItems=1, maxItems=1),
                 "outputs": _list(_object({"name": _TEXT, "parameters": parameters}, optional=("parameters",))),
             },
             optional=("id", "parameters", "outputs"),

@@ -24,13 +24,15 @@ SOCKET = "WEBSOCKET"
 HUNG_UP = 499  # no answer was begun when the client went; the number is nginx's
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 _HEADER = b"x-request-id"
+_ENDLESS = (b"text/event-stream", b"multipart/x-mixed-replace")
 _ERRORS = 50  # that are remembered
 
 
 @dataclass(frozen=True)
 class Seen:
     """One request that is over. ``route``: its path with names in place of values, such as ``/v1/products/{id}/picture``; a query is never
-    part of it. ``status``: of HTTP; of a WebSocket 101, or what it was refused with. ``seconds``: until the last byte was handed over."""
+    part of it. ``status``: of HTTP; of a WebSocket 101, or what it was refused with. ``seconds``: until the last byte was handed over; ``endless``:
+    that says how long a client listened or looked, and not how quick the service was."""
 
     request: str
     device: str | None
@@ -40,6 +42,7 @@ class Seen:
     seconds: float
     bytes_in: int
     bytes_out: int
+    endless: bool = False
 
 
 class Watch:
@@ -80,6 +83,7 @@ class _Request:
         self._send = send
         self._began_s = time.perf_counter()
         self._bytes_in = self._bytes_out = 0
+        self._endless = scope["type"] == "websocket"
         self._id = _id_of(scope)
 
     async def receive(self) -> Message:
@@ -91,6 +95,9 @@ class _Request:
         kind = message["type"]
         if kind in ("http.response.start", "websocket.http.response.start"):
             self.status = message["status"]
+            self._endless |= any(
+                name == b"content-type" and value.startswith(_ENDLESS) for name, value in message.get("headers", ())
+            )
             message = {**message, "headers": [*message.get("headers", ()), (_HEADER, self._id)]}
         elif kind == "websocket.accept":
             self.status = 101
@@ -112,6 +119,7 @@ class _Request:
             seconds=time.perf_counter() - self._began_s,
             bytes_in=self._bytes_in,
             bytes_out=self._bytes_out,
+            endless=self._endless,
         )
 
 

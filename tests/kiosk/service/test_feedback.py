@@ -159,7 +159,7 @@ def bomb() -> bytes:
     [
         ("", {}, b"", 400, "label is the id"),
         ("pear", {}, b"", 400, "label is the id"),
-        ("8", {}, b"", 422, "no product with the id 8"),
+        ("8", {}, b"", 404, "no product with the id 8"),
         ("7", {"placement": "-1"}, b"", 400, "placement is the number"),
         ("7", {"placement": "1" * 30}, b"", 400, "placement is the number"),
         ("7", {"station": "%0a"}, b"", 400, "station is the name"),
@@ -330,3 +330,36 @@ def test_links_are_not_followed_out_of_the_folder(tmp_path):
     with pytest.raises(EdgeVisionError):
         made.keep(jpeg_of(1), ".jpg", "pear", {})
     assert not list(elsewhere.iterdir())
+
+
+def test_however_many_come_few_are_decoded_at_once(tmp_path, monkeypatch):
+    import asyncio
+
+    from live_service import ask_here
+
+    from edgevision.kiosk.service import feedback
+
+    at_once, most, lock, real = [0], [0], threading.Lock(), feedback.read_image
+
+    def counted(*arguments: object, **more: object):
+        with lock:
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+        try:
+            threading.Event().wait(0.02)
+            return real(*arguments, **more)  # type: ignore[arg-type]
+        finally:
+            with lock:
+                at_once[0] -= 1
+
+    monkeypatch.setattr(feedback, "read_image", counted)
+    routes = app(PictureFolder(tmp_path))
+
+    async def post_all() -> list[int]:
+        got = await asyncio.gather(
+            *(ask_here(routes, "POST", "/v1/feedback?label=7", jpeg_of(seed)) for seed in range(12))
+        )
+        return [one.status for one in got]
+
+    assert asyncio.run(post_all()) == [201] * 12
+    assert most[0] <= 2

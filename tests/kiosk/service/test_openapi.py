@@ -47,6 +47,16 @@ def test_it_is_served_as_it_is():
     assert answer.json == json.loads(json.dumps(DOCUMENT))
 
 
+def test_tokens_are_asked_for_where_they_are_needed():
+    told = ask(app_of(openapi_routes(tokens=True)), "GET", "/openapi.json").json
+    assert told["security"] == [{"token": []}]
+    assert told["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
+    opened = {path for path, item in told["paths"].items() for one in item.values() if one.get("security") == []}
+    assert opened == {"/v2/health/live", "/v2/health/ready"}
+    assert "security" not in DOCUMENT
+    assert "securitySchemes" not in DOCUMENT["components"]
+
+
 def test_no_reference_leads_nowhere_and_no_schema_is_unused():
     references = {node["$ref"] for node in every(DOCUMENT) if isinstance(node, dict) and "$ref" in node}
     for reference in references:
@@ -127,7 +137,7 @@ RECEIPT = json.dumps({"items": [{"id": 7, "quantity": 2}], "total": "2.58"}).enc
         ("GET", "/v1/products/99/picture", "/v1/products/{id}/picture", b"", 404),
         ("GET", "/v1/products/7/picture", "/v1/products/{id}/picture", b"", 200),
         ("POST", "/v1/feedback?label=7", "/v1/feedback", jpeg_of(1), 201),
-        ("POST", "/v1/feedback?label=8", "/v1/feedback", jpeg_of(1), 422),
+        ("POST", "/v1/feedback?label=8", "/v1/feedback", jpeg_of(1), 404),
         ("POST", "/v1/feedback", "/v1/feedback", jpeg_of(1), 400),
         ("POST", "/v1/receipts", None, RECEIPT, 202),
         ("POST", "/v1/receipts", None, b"{}", 422),

@@ -136,7 +136,26 @@ def test_websockets_are_seen_when_they_end():
     assert [(one.method, one.route, one.status) for one in seen] == [
         ("WEBSOCKET", "/socket/{id}", 101), ("WEBSOCKET", "/socket/{id}", 403),
     ]  # fmt: skip
-    assert (seen[0].bytes_in, seen[0].bytes_out) == (5, 5)
+    assert (seen[0].bytes_in, seen[0].bytes_out, seen[0].endless) == (5, 5, True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "endless"),
+    [
+        (b"text/event-stream; charset=utf-8", True),
+        (b"multipart/x-mixed-replace; boundary=frame", True),
+        (b"application/json", False),
+    ],
+)
+def test_streams_are_told_from_answers(kind, endless):
+    seen: list[Seen] = []
+
+    async def app(scope, receive, send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
+        await send({"type": "http.response.body", "body": b""})
+
+    ask(Watch(app, [seen.append]), "GET", "/")
+    assert seen[0].endless is endless
 
 
 def test_lifespan_passes_through():
@@ -256,7 +275,7 @@ def test_requests_and_events_are_counted():
     metrics = ServiceMetrics()
     for status in (200, 200, 503):
         metrics.see(replace(SEEN, status=status))
-    metrics.see(replace(SEEN, status=101, route="/v1/events", method="WEBSOCKET", seconds=5000.0))
+    metrics.see(replace(SEEN, status=101, route="/v1/events", method="WEBSOCKET", seconds=5000.0, endless=True))
     metrics.count(recognised(1))
     metrics.count(recognised(1, "page-17"), "pages")
     found = scraped(metrics)

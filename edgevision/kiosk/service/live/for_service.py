@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from edgevision.kiosk.service.service import Service
 
 
-def live_for(service: Service, settings: LiveSettings, *, log: LogLines | None = None) -> Live:
+def live_for(service: Service, settings: LiveSettings, *, tokens: bool = False, log: LogLines | None = None) -> Live:
     """What ``settings`` ask for, of the models that ``service`` serves: its first one answers Stations. The caller starts and closes it.
+    ``tokens``: whether callers need them.
 
     Streams end when the service begins to stop; a model that is replaced, or fails, is told to subscribers and the log.
 
@@ -28,7 +29,10 @@ def live_for(service: Service, settings: LiveSettings, *, log: LogLines | None =
     """
     from edgevision.kiosk.station.placements import Placements
 
-    asked = CurrentModel(lambda: service.models.get().model)
+    def trouble(words: str) -> None:
+        live.trouble(words)
+
+    asked = CurrentModel(lambda: service.models.get().model, trouble)
 
     def all_described() -> Sequence[ServedDescription]:
         return [
@@ -41,7 +45,7 @@ def live_for(service: Service, settings: LiveSettings, *, log: LogLines | None =
         return Placements(asked, station=name)
 
     models = LiveModels(all_described, machine, batches=lambda: service.metrics, counts=lambda: _counts(service))
-    live = Live(settings, models, log=log)
+    live = Live(settings, models, tokens=tokens, log=log)
     if settings.camera is not None:
         live.add(OwnCamera(asked, settings.camera, settings.camera_name, live.publish))
     service.when_stopping(live.refuse)

@@ -77,16 +77,20 @@ class Live:
 
     Make it, ``add`` Stations whose camera is the service's, hand ``routes`` to the app and put ``watched`` around that; ``start`` it. When
     the service is told to stop, ``refuse`` ends all streams at once, so that they hold up nobody; ``close`` gives everything back.
+    ``tokens``: whether callers need them, for the API's description.
 
     Raises InputError for settings that cannot be used, MissingExtraError where a package is missing.
     """
 
-    def __init__(self, settings: LiveSettings, models: LiveModels, *, log: LogLines | None = None) -> None:
+    def __init__(
+        self, settings: LiveSettings, models: LiveModels, *, tokens: bool = False, log: LogLines | None = None
+    ) -> None:
         self.settings = settings
         self.log = LogLines() if log is None else log
         self.errors = ErrorsSeen()
         self.hub = EventsHub(stations=self._states)
         self._models = models
+        self._tokens = tokens
         self._said = AnswersSaid()
         self._stations: dict[str, ServerStation] = {}
         self._catalogue = Catalogue.read(settings.prices, settings.product_pictures)
@@ -138,7 +142,7 @@ class Live:
             *receipt_routes(self._post, self._catalogue, self._model),
             *status_routes(self._status_sources()),
             *self._metrics.routes(),
-            *openapi_routes(),
+            *openapi_routes(tokens=self._tokens),
         ]  # fmt: skip
 
     def watched(self, app: App) -> App:

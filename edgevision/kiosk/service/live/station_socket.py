@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PATH = "/v1/station"
 MOST_CONNECTIONS = 8
 MAX_PICTURE_BYTES = 4 << 20
-MAX_DECODE_BYTES = 64_000_000  # of one picture: some 10 megapixels; a browser sends less than one
+MAX_DECODE_BYTES = 32_000_000  # of one picture: some 5 megapixels; the page sends less than one
 SILENT_S = 120.0  # a browser that sends nothing for so long is let go; the page comes back by itself
 MOST_BAD = (
     20  # pictures in a row that cannot be read, or that the model fails on, after which the browser is told to go
@@ -115,6 +115,7 @@ class _Connection:
         self._waiting: _Picture | None = None
         self._came = asyncio.Event()
         self._bad = 0  # pictures in a row without an answer
+        self._told = ""  # what went wrong last: the same again, with every picture, is no news
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"edgevision {name}")
 
     async def serve(self) -> None:
@@ -187,15 +188,21 @@ class _Connection:
             events = list(self._machine.step(frame, picture.came_s))
         except Exception as error:  # a model fails on one frame, and may be well on the next
             self._bad += 1
-            self._pages.trouble(f"{self._name}: the model failed on a picture: {type(error).__name__}: {error}")
+            self._tell(error)
             words = "the model failed on this picture; the service's log says why"
             return {"state": state_word(self._machine.state), "events": [], "error": words, **fields}
         self._bad = 0
-        if (trouble := getattr(self._machine, "trouble", None)) is not None:
-            self._pages.trouble(f"{self._name}: {type(trouble).__name__}: {trouble}")
+        self._tell(getattr(self._machine, "trouble", None))
         for event in events:
             self._pages.see(event)
         return {"state": state_word(self._machine.state), "events": [fields_of(one) for one in events], **fields}
+
+    def _tell(self, error: BaseException | None) -> None:
+        """Tell of what the model raised, once, until it is well again."""
+        words = "" if error is None else f"{self._name}: the model failed on a picture: {type(error).__name__}: {error}"
+        if words and words != self._told:
+            self._pages.trouble(words)
+        self._told = words
 
 
 def state_word(state: Any) -> str:

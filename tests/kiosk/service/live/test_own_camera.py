@@ -110,9 +110,18 @@ def test_a_model_that_is_closed_while_it_is_asked_is_not_the_answer(served):
     assert current.predict_frames([None]) == ["new"]  # type: ignore[list-item]
 
 
-def test_a_model_that_fails_fails(served):
-    broken = FakeModel("broken", 3)
-    current = CurrentModel(lambda: broken)  # type: ignore[arg-type, return-value]
+def test_a_model_that_fails_fails_and_is_told_once(served):
+    broken, troubles = FakeModel("broken", 3), []
+    current = CurrentModel(lambda: broken, troubles.append)  # type: ignore[arg-type, return-value]
     broken.closed = True
-    with pytest.raises(EdgeVisionError, match="closed"):
+    for _ in range(3):
+        with pytest.raises(EdgeVisionError, match="closed"):
+            current.predict_frames([None])  # type: ignore[list-item]
+    assert len(troubles) == 1
+    assert "the model is closed" in troubles[0]
+    broken.closed = False
+    current.predict_frames([None])  # type: ignore[list-item]
+    broken.closed = True
+    with pytest.raises(EdgeVisionError):
         current.predict_frames([None])  # type: ignore[list-item]
+    assert len(troubles) == 2
