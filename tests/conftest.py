@@ -29,6 +29,10 @@ def _program(*names: str) -> Callable[[], bool]:
     return lambda: all(shutil.which(name) is not None for name in names)
 
 
+def _any_program(*names: str) -> Callable[[], bool]:
+    return lambda: any(shutil.which(name) is not None for name in names)
+
+
 @cache
 def _links_with_sanitizers() -> bool:
     """The runtimes are packages apart from clang: only linking tells."""
@@ -130,6 +134,8 @@ REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "mosquitto": lambda: _package("paho")() and _program("mosquitto", "mosquitto_passwd")(),
     "openssl": _program("openssl"),
     "git": _program("git"),
+    "chromium": _any_program("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+    "serve": _package("starlette", "uvicorn", "h11", "wsproto", "prometheus_client"),
     "strace": _can_trace,
     "compiler": _program("cmake", "c++", "nm"),
     "clang": _program("cmake", "clang++", "nm"),
