@@ -62,7 +62,11 @@ def listen(options: ServerOptions) -> socket.socket:
     """A socket that listens where the options say. Raises InputError."""
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
-        return socket.create_server((options.host, options.port), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((options.host, options.port), family=family, backlog=_BACKLOG)
+        # Inherited by every connection. asyncio sets it itself only where the protocol is given by number, and here it is 0: head and body of
+        # an answer are two writes, and the second would wait for the client's delayed acknowledgement, 40 ms.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         raise InputError(
             f"cannot listen on {options.host} port {options.port}: {error.strerror or error}; give another --port, or end what uses it"
