@@ -5,14 +5,12 @@
 ``/predict`` takes a picture as a file of a form: LitServe decodes JSON and forms alone.
 """
 
-from __future__ import annotations
-
-import os
+import os  # no annotations from the future: LitServe looks at the type of the request itself
 import sys
 from typing import Any
 
 import litserve
-from fastapi import UploadFile
+from fastapi import Request
 from serve_peer_model import PeerModel
 
 
@@ -22,8 +20,8 @@ class Recognise(litserve.LitAPI):
     def setup(self, device: str) -> None:
         self.model = PeerModel(os.environ["PEER_FOLDER"], int(os.environ["PEER_THREADS"]))
 
-    def decode_request(self, request: UploadFile) -> bytes:
-        return request.file.read()
+    def decode_request(self, request: Request) -> bytes:
+        return request["request"].file.read()
 
     def predict(self, picture: bytes) -> list[dict[str, Any]]:
         return self.model.recognise(picture)
