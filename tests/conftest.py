@@ -135,7 +135,6 @@ REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "openssl": _program("openssl"),
     "git": _program("git"),
     "chromium": _any_program("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
-    "serve": _package("starlette", "uvicorn", "h11", "wsproto", "prometheus_client"),
     "strace": _can_trace,
     "compiler": _program("cmake", "c++", "nm"),
     "clang": _program("cmake", "clang++", "nm"),

@@ -38,15 +38,14 @@ def _told(url: str) -> None:
 class ServerOptions:
     """Where the server listens, and how it ends.
 
-    ``port``: 0: one that is free. ``stop_timeout_s``: what is under way when it is to stop may take so long. ``certificate`` and ``key``: PEM files,
-    for HTTPS. ``more``: further settings of uvicorn.
+    ``port``: 0: one that is free. ``stop_timeout_s``: what is under way when it is to stop may take so long. ``https``: whether it is spoken, which
+    is the business of ``more``: further settings of uvicorn, such as those of ``access.server_options``.
     """
 
     host: str = HOST
     port: int = PORT
     stop_timeout_s: float = STOP_S
-    certificate: str | None = None
-    key: str | None = None
+    https: bool = False
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -77,7 +76,7 @@ def listen(options: ServerOptions) -> socket.socket:
 
 def url_of(listener: socket.socket, options: ServerOptions) -> str:
     """The address for a browser."""
-    scheme = "http" if options.certificate is None else "https"
+    scheme = "https" if options.https else "http"
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     return f"{scheme}://{shown}:{port}"
@@ -107,7 +106,7 @@ def _config(app: Any, options: ServerOptions) -> Any:
     settings = {
         "http": "h11", "ws": "wsproto", "loop": "asyncio", "lifespan": "on", "interface": "asgi3",
         "log_config": None, "access_log": False, "server_header": False, "proxy_headers": False,
-        "timeout_keep_alive": _KEEP_ALIVE_S, "backlog": _BACKLOG, "ssl_certfile": options.certificate, "ssl_keyfile": options.key,
+        "timeout_keep_alive": _KEEP_ALIVE_S, "backlog": _BACKLOG,
         "timeout_graceful_shutdown": max(1, math.ceil(options.stop_timeout_s - _LINGER_S)), **options.more,
     }  # fmt: skip
     return uvicorn.Config(app, **settings)
