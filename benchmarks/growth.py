@@ -57,7 +57,7 @@ class Asked:
 
     threads: int
     folder: Path
-    minutes: float = 3.5
+    minutes: float = 3.0
     rounds: int = 20
     camera_minutes: float = 0.6
     camera_rounds: int = 5
@@ -79,21 +79,36 @@ class Line:
 @dataclass(frozen=True)
 class End:
     """Where this machine ends. ``at``: the first point that breaks the ``rule``, None where none does; ``about``: beyond the points, by the
-    last exponent; ``best``: the greatest that keeps it, where that was searched for."""
+    last exponent. ``best``: the greatest that keeps it, where that was searched for, None where nothing was found in time; ``search_ended``: False
+    where it may be more."""
 
     rule: str
     at: float | None
     about: float | None = None
     best: float | None = None
+    search_ended: bool = True
     why: str = ""
 
     @property
     def text(self) -> str:
         """In words."""
-        reached = f"ends at {self.at:g}{f' ({self.why})' if self.why else ''}" if self.at is not None else "not reached"
-        beyond = f", by the last exponent at about {self.about:.2g}" if self.at is None and self.about else ""
-        found = f", at most {self.best:g} by the density search" if self.best is not None else ""
-        return f"{self.rule}: {reached}{beyond}{found}"
+        return f"{self.rule}: {', '.join(filter(None, [self._point_text(), self._search_text()]))}"
+
+    def _point_text(self) -> str:
+        if self.at is not None:
+            return f"ends at {self.at:g}{f' ({self.why})' if self.why else ''}"
+        return (
+            "not reached"
+            if self.about is None
+            else f"not reached, by the last exponent at about {float(f'{self.about:.2g}'):g}"
+        )
+
+    def _search_text(self) -> str:
+        if self.best is None:
+            return ""
+        if self.search_ended:
+            return f"at most {self.best:g} by the density search"
+        return f"at least {self.best:g} by the density search, which did not end in time"
 
 
 @dataclass(frozen=True)
@@ -202,8 +217,10 @@ def cameras(counts: Sequence[int], asked: Asked) -> Axis:
     )  # fmt: skip
     first = min(missed, default=None)
     rule = f"each camera is served {SHARE:.0%} of its frames, 99 in 100 results at most {AGE_MS:g} ms old"
-    best = next((figure.value for figure in _result(found, 0).figures if figure.name == "cameras"), None)
-    end = End(rule, first, best=best, why="" if first is None else missed[first])
+    searched = _result(found, 0)
+    ended = searched.status == "complete"
+    best = next((figure.value for figure in searched.figures if ended or figure.value), None)
+    end = End(rule, first, best=best, search_ended=ended, why="" if first is None else missed[first])
     return Axis("cameras", f"cameras of {FPS:g} fps", lines, end, doubts)
 
 

@@ -16,7 +16,7 @@ CONFIDENCE = 0.95
 RESAMPLES = 2000
 LEAST_POINTS_OF_BEND = 5
 LEAST_CHANGE = 0.2  # of the exponent, that the interval of a bend's change must lie beyond
-LEAST_RISE = 0.05  # an exponent under which no point beyond the last is told
+FAR = 10.0  # times the last point, beyond which nothing is told
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,20 +56,17 @@ class Growth:
     exponent: Estimate
     bend: Bend | None
 
-    @property
-    def last_exponent(self) -> float:
-        """How it grows at the upper end."""
-        return self.exponent.value if self.bend is None else self.bend.after.value
-
     def first_over(self, limit: float) -> float | None:
         """The first ``x`` whose median is over ``limit``, None where there is none."""
         return next((x for x, median in zip(self.xs, self.medians, strict=True) if median.value > limit), None)
 
     def reaches_at(self, limit: float) -> float | None:
-        """Beyond the last point, where the line that ends there comes to ``limit``; None where it hardly rises."""
-        if self.last_exponent < LEAST_RISE:
+        """Beyond the last point, where the line that ends there comes to ``limit``; None where that is ``FAR`` away, or it may be flat."""
+        last = self.exponent if self.bend is None else self.bend.after
+        if last.low <= 0:
             return None
-        return float(self.xs[-1] * (limit / self.medians[-1].value) ** (1 / self.last_exponent))
+        steps = np.log(limit / self.medians[-1].value) / last.value
+        return float(self.xs[-1] * np.exp(steps)) if 0 <= steps <= np.log(FAR) else None
 
 
 def growth_of(points: Sequence[Point], paired: bool, seed: int = 0) -> Growth | None:

@@ -66,7 +66,6 @@ def test_what_is_flat_first_and_grows_then_bends_where_it_does():
     assert growth.bend.x == 8
     assert growth.bend.before.value == pytest.approx(0, abs=0.05)
     assert growth.bend.after.low <= 1 <= growth.bend.after.high
-    assert growth.last_exponent == growth.bend.after.value
     assert growth_text(growth).startswith("bends at 8: ")
 
 
@@ -87,10 +86,25 @@ def test_where_it_ends():
     assert growth.first_over(100) == 16
     assert growth.first_over(1000) is None
     assert growth.reaches_at(1000) == pytest.approx(100, rel=1e-3)
-    flat = growth_of(points(lambda x: 10.0, noise=1e-6), paired=True)
-    assert flat.reaches_at(1000) is None
-    assert End("rule", None, 123.0).text == "rule: not reached, by the last exponent at about 1.2e+02"
-    assert End("rule", 16.0, best=11, why="age").text == "rule: ends at 16 (age), at most 11 by the density search"
+    assert growth.reaches_at(10_000) is None  # too far to be told
+    flat = growth_of(points(lambda x: 10.0), paired=True)
+    assert flat.reaches_at(20) is None
+
+
+@pytest.mark.parametrize(
+    ("end", "text"),
+    [
+        (End("rule", None), "rule: not reached"),
+        (End("rule", None, 123.0), "rule: not reached, by the last exponent at about 120"),
+        (End("rule", 16.0, best=11, why="age"), "rule: ends at 16 (age), at most 11 by the density search"),
+        (
+            End("rule", 16.0, best=8, search_ended=False),
+            "rule: ends at 16, at least 8 by the density search, which did not end in time",
+        ),
+    ],
+)
+def test_an_end_in_words(end, text):
+    assert end.text == text
 
 
 def block(cameras: int, round: int, cpu_s: float, dropped: int = 0, age_ms: float = 20.0) -> Block:
@@ -176,4 +190,4 @@ def test_cameras_are_measured_by_bench(tmp_path):
     served = axis.lines[0]
     assert [point.x for point in served.points] == [1, 2]
     assert all(0 < value <= 15 * point.x + 1e-6 for point in served.points for value in point.values.values())
-    assert axis.end.best is not None
+    assert axis.end.best is None or axis.end.best >= 1
