@@ -108,7 +108,7 @@ def log_line(fields: dict[str, Any]) -> str:
     """The fields as JSON on one line: control characters and all that is not ASCII are escaped.
 
     >>> log_line({"device": "till\\n3"})
-    '{"device": "till\\\\\\\\n3"}'
+    '{"device": "till\\\\n3"}'
     """
     return json.dumps(fields, ensure_ascii=True, default=str).replace("\x7f", "\\u007f")
 
