@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from edgevision.cli.progress import step_progress
 from edgevision.errors import InputError
 
 PARTS = ("till", "belt")
+KIOSK_PORT = 8000
+_READY_S = 60.0
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -18,13 +22,17 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "demo",
         help="compile two small models; watch them recognise rendered products at a till, and count them on a belt",
         description="Compile the checkpoints that come with EdgeVision to int8. Then recognise a live stream of rendered "
-        "products, unlisted ones and empty trays among them; and find, name, track and count what passes on a belt.",
+        "products, unlisted ones and empty trays among them; and find, name, track and count what passes on a belt. "
+        "With --kiosk: open the kiosk's page, with a rendered camera before which products are placed.",
     )
     p.add_argument("--part", choices=PARTS, help="one of them alone (default: one after the other)")
     p.add_argument("--frames", type=int, default=240, help="frames to watch at the till (default 240, about 20 s)")
     p.add_argument("--seconds", type=float, default=20.0, help="camera time to watch the belt (default 20)")
     p.add_argument("--seed", type=int, default=0, help="of what is rendered")
     p.add_argument("--threads", type=int, help="engine threads (default: all cores)")
+    p.add_argument("--kiosk", action="store_true", help="serve the kiosk's page, until Ctrl-C")
+    p.add_argument("--port", type=int, default=KIOSK_PORT, help=f"of the page, with --kiosk (default {KIOSK_PORT})")
+    p.add_argument("--open", action="store_true", help="with --kiosk: open the page in this machine's browser")
     p.add_argument("-o", dest="folder", type=Path, default=Path("runs/demo"), metavar="DIR",
                    help="where the bundles and a few frames go (default runs/demo)")  # fmt: skip
     return p
@@ -38,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.seconds <= 3600:
         raise InputError(f"--seconds is 1 to 3600, got {arguments.seconds:g}")
     check_threads(arguments.threads)
+    if arguments.kiosk:
+        return _run_kiosk(arguments)
     need_compile("demo")
     from rich.console import Console
 
@@ -61,3 +71,48 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         output.show_json(found)
     return 0
+
+
+def _run_kiosk(arguments: argparse.Namespace) -> int:
+    """Prepare the shop, then do what ``edgevision serve`` does."""
+    serve = import_module("edgevision.cli.serve")
+    from edgevision.demo.kiosk import prepare_kiosk
+    from edgevision.demo.rendered_camera import rendered_camera
+    from edgevision.streams.sources.registry import register
+
+    shop = prepare_kiosk(
+        arguments.folder, seed=arguments.seed, threads=arguments.threads, progress=step_progress(not arguments.json)
+    )
+    register("rendered", rendered_camera)
+    words = [*shop.words(), "--port", str(arguments.port)]
+    if arguments.threads is not None:
+        words += ["--threads", str(arguments.threads)]
+    if not arguments.json:
+        output.say(output.plain(f"the same by hand: edgevision serve {shlex.join(words)}"))
+    if arguments.open:
+        _open_when_ready(arguments.port)
+    commands = argparse.ArgumentParser(prog="edgevision").add_subparsers()
+    parsed = serve.add_parser(commands).parse_args(words)
+    parsed.json, parsed.debug = arguments.json, arguments.debug
+    return int(serve.run(parsed))
+
+
+def _open_when_ready(port: int) -> None:
+    """Show the page in the browser as soon as it answers; not at all where it does not within a minute."""
+    import socket
+    import threading
+    import time
+    import webbrowser
+
+    def wait() -> None:
+        end_s = time.monotonic() + _READY_S
+        while time.monotonic() < end_s:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+            except OSError:
+                time.sleep(0.2)
+                continue
+            webbrowser.open(f"http://127.0.0.1:{port}/")
+            return
+
+    threading.Thread(target=wait, name="edgevision-open", daemon=True).start()

@@ -63,7 +63,9 @@ def test_the_demos_scenes_are_cameras():
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("rendered:garden", "shelf, conveyor, tray, got 'garden'"),
+        ("rendered:garden", "shelf, conveyor, tray, till, got 'garden'"),
+        ("rendered:till?width=3", "fps, seed, side, got 'width'"),
+        ("rendered:till?side=10", "64 to 2000"),
         ("rendered:shelf?size=3", "got 'size'"),
         ("rendered:shelf?seed=x", "numbers"),
         ("rendered:shelf?fps=0", "more than 0"),

@@ -1,0 +1,527 @@
+// The kiosk: puts the parts together, and says what happens when.
+import { getJson, postJson, request } from "./modules/api.js";
+import { Backoff } from "./modules/backoff.js";
+import { Basket } from "./modules/basket.js";
+import { showCamera } from "./modules/camera_stream.js";
+import { Catalogue } from "./modules/catalogue.js";
+import { Idle } from "./modules/idle.js";
+import { bestOf, language, languages, t, translate, useLanguage } from "./modules/languages.js";
+import { PageCamera } from "./modules/page_camera.js";
+import { PageStation } from "./modules/page_station.js";
+import { blobOf } from "./modules/pictures.js";
+import { Preferences, SIZES } from "./modules/preferences.js";
+import { ServerStation } from "./modules/server_station.js";
+import { say, speakFromNowOn } from "./modules/speech.js";
+import { Store } from "./modules/store.js";
+import { holdCamera } from "./modules/tabs.js";
+import { keepToken, takeToken } from "./modules/token.js";
+import { Visit } from "./modules/visit.js";
+import { showBasket } from "./views/basket_view.js";
+import { showAge, showCameraState } from "./views/camera_view.js";
+import { isDialogOpen } from "./views/dialog.js";
+import { closeIdle, openFinish, openHelp, openLanguages, showIdle } from "./views/dialogs.js";
+import { showNotice, wordsOf } from "./views/notice_view.js";
+import { priceOf } from "./views/parts.js";
+import { showResult } from "./views/result_view.js";
+import { openSearch } from "./views/search_view.js";
+import { showTools } from "./views/tools_view.js";
+
+const RELOAD_MS = 10 * 60_000; // prices change while the page stays open
+const MORE_TIME = 5; // times as long
+const LYING = "edgevision.lying";
+const REMEMBERED_MS = 60_000;
+const place = (id) => document.getElementById(id);
+
+class Kiosk {
+  preferences = new Preferences();
+  catalogue = new Catalogue();
+  visit = new Visit();
+  basket = new Basket(new Store("edgevision.basket", () => this.#basketChanged()), () => this.#basketChanged());
+  cameraProblem = "starting";
+  connected = true;
+  pairing = false;
+  hasList = false;
+  receipt = null; // {key, body}: the same for every try to send it, so that it counts once
+  ageShownMs = 0;
+
+  async start() {
+    takeToken();
+    this.#remember();
+    [this.settings, this.languages] = await untilItWorks(() => Promise.all([getJson("/page.json"), languages()]));
+    const wishes = [this.preferences.get("language"), this.settings.language, ...navigator.languages];
+    await untilItWorks(() => useLanguage(bestOf(this.languages, wishes)));
+    this.#look();
+    this.#show();
+    this.idle = new Idle({
+      idleS: this.settings.idle_s * (this.preferences.get("moreTime") ? MORE_TIME : 1),
+      warnS: this.settings.warn_s,
+      isBusy: () => this.basket.count > 0 || this.visit.questions.length > 0 || isDialogOpen() || this.#isAltered(),
+      onWarn: (seconds) => this.#warn(seconds),
+      onStay: closeIdle,
+      onLeft: () => this.#nextShopper(),
+    });
+    place("undo").addEventListener("click", () => this.#undo());
+    this.#keepList();
+    this.#watch();
+    document.documentElement.dataset.ready = "";
+  }
+
+  /** What lies there outlives a reload: it was added already. */
+  #remember() {
+    try {
+      const { lying, atMs } = JSON.parse(sessionStorage.getItem(LYING) ?? "{}");
+      if (lying && Date.now() - atMs < REMEMBERED_MS) {
+        this.visit.lying = lying;
+      }
+    } catch {
+      // nothing lies there
+    }
+    addEventListener("pagehide", () => {
+      const { place: where, phase, product } = this.visit.lying ?? {};
+      const lying = phase === "known" ? { place: where, phase, product, picture: null } : null;
+      try {
+        sessionStorage.setItem(LYING, JSON.stringify({ lying, atMs: Date.now() }));
+      } catch {
+        // storage is blocked
+      }
+    });
+  }
+
+  // ---- where events come from ----
+
+  #watch() {
+    const hears = {
+      onEvent: (event, placement, key) => this.#take(event, placement, key),
+      onConnection: (state) => this.#connection(state),
+    };
+    if (this.settings.camera === "server") {
+      const station = new URLSearchParams(location.search).get("station");
+      this.station = new ServerStation({ station, ...hears });
+      this.station.run();
+      this.#cameraState(null);
+      showCamera(place("picture"), station, new AbortController().signal);
+      return;
+    }
+    const camera = new PageCamera(place("video"), this.settings.picture_px, (problem) => this.#cameraState(problem));
+    this.camera = camera;
+    const begin = () => {
+      this.station = new PageStation({ camera, ...hears, onAnswer: ({ ageMs }) => this.#age(ageMs) });
+      this.station.run();
+      this.#openCamera();
+    };
+    const end = () => {
+      this.station?.stop();
+      camera.close();
+      this.#cameraState("other-tab");
+    };
+    this.takeOver = holdCamera({ onHeld: begin, onTaken: end, onWaiting: end });
+    navigator.mediaDevices?.addEventListener("devicechange", () => {
+      if (this.cameraProblem?.kind && !camera.isOpen) {
+        this.#openCamera(); // it was plugged in
+      }
+    });
+  }
+
+  async #openCamera() {
+    if (this.opening) {
+      return;
+    }
+    this.opening = true;
+    this.#cameraState("starting");
+    try {
+      await this.camera.open();
+    } catch (problem) {
+      this.#cameraState(problem);
+    } finally {
+      this.opening = false;
+    }
+  }
+
+  #cameraState(problem) {
+    this.cameraProblem = problem;
+    place("video").hidden = !this.camera?.isOpen;
+    this.#showCamera();
+    if (problem?.kind) {
+      say(`${t(`camera.${problem.kind}`)} ${t(`camera.${problem.kind}.cure`)}`, { urgent: true });
+    }
+  }
+
+  #connection({ open, error }) {
+    this.pairing = Boolean(error?.wantsToken);
+    if (open) {
+      this.visit.carry(performance.now());
+      if (!this.hasList) {
+        this.#keepList();
+      }
+    }
+    if (this.connected !== open) {
+      this.connected = open;
+      say(open ? t("found.again") : t(this.pairing ? "pairing" : "lost"), { urgent: !open });
+    }
+    this.#showNotice();
+  }
+
+  async #keepList() {
+    clearTimeout(this.listTimer);
+    try {
+      await this.catalogue.load();
+      this.hasList = true;
+    } catch (error) {
+      this.pairing ||= error.wantsToken;
+    }
+    this.listTimer = setTimeout(() => this.#keepList(), this.hasList ? RELOAD_MS : 3_000);
+    this.#show();
+  }
+
+  // ---- events ----
+
+  async #take(event, placement, key) {
+    if (event.event === "placed" || event.event === "removed") {
+      this.idle?.stay();
+    }
+    const before = this.visit.questions.length;
+    const product = this.visit.take(event, placement, key, performance.now());
+    this.visit.settle((one) => this.basket.has(one)); // answered before, here or in another tab
+    if (product) {
+      const found = this.catalogue.of(product);
+      if (await this.basket.add(found, key)) {
+        say(t("say.added", { name: found.name, price: priceOf(found) }));
+      }
+    }
+    if (event.event === "blocked" || event.event === "unblocked") {
+      this.#showNotice();
+      say(event.event === "blocked" ? wordsOf({ kind: "blocked", reason: event.reason }) : t("sees.again"), { urgent: event.event === "blocked" });
+    }
+    if (event.event === "model-changed") {
+      this.#keepList();
+    }
+    this.#showResult();
+    if (this.visit.questions.length > before) {
+      this.#toldOfQuestion();
+    }
+  }
+
+  #toldOfQuestion() {
+    const { kind, choices } = this.visit.questions[0];
+    const names = new Intl.ListFormat(language(), { type: "disjunction" }).format(choices.map((one) => this.catalogue.of(one).name));
+    say(kind === "unsure" ? t("say.which", { names }) : t("say.unknown"), { urgent: true });
+    const focused = document.activeElement;
+    if (!isDialogOpen() && (focused === document.body || place("result").contains(focused))) {
+      place("question")?.focus({ preventScroll: false }); // whoever is busy elsewhere is not torn away
+    }
+  }
+
+  // ---- what the shopper does ----
+
+  async #choose(question, product, { teach = true } = {}) {
+    const found = this.catalogue.of(product);
+    this.visit.answer(question, product);
+    if (await this.basket.add(found, question.key)) {
+      say(t("say.added", { name: found.name, price: priceOf(found) }));
+    }
+    this.#show();
+    this.#afterAnswer();
+    if (teach) {
+      this.#teach(product.id, question);
+    }
+  }
+
+  async #dismiss(question) {
+    this.visit.answer(question, null);
+    await this.basket.settle(question.key);
+    say(t("say.not.added"));
+    this.#show();
+    this.#afterAnswer();
+  }
+
+  /** The next question, or what comes after the last, gets the focus. */
+  #afterAnswer() {
+    if (document.activeElement === document.body || document.activeElement === place("result")) {
+      (place("question") ?? place("result").querySelector("button") ?? place("basket-title")).focus();
+    }
+  }
+
+  #search(question) {
+    openSearch(this.catalogue, {
+      title: t("search.title"),
+      onChoose: (product) => (question ? this.#choose(question, product) : this.#addByHand(product)),
+      onHelp: () => this.#help(),
+    });
+  }
+
+  #none(question) {
+    openSearch(this.catalogue, {
+      title: t("search.title"),
+      onChoose: (product) => this.#choose(question, product),
+      onHelp: () => this.#help(),
+    });
+  }
+
+  #wrong(product) {
+    const lying = this.visit.lying;
+    openSearch(this.catalogue, {
+      title: t("wrong.title"),
+      first: (lying?.alternatives ?? []).map((one) => this.catalogue.of(one)).filter((one) => one.id !== product.id),
+      onChoose: async (right) => {
+        await this.basket.correct(product, right);
+        if (lying && this.visit.lying?.place === lying.place) {
+          this.visit.lying = { ...this.visit.lying, product: right };
+        }
+        say(t("say.corrected", { wrong: product.name, right: right.name }));
+        this.#show();
+        this.#teach(right.id, lying);
+      },
+      onHelp: () => this.#help(),
+    });
+  }
+
+  async #addByHand(product) {
+    await this.basket.add(product);
+    say(t("say.added", { name: product.name, price: priceOf(product) }));
+  }
+
+  /** The shopper's answer, with the picture that it was about: what the next model learns from. The shopper does not wait for it. */
+  async #teach(label, about) {
+    const picture = blobOf(about?.picture);
+    if (!picture || this.catalogue.features.feedback === false) {
+      return;
+    }
+    const query = new URLSearchParams({ label: String(label), placement: about.place.split("/").at(-1) });
+    if (about.station) {
+      query.set("station", about.station);
+    }
+    try {
+      await request(`/v1/feedback?${query}`, { method: "POST", body: picture, headers: { "Content-Type": picture.type } });
+    } catch (error) {
+      console.warn("the correction was not kept:", error.message);
+    }
+  }
+
+  async #undo() {
+    await this.basket.undo();
+    say(t("say.undone", { items: t("items", { count: this.basket.count }) }));
+  }
+
+  async #count(change, line) {
+    await change();
+    const now = this.basket.lines.find((one) => one.id === line.id)?.quantity ?? 0;
+    say(now ? t("say.quantity", { name: line.name, count: now }) : t("say.removed", { name: line.name }));
+  }
+
+  #finish() {
+    openFinish(this.basket, {
+      isSent: this.catalogue.features.receipts !== false,
+      onSend: async () => {
+        if (this.catalogue.features.receipts !== false) {
+          const { key, body } = this.#receipt();
+          await postJson("/v1/receipts", body, { "Idempotency-Key": key });
+        }
+        say(t("thanks.title"));
+        await this.basket.clear();
+        this.receipt = null;
+      },
+      onDone: () => this.#nextShopper(),
+      onHelp: () => this.#help(),
+    });
+  }
+
+  #receipt() {
+    const body = this.basket.receipt(new Date());
+    const isSame = this.receipt && JSON.stringify(this.receipt.body.items) === JSON.stringify(body.items);
+    if (!isSame) {
+      const bytes = crypto.getRandomValues(new Uint8Array(16));
+      this.receipt = { key: [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(""), body };
+    }
+    return this.receipt;
+  }
+
+  #help() {
+    openHelp();
+    say(t("help.words"), { urgent: true });
+  }
+
+  // ---- time ----
+
+  #warn(seconds) {
+    const first = !place("idle-dialog").open;
+    showIdle(seconds, {
+      onStay: () => this.idle.stay(),
+      onMore: () => {
+        this.preferences.set("moreTime", true);
+        this.idle.idleS = this.settings.idle_s * MORE_TIME;
+        this.idle.stay();
+      },
+    });
+    if (first || seconds === 10) {
+      say(`${t("idle.title")} ${t("idle.words")}`, { urgent: true });
+    }
+  }
+
+  async #nextShopper() {
+    closeIdle();
+    place("dialog").close();
+    for (const question of this.visit.questions) {
+      await this.basket.settle(question.key);
+      this.visit.answer(question, null);
+    }
+    await this.basket.clear();
+    this.receipt = null;
+    this.preferences.reset();
+    this.idle.idleS = this.settings.idle_s;
+    await useLanguage(bestOf(this.languages, [this.settings.language, ...navigator.languages]));
+    this.#look();
+    this.#show();
+    scrollTo(0, 0);
+  }
+
+  // ---- how it looks ----
+
+  #isAltered() {
+    const { preferences } = this;
+    return preferences.get("text") !== 1 || preferences.get("contrast") || preferences.get("speech") || preferences.get("language") !== null;
+  }
+
+  #look() {
+    const root = document.documentElement;
+    root.dataset.text = String(Math.round(this.preferences.get("text") * 100));
+    root.dataset.contrast = this.preferences.get("contrast") ? "high" : "normal";
+    speakFromNowOn(this.preferences.get("speech"));
+  }
+
+  #set(name, value) {
+    this.preferences.set(name, value);
+    this.#look();
+    this.#showTools();
+  }
+
+  #size(step) {
+    const at = Math.max(0, Math.min(SIZES.length - 1, SIZES.indexOf(this.preferences.get("text")) + step));
+    this.#set("text", SIZES[at]);
+    say(t("say.size", { percent: Math.round(SIZES[at] * 100) }));
+  }
+
+  async #useLanguage(code) {
+    await useLanguage(code);
+    this.preferences.set("language", code);
+    this.#show();
+    say(this.#languageName());
+  }
+
+  #languageName() {
+    return this.languages.find((one) => one.code === language()).name;
+  }
+
+  #age(ageMs) {
+    const now = performance.now();
+    if (now - this.ageShownMs > 500) {
+      this.ageShownMs = now;
+      showAge(place("age"), ageMs, language());
+    }
+  }
+
+  #basketChanged() {
+    this.visit.settle((key) => this.basket.has(key));
+    if (this.settings) {
+      this.#showBasket();
+      this.#showResult();
+    }
+  }
+
+  #show() {
+    document.title = this.settings.title || t("title");
+    place("title").textContent = this.settings.title || t("title");
+    translate(document.body);
+    this.#showTools();
+    this.#showCamera();
+    this.#showNotice();
+    this.#showResult();
+    this.#showBasket();
+  }
+
+  #showTools() {
+    showTools(place("tools"), this.preferences, this.#languageName(), {
+      language: () => openLanguages(this.languages, language(), (code) => this.#useLanguage(code)),
+      size: (step) => this.#size(step),
+      contrast: () => this.#set("contrast", !this.preferences.get("contrast")),
+      speech: () => {
+        this.#set("speech", !this.preferences.get("speech"));
+        say(t(this.preferences.get("speech") ? "say.speech.on" : "say.speech.off"));
+      },
+      help: () => this.#help(),
+    });
+  }
+
+  #showCamera() {
+    showCameraState(place("camera"), this.cameraProblem, {
+      retry: () => this.#openCamera(),
+      otherCamera: () => {
+        PageCamera.forget();
+        this.#openCamera();
+      },
+      takeOver: () => this.takeOver(),
+    });
+    place("picture").alt = t("camera.picture");
+  }
+
+  #showNotice() {
+    let notice = null;
+    if (this.pairing) {
+      notice = { kind: "pairing" };
+    } else if (!this.connected) {
+      notice = { kind: "lost" };
+    } else if (this.visit.blocked) {
+      notice = { kind: "blocked", reason: this.visit.blocked };
+    }
+    showNotice(place("notice"), notice, {
+      retry: () => this.station?.retry(),
+      pair: (token) => {
+        keepToken(token);
+        this.pairing = false;
+        this.#keepList();
+        this.station?.retry();
+      },
+    });
+  }
+
+  #showResult() {
+    place("page").dataset.asking = this.visit.questions[0]?.kind ?? "";
+    showResult(place("result"), {
+      visit: this.visit,
+      catalogue: this.catalogue,
+      isInBasket: (product) => this.basket.lines.some((line) => line.id === product.id),
+      does: {
+        choose: (question, product) => this.#choose(question, product),
+        none: (question) => this.#none(question),
+        search: (question) => this.#search(question),
+        help: () => this.#help(),
+        more: (product) => this.#addByHand(product),
+        wrong: (product) => this.#wrong(product),
+        dismiss: (question) => this.#dismiss(question),
+      },
+    });
+  }
+
+  #showBasket() {
+    const parts = { lines: place("lines"), sum: place("sum"), undo: place("undo") };
+    showBasket(parts, this.basket, this.catalogue, {
+      more: (line) => this.#count(() => this.basket.more(line.id), line),
+      less: (line) => this.#count(() => this.basket.takeAway(line.id), line),
+      remove: (line) => this.#count(() => this.basket.takeAway(line.id, line.quantity), line),
+      finish: () => this.#finish(),
+    });
+  }
+}
+
+/** Again and again, for the service may start after the page. */
+async function untilItWorks(work) {
+  const backoff = new Backoff();
+  for (;;) {
+    try {
+      return await work();
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, backoff.next()));
+    }
+  }
+}
+
+new Kiosk().start();

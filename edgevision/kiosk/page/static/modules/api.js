@@ -1,0 +1,53 @@
+// Requests to the service that this page came from. Each has a time limit; the token travels as a header.
+import { at } from "./address.js";
+import { token } from "./token.js";
+
+const LIMIT_MS = 10_000;
+
+/** An answer that is no success. `status`: of HTTP, 0 where no answer came. */
+export class ApiError extends Error {
+  constructor(message, status) {
+    super(message);
+    this.name = "ApiError";
+    this.status = status;
+  }
+
+  /** Whether the service wants a token that this browser does not have. */
+  get wantsToken() {
+    return this.status === 401 || this.status === 403;
+  }
+}
+
+/** `fetch` with the token. Throws ApiError for every answer that is no success. */
+export async function request(path, { headers = {}, signal, ...options } = {}) {
+  const known = token();
+  const all = known ? { ...headers, Authorization: `Bearer ${known}` } : headers;
+  let response;
+  try {
+    response = await fetch(at(path), { ...options, headers: all, signal: signal ?? AbortSignal.timeout(LIMIT_MS) });
+  } catch (error) {
+    throw new ApiError(error.message, 0);
+  }
+  if (!response.ok) {
+    throw new ApiError(await reason(response), response.status);
+  }
+  return response;
+}
+
+export async function getJson(path) {
+  return (await request(path)).json();
+}
+
+export async function postJson(path, value, headers = {}) {
+  const body = JSON.stringify(value);
+  return request(path, { method: "POST", body, headers: { "Content-Type": "application/json", ...headers } });
+}
+
+/** The service's own words, {"error": "text"}, or the status. */
+async function reason(response) {
+  try {
+    return (await response.json()).error ?? response.statusText;
+  } catch {
+    return response.statusText;
+  }
+}

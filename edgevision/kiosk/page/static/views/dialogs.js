@@ -1,0 +1,83 @@
+// Short dialogs: help, languages, the end of a visit, and whether anybody is still there.
+import { icon, make } from "../modules/dom.js";
+import { t } from "../modules/languages.js";
+import { closeDialog, openDialog } from "./dialog.js";
+import { total } from "./basket_view.js";
+import { button, priceOf } from "./parts.js";
+
+/** The screen calls for staff, large and steady, until somebody says that it is done. */
+export function openHelp() {
+  const done = button(t("help.done"), { kind: "first", onclick: closeDialog });
+  const words = make("p", { class: "big" }, t("help.words"));
+  openDialog(t("help.title"), [make("div", { class: "plain help-sign" }, icon("help"), words), make("div", { class: "buttons" }, done)], {
+    kind: "help-dialog",
+  });
+}
+
+/** `all`: [{code, name}]; `now`: the code in use. */
+export function openLanguages(all, now, onChoose) {
+  const choose = (code) => {
+    closeDialog();
+    onChoose(code);
+  };
+  const buttons = all.map(({ code, name }) =>
+    button(name, { kind: "wide", lang: code, "aria-pressed": String(code === now), name: code === now ? "check" : null, onclick: () => choose(code) }),
+  );
+  openDialog(t("language.title"), [make("div", { class: "column" }, ...buttons)]);
+}
+
+/** What is in the basket, once more. `isSent`: a receipt goes to the shop; `onSend()` sends it and returns a promise; `onDone()`: the visit is over. */
+export function openFinish(basket, { isSent, onSend, onDone, onHelp }) {
+  const rows = basket.lines.map((line) =>
+    make("tr", {}, make("td", {}, String(line.quantity), " ×"), make("th", { scope: "row" }, line.name), make("td", { class: "money" }, priceOf(line, line.quantity))),
+  );
+  const table = make("table", { class: "receipt" }, make("caption", { class: "out-of-sight" }, t("basket.title")), make("tbody", {}, ...rows));
+  const trouble = make("p", { class: "trouble", role: "alert" });
+  const send = button(t("finish.send"), { kind: "first", name: "check", key: "send" });
+  send.addEventListener("click", async () => {
+    send.disabled = true; // one press, one receipt
+    trouble.textContent = "";
+    try {
+      await onSend();
+    } catch (error) {
+      trouble.textContent = t(error.status >= 400 && error.status < 500 ? "finish.refused" : "finish.failed");
+      send.disabled = false;
+      send.focus();
+      return;
+    }
+    openThanks(isSent, onDone);
+  });
+  const ways = make("div", { class: "buttons" }, send, button(t("finish.back"), { onclick: closeDialog }), button(t("help.ask"), { name: "help", kind: "quiet", onclick: onHelp }));
+  openDialog(t("finish.title"), [table, total(basket), trouble, ways]);
+}
+
+function openThanks(isSent, onDone) {
+  const next = button(t("thanks.next"), { kind: "first", key: "next", onclick: closeDialog });
+  openDialog(t("thanks.title"), [make("div", { class: "plain good" }, icon("check"), make("p", { class: "big" }, t(isSent ? "thanks.words" : "thanks.unsent"))), make("div", { class: "buttons" }, next)], {
+    onClose: onDone,
+  });
+}
+
+const idle = () => document.getElementById("idle-dialog");
+
+/** Ask whether anybody is there; `seconds` are left. `onStay()`, `onMore()`: longer from now on. */
+export function showIdle(seconds, { onStay, onMore }) {
+  const element = idle();
+  if (!element.open) {
+    element.replaceChildren(
+      make("h2", { id: "idle-title", tabindex: "-1", autofocus: true }, t("idle.title")),
+      make("p", { id: "idle-words" }, t("idle.words")),
+      make("p", { class: "big", id: "idle-left", "aria-hidden": "true" }),
+      make("div", { class: "buttons" }, button(t("idle.stay"), { kind: "first", key: "stay", onclick: onStay }), button(t("idle.more"), { key: "longer", onclick: onMore })),
+    );
+    element.oncancel = onStay;
+    element.showModal();
+  }
+  document.getElementById("idle-left").textContent = t("idle.left", { count: seconds });
+}
+
+export function closeIdle() {
+  if (idle().open) {
+    idle().close();
+  }
+}

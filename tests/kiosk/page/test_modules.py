@@ -1,0 +1,185 @@
+"""The page's modules by themselves, in the browser that runs them."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+
+pytestmark = pytest.mark.requires("chromium", "serve")
+
+
+@pytest.fixture
+def module(kiosk, tab):
+    """Runs an expression in which ``m`` is the module."""
+    service = kiosk()
+    page = tab()
+    page.open(service.url + "/page.json")
+    page.wait("document.readyState === 'complete' && location.pathname === '/page.json'")
+    return lambda name, expression: page.run(f"import('/static/modules/{name}.js').then(async m => ({expression}))")
+
+
+# ---- money ----
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "units"),
+    [
+        ("1.29", "EUR", 129),
+        ("10", "EUR", 1000),
+        ("0.5", "EUR", 50),
+        ("1.290", "EUR", 129),
+        ("300", "JPY", 300),
+        ("1.234", "KWD", 1234),
+        ("9999999999.99", "EUR", 999999999999),
+        ("1.299", "EUR", None),  # finer than a cent
+        ("0.5", "JPY", None),
+        ("-1.00", "EUR", None),
+        ("1,29", "EUR", None),
+        ("1e3", "EUR", None),
+        ("", "EUR", None),
+        (None, "EUR", None),
+    ],
+)
+def test_prices_are_read_digit_by_digit(module, text, currency, units):
+    assert module("money", f"m.parsePrice({json.dumps(text)}, '{currency}')") == units
+
+
+def test_amounts_travel_as_decimals(module):
+    """Against Python's Decimal."""
+    cases = [
+        (currency, digits, units)
+        for currency, digits in (("EUR", 2), ("JPY", 0), ("KWD", 3))
+        for units in (0, 5, 29, 129, 100000, 2**53 - 1)
+    ]
+    found = module("money", f"{json.dumps(cases)}.map(([currency, , units]) => m.decimal(units, currency))")
+    assert found == [str(Decimal(units).scaleb(-digits)) if units else f"{0:.{digits}f}" for _, digits, units in cases]
+
+
+def test_large_amounts_lose_no_cent(module):
+    assert module("money", "m.formatMoney(999999999999999, 'EUR', 'en')") == "€9,999,999,999,999.99"
+
+
+# ---- server-sent events ----
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_events_are_read_however_they_are_cut(module, size, end):
+    """Pieces of ``size`` bytes, which cut a character of several bytes and the two of a line's end."""
+    lines = [
+        "retry: 2000",
+        "",
+        ":",
+        "",
+        "id: 1f-7",
+        "event: removed",
+        'data: {"name":',
+        'data:  "Grün 茶"}',
+        "",
+        "data: unfinished",
+    ]
+    text = json.dumps(end.join(lines))
+    stream = (
+        f"new Response(new ReadableStream({{ start(c) {{ const b = new TextEncoder().encode({text});"
+        f"for (let i = 0; i < b.length; i += {size}) c.enqueue(b.slice(i, i + {size})); c.close() }} }}))"
+    )
+    found = module(
+        "event_stream",
+        f"await (async () => {{ const all = []; for await (const e of m.readEvents({stream})) all.push(e); return all }})()",
+    )
+    assert found == [{"comment": True}, {"event": "removed", "data": '{"name":\n "Grün 茶"}', "id": "1f-7"}]
+
+
+# ---- what lies there ----
+
+APPLE, PEAR = {"id": 1, "name": "apple", "score": 0.99}, {"id": 2, "name": "pear", "score": 0.99}
+
+
+def visit(module, *steps) -> list:
+    """Runs steps at a Visit: (event, place, now in ms), or ("carry", now). What was to be added, and how many questions are open."""
+    return module(
+        "visit",
+        f"""(() => {{ const v = new m.Visit(); const added = [];
+        for (const [what, place, now] of {json.dumps(steps)}) {{
+          if (what === 'carry') {{ v.carry(place); continue }}
+          const product = v.take(what, place, place + what.event, now);
+          if (product) added.push(product.id);
+        }}
+        return [added, v.questions.length, v.lying?.phase ?? null] }})()""",
+    )
+
+
+PLACED, REMOVED, UNKNOWN = {"event": "placed"}, {"event": "removed"}, {"event": "unknown"}
+IS_APPLE, IS_PEAR = {"event": "recognised", "product": APPLE}, {"event": "recognised", "product": PEAR}
+UNSURE = {"event": "unsure", "choices": [APPLE, PEAR]}
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([(PLACED, "a/1", 0)], [[], 0, "looking"]),
+        ([(PLACED, "a/1", 0), (IS_APPLE, "a/1", 1)], [[1], 0, "known"]),
+        ([(PLACED, "a/1", 0), (IS_APPLE, "a/1", 1), (REMOVED, "a/1", 2)], [[1], 0, None]),
+        (
+            [(PLACED, "a/1", 0), (IS_APPLE, "a/1", 1), (REMOVED, "a/1", 2), (PLACED, "a/2", 3), (IS_APPLE, "a/2", 4)],
+            [[1, 1], 0, "known"],
+        ),
+        ([(PLACED, "a/1", 0), (UNSURE, "a/1", 1), (REMOVED, "a/1", 2)], [[], 1, None]),
+        # a new connection, and the same product again under a new number: it was added already
+        ([(IS_APPLE, "a/4", 0), ("carry", 1, 0), (PLACED, "b/1", 2), (IS_APPLE, "b/1", 3)], [[1], 0, "known"]),
+        # another product
+        ([(IS_APPLE, "a/4", 0), ("carry", 1, 0), (PLACED, "b/1", 2), (IS_PEAR, "b/1", 3)], [[1, 2], 0, "known"]),
+        # the next of the same kind
+        (
+            [(IS_APPLE, "a/4", 0), ("carry", 1, 0), (IS_APPLE, "b/1", 3), (REMOVED, "b/1", 4), (IS_APPLE, "b/2", 5)],
+            [[1, 1], 0, "known"],
+        ),
+        # the service went on, and this is the next placement
+        ([(IS_APPLE, "a/4", 0), ("carry", 1, 0), (REMOVED, "a/4", 2), (IS_APPLE, "a/5", 3)], [[1, 1], 0, "known"]),
+        ([(IS_APPLE, "a/4", 0), ("carry", 1, 0), (PLACED, "a/5", 2), (IS_APPLE, "a/5", 3)], [[1, 1], 0, "known"]),
+        # long after
+        ([(IS_APPLE, "a/4", 0), ("carry", 1, 0), (IS_APPLE, "b/1", 40_000)], [[1, 1], 0, "known"]),
+        # a question that is open stays one question
+        ([(UNSURE, "a/4", 0), ("carry", 1, 0), (PLACED, "b/1", 2), (UNSURE, "b/1", 3)], [[], 1, "asked"]),
+        ([(UNKNOWN, "a/4", 0), ("carry", 1, 0), (UNKNOWN, "b/1", 3)], [[], 1, "asked"]),
+        # events of a newer service
+        ([({"event": "stations"}, "a/0", 0), ({"event": "gap"}, "a/0", 0)], [[], 0, None]),
+    ],
+)
+def test_what_is_added(module, steps, expected):
+    assert visit(module, *steps) == expected
+
+
+# ---- languages ----
+
+
+@pytest.mark.parametrize(
+    ("wished", "chosen"),
+    [(["de"], "de"), (["de-AT"], "de"), (["fr", "es-MX"], "es"), ([None, "zh-CN"], "zh"), (["fr"], "en"), ([], "en")],
+)
+def test_the_best_language(module, wished, chosen):
+    there = [{"code": code} for code in ("en", "de", "zh", "es")]
+    assert module("languages", f"m.bestOf({json.dumps(there)}, {json.dumps(wished)})") == chosen
+
+
+def test_texts_are_filled_in_once(module):
+    """A product that is called ``{price}`` is not filled in again."""
+    found = module(
+        "languages",
+        "(await m.useLanguage('en'), [m.t('say.added', {name: '{price}', price: '€1'}), m.t('items', {count: 1}), m.t('items', {count: 2})])",
+    )
+    assert found == ["{price}, €1. In your basket.", "1 item", "2 items"]
+
+
+# ---- waiting ----
+
+
+def test_tries_come_further_apart_and_never_stop(module):
+    waits = module(
+        "backoff", "(() => { const b = new m.Backoff(); return Array.from({length: 12}, () => b.next()) })()"
+    )
+    wholes = [500 * 2**k for k in range(5)] + [10_000] * 7
+    assert all(0.75 * whole <= wait <= 1.25 * whole for wait, whole in zip(waits, wholes, strict=True))
+    assert len({wait / whole for wait, whole in zip(waits, wholes, strict=True)}) > 6  # not all kiosks at once

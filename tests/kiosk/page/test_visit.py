@@ -1,0 +1,418 @@
+"""A shopper's visit in a real browser, with the server's camera."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from fake_kiosk import PRODUCTS
+
+pytestmark = pytest.mark.requires("chromium", "serve")
+
+LINES = "[...document.querySelectorAll('.line')].map(e => [Number(e.dataset.line), Number(e.querySelector('.quantity [aria-hidden]').textContent)])"
+TOLD = "document.getElementById('polite').textContent + document.getElementById('urgent').textContent"
+
+
+def total(page) -> str:
+    return page.run("document.querySelector('.total-money strong').textContent")
+
+
+def expect_lines(page, *lines: tuple[int, int], total_text: str | None = None) -> None:
+    """The basket holds (id, how many), in this order."""
+    wanted = [list(one) for one in lines]
+    page.wait(f"JSON.stringify({LINES}) === {str(wanted).replace(' ', '')!r}")
+    if total_text is not None:
+        assert total(page) == total_text
+
+
+def test_recognised_is_added_with_picture_name_and_price(kiosk, opened):
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    page.wait_text("#result", "One moment")
+    service.recognise(107)
+    page.wait_text("#result .known", "Solaru Orange")
+    expect_lines(page, (107, 1), total_text="€2.49")
+    assert "€2.49" in page.run("document.querySelector('.known .price').textContent")
+    page.wait("document.querySelector('.known .tile-picture').naturalWidth === 240")
+    page.wait(f"({TOLD}).includes('Solaru Orange, €2.49')")  # for screen readers
+    service.remove()
+    page.wait_text("#result", "Place a product here")
+    expect_lines(page, (107, 1))
+
+
+def test_quantities_add_up_in_cents(kiosk, opened):
+    """0.89 × 3 + 10.05 × 2 + 1.29: binary fractions of these would not add up."""
+    service = kiosk()
+    page = opened(service)
+    for id in (111, 130, 111, 101, 130, 111):
+        service.place()
+        service.recognise(id)
+        service.remove()
+    expect_lines(page, (111, 3), (130, 2), (101, 1), total_text="€24.06")
+    assert "6 items" in page.run("document.querySelector('.total-count').textContent")
+
+
+def test_a_product_name_stays_a_text(kiosk, opened):
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.recognise(130)
+    page.wait_text("#lines", "Café Grün <b>Bio</b>")
+    assert page.run("document.querySelectorAll('#lines b, #result b').length") == 0
+
+
+def test_unsure_asks_and_teaches(kiosk, opened):
+    service = kiosk()
+    page = opened(service)
+    placement = service.place()
+    service.unsure(111, 112, 107)
+    page.wait_text("#result", "Which one is it?")
+    shown = page.run("[...document.querySelectorAll('#result .choice .name')].map(e => e.textContent)")
+    assert shown == ["Fizzwick Cola", "Fizzwick Lemon", "Solaru Orange"]
+    assert page.run("document.activeElement.id") == "question"  # whoever reads by ear is taken there
+    expect_lines(page)
+    page.click("#result .choice", "Lemon")
+    expect_lines(page, (112, 1))
+    page.wait_text("#result .known", "Fizzwick Lemon")
+    page.wait("true")
+    for _ in range(100):
+        if service.received.feedback:
+            break
+        page.wait("new Promise(done => setTimeout(() => done(true), 20))")
+    ((query, picture),) = service.received.feedback
+    assert query == {"label": "112", "placement": str(placement), "station": "station"}
+    assert picture[:3] == b"\xff\xd8\xff"
+
+
+def test_a_question_waits_though_the_product_is_gone(kiosk, opened):
+    """Nobody is hurried: it can be answered later, and what is placed meanwhile counts too."""
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.unsure(111, 112)
+    page.wait_text("#result", "Which one is it?")
+    service.remove()
+    page.wait_text("#result", "You took it away")
+    service.place()
+    service.recognise(107)
+    expect_lines(page, (107, 1))
+    service.remove()
+    service.place()
+    service.unknown()
+    page.wait_text("#result", "2 products to answer for")
+    page.click("#result .choice", "Cola")
+    expect_lines(page, (107, 1), (111, 1))
+    page.wait_text("#result", "We do not know this product")
+    page.click("#result button", "Do not add it")
+    page.wait_text("#result", "Take the product away")
+    expect_lines(page, (107, 1), (111, 1))
+
+
+def test_none_of_these_leads_to_the_list(kiosk, opened):
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.unsure(111, 112)
+    page.click("#result button", "None of these")
+    page.wait("document.activeElement.id === 'dialog-title'")
+    page.run("document.querySelector('#search').focus()")
+    page.type("cafe grun")  # without its accents
+    page.wait("document.querySelectorAll('#found .choice').length === 1")
+    page.click("#found .choice")
+    expect_lines(page, (130, 1))
+
+
+def test_unknown_asks_for_help(kiosk, opened):
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.unknown()
+    page.wait_text("#result", "We do not know this product")
+    page.click("#result button", "Ask for help")
+    page.wait_text("#dialog", "Help needed here")
+    page.click("#dialog button", "I need no more help")
+    page.wait("!document.querySelector('#dialog').open")
+    page.wait_text("#result", "We do not know this product")  # the question is still there
+    expect_lines(page)
+
+
+def test_wrong_is_corrected(kiosk, opened):
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.recognise(111, 112, 107)
+    page.click("#result button", "This is wrong")
+    page.wait("document.querySelector('#found .name').textContent === 'Fizzwick Lemon'")  # the next likely first
+    page.click("#found .choice", "Lemon")
+    expect_lines(page, (112, 1))
+    page.wait_text("#result .known", "Fizzwick Lemon")
+
+
+def test_quantity_remove_and_undo(kiosk, opened):
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.recognise(101)
+    expect_lines(page, (101, 1))
+    assert page.run("document.querySelector('[data-key=less-101]').disabled")
+    page.click("[data-key=more-101]")
+    expect_lines(page, (101, 2), total_text="€2.58")
+    page.click("[data-key=less-101]")
+    expect_lines(page, (101, 1))
+    page.click("[data-key=remove-101]")
+    expect_lines(page)
+    page.wait("document.querySelector('[data-key=finish]').disabled")
+    assert page.run("document.activeElement.id") == "basket-title"  # not lost with the button that is gone
+    page.wait_text("#result", "Not in your basket")
+    page.click("#undo")
+    expect_lines(page, (101, 1))
+    page.click("#undo")
+    expect_lines(page, (101, 2))
+    page.click("#undo")
+    page.click("#undo")
+    expect_lines(page)
+    page.wait("document.querySelector('#undo').disabled")
+
+
+def test_a_receipt_is_sent_once(kiosk, opened):
+    """Of two tries, the first of which fails, both have the same key and the same content."""
+    service = kiosk(receipts_fail=1)
+    page = opened(service)
+    for id in (107, 111, 107):
+        service.place()
+        service.recognise(id)
+    expect_lines(page, (107, 2), (111, 1))
+    page.click("[data-key=finish]")
+    page.click("#dialog button", "Yes, finish")
+    page.wait_text("#dialog [role=alert]", "Your basket is kept")
+    page.click("#dialog button", "Yes, finish")
+    page.wait_text("#dialog", "Thank you!")
+    (receipt,) = service.received.receipts
+    at = receipt.pop("at")
+    assert receipt == {
+        "items": [
+            {"id": 107, "name": "Solaru Orange", "quantity": 2, "price": "2.49"},
+            {"id": 111, "name": "Fizzwick Cola", "quantity": 1, "price": "0.89"},
+        ],
+        "total": "5.87",
+        "currency": "EUR",
+    }
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", at)
+    assert len(service.received.receipt_keys) == 2
+    assert len(set(service.received.receipt_keys)) == 1
+    expect_lines(page)
+    page.click("#dialog button", "Next customer")
+    page.wait("!document.querySelector('#dialog').open")
+
+
+def test_a_product_without_a_price(kiosk, opened):
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.recognise(140)
+    expect_lines(page, (140, 1))
+    page.wait_text("#sum", "1 product without a price is not in the total")
+    service.remove()
+    service.place()
+    service.recognise(101)
+    expect_lines(page, (140, 1), (101, 1), total_text="€1.29")
+
+
+@pytest.mark.parametrize(
+    ("button", "code", "words", "money"),
+    [
+        ("Deutsch", "de", "Ihr Warenkorb ist leer.", "1,29\xa0€"),
+        ("中文", "zh", "购物篮是空的。", "€1.29"),
+        ("Español", "es", "Su cesta está vacía.", "1,29\xa0€"),
+    ],
+)
+def test_another_language(kiosk, opened, button, code, words, money):
+    service = kiosk()
+    page = opened(service)
+    page.click("[data-key=tool-language]")
+    page.click("#dialog button", button)
+    page.wait_text("#lines", words)
+    assert page.run("document.documentElement.lang") == code
+    service.place()
+    service.recognise(101)
+    page.wait(f"document.querySelector('.total-money strong').textContent === {money!r}")
+    assert not re.search(r"\b(Basket|Finish|Undo|Which)\b", page.text())
+
+
+def test_a_service_that_starts_again_in_the_middle(kiosk, opened):
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.recognise(107)
+    service.remove()
+    service.place()
+    service.recognise(111)
+    expect_lines(page, (107, 1), (111, 1))
+    service.stop()
+    page.wait_text("#notice", "No connection")
+    page.click("[data-key=more-107]")  # the basket does not need the service
+    expect_lines(page, (107, 2), (111, 1))
+    service.start()
+    page.wait("document.querySelector('#notice').hidden")
+    service.place()  # what lay there when the service ended is seen anew, under the number 1
+    service.recognise(111)
+    service.remove()
+    service.place()
+    service.recognise(101)
+    expect_lines(page, (107, 2), (111, 1), (101, 1))  # and is not added again
+    service.remove()
+    service.place()
+    service.recognise(101)
+    expect_lines(page, (107, 2), (111, 1), (101, 2))  # but a second one is
+
+
+def test_a_reload_keeps_the_basket(kiosk, opened):
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.recognise(107)
+    expect_lines(page, (107, 1))
+    page.run("window.before = true")
+    page.reload()
+    page.wait("window.before === undefined && document.documentElement.dataset.ready !== undefined")
+    expect_lines(page, (107, 1), total_text="€2.49")
+    page.wait_text("#result .known", "Solaru Orange")
+
+
+def test_two_tabs_count_once(kiosk, opened):
+    service = kiosk()
+    first = opened(service)
+    second = opened(service, beside=first)
+    service.place()
+    service.recognise(107)
+    for page in (first, second):
+        expect_lines(page, (107, 1))
+        page.wait_text("#result .known", "Solaru Orange")
+    service.remove()
+    service.place()
+    service.unsure(111, 112)
+    for page in (first, second):
+        page.wait_text("#result", "Which one is it?")
+    second.click("#result .choice", "Lemon")
+    for page in (first, second):
+        expect_lines(page, (107, 1), (112, 1))
+    first.wait("document.querySelector('#question') === null")  # answered there, asked no more here
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("dark", "too dark"), ("covered", "covered"), ("hand", "hand away"), ("camera-gone", "no picture"), ("new-reason", "blocked.new-reason")],
+)  # fmt: skip
+def test_a_blocked_camera_says_why(kiosk, opened, reason, words):
+    service = kiosk()
+    page = opened(service)
+    service.block(reason)
+    page.wait_text("#notice", words)
+    service.unblock()
+    page.wait("document.querySelector('#notice').hidden")
+
+
+def test_nothing_is_asked_of_elsewhere(kiosk, opened):
+    """Not by the page, its styles, fonts or icons, over a whole visit."""
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.unsure(111, 112)
+    page.click("#result .choice", "Cola")
+    page.click("[data-key=search]") if page.run("!!document.querySelector('[data-key=search]')") else None
+    page.open(service.url + "/operator")
+    page.wait_text("#status", "Model shop")
+    own = (service.url, service.url.replace("http", "ws"), "data:", f"blob:{service.url}", "about:blank")
+    assert [one for one in page.requests if not one.startswith(own)] == []
+    assert len(page.requests) > 20
+
+
+def test_the_list_shows_all_products(kiosk, opened):
+    service = kiosk()
+    page = opened(service)
+    page.click("[data-key=search]")
+    page.wait(f"document.querySelectorAll('#found .choice').length === {len(PRODUCTS)}")
+    page.press("Escape")
+    page.wait("!document.querySelector('#dialog').open")
+    assert page.run("document.activeElement.dataset.key") == "search"  # back where it was
+
+
+def test_a_token_is_taken_from_the_address(kiosk, tab):
+    service = kiosk(token="t0ken-of-this-kiosk")
+    page = tab()
+    page.open(service.url)
+    page.wait_text("#notice", "not paired")
+    page.open(f"{service.url}/#token=t0ken-of-this-kiosk")
+    page.reload()
+    page.wait("document.querySelector('#notice')?.hidden && !document.querySelector('#picture').hidden")
+    assert page.run("location.href") == f"{service.url}/"
+    service.place()
+    service.recognise(107)
+    page.wait("document.querySelector('.known .tile-picture')?.naturalWidth === 240")  # an <img> cannot send a token
+    assert not [one for one in page.requests if "t0ken" in one.partition("#")[0]]
+
+
+def test_a_token_can_be_typed(kiosk, tab):
+    service = kiosk(token="t0ken-of-this-kiosk")
+    page = tab()
+    page.open(service.url)
+    page.wait_text("#notice", "not paired")
+    page.run("document.querySelector('#token').focus()")
+    page.type("t0ken-of-this-kiosk")
+    page.press("Enter")
+    page.wait("document.querySelector('#notice').hidden && !document.querySelector('#picture').hidden")
+
+
+def test_the_operator_sees_how_it_is(kiosk, tab):
+    service = kiosk()
+    page = tab()
+    page.open(service.url + "/operator")
+    for words in (
+        "openvino-int8",
+        "proven: the accuracy is within",
+        "live",
+        "14.9",
+        "0.04 s",
+        "the camera was gone for 3 s",
+        "12" * 32,
+    ):
+        page.wait_text("#status", words)
+
+
+def test_whoever_is_there_gets_more_time(kiosk, opened):
+    """The clock of the page is moved on, so that nobody waits."""
+    service = kiosk()
+    page = opened(service)
+    page.before(
+        "const real = window.setTimeout; window.fast = false;"
+        "window.setTimeout = (f, ms, ...more) => real(f, window.fast && ms >= 1000 ? ms / 50 : ms, ...more)"
+    )
+    page.reload()
+    page.wait("window.fast === false && document.documentElement.dataset.ready !== undefined")
+    service.place()
+    service.recognise(107)
+    expect_lines(page, (107, 1))
+    page.run("window.fast = true")
+    page.click("[data-key=tool-larger]")
+    page.wait_text("#idle-dialog", "Are you still there?")
+    page.run("window.fast = false")
+    page.press("Enter")  # any key; the focus is on the heading
+    page.wait("!document.querySelector('#idle-dialog').open")
+    expect_lines(page, (107, 1))
+    assert page.run("document.documentElement.dataset.text") == "125"  # the key did nothing else
+    page.run("window.fast = true")
+    page.click("[data-key=tool-contrast]")
+    page.wait_text("#idle-dialog", "Are you still there?")
+    page.run("window.fast = false")
+    page.press("Tab")
+    page.press("Tab")
+    assert page.run("document.activeElement.dataset.key") == "longer"
+    page.press("Enter")
+    page.wait("!document.querySelector('#idle-dialog').open")
+    page.run("window.fast = true")
+    page.click("[data-key=tool-contrast]")
+    page.wait_text("#idle-dialog", "Are you still there?")
+    page.wait("!document.querySelector('#idle-dialog').open")  # nobody answered
+    expect_lines(page)
+    page.wait("document.documentElement.dataset.text === '100'")  # as the next shopper finds it
