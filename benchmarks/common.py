@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Container
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,12 +23,15 @@ SHARED = ROOT.parent / "shared"
 GROCERY = Path(os.environ.get("GROCERY", SHARED / "data" / "grocery"))
 
 
-def edgevision(*arguments: object) -> Any:
-    """Run an ``edgevision`` command with ``--json`` and return its object. Leaves when it fails, as it failed."""
+def edgevision(*arguments: object, allowed: Container[int] = (0,)) -> Any:
+    """Run an ``edgevision`` command with ``--json`` and return its object. Leaves when it fails, as it failed.
+
+    ``allowed``: exit statuses that are no failure here.
+    """
     command = [sys.executable, "-m", "edgevision", *map(str, arguments), "--json"]
     print("$ edgevision", *map(str, arguments), file=sys.stderr, flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
+    if done.returncode not in allowed:
         sys.exit(done.returncode)
     return json.loads(done.stdout)
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.closing import CLOSE_TIMEOUT_S
 from edgevision.errors import InputError
-from edgevision.model import Model, check_count
+from edgevision.fork import tell_after_fork
+from edgevision.model import Model, check_count, count_of, most_in_flight
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from edgevision.calls.deadline import Deadline
     from edgevision.frames import Frame
     from edgevision.preprocess import Region
     from edgevision.runtime.preparation import Item
@@ -31,6 +33,7 @@ class Cascade:
     """
 
     def __init__(self, finder: Model, recogniser: Model, margin: float = MARGIN) -> None:
+        from edgevision.calls.calls import Calls
         from edgevision.tasks.registry import task_type
 
         if not task_type(finder.task.spec.kind).finds_boxes:
@@ -43,30 +46,53 @@ class Cascade:
         self.finder = finder
         self.recogniser = recogniser
         self.margin = margin
+        self._calls = Calls(finder.calls_at_once, most_in_flight())
+        tell_after_fork(self)
 
-    def predict(self, x: Any, *, max_decode_bytes: int | None = None) -> Any:
-        """``Products`` of one picture, or a list of them for several. See ``Model.predict`` for what ``x`` may be.
+    def predict(self, x: Any, *, max_decode_bytes: int | None = None, deadline_s: float | None = None) -> Any:
+        """``Products`` of one picture, or a list of them for several. See ``Model.predict`` for what ``x`` may be, and for the deadline, which is
+        looked at again before the second model runs.
 
         >>> with ev.load("shelf.edge", then="products.edge") as model:  # doctest: +SKIP
         ...     [product.result.best.name for product in model.predict("shelf.jpg")]
         """
-        from edgevision.decode import MAX_DECODE_BYTES, item_to_frame, pictures_in, to_frame
+        limit = _decode_limit(max_decode_bytes)
+        return self._calls.run(lambda deadline: self._predict(x, limit, deadline), deadline_s, count_of(x))
 
-        limit = MAX_DECODE_BYTES if max_decode_bytes is None else check_count("max_decode_bytes", max_decode_bytes)
-        pictures = pictures_in(x)
-        if pictures is None:
-            return self.predict_frames([to_frame(x, limit)])[0]
-        frames = (item_to_frame(picture, place, limit) for place, picture in enumerate(pictures))
-        return [products for some in _portions(frames, self.finder.max_batch) for products in self.predict_frames(some)]
+    async def predict_async(
+        self, x: Any, *, max_decode_bytes: int | None = None, deadline_s: float | None = None
+    ) -> Any:
+        """``predict`` for programs on asyncio: see ``Model.predict_async``."""
+        limit = _decode_limit(max_decode_bytes)
+        return await self._calls.run_async(lambda deadline: self._predict(x, limit, deadline), deadline_s, count_of(x))
 
     def predict_frames(self, frames: Sequence[Frame]) -> list[Products]:
         """``Products`` of each frame: of one camera, or of many."""
+        return self._predict_frames(frames, None)
+
+    def _predict(self, x: Any, max_decode_bytes: int, deadline: Deadline) -> tuple[Any, int]:
+        """The products of one picture, or a list of those of several, and how many pictures there are."""
+        from edgevision.decode import item_to_frame, pictures_in, to_frame
+
+        pictures = pictures_in(x)
+        if pictures is None:
+            return self._predict_frames([to_frame(x, max_decode_bytes)], deadline)[0], 1
+        frames = (item_to_frame(picture, place, max_decode_bytes) for place, picture in enumerate(pictures))
+        portions = _portions(frames, self.finder.max_batch)
+        results = [products for some in portions for products in self._predict_frames(some, deadline)]
+        return results, len(results)
+
+    def _predict_frames(self, frames: Sequence[Frame], deadline: Deadline | None) -> list[Products]:
         from edgevision.preprocess.preprocessor import packed_frame
         from edgevision.runtime.preparation import Item
         from edgevision.tasks.products import Products
 
         frames = [packed_frame(frame) for frame in frames]  # once, and not for each box
+        if deadline is not None:
+            deadline.check("its picture was read")
         found = self.finder.predict_items(frames)
+        if deadline is not None:
+            deadline.check("products were looked for")
         items: list[Item] = []
         for frame, detections in zip(frames, found, strict=True):
             items += [Item(frame, region) for region in regions(detections.boxes, frame, self.margin)]
@@ -75,9 +101,14 @@ class Cascade:
 
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """See ``Model.close``."""
+        self._calls.close()
         self.finder.refuse()
         self.recogniser.close(timeout_s)
         self.finder.close(timeout_s)
+
+    def after_fork(self) -> None:
+        """In a child of ``fork``. Called by Python, not by you."""
+        self._calls.after_fork()
 
     def __enter__(self) -> Cascade:
         return self
@@ -87,6 +118,12 @@ class Cascade:
 
     def __repr__(self) -> str:
         return f"<Cascade {self.finder!r} → {self.recogniser!r}>"
+
+
+def _decode_limit(max_decode_bytes: int | None) -> int:
+    from edgevision.decode import MAX_DECODE_BYTES
+
+    return MAX_DECODE_BYTES if max_decode_bytes is None else check_count("max_decode_bytes", max_decode_bytes)
 
 
 def regions(boxes: npt.NDArray[np.floating[Any]], frame: Frame, margin: float = 0.0) -> list[Region]:

@@ -80,6 +80,21 @@ class UnreadableOutputError(EngineError):
     """A graph's outputs cannot be an answer of its task: NaN, another shape, negative probabilities."""
 
 
+class DeadlineError(EdgeVisionError, TimeoutError):
+    """The answer cannot be had in the time that the caller allowed. ``result``: the answer, where it came all the same, too late; else None."""
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
+
+    def __reduce__(self) -> tuple[type[DeadlineError], tuple[str, Any]]:
+        return type(self), (str(self), self.result)
+
+
+class BusyError(EdgeVisionError):
+    """So many calls wait for a model that no more are taken."""
+
+
 class SourceError(EdgeVisionError):
     """A camera, file or folder gives no frames. ``reason``: a ``streams.reasons.Reason``; the message never holds a password."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -22,16 +22,19 @@ from edgevision.machine import usable_cores
 if TYPE_CHECKING:
     from edgevision.bundle.manifest import Manifest, VariantEntry
     from edgevision.bundle.reader import Bundle
+    from edgevision.calls.deadline import Deadline
     from edgevision.decode import Picture
     from edgevision.frames import Frame
     from edgevision.preprocess.spec import PreprocessSpec
-    from edgevision.runtime.preparation import Item
+    from edgevision.runtime.preparation import Item, PreparedItem
     from edgevision.runtime.runner import BatchOutputs, PreprocessOn, Runner
     from edgevision.tasks.base import GoldenResult, Task
     from edgevision.tasks.results import Label
-    from edgevision.tensors import Outputs
+    from edgevision.tensors import Outputs, TensorInfo
 
 _T = TypeVar("_T")
+
+DEVICE_BATCHES = 2  # on a device: one is prepared while another runs; more only makes results older
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Model:
     """
 
     def __init__(self, bundle: Bundle, variant: VariantEntry, runner: Runner, options: LoadOptions) -> None:
+        from edgevision.calls.calls import Calls
         from edgevision.tasks.registry import make_task
 
         self.manifest: Manifest = bundle.manifest
@@ -65,6 +69,7 @@ class Model:
         self._options = options
         self._visits = Visits()
         self._reopening = threading.RLock()
+        self._calls = Calls(self.calls_at_once, most_in_flight())
         close_at_exit(self)
         tell_after_fork(self)
 
@@ -82,6 +87,13 @@ class Model:
     def runs_side_by_side(self) -> bool:
         """Whether calls from several threads use more cores than one call does."""
         return self._runner.engine.runs_side_by_side
+
+    @property
+    def calls_at_once(self) -> int:
+        """How many calls gain by running at once: more of them only wait for each other."""
+        if self.on_device:
+            return DEVICE_BATCHES
+        return max(1, usable_cores() // self.threads) if self.runs_side_by_side else 1
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -107,7 +119,7 @@ class Model:
         value = self.task.spec.parameters.get("threshold")
         return None if value is None else float(value)
 
-    def predict(self, x: Any, *, max_decode_bytes: int | None = None) -> Any:
+    def predict(self, x: Any, *, max_decode_bytes: int | None = None, deadline_s: float | None = None) -> Any:
         """Recognise what a picture shows: a path, a file's bytes, an open binary file, an H×W×3 uint8 BGR array or
         torch tensor (CPU), a Pillow image, or a ``Frame``.
 
@@ -117,16 +129,33 @@ class Model:
         all the results; for a stream without end call ``predict`` for each frame.
 
         ``max_decode_bytes``: the most memory that decoding one picture may take; default as given to ``load``.
+
+        ``deadline_s``: seconds, from now, in which the answer is of use. DeadlineError is raised before the model runs where
+        the calls under way, and what calls took in the last ten seconds, leave too little time; and in place of an answer
+        that comes later all the same, which is then the error's ``result``. Between the batches of a list it is looked at again.
+
         May be called from many threads at once. Raises InputError (ImageError) for what is no picture, with its place
         where it is one of several.
 
         >>> model.predict("tray.jpg").best.name  # doctest: +SKIP
         'Royal Gala apple'
         """
-        limit = self._options.max_decode_bytes
-        if max_decode_bytes is not None:
-            limit = check_count("max_decode_bytes", max_decode_bytes)
-        return self._use(lambda runner: self._predict(runner, x, limit))
+        limit = self._decode_limit(max_decode_bytes)
+        return self._calls.run(lambda deadline: self._predict(x, limit, deadline), deadline_s, count_of(x))
+
+    async def predict_async(
+        self, x: Any, *, max_decode_bytes: int | None = None, deadline_s: float | None = None
+    ) -> Any:
+        """``predict`` for programs on asyncio: a thread of the model's own works, and the event loop goes on.
+
+        There are as many such threads as the model keeps busy, and 256 calls may wait for them; a further one raises BusyError. At the
+        deadline DeadlineError is raised, even where the model hangs. A task that is cancelled while its call waits leaves no work behind;
+        a call that runs is finished, and its answer dropped.
+
+        >>> result = await model.predict_async("tray.jpg", deadline_s=0.2)  # doctest: +SKIP
+        """
+        limit = self._decode_limit(max_decode_bytes)
+        return await self._calls.run_async(lambda deadline: self._predict(x, limit, deadline), deadline_s, count_of(x))
 
     def predict_items(self, items: Sequence[Item | Frame]) -> list[Any]:
         """One result for each item, in their order: a frame, or a region of one.
@@ -139,6 +168,28 @@ class Model:
         >>> model.predict_items([Item(tray, Region(40, 60, 200, 220)), Item(tray)])  # doctest: +SKIP
         """
         return self._use(lambda runner: [one for batch in runner.run_all(items) for one in self._decode(batch)])
+
+    @property
+    def input(self) -> TensorInfo:
+        """What its network takes, as ``preprocess`` makes it. The first axis, the items, is None."""
+        from edgevision.tensors import TensorInfo
+
+        (tensor,) = self._runner.engine.inputs
+        return TensorInfo(tensor.name, tensor.dtype, (None, *tensor.shape[1:]))
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """What its network gives, before ``task`` makes results of it. The first axis, the items, is None."""
+        from edgevision.tensors import TensorInfo
+
+        return tuple(TensorInfo(one.name, one.dtype, (None, *one.shape[1:])) for one in self._runner.engine.outputs)
+
+    def run_batch(self, items: Sequence[Item | PreparedItem | Frame]) -> BatchOutputs:
+        """Run 1 … ``max_batch`` items as one batch: what the network gives for them, as ``task.decode`` takes it.
+
+        For those who want the numbers themselves, or have the tensors already: a ``PreparedItem`` is one. Raises InputError.
+        """
+        return self._use(lambda runner: runner.run(items))
 
     def digest(self, pictures: Sequence[Picture]) -> Outputs:
         """What is kept of each picture, by role, first axis: the pictures; as ``task.digest`` gives it. For tools that
@@ -180,6 +231,7 @@ class Model:
         """Begin no more predictions. Returns at once; ``close`` is still to be called."""
         self._visits.closed = True
         self._runner.refuse()
+        self._calls.close()
 
     def after_fork(self) -> None:
         """In a child of ``fork``: the next prediction opens the engine again. Called by Python, not by you."""
@@ -187,6 +239,7 @@ class Model:
         self._visits = Visits()
         self._visits.closed = closed
         self._reopening = threading.RLock()
+        self._calls.after_fork()
         never_free(self._runner)
 
     def __enter__(self) -> Model:
@@ -230,13 +283,25 @@ class Model:
                     close_at_exit(self)
         return self._runner
 
-    def _predict(self, runner: Runner, x: Any, max_decode_bytes: int) -> Any:
+    def _decode_limit(self, max_decode_bytes: int | None) -> int:
+        if max_decode_bytes is None:
+            return self._options.max_decode_bytes
+        return check_count("max_decode_bytes", max_decode_bytes)
+
+    def _predict(self, x: Any, max_decode_bytes: int, deadline: Deadline) -> tuple[Any, int]:
+        """The result, or the list of results, and how many there are."""
+        return self._use(lambda runner: self._predict_with(runner, x, max_decode_bytes, deadline))
+
+    def _predict_with(self, runner: Runner, x: Any, max_decode_bytes: int, deadline: Deadline) -> tuple[Any, int]:
         from edgevision.decode import pictures_in, to_frame
 
         pictures = pictures_in(x)
         if pictures is None:
-            return self._decode(runner.run([to_frame(x, max_decode_bytes)]))[0]
-        return [result for batch in _batches(runner, pictures, max_decode_bytes) for result in self._decode(batch)]
+            frame = to_frame(x, max_decode_bytes)
+            return self._decode(runner.run([frame], deadline))[0], 1
+        batches = _batches(runner, pictures, max_decode_bytes, deadline)
+        results = [result for batch in batches for result in self._decode(batch)]
+        return results, len(results)
 
     def _decode(self, batch: BatchOutputs) -> list[Any]:
         return self.task.decode(batch.outputs, batch.views, batch.timing)
@@ -249,9 +314,8 @@ class Model:
 def _open_runner(bundle: Bundle, entry: VariantEntry, options: LoadOptions) -> Runner:
     from edgevision.runtime.opening import open_variant
 
-    in_flight = max(2, usable_cores())  # one batch is prepared while another runs; more than cores gains nothing
     return open_variant(
-        bundle, entry, options.threads, options.max_batch, in_flight, trust_engines=options.trust_engines,
+        bundle, entry, options.threads, options.max_batch, most_in_flight(), trust_engines=options.trust_engines,
         preprocess_on=options.preprocess_on, cache=True,
     )  # fmt: skip
 
@@ -292,12 +356,26 @@ def _load_again(
         raise
 
 
-def _batches(runner: Runner, pictures: Iterable[object], max_decode_bytes: int) -> Iterator[BatchOutputs]:
+def most_in_flight() -> int:
+    """Batches under way at once: one is prepared while another runs; more than there are cores gains nothing."""
+    return max(2, usable_cores())
+
+
+def count_of(x: object) -> int:
+    """How many pictures ``x`` is, as far as that is known before they are taken: 1 for a generator."""
+    from edgevision.decode import pictures_in
+
+    return len(x) if pictures_in(x) is not None and isinstance(x, Sized) else 1
+
+
+def _batches(
+    runner: Runner, pictures: Iterable[object], max_decode_bytes: int, deadline: Deadline | None = None
+) -> Iterator[BatchOutputs]:
     from edgevision.decode import item_to_frame
 
     numbered = enumerate(pictures)
     while batch := [item_to_frame(x, i, max_decode_bytes) for i, x in islice(numbered, runner.max_batch)]:
-        yield runner.run(batch)
+        yield runner.run(batch, deadline)
 
 
 def check_count(name: str, value: Any) -> int:

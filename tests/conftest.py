@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
@@ -50,6 +51,24 @@ def _can_trace() -> bool:
         return False
     command = ["strace", "-f", "--seccomp-bpf", "-o", os.devnull, "-e", "trace=openat", "true"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@cache
+def _has_node() -> bool:
+    """Node 18 or later: it has fetch."""
+    if shutil.which("node") is None:
+        return False
+    done = subprocess.run(["node", "--eval", "process.exit(typeof fetch === 'function' ? 0 : 1)"], check=False)
+    return done.returncode == 0
+
+
+@cache
+def _can_show_windows() -> bool:
+    """Tk needs a display, if only a virtual one: only a window tells."""
+    if importlib.util.find_spec("tkinter") is None:
+        return False
+    program = "import tkinter; tkinter.Tk().destroy()"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
 
 
 def _has_cuda_bindings() -> bool:
@@ -101,13 +120,21 @@ REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "gstreamer": _has_gstreamer,
     "paho": _package("paho"),
     "prometheus": _package("prometheus_client"),
+    "serve": _package("starlette", "uvicorn", "h11", "wsproto", "prometheus_client"),
+    "pyinstaller": _package("PyInstaller"),
+    "pyside6": _package("PySide6"),
+    "fastapi": _package("fastapi", "uvicorn"),
+    "display": _can_show_windows,
+    "node": _has_node,
+    "curl": _program("sh", "curl"),
+    "systemd": _program("systemd-analyze"),
+    "gunicorn": _package("gunicorn"),
     "sqlalchemy": _package("sqlalchemy"),
     "postgres": lambda: _package("psycopg", "sqlalchemy")() and _program("postgres", "initdb")(),
     "mosquitto": lambda: _package("paho")() and _program("mosquitto", "mosquitto_passwd")(),
     "openssl": _program("openssl"),
     "git": _program("git"),
     "chromium": _any_program("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
-    "serve": _package("starlette", "uvicorn", "h11", "wsproto", "prometheus_client"),
     "strace": _can_trace,
     "compiler": _program("cmake", "c++", "nm"),
     "clang": _program("cmake", "clang++", "nm"),

@@ -115,7 +115,7 @@ sys.addaudithook(hook)
 # Rooms that import without torch and onnx.
 LEAN = [
     name for name, path in MODULES.items()
-    if room(path) not in MAKERS | {"__main__"} and name not in ("edgevision.engines.footprint",)
+    if room(path) not in MAKERS | {"__main__", "__pyinstaller"} and name not in ("edgevision.engines.footprint",)
 ]  # fmt: skip
 
 
@@ -209,12 +209,22 @@ WITHOUT = [
     ),
     ("stream", {"paho"}, "from edgevision.streams.sinks.registry import make_sink; make_sink('mqtt://host/')", ()),
     ("stream", {"prometheus_client"}, "from edgevision.streams.sinks.registry import make_sink; make_sink('prometheus://:0')", ()),
+    ("serve", {"starlette"}, "from edgevision.kiosk.service.app import make_app; make_app(None)", ()),
+    ("serve", {"uvicorn"}, "from edgevision.kiosk.service.app import need_serve; need_serve()", ()),
+    ("serve", {"h11", "wsproto"}, "from edgevision.cli.main import parser; from edgevision.cli.serve import run; "
+     "run(parser('serve').parse_args(['serve', 'model.edge']))", ()),
+    ("serve", {"prometheus_client"}, "from edgevision.kiosk.service.metrics import ServiceMetrics; ServiceMetrics()", ()),
     ("stream", {"sqlalchemy"}, "from edgevision.streams.inventory.stock import Inventory; Inventory('postgresql://host/shop')", ()),
     ("barcode", {"zxingcpp"}, "from edgevision.tracking.barcodes import BarcodeReader; BarcodeReader()", ()),
     ("detect", {"hotcoco"}, "from edgevision.evaluate.statistics.coco_summary import import_hotcoco; import_hotcoco()", ()),
     (
         "detect", {"yaml"},
         "import pathlib; from edgevision.evaluate.data.yolo_yaml import read_yaml; read_yaml(pathlib.Path('data.yaml'))", (),
+    ),
+    (
+        "serve", {"starlette", "uvicorn", "wsproto", "h11"},
+        "from edgevision.kiosk.service.access.server_options import server_options as make; "
+        "from edgevision.kiosk.service.access.settings import AccessSettings; make(AccessSettings())", (),
     ),
     ("compile", {"torch"}, "from edgevision.compiler import compile_model", ()),
     ("compile", {"onnx"}, "from edgevision.compiler import compile_model", ("torch",)),

@@ -247,3 +247,33 @@ def test_the_file_may_be_replaced_while_the_model_runs(color_bundle):
         color_bundle(manifest={"name": "newer"})
         assert model.self_test().passed
         assert model.manifest.name == "color"
+
+
+# ---- the network's own numbers ----
+
+
+def test_a_batch_gives_the_outputs_of_the_network(model):
+    """``model.input`` says what it takes, and the task makes of the outputs what ``predict`` gives."""
+    from edgevision.preprocess.preprocessor import Preprocessor
+    from edgevision.runtime.preparation import PreparedItem
+
+    chosen = colors(3)
+    tensors = [Preprocessor(model.preprocess).run(plain(rgb)) for rgb in chosen]
+    assert (model.input.dtype, model.input.shape) == ("float32", (None, *tensors[0].shape))
+    batch = model.run_batch([ev.Frame.from_array(plain(chosen[0])), *(PreparedItem(one) for one in tensors[1:])])
+    (output,) = model.outputs
+    assert batch.outputs[output.name].shape == (3, *output.shape[1:])
+    found = model.task.decode(batch.outputs, batch.views, batch.timing)
+    expected = model.predict([plain(rgb) for rgb in chosen])
+    assert [one.best.name for one in found] == [one.best.name for one in expected]
+    np.testing.assert_allclose([one.best.score for one in found], [one.best.score for one in expected], atol=1e-6)
+
+
+def test_a_batch_has_its_limits(model):
+    frame = ev.Frame.from_array(plain((1, 2, 3)))
+    for count in (0, model.max_batch + 1):
+        with pytest.raises(InputError, match="items"):
+            model.run_batch([frame] * count)
+    model.close()
+    with pytest.raises(EdgeVisionError, match="closed"):
+        model.run_batch([frame])

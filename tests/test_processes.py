@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
 from colors import plain
+from house import ROOT
 
 import edgevision as ev
 from edgevision import errors
@@ -43,13 +49,18 @@ def run_script(tmp_path):
 
 
 FORK = """
-import os, sys, threading, time
+import asyncio, os, sys, threading, time
 import numpy as np, edgevision as ev
 
 def answer(model):
     picture = np.zeros((24, 32, 3), np.uint8)
     picture[..., 2] = 255
-    return model.predict(picture).best.name
+    return model.predict(picture, deadline_s=50).best.name
+
+async def awaited(model):
+    picture = np.zeros((24, 32, 3), np.uint8)
+    picture[..., 2] = 255
+    return [one.best.name for one in await asyncio.gather(*(model.predict_async(picture, deadline_s=50) for _ in range(3)))]
 
 def child(what):
     if what == "predict":
@@ -61,6 +72,8 @@ def child(what):
         [thread.start() for thread in threads]
         [thread.join() for thread in threads]
         assert names == ["red"] * 4
+    if what == "await":
+        assert asyncio.run(awaited(model)) == ["red"] * 3
     if what == "close":
         model.close()
     if what == "grandchild":
@@ -72,11 +85,12 @@ def child(what):
 
 model = ev.load(sys.argv[1], threads=int(sys.argv[2]))
 assert answer(model) == "red"
+assert asyncio.run(awaited(model)) == ["red"] * 3  # its threads are not in the children
 busy = threading.Thread(target=lambda: [answer(model) for _ in iter(int, 1)], daemon=True)
 threading.excepthook = lambda args: None  # of that thread, once the model is closed
 if sys.argv[3] == "busy":
     busy.start()  # so that slots and locks are in use at the fork
-for what in ("nothing", "predict", "threads", "close", "grandchild"):
+for what in ("nothing", "predict", "threads", "await", "close", "grandchild"):
     pid = os.fork()
     if not pid:
         child(what)
@@ -260,3 +274,53 @@ def test_errors_travel_between_processes(error):
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), again.exit_status) == (type(error), str(error), error.exit_status)
     assert {**vars(again)} == {**vars(error)}
+
+
+PRELOADED = """
+import os
+import numpy as np, edgevision as ev
+
+model = ev.load(os.environ["BUNDLE"], threads=2)  # once, in gunicorn's own process: the workers are its children
+picture = np.zeros((24, 32, 3), np.uint8)
+picture[..., 2] = 255
+assert model.predict(picture).best.name == "red"
+
+def app(environ, start_response):
+    answer = f"{model.predict(picture, deadline_s=60).best.name} {os.getpid()}".encode()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(answer)))])
+    return [answer]
+"""
+
+
+@pytest.mark.requires("gunicorn")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_workers_of_gunicorn_use_a_model_that_was_loaded_before_them(color_bundle, tmp_path, engine):
+    (tmp_path / "preloaded.py").write_text(PRELOADED)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    bundle = color_bundle(variants=((f"{engine}-float", engine, "float"),))
+    command = [
+        sys.executable, "-W", "ignore", "-m", "gunicorn", "--preload", "--workers", "2", "--timeout", "60", "--log-level", "error",
+        "--bind", f"127.0.0.1:{port}", "preloaded:app",
+    ]  # fmt: skip
+    environment = {**os.environ, "BUNDLE": str(bundle), "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    server = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        answers = set()
+        for _ in range(600):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
+                    answers.add(tuple(answer.read().decode().split()))
+            except OSError:
+                assert server.poll() is None, server.stderr.read()
+                time.sleep(0.1)
+            if len(answers) == 2:
+                break
+        assert {name for name, _ in answers} == {"red"}
+        assert len({pid for _, pid in answers}) == 2
+        assert str(server.pid) not in {pid for _, pid in answers}
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(60) == 0, server.stderr.read()
+    finally:
+        server.kill()
+        server.stderr.close()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy.typing as npt
 
 from edgevision.engines import Engine, Slot
 from edgevision.errors import InputError
 from edgevision.frames import Frame, MemoryKind
 from edgevision.preprocess import Plan, Preprocessor, PreprocessSpec, Region
+from edgevision.preprocess.geometry import Placement
 from edgevision.preprocess.plan import PlannedItem, run_planned
 from edgevision.preprocess.preprocessor import packed_frame
 from edgevision.runtime.slots import PooledSlot
@@ -28,13 +31,21 @@ class Item:
     region: Region | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class PreparedItem:
+    """What one place of a batch is given as it is: ``tensor``, of the spec's shape and type, which somebody prepared before. Results of it
+    are in the tensor's own pixels."""
+
+    tensor: npt.NDArray[Any]
+
+
 class Preparation(Protocol):
     """Fills the inputs of slots."""
 
     def make_slot(self, batch: int) -> Slot:
         """A new slot of the engine, in the memory that this preparation writes."""
 
-    def fill(self, slot: PooledSlot, items: Sequence[Item]) -> tuple[View, ...]:
+    def fill(self, slot: PooledSlot, items: Sequence[Item | PreparedItem]) -> tuple[View, ...]:
         """Prepare the items into the slot's first places; how each one's pixels lie there. Raises InputError."""
 
     def close(self) -> None:
@@ -56,10 +67,16 @@ class HostPreparation:
         (slot,) = self._engine.slots(batch)
         return slot
 
-    def fill(self, slot: PooledSlot, items: Sequence[Item]) -> tuple[View, ...]:  # noqa: D102
+    def fill(self, slot: PooledSlot, items: Sequence[Item | PreparedItem]) -> tuple[View, ...]:  # noqa: D102
         tensor = slot.slot.inputs[self._input]
         work, views = [], []
         for place, item in enumerate(items):
+            if isinstance(item, PreparedItem):
+                _check_prepared(item, tensor[place])
+                slot.padding.pop(place, None)  # it is written over
+                tensor[place] = item.tensor
+                views.append(_view_of_tensor(self._preprocessor.spec))
+                continue
             frame = packed_frame(item.frame)
             if frame.memory is not MemoryKind.HOST:
                 raise InputError(f"this engine takes frames in host memory, got {frame.memory.value}; copy it first")
@@ -95,9 +112,14 @@ class DevicePreparation:
         (slot,) = self._engine.slots(batch, memory=MemoryKind.CUDA)
         return slot
 
-    def fill(self, slot: PooledSlot, items: Sequence[Item]) -> tuple[View, ...]:  # noqa: D102
-        views = tuple(view_of(item.frame, self._plans.plan(item.frame, item.region)) for item in items)
-        frames, regions = [item.frame for item in items], [item.region for item in items]
+    def fill(self, slot: PooledSlot, items: Sequence[Item | PreparedItem]) -> tuple[View, ...]:  # noqa: D102
+        pictures = [item for item in items if isinstance(item, Item)]
+        if len(pictures) < len(items):
+            raise InputError(
+                "tensors that are prepared already are for engines in host memory; load with preprocess_on='cpu'"
+            )
+        views = tuple(view_of(item.frame, self._plans.plan(item.frame, item.region)) for item in pictures)
+        frames, regions = [item.frame for item in pictures], [item.region for item in pictures]
         submitted = self._cuda.submit(frames, regions, out=slot.slot.inputs[self._input])
         self._engine.wait_for(slot.slot, submitted.event)
         return views
@@ -111,3 +133,19 @@ def view_of(frame: Frame, plan: Plan) -> View:
     id = FrameId(frame.camera, frame.sequence, frame.captured_ns)
     spec = plan.spec
     return View(id, frame.height, frame.width, plan.region, plan.placement, spec.height, spec.width)
+
+
+def _view_of_tensor(spec: PreprocessSpec) -> View:
+    """How a tensor's pixels lie in itself."""
+    whole = Region(0, 0, spec.width, spec.height)
+    return View(
+        FrameId(), spec.height, spec.width, whole, Placement(spec.height, spec.width, 0, 0), spec.height, spec.width
+    )
+
+
+def _check_prepared(item: PreparedItem, place: npt.NDArray[Any]) -> None:
+    tensor = item.tensor
+    if tensor.shape != place.shape or tensor.dtype != place.dtype:
+        raise InputError(
+            f"expected a prepared tensor of {place.dtype} and shape {place.shape}, got {tensor.dtype} and {tensor.shape}"
+        )

@@ -12,12 +12,13 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from edgevision.bundle.manifest import Manifest, VariantEntry
+from edgevision.calls.deadline import Deadline
 from edgevision.closing import CLOSE_TIMEOUT_S
 from edgevision.engines import Engine, EngineOptions, open_engine
 from edgevision.errors import EngineError, InputError
 from edgevision.frames import Frame
 from edgevision.preprocess import PreprocessSpec
-from edgevision.runtime.preparation import DevicePreparation, HostPreparation, Item, Preparation
+from edgevision.runtime.preparation import DevicePreparation, HostPreparation, Item, Preparation, PreparedItem
 from edgevision.runtime.slots import PooledSlot, SlotPool
 from edgevision.tasks.base import GoldenResult, Task, View
 from edgevision.tasks.registry import make_task
@@ -71,13 +72,14 @@ class Runner:
         self._given_up = False  # whether close() left the rest to the last batch
         self._pool = SlotPool(lambda: self._preparation.make_slot(self.max_batch), in_flight)
 
-    def run(self, items: Sequence[Item | Frame]) -> BatchOutputs:
-        """Prepare and run 1…``max_batch`` items as one batch, in the calling thread. Raises InputError, EngineError."""
+    def run(self, items: Sequence[Item | PreparedItem | Frame], deadline: Deadline | None = None) -> BatchOutputs:
+        """Prepare and run 1…``max_batch`` items as one batch, in the calling thread. Raises InputError, EngineError, and
+        DeadlineError where the deadline passes before the engine begins."""
         wanted = self._items(items)
         self.engine.check_inherited()
         slot = None
         try:
-            slot = self._pool.take()
+            slot = self._pool.take(deadline)
             started = time.perf_counter()
             views = self._preparation.fill(slot, wanted)
             prepared = time.perf_counter()
@@ -88,7 +90,7 @@ class Runner:
                 self._pool.give_back(slot)
             self._after_a_batch()
 
-    def submit(self, items: Sequence[Item | Frame]) -> Future[BatchOutputs]:
+    def submit(self, items: Sequence[Item | PreparedItem | Frame]) -> Future[BatchOutputs]:
         """Prepare 1…``max_batch`` items in the calling thread, and return while the engine runs them.
 
         Waits for a slot where ``in_flight`` batches are under way. Raises InputError; the future raises EngineError.
@@ -183,10 +185,10 @@ class Runner:
         self._preparation.close()
         self.engine.close()
 
-    def _items(self, items: Sequence[Item | Frame]) -> list[Item]:
+    def _items(self, items: Sequence[Item | PreparedItem | Frame]) -> list[Item | PreparedItem]:
         if not 1 <= len(items) <= self.max_batch:
             raise InputError(f"expected 1…{self.max_batch} items (max_batch), got {len(items)}")
-        return [item if isinstance(item, Item) else Item(item) for item in items]
+        return [Item(item) if isinstance(item, Frame) else item for item in items]
 
 
 def open_runner(

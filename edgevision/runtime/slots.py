@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from edgevision.calls.deadline import Deadline
 from edgevision.closing import wait_until_left
 from edgevision.engines import Slot
 from edgevision.errors import EdgeVisionError
@@ -53,10 +54,12 @@ class SlotPool:
         self._closed = False
         self.give_back = self._free.append
 
-    def take(self) -> PooledSlot:
-        """A slot, to be given back. Raises EdgeVisionError once the pool is closed."""
+    def take(self, deadline: Deadline | None = None) -> PooledSlot:
+        """A slot, to be given back. Raises EdgeVisionError once the pool is closed, DeadlineError where ``deadline`` passes before."""
+        if deadline is not None:
+            deadline.check("its picture was read")
         if self._queue or (slot := self._take_now()) is None:
-            return self._wait()
+            return self._wait(deadline)
         return slot
 
     def call_next(self) -> None:
@@ -106,7 +109,7 @@ class SlotPool:
             self._alive = (*alive, weakref.ref(slot))
             return slot
 
-    def _wait(self) -> PooledSlot:
+    def _wait(self, deadline: Deadline | None) -> PooledSlot:
         waiter = _Waiter(threading.get_ident())
         try:
             self._queue.append(waiter)
@@ -115,7 +118,10 @@ class SlotPool:
                     return slot
                 if self._closed:
                     raise EdgeVisionError(_CLOSED)
-                waiter.wait(_PATIENCE_S)
+                left_s = None if deadline is None else deadline.left_s()
+                if deadline is not None:
+                    deadline.check("others were before it")
+                waiter.wait(_PATIENCE_S if left_s is None else min(left_s, _PATIENCE_S))
         finally:
             try:  # noqa: SIM105 - suppress() is a function of Python's, and an exception could come before it
                 self._queue.remove(waiter)

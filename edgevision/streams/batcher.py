@@ -199,6 +199,24 @@ class Batcher:
             self._policy.remove(camera)
         self._close(gone)
 
+    def withdraw(self, camera: str, captured: Captured) -> bool:
+        """Nobody waits for this frame any more: take it out, unless the model has it already. Whether it was waiting; then no answer comes."""
+        with self._lock:  # no worker is between looking at the mailbox and taking
+            one = self._cameras.get(camera)
+            if one is None or not one.mailbox.remove(captured):
+                return False
+        self.ledger.settle(camera, captured.sequence, Fate.STOPPED)
+        self._settled()
+        return True
+
+    def expected_s(self, ahead: int) -> float:
+        """Seconds until the result of a frame that comes now, with ``ahead`` frames before it, by what batches took so far; 0 while nothing is
+        known."""
+        with self._lock:
+            most, at_once = self._limits()
+            full, rest = divmod(ahead, most)
+            return full * self._cost.seconds(most) / max(1, at_once) + self._cost.seconds(rest + 1)
+
     def start(self) -> None:
         """Begin to serve."""
         with self._lock:

@@ -5,7 +5,8 @@ The rules:
 1. Whenever the model is free and a frame waits, a batch is formed at once, but for the one wait of rule 4.
 2. A frame that cannot give a result within its camera's ``max_age`` is given up before the model sees it. Where nobody asked for a
    ``max_age``, a slow model makes it longer: else the model would rest most of the time, for it can serve no frame in time. A camera
-   that lost frames so, and was not served for ``min_interval``, has its newest frame served however old: it is never starved.
+   that lost frames so, and was not served for ``min_interval``, has its newest frame served however old: it is never starved. A frame with
+   a deadline of its own is given up at that, always.
 3. Where more frames wait than a batch holds, cameras take turns by weight (start-time fair queueing, Goyal, Vin and Cheng 1996, with
    every frame of the same size): each has a virtual time that grows by 1/weight with each frame taken; the least goes first, and of
    equals the one with the earliest deadline. Who comes back after a pause begins two frames before the others' virtual time: the time
@@ -147,10 +148,11 @@ class Policy:
         overdue = now_s - lane.served_s >= self._min_interval_s
         start = self._start(lane)
         for captured in frames:
-            deadline_s = captured.captured_s + max_age_s
+            deadline_s = min(captured.captured_s + max_age_s, captured.deadline_s)
             late = earliest_s > deadline_s
             choice = Choice(camera, captured)
-            if late and not (overdue and lane.gave_up and captured is frames[-1]):
+            by_grace = overdue and lane.gave_up and captured is frames[-1] and earliest_s <= captured.deadline_s
+            if late and not by_grace:
                 expired.append(choice)
                 continue
             candidates.append(_Candidate(not overdue, start, deadline_s, place, late, choice))

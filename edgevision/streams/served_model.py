@@ -11,13 +11,11 @@ import numpy as np
 
 from edgevision.errors import InputError
 from edgevision.frames import Frame
-from edgevision.machine import usable_cores
 
 if TYPE_CHECKING:
     from edgevision.cascade import Cascade
     from edgevision.model import Model
 
-_DEVICE_BATCHES = 2  # one is prepared while another runs; more only makes results older
 _WARM_UP_RUNS = 3
 _WARM_UP_S = 2.0
 _MOST_LABELS = 5  # that a message names
@@ -63,13 +61,7 @@ class ServedModel:
         first = self.parts[0]
         self.id = " → ".join(_id_of(part) for part in self.parts)
         self.max_batch = first.max_batch
-        self.parallel = _calls_at_once(first)
-
-
-def _calls_at_once(model: Model) -> int:
-    if model.on_device:
-        return _DEVICE_BATCHES
-    return max(1, usable_cores() // model.threads) if model.runs_side_by_side else 1
+        self.parallel = first.calls_at_once
 
 
 def misfit(live: StreamModel, new: StreamModel, *, keep_labels: bool) -> str:

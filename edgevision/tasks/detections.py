@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from edgevision.errors import InputError, MissingExtraError
-from edgevision.tasks.results import FrameId, Label, Timing
+from edgevision.tasks.results import FrameId, Label, Timing, fields_of
 
 # What picks several rows: a slice, a mask of bools, or indices.
 Rows: TypeAlias = slice | npt.NDArray[np.bool_] | npt.NDArray[np.integer[Any]]
@@ -88,9 +88,9 @@ class Detections:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: ``detections``, a list of rows; ``timing``; ``frame``."""
         return {
-            "detections": [{**asdict(row), "box": list(row.box)} for row in self],
-            "timing": asdict(self.timing),
-            "frame": asdict(self.frame),
+            "detections": [{**fields_of(row), "box": list(row.box)} for row in self],
+            "timing": fields_of(self.timing),
+            "frame": fields_of(self.frame),
         }
 
     def to_supervision(self) -> Any:

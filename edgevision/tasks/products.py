@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from edgevision.tasks.detections import Detection, Detections
+from edgevision.tasks.results import fields_of
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Product:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        detection = asdict(self.detection)
+        detection = fields_of(self.detection)
         return {"detection": {**detection, "box": list(self.detection.box)}, "result": self.result.to_dict()}
 
 
@@ -45,6 +46,6 @@ class Products:
         found = self.detections
         return {
             "products": [product.to_dict() for product in self],
-            "timing": asdict(found.timing),
-            "frame": asdict(found.frame),
+            "timing": fields_of(found.timing),
+            "frame": fields_of(found.frame),
         }

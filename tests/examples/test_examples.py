@@ -17,8 +17,9 @@ def names() -> list[str]:
 
 
 def test_every_example_is_listed_and_tested():
-    listed = re.findall(r"\((\w+)/main\.py\)", (EXAMPLES / "README.md").read_text("utf-8"))
-    tested = re.findall(r'run_example\("(\w+)"', Path(__file__).read_text("utf-8"))
+    listed = re.findall(r"\((\w+)/[\w.]+\)", (EXAMPLES / "README.md").read_text("utf-8"))
+    texts = [path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py")]
+    tested = [name for text in texts for name in re.findall(r'"(\d\d_\w+)"', text)]
     assert listed == names()
     assert sorted(set(tested)) == names()
     assert [name[:2] for name in names()] == [f"{number:02d}" for number in range(1, len(names()) + 1)]
@@ -103,3 +104,16 @@ def test_add_a_task(run_example):
     levels = dict(re.findall(r"'(\w+)': (\d\.\d+)", out))
     assert [float(levels[name]) for name in ("red", "green", "blue")] == pytest.approx([0.6, 0.3, 0.1], abs=0.05)
     assert out.strip().endswith("dark")
+
+
+@compiles
+def test_station(run_example, demo_bundle):
+    from edgevision.demo.products import LISTED
+
+    out = run_example("08_station", demo_bundle)
+    first = [line.partition(": ")[2] for line in out.splitlines() if line.startswith("placement 1: ")]
+    assert first[0] == "something was placed"
+    assert re.fullmatch(rf"{LISTED[3].name}, after \d\.\d\d s", first[1])
+    assert first[2:] == ["taken away"]
+    second = [line.partition(": ")[2] for line in out.splitlines() if line.startswith("placement 2: ")]
+    assert second == ["something was placed", "not known, call for help", "taken away"]

@@ -16,7 +16,7 @@ from edgevision.errors import DeviceError, EdgeVisionError, EngineError, InputEr
 from edgevision.frames import Frame
 from edgevision.preprocess import Fit, Preprocessor, PreprocessSpec, Region, TensorDtype
 from edgevision.runtime import runner as runner_module
-from edgevision.runtime.preparation import Item
+from edgevision.runtime.preparation import Item, PreparedItem
 from edgevision.runtime.runner import Runner
 from edgevision.tasks import FrameId, Label
 from edgevision.tasks.classify import classify_spec
@@ -505,3 +505,40 @@ class TestRunAll:
         runner.close(60)
         with pytest.raises(EdgeVisionError, match="closed"):
             runner.engine.slots(1)
+
+
+# ---- tensors that are prepared already ----
+
+
+def test_prepared_tensors_and_pictures_share_a_batch():
+    """Their padding too: a picture in a place that a tensor was written over is padded anew."""
+    spec = PreprocessSpec(8, 8, Fit.LETTERBOX, pad_value=255)
+    runner = make(spec, max_batch=3, in_flight=1)
+    wide = Frame.from_array(plain((0, 0, 0), height=8, width=32))  # a quarter of the tensor; the rest is white
+    tensor = PreparedItem(np.stack([np.full((8, 8), value, np.float32) for value in (0.5, 0.25, 0.75)]))
+    padded = [6.0, 6.0, 6.0]
+    for _ in range(2):
+        np.testing.assert_allclose(scores(runner.run([wide, tensor, wide])), [padded, [4, 2, 6], padded], atol=1e-5)
+        np.testing.assert_allclose(
+            scores(runner.run([tensor, wide, tensor])), [[4, 2, 6], padded, [4, 2, 6]], atol=1e-5
+        )
+    runner.close()
+
+
+def test_results_of_a_prepared_tensor_are_in_its_own_pixels():
+    runner = make(PreprocessSpec(8, 8))
+    (view,) = runner.run([PreparedItem(np.zeros((3, 8, 8), np.float32))]).views
+    corners = [[0.0, 0.0], [8.0, 8.0], [2.5, 7.25]]
+    assert view.to_frame(corners).tolist() == view.to_tensor(corners).tolist() == corners
+    runner.close()
+
+
+@pytest.mark.parametrize(
+    "tensor", [np.zeros((3, 8, 7), np.float32), np.zeros((1, 3, 8, 8), np.float32), np.zeros((3, 8, 8))]
+)
+def test_a_prepared_tensor_of_another_shape_or_type_is_refused(tensor):
+    runner = make(max_batch=2, in_flight=1)
+    with pytest.raises(InputError, match=r"expected a prepared tensor of float32 and shape \(3, 8, 8\)"):
+        runner.run([picture((1, 2, 3)), PreparedItem(tensor)])
+    np.testing.assert_allclose(scores(runner.run([picture((255, 0, 0))])), [[8, 0, 0]], atol=1e-5)
+    runner.close()

@@ -19,7 +19,7 @@ from edgevision.streams.batcher import Batcher
 from edgevision.streams.clock import FakeClock
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Ledger
-from edgevision.streams.options import EVERY, Service, StreamOptions
+from edgevision.streams.options import EVERY, Mode, Service, StreamOptions
 
 PATIENT = Service(max_age_s=1e9)
 QUEUE = Service(EVERY, max_age_s=1e9)
@@ -595,3 +595,59 @@ def test_whatever_happens_every_frame_has_one_fate(steps, bad, parallel, max_bat
         assert [one.captured.sequence for one in settled] == sorted(one.captured.sequence for one in settled)
         told = sum(sum(one.gap.values()) for one in settled)
         assert told == (served[-1] + 1 - len(served) if served else 0)  # each gap tells of all frames before its result
+
+
+# ---- frames that nobody waits for any more, and how long one would wait ----
+
+
+def test_a_frame_that_waits_can_be_withdrawn_and_one_that_runs_cannot():
+    gate = Gate()
+    model = ToyModel(max_batch=1, before=gate)
+    with running(model, {"a": QUEUE}) as rig:
+        frames = [captured(rig.batcher.ledger.captured("a"), rig.batcher.clock.now_s(), camera="a") for _ in range(4)]
+        rig.mailboxes["a"].put(frames[0])
+        gate.wait_for_calls(1)
+        for frame in frames[1:]:
+            rig.mailboxes["a"].put(frame)
+        assert [rig.batcher.withdraw("a", frame) for frame in (frames[0], frames[2], frames[2])] == [False, True, False]
+        assert not rig.batcher.withdraw("b", frames[1])
+        gate.let_go(3)
+        rig.wait_for("a", 3)
+    assert rig.fates("a") == [(0, Fate.SERVED), (1, Fate.SERVED), (3, Fate.SERVED)]
+    assert model.calls == [[("a", 0)], [("a", 1)], [("a", 3)]]
+    assert rig.batcher.ledger.counts("a") == {Fate.SERVED: 3, Fate.STOPPED: 1}
+
+
+def test_frames_are_withdrawn_while_others_are_taken():
+    """Of each frame: it was withdrawn, or it was answered; never both, never neither."""
+    with running(ToyModel(max_batch=4, parallel=2), {"a": Service(Mode("every", 1000), max_age_s=1e9)}) as rig:
+        frames = [captured(rig.batcher.ledger.captured("a"), rig.batcher.clock.now_s(), camera="a") for _ in range(400)]
+        withdrawn = []
+        for older, newer in zip([None, *frames], [*frames, None], strict=True):
+            if newer is not None:
+                rig.mailboxes["a"].put(newer)
+            if older is not None and rig.batcher.withdraw("a", older):
+                withdrawn.append(older.sequence)
+        rig.wait_for("a", 400 - len(withdrawn))
+    served = [sequence for sequence, _ in rig.fates("a")]
+    assert served == sorted(served)
+    assert sorted(served + withdrawn) == list(range(400))
+
+
+@pytest.mark.parametrize(
+    ("cost", "parallel", "ahead", "expected_s"),
+    [
+        ((), 1, 9, 0.0),
+        (((1, 0.011), (8, 0.018)), 1, 0, 0.011),
+        (((1, 0.011), (8, 0.018)), 1, 3, 0.014),
+        (((1, 0.011), (8, 0.018)), 1, 7, 0.018),
+        (((1, 0.011), (8, 0.018)), 1, 20, 2 * 0.018 + 0.015),
+        (((1, 0.011), (8, 0.018)), 2, 20, 0.018 + 0.015),
+        (((1, 0.01), (8, 0.08)), 1, 5, 6 * 0.01),
+        (((1, 0.01), (8, 0.08)), 2, 5, 5 * 0.01 / 2 + 0.01),
+    ],
+    ids=["unknown", "idle", "joins a batch", "fills one", "two before", "two at once", "single frames", "singles at once"],
+)  # fmt: skip
+def test_how_long_a_frame_would_wait(cost, parallel, ahead, expected_s):
+    batcher = Batcher(ToyModel(parallel=parallel), Ledger(), options=StreamOptions(warm_up=False), cost=cost)
+    assert batcher.expected_s(ahead) == pytest.approx(expected_s)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from stream_frames import captured
 
 from edgevision.streams.batch_cost import BatchCost
+from edgevision.streams.captured import Captured
 from edgevision.streams.options import EVERY, Service
 from edgevision.streams.policy import Choice, Decision, Policy
 
@@ -358,3 +359,44 @@ def test_a_camera_that_is_gone_is_not_waited_for():
     policy = expecting(1, 0.001)
     policy.remove("late")
     assert names(policy.decide(0.0, {"0": [frame("0")]}, cost_of(0.02, 0.001), 8).batch) == ["0"]
+
+
+# ---- deadlines of their own ----
+
+
+def with_deadline(sequence: int, deadline_s: float, camera: str = "http"):
+    one = frame(camera, sequence)
+    return Captured(one.frame, one.received_s, one.captured_s, deadline_s)
+
+
+@pytest.mark.parametrize(("deadline_s", "is_run"), [(math.inf, True), (0.0111, True), (0.0109, False), (-1.0, False)])
+def test_a_frame_is_run_where_a_batch_of_one_makes_its_deadline(deadline_s, is_run):
+    policy = policy_of({"http": Service(EVERY, max_age_s=math.inf)})
+    waiting = {"http": [with_deadline(0, deadline_s)]}
+    decision = policy.decide(0.0, waiting, cost_of(0.01, 0.001), 8)
+    assert (len(decision.batch), len(decision.expired)) == (int(is_run), int(not is_run))
+
+
+def test_the_shorter_of_deadline_and_age_counts():
+    policy = policy_of({"http": Service(EVERY, max_age_s=0.02)})
+    decision = policy.decide(0.1, {"http": [with_deadline(0, 60.0)]}, cost_of(0.01, 0.001), 8)
+    assert names(decision.expired) == ["http"]
+
+
+def test_a_deadline_has_no_grace():
+    """A camera that lost frames, and was not served for long, has its newest served however old; a request is never worked on too late."""
+    policy = policy_of(
+        {"http": Service(EVERY, max_age_s=0.02), "till": Service(EVERY, max_age_s=0.02)}, min_interval_s=1.0
+    )
+    first = {"http": [with_deadline(0, 0.02)], "till": [frame("till", 0)]}
+    policy.take(policy.decide(0.5, first, cost_of(0.01, 0.001), 8), 0.5)
+    late = {"http": [with_deadline(1, 0.02)], "till": [frame("till", 1)]}
+    decision = policy.decide(2.0, late, cost_of(0.01, 0.001), 8)
+    assert (names(decision.batch), names(decision.expired)) == (["till"], ["http"])
+
+
+def test_a_batch_is_as_large_as_the_tightest_deadline_in_it_allows():
+    policy = policy_of({"http": Service(EVERY, max_age_s=math.inf)})
+    waiting = {"http": [with_deadline(0, 0.0125), *(with_deadline(number, math.inf) for number in range(1, 8))]}
+    decision = policy.decide(0.0, waiting, cost_of(0.01, 0.001), 8)
+    assert [choice.captured.sequence for choice in decision.batch] == [0, 1]

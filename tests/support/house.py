@@ -21,7 +21,7 @@ MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 # From the ground up; a room may import from itself and from lines before its own.
 ROOMS: list[set[str]] = [
     {"errors", "fork", "_native"},
-    {"frames", "files", "machine", "latency", "tensors", "closing"},
+    {"frames", "files", "machine", "latency", "tensors", "closing", "calls"},
     {"decode"},
     {"cuda"},
     {"preprocess"},
@@ -42,7 +42,7 @@ ROOMS: list[set[str]] = [
     {"kiosk"},
     {"demo"},
     {"cli"},
-    {"__main__"},
+    {"__main__", "__pyinstaller"},
 ]
 HEIGHT = {name: height for height, names in enumerate(ROOMS) for name in names}
 

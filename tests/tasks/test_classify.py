@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import math
 import re
+from dataclasses import asdict
 from fractions import Fraction
 
 import numpy as np
@@ -148,6 +150,7 @@ def test_results_are_plain_json():
     assert data["top"][0] == {"id": 10, "name": "apple", "score": result.best.score}
     assert data["frame"] == {"camera": "a", "sequence": 1, "captured_ns": 2}
     assert type(data["known"]) is bool
+    assert data == json.loads(json.dumps(asdict(result)))
 
 
 def test_a_view_is_needed_for_each_row():

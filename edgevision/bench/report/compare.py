@@ -117,9 +117,9 @@ Entries = tuple[Mapping[str, TargetEntry], Mapping[str, TargetEntry]]
 def _compare_results(
     old: Result, new: Result, entries: Entries, tolerance: float, confidence: float, seed: int
 ) -> list[RecordComparison]:
-    if reason := _unusable(old):
+    if reason := unusable(old):
         return [_whole(new, REFUSED, f"in the old record {reason}")] if old.figures or new.figures else []
-    if reason := _unusable(new):
+    if reason := unusable(new):
         return [_whole(new, BROKEN, f"in the new record {reason}")]
     if reason := _changed_terms(entries[0].get(old.target), entries[1].get(new.target)):
         return [_whole(new, REFUSED, reason)]
@@ -134,8 +134,8 @@ def _compare_results(
     return found
 
 
-def _unusable(result: Result) -> str:
-    """Why no figure of a result may be used; empty where they may."""
+def unusable(result: Result) -> str:
+    """Why no figure of a result may be compared with others; empty where they may."""
     fatal = [f"{doubt.code}: {doubt.text}" for doubt in result.doubts if doubt.fatal]
     if fatal:
         return "; ".join(fatal)

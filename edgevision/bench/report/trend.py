@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.bench.record import Record
-from edgevision.bench.report.compare import TOLERANCE
+from edgevision.bench.report.compare import TOLERANCE, unusable
 from edgevision.bench.report.table import TextTable
 from edgevision.bench.report.words import DASH, heading, number, scenario_key, scenario_label, verdict_word
 
@@ -20,7 +20,8 @@ _MOST_BARS = 24  # of a sparkline: the newest
 
 @dataclass(frozen=True)
 class TrendPoint:
-    """A figure in one record. ``began``: ISO 8601; ``record``: its id; ``doubted``: a doubt forbids comparing it."""
+    """A figure in one record. ``began``: ISO 8601; ``record``: its id; ``doubted``: it must not be compared, for a
+    doubt forbids it or the target failed later in the run."""
 
     began: str
     record: str
@@ -66,7 +67,7 @@ def trend(records: Sequence[Record], tolerance: float = TOLERANCE) -> list[Trend
     for record in ordered:
         for result in record.results:
             setting = _setting(record, result.target)
-            fatal = any(doubt.fatal for doubt in result.doubts)
+            doubted = bool(unusable(result))
             for figure in result.figures:
                 key: tuple[str, ...] = (
                     result.target,
@@ -75,7 +76,7 @@ def trend(records: Sequence[Record], tolerance: float = TOLERANCE) -> list[Trend
                     figure.unit,
                     json.dumps(setting),
                 )
-                point = TrendPoint(record.began, record.id, figure.value, figure.low, figure.high, fatal)
+                point = TrendPoint(record.began, record.id, figure.value, figure.low, figure.high, doubted)
                 points.setdefault(key, []).append(point)
                 label = scenario_label(result.scenario)
                 heads.setdefault(key, (result.target, label, figure.name, figure.unit, figure.higher_is_better))
@@ -183,5 +184,9 @@ def trend_table(lines: Sequence[TrendLine], skipped: Sequence[tuple[Path, str]] 
         )  # fmt: skip
     doubted = sum(point.doubted for line in lines for point in line.points)
     notes = [f"skipped {path.name}: {reason}" for path, reason in skipped]
-    notes += [f"{doubted} values have a doubt that forbids comparing; they are shown and not judged"] if doubted else []
+    notes += (
+        [f"{doubted} values are shown and not judged: a doubt forbids comparing them, or the target failed"]
+        if doubted
+        else []
+    )
     return TextTable("Over time", header, tuple(rows), 4 if not with_setting else 5, tuple(notes))

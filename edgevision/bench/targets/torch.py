@@ -60,7 +60,8 @@ def open(address: TargetAddress, allowance: Allowance) -> TensorTarget:
         return {name: value.numpy() for name, value in outputs.items()}
 
     if compiled:
-        _compile_now(run, (1, *source.spec.tensor_shape), address.text)
+        largest = allowance.max_batch if source.batch is None else source.batch
+        _compile_now(run, {source.batch or 1, largest}, source.spec.tensor_shape, address.text)
     sha256, size = hash_of(path)
     identity = Identity(
         kind=address.kind, file=str(path), sha256=sha256, bytes=size, task=task_name(knowledge),
@@ -73,12 +74,14 @@ def open(address: TargetAddress, allowance: Allowance) -> TensorTarget:
     return TensorTarget(identity, run, knowledge, source.spec, source.batch)
 
 
-def _compile_now(run: Any, shape: tuple[int, ...], text: str) -> None:
-    """The compiler starts at the first call: a fault of it is one of opening."""
+def _compile_now(run: Any, batches: set[int], shape: tuple[int, ...], text: str) -> None:
+    """The compiler starts at the first call: a fault of it is one of opening. The second size makes it compile once more, for all sizes:
+    that takes minutes, and no request should wait for it."""
     import numpy as np
 
     try:
-        run(np.zeros(shape, np.float32))
+        for batch in sorted(batches):
+            run(np.zeros((batch, *shape), np.float32))
     except Exception as error:  # whatever dynamo, inductor or the C++ compiler raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         told = lines[0] if lines else type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,15 +57,20 @@ def test_what_must_not_be_compared_makes_a_line_of_its_own(changed, told):
     assert "of" in trend_table(lines).header
 
 
-def test_doubted_values_are_shown_and_not_judged():
-    doubted = record(
-        [entry(OURS)], [result(OURS, SINGLE, 30.0, [Doubt("output-wrong", "wrong", fatal=True)])], id="d",
-        began="2026-11-03T10:00:00+00:00",
-    )  # fmt: skip
-    first = trend([at(1, 10.0), at(2, 10.0), doubted])[0]
+@pytest.mark.parametrize(
+    "unusable",
+    [
+        result(OURS, SINGLE, 30.0, [Doubt("output-wrong", "wrong", fatal=True)]),
+        replace(result(OURS, SINGLE, 30.0), status="failed", reason="its process ended"),
+    ],
+    ids=["doubted", "failed"],
+)
+def test_values_that_must_not_be_compared_are_shown_and_not_judged(unusable):
+    last = record([entry(OURS)], [unusable], id="d", began="2026-11-03T10:00:00+00:00")
+    first = trend([at(1, 10.0), at(2, 10.0), last])[0]
     assert [point.doubted for point in first.points] == [False, False, True]
     assert first.verdict == "same"
-    assert "4 values have a doubt" in trend_table([*trend([doubted])]).notes[0]
+    assert "4 values are shown and not judged" in trend_table([*trend([last])]).notes[0]
 
 
 def test_the_table_names_what_was_skipped():

@@ -1,0 +1,1 @@
+"""Predictions as calls: with a deadline, and as awaitables."""

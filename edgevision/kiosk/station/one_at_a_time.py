@@ -1,0 +1,93 @@
+"""A model that classifies: whatever lies in the place is one placement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgevision.frames import Frame
+from edgevision.kiosk.events import StationEvent
+from edgevision.kiosk.station.looks import Box, Look, part_of, windows
+from edgevision.kiosk.station.place import Place
+from edgevision.kiosk.station.placing import Placing
+
+# A classifier sees what changed through two windows at once: what it says of a product should not hang on how it is cut out, and
+# two cuts are less alike than two frames.
+_MARGINS = (0.08, 0.25)
+_MOST_THINGS = 4  # that a classifier is asked about in one frame; more is no placement, but a heap
+
+
+class OneAtATime:
+    """Two products at once are one placement that asks: the parts that lie apart are asked about one by one."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def settle(self) -> None:
+        """Nothing to do."""
+
+    def step(self, frame: Frame, at_s: float) -> list[StationEvent]:
+        """See ``Way``."""
+        place = self._place
+        if not place.scene.knows_empty and not self._is_known_at_first(frame, at_s):
+            return place.all_removed(at_s) if place.scene.knows_empty else []
+        boxes = place.there[:_MOST_THINGS]
+        events: list[StationEvent] = []
+        if not place.placed:
+            events.append(place.announce(place.new(_around(boxes), at_s), at_s))
+        (placing,) = place.placed
+        if place.is_settled(placing, at_s):
+            self._absorb(placing, at_s)
+            return events
+        placing.box = _around(boxes)
+        shown = self._shown(frame, boxes)
+        looks = place.look([one for part in shown for one in part])
+        if looks is not None:
+            placing.add(_per_thing(looks, [len(part) for part in shown]))
+        return events + place.answer(placing, frame, at_s)
+
+    def _shown(self, frame: Frame, boxes: Sequence[Box]) -> list[list[Frame]]:
+        """For each thing that lies there, what the classifier is shown of it."""
+        if not boxes or (not self._place.options.crop and len(boxes) == 1):
+            return [[frame]]
+        return [
+            [part_of(frame, window) for window in windows(box, frame.width, frame.height, _MARGINS)] for box in boxes
+        ]
+
+    def _absorb(self, placing: Placing, at_s: float) -> None:
+        """What is unknown and was never moved for long becomes part of the place; it counts as removed with the next frames."""
+        if placing.told == frozenset() and at_s - self._place.settled_s > self._place.options.absorb_s:
+            self._place.scene.learn(at_s)
+
+    def _is_known_at_first(self, frame: Frame, at_s: float) -> bool:
+        """Whether a product lies there before any empty place was learnt; else, after a while, the place is learnt."""
+        place = self._place
+        if place.placed and place.placed[0].evidence:
+            return True  # it has not moved since it was looked at
+        if at_s - place.settled_s < place.options.learn_s - 1e-9:
+            return False
+        looks = place.look([frame])
+        if looks is None:
+            return False
+        probe = place.new(None, at_s)
+        probe.add(looks)
+        if probe.sure_of is not None:
+            return True
+        place.scene.learn(at_s)
+        return False
+
+
+def _per_thing(looks: Sequence[list[Look]], counts: Sequence[int]) -> list[list[Look]]:
+    """The looks at each thing; ``counts``: how many pictures were shown of each."""
+    found, begin = [], 0
+    for count in counts:
+        found.append([one for seen in looks[begin : begin + count] for one in seen])
+        begin += count
+    return found
+
+
+def _around(boxes: Sequence[Box]) -> Box | None:
+    """The box that holds all; None where there are none."""
+    if not boxes:
+        return None
+    x1, y1, x2, y2 = zip(*boxes, strict=True)
+    return min(x1), min(y1), max(x2), max(y2)

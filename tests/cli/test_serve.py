@@ -1,0 +1,123 @@
+"""``edgevision serve``: what it tells, what it refuses, signals; in a process of its own where there are some."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from colors import plain
+from http_clients import Running as Client
+from stream_items import wait_until
+
+from edgevision.decode import encode_png
+
+pytestmark = pytest.mark.requires("serve")
+
+ROOT = Path(__file__).parents[2]
+RED = encode_png(plain((250, 10, 20)))
+
+
+class Serving:
+    """``edgevision serve`` on a free port. ``told``: its first line."""
+
+    def __init__(self, tmp_path: Path, *arguments: object) -> None:
+        self.errors = tmp_path / "errors"
+        command = [sys.executable, "-m", "edgevision", "serve", "--json", "--port", "0", *map(str, arguments)]
+        with self.errors.open("wb") as errors:
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.errors.read_text("utf-8")
+        self.told = json.loads(line)
+        self.client = Client(int(self.told["url"].rpartition(":")[2]), None, None)
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def serving(tmp_path):
+    started: list[Serving] = []
+
+    def start(*arguments: object) -> Serving:
+        started.append(Serving(tmp_path, "--engine", "onnxruntime", *arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_tells_what_it_serves_and_a_signal_ends_it_well(serving, color_bundle, number):
+    one = serving(color_bundle(), f"till={color_bundle('till.edge')}")
+    assert one.told["url"].startswith("http://127.0.0.1:")
+    assert [(model["name"], model["task"]) for model in one.told["models"]] == [
+        ("color", "classify"),
+        ("till", "classify"),
+    ]
+    for model in one.told["models"]:
+        answered = one.client.ask("POST", f"/v1/recognise?model={model['name']}", RED)
+        assert answered.json["model"] == {key: model[key] for key in ("name", "version", "id")}
+        assert answered.json["top"][0]["name"] == "red"
+    assert one.end(number) == 0
+    assert one.errors.read_text("utf-8") == ""
+
+
+def test_sighup_takes_up_a_bundle_that_was_replaced_and_refuses_a_bad_one(serving, color_bundle, tmp_path):
+    path = color_bundle("live.edge")
+    one = serving(path)
+    before = one.told["models"][0]["version"]
+    (tmp_path / "bad").write_bytes(b"no bundle")
+    (tmp_path / "bad").replace(path)
+    one.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "stays as it is" in one.errors.read_text("utf-8"), 60.0)
+    assert one.client.ask("POST", "/v1/recognise", RED).json["model"]["version"] == before
+    color_bundle("new.edge", manifest=lambda manifest: replace(manifest, source={"name": "2"})).replace(path)
+    one.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: f", and was {before}" in one.errors.read_text("utf-8"), 60.0)
+    assert one.client.ask("POST", "/v1/recognise", RED).json["model"]["version"] != before
+    assert one.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["none.edge"], "none.edge"),
+        (["{bundle}", "{bundle}"], "given twice"),
+        (["a b={bundle}"], "a model's name is"),
+        (["{bundle}", "--then", "{bundle}"], "expected a model that finds boxes first"),
+        (["{bundle}", "b={bundle}", "--then", "{bundle}"], "got 2 models before it"),
+        (["{bundle}", "--port", "65536"], "a port is 0…65535"),
+        (["{bundle}", "--stop-timeout", "0"], "stop_timeout_s is a finite number over 0"),
+        (["{bundle}", "--queue", "4"], "holds at least one batch"),
+        (["{bundle}", "--max-batch", "0"], "max_batch is a whole number"),
+        (["{bundle}", "--threads", "0"], "--threads is 1…256"),
+        (["{bundle}", "--host", "192.0.2.1"], "cannot listen on 192.0.2.1 port 8765"),
+    ],
+)
+def test_wrong_usage_is_told(edgevision, color_bundle, arguments, words):
+    bundle = color_bundle()
+    done = edgevision("serve", *(word.format(bundle=bundle) for word in arguments))
+    assert done.status == 2
+    assert words in done.err
+
+
+def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(edgevision):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = edgevision("serve", "none.edge", "--port", taken.getsockname()[1])
+    assert done.status == 2
+    assert "give another --port" in done.err
+    assert "none.edge" not in done.err

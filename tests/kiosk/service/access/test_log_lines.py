@@ -1,0 +1,53 @@
+"""A log line is one line, and says what it was given."""
+
+from __future__ import annotations
+
+import codecs
+import logging
+import sys
+
+import pytest
+
+from edgevision.kiosk.service.access.log_lines import OneLineFormatter, Throttle, escaped
+
+
+def test_every_character_stays_on_the_line_and_can_be_read_back():
+    for code in [*range(0x300), 0x2028, 0x2029, 0x202E, 0x200B, 0xFEFF, 0xD800, 0xE000, 0x1F600, 0x10FFFF]:
+        text = f"a{chr(code)}b"
+        shown = escaped(text)
+        assert shown.isprintable()
+        assert len(shown.splitlines()) == 1
+        if chr(code).isprintable() and chr(code) != "\\":
+            assert shown == text
+        else:
+            assert codecs.decode(shown, "unicode_escape") == text
+
+
+def test_a_backslash_cannot_pass_for_an_escape():
+    assert escaped("\\n") != escaped("\n")
+
+
+def record(text: str, *values: object) -> logging.LogRecord:
+    try:
+        raise ValueError("first\nERROR root: forged")
+    except ValueError:
+        return logging.LogRecord("n", logging.ERROR, "p", 1, text, values, sys.exc_info())
+
+
+def test_tracebacks_are_on_the_line_too():
+    line = OneLineFormatter("%(levelname)s %(name)s: %(message)s").format(record("from %s", "x\r\nERROR root: forged"))
+    assert len(line.splitlines()) == 1
+    assert line.startswith("ERROR n: from x\\r\\nERROR root: forged\\nTraceback")
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_floods_are_counted_not_written(most):
+    now_s = [0.0]
+    throttle = Throttle(most, 60.0, lambda: now_s[0])
+    assert sum(throttle.filter(record("from %s", number)) for number in range(50)) == most
+    assert throttle.filter(record("another"))
+    now_s[0] = 61.0
+    after = record("from %s", "x")
+    assert throttle.filter(after)
+    assert after.getMessage() == f"from x (and {50 - most} like it in the last 61 s)"
+    assert len(throttle._counts) == 2

@@ -1,0 +1,69 @@
+"""A program frozen by PyInstaller: the hook that the package ships brings all that a model needs, and nothing that makes models."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+from colors import plain
+from house import PACKAGE, ROOT
+
+PROGRAM = """
+import asyncio
+import sys
+
+import edgevision as ev
+
+for engine in sys.argv[3:]:
+    with ev.load(sys.argv[1], engine=engine) as model:
+        awaited = asyncio.run(model.predict_async(sys.argv[2], deadline_s=60))
+        print(model.variant.engine, model.predict(sys.argv[2]).best.name, awaited.best.name, ev.__version__)
+"""
+
+ENGINES = [
+    pytest.param(["onnxruntime"], id="onnxruntime"),
+    pytest.param(["onnxruntime", "openvino"], id="both", marks=pytest.mark.requires("openvino")),
+]
+
+
+def test_pyinstaller_is_told_where_the_hook_lies():
+    from edgevision.__pyinstaller import get_hook_dirs
+
+    (folder,) = get_hook_dirs()
+    assert (Path(folder) / "hook-edgevision.py").is_file()
+    assert 'hook-dirs = "edgevision.__pyinstaller:get_hook_dirs"' in (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.requires("pyinstaller")
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("engines", ENGINES)
+def test_a_frozen_program_recognises(color_bundle, tmp_path, engines):
+    import edgevision
+
+    program, photo = tmp_path / "kiosk.py", tmp_path / "red.png"
+    program.write_text(PROGRAM, "utf-8")
+    cv2.imwrite(str(photo), plain((255, 0, 0)))
+    bundle = color_bundle(variants=[(f"{engine}-float", engine, "float") for engine in engines])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [
+        sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "ERROR", "--distpath", "dist",
+        "--additional-hooks-dir", str(PACKAGE / "__pyinstaller"), str(program),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, cwd=tmp_path, env=environment)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    # Nothing of this environment: neither Python's variables nor its folders.
+    alone = {"PATH": "/usr/bin:/bin", "HOME": str(elsewhere), "EDGEVISION_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [str(tmp_path / "dist" / "kiosk" / "kiosk"), str(bundle), str(photo), *engines], capture_output=True, text=True,
+        check=False, cwd=elsewhere, env=alone, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"{engine} red red {edgevision.__version__}" for engine in engines]
+    there = {path.name for path in (tmp_path / "dist").rglob("*") if path.is_dir()}
+    assert not there & {"torch", "onnx", "matplotlib", "scipy", "compiler", "train"}
