@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _OTHERS = re.compile(r"[^A-Za-z0-9._-]+")
+_LOADING_S = 5.0  # until a model that is being loaded is likely to be there
 _RETIRE_S = 60.0  # for what is still with a model that was replaced
 
 
@@ -92,6 +93,7 @@ class ServedModels:
         self._sources: dict[str, list[ModelSource]] = {}
         self._versions: dict[str, tuple[ServedVersion, ...]] = {}
         self._reloading = threading.Lock()
+        self._closed = False
         self._watchers: list[Callable[[Reloaded], None]] = []
         try:
             for source in sources:
@@ -165,23 +167,21 @@ class ServedModels:
         """Look at the files of a model again, and take up what is another bundle now: loaded, its golden frames run, and warm before it takes
         over; the one before it answers what it has, and is closed. Waits for the new one.
 
-        Raises RefusedError: 404 for another name; 409 for a bundle that is refused, and then nothing has changed.
+        Raises RefusedError: 404 for another name; 409 for a bundle that is refused, and then nothing has changed; 503 while another is being
+        loaded.
         """
-        before = self.versions(name)
-        with self._reloading:
+        self.versions(name)
+        if not self._reloading.acquire(blocking=False):
+            raise RefusedError(503, "a model is being loaded already; try again", retry_after_s=_LOADING_S)
+        try:
             before = self._versions[name]
-            after: list[ServedVersion] = []
-            try:
-                for old, source in zip(before, self._sources[name], strict=True):
-                    after.append(self._again(old, source))
-            except EdgeVisionError as error:
-                for new in after:
-                    if new not in before:
-                        new.close()
-                raise RefusedError(
-                    409, f"model '{name}' stays as it is: {_without_paths(str(error), self._sources[name])}"
-                ) from error
+            after = self._all_again(name, before)
+            if self._closed:
+                _close_new(before, after)
+                raise RefusedError(503, "the service is stopping; try again", retry_after_s=_LOADING_S)
             self._versions[name] = tuple(after)
+        finally:
+            self._reloading.release()
         told = _told(name, before, after)
         gone = [old for old in before if old not in after]
         for old in gone:
@@ -190,6 +190,18 @@ class ServedModels:
             for call in self._watchers:
                 call(told)
         return told
+
+    def _all_again(self, name: str, before: Sequence[ServedVersion]) -> list[ServedVersion]:
+        """What is at the sources of a model now. Raises RefusedError; then nothing new is left open."""
+        after: list[ServedVersion] = []
+        try:
+            for old, source in zip(before, self._sources[name], strict=True):
+                after.append(self._again(old, source))
+        except EdgeVisionError as error:
+            _close_new(before, after)
+            words = f"model '{name}' stays as it is: {_without_paths(str(error), self._sources[name])}"
+            raise RefusedError(409, words) from error
+        return after
 
     def _again(self, old: ServedVersion, source: ModelSource) -> ServedVersion:
         """What is at the source now: the same, or another that fits in its place. Raises EdgeVisionError."""
@@ -208,6 +220,7 @@ class ServedModels:
         """Close all of them. False where a model hangs."""
         if os.getpid() != self._pid:
             return True
+        self._closed = True
         alone = self._reloading.acquire(timeout=timeout_s)
         try:
             ended = [one.close(timeout_s) for versions in self._versions.values() for one in versions]
@@ -215,6 +228,12 @@ class ServedModels:
             if alone:
                 self._reloading.release()
         return alone and all(ended)
+
+
+def _close_new(before: Sequence[ServedVersion], after: Sequence[ServedVersion]) -> None:
+    for new in after:
+        if new not in before:
+            new.close()
 
 
 def _told(name: str, before: Sequence[ServedVersion], after: Sequence[ServedVersion]) -> Reloaded:

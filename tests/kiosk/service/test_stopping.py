@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,7 @@ from stream_items import wait_until
 
 from edgevision.decode import encode_png
 from edgevision.errors import InputError
+from edgevision.kiosk.service import models
 from edgevision.kiosk.service.answers import RefusedError
 from edgevision.kiosk.service.models import ModelSource
 from edgevision.kiosk.service.options import ServiceOptions
@@ -195,6 +197,34 @@ def test_a_bundle_that_is_refused_changes_nothing(color_bundle, tmp_path, made, 
         assert str(tmp_path) not in answered.error
         assert service.models.get() is before
         assert server.ask("POST", "/v1/recognise", RED).status == 200
+
+
+def test_one_model_is_loaded_at_a_time_and_none_when_the_service_has_stopped(color_bundle, monkeypatch):
+    path = color_bundle("live.edge")
+    service = Service([path], OPTIONS)
+    color_bundle("new.edge", manifest=another).replace(path)
+    loading, go = threading.Event(), threading.Event()
+    load = models.load_version
+
+    def slow(*arguments):
+        loading.set()
+        assert go.wait(60)
+        return load(*arguments)
+
+    monkeypatch.setattr(models, "load_version", slow)
+    before = service.models.get()
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(service.models.reload, "color")
+        assert loading.wait(30)
+        with pytest.raises(RefusedError, match="being loaded already") as busy:
+            service.models.reload("color")
+        assert (busy.value.status, before.is_ready) == (503, True)
+        assert not service.close(0.1)
+        go.set()
+        with pytest.raises(RefusedError, match="is stopping"):
+            first.result(60)
+    assert service.models.versions("color") == (before,)
+    assert not [thread for thread in threading.enumerate() if thread.name == "edgevision-batcher"]
 
 
 def test_other_labels_may_come(color_bundle):
