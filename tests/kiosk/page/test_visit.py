@@ -97,7 +97,11 @@ def test_a_question_waits_though_the_product_is_gone(kiosk, opened):
     service.place()
     service.recognise(107)
     expect_lines(page, (107, 1))
+    page.wait_text("#result .known", "Solaru Orange")  # what lies there now comes first
+    page.click("#result button", "1 product to answer for")
+    page.wait_text("#result", "Which one is it?")
     service.remove()
+    page.wait_text("#result", "Which one is it?")  # and then the question again
     service.place()
     service.unknown()
     page.wait_text("#result", "2 products to answer for")

@@ -43,6 +43,7 @@ class Kiosk {
   hasList = false;
   receipt = null; // {key, body}: the same for every try to send it, so that it counts once
   ageShownMs = 0;
+  answering = false; // the shopper went back to a question while the next product lies there
 
   async start() {
     takeToken();
@@ -179,6 +180,7 @@ class Kiosk {
     if (event.event === "placed" || event.event === "removed") {
       this.idle?.stay();
     }
+    this.answering &&= event.event !== "placed";
     const before = this.visit.questions.length;
     const product = this.visit.take(event, placement, key, performance.now());
     this.visit.settle((one) => this.basket.has(one)); // answered before, here or in another tab
@@ -484,9 +486,11 @@ class Kiosk {
   }
 
   #showResult() {
-    place("page").dataset.asking = this.visit.questions[0]?.kind ?? "";
+    const question = this.visit.asking(this.answering);
+    place("page").dataset.asking = question?.kind ?? "";
     showResult(place("result"), {
       visit: this.visit,
+      question,
       catalogue: this.catalogue,
       isInBasket: (product) => this.basket.lines.some((line) => line.id === product.id),
       does: {
@@ -497,6 +501,11 @@ class Kiosk {
         more: (product) => this.#addByHand(product),
         wrong: (product) => this.#wrong(product),
         dismiss: (question) => this.#dismiss(question),
+        answer: () => {
+          this.answering = true;
+          this.#showResult();
+          place("question").focus();
+        },
       },
     });
   }
