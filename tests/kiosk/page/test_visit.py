@@ -257,6 +257,12 @@ def test_a_service_that_starts_again_in_the_middle(kiosk, opened):
     page.wait_text("#notice", "No connection")
     page.click("[data-key=more-107]")  # the basket does not need the service
     expect_lines(page, (107, 2), (111, 1))
+    page.click("[data-key=tool-language]")  # nor do the languages
+    page.click("#dialog button", "Deutsch")
+    page.wait_text("#notice", "Keine Verbindung")
+    page.click("[data-key=tool-language]")
+    page.click("#dialog button", "English")
+    page.wait_text("#notice", "No connection")
     service.start()
     page.wait("document.querySelector('#notice').hidden")
     service.place()  # what lay there when the service ended is seen anew, under the number 1

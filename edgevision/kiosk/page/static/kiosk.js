@@ -5,7 +5,7 @@ import { Basket } from "./modules/basket.js";
 import { showCamera } from "./modules/camera_stream.js";
 import { Catalogue } from "./modules/catalogue.js";
 import { Idle } from "./modules/idle.js";
-import { bestOf, language, languages, t, translate, useLanguage } from "./modules/languages.js";
+import { bestOf, language, languages, load, t, translate, useLanguage } from "./modules/languages.js";
 import { PageCamera } from "./modules/page_camera.js";
 import { PageStation } from "./modules/page_station.js";
 import { blobOf } from "./modules/pictures.js";
@@ -64,6 +64,7 @@ class Kiosk {
     place("undo").addEventListener("click", () => this.#undo());
     this.#keepList();
     this.#watch();
+    Promise.allSettled(this.languages.map((one) => load(one.code)));
     document.documentElement.dataset.ready = "";
   }
 
