@@ -27,13 +27,12 @@ def main() -> None:
 def filled(page: str, result: Mapping[str, Any]) -> str:
     """The page with the tables of ``result``. A part that was not measured says so."""
     for name in re.findall(r"<!-- begin: (\w+) -->", page):
+        begin, end = f"<!-- begin: {name} -->\n", f"<!-- end: {name} -->"
+        before, rest = page.split(begin)
+        _, after = rest.split(end)
         part = result["parts"].get(name)
         lines = ["Not measured."] if part is None else part_lines(part)
-        mark = re.escape(name)
-        pattern = rf"(<!-- begin: {mark} -->\n).*?(<!-- end: {mark} -->)"
-        page = re.sub(
-            pattern, lambda found, lines=lines: found[1] + "\n".join([*lines, ""]) + found[2], page, flags=re.DOTALL
-        )  # type: ignore[misc]
+        page = "".join([before, begin, *(f"{line}\n" for line in lines), end, after])
     return page
 
 

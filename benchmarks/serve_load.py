@@ -36,7 +36,7 @@ import numpy as np
 
 from benchmarks.common import ROOT, write_result
 from benchmarks.serve_processes import Asker, Server, free_port
-from edgevision.bench.scenarios.base import Block, Scenario
+from edgevision.bench.scenarios.base import Block, Counters, Scenario
 from edgevision.bench.statistics.ratio import Statistic, median_latency, paired_ratio_of, throughput
 from edgevision.bench.targets.http import request as tensor_request
 from edgevision.bench.targets.http import response as tensor_response
@@ -343,7 +343,9 @@ def load(bench: Bench, peers: dict[str, Path], rounds: int, seconds: float) -> d
                 target = targets[name]
                 target.server.go_on()
                 ask(bench, target, kind, clients, 0.3)
+                used_s = target.server.processor_s()
                 found = ask(bench, target, kind, clients, seconds)
+                found["cpu_ns"] = int(1e9 * (target.server.processor_s() - used_s))
                 target.server.pause()
                 if set(found["statuses"]) != {"200"} or found["lost"]:
                     sys.exit(f"{name}, {kind}, {clients} clients: {found['statuses']}, {found['lost']} lost")
@@ -361,8 +363,13 @@ def _block(name: str, number: int, found: Any) -> Block:
     nothing = np.zeros(0, np.int64)
     return Block(
         name, Scenario("http"), number, found["began_ns"], found["wall_ns"], latency_ns, np.zeros(len(latency_ns), np.int64),
-        np.zeros(0, np.bool_), nothing,
+        np.zeros(0, np.bool_), nothing, counters=Counters(cpu_ns=found["cpu_ns"]),
     )  # fmt: skip
+
+
+def processor_ms(block: Block) -> float:
+    """Of the server, for a request: what neighbours on the machine change least."""
+    return (block.counters.cpu_ns or 0) / 1e6 / len(block.latency_ns)
 
 
 def p99(block: Block) -> float:
@@ -380,15 +387,16 @@ def tell(targets: dict[str, Target], inside: list[Block]) -> dict[str, Any]:
                 if blocks:
                     every = np.concatenate([block.latency_ns for block in blocks]) / 1e6
                     per_second = float(np.median([throughput(block) for block in blocks]))
-                    figures.append({"kind": kind, "clients": clients, "target": name, "per_second": per_second,
+                    used_ms = float(np.median([processor_ms(block) for block in blocks]))
+                    figures.append({"kind": kind, "clients": clients, "target": name, "per_second": per_second, "processor_ms": used_ms,
                                     "p50_ms": float(np.median(every)), "p99_ms": float(np.quantile(every, 0.99)), "n": len(every)})  # fmt: skip
                     print(f"{kind:8} {clients:3} clients  {name:26} {per_second:8.1f}/s  p50 {figures[-1]['p50_ms']:7.2f} ms  "
-                          f"p99 {figures[-1]['p99_ms']:7.2f} ms  ({len(every)} requests)")  # fmt: skip
+                          f"p99 {figures[-1]['p99_ms']:7.2f} ms  processor {used_ms:6.2f} ms  ({len(every)} requests)")  # fmt: skip
     ratios = [
         _ratio(what, statistic, targets, ours, peer, kind, clients)
         for ours in (OURS, OURS_ORT) for peer in targets if peer not in (OURS, OURS_ORT)
         for kind in targets[peer].requests for clients in CLIENTS
-        for what, statistic in (("requests a second", throughput), ("p50", median_latency), ("p99", p99))
+        for what, statistic in (("requests a second", throughput), ("p50", median_latency), ("p99", p99), ("processor time", processor_ms))
     ]  # fmt: skip
     return {"figures": figures, "ratios": ratios, "http_adds_ms": http_adds(targets[OURS].blocks["picture", 1], inside)}
 
@@ -411,9 +419,11 @@ def http_adds(served: Sequence[Block], inside: Sequence[Block]) -> dict[str, flo
     drawn = np.random.default_rng(0).choice(differences, (2000, len(differences)))
     low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
     found = {"median": float(np.median(differences)), "low": float(low), "high": float(high), "rounds": float(len(differences)),
-             "in_process_p50": float(np.median(list(by_round.values())) / 1e6)}  # fmt: skip
+             "in_process_p50": float(np.median(list(by_round.values())) / 1e6),
+             "in_process_processor_ms": float(np.median([processor_ms(block) for block in inside]))}  # fmt: skip
     print(
-        f"HTTP adds {found['median']:.2f} ms (95 %: {low:.2f} to {high:.2f}) to the {found['in_process_p50']:.2f} ms of predict, one client"
+        f"HTTP adds {found['median']:.2f} ms (95 %: {low:.2f} to {high:.2f}) to the {found['in_process_p50']:.2f} ms of predict, one client, "
+        f"which takes {found['in_process_processor_ms']:.2f} ms of a processor"
     )
     return found
 

@@ -76,22 +76,27 @@ class Server:
 
     def pause(self) -> None:
         """Stop all its processes, so that they take nothing from those that are measured."""
-        os.killpg(self.process.pid, signal.SIGSTOP)
+        self._send(signal.SIGSTOP)
 
     def go_on(self) -> None:
         """After ``pause``."""
-        os.killpg(self.process.pid, signal.SIGCONT)
+        self._send(signal.SIGCONT)
 
     def stop(self) -> int:
         """Its exit status."""
+        self.go_on()
+        children = self._pids()
         with contextlib.suppress(ProcessLookupError):
-            self.go_on()
-            os.killpg(self.process.pid, signal.SIGTERM)
+            os.kill(self.process.pid, signal.SIGTERM)
         try:
             status = self.process.wait(30)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.kill()
             status = self.process.wait()
+        for pid in children:  # those that a server left behind
+            if _parent(pid) == 1:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         self._log.close()
         return status
 
@@ -124,15 +129,28 @@ class Server:
         except (OSError, http.client.HTTPException):
             return False
 
+    def _send(self, number: signal.Signals) -> None:
+        for pid in self._pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def _pids(self) -> list[int]:
-        """Those of its session."""
-        found = []
+        """Its own, and those of all that it started, however they call their sessions."""
+        children: dict[int, list[int]] = {}
         for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                fields = (entry / "stat").read_text("ascii", "replace").rpartition(")")[2].split()
-                if entry.name.isdigit() and int(fields[3]) == self.process.pid:
-                    found.append(int(entry.name))
+            if entry.name.isdigit():
+                children.setdefault(_parent(int(entry.name)), []).append(int(entry.name))
+        found = [self.process.pid]
+        for pid in found:  # grows meanwhile
+            found += children.get(pid, [])
         return found
+
+
+def _parent(pid: int) -> int:
+    """0 for one that is gone."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()[1])
+    return 0
 
 
 def _status(pid: int, field: str) -> int:

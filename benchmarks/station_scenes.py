@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,9 +24,10 @@ from edgevision.demo.products import LISTED, Product, unlisted
 from edgevision.demo.scene import UNLISTED_DESIGNS, Scene, SceneKind, render, sample_lens, sample_light
 from edgevision.frames import ImageArray
 
-FPS = 15.0
-SIDE_PX = 320
+FPS = 12.5
+SIDE_PX = 384
 _FINGER_CM = 1.9
+_JPEG = 97
 _CLEAR = Lens(
     slope=0.0, vignette=0.0, focus=0.0, noise=0.0, jpeg=0
 )  # the lens comes later: the same scene is kept for many frames
@@ -51,11 +53,12 @@ class Kind(Enum):
     COVERED = "the lens is covered for a while"
 
 
-# Of twenty placements; the last three are none, and come once a session.
+# Of twenty placements. The last three are none; a session has one of them.
 CYCLE = (Kind.PLAIN,) * 8 + (
     Kind.TURNED, Kind.RESTING, Kind.NUDGED, Kind.JUMP, Kind.DRIFT, Kind.SOFT, Kind.BUMPED, *(Kind.UNLISTED,) * 3, Kind.TWO, Kind.MIXED,
 )  # fmt: skip
 EMPTY = (Kind.HAND, Kind.DARK, Kind.COVERED)
+_LONGER_S = {Kind.NUDGED: 1.4, Kind.DARK: 0.6, Kind.COVERED: 0.6}  # so that what is to happen has the time
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class _Plan:
 
 @dataclass
 class Session:
-    """One place and camera, with ``count`` placements and three visits that are none, from ``seed``.
+    """One place and camera, with ``count`` placements and one visit that is none, from ``seed``.
 
     >>> session = Session(seed=1, count=2)
     >>> [len(visit.labels) > 0 for visit in session.visits].count(True)
@@ -106,9 +109,9 @@ class Session:
     def __post_init__(self) -> None:
         rng = np.random.default_rng((0x57A7, self.seed))
         zoom = float(rng.uniform(1.2, 1.6))
-        view_cm = float(rng.uniform(31, 37))
+        view_cm = float(rng.uniform(38, 44))
         self._camera = Camera(
-            (0.0, 0.0, 7.0),
+            (0.0, 0.0, 9.0),
             zoom * view_cm,
             float(rng.normal(0, 6)),
             float(rng.uniform(38, 58)),
@@ -123,7 +126,7 @@ class Session:
         self._lens = _on_a_stand(rng)
         self._skin = int(rng.integers(len(SKINS)))
         chosen = self.kinds or _shares(self.seed, self.count)
-        order = [*chosen, *EMPTY]
+        order = [*chosen, EMPTY[self.seed % len(EMPTY)]]
         self._plans: list[_Plan] = []
         now_s = 1.0  # the place is learnt
         for place in rng.permutation(len(order)):
@@ -134,7 +137,7 @@ class Session:
         self._kept: dict[object, ImageArray] = {}
 
     def frames(self) -> Iterator[tuple[float, ImageArray]]:
-        """(seconds, S×S×3 BGR uint8) at 15 frames a second, from the empty place at first to that at the end."""
+        """(seconds, S×S×3 BGR uint8) at 12.5 frames a second, from the empty place at first to that at the end."""
         count = int((self.visits[-1].ends_s + 0.8) * FPS)
         for index in range(count):
             at_s = index / FPS
@@ -145,15 +148,15 @@ class Session:
 
     def _planned(self, rng: np.random.Generator, kind: Kind, begins_s: float) -> _Plan:
         products = self._products(rng, kind)
-        enters_s = begins_s + float(rng.uniform(0.5, 0.9))
-        put_s = enters_s + float(rng.uniform(0.5, 0.9))
+        enters_s = begins_s + float(rng.uniform(0.3, 0.5))
+        put_s = enters_s + float(rng.uniform(0.45, 0.8))
         rests_s = float(rng.uniform(0.5, 1.2)) if kind is Kind.RESTING else 0.0
         free_s = put_s + rests_s + float(rng.uniform(0.25, 0.5))
-        lies_s = float(rng.uniform(1.6, 2.4))
-        nudge_s = free_s + 1.2 if kind is Kind.NUDGED else math.inf
-        back_s = free_s + lies_s + (1.5 if kind is Kind.NUDGED else 0.0)
+        lies_s = float(rng.uniform(1.2, 1.6))
+        nudge_s = free_s + 1.0 if kind is Kind.NUDGED else math.inf
+        back_s = free_s + lies_s + _LONGER_S.get(kind, 0.0)
         take_s = back_s + float(rng.uniform(0.25, 0.4))
-        ends_s = take_s + float(rng.uniform(0.4, 0.7)) + 0.6
+        ends_s = take_s + float(rng.uniform(0.35, 0.5)) + 0.6
         moving = [(enters_s, free_s), (back_s, ends_s - 0.6)]
         if kind is Kind.NUDGED:
             moving.insert(1, (nudge_s, nudge_s + 1.0))
@@ -167,7 +170,25 @@ class Session:
         if kind in (Kind.DARK, Kind.COVERED):
             moving = [(enters_s, take_s)]
         visit = Visit(kind, labels, begins_s, enters_s, ends_s, tuple(moving))
-        return _Plan(visit, products, put_s, free_s, nudge_s, back_s, take_s, change, float(rng.uniform(0.25, 0.75)))
+        plan = _Plan(visit, products, put_s, free_s, nudge_s, back_s, take_s, change, float(rng.uniform(0.25, 0.75)))
+        if not products:
+            return plan
+        seen = [(begin, self._out_of_sight_s(plan, begin, end)) for begin, end in moving]
+        return replace(plan, visit=replace(visit, moving=tuple(seen)))
+
+    def _out_of_sight_s(self, plan: _Plan, begins_s: float, ends_s: float) -> float:
+        """When, at the end of a movement, the last of the hand leaves the picture: before its way is over."""
+        at_s = ends_s - 0.01
+        while at_s > begins_s and ends_s < plan.back_s:
+            away = self._hand_away(plan, at_s)
+            if away is not None:
+                hand = self._hand(plan, at_s, away)
+                if hand.at[1] - 2 * hand.size < 1.0:  # a finger, and the soft edge of its shadow
+                    return at_s
+            elif plan.visit.kind is Kind.BUMPED and begins_s == plan.free_s:
+                return ends_s
+            at_s -= 0.01
+        return ends_s
 
     def _products(self, rng: np.random.Generator, kind: Kind) -> tuple[tuple[Product, Pose], ...]:
         def listed() -> Product:
@@ -307,6 +328,34 @@ class Session:
         angle = float(np.degrees(np.arctan2(towards[1], towards[0])))
         size = _FINGER_CM * self._camera.zoom / self._camera.distance_cm
         return Hand((float(tip[0]), float(tip[1])), angle, size, 3 + self.seed % 2, 0.3, self._skin, arm=40.0)
+
+
+def camera_frames(session: Session, folder: Path | None) -> Iterator[tuple[float, ImageArray]]:
+    """The session's frames as a camera with good JPEGs sends them. ``folder``: where they are kept, so that they are drawn once; None: nowhere."""
+    kept = None if folder is None else folder / f"{session.seed}-{session.count}.npz"
+    if kept is not None and kept.is_file():
+        with np.load(kept) as stored:
+            times, ends, data = stored["times"], stored["ends"], stored["data"]
+        begins = np.concatenate([[0], ends[:-1]])
+        for at_s, begin, end in zip(times.tolist(), begins.tolist(), ends.tolist(), strict=True):
+            yield at_s, _decoded(data[begin:end])
+        return
+    times_s: list[float] = []
+    coded: list[np.ndarray] = []
+    for at_s, picture in session.frames():
+        times_s.append(at_s)
+        coded.append(cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, _JPEG))[1])
+        yield at_s, _decoded(coded[-1])
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        written = kept.with_suffix(".part.npz")
+        ends = np.cumsum([len(one) for one in coded])
+        np.savez(written, times=np.array(times_s), ends=ends, data=np.concatenate(coded))
+        written.rename(kept)
+
+
+def _decoded(coded: np.ndarray) -> ImageArray:
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
 
 
 def _shares(seed: int, count: int) -> tuple[Kind, ...]:

@@ -99,6 +99,11 @@ class Cascade:
         answers = iter(self.recogniser.predict_items(items))
         return [Products(detections, tuple(islice(answers, len(detections)))) for detections in found]
 
+    def warm_up(self) -> None:
+        """See ``Model.warm_up``, of both."""
+        self.finder.warm_up()
+        self.recogniser.warm_up()
+
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """See ``Model.close``."""
         self._calls.close()

@@ -10,6 +10,7 @@ import operator
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -204,6 +205,21 @@ class Model:
             lambda runner: joined([dict(self.task.digest(b.outputs)) for b in _batches(runner, pictures, limit)])
         )
 
+    def warm_up(self) -> None:
+        """Run a black picture in every size of batch that a list may be run in: 1, 2, 4 … ``max_batch``.
+
+        After ``load`` a single picture is warm: the golden frames ran. An engine that compiles for each size (OpenVINO) does so when a list of
+        that size first comes, and that call takes as long as loading did. Streams and ``edgevision serve`` do this by themselves.
+        """
+        import numpy as np
+
+        from edgevision.frames import Frame
+
+        black = Frame.from_array(np.zeros((64, 64, 3), np.uint8))
+        sizes = {self.max_batch, *(1 << power for power in range(self.max_batch.bit_length()))}
+        for size in sorted(sizes):
+            self._use(partial(_run, [black] * size))
+
     def self_test(self) -> GoldenResult:
         """Run the bundle's golden frames and compare with what they gave when it was made. Raises SelfTestError."""
         from edgevision.runtime.golden_check import check_golden
@@ -337,6 +353,10 @@ def open_model(bundle: Bundle, entry: VariantEntry, options: LoadOptions) -> Mod
         runner.close(0.0)  # a run that is not waited for gives the memory back when it ends
         raise
     return model
+
+
+def _run(frames: Sequence[Frame], runner: Runner) -> None:
+    runner.run(frames)
 
 
 def _load_again(

@@ -277,3 +277,24 @@ def test_a_batch_has_its_limits(model):
     model.close()
     with pytest.raises(EdgeVisionError, match="closed"):
         model.run_batch([frame])
+
+
+@pytest.mark.parametrize(("max_batch", "sizes"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])])
+def test_warming_up_runs_every_size_of_batch(color_bundle, monkeypatch, max_batch, sizes):
+    with ev.load(color_bundle(), max_batch=max_batch) as model:
+        ran = []
+        run = model._runner.engine.run
+        monkeypatch.setattr(model._runner.engine, "run", lambda slot, count: (ran.append(count), run(slot, count)))
+        model.warm_up()
+        assert ran == sizes
+
+
+@pytest.mark.requires("openvino")
+def test_after_warming_up_nothing_is_compiled_any_more(color_bundle, monkeypatch):
+    bundle = color_bundle(variants=(("openvino-float", "openvino", "float"),))
+    with ev.load(bundle) as model:
+        model.warm_up()
+        monkeypatch.setattr(model._runner.engine, "_from_graph", lambda batch: pytest.fail(f"compiled for {batch}"))
+        monkeypatch.setattr(model._runner.engine, "_from_cache", lambda batch: pytest.fail(f"read for {batch}"))
+        for count in range(1, 9):
+            assert len(model.predict([plain((255, 0, 0))] * count)) == count

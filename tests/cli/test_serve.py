@@ -73,7 +73,10 @@ def test_it_tells_what_it_serves_and_a_signal_ends_it_well(serving, color_bundle
         assert answered.json["model"] == {key: model[key] for key in ("name", "version", "id")}
         assert answered.json["top"][0]["name"] == "red"
     assert one.end(number) == 0
-    assert one.errors.read_text("utf-8") == ""
+    log = [
+        json.loads(line) for line in one.errors.read_text("utf-8").splitlines()
+    ]  # the service's log, and nothing else
+    assert [(line["event"], line["status"]) for line in log] == [("request", 200)] * 2
 
 
 def test_sighup_takes_up_a_bundle_that_was_replaced_and_refuses_a_bad_one(serving, color_bundle, tmp_path):
@@ -105,7 +108,7 @@ def test_sighup_takes_up_a_bundle_that_was_replaced_and_refuses_a_bad_one(servin
         (["{bundle}", "--queue", "4"], "holds at least one batch"),
         (["{bundle}", "--max-batch", "0"], "max_batch is a whole number"),
         (["{bundle}", "--threads", "0"], "--threads is 1…256"),
-        (["{bundle}", "--host", "192.0.2.1"], "cannot listen on 192.0.2.1 port 8765"),
+        (["{bundle}", "--host", "192.0.2.1", "--insecure"], "cannot listen on 192.0.2.1 port 8765"),
     ],
 )
 def test_wrong_usage_is_told(edgevision, color_bundle, arguments, words):

@@ -5,31 +5,38 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import queue
 import sys
 import threading
+import time
+from collections import deque
 from datetime import datetime, timezone
 from typing import Any, TextIO
 
 from edgevision.kiosk.service.watching import Seen
 
 WAITING = 10_000  # lines; more are dropped, and counted: a log that nobody reads stops no request
-_END = None
+_TOGETHER_S = (
+    0.05  # lines of so long are written together: waking a thread for each would cost as much as all the rest of a line
+)
 
 
 class LogLines:
     """Writes lines to ``out`` (stderr where it is left out), in a thread that sleeps while there are none.
 
     A line has the time, and what is known: of a request its id, device, method, path template, status, milliseconds and bytes; never
-    a token, a picture, or a value of the query. ``dropped``: lines that found no room.
+    a token, a picture, or a value of the query. ``waiting``: lines that wait at most; ``dropped``: those that found no room.
     """
 
     def __init__(self, out: TextIO | None = None, *, waiting: int = WAITING) -> None:
         self.dropped = 0
         self._out = out
-        self._lines: queue.Queue[str | None] = queue.Queue(waiting)
+        self._most = waiting
+        self._lines: deque[tuple[float, str, dict[str, Any]]] = deque()
+        self._come = threading.Event()
+        self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._told = 0  # of those that were dropped
 
     def see(self, seen: Seen) -> None:
         """Write a line for a request."""
@@ -46,54 +53,68 @@ class LogLines:
         )
 
     def write(self, event: str, **fields: Any) -> None:
-        """Write a line. ``fields``: plain JSON values. Never waits."""
-        try:
-            self._lines.put_nowait(log_line({"at": _now(), "event": event, **fields}))
-        except queue.Full:
+        """Write a line. ``fields``: plain JSON values, which nobody changes afterwards. Never waits, and costs next to nothing here."""
+        if len(self._lines) >= self._most:
             self.dropped += 1
             return
+        self._lines.append((time.time(), event, fields))
+        if not self._come.is_set():
+            self._come.set()
         if self._thread is None:
             self._start()
 
     def close(self, timeout_s: float) -> None:
         """Write what waits, within ``timeout_s`` seconds."""
+        self._ending.set()
+        self._come.set()
         thread, self._thread = self._thread, None
-        if thread is None:
-            return
-        with contextlib.suppress(queue.Full):
-            self._lines.put(_END, timeout=timeout_s)
-        thread.join(timeout_s)
+        if thread is not None:
+            thread.join(timeout_s)
 
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
+                self._ending.clear()
                 self._thread = threading.Thread(target=self._write, name="edgevision log", daemon=True)
                 self._thread.start()
 
     def _write(self) -> None:
-        told = 0
-        while (line := self._lines.get()) is not _END:
-            lost = self.dropped - told
-            if lost:
-                told += lost
-                line = f"{line}\n{log_line({'at': _now(), 'event': 'log-lines-dropped', 'lines': lost})}"
-            out = sys.stderr if self._out is None else self._out
-            with contextlib.suppress(OSError, ValueError):  # closed, or its reader is gone: the service goes on
-                out.write(f"{line}\n")
-                out.flush()
+        while True:
+            self._come.wait()
+            self._ending.wait(_TOGETHER_S)
+            is_last = self._ending.is_set()  # before it is looked what waits
+            self._come.clear()
+            if text := self._text():
+                out = sys.stderr if self._out is None else self._out
+                with contextlib.suppress(OSError, ValueError):  # closed, or its reader is gone: the service goes on
+                    out.write(text)
+                    out.flush()
+            if is_last:
+                return
+
+    def _text(self) -> str:
+        """The lines that wait, and what was dropped since."""
+        lines = []
+        for _ in range(len(self._lines)):  # and not those that come meanwhile
+            at_s, event, fields = self._lines.popleft()
+            lines.append(log_line({"at": _shown(at_s), "event": event, **fields}))
+        if lost := self.dropped - self._told:
+            self._told += lost
+            lines.append(log_line({"at": _shown(time.time()), "event": "log-lines-dropped", "lines": lost}))
+        return "".join(f"{line}\n" for line in lines)
 
 
 def log_line(fields: dict[str, Any]) -> str:
     """The fields as JSON on one line: control characters and all that is not ASCII are escaped.
 
     >>> log_line({"device": "till\\n3"})
-    '{"device": "till\\\\\\\\n3"}'
+    '{"device": "till\\\\n3"}'
     """
     return json.dumps(fields, ensure_ascii=True, default=str).replace("\x7f", "\\u007f")
 
 
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+def _shown(at_s: float) -> str:
+    return datetime.fromtimestamp(at_s, timezone.utc).isoformat(timespec="milliseconds")
 
 
 def handler_of(lines: LogLines) -> logging.Handler:

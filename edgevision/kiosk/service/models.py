@@ -153,7 +153,7 @@ class ServedModels:
     @property
     def is_ready(self) -> bool:
         """Whether every model answers."""
-        return all(versions[-1].is_ready for versions in self._versions.values())
+        return os.getpid() == self._pid and all(versions[-1].is_ready for versions in self._versions.values())
 
     # ---- replacing ----
 

@@ -21,6 +21,7 @@ from edgevision.kiosk.service.money import MOST, amount, currency, shown
 from edgevision.kiosk.service.products import Catalogue
 from edgevision.kiosk.service.refusals import refused
 from edgevision.kiosk.service.route import Scope, route
+from edgevision.kiosk.service.watching import DEVICE
 from edgevision.streams.sink_status import Health
 from edgevision.streams.sinks.messages import Message, encode
 from edgevision.streams.sinks.registry import make_sink
@@ -149,12 +150,14 @@ class ReceiptPost:
         """How the server is, and what waits for it."""
         return self._courier.health()
 
-    def post(self, receipt: Receipt, model_id: str, key: str | None) -> Taken:
+    def post(self, receipt: Receipt, model_id: str, key: str | None, device: str | None = None) -> Taken:
         """Keep a receipt on disk, and post it. Returns when it is safe there. Raises ConflictError, NoRoomError.
 
-        ``key``: the caller's; what comes again with the same key is posted once. After a restart it may be posted again, under the
-        same id.
+        ``key``: the caller's; what comes again from the same ``device`` with the same key is posted once. After a restart it may be posted
+        again, under the same id.
         """
+        if key is not None:
+            key = f"{device or ''} {key}"
         fields = receipt.to_dict()
         digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
         id = str(uuid.uuid4() if key is None else uuid.uuid5(_SPACE, f"{key} {digest}"))
@@ -168,7 +171,15 @@ class ReceiptPost:
                 return Taken(known[1], again=True)
             received = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
             body = encode(
-                {"late": False, "kind": "receipt", "id": id, "received": received, "model": model_id, **fields}
+                {
+                    "late": False,
+                    "kind": "receipt",
+                    "id": id,
+                    "received": received,
+                    "device": device,
+                    "model": model_id,
+                    **fields,
+                }
             )
             self._keep(id, body)
             if key is not None:
@@ -208,7 +219,7 @@ def receipt_routes(
         now = model()
         try:
             receipt = await run_in_threadpool(read_receipt, body, catalogue, now)
-            taken = await run_in_threadpool(post.post, receipt, now.id, key)
+            taken = await run_in_threadpool(post.post, receipt, now.id, key, request.scope.get(DEVICE))
         except ConflictError as error:
             raise refused(409, str(error)) from None
         except NoRoomError as error:

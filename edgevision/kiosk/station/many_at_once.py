@@ -117,7 +117,7 @@ class ManyAtOnce:
     def _strangers(self, frame: Frame, seen: Sequence[Look], at_s: float) -> list[StationEvent]:
         """What lies there and no box shows is unknown, when time is up."""
         place = self._place
-        if at_s - place.settled_s < place.options.patience_s:
+        if place.waits_for_arm or at_s - place.settled_s < place.options.patience_s:
             return []
         shown = [one.box for one in (*seen, *place.placed) if one.box is not None]
         events: list[StationEvent] = []

@@ -21,9 +21,11 @@ class OneAtATime:
 
     def __init__(self, place: Place) -> None:
         self._place = place
+        self._unannounced: Placing | None = None  # it may be a hand alone
 
     def settle(self) -> None:
-        """Nothing to do."""
+        """What was looked at before the movement is not told any more."""
+        self._unannounced = None
 
     def step(self, frame: Frame, at_s: float) -> list[StationEvent]:
         """See ``Way``."""
@@ -31,19 +33,29 @@ class OneAtATime:
         if not place.scene.knows_empty and not self._is_known_at_first(frame, at_s):
             return place.all_removed(at_s) if place.scene.knows_empty else []
         boxes = place.there[:_MOST_THINGS]
-        events: list[StationEvent] = []
-        if not place.placed:
-            events.append(place.announce(place.new(_around(boxes), at_s), at_s))
-        (placing,) = place.placed
+        placing = self._current(boxes, at_s)
         if place.is_settled(placing, at_s):
             self._absorb(placing, at_s)
-            return events
+            return []
         placing.box = _around(boxes)
         shown = self._shown(frame, boxes)
         looks = place.look([one for part in shown for one in part])
         if looks is not None:
             placing.add(_per_thing(looks, [len(part) for part in shown]))
+        events: list[StationEvent] = []
+        if not place.placed and (not place.waits_for_arm or placing.sure_of is not None):
+            events.append(place.announce(placing, at_s))
+        if not place.placed:
+            return []
         return events + place.answer(placing, frame, at_s)
+
+    def _current(self, boxes: Sequence[Box], at_s: float) -> Placing:
+        """The placement that there is, or one that is to be announced."""
+        if self._place.placed:
+            return self._place.placed[0]
+        if self._unannounced is None:
+            self._unannounced = self._place.new(_around(boxes), at_s)
+        return self._unannounced
 
     def _shown(self, frame: Frame, boxes: Sequence[Box]) -> list[list[Frame]]:
         """For each thing that lies there, what the classifier is shown of it."""

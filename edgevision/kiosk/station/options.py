@@ -19,11 +19,12 @@ class StationOptions:
     where the model's probabilities are right. ``cover``: what the choices of ``Unsure`` hold together. ``most_choices``: of them, at
     least 2; more than four big pictures fit no screen. ``patience_s``: from still to the answer at the latest; shoppers wait less than a
     second before they move the product again. ``unknown_s``: the same where no look so far knew the product: a stranger, mostly, which more looks
-    of the same side do not change. ``alike``: the correlation between looks at a product that lies still, 0…1, see ``Evidence``; 0.5 as
-    ``benchmarks/station.py`` measured.
+    of the same side do not change. ``alike``: the correlation between looks at a product that lies still, 0…1, see ``Evidence``; 0.7 as
+    ``benchmarks/station.py`` measured at unlisted products, which wrong answers come from.
 
     Stillness. ``still_s``: nothing moves for so long; two frames of a camera with 15 a second, and fingers that let go of a product do
-    not rest that long. ``arm_s``: the same for what reaches out of the picture, as an arm does, and a product seldom. ``gone_s``: a product is gone when its place has
+    not rest that long. ``arm_s``: for so long nothing is asked and nothing unknown is told while
+    something that rests reaches out of the picture, as an arm does, and a product seldom; what is surely recognised is told at once. ``gone_s``: a product is gone when its place has
     looked empty for so long. ``learn_s``: the place has been still for so long when it is learnt as empty, at first. ``adapt_s``: time
     constant with which what is learnt follows the light; quicker than the sun, slower than a hand. ``absorb_s``: something unknown that has lain so long without a
     movement is part of the place, such as a leaflet that was left there.
@@ -48,9 +49,9 @@ class StationOptions:
     most_choices: int = 4
     patience_s: float = 0.7
     unknown_s: float = 0.4
-    alike: float = 0.5
+    alike: float = 0.7
     still_s: float = 0.12
-    arm_s: float = 0.5
+    arm_s: float = 2.0
     gone_s: float = 0.3
     learn_s: float = 0.6
     adapt_s: float = 4.0

@@ -25,7 +25,7 @@ class Way(Protocol):
 
 class Place:
     """The state of one place. ``placed``: what lies there and was told; ``there``: what is not the empty place, in pixels, the largest
-    first; ``settled_s``: since when it has been still."""
+    first; ``settled_s``: since when it has been still. ``waits_for_arm``: something reaches out of the picture, and may go away soon."""
 
     def __init__(self, eyes: Eyes, scene: Scene, station: str, options: StationOptions) -> None:
         self.scene = scene
@@ -33,6 +33,7 @@ class Place:
         self.placed: list[Placing] = []
         self.there: Sequence[Box] = ()
         self.settled_s = 0.0
+        self.waits_for_arm = False
         self.looks = 0
         self.trouble: Exception | None = None
         self._eyes = eyes
@@ -62,6 +63,8 @@ class Place:
 
     def answer(self, placing: Placing, frame: Frame, at_s: float) -> list[StationEvent]:
         """Its answer where it is due; or where it has one already, and is surely another product by now, the end of it and a new one."""
+        if self.waits_for_arm and placing.sure_of is None:
+            return []  # a question may be needless once the hand is away
         if not placing.answered:
             event = placing.answer(frame, at_s)
             return [] if event is None else [event]

@@ -111,8 +111,9 @@ class Placements:
         if sight.unseen is not None:
             self._moving, self._anew = False, True
             return sight.unseen
-        needed_s = self.options.arm_s if sight.reaches_out else self.options.still_s
-        self._moving = at_s - sight.still_since_s < needed_s - 1e-9
+        still_s = at_s - sight.still_since_s
+        self._moving = still_s < self.options.still_s - 1e-9
+        self._place.waits_for_arm = sight.reaches_out and still_s < self.options.arm_s
         if self._moving:
             return BlockedReason.HAND
         if self._anew or sight.still_since_s != self._place.settled_s:

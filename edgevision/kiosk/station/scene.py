@@ -13,23 +13,34 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.errors import InputError
-from edgevision.frames import Frame, MemoryKind, PixelFormat
+from edgevision.frames import Frame
 from edgevision.kiosk.events import BlockedReason
-from edgevision.kiosk.station.looks import Box
+from edgevision.kiosk.station.cells import CELLS, LEAST_TINTED, Grid, cells_of
+from edgevision.kiosk.station.looks import Box, overlap
 from edgevision.kiosk.station.options import StationOptions
-from edgevision.preprocess.color import LIMITED
 
-Grid = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
-CELLS = 80  # along the longer side
 _LEAST_NOISE = 0.5 / 255  # half a level: what rounding to whole levels leaves
 _MISFIT = 0.03  # of the brightness: what a gain that is one number leaves of light that changed
 _NEAR = 0.05  # of the longer side: parts of a product that are no farther apart are one
 _DETAIL_LEFT = 0.35  # of the empty place's: less is no place any more, but something before the lens
+_EDGES = (
+    0.98  # quantile of the steps between neighbouring cells that tells detail: edges are few, and noise is everywhere
+)
+_NOISE_EDGES = 4.5  # standard deviations of a cell: noise alone makes no such quantile
 _COVERED = 0.8  # share of cells that are not the empty place's
-_BORDER = 0.04  # of the border's cells: more of them, and it reaches out of the picture
+_UNLIKE = (
+    0.1  # correlation of the pattern with the empty place's: 6,000 cells of noise alone stay under 0.05, in any light
+)
+_BORDER = 0.02  # of the border's cells: more of them, and it reaches out of the picture
+_DEEPEST = math.log(0.25)  # a shadow leaves a quarter of the light: the rest of the room shines into it
+_UNEVEN = (
+    0.06  # of the logarithm of its brightness against the empty place's: what a shadow differs by from the cells around
+)
+_OTHER_TINT = 0.04  # of chroma by brightness: a shadow keeps its place's
+_STRANGE_TINT = 0.1  # the same: what differs so much is another thing
+_LEAST_SOLID = 0.1  # of the cells that changed
 _NOISE_STEP = 0.05  # of the way to the newest estimate
 
 
@@ -59,7 +70,8 @@ class Scene:
         self._anchor: Grid | None = None  # the picture that has been still
         self._anchor_s = 0.0
         self._empty: Grid | None = None
-        self._empty_detail = 0.0
+        self._empty_tint: Grid | None = None
+        self._tint: Grid | None = None  # of the newest frame
         self._learnt_s = 0.0
 
     @property
@@ -69,7 +81,7 @@ class Scene:
 
     def see(self, frame: Frame, at_s: float) -> Sight:
         """Take the next frame. Raises InputError for one in the memory of a device."""
-        now = cells_of(frame)
+        now, self._tint = cells_of(frame)
         if self._last is not None and self._last.shape != now.shape:
             self._last = self._anchor = self._empty = None  # the camera has another shape now: all anew
         if float(np.quantile(now, 0.75)) < self._options.dark:
@@ -82,8 +94,8 @@ class Scene:
         self._last = now
         if self._empty is None:
             return Sight(None, self._anchor_s, None, False)
-        changed = self._changed(now, self._empty)
-        boxes, reaches_out = self._blobs(changed, frame)
+        changed = self._changed(now, self._empty) | self._tinted(now)
+        boxes, reaches_out = self._blobs(self._solid(now, changed), frame) if changed.any() else ([], False)
         if at_s > self._anchor_s:
             self._follow_light(now, changed, at_s)
         self._learnt_s = at_s
@@ -93,7 +105,7 @@ class Scene:
         """What is seen now is the empty place."""
         assert self._anchor is not None  # a frame was seen
         self._empty = self._anchor.copy() if self._last is None else self._last.copy()
-        self._empty_detail = _detail(self._empty)
+        self._empty_tint = self._tint
         self._learnt_s = at_s
 
     # ---- inside ----
@@ -104,10 +116,13 @@ class Scene:
 
     def _is_covered(self, now: Grid) -> bool:
         """Most of it is not the place, and hardly any detail is left: a palm on the lens, or something close to it."""
-        if self._empty is None or _detail(now) > _DETAIL_LEFT * self._empty_detail:
+        if self._empty is None:
             return False
         other = np.abs(now - self._empty) > self._threshold(self._empty)
-        return float(other.mean()) > _COVERED
+        if np.count_nonzero(other) <= _COVERED * other.size:
+            return False
+        least = max(_DETAIL_LEFT * _detail(self._empty), _NOISE_EDGES * self._noise)
+        return _detail(now) <= least and _likeness(now, self._empty) < _UNLIKE
 
     def _measure_noise(self, now: Grid) -> None:
         """From what differs between two frames in most cells; less than half of them move."""
@@ -123,7 +138,7 @@ class Scene:
 
     def _moved(self, now: Grid) -> bool:
         assert self._anchor is not None
-        return float(self._changed(now, self._anchor).mean()) > self._options.smallest
+        return np.count_nonzero(self._changed(now, self._anchor)) > self._options.smallest * now.size
 
     def _changed(self, now: Grid, reference: Grid) -> Mask:
         """Cells that are not those of ``reference``, whatever the light does to all of them alike; single ones are noise."""
@@ -132,14 +147,46 @@ class Scene:
         threshold = self._threshold(reference)
         ratio = now / np.maximum(reference, 0.02)
         border = np.concatenate([ratio[0], ratio[-1], ratio[1:-1, 0], ratio[1:-1, -1]])
-        best: Mask | None = None
-        for gain in (1.0, float(np.median(ratio)), float(np.median(border))):
+        best = np.abs(now - reference) > threshold
+        if not best.any():
+            return best
+        for gain in (float(np.median(ratio)), float(np.median(border))):
             changed = np.abs(now - gain * reference) > threshold
-            if best is None or changed.sum() < best.sum():
+            if np.count_nonzero(changed) < np.count_nonzero(best):
                 best = changed
-        assert best is not None
         opened = cv2.morphologyEx(best.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
         return np.asarray(opened, np.bool_)
+
+    def _tinted(self, now: Grid) -> Mask:
+        """Cells of another colour than the empty place's, whatever the light's colour does to all alike: an arm may be as bright as the counter."""
+        import cv2
+
+        if self._tint is None or self._empty_tint is None:
+            return np.zeros(now.shape, np.bool_)
+        difference = self._tint - self._empty_tint
+        difference -= np.median(difference, axis=(0, 1))
+        doubt = self._alarms * self._noise / np.maximum(now, LEAST_TINTED)
+        other = np.abs(difference).max(axis=2) > np.maximum(_STRANGE_TINT, doubt)
+        return np.asarray(cv2.morphologyEx(other.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.bool_)
+
+    def _solid(self, now: Grid, changed: Mask) -> Mask:
+        """Of the cells that changed, those that are no shadow: a shadow darkens evenly, and the place's pattern and tint stay in it.
+
+        All of them where nearly all look like shadow: then it is a dark thing without a pattern.
+        """
+        import cv2
+
+        assert self._empty is not None
+        ratio = np.log(np.maximum(now, 0.01) / np.maximum(self._empty, 0.01))
+        uneven = np.abs(ratio - cv2.blur(ratio, (3, 3)))
+        doubt = 3 * math.sqrt(2) * self._noise / np.maximum(np.minimum(now, self._empty), 0.01)
+        shadow = (ratio < 0) & (ratio > _DEEPEST) & (uneven < np.maximum(_UNEVEN, doubt))
+        if self._tint is not None and self._empty_tint is not None:
+            shadow &= np.abs(self._tint - self._empty_tint).max(axis=2) < np.maximum(_OTHER_TINT, doubt / 2)
+        solid = cv2.morphologyEx((changed & ~shadow).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        if solid.sum() < _LEAST_SOLID * changed.sum():
+            return changed
+        return np.asarray(solid, np.bool_)
 
     def _blobs(self, changed: Mask, frame: Frame) -> tuple[list[Box], bool]:
         import cv2
@@ -163,7 +210,7 @@ class Scene:
             border = int(mine[0].sum() + mine[-1].sum() + mine[:, 0].sum() + mine[:, -1].sum())
             reaches_out |= border > _BORDER * 2 * (rows + columns)
         found.sort(key=lambda one: -one[0])
-        return [box for _, box in found], reaches_out
+        return _joined([box for _, box in found]), reaches_out
 
     def _follow_light(self, now: Grid, changed: Mask, at_s: float) -> None:
         """What is empty here and now is what the place looks like in this light."""
@@ -174,41 +221,36 @@ class Scene:
         around = cv2.dilate(changed.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         followed = self._empty + np.float32(share) * (now - self._empty)
         self._empty = np.where(around, self._empty, followed).astype(np.float32)
-        self._empty_detail = _detail(self._empty)
-
-
-def cells_of(frame: Frame) -> Grid:
-    """The brightness of a frame's cells, float32 in 0…1 of full white. Of YUV frames only the luma plane is read.
-
-    Raises InputError for a frame in the memory of a device.
-    """
-    import cv2
-
-    if frame.memory is not MemoryKind.HOST:
-        raise InputError("expected a frame in host memory, got one on a CUDA device; copy it to the host first")
-    longer = max(frame.width, frame.height)
-    size = (max(1, round(CELLS * frame.width / longer)), max(1, round(CELLS * frame.height / longer)))
-    plane = frame.planes[0]
-    if frame.format is PixelFormat.YUYV:
-        plane = np.ascontiguousarray(plane[..., 0])
-    step = max(1, longer // (8 * CELLS))  # eight samples across a cell are plenty
-    small = cv2.resize(np.ascontiguousarray(plane[::step, ::step]), size, interpolation=cv2.INTER_AREA)
-    if small.ndim == 3:
-        codes = {
-            PixelFormat.BGR: cv2.COLOR_BGR2GRAY,
-            PixelFormat.RGB: cv2.COLOR_RGB2GRAY,
-            PixelFormat.BGRA: cv2.COLOR_BGRA2GRAY,
-        }
-        small = cv2.cvtColor(small, codes[frame.format])
-    grid = small.astype(np.float32)
-    if frame.format.is_yuv and frame.encoding in LIMITED:
-        return np.asarray((grid - 16.0) / 219.0, np.float32)
-    return np.asarray(grid / 255.0, np.float32)
+        if self._tint is not None and self._empty_tint is not None:
+            tint = self._empty_tint + np.float32(share) * (self._tint - self._empty_tint)
+            self._empty_tint = np.where(around[..., None], self._empty_tint, tint).astype(np.float32)
 
 
 def _detail(grid: Grid) -> float:
-    """The mean step between neighbouring cells."""
-    return float(np.abs(np.diff(grid, axis=0)).mean() + np.abs(np.diff(grid, axis=1)).mean())
+    """How high the higher steps between neighbouring cells are."""
+    steps = np.concatenate([np.abs(np.diff(grid, axis=0)).ravel(), np.abs(np.diff(grid, axis=1)).ravel()])
+    return float(np.quantile(steps, _EDGES))
+
+
+def _joined(boxes: list[Box]) -> list[Box]:
+    """Boxes that overlap are parts of one thing: the box around both, the largest first."""
+    found: list[Box] = []
+    for box in boxes:
+        grown = box
+        for other in [one for one in found if overlap(one, grown) > 0]:
+            grown = (min(grown[0], other[0]), min(grown[1], other[1]), max(grown[2], other[2]), max(grown[3], other[3]))
+            found.remove(other)
+        found.append(grown)
+    return sorted(found, key=lambda one: -(one[2] - one[0]) * (one[3] - one[1]))
+
+
+def _likeness(one: Grid, other: Grid) -> float:
+    """The correlation of the fine patterns of both, -1…1."""
+    import cv2
+
+    fine = [grid - cv2.blur(grid, (5, 5)) for grid in (one, other)]
+    scale = math.sqrt(float((fine[0] ** 2).sum()) * float((fine[1] ** 2).sum()))
+    return float((fine[0] * fine[1]).sum()) / scale if scale > 0 else 0.0
 
 
 def _extent(counts: npt.NDArray[np.integer]) -> tuple[int, int]:

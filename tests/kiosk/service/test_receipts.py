@@ -16,6 +16,7 @@ from edgevision.errors import InputError
 from edgevision.kiosk.service.price_list import read_price_list
 from edgevision.kiosk.service.products import Catalogue, ProductPictures
 from edgevision.kiosk.service.receipts import ConflictError, NoRoomError, ReceiptPost, read_receipt, receipt_routes
+from edgevision.kiosk.service.watching import DEVICE
 
 pytestmark = pytest.mark.requires("serve")
 PEAR = {"id": 7, "name": "pear", "quantity": 3, "price": "1.29"}
@@ -91,19 +92,20 @@ def app(sender: ReceiptPost | None, catalogue: Catalogue | None = None):
     return app_of(receipt_routes(sender, catalogue or Catalogue(), lambda: MODEL))
 
 
-def post(routes: Any, receipt: Any, key: str | None = None):
+def post(routes: Any, receipt: Any, key: str | None = None, device: str | None = None):
     body = receipt if isinstance(receipt, bytes) else json.dumps(receipt).encode()
-    return ask(routes, "POST", "/v1/receipts", body, {} if key is None else {"Idempotency-Key": key})
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return ask(routes, "POST", "/v1/receipts", body, headers, {DEVICE: device})
 
 
 def test_a_receipt_reaches_the_shop_with_its_id(shop, sender, catalogue):
-    answer = post(app(sender, catalogue), RECEIPT)
+    answer = post(app(sender, catalogue), RECEIPT, device="till-3")
     assert answer.status == 202
     assert answer.json == {"id": answer.json["id"], "again": False, "total": "3.87", "currency": "EUR"}
     wait_for(lambda: bool(shop.receipts))
     (told,) = shop.receipts
     assert told == {
-        "late": False, "kind": "receipt", "id": answer.json["id"], "received": told["received"], "model": MODEL.id, "items": [PEAR],
+        "late": False, "kind": "receipt", "id": answer.json["id"], "received": told["received"], "device": "till-3", "model": MODEL.id, "items": [PEAR],
         "total": "3.87", "currency": "EUR", "at": AT,
     }  # fmt: skip
 
@@ -229,6 +231,14 @@ def test_another_receipt_under_a_known_key_is_a_conflict(sender):
     post(routes, RECEIPT, "k")
     answer = post(routes, changed(total="1.29", items=[{**PEAR, "quantity": 1}]), "k")
     assert answer.status == 409
+
+
+def test_two_tills_may_have_the_same_keys(sender):
+    routes = app(sender)
+    first, second = post(routes, RECEIPT, "1", "till-1"), post(routes, RECEIPT, "1", "till-2")
+    assert (first.status, second.status) == (202, 202)
+    assert first.json["id"] != second.json["id"]
+    assert post(routes, RECEIPT, "1", "till-2").json["again"] is True
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a b"])

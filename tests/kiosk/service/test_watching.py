@@ -233,7 +233,7 @@ def test_a_log_that_nobody_reads_stops_nothing_and_is_counted():
     log = LogLines(out, waiting=2)
     for number in range(20):
         log.write("line", number=number)  # none waits
-    assert log.dropped >= 17
+    assert log.dropped >= 14  # two are being written at most, and two wait
     gate.set()
     found = lines_of(log, out)
     assert sum(line.get("lines", 0) for line in found) == log.dropped

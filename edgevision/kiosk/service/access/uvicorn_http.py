@@ -15,11 +15,16 @@ from edgevision.kiosk.service.access.security_headers import completed, security
 from edgevision.kiosk.service.access.settings import AccessSettings, Limits
 from edgevision.kiosk.service.access.timers import Timers
 from edgevision.kiosk.service.access.transports import LingeringTransport
+from edgevision.kiosk.service.access.uvicorn_known import check_methods
 from edgevision.kiosk.service.access.uvicorn_websocket import websocket_class
 
 _log = logging.getLogger("edgevision.kiosk.requests")
 _log.addFilter(Throttle())
 _TICKS = 4  # how often in ``body_pause_s`` a body's progress is looked at
+_OVERRIDDEN = (
+    "connection_made", "connection_lost", "data_received", "eof_received", "pause_writing", "resume_writing", "handle_websocket_upgrade",
+    "send_400_response", "on_response_complete", "shutdown", "_unset_keepalive_if_required", "_unsupported_upgrade_warning",
+)  # fmt: skip
 _FREE_CHUNKS = 256
 _LEAST_CHUNK_BYTES = 64  # on average, of a body in more chunks than those
 _HEADERS = security_headers(AccessSettings())
@@ -30,6 +35,8 @@ def http_class() -> Any:
     """The class of a connection's protocol. uvicorn is an optional package: it is imported here, and not with this module."""
     import h11
     from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
+
+    check_methods(H11Protocol, _OVERRIDDEN)
 
     class CheckedConnection(h11.Connection):
         """The parser, which also refuses what ``heads`` refuses. ``refusal``: why the last error was raised."""
@@ -113,9 +120,9 @@ def http_class() -> Any:
             self._watch()
 
         def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
             self._stop_timers()
             self._lease.release()
-            super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
             if self._lingers:

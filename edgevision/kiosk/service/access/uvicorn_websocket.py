@@ -10,7 +10,11 @@ from edgevision.kiosk.service.access.connections import Lease
 from edgevision.kiosk.service.access.settings import Limits
 from edgevision.kiosk.service.access.timers import Timers
 from edgevision.kiosk.service.access.transports import BoundedTransport
+from edgevision.kiosk.service.access.uvicorn_known import check_methods
 
+_OVERRIDDEN = (
+    "connection_made", "connection_lost", "data_received", "pause_writing", "resume_writing", "handle_message", "handle_ping", "handle_close",
+)  # fmt: skip
 _MOST_EMPTY_PARTS = 64  # of one message
 
 
@@ -20,7 +24,8 @@ def websocket_class() -> Any:
     from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
     from wsproto import events
     from wsproto.connection import ConnectionState
-    from wsproto.utilities import LocalProtocolError
+
+    check_methods(WSProtocol, _OVERRIDDEN)
 
     class GuardedWebSocket(WSProtocol):
         """One WebSocket. The length of messages is bounded by uvicorn (``ws_max_size``), part by part as they come."""
@@ -48,9 +53,9 @@ def websocket_class() -> Any:
             super().connection_made(BoundedTransport(transport, self._timers, self._limits.write_s))  # type: ignore[arg-type]
 
         def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
             self._timers.stop_all()
             self._lease.release()
-            super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
             if self._asked and not self.handshake_complete:  # wsproto would keep it all
@@ -58,22 +63,16 @@ def websocket_class() -> Any:
                 return
             self._asked = True
             super().data_received(data)
-            if self.transport.is_closing() or self.buffer.value is None:
-                self._timers.stop("message")
-            elif "message" not in self._timers:
+            if self.buffer.value is not None and "message" not in self._timers and not self.transport.is_closing():
                 self._timers.start("message", self._limits.message_s, self.transport.abort)
 
         def pause_writing(self) -> None:
-            """What is not read piles up here; so nothing is taken either, such as pings that ask for answers."""
             super().pause_writing()
-            self.transport.pause_reading()
             self._timers.start("write", self._limits.write_s, self.transport.abort)
 
         def resume_writing(self) -> None:
             super().resume_writing()
             self._timers.stop("write")
-            if not self.read_paused and not self.transport.is_closing():
-                self.transport.resume_reading()
 
         # ---- what uvicorn calls ----
 
@@ -82,20 +81,20 @@ def websocket_class() -> Any:
             if self._empty_parts > _MOST_EMPTY_PARTS:
                 self.transport.abort()
                 return
+            if event.message_finished:
+                self._timers.stop("message")
             super().handle_message(event)
 
         def handle_ping(self, event: events.Ping) -> None:
-            if self.writable.is_set():  # else answers would pile up
+            if self.writable.is_set():  # else the other side reads nothing, and answers would pile up
                 super().handle_ping(event)
 
         def handle_close(self, event: events.CloseConnection) -> None:
-            if (
-                self.conn.state is ConnectionState.OPEN and not self.transport.is_closing()
-            ):  # not asked for: frames that are none
-                try:
-                    self.transport.write(self.conn.send(events.CloseConnection(code=event.code, reason=event.reason)))
-                except LocalProtocolError:
-                    self.transport.abort()
+            still_open = (
+                self.conn.state is ConnectionState.OPEN
+            )  # the parser gave up: the other side has not asked to close
+            if still_open and not self.transport.is_closing():
+                self.transport.write(self.conn.send(events.CloseConnection(code=event.code, reason=event.reason)))
             super().handle_close(event)
 
     return GuardedWebSocket

@@ -16,9 +16,9 @@ _DATA_URL = "data:image/jpeg;base64,"
 
 
 def fields_of(event: StationEvent, *, pictures: bool = True) -> dict[str, Any]:
-    """The event as plain JSON values; an answer's with its ``picture``, a data URL, unless ``pictures`` is False."""
+    """The event as plain JSON values; an answer's with its ``picture``, a data URL, unless ``pictures`` is False or there is nothing on it."""
     fields = event.to_dict()
-    if pictures and isinstance(event, Answer):
+    if pictures and isinstance(event, Answer) and event.picture.size:
         fields["picture"] = data_url(event.picture)
     return fields
 

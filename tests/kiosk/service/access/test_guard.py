@@ -349,6 +349,28 @@ def test_a_body_is_as_long_as_its_route_allows(pieces, headers, status):
         assert said.headers["connection"] == "close"
 
 
+def test_no_more_of_a_body_is_taken_than_allowed():
+    """Also by an app that would answer otherwise when it is interrupted."""
+    from edgevision.kiosk.service.access.body_limit import with_bounded_body
+
+    taken = []
+
+    async def app(request: Any, receive: Any, send: Any) -> None:
+        try:
+            while (message := await receive())["more_body"]:
+                taken.append(message["body"])
+        except Exception:
+            await send({"type": "http.response.start", "status": 400, "headers": []})
+            await send({"type": "http.response.body", "body": b"mine"})
+
+    async def run(request: Any, receive: Any, send: Any) -> None:
+        await with_bounded_body(app, 10, request, receive, send)
+
+    said = ask(run, method="POST", pieces=(b"xxx",) * 1000)
+    assert (said.status, said.starts) == (413, 1)
+    assert len(taken) == 3
+
+
 def test_no_body_is_longer_than_all_routes_allow():
     app = guarded(small_app(), AccessSettings(limits=Limits(body_bytes=5)))
     for path in ("/infer", "/nowhere", "/page"):

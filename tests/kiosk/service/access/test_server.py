@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 from guarded_server import GOOD, LOG_LINE, QUICK, GuardedServer, running, statuses
 
-from edgevision.errors import InputError
+from edgevision.errors import EdgeVisionError, InputError
 from edgevision.kiosk.service.access.server_options import server_options
 from edgevision.kiosk.service.access.settings import AccessSettings
 from edgevision.kiosk.service.access.tokens import revoke_token
@@ -153,6 +153,19 @@ def test_a_message_that_does_not_end_is_cut(server):
         connection.sendall(b"\x82\xfe\xff\xff\x00\x00\x00\x00" + bytes(100))
         assert server.talk(connection, [b"x"] * 40, pause_s=0.05, limit_s=QUICK["message_s"] + 5) == b""
     assert server.wait_until_at_rest()
+
+
+def test_a_websocket_that_is_never_quiet_stays(server):
+    """Each piece ends one message and begins the next: the time is of one message, not of all."""
+    mask = b"\x00\x00\x00\x00"
+    start, end = b"\x81\x82" + mask + b"h", b"i"
+    with server.connect() as connection:
+        open_websocket(server, connection)
+        connection.sendall(start)
+        for _ in range(round(QUICK["message_s"] * 2 / 0.2)):
+            time.sleep(0.2)
+            connection.sendall(end + start)
+            assert json.loads(connection.recv(4096)[2:])["bytes"] == 2
 
 
 def test_a_quiet_websocket_stays(server):
@@ -355,3 +368,27 @@ def test_options():
         False,
     )
     assert config.workers == 1
+
+
+def test_every_method_that_bounds_something_is_one_that_uvicorn_calls():
+    """Also that the list of them is whole: what our classes define and uvicorn's do too."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+    from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
+
+    from edgevision.kiosk.service.access import uvicorn_http, uvicorn_websocket
+
+    for ours, theirs, listed in [
+        (uvicorn_http.http_class(), H11Protocol, uvicorn_http._OVERRIDDEN),
+        (uvicorn_websocket.websocket_class(), WSProtocol, uvicorn_websocket._OVERRIDDEN),
+    ]:
+        overriding = {name for name in vars(ours) if name in vars(theirs) and not name.startswith("__")}
+        assert overriding <= set(listed)
+        assert all(name in vars(theirs) for name in listed)
+
+
+def test_a_uvicorn_that_works_otherwise_is_refused():
+    from edgevision.kiosk.service.access.uvicorn_known import check_methods
+
+    check_methods(str, ["upper"])
+    with pytest.raises(EdgeVisionError, match=r"str has no bounded, other.*pip install 'uvicorn"):
+        check_methods(str, ["upper", "bounded", "other"])

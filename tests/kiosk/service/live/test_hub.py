@@ -157,6 +157,22 @@ def test_events_come_from_any_thread_and_wake_who_waits():
     asyncio.run(run())
 
 
+def test_an_answer_without_pixels_is_told_without_a_picture():
+    import numpy as np
+
+    from edgevision.kiosk.events import Unknown
+
+    async def run() -> None:
+        hub = EventsHub()
+        with hub.subscribe() as subscription:
+            hub.publish(Unknown("till", 1.0, 1, np.zeros((0, 10, 3), np.uint8), 0.4))
+            (told,) = await drained(subscription)
+        assert told["event"] == "unknown"
+        assert "picture" not in told
+
+    asyncio.run(run())
+
+
 def test_nothing_comes_within_the_time_given():
     async def run() -> None:
         hub = EventsHub()
