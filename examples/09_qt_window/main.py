@@ -16,8 +16,10 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QVBoxLayout, QWidget
 
 import edgevision as ev
-from edgevision.demo.visits import visits as drawn_visits
+from edgevision.demo.visits import FIRST_S, PERIOD_S, Visits
 from edgevision.kiosk import Blocked, Placed, Recognised, Station, StationEvent, Unknown, Unsure
+
+FRAME_S = 1 / 15
 
 
 class Window(QWidget):
@@ -73,11 +75,11 @@ class Window(QWidget):
 
 def camera(station: Station, visits: int, ended: threading.Event, when_ended: object) -> None:
     """Put frames as they come, in a thread of its own."""
-    began_s = time.monotonic()
-    for moment in drawn_visits(seed=1, count=visits):
-        if ended.wait(max(0.0, began_s + moment.at_s - time.monotonic())):
+    till, began_s = Visits(seed=1), time.monotonic()
+    while (at_s := time.monotonic() - began_s) < FIRST_S + visits * PERIOD_S:
+        station.put(till.frame(at_s))
+        if ended.wait(FRAME_S):
             return
-        station.put(moment.frame)
     when_ended()
 
 

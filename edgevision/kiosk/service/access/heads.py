@@ -86,7 +86,7 @@ def check_head(head: Head, limits: Limits) -> Refusal | None:
     if head.version not in {b"1.1", b"1.0"}:
         return Refusal(400, "expected HTTP/1.1")
     if head.method not in METHODS:
-        return Refusal(405, "this method is not served")
+        return Refusal(405, "this method is not served", headers=(("allow", b", ".join(sorted(METHODS)).decode()),))
     return _check_target(head.target, limits) or _check_length(head) or _check_upgrade(head)
 
 
