@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 
-import cv2
 import numpy as np
 
 import edgevision as ev
@@ -22,19 +22,19 @@ from edgevision.kiosk import Placed, Recognised, Removed, Station, Unknown, Unsu
 FPS = 15
 
 
-def pictures() -> list[tuple[ImageArray, float]]:
-    """(picture, seconds that it is shown): a place that is empty, then a product, then empty, then another that no shop list has."""
-    scene = sample_scene(np.random.default_rng(29), SceneKind.LISTED, product=LISTED[3])
-    empty = Scene(SceneKind.EMPTY, scene.camera, scene.backdrop, light=scene.light, lens=scene.lens)
-    listed = Scene(SceneKind.LISTED, scene.camera, scene.backdrop, LISTED[3], light=scene.light, lens=scene.lens)
-    stranger = Scene(SceneKind.UNLISTED, scene.camera, scene.backdrop, unlisted(7), light=scene.light, lens=scene.lens)
+def film() -> list[tuple[ImageArray, float]]:
+    """(picture, seconds that it is shown): a place that is empty, then a product, then empty, then one that the model never saw."""
+    like = sample_scene(np.random.default_rng(29), SceneKind.LISTED, product=LISTED[1])
+    empty = Scene(SceneKind.EMPTY, like.camera, like.backdrop, light=like.light)
     nothing = render(empty)
-    return [(nothing, 1.2), (render(listed), 1.0), (nothing, 0.8), (render(stranger), 1.2), (nothing, 0.8)]
+    listed = render(replace(empty, kind=SceneKind.LISTED, product=LISTED[1]))
+    stranger = render(replace(empty, kind=SceneKind.UNLISTED, product=unlisted(1)))
+    return [(nothing, 2.0), (listed, 2.0), (nothing, 1.5), (stranger, 2.0), (nothing, 1.5)]
 
 
-async def camera(station: Station) -> None:
+async def camera(station: Station, pictures: list[tuple[ImageArray, float]]) -> None:
     """Puts a frame in 15 times a second, and closes the station at the end."""
-    for picture, seconds in pictures():
+    for picture, seconds in pictures:
         for _ in range(round(seconds * FPS)):
             station.put(picture)
             await asyncio.sleep(1 / FPS)
@@ -42,9 +42,9 @@ async def camera(station: Station) -> None:
 
 
 async def main(bundle: str = "runs/demo/model.edge") -> None:
-    cv2.setNumThreads(1)
+    pictures = film()
     with ev.load(bundle) as model, Station(model, name="till-1") as station:
-        film = asyncio.create_task(camera(station))
+        putting = asyncio.create_task(camera(station, pictures))
         async for event in station:
             if isinstance(event, Placed):
                 print(f"placement {event.placement}: something was placed")
@@ -58,7 +58,7 @@ async def main(bundle: str = "runs/demo/model.edge") -> None:
                 print(f"placement {event.placement}: taken away")
             else:
                 print(event.to_dict())  # Blocked, Unblocked
-        await film
+        await putting
 
 
 if __name__ == "__main__":

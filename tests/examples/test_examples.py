@@ -113,7 +113,7 @@ def test_station(run_example, demo_bundle):
     out = run_example("08_station", demo_bundle)
     first = [line.partition(": ")[2] for line in out.splitlines() if line.startswith("placement 1: ")]
     assert first[0] == "something was placed"
-    assert re.fullmatch(rf"{LISTED[3].name}, after \d\.\d\d s", first[1])
+    assert re.fullmatch(rf"{LISTED[1].name}, after \d\.\d\d s", first[1])
     assert first[2:] == ["taken away"]
     second = [line.partition(": ")[2] for line in out.splitlines() if line.startswith("placement 2: ")]
     assert second == ["something was placed", "not known, call for help", "taken away"]

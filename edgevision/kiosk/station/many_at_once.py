@@ -120,7 +120,8 @@ class ManyAtOnce:
         place = self._place
         if place.waits_for_arm or at_s - place.settled_s < place.options.patience_s:
             return []
-        shown = [one.box for one in (*seen, *place.placed) if one.box is not None]
+        boxes = [look.box for look in seen] + [placing.box for placing in place.placed]
+        shown = [box for box in boxes if box is not None]
         events: list[StationEvent] = []
         for box in place.there:
             if not any(overlap(box, other) > 0 for other in shown):

@@ -1,7 +1,6 @@
 """What a Station sees without asking the model: whether anything moves, whether the place is empty, whether the lens is free.
 
-All of it on the brightness of 80 × 60 cells, so that it costs a fraction of a millisecond for frames of any size, and sensor noise
-averages out.
+All of it on 80 × 60 cells, so that it costs a millisecond or two for frames of any size, and sensor noise averages out.
 """
 
 from __future__ import annotations
@@ -42,6 +41,7 @@ _UNEVEN = (
 _OTHER_TINT = 0.04  # of chroma by brightness: a shadow keeps its place's
 _STRANGE_TINT = 0.1  # the same: what differs so much is another thing
 _LEAST_SOLID = 0.1  # of the cells that changed
+_WHITE = 0.97  # of full white: some of the cell's pixels are at the end of their range
 _NOISE_STEP = 0.05  # of the way to the newest estimate
 
 
@@ -141,7 +141,7 @@ class Scene:
 
     def _moved(self, now: Grid) -> bool:
         assert self._anchor is not None
-        return np.count_nonzero(self._changed(now, self._anchor)) > self._options.smallest * now.size
+        return int(np.count_nonzero(self._changed(now, self._anchor))) > self._options.smallest * now.size
 
     def _changed(self, now: Grid, reference: Grid) -> Mask:
         """Cells that are not those of ``reference``, whatever the light does to all of them alike; single ones are noise."""
@@ -150,11 +150,11 @@ class Scene:
         threshold = self._threshold(reference)
         ratio = now / np.maximum(reference, 0.02)
         border = np.concatenate([ratio[0], ratio[-1], ratio[1:-1, 0], ratio[1:-1, -1]])
-        best = np.abs(now - reference) > threshold
+        best: Mask = np.abs(now - reference) > threshold
         if not best.any():
             return best
         for gain in (float(np.median(ratio)), float(np.median(border))):
-            changed = np.abs(now - gain * reference) > threshold
+            changed = np.abs(now - np.minimum(gain * reference, 1.0)) > threshold
             if np.count_nonzero(changed) < np.count_nonzero(best):
                 best = changed
         opened = cv2.morphologyEx(best.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
@@ -222,6 +222,7 @@ class Scene:
         assert self._empty is not None
         share = 1.0 - math.exp(-max(0.0, at_s - self._learnt_s) / self._options.adapt_s)
         around = cv2.dilate(changed.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        around |= now > _WHITE  # how bright it really is cannot be told, and would be missed when the light goes back
         followed = self._empty + np.float32(share) * (now - self._empty)
         self._empty = np.where(around, self._empty, followed).astype(np.float32)
         if self._tint is not None and self._empty_tint is not None:

@@ -60,6 +60,15 @@ def test_light_that_jumps_is_no_product(light):
         assert sight.still_since_s == 0.0
 
 
+def test_light_that_blinds_for_a_while_leaves_nothing_behind():
+    """Twice the light: a third of the place is white, and its pattern is not to be seen there."""
+    scene, count = learnt()
+    for index in range(count, count + 150):
+        scene.see(frame(place(index, light=2.0)), index * DT)
+    for index in range(count + 150, count + 155):
+        assert scene.see(frame(place(index)), index * DT).boxes == []
+
+
 def test_light_that_drifts_is_followed_while_a_product_lies_there():
     scene, count = learnt()
     now, seconds = count, 20
