@@ -184,7 +184,9 @@ def ask_until_gone(port: int, requests: list[bytes], clients: int, stop_file: st
             turn += 1
             began_ns = time.monotonic_ns()
             try:
-                if connection is None or not connection.is_open:
+                if connection is not None and not connection.is_open:
+                    connection = None  # first: where another is refused, nothing was written to it
+                if connection is None:
                     connection = Connection(port)
                 status, _ = connection.ask(requests[which])
                 with asked.lock:

@@ -91,7 +91,7 @@ def main() -> None:
     p.add_argument("--threads", type=int, default=1, help="of every engine")
     p.add_argument("--rounds", type=int, default=10)
     p.add_argument("--seconds", type=float, default=2.0, help="of one turn")
-    p.add_argument("--minutes", type=float, default=30.0, help="of steady, and in seconds / 30 of idle")
+    p.add_argument("--minutes", type=float, default=30.0, help="of steady; idle takes two seconds for each")
     p.add_argument("--out", help="name of the file under benchmarks/results")
     given = p.parse_args()
     wanted = given.do.split(",")

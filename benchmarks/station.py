@@ -5,7 +5,7 @@
 Frames are drawn (``station_scenes.py``), 384 pixels, 12.5 a second of camera time; nothing waits in real time. Options of the Station were chosen on other
 seeds (1000 and up: ``--first-seed 1000``). Latency is camera time from the last movement to the answer, and the processor time of the Station's steps
 on this machine, which others used too. The argmax is that of
-every second frame, of the whole picture, where the bundle's own threshold says that it is known; each change of it is an item.
+every fourth frame, of the whole picture, where the bundle's own threshold says that it is known; each change of it is an item.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +46,8 @@ from edgevision.kiosk.station.options import StationOptions
 from edgevision.kiosk.station.placements import Placements
 
 PER_SESSION = 10
-NAIVE_EVERY = 2  # frames: each would only give it more chances to flicker
+SHOWN = ("placements", "one_chain", "right", "right_or_asked", "wrong_and_unasked", "from_still_to_answer_s")
+NAIVE_EVERY = 4  # frames: each would only give it more chances to flicker
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,17 @@ class Run:
     step_ms: list[float] = field(default_factory=list)
     looks: int = 0
     frames: int = 0
+    bundle: str = ""
+
+    def add(self, other: Run) -> None:
+        """Those of another session too."""
+        self.outcomes += other.outcomes
+        self.step_ms += other.step_ms
+        self.looks += other.looks
+        self.frames += other.frames
+        self.bundle = other.bundle
+        counts = asdict(other.naive)
+        self.naive = Naive(**{name: value + counts[name] for name, value in asdict(self.naive).items()})
 
 
 def watch(
@@ -230,6 +245,7 @@ def summary(run: Run) -> dict[str, Any]:
     for one in run.outcomes:
         by_kind.setdefault(one.kind, Counter()).update([one.verdict, "chain" if one.chain else "other chain"])
     return {
+        "bundle": run.bundle,
         "placements": len(placed),
         "one_chain": sum(one.chain for one in placed) / count,
         "right_or_asked": (verdicts["right"] + asked) / count,
@@ -265,6 +281,7 @@ def main() -> None:
     arguments.add_argument("--first-seed", type=int, default=0)
     arguments.add_argument("--whole-picture", action="store_true", help="show the classifier whole pictures")
     arguments.add_argument("--frames", type=Path, help="a folder where drawn frames are kept for the next run")
+    arguments.add_argument("--processes", type=int, default=2)
     arguments.add_argument("--without-argmax", action="store_true")
     arguments.add_argument("--alike", action="store_true", help="only: the correlation of looks at one product")
     given = arguments.parse_args()
@@ -274,23 +291,31 @@ def main() -> None:
             print(json.dumps(alike(model, given.first_seed, given.placements, given.frames), indent=1))
         return
     options = StationOptions(crop=not given.whole_picture)
+    work = partial(watched, given.classifier, options, not given.without_argmax, given.frames)
+    reported = given.first_seed == 0 and not given.whole_picture
     run = Run()
-    with ev.load(given.classifier, threads=1) as model:
-        for session in sessions(given.first_seed, given.placements):
-            watch(session, model, options, run, naive=not given.without_argmax, folder=given.frames)
-            for one in run.outcomes[-len(session.visits) :]:
-                if not one.chain or (one.labels and one.verdict in ("wrong", "none")):
-                    print(one, flush=True)
+    with ProcessPoolExecutor(given.processes, multiprocessing.get_context("spawn")) as pool:
+        for one in pool.map(work, list(sessions(given.first_seed, given.placements))):
+            run.add(one)
             done = summary(run)
-            print(session.seed, {key: done[key] for key in ("placements", "one_chain", "right", "right_or_asked", "wrong_and_unasked")},
-                  done["from_still_to_answer_s"], flush=True)  # fmt: skip
-        bundle = {"name": model.manifest.name, "variant": model.variant.id, "id": model.id}
-    if given.first_seed == 0 and not given.whole_picture:
-        write_result("station", {
-            "bundle": bundle, "options": asdict(options), "fps": FPS, "side_px": SIDE_PX, "first_seed": given.first_seed, **summary(run),
-        })  # fmt: skip
-    else:
+            print({key: done[key] for key in SHOWN}, flush=True)
+            for miss in summary(one)["misses"]:
+                print(miss, flush=True)
+            if reported:  # a run that is stopped leaves what it has
+                told = {"options": asdict(options), "fps": FPS, "side_px": SIDE_PX, **done}
+                write_result("station", told)
+    if not reported:
         print(json.dumps(summary(run), indent=1, ensure_ascii=False))
+
+
+def watched(classifier: Path, options: StationOptions, naive: bool, folder: Path | None, session: Session) -> Run:
+    """One session, in a process of its own."""
+    cv2.setNumThreads(1)
+    run = Run()
+    with ev.load(classifier, threads=1) as model:
+        run.bundle = f"{model.manifest.name}@{model.id[:12]}, {model.variant.id}"
+        watch(session, model, options, run, naive=naive, folder=folder)
+    return run
 
 
 if __name__ == "__main__":

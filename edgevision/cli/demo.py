@@ -77,13 +77,10 @@ def _run_kiosk(arguments: argparse.Namespace) -> int:
     """Prepare the shop, then do what ``edgevision serve`` does."""
     serve = import_module("edgevision.cli.serve")
     from edgevision.demo.kiosk import prepare_kiosk
-    from edgevision.demo.rendered_camera import rendered_camera
-    from edgevision.streams.sources.registry import register
 
     shop = prepare_kiosk(
         arguments.folder, seed=arguments.seed, threads=arguments.threads, progress=step_progress(not arguments.json)
     )
-    register("rendered", rendered_camera)
     words = [*shop.words(), "--port", str(arguments.port)]
     if arguments.threads is not None:
         words += ["--threads", str(arguments.threads)]

@@ -75,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevision.kiosk.service.access.server_options import server_options
     from edgevision.kiosk.service.access.tls import certificate_of
     from edgevision.kiosk.service.live.for_service import live_for
+    from edgevision.kiosk.service.logs import logging_into
     from edgevision.kiosk.service.models import ModelSource
     from edgevision.kiosk.service.options import ServiceOptions
     from edgevision.kiosk.service.server import ServerOptions, listen, serve
@@ -101,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     _register_rendered_camera()
     sources = [ModelSource.parse(text, arguments.then) for text in arguments.models]
     with signals_caught() as signals, Service(sources, options) as service:
-        live = live_for(service, shop)
+        live = live_for(service, shop, tokens=access.tokens is not None)
         try:
             live.start()
             routes = [*live.routes(), *page_routes(page_of(arguments, shop, _first(service)))]
@@ -109,10 +110,11 @@ def run(arguments: argparse.Namespace) -> int:
             check_routes(app.routes)
             reloading = _Reloading(service, signals)
             words = access_words(access, certificate)
-            serve(
-                live.watched(guarded(app, access)), service, where, stop=signals.stop, tick=reloading.look,
-                started=lambda url: _tell_start(url, service, words, json=arguments.json),
-            )  # fmt: skip
+            with logging_into(live.log):
+                serve(
+                    live.watched(guarded(app, access)), service, where, stop=signals.stop, tick=reloading.look,
+                    started=lambda url: _tell_start(url, service, words, json=arguments.json),
+                )  # fmt: skip
         finally:
             live.close(arguments.stop_timeout_s)
     return 0

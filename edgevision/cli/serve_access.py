@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.cli.extras import OptionAdder
+from edgevision.errors import InputError
 from edgevision.kiosk.service.access.settings import AccessSettings
 
 if TYPE_CHECKING:
@@ -52,8 +54,9 @@ def access_of(arguments: argparse.Namespace) -> AccessSettings:
     from edgevision.kiosk.service.access.places import default_tokens
 
     tokens: Path | None = arguments.tokens
-    if tokens is None and default_tokens().exists():
-        tokens = default_tokens()
+    if tokens is None:
+        with contextlib.suppress(InputError):  # a user without a home folder keeps none there
+            tokens = default_tokens() if default_tokens().exists() else None
     settings = AccessSettings(
         host=arguments.host, tokens=tokens, tls=arguments.tls, certificate=arguments.certificate, key=arguments.key,
         insecure=arguments.insecure, host_names=tuple(arguments.host_names), allow_origins=tuple(arguments.allow_origins),

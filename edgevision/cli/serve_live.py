@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevision.errors import InputError
 
 if TYPE_CHECKING:
-    from edgevision.kiosk.service.live.live import Live
     from edgevision.kiosk.service.live.settings import LiveSettings
     from edgevision.kiosk.service.picture_folder import Quota
-    from edgevision.kiosk.service.service import Service
 
-STOP_S = 5.0  # for cameras, and for receipts that are on their way
-_LOGGERS = ("edgevision", "uvicorn")
 _QUOTA = re.compile(r"(?P<size>\d{1,9}(?:\.\d{1,3})?)\s?(?P<unit>kB|MB|GB)(?:,(?P<files>\d{1,9}))?", re.ASCII)
 _UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
 
@@ -71,31 +64,6 @@ def live_of(arguments: argparse.Namespace) -> LiveSettings:
         receipts=arguments.receipts,
         keep=arguments.keep,
     )
-
-
-@contextmanager
-def live_part(arguments: argparse.Namespace, service: Service, *, tokens: bool) -> Iterator[Live]:
-    """What the options ask for, at work within the block: its ``routes`` are for the app, and ``watched`` goes around everything.
-
-    The loggers of the service and its server write into the same log. ``tokens``: whether callers need them. Raises InputError, SinkError.
-    """
-    from edgevision.demo.rendered_camera import rendered_camera
-    from edgevision.kiosk.service.live.for_service import live_for
-    from edgevision.kiosk.service.logs import handler_of
-    from edgevision.streams.sources.registry import register
-
-    register("rendered", rendered_camera)
-    live = live_for(service, live_of(arguments), tokens=tokens)
-    handler = handler_of(live.log)
-    for name in _LOGGERS:
-        logging.getLogger(name).addHandler(handler)
-    try:
-        live.start()
-        yield live
-    finally:
-        live.close(STOP_S)
-        for name in _LOGGERS:
-            logging.getLogger(name).removeHandler(handler)
 
 
 def quota_of(text: str) -> Quota:

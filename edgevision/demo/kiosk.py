@@ -17,6 +17,7 @@ from edgevision.files import atomic_write
 from edgevision.frames import ImageArray
 
 CURRENCY = "EUR"
+_FPS = 10  # enough to see a hand, on a small machine too
 _PICTURE_PX = 480  # height of a product's picture
 _CENTS = {
     Shape.CARTON: 149, Shape.BOX: 329, Shape.CHEST: 279, Shape.CAN: 89, Shape.TIN: 119, Shape.POUCH: 549, Shape.BAG: 199, Shape.BOTTLE: 65,
@@ -56,7 +57,7 @@ def prepare_kiosk(
     atomic_write(prices, price_list().encode())
     for number, product in enumerate(LISTED):
         keep_frame(shop / "pictures" / f"{number}.jpg", product_picture(product))
-    return KioskShop(bundle, prices, shop / "pictures", f"rendered:till?seed={seed}")
+    return KioskShop(bundle, prices, shop / "pictures", f"rendered:till?seed={seed}&fps={_FPS}")
 
 
 def price_list() -> str:

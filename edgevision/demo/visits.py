@@ -18,8 +18,8 @@ from edgevision.errors import InputError
 from edgevision.frames import ImageArray
 
 SIDE_PX = 400
-PERIOD_S = 9.0  # from one product to the next: time to look at the page
-FIRST_S = 1.5  # the place is empty at first
+PERIOD_S = 11.0  # from one product to the next: time to look at the page, and at the empty place
+FIRST_S = 6.0  # the place is empty at first: whoever looks learns it, on a slow machine too
 # Seconds of a visit: the hand comes with it, it stands, the hand is out of the picture; the hand comes for it, has it, is gone with it.
 _ENTERS_S, _STANDS_S, _FREE_S, _BACK_S, _TAKES_S, _GONE_S = 0.3, 1.2, 1.8, 6.8, 7.4, 8.2
 _FAR_CM = 42.0  # outside the picture
@@ -45,7 +45,7 @@ class Visits:
     """The same seed always shows the same. Moments are seconds from the beginning. Raises InputError for a side that cannot be.
 
     >>> visits = Visits(seed=0)
-    >>> visits.visit_at(0.0) is None, visits.visit_at(5.0).number
+    >>> visits.visit_at(0.0) is None, visits.visit_at(9.0).number
     (True, 0)
     """
 

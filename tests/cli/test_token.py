@@ -109,6 +109,16 @@ def test_tokens_that_were_made_are_used(config):
     assert settings().tokens == config / "tokens.json"
 
 
+def test_a_user_without_a_home_folder_may_serve(monkeypatch):
+    def no_home() -> Path:
+        raise RuntimeError("no home")
+
+    for name in ("EDGEVISION_CONFIG", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert settings() == AccessSettings()
+
+
 def test_an_open_address_is_refused_with_the_cure():
     with pytest.raises(InputError, match="edgevision token add NAME"):
         settings("--host", "0.0.0.0", "--tls")

@@ -62,7 +62,7 @@ def test_it_is_served_with_the_rendered_camera(folder, served, capsys):
     assert main(["demo", "--kiosk", "-o", str(folder), "--seed", "4", "--port", "0"]) == 0
     (arguments,) = served
     assert arguments.models == [str(folder / "model.edge")]
-    assert arguments.camera == "rendered:till?seed=4"
+    assert arguments.camera == "rendered:till?seed=4&fps=10"
     assert arguments.port == 0
     assert arguments.threads is None
     assert Path(arguments.prices).is_file()
@@ -73,15 +73,26 @@ def test_it_is_served_with_the_rendered_camera(folder, served, capsys):
     assert (served[1].json, served[1].threads) == (True, 1)
 
 
-def test_its_camera_is_known_to_whoever_opens_it(folder, served):
+def test_its_camera_is_one_that_serve_knows(folder, served):
+    from edgevision.demo.rendered_camera import rendered_camera
     from edgevision.streams.options import CameraOptions
-    from edgevision.streams.sources.registry import make_source
 
     main(["demo", "--kiosk", "-o", str(folder)])
-    camera = make_source(CameraOptions("station", served[0].camera))
+    camera = rendered_camera(CameraOptions("station", served[0].camera))
+    assert camera.announced_fps == 10
     camera.open()
     captured = camera.read()
     assert captured is not None
     assert captured.frame.height == captured.frame.width == 400
     camera.interrupt()
     camera.close()
+
+
+def test_serve_takes_what_it_is_given(folder):
+    """The real parser of ``edgevision serve``."""
+    from edgevision.cli.main import parser
+
+    shop = prepare_kiosk(folder, seed=4)
+    arguments = parser("serve").parse_args(["serve", *shop.words()])
+    assert (arguments.models, arguments.camera) == ([str(folder / "model.edge")], shop.camera)
+    assert (Path(arguments.prices), Path(arguments.product_pictures)) == (shop.prices, shop.pictures)

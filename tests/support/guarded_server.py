@@ -243,7 +243,8 @@ def running(folder: Path, *, tokens: bool = True, limits: dict[str, Any] | None 
     told = {"settings": settings, "limits": limits or {}, "failures": failures or {}, "folder": str(folder)}
     log = folder / "log.txt"
     command = [sys.executable, str(Path(__file__)), json.dumps(told)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     with (
         log.open("w") as errors,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as process,

@@ -158,7 +158,7 @@ class RunningServer:
         import uvicorn
 
         config = uvicorn.Config(
-            app, log_level="critical", ws="wsproto", http="h11", lifespan="off", timeout_graceful_shutdown=int(grace_s)
+            app, log_config=None, access_log=False, ws="wsproto", http="h11", lifespan="off", timeout_graceful_shutdown=int(grace_s)
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._on_stop = on_stop

@@ -74,6 +74,8 @@ def static_files() -> dict[str, Path]:
 def _file(body: bytes, media_type: str, common: Mapping[str, str]) -> Endpoint:
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {**common, "ETag": tag}
+    if media_type == MEDIA_TYPES[".svg"]:
+        headers["Cache-Control"] = "max-age=3600"  # each icon that is drawn asks for it, also while the service is away
 
     async def answer(request: Request) -> Response:
         from starlette.responses import Response

@@ -9,11 +9,13 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any, TextIO
 
 from edgevision.kiosk.service.watching import Seen
 
+_LOGGERS = ("edgevision", "uvicorn", "asyncio")
 WAITING = 10_000  # lines; more are dropped, and counted: a log that nobody reads stops no request
 _TOGETHER_S = (
     0.05  # lines of so long are written together: waking a thread for each would cost as much as all the rest of a line
@@ -117,17 +119,30 @@ def _shown(at_s: float) -> str:
     return datetime.fromtimestamp(at_s, timezone.utc).isoformat(timespec="milliseconds")
 
 
-def handler_of(lines: LogLines) -> logging.Handler:
-    """What takes the records of Python's ``logging`` into the same log: for the loggers of a service that runs alone.
+@contextlib.contextmanager
+def logging_into(lines: LogLines) -> Iterator[None]:
+    """Within the block, records of the service's and its server's loggers come into the same log: for a service that runs alone.
 
-    >>> logging.getLogger("edgevision").addHandler(handler_of(LogLines()))  # doctest: +SKIP
+    >>> with logging_into(LogLines()):  # doctest: +SKIP
+    ...     serve(app, service, options, stop=stop)
     """
+    handler = _Handler(lines)
+    for name in _LOGGERS:
+        logging.getLogger(name).addHandler(handler)
+    try:
+        yield
+    finally:
+        for name in _LOGGERS:
+            logging.getLogger(name).removeHandler(handler)
 
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            fields = {"level": record.levelname.lower(), "logger": record.name, "words": record.getMessage()}
-            if record.exc_info:
-                fields["traceback"] = logging.Formatter().formatException(record.exc_info)
-            lines.write("log", **fields)
 
-    return Handler()
+class _Handler(logging.Handler):
+    def __init__(self, lines: LogLines) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = {"level": record.levelname.lower(), "logger": record.name, "words": record.getMessage()}
+        if record.exc_info:
+            fields["traceback"] = logging.Formatter().formatException(record.exc_info)
+        self._lines.write("log", **fields)

@@ -93,7 +93,8 @@ class ManyAtOnce:
         best = candidate.evidence[0].posterior()[0]
         for placing in self._place.placed:
             if placing.missing_since_s is not None and placing.told is not None and best.id in placing.told:
-                placing.box, placing.missing_since_s, placing.evidence = candidate.box, None, candidate.evidence
+                placing.box, placing.missing_since_s = candidate.box, None
+                placing.evidence, placing.frames = candidate.evidence, candidate.frames
                 return True
         return False
 

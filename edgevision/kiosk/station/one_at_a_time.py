@@ -10,9 +10,9 @@ from edgevision.kiosk.station.looks import Box, Look, part_of, windows
 from edgevision.kiosk.station.place import Place
 from edgevision.kiosk.station.placing import Placing
 
-# A classifier sees what changed through two windows at once: what it says of a product should not hang on how it is cut out, and
-# two cuts are less alike than two frames.
-_MARGINS = (0.08, 0.25)
+# A classifier sees what changed through two windows at once, and in the next frame through two others: what it says of a product should
+# not hang on how it is cut out, and different cuts are less alike than frames.
+_MARGINS = ((0.08, 0.25), (0.16, 0.4))
 _MOST_THINGS = 4  # that a classifier is asked about in one frame; more is no placement, but a heap
 
 
@@ -22,6 +22,7 @@ class OneAtATime:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._unannounced: Placing | None = None  # it may be a hand alone
+        self._turn = 0
 
     def settle(self) -> None:
         """What was looked at before the movement is not told any more."""
@@ -61,8 +62,10 @@ class OneAtATime:
         """For each thing that lies there, what the classifier is shown of it."""
         if not boxes or (not self._place.options.crop and len(boxes) == 1):
             return [[frame]]
+        margins = _MARGINS[self._turn % len(_MARGINS)]
+        self._turn += 1
         return [
-            [part_of(frame, window) for window in windows(box, frame.width, frame.height, _MARGINS)] for box in boxes
+            [part_of(frame, window) for window in windows(box, frame.width, frame.height, margins)] for box in boxes
         ]
 
     def _absorb(self, placing: Placing, at_s: float) -> None:
@@ -80,9 +83,8 @@ class OneAtATime:
         looks = place.look([frame])
         if looks is None:
             return False
-        probe = place.new(None, at_s)
-        probe.add(looks)
-        if probe.sure_of is not None:
+        ((look,),) = looks
+        if look.known and look.predictions[0].score >= place.options.cover:
             return True
         place.scene.learn(at_s)
         return False

@@ -51,7 +51,7 @@ class StationOptions:
     unknown_s: float = 0.4
     alike: float = 0.7
     still_s: float = 0.12
-    arm_s: float = 2.0
+    arm_s: float = 1.0
     gone_s: float = 0.3
     learn_s: float = 0.6
     adapt_s: float = 4.0

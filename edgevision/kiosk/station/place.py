@@ -72,7 +72,7 @@ class Place:
             return []
         self.placed.remove(placing)
         other = self.new(placing.box, at_s)
-        other.evidence = placing.evidence
+        other.evidence, other.frames = placing.evidence, placing.frames
         events = [placing.removed(at_s), self.announce(other, at_s)]
         return [*events, *self.answer(other, frame, at_s)]
 

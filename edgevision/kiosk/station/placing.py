@@ -13,6 +13,7 @@ from edgevision.kiosk.station.options import StationOptions
 from edgevision.tasks.results import Prediction
 
 _ALTERNATIVES = 3
+_FRAMES = 2  # that show it before it is recognised: one may be blurred, or a finger's shadow lie on it
 _MOSTLY = 0.75  # share of looks that have to know the product before it counts as recognised
 
 
@@ -35,17 +36,21 @@ class Placing:
     missing_since_s: float | None = None
     first_seen_s: float = 0.0
     evidence: list[Evidence] = field(default_factory=list)
+    frames: int = 0  # that the evidence is of
 
     def begin(self, since_s: float) -> None:
         """It lies still anew: what was seen before it moved says nothing of now."""
         self.since_s = since_s
         self.evidence = []
+        self.frames = 0
         self.missing_since_s = None
 
     def add(self, looks: Sequence[Sequence[Look]]) -> None:
         """Add what was seen: for each thing that lies there, the looks at it."""
         if len(looks) != len(self.evidence):
             self.evidence = [Evidence(self.classes, self.options.alike) for _ in looks]
+            self.frames = 0
+        self.frames += 1
         for evidence, seen in zip(self.evidence, looks, strict=True):
             for one in seen:
                 evidence.add(one.predictions, one.known)
@@ -58,7 +63,7 @@ class Placing:
     @property
     def sure_of(self) -> Prediction | None:
         """The one product that the odds are enough for, if there is one."""
-        if len(self.evidence) != 1:
+        if len(self.evidence) != 1 or self.frames < _FRAMES:
             return None
         return _sure(self.evidence[0], self.options)
 

@@ -29,7 +29,8 @@ _EDGES = (
     0.98  # quantile of the steps between neighbouring cells that tells detail: edges are few, and noise is everywhere
 )
 _NOISE_EDGES = 4.5  # standard deviations of a cell: noise alone makes no such quantile
-_COVERED = 0.8  # share of cells that are not the empty place's
+_CHANGED = 0.3  # share of cells that are not the empty place's: a palm may be as bright as half of it
+_PATTERN = 0.3  # correlation of the empty place's pattern from frame to frame: less is noise, and nothing tells that it is gone
 _UNLIKE = (
     0.1  # correlation of the pattern with the empty place's: 6,000 cells of noise alone stay under 0.05, in any light
 )
@@ -71,6 +72,7 @@ class Scene:
         self._anchor_s = 0.0
         self._empty: Grid | None = None
         self._empty_tint: Grid | None = None
+        self._pattern = 0.0  # how much the empty place's fine pattern is the same in two frames
         self._tint: Grid | None = None  # of the newest frame
         self._learnt_s = 0.0
 
@@ -106,6 +108,7 @@ class Scene:
         assert self._anchor is not None  # a frame was seen
         self._empty = self._anchor.copy() if self._last is None else self._last.copy()
         self._empty_tint = self._tint
+        self._pattern = 0.0 if self._anchor is self._last else _likeness(self._anchor, self._empty)
         self._learnt_s = at_s
 
     # ---- inside ----
@@ -116,10 +119,10 @@ class Scene:
 
     def _is_covered(self, now: Grid) -> bool:
         """Most of it is not the place, and hardly any detail is left: a palm on the lens, or something close to it."""
-        if self._empty is None:
+        if self._empty is None or self._pattern < _PATTERN:
             return False
         other = np.abs(now - self._empty) > self._threshold(self._empty)
-        if np.count_nonzero(other) <= _COVERED * other.size:
+        if np.count_nonzero(other) <= _CHANGED * other.size:
             return False
         least = max(_DETAIL_LEFT * _detail(self._empty), _NOISE_EDGES * self._noise)
         return _detail(now) <= least and _likeness(now, self._empty) < _UNLIKE

@@ -97,7 +97,11 @@ def test_a_question_waits_though_the_product_is_gone(kiosk, opened):
     service.place()
     service.recognise(107)
     expect_lines(page, (107, 1))
+    page.wait_text("#result .known", "Solaru Orange")  # what lies there now comes first
+    page.click("#result button", "1 product to answer for")
+    page.wait_text("#result", "Which one is it?")
     service.remove()
+    page.wait_text("#result", "Which one is it?")  # and then the question again
     service.place()
     service.unknown()
     page.wait_text("#result", "2 products to answer for")
@@ -253,6 +257,12 @@ def test_a_service_that_starts_again_in_the_middle(kiosk, opened):
     page.wait_text("#notice", "No connection")
     page.click("[data-key=more-107]")  # the basket does not need the service
     expect_lines(page, (107, 2), (111, 1))
+    page.click("[data-key=tool-language]")  # nor do the languages
+    page.click("#dialog button", "Deutsch")
+    page.wait_text("#notice", "Keine Verbindung")
+    page.click("[data-key=tool-language]")
+    page.click("#dialog button", "English")
+    page.wait_text("#notice", "No connection")
     service.start()
     page.wait("document.querySelector('#notice').hidden")
     service.place()  # what lay there when the service ended is seen anew, under the number 1

@@ -339,20 +339,26 @@ def test_openmetrics_where_it_is_asked_for():
     assert answer.body.endswith(b"# EOF\n")
 
 
-def test_records_of_logging_come_into_the_same_log():
+@pytest.mark.parametrize("name", ["edgevision.service", "edgevision.kiosk.access", "uvicorn.error", "asyncio"])
+def test_records_of_logging_come_into_the_same_log(name, monkeypatch):
     import logging
 
-    from edgevision.kiosk.service.logs import handler_of
+    from edgevision.kiosk.service.logs import logging_into
 
     out = io.StringIO()
     log = LogLines(out)
-    logger = logging.Logger("edgevision.service")
-    logger.addHandler(handler_of(log))
-    logger.warning("said by %s", "a\nb")
-    try:
-        raise ValueError("wrong")
-    except ValueError:
-        logger.exception("failed")
+    logger = logging.getLogger(name)
+    monkeypatch.setattr(logger, "level", logging.WARNING)  # whatever other tests set
+    parents = [logging.getLogger(one) for one in ("edgevision", "uvicorn", "asyncio")]
+    before = [list(one.handlers) for one in parents]
+    with logging_into(log):
+        logger.warning("said by %s", "a\nb")
+        try:
+            raise ValueError("wrong")
+        except ValueError:
+            logger.exception("failed")
+    logger.warning("not any more")
     first, second = lines_of(log, out)
-    assert (first["level"], first["logger"], first["words"]) == ("warning", "edgevision.service", "said by a\nb")
+    assert (first["level"], first["logger"], first["words"]) == ("warning", name, "said by a\nb")
     assert second["traceback"].endswith("ValueError: wrong")
+    assert [list(one.handlers) for one in parents] == before

@@ -94,7 +94,7 @@ def test_a_product_that_lies_there_at_first_is_told():
         (classification(0.34, 0.33, 0.32), Unsure, [0, 1, 2], 0.7),
         (classification(0.3, 0.2, 0.2, 0.15, 0.15), Unsure, [0, 1, 2, 3], 0.7),
         (classification(0.8, 0.1, known=False), Unknown, None, 0.4),
-        (classification(0.98, 0.001), Recognised, None, 0.12),  # not sure at once; together the looks are
+        (classification(0.985, 0.001), Recognised, None, 0.12),  # not sure at once; together the looks are
     ],
 )
 def test_what_is_not_sure_is_asked(answer, kind, ids, after_s):
@@ -290,14 +290,14 @@ def test_each_box_is_a_placement_of_its_own():
     model = detector()
     placements = Placements(model)
     assert run(placements, [(2.0, place)]) == []
-    model.answer = lambda one: detections((LEFT, 0, 0.98), (RIGHT, 1, 0.97))
+    model.answer = lambda one: detections((LEFT, 0, 0.99), (RIGHT, 1, 0.99))
     events = run(placements, [(0.6, brings), (1.5, two)], 2.0)
     assert sorted(words(events)) == ["placed", "placed", "recognised", "recognised"]
     assert {(event.placement, event.product.id) for event in events if isinstance(event, Recognised)} == {
         (1, 0),
         (2, 1),
     }
-    model.answer = lambda one: detections((LEFT, 0, 0.98))
+    model.answer = lambda one: detections((LEFT, 0, 0.99))
     events = run(placements, [(0.6, brings), (1.5, left)], 5.0)
     assert [(event.kind, event.placement) for event in events] == [("removed", 2)]
     model.answer = lambda one: detections()
@@ -313,10 +313,10 @@ def test_a_box_that_one_frame_shows_or_lacks_changes_nothing():
     def answer(one):
         turn = next(count)
         if turn == 1:
-            return detections((LEFT, 0, 0.98), (RIGHT, 1, 0.9))  # a ghost, once
+            return detections((LEFT, 0, 0.99), (RIGHT, 1, 0.9))  # a ghost, once
         if turn == 3:
             return detections()  # and once nothing
-        return detections((LEFT, 0, 0.98))
+        return detections((LEFT, 0, 0.99))
 
     model.answer = answer
     events = run(placements, [(0.6, brings), (2.0, left)], 2.0)
@@ -327,9 +327,9 @@ def test_a_product_that_was_pushed_elsewhere_is_the_same():
     model = detector()
     placements = Placements(model)
     run(placements, [(2.0, place)])
-    model.answer = lambda one: detections((LEFT, 0, 0.98))
+    model.answer = lambda one: detections((LEFT, 0, 0.99))
     assert words(run(placements, [(0.6, brings), (1.5, left)], 2.0)) == ["placed", "recognised"]
-    model.answer = lambda one: detections((RIGHT, 0, 0.98))
+    model.answer = lambda one: detections((RIGHT, 0, 0.99))
     assert run(placements, [(0.6, brings), (1.5, lambda i: with_product(place(i), 104, 44))], 5.0) == []
 
 

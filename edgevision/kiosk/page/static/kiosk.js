@@ -5,7 +5,7 @@ import { Basket } from "./modules/basket.js";
 import { showCamera } from "./modules/camera_stream.js";
 import { Catalogue } from "./modules/catalogue.js";
 import { Idle } from "./modules/idle.js";
-import { bestOf, language, languages, t, translate, useLanguage } from "./modules/languages.js";
+import { bestOf, language, languages, load, t, translate, useLanguage } from "./modules/languages.js";
 import { PageCamera } from "./modules/page_camera.js";
 import { PageStation } from "./modules/page_station.js";
 import { blobOf } from "./modules/pictures.js";
@@ -43,6 +43,7 @@ class Kiosk {
   hasList = false;
   receipt = null; // {key, body}: the same for every try to send it, so that it counts once
   ageShownMs = 0;
+  answering = false; // the shopper went back to a question while the next product lies there
 
   async start() {
     takeToken();
@@ -63,6 +64,7 @@ class Kiosk {
     place("undo").addEventListener("click", () => this.#undo());
     this.#keepList();
     this.#watch();
+    Promise.allSettled(this.languages.map((one) => load(one.code)));
     document.documentElement.dataset.ready = "";
   }
 
@@ -179,6 +181,7 @@ class Kiosk {
     if (event.event === "placed" || event.event === "removed") {
       this.idle?.stay();
     }
+    this.answering &&= event.event !== "placed";
     const before = this.visit.questions.length;
     const product = this.visit.take(event, placement, key, performance.now());
     this.visit.settle((one) => this.basket.has(one)); // answered before, here or in another tab
@@ -484,9 +487,11 @@ class Kiosk {
   }
 
   #showResult() {
-    place("page").dataset.asking = this.visit.questions[0]?.kind ?? "";
+    const question = this.visit.asking(this.answering);
+    place("page").dataset.asking = question?.kind ?? "";
     showResult(place("result"), {
       visit: this.visit,
+      question,
       catalogue: this.catalogue,
       isInBasket: (product) => this.basket.lines.some((line) => line.id === product.id),
       does: {
@@ -497,6 +502,11 @@ class Kiosk {
         more: (product) => this.#addByHand(product),
         wrong: (product) => this.#wrong(product),
         dismiss: (question) => this.#dismiss(question),
+        answer: () => {
+          this.answering = true;
+          this.#showResult();
+          place("question").focus();
+        },
       },
     });
   }

@@ -69,7 +69,7 @@ class _Guard:
         self._now_s = now_s
         self._hosts = own_names(settings.host, settings.host_names)
         self._origins = OriginRules(listed_origins(settings.allow_origins))
-        listed_origins(settings.allow_frames)  # a text that is none could change the policy
+        listed_origins(settings.allow_frames, "--allow-frame")  # a text that is none could change the policy
         self._headers = security_headers(settings)
         self._callers: Callers | None = None
         if settings.tokens is not None:
@@ -127,9 +127,8 @@ class _Visit:
         self._send = send
         self._token: Token | None = None
         self._checked_s = 0.0
-        self._held: list[
-            Message
-        ] = []  # an answer with 500: an exception may follow, and its own text is not for others
+        # An answer with 500 waits: an exception may follow, and then the text is not for others.
+        self._held: list[Message] = []
         self._held_bytes = 0
         self._accepted = False
         self._answered = False

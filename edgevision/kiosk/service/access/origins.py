@@ -38,15 +38,15 @@ def parse_origin(text: str) -> Origin | None:
     return scheme, name.host, _PORTS[scheme] if name.port is None else name.port
 
 
-def listed_origins(texts: Iterable[str]) -> frozenset[Origin]:
-    """Raises InputError for a text that is no origin."""
+def listed_origins(texts: Iterable[str], option: str = "--allow-origin") -> frozenset[Origin]:
+    """The origins that an ``option`` lists. Raises InputError for a text that is none."""
     found = set()
     for text in texts:
         origin = parse_origin(text.lower())
         if origin is None:
             shown = urlsplit(text).netloc or text
             raise InputError(
-                f"--allow-origin is such as https://shop.example, without path, got {text!r}; try https://{shown}"
+                f"{option} is such as https://shop.example, without path, got {text!r}; try https://{shown}"
             )
         found.add(origin)
     return frozenset(found)

@@ -60,8 +60,8 @@ class _Front(asyncio.Protocol):
         elif self._context is None:
             self._hand_over(transport)
         else:
-            transport.pause_reading()
             self._waiting.add(self)
+            # It begins before the first byte can come: the loop runs what is ready, and the first step of this is, before what it reads.
             self._task = self._loop.create_task(self._agree_on_tls(transport, self._context))
 
     def data_received(self, data: bytes) -> None:

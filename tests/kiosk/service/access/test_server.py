@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from guarded_server import GOOD, LOG_LINE, QUICK, GuardedServer, running, statuses
@@ -318,6 +319,17 @@ def test_what_is_no_tls_is_cut(secure, sent):
     assert b"HTTP" not in answer
     assert secure.wait_until_at_rest()
     assert statuses(secure.good()) == [200]
+
+
+@pytest.mark.requires("openssl")
+def test_no_first_byte_of_tls_is_lost(tmp_path):
+    """Clients say hello at once; each is heard."""
+    with (
+        running(tmp_path, tls=True, host="0.0.0.0", limits={"handshake_s": 10.0}) as server,
+        ThreadPoolExecutor(6) as pool,
+    ):
+        assert [statuses(answer) for answer in pool.map(lambda _: server.good(), range(150))] == [[200]] * 150
+        assert server.wait_until_at_rest()
 
 
 @pytest.mark.requires("openssl")

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from live_service import EventClient, SocketClient, ask, running, wait_for
+from live_service import EventClient, SocketClient, ask, running
 
 from edgevision.kiosk.service.live.settings import LiveSettings
 from edgevision.streams.options import CameraOptions
@@ -25,8 +25,6 @@ pytestmark = [
     ),  # the bundle was made long ago, and elsewhere
     pytest.mark.filterwarnings("ignore::edgevision.errors.UnprovenWarning"),
 ]
-pytest.importorskip("edgevision.kiosk.service.service")
-pytest.importorskip("edgevision.kiosk.station.station")
 
 BUNDLE = Path(__file__).parents[3] / "data" / "schema1.edge"  # it knows red, green and blue
 EMPTY_S = 2.0  # the camera shows an empty place for so long, then something red
@@ -137,35 +135,6 @@ def test_a_replaced_bundle_is_told(served):
         pass
     assert told["models"][0]["name"] == "colours"
     assert told["models"][0]["id"] == ask(app, "GET", "/v1/products").json["model"]["id"]
-
-
-def test_the_command_lines_live_part(tmp_path, monkeypatch, capsys):
-    import argparse
-    import json
-    import logging
-
-    from edgevision.cli.serve_live import add_live_options, live_part
-    from edgevision.kiosk.service.app import make_app
-    from edgevision.kiosk.service.service import Service
-
-    monkeypatch.setenv("EDGEVISION_CACHE", str(tmp_path / "cache"))
-    parser = argparse.ArgumentParser()
-    add_live_options(parser)
-    arguments = parser.parse_args(["--camera", "till=rendered:tray", "--feedback", str(tmp_path / "feedback")])
-    with Service([str(BUNDLE)]) as service:
-        with live_part(arguments, service, tokens=False) as live:
-            app = live.watched(make_app(service, live.routes()))
-            assert ask(app, "GET", "/v1/products").json["features"] == {
-                "camera": True,
-                "feedback": True,
-                "receipts": False,
-            }
-            wait_for(lambda: ask(app, "GET", "/v1/status").json["cameras"][0]["camera"] == "live")
-            logging.getLogger("edgevision.service").error("two\nlines")
-        assert not logging.getLogger("edgevision").handlers
-    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert [line["words"] for line in lines if line["event"] == "log"] == ["two\nlines"]
-    assert {line["route"] for line in lines if line["event"] == "request"} == {"/v1/products", "/v1/status"}
 
 
 def replaced(bundle: Path) -> None:

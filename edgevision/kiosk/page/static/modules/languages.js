@@ -1,6 +1,7 @@
 // The words of the page: one JSON file a language, with the same keys in each.
 import { getJson } from "./api.js";
 
+const loaded = new Map(); // code → promise of its words
 let words = {};
 let code = "en";
 let plurals = new Intl.PluralRules("en");
@@ -22,9 +23,19 @@ export function bestOf(available, wished) {
   return codes[0];
 }
 
+/** The words of a language; fetched once, so that it is there when the service is not. */
+export function load(chosen) {
+  if (!loaded.has(chosen)) {
+    const found = getJson(`static/languages/${chosen}.json`);
+    found.catch(() => loaded.delete(chosen));
+    loaded.set(chosen, found);
+  }
+  return loaded.get(chosen);
+}
+
 /** From now on, words are in this language; the page says so to screen readers. */
 export async function useLanguage(chosen) {
-  words = await getJson(`static/languages/${chosen}.json`);
+  words = await load(chosen);
   code = chosen;
   plurals = new Intl.PluralRules(chosen);
   document.documentElement.lang = chosen;

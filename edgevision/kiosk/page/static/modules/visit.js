@@ -48,6 +48,12 @@ export class Visit {
     this.#carriedUntil = this.lying !== null && this.lying.phase !== "looking" ? nowMs + CARRY_MS : 0;
   }
 
+  /** What to ask now: the oldest question, but not while the next product is told, unless the shopper `isAnswering`; or null. */
+  asking(isAnswering) {
+    const isTelling = this.lying !== null && this.lying.phase !== "asked";
+    return isTelling && !isAnswering ? null : this.questions[0] ?? null;
+  }
+
   /** What was answered in another tab, or here, is asked no more. */
   settle(isSettled) {
     this.questions = this.questions.filter((question) => !isSettled(question.key));

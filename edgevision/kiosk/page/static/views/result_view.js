@@ -4,11 +4,10 @@ import { t } from "../modules/languages.js";
 import { button, pictureOf, priceOf, seen } from "./parts.js";
 
 /**
- * `visit`: a Visit. `catalogue`: a Catalogue. `isInBasket(product)`. `does`: what the buttons do: choose(question, product), none(question),
- * search(question), help(), more(product), wrong(product), dismiss(question).
+ * `visit`: a Visit; `question`: of it, or null. `catalogue`: a Catalogue. `isInBasket(product)`. `does`: what the buttons do: choose(question, product), none(question),
+ * search(question), help(), more(product), wrong(product), dismiss(question), answer(): the questions that are open.
  */
-export function showResult(container, { visit, catalogue, isInBasket, does }) {
-  const question = visit.questions[0];
+export function showResult(container, { visit, question, catalogue, isInBasket, does }) {
   const nodes = question ? asked(question, visit.questions.length, catalogue, does) : told(visit, catalogue, isInBasket, does);
   replace(container, nodes, container); // the focus is not lost with a button that is gone
   container.dataset.kind = question ? question.kind : visit.lying?.phase ?? "idle";
@@ -16,14 +15,20 @@ export function showResult(container, { visit, catalogue, isInBasket, does }) {
 
 function told(visit, catalogue, isInBasket, does) {
   if (visit.lying?.phase === "looking") {
-    return [plain("wait", t("looking"), t("looking.more"))];
+    return [plain("wait", t("looking"), t("looking.more")), ...open(visit, does)];
   }
   if (visit.lying?.phase === "known") {
     const product = catalogue.of(visit.lying.product);
-    return [known(product, visit.lying, isInBasket(product), does)];
+    return [known(product, visit.lying, isInBasket(product), does), ...open(visit, does)];
   }
   const words = visit.lying?.phase === "asked" ? [t("take.away"), t("place.next")] : [t("place"), t("place.more")];
   return [plain("place", ...words), button(t("search.open"), { name: "search", kind: "wide", key: "search", onclick: () => does.search(null) })];
+}
+
+/** The questions that wait for an answer while the next product is told. */
+function open(visit, does) {
+  const count = visit.questions.length;
+  return count ? [button(t("questions.left", { count }), { name: "help", kind: "wide open", key: "answer", onclick: does.answer })] : [];
 }
 
 function plain(name, head, more) {
