@@ -113,6 +113,7 @@ async def answers(reply: Reply, receive: Callable[[], Awaitable[MutableMapping[s
     finally:
         if not future.done():
             reply.cancel()
+        reply.works.clear()  # they point back to it
 
 
 async def _hang_up(receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> None:

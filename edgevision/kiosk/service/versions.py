@@ -261,6 +261,9 @@ class ServedVersion:
     def _forget(self, work: Work) -> None:
         with self._lock:
             self._open.discard(work)
+        work.item = work.captured = (
+            None  # a picture is megabytes, and these point back to the work: nothing else would free it at once
+        )
 
     # ---- the end ----
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import math
 import os
@@ -10,13 +11,17 @@ from typing import Any
 
 import pytest
 from colors import plain
+from stream_items import wait_until
 
 from edgevision.decode import encode_png
+from edgevision.frames import Frame
 from edgevision.kiosk.service.answers import RefusedError, error_answer, json_answer
 from edgevision.kiosk.service.app import make_app
 from edgevision.kiosk.service.options import ServiceOptions
 from edgevision.kiosk.service.protocol import routes as protocol
+from edgevision.kiosk.service.requests import Reply, Work
 from edgevision.kiosk.service.service import Service
+from edgevision.streams.captured import Captured
 
 pytestmark = pytest.mark.requires("serve")
 
@@ -125,6 +130,25 @@ def test_long_json_is_read_in_a_thread_and_answered_the_same(service, length):
     body = json.dumps({"inputs": [one]}).encode()
     status, told = asked(make_app(service), "POST", "/v2/models/color/infer", body + b" " * length)
     assert (status, told["outputs"][0]["data"]) == (200, pytest.approx([2.0, 2.0, 2.0], abs=0.1))
+
+
+def test_nothing_of_a_request_waits_for_the_garbage_collector(service):
+    """A decoded picture is megabytes: many of them would be held until it comes round."""
+    app = make_app(service)
+
+    def held() -> int:
+        return sum(isinstance(one, (Work, Reply, Captured, Frame)) for one in gc.get_objects())
+
+    asked(app, "POST", "/v1/recognise", RED)
+    gc.collect()
+    before = held()
+    gc.disable()
+    try:
+        for picture in (RED, RED, b"no picture", RED):
+            asked(app, "POST", "/v1/recognise", picture)
+        wait_until(lambda: held() == before, 10.0)
+    finally:
+        gc.enable()
 
 
 # ---- how answers are made ----
