@@ -353,8 +353,7 @@ def test_a_token_is_taken_from_the_address(kiosk, tab):
     page = tab()
     page.open(service.url)
     page.wait_text("#notice", "not paired")
-    page.open(f"{service.url}/#token=t0ken-of-this-kiosk")
-    page.reload()
+    page.open(f"{service.url}/#token=t0ken-of-this-kiosk")  # the page that is open takes it
     page.wait("document.querySelector('#notice')?.hidden && !document.querySelector('#picture').hidden")
     assert page.run("location.href") == f"{service.url}/"
     service.place()

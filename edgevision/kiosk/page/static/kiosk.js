@@ -47,6 +47,7 @@ class Kiosk {
 
   async start() {
     takeToken();
+    addEventListener("hashchange", () => takeToken() && this.#paired()); // into the address of a page that is open
     this.#remember();
     [this.settings, this.languages] = await untilItWorks(() => Promise.all([getJson("/page.json"), languages()]));
     const wishes = [this.preferences.get("language"), this.settings.language, ...navigator.languages];
@@ -479,11 +480,15 @@ class Kiosk {
       retry: () => this.station?.retry(),
       pair: (token) => {
         keepToken(token);
-        this.pairing = false;
-        this.#keepList();
-        this.station?.retry();
+        this.#paired();
       },
     });
+  }
+
+  #paired() {
+    this.pairing = false;
+    this.#keepList();
+    this.station?.retry();
   }
 
   #showResult() {

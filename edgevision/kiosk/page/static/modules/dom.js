@@ -28,8 +28,14 @@ export function icon(name) {
   return svg;
 }
 
-/** Put `nodes` in place of what is there. The focus stays on what has the same data-key, else goes to `fallback`. */
+/**
+ * Put `nodes` in place of what is there, unless it is the same: a press that has begun must not lose its button. The focus stays on what has
+ * the same data-key, else goes to `fallback`.
+ */
 export function replace(container, nodes, fallback = null) {
+  if (nodes.length === container.childNodes.length && nodes.every((node, k) => node.isEqualNode(container.childNodes[k]))) {
+    return;
+  }
   const focused = container.contains(document.activeElement) ? document.activeElement : null;
   const key = focused?.dataset.key;
   container.replaceChildren(...nodes);

@@ -2,13 +2,14 @@
 const KEY = "edgevision.token";
 let current = null;
 
-/** Take a token from the address, keep it, and remove it from the address bar. */
+/** Take a token from the address, keep it, and remove it from the address bar. Whether there was one. */
 export function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
   if (given) {
     keepToken(given);
     history.replaceState(null, "", location.pathname + location.search);
   }
+  return Boolean(given);
 }
 
 /** The token, or null where none is known. */

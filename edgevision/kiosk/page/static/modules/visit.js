@@ -61,8 +61,9 @@ export class Visit {
 
   /** The shopper said what it is; null: nothing of ours. */
   answer(question, product) {
-    this.questions = this.questions.filter((one) => one !== question);
-    if (this.lying?.place === question.place) {
+    const now = this.questions.find((one) => one.key === question.key) ?? question; // it may have a new place since it was shown
+    this.questions = this.questions.filter((one) => one.key !== question.key);
+    if (this.lying?.place === now.place) {
       this.lying = { ...this.lying, phase: product ? "known" : "asked", product };
     }
   }
