@@ -261,6 +261,8 @@ class ServedVersion:
     def _forget(self, work: Work) -> None:
         with self._lock:
             self._open.discard(work)
+        # A work and its reply hold each other: the picture would stay until Python next looks for such circles, megabytes of each request.
+        work.item = None
 
     # ---- the end ----
 
