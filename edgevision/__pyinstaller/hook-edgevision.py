@@ -10,10 +10,21 @@ import importlib.util
 from contextlib import suppress
 from importlib import metadata
 
-from PyInstaller.utils.hooks import collect_data_files, collect_submodules, copy_metadata
+from PyInstaller.utils.hooks import collect_data_files, collect_dynamic_libs, collect_submodules, copy_metadata
 
 # Rooms that make models or measure them, and those of the command line.
-_TOOLS = ("bench", "cli", "compiler", "demo", "evaluate", "train", "__pyinstaller", "streams.camsim", "streams.soak")
+_TOOLS = (
+    "__main__",
+    "bench",
+    "cli",
+    "compiler",
+    "demo",
+    "evaluate",
+    "train",
+    "__pyinstaller",
+    "streams.camsim",
+    "streams.soak",
+)
 # Optional packages that our code imports by name or inside functions, and whose own hooks then bring their files.
 _BY_NAME = ("cv2", "onnxruntime", "openvino", "av", "paho.mqtt.client", "prometheus_client", "zxingcpp", "wsproto")
 
@@ -33,6 +44,12 @@ hiddenimports = [*collect_submodules("edgevision", filter=_is_wanted), *filter(_
 excludedimports = [
     "torch", "torchvision", "onnx", "onnxscript", "torch_pruning", "matplotlib", "tensorboard", "scipy", "hotcoco", "pytest",
 ]  # fmt: skip
+# OpenVINO loads these by name from the folder that its core library lies in, which PyInstaller keeps in some environments and moves to the top in others.
+_OPENVINO = ("*openvino_intel_cpu_plugin*", "*openvino_onnx_frontend*", "*openvino_ir_frontend*", "*tbbbind*")
+binaries = []
+if _is_installed("openvino"):
+    for _place in (".", "openvino/libs"):
+        binaries += [(source, _place) for source, _ in collect_dynamic_libs("openvino", search_patterns=list(_OPENVINO))]
 datas = collect_data_files("edgevision", excludes=["**/*.pyi", "**/py.typed"])
 for _name in ("edgevision", "onnxruntime", "openvino", "numpy"):
     with suppress(metadata.PackageNotFoundError):

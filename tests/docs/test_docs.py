@@ -26,7 +26,16 @@ EXAMPLE = ROOT / "examples" / "07_add_a_task"
 
 # Options of other programs, and those that are named because they are gone.
 FOREIGN_OPTIONS = frozenset(
-    {"--check-for-update-interval", "--network", "--python", "--slow", "--strict", "--toolchain", "--wheels"}
+    {
+        "--check-for-update-interval",
+        "--exclude-module",
+        "--network",
+        "--python",
+        "--slow",
+        "--strict",
+        "--toolchain",
+        "--wheels",
+    }
 )
 OUTGROWN_OPTIONS = frozenset({"--unproven", "--keep", "--max-calibration-rise", "--unknown"})
 PAGES_OF_THE_PAST = (DOCS / "glossary.md", ROOT / "CHANGELOG.md")

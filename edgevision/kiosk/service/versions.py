@@ -264,6 +264,8 @@ class ServedVersion:
         work.item = work.captured = (
             None  # a picture is megabytes, and these point back to the work: nothing else would free it at once
         )
+        # A work and its reply hold each other: the picture would stay until Python next looks for such circles, megabytes of each request.
+        work.item = None
 
     # ---- the end ----
 
