@@ -261,11 +261,8 @@ class ServedVersion:
     def _forget(self, work: Work) -> None:
         with self._lock:
             self._open.discard(work)
-        work.item = work.captured = (
-            None  # a picture is megabytes, and these point back to the work: nothing else would free it at once
-        )
-        # A work and its reply hold each other: the picture would stay until Python next looks for such circles, megabytes of each request.
-        work.item = None
+        # A work and its reply hold each other: a picture, megabytes of it, would stay until Python next looks for such circles.
+        work.item = work.captured = None
 
     # ---- the end ----
 
