@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
-from edgevision.demo.visits import SIDE_PX, Visits
+from edgevision.demo.till_camera import SIDE_PX, Visits
 from edgevision.demo.world.worlds import Place, make_world
 from edgevision.errors import InputError
 from edgevision.streams.options import CameraOptions

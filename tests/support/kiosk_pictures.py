@@ -16,7 +16,7 @@ from fake_kiosk import FakeKiosk
 
 from edgevision.demo.kiosk import price_list, product_picture
 from edgevision.demo.products import LISTED
-from edgevision.demo.visits import FIRST_S, PERIOD_S, Visits
+from edgevision.demo.till_camera import FIRST_S, PERIOD_S, Visits
 from edgevision.frames import ImageArray
 
 SHOWN = 15  # the product that lies there

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgevision.demo.scene import SceneKind
-from edgevision.demo.visits import FIRST_S, PERIOD_S, SIDE_PX, Visits
+from edgevision.demo.till_camera import FIRST_S, PERIOD_S, SIDE_PX, Visits
 from edgevision.errors import InputError
 
 
