@@ -16,7 +16,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QVBoxLayout, QWidget
 
 import edgevision as ev
-from edgevision.demo.visits import FIRST_S, PERIOD_S, Visits
+from edgevision.demo.till_camera import FIRST_S, PERIOD_S, Visits
 from edgevision.kiosk import Blocked, Placed, Recognised, Station, StationEvent, Unknown, Unsure
 
 FRAME_S = 1 / 15

@@ -14,7 +14,7 @@ import time
 import tkinter as tk
 
 import edgevision as ev
-from edgevision.demo.visits import FIRST_S, PERIOD_S, Visits
+from edgevision.demo.till_camera import FIRST_S, PERIOD_S, Visits
 from edgevision.kiosk import Blocked, Placed, Recognised, Station, StationEvent, Unknown, Unsure
 
 POLL_MS = 50
