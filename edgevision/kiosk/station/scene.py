@@ -41,6 +41,7 @@ _UNEVEN = (
 _OTHER_TINT = 0.04  # of chroma by brightness: a shadow keeps its place's
 _STRANGE_TINT = 0.1  # the same: what differs so much is another thing
 _LEAST_SOLID = 0.1  # of the cells that changed
+_BESIDE = 17  # cells: as far as eight from what changed is beside it
 _WHITE = 0.97  # of full white: some of the cell's pixels are at the end of their range
 _NOISE_STEP = 0.05  # of the way to the newest estimate
 
@@ -224,7 +225,12 @@ class Scene:
         around = cv2.dilate(changed.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         around |= now > _WHITE  # how bright it really is cannot be told, and would be missed when the light goes back
         followed = self._empty + np.float32(share) * (now - self._empty)
-        self._empty = np.where(around, self._empty, followed).astype(np.float32)
+        beside = (cv2.dilate(changed.astype(np.uint8), np.ones((_BESIDE, _BESIDE), np.uint8)) > 0) & ~around
+        gain = float(np.median(now[beside] / np.maximum(self._empty[beside], 0.02))) if beside.any() else 1.0
+        hidden = self._empty * np.float32(
+            1.0 + share * (gain - 1.0)
+        )  # under a product the light changes as it does beside it
+        self._empty = np.where(around, hidden, followed).astype(np.float32)
         if self._tint is not None and self._empty_tint is not None:
             tint = self._empty_tint + np.float32(share) * (self._tint - self._empty_tint)
             self._empty_tint = np.where(around[..., None], self._empty_tint, tint).astype(np.float32)

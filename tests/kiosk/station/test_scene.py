@@ -69,6 +69,15 @@ def test_light_that_blinds_for_a_while_leaves_nothing_behind():
         assert scene.see(frame(place(index)), index * DT).boxes == []
 
 
+@pytest.mark.parametrize("light", [0.7, 1.25])
+def test_light_that_jumps_while_a_product_lies_there_and_back_leaves_nothing_behind(light):
+    scene, count = learnt()
+    for index in range(count, count + 30):
+        scene.see(frame(with_product(place(index, light=light), 60, 40)), index * DT)
+    for index in range(count + 30, count + 35):
+        assert scene.see(frame(place(index)), index * DT).boxes == []
+
+
 def test_light_that_drifts_is_followed_while_a_product_lies_there():
     scene, count = learnt()
     now, seconds = count, 20
