@@ -49,7 +49,9 @@ _OPENVINO = ("*openvino_intel_cpu_plugin*", "*openvino_onnx_frontend*", "*openvi
 binaries = []
 if _is_installed("openvino"):
     for _place in (".", "openvino/libs"):
-        binaries += [(source, _place) for source, _ in collect_dynamic_libs("openvino", search_patterns=list(_OPENVINO))]
+        binaries += [
+            (source, _place) for source, _ in collect_dynamic_libs("openvino", search_patterns=list(_OPENVINO))
+        ]
 datas = collect_data_files("edgevision", excludes=["**/*.pyi", "**/py.typed"])
 for _name in ("edgevision", "onnxruntime", "openvino", "numpy"):
     with suppress(metadata.PackageNotFoundError):
