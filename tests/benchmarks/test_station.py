@@ -85,6 +85,7 @@ def test_sessions_come_in_their_shares_and_always_the_same():
 
 
 @pytest.mark.requires("torch", "onnx")
+@pytest.mark.filterwarnings("ignore::edgevision.errors.UnprovenWarning")  # the demo's bundle has few validation photos
 def test_a_short_form_of_it(tmp_path_factory):
     """Of all kinds but the hardest: one chain each, nothing wrong; blocked where it is dark or covered, and no placement there."""
     import edgevision as ev
