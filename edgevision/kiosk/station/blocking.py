@@ -30,8 +30,8 @@ class Blocking:
         self._trouble: BlockedReason | None = None
         self._since_s = 0.0  # since when it is this trouble, or since when there is none
 
-    def tell(self, trouble: BlockedReason | None, at_s: float) -> list[StationEvent]:
-        """What is wrong with the newest frame, if anything. The event that follows from it, if one does."""
+    def tell(self, trouble: BlockedReason | None, at_s: float, words: str = "") -> list[StationEvent]:
+        """What is wrong with the newest frame, if anything; ``words``: where more is known of it. The event that follows from it, if one does."""
         if trouble is not self._trouble:
             self._trouble, self._since_s = trouble, at_s
         lasting_s = at_s - self._since_s
@@ -43,4 +43,4 @@ class Blocking:
         if trouble is self.reason or lasting_s < self._waits[trouble] - _TIE_S:
             return []
         self.reason = trouble  # also where it was blocked for another reason: one ``Unblocked`` ends both
-        return [Blocked(self._station, at_s, trouble, _WORDS[trouble])]
+        return [Blocked(self._station, at_s, trouble, words or _WORDS[trouble])]

@@ -98,9 +98,9 @@ class Placements:
             return events + self._empty(at_s)
         return events + self._way.step(frame, at_s)
 
-    def no_frame(self, at_s: float) -> list[StationEvent]:
-        """No frame has come for longer than ``camera_s``: for whoever reads the camera to say."""
-        return self._blocking.tell(BlockedReason.CAMERA_GONE, max(at_s, self._last_s))
+    def no_frame(self, at_s: float, words: str = "") -> list[StationEvent]:
+        """No frame has come for longer than ``camera_s``, or none will come any more: for whoever reads the camera to say. ``words``: why, where that is known."""
+        return self._blocking.tell(BlockedReason.CAMERA_GONE, max(at_s, self._last_s), words)
 
     def learn_empty(self) -> None:
         """The place is empty: learn it anew from the next frame that is still. What lay there before counts as removed."""

@@ -45,7 +45,7 @@ class Station:
 
     It works in a thread of its own from ``start``, entering or reading until ``close``, on the newest frame alone: nothing blocks its caller, and a
     slow model makes it late for nothing. A camera may be down: ``Blocked`` says so. It ends when a file is at its end, or the camera cannot
-    ever be one; ``camera_state`` says why.
+    ever be one: its last event is a ``Blocked`` that says why.
 
     ``ledger``: what became of every frame. ``troubles``: the last things that model or callback raised.
 
@@ -72,7 +72,8 @@ class Station:
         self._changing = threading.Lock()
         self._started = self._stopping = self._inherited = False
         self._learning = False
-        self._ended = False  # no frame will come any more
+        self._ended = False  # no frame will come any more …
+        self._end_words = ""  # … and why
         self._silent_s: float | None = None  # when no frame came for so long that it has to be said
         self._last_s = 0.0  # the newest camera time
         self._push: PushSource | None = None
@@ -218,6 +219,7 @@ class Station:
                 if captured is not None:
                     self._step(captured)
                 elif self._ended:
+                    self._tell_end()
                     return
                 elif self._is_silent():
                     self._silent_s = None  # said once
@@ -260,6 +262,12 @@ class Station:
                 except Exception as error:  # the app's: it must not end the Station
                     self.troubles.append(error)
 
+    def _tell_end(self) -> None:
+        """Nothing will be seen any more: the place must not go on as if it were empty. Not where it was closed, or was told so before."""
+        if not self._stopping:
+            at_s = self._clock.now_s() if self._waits_for_frames else self._last_s  # a file has a time of its own
+            self._tell(self._placements.no_frame(at_s, self._end_words))
+
     def _expect_a_frame(self) -> None:
         if self._waits_for_frames:
             self._silent_s = self._clock.now_s() + self.options.camera_s
@@ -293,8 +301,14 @@ class Station:
     def _on_state(self, change: StateChange) -> None:
         if change.state in (CameraWord.ENDED, CameraWord.DISABLED):
             with self._wake:
-                self._ended = True
+                self._ended, self._end_words = True, _end_words(change)
                 self._wake.notify_all()
+
+
+def _end_words(change: StateChange) -> str:
+    if change.state is CameraWord.DISABLED:
+        return f"the camera cannot be used: {change.words}"
+    return "the camera's film is at its end, and no more pictures come"
 
 
 def _camera_options(

@@ -18,6 +18,7 @@ from edgevision.streams.clock import FakeClock
 from edgevision.streams.fates import Fate
 
 CHAIN = ["placed", "recognised", "removed"]
+FILM = [*CHAIN, "blocked"]  # at its end there is nothing to be seen any more
 SCRIPT = [
     (1.0, place), (0.6, lambda i: with_hand(with_product(place(i), 60, 40 + i % 4), 20 + 9 * (i % 5))),
     (1.0, lambda i: with_product(place(i))), (0.5, lambda i: with_hand(place(i), 20 + 9 * (i % 5))), (1.0, place),
@@ -77,7 +78,11 @@ def put_all(station: Station, clock: FakeClock, script=SCRIPT) -> None:
 def test_a_loop_reads_events_until_the_camera_ends():
     with Station(model(), source=Film(), name="till") as station:
         events = list(station)
-    assert kinds(events) == CHAIN
+    assert kinds(events) == FILM
+    assert events[-1].reason is BlockedReason.CAMERA_GONE
+    assert "film is at its end" in events[-1].words
+    assert 0 <= events[-1].at_s - events[-2].at_s < 2  # in the film's own time
+    assert station.state == "blocked"
     assert {event.station for event in events} == {"till"}
     assert station.camera_state.state.value == "ended"
     assert not station.troubles
@@ -103,7 +108,7 @@ def test_async_for_reads_the_same():
         assert ticks > 0  # the loop ran meanwhile
         return found
 
-    assert asyncio.run(main()) == CHAIN
+    assert asyncio.run(main()) == FILM
 
 
 def test_a_callback_is_called_and_may_fail_or_close():
@@ -265,6 +270,55 @@ def test_a_camera_that_can_never_be_ends_the_station():
             raise EdgeVisionError("the package for this camera is not installed")
 
     with Station(model(), source=Never()) as station:
-        assert list(station) == []
+        (event,) = list(station)
+    assert event.reason is BlockedReason.CAMERA_GONE
+    assert event.words == "the camera cannot be used: the package for this camera is not installed"
+    assert (station.blocked, station.state) == (BlockedReason.CAMERA_GONE, "blocked")
     assert station.camera_state.state.value == "disabled"
     assert "not installed" in station.camera_state.words
+
+
+def test_a_camera_that_was_told_to_be_gone_before_it_ended_is_told_once():
+    class Goes(Film):
+        live = True
+
+        def __init__(self) -> None:
+            super().__init__([])
+            self.free = threading.Event()
+
+        def read(self) -> Captured | None:
+            captured = super().read()
+            if captured is None:
+                assert self.free.wait(30)
+            return captured
+
+    clock, source = FakeClock(), Goes()
+    with Station(model(), source=source, clock=clock) as station:
+        clock.wait_for_sleepers(1)
+        clock.advance(2.5)
+        assert next(station).reason is BlockedReason.CAMERA_GONE
+        source.free.set()
+        assert list(station) == []
+
+
+def test_a_station_that_is_closed_does_not_blame_its_camera():
+    class Waits(Film):
+        live = True
+
+        def __init__(self) -> None:
+            super().__init__([(0.2, place)])
+            self.free = threading.Event()
+
+        def read(self) -> Captured | None:
+            captured = super().read()
+            if captured is None:
+                self.free.wait(30)
+            return captured
+
+        def interrupt(self) -> None:
+            self.free.set()
+
+    station = Station(model(), source=Waits())
+    station.start()
+    station.close()
+    assert list(station) == []
