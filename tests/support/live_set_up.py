@@ -12,6 +12,7 @@ from edgevision.frames import Frame
 from edgevision.kiosk.service.described import ServedDescription
 from edgevision.kiosk.service.live.live import Live, LiveModels
 from edgevision.kiosk.service.live.settings import LiveSettings
+from edgevision.kiosk.service.logs import LogLines
 from edgevision.kiosk.service.status import CameraReport
 
 
@@ -23,9 +24,10 @@ class FakeStation:
         self.state = "empty"
         self.newest: Frame | None = Frame.from_array(np.full((48, 64, 3), 100, np.uint8))
         self.did: list[str] = []
+        self.words = ""
 
     def report(self) -> CameraReport:
-        return CameraReport(self.name, "live", 12.34, "", 14.96, 33.33, self.state)
+        return CameraReport(self.name, "live", 12.34, self.words, 14.96, 33.33, self.state)
 
     def start(self) -> None:
         self.did.append("start")
@@ -38,7 +40,8 @@ class FakeStation:
 
 
 def live_with(
-    folder: Path, *, models: Sequence[ServedDescription] = (MODEL,), receipts: str | None = "http://127.0.0.1:9/receipts", keep: bool = False
+    folder: Path, *, models: Sequence[ServedDescription] = (MODEL,), receipts: str | None = "http://127.0.0.1:9/receipts", keep: bool = False,
+    log: LogLines | None = None, station: FakeStation | None = None,
 ) -> Live:  # fmt: skip
     """Everything on, in ``folder``; one Station, called till."""
     prices, pictures = folder / "prices.csv", folder / "pictures"
@@ -52,6 +55,6 @@ def live_with(
         receipts=receipts,
         keep=folder / "kept" if keep else None,
     )
-    live = Live(settings, LiveModels(lambda: models, FakeMachine))
-    live.add(FakeStation())
+    live = Live(settings, LiveModels(lambda: models, FakeMachine), log=log)
+    live.add(FakeStation() if station is None else station)
     return live

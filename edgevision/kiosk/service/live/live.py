@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgevision.frames import Frame
-from edgevision.kiosk.events import StationEvent
+from edgevision.kiosk.events import Blocked, BlockedReason, StationEvent
 from edgevision.kiosk.service.described import ServedDescription
 from edgevision.kiosk.service.feedback import feedback_routes
 from edgevision.kiosk.service.live.camera_route import camera_routes
@@ -115,6 +115,8 @@ class Live:
         self._metrics.count(event)
         if self._keeper is not None:
             self._keeper.see(event)
+        if isinstance(event, Blocked) and event.reason is not BlockedReason.HAND:  # a hand is a shopper's
+            self.trouble(f"{event.station}: {self._blocked_words(event)}")
         self.hub.publish(event)
 
     def model_changed(self, words: str) -> None:
@@ -178,6 +180,14 @@ class Live:
         self.log.close(_LOG_S)
 
     # ---- what others read ----
+
+    def _blocked_words(self, event: Blocked) -> str:
+        """Why, with the camera's own reason where it has one that the event does not tell."""
+        station = self._stations.get(event.station)
+        if event.reason is not BlockedReason.CAMERA_GONE or station is None:
+            return event.words
+        own = station.report().words
+        return event.words if own in event.words else f"{event.words} ({own})"
 
     def _model(self) -> ServedDescription:
         return self._models.described()[0]

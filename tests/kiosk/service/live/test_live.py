@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 
@@ -22,10 +23,11 @@ from live_service import (
 from live_set_up import FakeStation, live_with
 
 from edgevision.errors import InputError
-from edgevision.kiosk.events import Removed
+from edgevision.kiosk.events import Blocked, BlockedReason, Removed, Unblocked
 from edgevision.kiosk.service.live.keeper import Keeper
 from edgevision.kiosk.service.live.live import Live, LiveModels
 from edgevision.kiosk.service.live.settings import LiveSettings
+from edgevision.kiosk.service.logs import LogLines
 from edgevision.kiosk.service.picture_folder import Quota
 
 pytestmark = pytest.mark.requires("serve")
@@ -99,6 +101,33 @@ def test_status_tells_the_operator_how_everything_is(live):
     assert status["receipts"]["up"] is True
     assert status["errors"][0]["words"] == "the camera is gone"
     assert status["uptime_s"] >= 0
+
+
+GONE = "the camera gives no pictures; look at its cable and power"
+
+
+@pytest.mark.parametrize(
+    ("reason", "words", "own", "told"),
+    [
+        (BlockedReason.CAMERA_GONE, GONE, "", [f"till: {GONE}"]),
+        (BlockedReason.CAMERA_GONE, GONE, "connection refused", [f"till: {GONE} (connection refused)"]),
+        (BlockedReason.CAMERA_GONE, "cannot be used: no such package", "no such package", ["till: cannot be used: no such package"]),
+        (BlockedReason.DARK, "it is too dark to see", "old words", ["till: it is too dark to see"]),
+        (BlockedReason.HAND, "something keeps moving", "", []),  # a shopper's, and no trouble of the service
+    ],
+)  # fmt: skip
+def test_a_station_that_sees_nothing_is_in_the_log_and_in_the_status(tmp_path, reason, words, own, told):
+    out, station = io.StringIO(), FakeStation()
+    station.words = own
+    live = live_with(tmp_path, receipts=None, log=LogLines(out), station=station)
+    live.start()
+    live.publish(Blocked("till", 1.0, reason, words))
+    live.publish(Unblocked("till", 2.0))
+    errors = ask(app_of(live.routes()), "GET", "/v1/status").json["errors"]
+    live.close(5.0)
+    log = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [one["words"] for one in errors] == told
+    assert [line["words"] for line in log if line["event"] == "trouble"] == told
 
 
 def test_metrics_know_stations_and_models(live):
