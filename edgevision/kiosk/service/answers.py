@@ -51,12 +51,15 @@ def _dumped(data: object) -> str:
     return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def error_answer(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """``{"error": message}``. Control characters are not repeated."""
+def error_answer(
+    status: int, message: str, headers: Mapping[str, str] | None = None, *, request: str | None = None
+) -> Response:
+    """``{"error": message}``. Control characters are not repeated. ``request``: the id that the log has of it, told as ``id``."""
     if len(message) > _MOST_WORDS:
         message = message[: _MOST_WORDS - 1] + "…"
     words = "".join(one if one.isprintable() else "\ufffd" for one in message)
-    return json_answer({"error": words}, status, {"Cache-Control": "no-store", **(headers or {})})
+    told = {"error": words} if request is None else {"error": words, "id": request}
+    return json_answer(told, status, {"Cache-Control": "no-store", **(headers or {})})
 
 
 def refusal_answer(refusal: RefusedError) -> Response:

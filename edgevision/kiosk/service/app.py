@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import EdgeVisionError, InputError, MissingExtraError
+from edgevision.kiosk.service.access.asgi import request_id
 from edgevision.kiosk.service.answers import RefusedError, error_answer, refusal_answer
 from edgevision.kiosk.service.protocol.routes import protocol_routes
 from edgevision.kiosk.service.recognise import recognise_routes
@@ -70,7 +71,11 @@ def make_app(service: Service, routes: Sequence[BaseRoute] = ()) -> Starlette:
 
 
 async def _on_http_error(request: Request, error: HTTPException) -> Response:
-    return error_answer(error.status_code, str(error.detail), error.headers)
+    if error.status_code < 500:
+        return error_answer(error.status_code, str(error.detail), error.headers)
+    number = request_id(request.scope)
+    _log.error("request %s was answered with %d: %s", number, error.status_code, error.detail, exc_info=error.__cause__)
+    return error_answer(error.status_code, str(error.detail), error.headers, request=number)
 
 
 async def _on_refusal(request: Request, error: RefusedError) -> Response:
@@ -82,10 +87,17 @@ async def _on_input_error(request: Request, error: InputError) -> Response:
 
 
 async def _on_model_error(request: Request, error: EdgeVisionError) -> Response:
-    _log.error("a request failed: %s", type(error).__name__, exc_info=error)
-    return await _on_fault(request, error)
+    _log.error("request %s failed: %s", request_id(request.scope), type(error).__name__, exc_info=error)
+    return _fault_answer(request)
 
 
 async def _on_fault(request: Request, error: Exception) -> Response:
-    """Nothing of the program's inside is told. What raises goes on to the server, which logs it."""
-    return error_answer(500, "the service failed on this request; its log says how")
+    """What raises goes on to the server, which logs the whole of it; here its id is put beside that."""
+    _log.error("request %s failed: %s", request_id(request.scope), type(error).__name__)
+    return _fault_answer(request)
+
+
+def _fault_answer(request: Request) -> Response:
+    """Nothing of the program's inside is told."""
+    words = "the service failed on this request; its log says how"
+    return error_answer(500, words, request=request_id(request.scope))

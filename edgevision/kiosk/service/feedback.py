@@ -78,7 +78,7 @@ def _keep(
     try:
         kept = folder.keep(data, suffix, label_folder, {**fields, "height": height, "width": width})
     except QuotaError as error:
-        raise refused(507, str(error)) from None
+        raise refused(507, str(error)) from error
     except EdgeVisionError as error:
         raise refused(500, str(error)) from error
     return answer({"kept": kept.name, "again": kept.again}, 200 if kept.again else 201)

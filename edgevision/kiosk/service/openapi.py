@@ -347,7 +347,12 @@ def _operation_paths() -> Json:
 
 
 def _schemas() -> Json:
-    return {"Error": _object({"error": _TEXT}), **_inference_schemas(), **_kiosk_schemas(), **_operation_schemas()}
+    return {
+        "Error": _object({"error": _TEXT, "id": _TEXT}, optional=("id",)),
+        **_inference_schemas(),
+        **_kiosk_schemas(),
+        **_operation_schemas(),
+    }
 
 
 def _inference_schemas() -> Json:

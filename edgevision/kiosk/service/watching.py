@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from edgevision.kiosk.service.access.asgi import REQUEST
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -46,7 +48,8 @@ class Seen:
 
 
 class Watch:
-    """Around an app: measures each request, tells ``told`` when it is over, and gives it an id, in the header ``X-Request-ID``.
+    """Around an app: measures each request, tells ``told`` when it is over, and gives it an id, in the header ``X-Request-ID`` and, for
+    whoever tells of a failure, in the scope.
 
     A client's own id is kept where it is 1 to 64 letters, digits, ``-`` and ``_``. ``in_flight``: requests that are under way.
     """
@@ -85,6 +88,7 @@ class _Request:
         self._bytes_in = self._bytes_out = 0
         self._endless = scope["type"] == "websocket"
         self._id = _id_of(scope)
+        scope[REQUEST] = self._id.decode("ascii")
 
     async def receive(self) -> Message:
         message = await self._receive()

@@ -5,22 +5,28 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
 import math
 import os
 from typing import Any
 
 import pytest
 from colors import plain
+from live_service import ask
 from stream_items import wait_until
 
 from edgevision.decode import encode_png
+from edgevision.errors import EdgeVisionError
 from edgevision.frames import Frame
+from edgevision.kiosk.service.access.guard import guarded
+from edgevision.kiosk.service.access.settings import AccessSettings
 from edgevision.kiosk.service.answers import RefusedError, error_answer, json_answer
 from edgevision.kiosk.service.app import make_app
 from edgevision.kiosk.service.options import ServiceOptions
 from edgevision.kiosk.service.protocol import routes as protocol
 from edgevision.kiosk.service.requests import Reply, Work
 from edgevision.kiosk.service.service import Service
+from edgevision.kiosk.service.watching import Watch
 from edgevision.streams.captured import Captured
 
 pytestmark = pytest.mark.requires("serve")
@@ -83,6 +89,53 @@ def test_more_routes_may_be_added(service):
     assert asked(app, "GET", "/hello") == (200, {"hello": True})
     with pytest.raises(RuntimeError, match="/secret"):  # for the server's log; the client has been told by then
         asked(app, "GET", "/broken")
+
+
+@pytest.mark.parametrize("id", ["order-7", None])
+def test_what_fails_is_in_the_log_under_the_id_that_is_told(service, caplog, id):
+    """A refusal with 500 or 507, one of the model, and a fault of ours: with the reason that no client is told."""
+    from edgevision.kiosk.service.refusals import refused
+    from edgevision.kiosk.service.route import Scope, route
+
+    def failing(error: Exception, cause: Exception | None):
+        async def fails(request):
+            raise error from cause
+
+        return fails
+
+    cases = {
+        "/disk": (refused(500, "the disk failed; see the service's log"), OSError("EIO in /srv/secret"), 500),
+        "/full": (refused(507, "too full"), None, 507),
+        "/model": (EdgeVisionError("in /srv/secret"), None, 500),
+    }
+    added = [route(path, failing(*case[:2]), scope=Scope.OPEN) for path, case in cases.items()]
+    app = Watch(guarded(make_app(service, added), AccessSettings()), ())
+    headers = {"Host": "localhost"} | ({} if id is None else {"X-Request-ID": id})
+    for path, (_, cause, status) in cases.items():
+        caplog.clear()
+        answer = ask(app, "GET", path, headers=headers)
+        assert answer.status == status
+        assert "secret" not in answer.json["error"]
+        assert answer.json["id"] == answer.headers["x-request-id"] == (id or answer.json["id"])
+        (record,) = [one for one in caplog.records if answer.json["id"] in one.getMessage()]
+        if cause is not None:
+            assert "EIO in /srv/secret" in logging.Formatter().format(record)
+    caplog.clear()
+    assert ask(app, "GET", "/none", headers=headers).json == {"error": "Not Found"}
+    assert caplog.records == []
+
+
+def test_a_fault_of_ours_has_one_id_too(service, caplog):
+    from edgevision.kiosk.service.route import Scope, route
+
+    async def broken(request):
+        raise RuntimeError("/secret")
+
+    made = make_app(service, [route("/broken", broken, scope=Scope.OPEN)])
+    answer = ask(Watch(guarded(made, AccessSettings()), ()), "GET", "/broken", headers={"Host": "localhost"})
+    assert (answer.status, answer.json["id"]) == (500, answer.headers["x-request-id"])
+    told = [one for one in caplog.records if answer.json["id"] in one.getMessage()]
+    assert any("RuntimeError: /secret" in logging.Formatter().format(one) for one in told)
 
 
 def test_a_child_of_fork_says_what_to_do(service, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -10,6 +11,13 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Request, Receive, Send], Awaitable[None]]
+
+REQUEST = "edgevision.request"  # where a request holds its id
+
+
+def request_id(request: Request) -> str:
+    """The id of a request, for its answer and the log: what ``watching.Watch`` gave it, else a new one."""
+    return str(request.setdefault(REQUEST, secrets.token_hex(8)))
 
 
 def header_values(request: Request, name: bytes) -> list[str]:

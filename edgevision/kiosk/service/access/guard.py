@@ -7,13 +7,12 @@ a token (``route.Entrance``). Every answer carries the security headers, and an 
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from edgevision.kiosk.service.access.addresses import check_address
-from edgevision.kiosk.service.access.asgi import App, Message, Receive, Request, Send
+from edgevision.kiosk.service.access.asgi import App, Message, Receive, Request, Send, request_id
 from edgevision.kiosk.service.access.body_limit import with_bounded_body
 from edgevision.kiosk.service.access.callers import Callers, without_token
 from edgevision.kiosk.service.access.failures import Failures
@@ -218,7 +217,7 @@ class _Visit:
         self._token = None  # the answer goes out in any case
         if isinstance(error, (ClientDisconnect, WebSocketDisconnect)):
             return
-        number = secrets.token_hex(6)
+        number = request_id(self._request)
         _log.error("request %s failed", number, exc_info=error)
         began = self._answered and not self._held
         self._held = []
