@@ -20,6 +20,7 @@ from edgevision.errors import EdgeVisionError, InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edgevision.kiosk.service.live.live import Live
     from edgevision.kiosk.service.service import Service
     from edgevision.model import Model
 
@@ -108,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
             routes = [*live.routes(), *page_routes(page_of(arguments, shop, _first(service)))]
             app = make_app(service, routes)
             check_routes(app.routes)
-            reloading = _Reloading(service, signals)
+            reloading = _Reloading(service, live, signals)
             words = access_words(access, certificate)
             with logging_into(live.log):
                 serve(
@@ -156,10 +157,11 @@ def _print_line(data: object) -> None:
 
 
 class _Reloading:
-    """Takes up models whose files were replaced, after SIGHUP, in a thread of its own: the server goes on."""
+    """Takes up models whose files were replaced, after SIGHUP, in a thread of its own: the server goes on. The log says what came of it."""
 
-    def __init__(self, service: Service, signals: Signals) -> None:
+    def __init__(self, service: Service, live: Live, signals: Signals) -> None:
         self._service = service
+        self._live = live
         self._signals = signals
         self._thread: threading.Thread | None = None
 
@@ -176,5 +178,6 @@ class _Reloading:
             try:
                 words = self._service.models.reload(name).words
             except EdgeVisionError as error:
-                words = str(error)
-            print(f"edgevision: {output.plain(words)}", file=sys.stderr, flush=True)
+                self._live.trouble(str(error))
+            else:
+                self._live.log.write("reload", model=name, words=words)

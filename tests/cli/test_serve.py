@@ -92,7 +92,14 @@ def test_sighup_takes_up_a_bundle_that_was_replaced_and_refuses_a_bad_one(servin
     one.process.send_signal(signal.SIGHUP)
     wait_until(lambda: f", and was {before}" in one.errors.read_text("utf-8"), 60.0)
     assert one.client.ask("POST", "/v1/recognise", RED).json["model"]["version"] != before
+    status = one.client.ask("GET", "/v1/status").json
+    assert "stays as it is" in status["errors"][-1]["words"]
     assert one.end(signal.SIGTERM) == 0
+    log = [json.loads(line) for line in one.errors.read_text("utf-8").splitlines()]  # and nothing else
+    told = [(line["event"], line["words"]) for line in log if line["event"] in ("trouble", "reload")]
+    assert [event for event, _ in told] == ["trouble", "reload"]
+    assert "stays as it is" in told[0][1]
+    assert f", and was {before}" in told[1][1]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import logging
 import sys
 import threading
 import time
+import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from typing import Any, TextIO
 
@@ -121,7 +122,8 @@ def _shown(at_s: float) -> str:
 
 @contextlib.contextmanager
 def logging_into(lines: LogLines) -> Iterator[None]:
-    """Within the block, records of the service's and its server's loggers come into the same log: for a service that runs alone.
+    """Within the block, records of the service's and its server's loggers, and Python's warnings, come into the same log: for a service
+    that runs alone.
 
     >>> with logging_into(LogLines()):  # doctest: +SKIP
     ...     serve(app, service, options, stop=stop)
@@ -129,11 +131,20 @@ def logging_into(lines: LogLines) -> Iterator[None]:
     handler = _Handler(lines)
     for name in _LOGGERS:
         logging.getLogger(name).addHandler(handler)
+    shown, warnings.showwarning = warnings.showwarning, _warnings_into(lines)
     try:
         yield
     finally:
+        warnings.showwarning = shown
         for name in _LOGGERS:
             logging.getLogger(name).removeHandler(handler)
+
+
+def _warnings_into(lines: LogLines) -> Callable[..., None]:
+    def show(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
+        lines.write("log", level="warning", logger=category.__name__, words=str(message))
+
+    return show
 
 
 class _Handler(logging.Handler):

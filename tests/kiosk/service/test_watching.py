@@ -362,3 +362,21 @@ def test_records_of_logging_come_into_the_same_log(name, monkeypatch):
     assert (first["level"], first["logger"], first["words"]) == ("warning", name, "said by a\nb")
     assert second["traceback"].endswith("ValueError: wrong")
     assert [list(one.handlers) for one in parents] == before
+
+
+def test_warnings_are_lines_of_the_log_too():
+    import warnings
+
+    from edgevision.errors import DeviceWarning
+    from edgevision.kiosk.service.logs import logging_into
+
+    out = io.StringIO()
+    log = LogLines(out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        before = warnings.showwarning
+        with logging_into(log):
+            warnings.warn("no GPU\nhere", DeviceWarning, stacklevel=1)
+        assert warnings.showwarning is before
+    (line,) = lines_of(log, out)
+    assert (line["level"], line["logger"], line["words"]) == ("warning", "DeviceWarning", "no GPU\nhere")
