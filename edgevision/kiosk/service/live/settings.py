@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgevision.errors import InputError
 from edgevision.kiosk.service.picture_folder import Quota
 
 
@@ -16,6 +17,8 @@ class LiveSettings:
     call it. ``prices``: a CSV file. ``product_pictures``: a folder of ``ID.jpg`` or ``NAME.jpg``. ``feedback``: the folder that
     corrections are kept in, with ``feedback_quota``. ``receipts``: the webhook that receipts go to. ``keep``: a folder in which the pictures of
     all answers are kept, with a quota like that of the feedback.
+
+    Raises InputError where ``keep`` and ``feedback`` are one folder, or one is in the other: each counts and removes what is in its own.
     """
 
     camera: str | None = field(default=None, repr=False)  # it may hold a password
@@ -26,3 +29,12 @@ class LiveSettings:
     feedback_quota: Quota = field(default_factory=Quota)
     receipts: str | None = field(default=None, repr=False)  # whoever knows the path of a webhook may post to it
     keep: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.keep is None or self.feedback is None:
+            return
+        kept, corrected = self.keep.resolve(), self.feedback.resolve()
+        if kept.is_relative_to(corrected) or corrected.is_relative_to(kept):
+            raise InputError(
+                f"--keep and --feedback need two folders, neither in the other, got {self.keep} and {self.feedback}"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from dataclasses import replace
@@ -189,6 +190,29 @@ def test_settings_that_cannot_be_are_told_at_once(tmp_path, settings):
     given = {name: value if name == "receipts" else tmp_path / value for name, value in settings.items()}
     with pytest.raises(InputError):
         Live(LiveSettings(**given), LiveModels(lambda: [MODEL], lambda name: None))  # type: ignore[arg-type, return-value]
+
+
+@pytest.mark.parametrize(
+    ("keep", "feedback", "may"),
+    [
+        ("a", "b", True),
+        ("a", "ab", True),
+        ("a", "a", False),
+        ("a", "./b/../a", False),
+        ("a/b", "a", False),
+        ("a", "a/b", False),
+        ("link", "a", False),
+        ("link/b", "a", False),
+    ],
+)
+def test_answers_and_corrections_are_kept_in_two_folders(tmp_path, keep, feedback, may):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    expected = contextlib.nullcontext() if may else pytest.raises(InputError, match="two folders")
+    with expected:
+        LiveSettings(keep=tmp_path / keep, feedback=tmp_path / feedback)
+    LiveSettings(keep=tmp_path / keep)
+    LiveSettings(feedback=tmp_path / feedback)
 
 
 def test_settings_show_no_secrets():
