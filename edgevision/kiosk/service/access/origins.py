@@ -18,8 +18,8 @@ from edgevision.kiosk.service.access.refusals import Refusal
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _PORTS = {"http": 80, "https": 443}
 _ALLOWED_METHODS = "GET, HEAD, POST"
-_ALLOWED_HEADERS = "authorization, content-type, edgevision-deadline-ms, inference-header-content-length"
-_SHOWN_HEADERS = "inference-header-content-length, retry-after"
+_ALLOWED_HEADERS = "authorization, content-type, edgevision-deadline-ms, idempotency-key, inference-header-content-length, last-event-id, x-request-id"
+_SHOWN_HEADERS = "inference-header-content-length, retry-after, x-request-id"
 _PREFLIGHT_S = 600
 
 Origin = tuple[str, str, int]  # scheme, host, port

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from edgevision.errors import InputError
@@ -70,12 +73,31 @@ def test_cors_is_closed_unless_a_page_is_listed():
     )
 
 
+OWN_HEADERS = ["edgevision-deadline-ms", "idempotency-key", "inference-header-content-length", "last-event-id", "x-request-id"]  # fmt: skip
+
+
+def test_a_listed_page_may_read_what_it_is_to_act_on():
+    shown = dict(RULES.permission(request("https://shop.example", "GET")))[b"access-control-expose-headers"]
+    assert {"retry-after", "x-request-id", "inference-header-content-length"} == set(shown.decode().split(", "))
+
+
+def test_every_header_that_a_route_reads_may_be_sent_by_a_listed_page():
+    """Those that browsers do not send of their own accord, found in the source."""
+    from edgevision.kiosk import service
+
+    texts = [path.read_text("utf-8") for path in Path(service.__path__[0]).rglob("*.py") if "access" not in path.parts]
+    read = {name for text in texts for name in re.findall(r"request\.headers\.get\(\s*\"([a-z-]+)\"", text)}
+    assert {"idempotency-key", "last-event-id"} <= read
+    assert read <= {*OWN_HEADERS, "content-type", "content-length", "content-encoding", "if-none-match", "accept"}
+
+
 def test_a_browsers_question_beforehand():
     asks = ((b"access-control-request-method", b"POST"),)
     listed = request("https://shop.example", "OPTIONS", more=asks)
     assert RULES.check(listed) is None
     told = dict(RULES.preflight(listed) or [])
-    assert b"authorization" in told[b"access-control-allow-headers"]
+    allowed = told[b"access-control-allow-headers"].decode().split(", ")
+    assert set(allowed) == {"authorization", "content-type", *OWN_HEADERS}
     assert b"*" not in b"".join(told.values())
     refusal = RULES.check(request("http://attacker.example", "OPTIONS", more=asks))
     assert refusal is not None
