@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import EdgeVisionError, InputError, MissingExtraError
 from edgevision.kiosk.service.access.asgi import request_id
+from edgevision.kiosk.service.access.log_lines import Throttle
 from edgevision.kiosk.service.answers import RefusedError, error_answer, refusal_answer
 from edgevision.kiosk.service.protocol.routes import protocol_routes
 from edgevision.kiosk.service.recognise import recognise_routes
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _CLOSE_S = 2.0  # at the end all requests are answered: only a model that hangs takes longer
 
 _log = logging.getLogger("edgevision.service")
+_log.addFilter(Throttle())  # a disk that is full fails as often as clients ask
 
 
 def need_serve(purpose: str = "edgevision serve") -> None:

@@ -17,6 +17,7 @@ from edgevision.kiosk.service.access.body_limit import with_bounded_body
 from edgevision.kiosk.service.access.callers import Callers, without_token
 from edgevision.kiosk.service.access.failures import Failures
 from edgevision.kiosk.service.access.hosts import check_host, own_names
+from edgevision.kiosk.service.access.log_lines import Throttle
 from edgevision.kiosk.service.access.origins import OriginRules, listed_origins
 from edgevision.kiosk.service.access.refusals import WEBSOCKET_DENIED, Refusal, send_refusal
 from edgevision.kiosk.service.access.security_headers import completed, security_headers
@@ -31,6 +32,7 @@ DEVICE = "edgevision.device"  # where a request holds the name of the token that
 _STARTS = {"http.response.start", f"{WEBSOCKET_DENIED}.start"}
 _MOST_HELD_BYTES = 1 << 16
 _log = logging.getLogger("edgevision.kiosk.access")
+_log.addFilter(Throttle())
 
 
 def guarded(app: App, settings: AccessSettings, *, now_s: Callable[[], float] = time.monotonic) -> App:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import codecs
 import logging
+import re
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +41,24 @@ def test_tracebacks_are_on_the_line_too():
     line = OneLineFormatter("%(levelname)s %(name)s: %(message)s").format(record("from %s", "x\r\nERROR root: forged"))
     assert len(line.splitlines()) == 1
     assert line.startswith("ERROR n: from x\\r\\nERROR root: forged\\nTraceback")
+
+
+@pytest.mark.requires("serve")
+def test_every_logger_that_clients_can_make_speak_is_throttled():
+    """Each of the service's modules that logs, found in the source."""
+    from edgevision.kiosk import service
+
+    names = set()
+    for path in Path(service.__path__[0]).rglob("*.py"):
+        found = re.findall(r'^_log = logging\.getLogger\("([\w.]+)"\)', path.read_text("utf-8"), re.MULTILINE)
+        if found:
+            import_module(
+                "edgevision.kiosk.service." + ".".join(path.relative_to(service.__path__[0]).with_suffix("").parts)
+            )
+            names.update(found)
+    assert {"edgevision.kiosk.access", "edgevision.service"} <= names
+    for name in names:
+        assert sum(isinstance(one, Throttle) for one in logging.getLogger(name).filters) == 1, name
 
 
 @pytest.mark.parametrize("most", [1, 3])
