@@ -18,6 +18,7 @@ import numpy as np
 
 from edgevision.frames import Frame
 from edgevision.kiosk.events import Answer, Placed, Recognised, Removed, StationEvent, Unknown, Unsure
+from edgevision.kiosk.service.answers import RefusedError, refusal_answer
 from edgevision.kiosk.service.described import ServedDescription
 from edgevision.tasks.results import Label, Prediction
 
@@ -100,10 +101,13 @@ def app_of(routes: Sequence[Any]) -> Any:
     from starlette.requests import Request
     from starlette.responses import JSONResponse
 
+    async def refused_early(request: Request, error: Any) -> Any:
+        return refusal_answer(error)
+
     async def refused(request: Request, error: Any) -> JSONResponse:
         return JSONResponse({"error": error.detail}, error.status_code, dict(error.headers or {}))
 
-    return Starlette(routes=list(routes), exception_handlers={HTTPException: refused})
+    return Starlette(routes=list(routes), exception_handlers={HTTPException: refused, RefusedError: refused_early})
 
 
 def ask(

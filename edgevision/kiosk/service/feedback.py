@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.decode import read_image
 from edgevision.errors import EdgeVisionError, ImageError
+from edgevision.kiosk.service.bodies import Budget, read_body
 from edgevision.kiosk.service.described import ServedDescription
 from edgevision.kiosk.service.picture_folder import PictureFolder, QuotaError, label_folders
 from edgevision.kiosk.service.products import picture_type
@@ -35,10 +36,10 @@ _STATION = re.compile(r"[^\x00-\x1f\x7f]{1,80}")
 
 def feedback_routes(
     folder: PictureFolder | None, model: Callable[[], ServedDescription],
-    said: Callable[[int, str | None], Mapping[str, Any] | None],
+    said: Callable[[int, str | None], Mapping[str, Any] | None], budget: Budget,
 ) -> list[BaseRoute]:  # fmt: skip
     """The route that takes corrections. ``folder``: where they are kept; None: they are refused. ``model``: what answers now.
-    ``said``: what the model had said of a placement (of a Station), if that is known."""
+    ``said``: what the model had said of a placement (of a Station), if that is known. ``budget``: of the bytes that requests may hold."""
 
     threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="edgevision feedback")
 
@@ -53,13 +54,12 @@ def feedback_routes(
         station = request.query_params.get("station")
         if station is not None and _STATION.fullmatch(station) is None:
             raise refused(400, "station is the name of a Station, as its events have it")
-        data = await request.body()
-        if len(data) > MAX_BODY_BYTES:
-            raise refused(413, f"a picture has at most {MAX_BODY_BYTES} bytes")
-        told = None if placement is None else said(placement, station)
-        fields = _fields(label, placement, station, now, told)
-        work = partial(_keep, folder, data, label_folders(now.labels)[label.id], fields, JSONResponse)
-        return await asyncio.get_running_loop().run_in_executor(threads, work)
+        with budget.share() as share:
+            data = await read_body(request, MAX_BODY_BYTES, share)
+            told = None if placement is None else said(placement, station)
+            fields = _fields(label, placement, station, now, told)
+            work = partial(_keep, folder, data, label_folders(now.labels)[label.id], fields, JSONResponse)
+            return await asyncio.get_running_loop().run_in_executor(threads, work)
 
     return [route(PATH, feedback, scope=Scope.INFER, methods=("POST",), max_body_bytes=MAX_BODY_BYTES)]
 

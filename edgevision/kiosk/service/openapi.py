@@ -102,7 +102,7 @@ def _content(schema: Json, kind: str = _JSON) -> Json:
 def _answers(ok: Mapping[str, Json], errors: tuple[int, ...]) -> Json:
     """``ok``: status → answer. Every route may also be refused for want of a token, of its Host, or of room."""
     error = {"$ref": "#/components/responses/Error"}
-    usual = (400, 401, 403, 405, 413, 421, 429, 431, 500, 503)
+    usual = (400, 401, 403, 405, 413, 415, 421, 429, 431, 500, 503)
     return {**{str(status): error for status in sorted({*usual, *errors})}, **ok}
 
 
@@ -215,7 +215,7 @@ def _inference_paths() -> Json:
                 "Run the network",
                 tag,
                 infer,
-                _answers({"200": answer}, (404, 415)),
+                _answers({"200": answer}, (404,)),
                 parameters=(*parameters, length, _deadline()),
                 body={
                     **_content(_ref("InferenceRequest")),
@@ -260,7 +260,7 @@ def _kiosk_paths() -> Json:
         "/v1/recognise": {
             "post": _operation(
                 "recognise", "What a picture shows", tag, Scope.INFER,
-                _answers({"200": _ok({"type": "object"}, "What the model's task gives, as in --json")}, (404, 415, 422)),
+                _answers({"200": _ok({"type": "object"}, "What the model's task gives, as in --json")}, (404, 422)),
                 parameters=(
                     _query("model", "which model; the first where it is left out", _TEXT),
                     _query("version", "which version of it; the newest where it is left out", _TEXT), _deadline(),
@@ -299,7 +299,7 @@ def _kiosk_paths() -> Json:
         "/v1/feedback": {
             "post": _operation(
                 "feedback", "Keep a picture with what the shopper says it is", tag, Scope.INFER,
-                _answers({"200": _ok(_ref("Kept"), "It was there already"), "201": _ok(_ref("Kept"), "It is kept")}, (404, 415, 422, 507)),
+                _answers({"200": _ok(_ref("Kept"), "It was there already"), "201": _ok(_ref("Kept"), "It is kept")}, (404, 422, 507)),
                 parameters=(
                     _query("label", "the product's id", whole, required=True),
                     _query("placement", "the placement's number, of its events", placement),

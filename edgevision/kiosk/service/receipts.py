@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgevision.errors import EdgeVisionError, InputError, SinkError
 from edgevision.evaluate.data.names import composed
+from edgevision.kiosk.service.bodies import Budget, read_body
 from edgevision.kiosk.service.described import ServedDescription
 from edgevision.kiosk.service.money import MOST, amount, currency, shown
 from edgevision.kiosk.service.products import Catalogue
@@ -200,7 +201,7 @@ class ReceiptPost:
 
 
 def receipt_routes(
-    post: ReceiptPost | None, catalogue: Catalogue, model: Callable[[], ServedDescription]
+    post: ReceiptPost | None, catalogue: Catalogue, model: Callable[[], ServedDescription], budget: Budget
 ) -> list[BaseRoute]:  # fmt: skip
     """The route that takes receipts. ``post``: what brings them to the shop's server; None: they are refused."""
 
@@ -213,9 +214,8 @@ def receipt_routes(
         key = request.headers.get("idempotency-key")
         if key is not None and _KEY.fullmatch(key) is None:
             raise refused(400, "Idempotency-Key is 1 to 255 visible ASCII characters")
-        body = await request.body()
-        if len(body) > MAX_BODY_BYTES:
-            raise refused(413, f"a receipt has at most {MAX_BODY_BYTES} bytes")
+        with budget.share() as share:
+            body = await read_body(request, MAX_BODY_BYTES, share)
         now = model()
         try:
             receipt = await run_in_threadpool(read_receipt, body, catalogue, now)

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from edgevision.kiosk.service.access.asgi import App, Receive, Request, Send
-from edgevision.kiosk.service.access.body_limit import with_bounded_body
+from edgevision.kiosk.service.access.body_limit import compressed, with_bounded_body
 from edgevision.kiosk.service.access.refusals import Refusal, send_refusal
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ Gate = Callable[[Scope], Refusal | None]  # None: come in
 
 
 class Entrance:
-    """A route's app behind its door: first who may call it, then how long the body is, then the route.
+    """A route's app behind its door: first who may call it, then how long the body is, and that it is not compressed, then the route.
 
     Without ``guarded`` around the app there is no gate, and everybody may call everything: so it is in tests, and in an app of
     your own that keeps its own door.
@@ -48,6 +48,8 @@ class Entrance:
         """One request."""
         gate: Gate | None = request.get(GATE)
         refusal = gate(self.scope) if gate is not None else None
+        if refusal is None and request["type"] == "http":
+            refusal = compressed(request)
         if refusal is not None:
             await send_refusal(refusal, request, send)
         elif request["type"] == "http":

@@ -17,6 +17,7 @@ from live_service import LABELS, MODEL, app_of, ask, jpeg_of, recognised, unsure
 
 from edgevision.errors import EdgeVisionError, InputError
 from edgevision.evaluate.data.dataset import read_dataset
+from edgevision.kiosk.service.bodies import Budget
 from edgevision.kiosk.service.feedback import feedback_routes
 from edgevision.kiosk.service.live.said import AnswersSaid
 from edgevision.kiosk.service.picture_folder import MANIFEST, PictureFolder, Quota, QuotaError, label_folders
@@ -25,8 +26,8 @@ from edgevision.tasks.results import Label
 pytestmark = pytest.mark.requires("serve")
 
 
-def app(folder: PictureFolder | None, said: AnswersSaid | None = None, model=MODEL):
-    return app_of(feedback_routes(folder, lambda: model, (said or AnswersSaid()).of))
+def app(folder: PictureFolder | None, said: AnswersSaid | None = None, model=MODEL, budget: Budget | None = None):
+    return app_of(feedback_routes(folder, lambda: model, (said or AnswersSaid()).of, budget or Budget(1 << 20)))
 
 
 def post(routes, label, body: bytes, **query):
@@ -179,6 +180,22 @@ def test_what_is_refused_leaves_nothing(tmp_path, label, query, body, status, wo
 def test_a_body_that_is_too_large(tmp_path, monkeypatch):
     monkeypatch.setattr("edgevision.kiosk.service.feedback.MAX_BODY_BYTES", 100)
     assert post(app(PictureFolder(tmp_path)), 7, jpeg_of(1)).status == 413
+
+
+def test_a_picture_takes_its_share_of_what_all_requests_may_hold(tmp_path, monkeypatch):
+    picture = jpeg_of(1)
+    budget = Budget(len(picture) + 10)
+    folder, held = PictureFolder(tmp_path), []
+    keep = folder.keep
+    monkeypatch.setattr(folder, "keep", lambda *given: (held.append(budget.taken), keep(*given))[1])
+    routes = app(folder, budget=budget)
+    with budget.share() as other:
+        other.take(11)
+        answer = post(routes, 7, picture)
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert post(routes, 7, picture).status == 201
+    assert held == [len(picture)]  # also while it is written
+    assert budget.taken == 0
 
 
 def test_without_a_folder_nothing_is_kept():

@@ -13,6 +13,7 @@ import pytest
 from live_service import LABELS, MODEL, app_of, ask, wait_for
 
 from edgevision.errors import InputError
+from edgevision.kiosk.service.bodies import Budget
 from edgevision.kiosk.service.price_list import read_price_list
 from edgevision.kiosk.service.products import Catalogue, ProductPictures
 from edgevision.kiosk.service.receipts import ConflictError, NoRoomError, ReceiptPost, read_receipt, receipt_routes
@@ -88,8 +89,8 @@ def catalogue(tmp_path) -> Catalogue:
     return Catalogue(read_price_list(path), ProductPictures())
 
 
-def app(sender: ReceiptPost | None, catalogue: Catalogue | None = None):
-    return app_of(receipt_routes(sender, catalogue or Catalogue(), lambda: MODEL))
+def app(sender: ReceiptPost | None, catalogue: Catalogue | None = None, budget: Budget | None = None):
+    return app_of(receipt_routes(sender, catalogue or Catalogue(), lambda: MODEL, budget or Budget(1 << 20)))
 
 
 def post(routes: Any, receipt: Any, key: str | None = None, device: str | None = None):
@@ -210,6 +211,16 @@ def test_without_the_option_receipts_are_refused():
 def test_a_body_that_is_too_large(sender, monkeypatch):
     monkeypatch.setattr("edgevision.kiosk.service.receipts.MAX_BODY_BYTES", 10)
     assert post(app(sender), RECEIPT).status == 413
+
+
+def test_a_receipt_takes_its_share_of_what_all_requests_may_hold(sender, catalogue):
+    budget = Budget(1000)
+    routes = app(sender, catalogue, budget)
+    with budget.share() as other:
+        other.take(990)
+        assert post(routes, RECEIPT).status == 503
+    assert post(routes, RECEIPT).status == 202
+    assert budget.taken == 0
 
 
 # ---- once ----

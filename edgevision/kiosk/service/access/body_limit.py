@@ -1,9 +1,11 @@
-"""No more of a request's body is taken than is allowed, whether its length was announced or not."""
+"""No more of a request's body is taken than is allowed, whether its length was announced or not; and none that is compressed."""
 
 from __future__ import annotations
 
 from edgevision.kiosk.service.access.asgi import App, Message, Receive, Request, Send, header_values
 from edgevision.kiosk.service.access.refusals import Refusal, send_refusal
+
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class _TooLongError(Exception):
@@ -19,6 +21,17 @@ def announced_length(request: Request) -> int | None:
 def too_long(limit: int) -> Refusal:
     """What a longer body than ``limit`` bytes is answered with."""
     return Refusal(413, f"the body is longer than the {limit} bytes allowed here; send less")
+
+
+def compressed(request: Request) -> Refusal | None:
+    """What a request with a compressed body is answered with: what comes out of it has no limit. None for other requests."""
+    if request["method"] in _WITHOUT_BODY:
+        return None
+    named = (one.strip().lower() for value in header_values(request, b"content-encoding") for one in value.split(","))
+    found = next((one for one in named if one not in ("", "identity")), None)
+    if found is None:
+        return None
+    return Refusal(415, f"expected a body without Content-Encoding, got {found[:80]!r}; send it as it is")
 
 
 async def with_bounded_body(app: App, limit: int, request: Request, receive: Receive, send: Send) -> None:

@@ -44,7 +44,9 @@ def live_for(service: Service, settings: LiveSettings, *, tokens: bool = False, 
     def machine(name: str) -> PlacementMachine:
         return Placements(asked, station=name)
 
-    models = LiveModels(all_described, machine, batches=lambda: service.metrics, counts=lambda: _counts(service))
+    models = LiveModels(
+        all_described, machine, batches=lambda: service.metrics, counts=lambda: _counts(service), budget=service.budget
+    )
     live = Live(settings, models, tokens=tokens, log=log)
     if settings.camera is not None:
         live.add(OwnCamera(asked, settings.camera, settings.camera_name, live.publish))

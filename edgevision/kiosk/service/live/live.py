@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgevision.frames import Frame
 from edgevision.kiosk.events import Blocked, BlockedReason, StationEvent
+from edgevision.kiosk.service.bodies import Budget
 from edgevision.kiosk.service.described import ServedDescription
 from edgevision.kiosk.service.feedback import feedback_routes
 from edgevision.kiosk.service.live.camera_route import camera_routes
@@ -20,6 +21,7 @@ from edgevision.kiosk.service.live.station_socket import MachineFactory, PageSta
 from edgevision.kiosk.service.logs import LogLines
 from edgevision.kiosk.service.metrics import PAGES, MetricSources, ServiceMetrics
 from edgevision.kiosk.service.openapi import openapi_routes
+from edgevision.kiosk.service.options import ServiceOptions
 from edgevision.kiosk.service.picture_folder import FolderUse, PictureFolder
 from edgevision.kiosk.service.products import Catalogue, product_routes
 from edgevision.kiosk.service.receipts import ReceiptPost, receipt_routes
@@ -64,12 +66,13 @@ class ServerStation(Protocol):
 class LiveModels:
     """What the live part needs of the models that are served. ``described``: all as of now, the one that Stations ask first.
     ``make_machine``: makes what finds out what a browser's camera shows. ``batches``: what each model's batcher measures. ``counts``: more
-    numbers for the operator."""
+    numbers for the operator. ``budget``: of the bytes that the bodies of all requests may hold together."""
 
     described: Callable[[], Sequence[ServedDescription]]
     make_machine: MachineFactory
     batches: Callable[[], Mapping[str, Metrics]] = dict
     counts: Callable[[], dict[str, Any]] = dict
+    budget: Budget = field(default_factory=lambda: Budget(ServiceOptions.max_bytes_in_flight))
 
 
 class Live:
@@ -140,8 +143,8 @@ class Live:
             *self._pages.routes(),
             *camera_routes(lambda: self._stations, closed=self._is_closed),
             *product_routes(self._catalogue, self._model, self._features()),
-            *feedback_routes(self._folder, self._model, self._said.of),
-            *receipt_routes(self._post, self._catalogue, self._model),
+            *feedback_routes(self._folder, self._model, self._said.of, self._models.budget),
+            *receipt_routes(self._post, self._catalogue, self._model, self._models.budget),
             *status_routes(self._status_sources()),
             *self._metrics.routes(),
             *openapi_routes(tokens=self._tokens),

@@ -349,6 +349,23 @@ def test_a_body_is_as_long_as_its_route_allows(pieces, headers, status):
         assert said.headers["connection"] == "close"
 
 
+@pytest.mark.parametrize(
+    ("encoding", "method", "status"),
+    [
+        ("gzip", "POST", 415), (" GZip ", "POST", 415), ("identity, br", "POST", 415), ("x\r\ny", "POST", 415),
+        ("identity", "POST", 200), ("Identity", "POST", 200), ("gzip", "GET", 200),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("scope", SCOPES)
+def test_no_route_takes_a_compressed_body(encoding, method, status, scope):
+    app = guarded(small_app(), AccessSettings())
+    said = ask(app, f"/{scope.value}", method, headers={"content-encoding": encoding}, pieces=(b"x",))
+    assert (said.status, said.starts) == (status, 1)
+    if status == 415:
+        assert "without Content-Encoding" in said.error
+        assert said.headers["connection"] == "close"
+
+
 def test_no_more_of_a_body_is_taken_than_allowed():
     """Also by an app that would answer otherwise when it is interrupted."""
     from edgevision.kiosk.service.access.body_limit import with_bounded_body

@@ -148,3 +148,16 @@ def replaced(bundle: Path) -> None:
         manifest = replace(opened.manifest, name="colours again", entries={})
         entries = {name: opened.read(name) for name in opened.manifest.entries}
     write_bundle(bundle, manifest, entries)
+
+
+def test_corrections_and_pictures_to_recognise_share_one_limit(served):
+    app, _, _ = served
+    budget = app._app.state.service.budget
+    product = ask(app, "GET", "/v1/products").json["products"][0]["id"]
+    done, picture = cv2.imencode(".jpg", scene((0, 0, 200)))
+    assert done
+    with budget.share() as other:
+        other.take(budget.most)
+        for target in ("/v1/recognise", f"/v1/feedback?label={product}"):
+            assert ask(app, "POST", target, picture.tobytes()).status == 503
+    assert ask(app, "POST", f"/v1/feedback?label={product}", picture.tobytes()).status == 201
