@@ -152,6 +152,28 @@ def test_what_is_added(module, steps, expected):
     assert visit(module, *steps) == expected
 
 
+TILL, SHELF = (
+    {"station": "till", "state": "empty", "reason": None},
+    {"station": "shelf", "state": "blocked", "reason": "dark"},
+)
+
+
+@pytest.mark.parametrize(
+    ("told", "blocked"),
+    [
+        ([{"event": "stations", "stations": [TILL]}], None),
+        ([{"event": "stations", "stations": [TILL, SHELF]}], "dark"),
+        ([{"event": "blocked", "reason": "hand"}, {"event": "stations", "stations": [TILL]}], None),
+        ([{"event": "stations", "stations": [SHELF]}, {"event": "unblocked"}], None),
+        ([{"event": "stations", "stations": [SHELF]}, {"event": "blocked", "reason": "covered"}], "covered"),
+        ([{"event": "stations"}], None),
+    ],
+)  # fmt: skip
+def test_why_the_camera_cannot_see(module, told, blocked):
+    steps = f"const v = new m.Visit(); for (const e of {json.dumps(told)}) v.take(e, 'a/0', 'k', 0); return v.blocked"
+    assert module("visit", f"(() => {{ {steps} }})()") == blocked
+
+
 # ---- languages ----
 
 

@@ -323,6 +323,29 @@ def test_a_blocked_camera_says_why(kiosk, opened, reason, words):
     page.wait("document.querySelector('#notice').hidden")
 
 
+def test_a_page_that_is_opened_while_it_is_dark_says_so(kiosk, tab):
+    service = kiosk()
+    service.block("dark")
+    page = tab()
+    page.open(service.url)
+    page.wait_text("#notice", "too dark")
+    service.hang_up()  # the page comes back, and what it knew already is not told again
+    page.wait(f"({TOLD}).includes('Connected again')")
+    page.wait_text("#notice", "too dark")
+    service.unblock()
+    page.wait("document.querySelector('#notice').hidden")
+
+
+def test_another_place_that_is_blocked_is_not_ours(kiosk, tab):
+    service = kiosk()
+    service.block("dark")
+    page = tab()
+    page.open(f"{service.url}/?station=another")
+    page.wait("!document.querySelector('#picture').hidden")
+    page.wait_text("#result", "Place a product here")
+    assert page.run("document.querySelector('#notice').hidden")
+
+
 def test_nothing_is_asked_of_elsewhere(kiosk, opened):
     """Not by the page, its styles, fonts or icons, over a whole visit."""
     service = kiosk()
@@ -371,6 +394,38 @@ def test_a_token_can_be_typed(kiosk, tab):
     page.type("t0ken-of-this-kiosk")
     page.press("Enter")
     page.wait("document.querySelector('#notice').hidden && !document.querySelector('#picture').hidden")
+
+
+@pytest.mark.parametrize("path", ["/", "/operator"])
+def test_a_token_that_is_refused_is_not_sent_again(kiosk, tab, path):
+    """Each wrong token makes the address wait longer: the list, the events and the camera may have begun to ask, and no more."""
+    service = kiosk(token="t0ken-of-this-kiosk")
+    page = tab()
+    page.before(
+        "const real = window.setTimeout; window.setTimeout = (f, ms, ...more) => real(f, ms >= 1000 ? ms / 50 : ms, ...more);"
+        "window.asked = 0; const fetched = window.fetch; window.fetch = (...all) => (window.asked++, fetched(...all))"
+    )
+    page.open(f"{service.url}{path}#token=wrong")
+    page.wait_text("#notice", "not paired")
+    page.run("window.asked = 0")
+    page.wait("window.asked > 20")
+    assert 1 <= len(service.received.wrong_tokens) <= 3
+    page.run("document.querySelector('#token').focus()")
+    page.type("t0ken-of-this-kiosk")
+    page.press("Enter")
+    page.wait("document.querySelector('#notice').hidden")
+
+
+@pytest.mark.parametrize("path", ["/", "/operator"])
+def test_too_many_wrong_tokens_say_how_long_to_wait(kiosk, tab, path):
+    service = kiosk(token="t0ken-of-this-kiosk")
+    service.throttled_s = 17
+    page = tab()
+    page.open(f"{service.url}{path}#token=t0ken-of-this-kiosk")
+    page.wait_text("#notice", "Wait 17 s")
+    service.throttled_s = 0
+    page.wait("document.querySelector('#notice').hidden")  # by itself, with the token that was right all the time
+    assert service.received.wrong_tokens == []
 
 
 def test_the_operator_sees_how_it_is(kiosk, tab):

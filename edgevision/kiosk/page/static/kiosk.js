@@ -1,5 +1,5 @@
 // The kiosk: puts the parts together, and says what happens when.
-import { getJson, postJson, request } from "./modules/api.js";
+import { getJson, postJson, refusalOf, request } from "./modules/api.js";
 import { Backoff } from "./modules/backoff.js";
 import { Basket } from "./modules/basket.js";
 import { showCamera } from "./modules/camera_stream.js";
@@ -39,7 +39,7 @@ class Kiosk {
   basket = new Basket(new Store("edgevision.basket", () => this.#basketChanged()), () => this.#basketChanged());
   cameraProblem = "starting";
   connected = true;
-  pairing = false;
+  refusal = null; // null, or the notice: the service wants another token
   hasList = false;
   receipt = null; // {key, body}: the same for every try to send it, so that it counts once
   ageShownMs = 0;
@@ -150,7 +150,14 @@ class Kiosk {
   }
 
   #connection({ open, error }) {
-    this.pairing = Boolean(error?.wantsToken);
+    const ofServer = this.settings.camera === "server";
+    const refusal = refusalOf(error);
+    if (open || ofServer || refusal) {
+      this.refusal = refusal;
+    }
+    if (!open && !ofServer) {
+      this.#keepList(); // a WebSocket does not say why it was refused; a request does
+    }
     if (open) {
       this.visit.carry(performance.now());
       if (!this.hasList) {
@@ -159,7 +166,7 @@ class Kiosk {
     }
     if (this.connected !== open) {
       this.connected = open;
-      say(open ? t("found.again") : t(this.pairing ? "pairing" : "lost"), { urgent: !open });
+      say(open ? t("found.again") : wordsOf(this.refusal ?? { kind: "lost" }), { urgent: !open });
     }
     this.#showNotice();
   }
@@ -168,10 +175,15 @@ class Kiosk {
     clearTimeout(this.listTimer);
     try {
       await this.catalogue.load();
-      this.hasList = true;
+      if (!this.hasList) {
+        this.hasList = true;
+        this.refusal = null;
+        this.station?.retry();
+      }
     } catch (error) {
-      this.pairing ||= error.wantsToken;
+      this.refusal = refusalOf(error);
     }
+    clearTimeout(this.listTimer); // of another call that was under way
     this.listTimer = setTimeout(() => this.#keepList(), this.hasList ? RELOAD_MS : 3_000);
     this.#show();
   }
@@ -184,6 +196,7 @@ class Kiosk {
     }
     this.answering &&= event.event !== "placed";
     const before = this.visit.questions.length;
+    const blockedBefore = this.visit.blocked;
     const product = this.visit.take(event, placement, key, performance.now());
     this.visit.settle((one) => this.basket.has(one)); // answered before, here or in another tab
     if (product) {
@@ -192,9 +205,10 @@ class Kiosk {
         say(t("say.added", { name: found.name, price: priceOf(found) }));
       }
     }
-    if (event.event === "blocked" || event.event === "unblocked") {
+    const { blocked } = this.visit;
+    if (blocked !== blockedBefore) {
       this.#showNotice();
-      say(event.event === "blocked" ? wordsOf({ kind: "blocked", reason: event.reason }) : t("sees.again"), { urgent: event.event === "blocked" });
+      say(blocked ? wordsOf({ kind: "blocked", reason: blocked }) : t("sees.again"), { urgent: blocked !== null });
     }
     if (event.event === "model-changed") {
       this.#keepList();
@@ -469,8 +483,8 @@ class Kiosk {
 
   #showNotice() {
     let notice = null;
-    if (this.pairing) {
-      notice = { kind: "pairing" };
+    if (this.refusal) {
+      notice = this.refusal;
     } else if (!this.connected) {
       notice = { kind: "lost" };
     } else if (this.visit.blocked) {
@@ -486,7 +500,8 @@ class Kiosk {
   }
 
   #paired() {
-    this.pairing = false;
+    this.refusal = null;
+    this.hasList = false; // so that it is asked for until this token gets it
     this.#keepList();
     this.station?.retry();
   }

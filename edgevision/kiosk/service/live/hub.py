@@ -113,13 +113,14 @@ class EventsHub:
         Where messages since ``after`` are gone, or it is of an earlier run of the service, the subscriber is told of the gap.
         Raises HubFullError, HubClosedError.
         """
-        snapshot = encoded({"event": STATIONS, STATIONS: self.stations()})
         with self._lock:
             if self._closed:
                 raise HubClosedError("the service ends")
             if len(self._subscribers) >= self._most_subscribers:
                 raise HubFullError(f"{self._most_subscribers} listen already, which is as many as may")
             made = Subscription(self, self._queue)
+            # In here, so that what changes a Station's state is in the snapshot, or still to come, or both.
+            snapshot = encoded({"event": STATIONS, STATIONS: self.stations()})
             made._first = Message(0, "", STATIONS, snapshot, snapshot)
             if after:
                 made._resume(*self._since(after))

@@ -35,13 +35,17 @@ export class Visit {
       case "unblocked":
         this.blocked = null;
         return null;
+      case "stations": // how it is now, as a new connection begins
+        this.blocked = (event.stations ?? []).find((one) => one.state === "blocked")?.reason ?? null;
+        return null;
       default:
         return null; // of a newer service
     }
   }
 
   /**
-   * The connection is new, and counts placements anew: what lies there will be told once more, and must not be added again.
+   * The connection is new, and counts placements anew: what lies there will be told once more, and must not be added again. Whether the
+   * camera can see is told anew too: by `stations`, or by the next pictures.
    */
   carry(nowMs) {
     this.blocked = null;
