@@ -88,6 +88,8 @@ class FakeKiosk:
         self._run = 0
         self._blocked: str | None = None
         self._hung_up = 0
+        self.late_s: float | None = None  # the age of what is told again to a page that comes back
+        self.busy = False  # as if it could not be reached: streams of events are refused
         self._stopping = False
         self._server: Any = None
         self._thread: threading.Thread | None = None
@@ -216,6 +218,8 @@ class FakeKiosk:
             return refused(request) or StreamingResponse(film(), media_type="multipart/x-mixed-replace; boundary=frame")
 
         async def events(request: Any) -> Any:
+            if self.busy:
+                return JSONResponse({"error": "come back later"}, 503)
             after = request.headers.get("last-event-id", "")
             run, _, number = after.partition("-")
             sent = int(number) if run == f"{self._run:x}" else len(self._history)
@@ -226,9 +230,12 @@ class FakeKiosk:
                 first = {"event": "stations", "stations": [now]}
                 yield f"retry: 2000\n\nevent: stations\ndata: {json.dumps(first)}\n\n".encode()
                 at, waited, hung_up = sent, 0, self._hung_up
+                missed = len(self._history)
                 while not self._stopping and self._hung_up == hung_up:
                     for one in self._history[at:]:
-                        yield f"id: {one['id']}\nevent: {one['event']}\ndata: {json.dumps(one)}\n\n".encode()
+                        age = {"age_s": self.late_s} if at < missed and self.late_s is not None else {}
+                        told = json.dumps({**one, **age})
+                        yield f"id: {one['id']}\nevent: {one['event']}\ndata: {told}\n\n".encode()
                         at += 1
                     waited += 1
                     if waited % 50 == 0:

@@ -336,6 +336,29 @@ def test_a_page_that_is_opened_while_it_is_dark_says_so(kiosk, tab):
     page.wait("document.querySelector('#notice').hidden")
 
 
+@pytest.mark.parametrize(("late_s", "lines"), [(5.0, [(111, 1), (107, 1)]), (300.0, [(107, 1)])])
+def test_what_was_placed_during_an_outage_counts_only_for_who_stands_there(kiosk, opened, late_s, lines):
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.recognise(130)
+    service.remove()
+    expect_lines(page, (130, 1))  # so that the page knows where it was
+    page.click("[data-key=remove-130]")
+    service.busy = True
+    service.hang_up()
+    page.wait_text("#notice", "No connection")
+    service.place()
+    service.recognise(111)
+    service.remove()
+    service.late_s = late_s
+    service.busy = False
+    page.wait("document.querySelector('#notice').hidden")
+    service.place()
+    service.recognise(107)  # as it happens
+    expect_lines(page, *lines)
+
+
 def test_another_place_that_is_blocked_is_not_ours(kiosk, tab):
     service = kiosk()
     service.block("dark")

@@ -15,7 +15,7 @@ import { say, speakFromNowOn } from "./modules/speech.js";
 import { Store } from "./modules/store.js";
 import { holdCamera } from "./modules/tabs.js";
 import { keepToken, takeToken } from "./modules/token.js";
-import { Visit } from "./modules/visit.js";
+import { isTooLate, Visit } from "./modules/visit.js";
 import { showBasket } from "./views/basket_view.js";
 import { showAge, showCameraState } from "./views/camera_view.js";
 import { isDialogOpen } from "./views/dialog.js";
@@ -42,6 +42,7 @@ class Kiosk {
   refusal = null; // null, or the notice: the service wants another token
   hasList = false;
   receipt = null; // {key, body}: the same for every try to send it, so that it counts once
+  shopperSinceMs = -Infinity; // when the last one left
   ageShownMs = 0;
   answering = false; // the shopper went back to a question while the next product lies there
 
@@ -191,6 +192,9 @@ class Kiosk {
   // ---- events ----
 
   async #take(event, placement, key) {
+    if (isTooLate(event, performance.now(), this.shopperSinceMs)) {
+      return;
+    }
     if (event.event === "placed" || event.event === "removed") {
       this.idle?.stay();
     }
@@ -376,6 +380,7 @@ class Kiosk {
   }
 
   async #nextShopper() {
+    this.shopperSinceMs = performance.now();
     closeIdle();
     place("dialog").close();
     for (const question of this.visit.questions) {
