@@ -477,6 +477,7 @@ def test_whoever_is_there_gets_more_time(kiosk, opened):
     )
     page.reload()
     page.wait("window.fast === false && document.documentElement.dataset.ready !== undefined")
+    page.wait("!document.querySelector('#picture').hidden")  # it hears events by now
     service.place()
     service.recognise(107)
     expect_lines(page, (107, 1))
