@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 
 import pytest
 from fake_kiosk import PRODUCTS
+from live_service import MODEL
+
+from edgevision.kiosk.service.products import Catalogue
+from edgevision.kiosk.service.receipts import read_receipt
+from edgevision.tasks.results import Label
 
 pytestmark = pytest.mark.requires("chromium", "serve")
 
@@ -221,6 +228,26 @@ def test_a_product_without_a_price(kiosk, opened):
     service.place()
     service.recognise(101)
     expect_lines(page, (140, 1), (101, 1), total_text="€1.29")
+
+
+@pytest.mark.parametrize(("ids", "total"), [((140,), None), ((140, 101), "1.29")])
+def test_a_receipt_with_a_product_without_a_price_is_taken(kiosk, opened, ids, total):
+    """By the service's own check of what the page sends."""
+    service = kiosk()
+    page = opened(service)
+    for id in ids:
+        service.place()
+        service.recognise(id)
+        service.remove()
+    expect_lines(page, *((id, 1) for id in ids))
+    page.click("[data-key=finish]")
+    page.click("#dialog button", "Yes, finish")
+    page.wait_text("#dialog", "Thank you!")
+    (sent,) = service.received.receipts
+    labels = tuple(Label(id, name) for id, name, _ in PRODUCTS)
+    taken = read_receipt(json.dumps(sent).encode(), Catalogue(), replace(MODEL, labels=labels)).to_dict()
+    assert [one["id"] for one in taken["items"]] == list(ids)
+    assert (taken["total"], taken["currency"]) == (total, total and "EUR")
 
 
 @pytest.mark.parametrize(
