@@ -59,6 +59,7 @@ class Received:
     most_in_flight: int = 0
     sockets: int = 0
     protocols: list[list[str]] = field(default_factory=list)
+    wrong_tokens: list[str] = field(default_factory=list)  # as they came, without "Bearer"
 
 
 class FakeKiosk:
@@ -74,6 +75,7 @@ class FakeKiosk:
     ) -> None:  # fmt: skip
         self.settings = PageSettings(camera=camera, **(settings or {}))
         self.token = token
+        self.throttled_s = 0  # where it is not 0, every token is answered with 429 and this Retry-After
         self.received = Received()
         self.receipts_fail = receipts_fail  # so many are answered with 500 before one is taken
         self._product_picture = pictures
@@ -84,6 +86,10 @@ class FakeKiosk:
         self._for_sockets: list[dict[str, Any]] = []
         self._placement = 0
         self._run = 0
+        self._blocked: str | None = None
+        self._hung_up = 0
+        self.late_s: float | None = None  # the age of what is told again to a page that comes back
+        self.busy = False  # as if it could not be reached: streams of events are refused
         self._stopping = False
         self._server: Any = None
         self._thread: threading.Thread | None = None
@@ -118,9 +124,11 @@ class FakeKiosk:
         self._tell({"event": "removed", "placement": self._placement})
 
     def block(self, reason: str) -> None:
+        self._blocked = reason
         self._tell({"event": "blocked", "reason": reason, "words": reason})
 
     def unblock(self) -> None:
+        self._blocked = None
         self._tell({"event": "unblocked"})
 
     def _tell(self, event: dict[str, Any], picture: int | None = None) -> None:
@@ -140,6 +148,7 @@ class FakeKiosk:
 
         self._run += 1
         self._placement = 0
+        self._blocked = None
         self._history.clear()
         self._for_sockets.clear()
         self._stopping = False
@@ -163,6 +172,10 @@ class FakeKiosk:
         self._thread.join(10)
         self._listening.close()
 
+    def hang_up(self) -> None:
+        """End the streams of events that are open; the service goes on."""
+        self._hung_up += 1
+
     def restart(self) -> None:
         self.stop()
         self.start()
@@ -173,7 +186,12 @@ class FakeKiosk:
         from starlette.routing import Route, WebSocketRoute
 
         def refused(request: Any) -> Any:
-            wrong = self.token is not None and request.headers.get("authorization") != f"Bearer {self.token}"
+            given = request.headers.get("authorization")
+            if given is not None and self.throttled_s:
+                return JSONResponse({"error": "wait"}, 429, {"Retry-After": str(self.throttled_s)})
+            wrong = self.token is not None and given != f"Bearer {self.token}"
+            if wrong and given is not None:
+                self.received.wrong_tokens.append(given.removeprefix("Bearer "))
             return JSONResponse({"error": "a token is needed"}, 401) if wrong else None
 
         async def products(request: Any) -> Any:
@@ -200,17 +218,24 @@ class FakeKiosk:
             return refused(request) or StreamingResponse(film(), media_type="multipart/x-mixed-replace; boundary=frame")
 
         async def events(request: Any) -> Any:
+            if self.busy:
+                return JSONResponse({"error": "come back later"}, 503)
             after = request.headers.get("last-event-id", "")
             run, _, number = after.partition("-")
             sent = int(number) if run == f"{self._run:x}" else len(self._history)
 
             async def stream() -> AsyncIterator[bytes]:
-                first = {"event": "stations", "stations": [{"station": "station", "state": "empty"}]}
+                state = "empty" if self._blocked is None else "blocked"
+                now = {"station": "station", "state": state, "reason": self._blocked}
+                first = {"event": "stations", "stations": [now]}
                 yield f"retry: 2000\n\nevent: stations\ndata: {json.dumps(first)}\n\n".encode()
-                at, waited = sent, 0
-                while not self._stopping:
+                at, waited, hung_up = sent, 0, self._hung_up
+                missed = len(self._history)
+                while not self._stopping and self._hung_up == hung_up:
                     for one in self._history[at:]:
-                        yield f"id: {one['id']}\nevent: {one['event']}\ndata: {json.dumps(one)}\n\n".encode()
+                        age = {"age_s": self.late_s} if at < missed and self.late_s is not None else {}
+                        told = json.dumps({**one, **age})
+                        yield f"id: {one['id']}\nevent: {one['event']}\ndata: {told}\n\n".encode()
                         at += 1
                     waited += 1
                     if waited % 50 == 0:

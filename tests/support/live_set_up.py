@@ -22,6 +22,7 @@ class FakeStation:
     def __init__(self, name: str = "till") -> None:
         self.name = name
         self.state = "empty"
+        self.blocked: str | None = None
         self.newest: Frame | None = Frame.from_array(np.full((48, 64, 3), 100, np.uint8))
         self.did: list[str] = []
         self.words = ""

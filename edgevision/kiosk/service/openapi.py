@@ -405,7 +405,7 @@ def _kiosk_schemas() -> Json:
     line = _object(
         {
             "id": _WHOLE, "name": _TEXT, "quantity": {"type": "integer", "minimum": 1, "maximum": 9999},
-            "price": {"anyOf": [_AMOUNT, {"type": "null"}]},
+            "price": _or_null(_AMOUNT),
         },
         optional=("name", "price"),
     )  # fmt: skip
@@ -424,11 +424,12 @@ def _kiosk_schemas() -> Json:
         "Kept": _object({"kept": _TEXT, "again": _FLAG}),
         "Receipt": _object(
             {
-                "items": _list(line, minItems=1, maxItems=1000), "total": _AMOUNT, "currency": _CURRENCY, "at": _TIME,
+                "items": _list(line, minItems=1, maxItems=1000), "total": _or_null(_AMOUNT), "currency": _or_null(_CURRENCY),
+                "at": _or_null(_TIME),
             },
             optional=("currency", "at"),
         ),
-        "ReceiptTaken": _object({"id": {"type": "string", "format": "uuid"}, "again": _FLAG, "total": _AMOUNT, "currency": _CURRENCY}),
+        "ReceiptTaken": _object({"id": {"type": "string", "format": "uuid"}, "again": _FLAG, "total": _or_null(_AMOUNT), "currency": _or_null(_CURRENCY)}),
     }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import re
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -57,38 +57,41 @@ class NoRoomError(EdgeVisionError):
 
 @dataclass(frozen=True)
 class Line:
-    """One product of a receipt. ``price``: of one piece."""
+    """One product of a receipt. ``price``: of one piece; None: not known, and not in the total."""
 
     id: int
     name: str
     quantity: int
-    price: Decimal
+    price: Decimal | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {"id": self.id, "name": self.name, "quantity": self.quantity, "price": shown(self.price)}
+        return {"id": self.id, "name": self.name, "quantity": self.quantity, "price": _shown(self.price)}
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What was bought. ``at``: when, ISO 8601 with its offset from UTC, as the caller has it."""
+    """What was bought. ``total`` and ``currency``: None where no line has a price. ``at``: when, ISO 8601 with its offset from UTC, as the
+    caller has it. ``sent``: a digest of what the caller sent, before anything was completed: a repetition has the same."""
 
     items: tuple[Line, ...]
-    total: Decimal
-    currency: str
+    total: Decimal | None
+    currency: str | None
     at: str
+    sent: str
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
-            "items": [one.to_dict() for one in self.items], "total": shown(self.total), "currency": self.currency, "at": self.at,
+            "items": [one.to_dict() for one in self.items], "total": _shown(self.total), "currency": self.currency, "at": self.at,
         }  # fmt: skip
 
 
 def read_receipt(body: bytes, catalogue: Catalogue, model: ServedDescription) -> Receipt:
     """The receipt in ``body``, checked: its products are known, its prices are the price list's, its total is their sum.
 
-    A name and a price that are left out are completed. Raises InputError, which says what was expected.
+    A name and a price that are left out are completed. A line without any price does not count; where no line has one, the total is null.
+    Raises InputError, which says what was expected.
     """
     given = _json(body)
     if not isinstance(given, dict):
@@ -99,13 +102,9 @@ def read_receipt(body: bytes, catalogue: Catalogue, model: ServedDescription) ->
     if not isinstance(items, list) or not 1 <= len(items) <= MOST_ITEMS:
         raise InputError(f"items is a list of 1 to {MOST_ITEMS} products")
     lines = tuple(_line(number, item, code, catalogue, model) for number, item in enumerate(items, 1))
-    total = _amount("total", given["total"], code)
-    expected = sum((one.price * one.quantity for one in lines), Decimal(0))
-    if expected > MOST:
-        raise InputError(f"a receipt comes to at most {MOST:f}")
-    if total != expected:
-        raise InputError(f"the total of these items is {shown(expected)}, got {shown(total)}")
-    return Receipt(lines, total, code, _time(given.get("at")))
+    total = _total(given["total"], lines, code)
+    sent = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
+    return Receipt(lines, total, code, _time(given.get("at")), sent)
 
 
 class Taken(NamedTuple):
@@ -155,12 +154,12 @@ class ReceiptPost:
         """Keep a receipt on disk, and post it. Returns when it is safe there. Raises ConflictError, NoRoomError.
 
         ``key``: the caller's; what comes again from the same ``device`` with the same key is posted once. After a restart it may be posted
-        again, under the same id.
+        again, under the same id: what was completed, such as the time, does not make it another receipt.
         """
         if key is not None:
             key = f"{device or ''} {key}"
         fields = receipt.to_dict()
-        digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+        digest = receipt.sent
         id = str(uuid.uuid4() if key is None else uuid.uuid5(_SPACE, f"{key} {digest}"))
         with self._lock:
             known = None if key is None else self._known.get(key)
@@ -226,7 +225,7 @@ def receipt_routes(
             raise refused(507, str(error), {"Retry-After": "30"}) from error
         except InputError as error:
             raise refused(422, str(error)) from None
-        fields = {"id": taken.id, "again": taken.again, "total": shown(receipt.total), "currency": receipt.currency}
+        fields = {"id": taken.id, "again": taken.again, "total": _shown(receipt.total), "currency": receipt.currency}
         return JSONResponse(fields, 200 if taken.again else 202)
 
     return [route(PATH, receipts, scope=Scope.INFER, methods=("POST",), max_body_bytes=MAX_BODY_BYTES)]
@@ -259,9 +258,12 @@ def _check_fields(what: str, given: Mapping[str, Any], known: frozenset[str], re
         raise InputError(f"{what} has {unknown[0][:40]!r}, which is not known; known are {', '.join(sorted(known))}")
 
 
-def _currency(given: Mapping[str, Any], catalogue: Catalogue) -> str:
+def _currency(given: Mapping[str, Any], catalogue: Catalogue) -> str | None:
+    """The receipt's currency, else the price list's; None where neither has one, for then nothing has a price."""
     listed = catalogue.prices.currency
-    code = given.get("currency", listed)
+    code = given.get("currency")
+    if code is None:
+        return listed
     if not isinstance(code, str):
         raise InputError("currency is three capital letters, such as EUR")
     if listed is not None and currency(code) != listed:
@@ -269,7 +271,7 @@ def _currency(given: Mapping[str, Any], catalogue: Catalogue) -> str:
     return currency(code)
 
 
-def _line(number: int, item: Any, code: str, catalogue: Catalogue, model: ServedDescription) -> Line:
+def _line(number: int, item: Any, code: str | None, catalogue: Catalogue, model: ServedDescription) -> Line:
     what = f"item {number}"
     if not isinstance(item, dict):
         raise InputError(f"{what}: expected an object with id, name, quantity and price")
@@ -287,8 +289,6 @@ def _line(number: int, item: Any, code: str, catalogue: Catalogue, model: Served
         raise InputError(f"{what}: the product {id} is called {label.name!r}")
     listed = catalogue.price_of(label)
     if item.get("price") is None:
-        if listed is None:
-            raise InputError(f"{what}: the price list has no price for {label.name!r}, so that the receipt has to")
         return Line(id, label.name, quantity, listed)
     price = _amount(f"{what}: price", item["price"], code)
     if listed is not None and price != listed:
@@ -296,8 +296,30 @@ def _line(number: int, item: Any, code: str, catalogue: Catalogue, model: Served
     return Line(id, label.name, quantity, price)
 
 
-def _amount(what: str, given: Any, code: str) -> Decimal:
+def _total(given: Any, lines: Sequence[Line], code: str | None) -> Decimal | None:
+    """The receipt's total, checked: the sum of the lines that have a price. None where none has one, and none is given."""
+    prices = [one.price * one.quantity for one in lines if one.price is not None]
+    if given is None and not prices:
+        return None
+    total = _amount("total", given, code)
+    expected = sum(prices, Decimal(0))
+    if expected > MOST:
+        raise InputError(f"a receipt comes to at most {MOST:f}")
+    if total != expected:
+        unpriced = len(lines) - len(prices)
+        without = f"; items without a price, which do not count: {unpriced}" if unpriced else ""
+        raise InputError(f"the total of these items is {shown(expected)}, got {shown(total)}{without}")
+    return total
+
+
+def _shown(value: Decimal | None) -> str | None:
+    return None if value is None else shown(value)
+
+
+def _amount(what: str, given: Any, code: str | None) -> Decimal:
     """A text such as ``"1.29"``; also a number, read by its digits and never as a float."""
+    if code is None:
+        raise InputError("an amount needs its currency: three capital letters, such as EUR")
     if isinstance(given, bool) or not isinstance(given, (str, int)):
         raise InputError(f'{what} is an amount such as "1.29"')
     try:

@@ -152,6 +152,53 @@ def test_what_is_added(module, steps, expected):
     assert visit(module, *steps) == expected
 
 
+@pytest.mark.parametrize(
+    ("event", "now", "since", "late"),
+    [
+        ({"event": "recognised"}, 1_000_000, 999_999, False),  # as it happens
+        ({"event": "recognised", "age_s": 59.9}, 1_000_000, 0, False),
+        ({"event": "recognised", "age_s": 60.1}, 1_000_000, 0, True),
+        ({"event": "unsure", "age_s": 60.1}, 1_000_000, 0, True),
+        ({"event": "unknown", "age_s": 60.1}, 1_000_000, 0, True),
+        ({"event": "placed", "age_s": 60.1}, 1_000_000, 0, True),
+        ({"event": "removed", "age_s": 3600}, 1_000_000, 0, False),
+        ({"event": "blocked", "age_s": 3600}, 1_000_000, 0, False),
+        (
+            {"event": "recognised", "age_s": 10},
+            1_000_000,
+            989_000,
+            False,
+        ),  # placed a second after the last shopper left
+        ({"event": "recognised", "age_s": 10}, 1_000_000, 991_000, True),  # and a second before
+        ({"event": "unsure", "age_s": 0}, 1_000_000, 991_000, False),
+    ],
+)
+def test_what_is_told_too_late_to_count(module, event, now, since, late):
+    assert module("visit", f"m.isTooLate({json.dumps(event)}, {now}, {since})") is late
+
+
+TILL, SHELF = (
+    {"station": "till", "state": "empty", "reason": None},
+    {"station": "shelf", "state": "blocked", "reason": "dark"},
+)
+
+
+@pytest.mark.parametrize(
+    ("told", "blocked"),
+    [
+        ([{"event": "stations", "stations": [TILL]}], None),
+        ([{"event": "stations", "stations": [TILL, SHELF]}], "dark"),
+        ([{"event": "blocked", "reason": "hand"}, {"event": "stations", "stations": [TILL]}], None),
+        ([{"event": "stations", "stations": [SHELF]}, {"event": "unblocked"}], None),
+        ([{"event": "stations", "stations": [SHELF]}, {"event": "blocked", "reason": "covered"}], "covered"),
+        ([{"event": "stations"}], None),
+    ],
+)  # fmt: skip
+def test_why_the_camera_cannot_see(module, told, blocked):
+    steps = f"const v = new m.Visit(); for (const e of {json.dumps(told)}) v.take(e, 'a/0', 'k', 0); return v.blocked"
+    assert module("visit", f"(() => {{ {steps} }})()") == blocked
+
+
 # ---- languages ----
 
 

@@ -64,6 +64,25 @@ def test_the_token_goes_with_the_socket(page_with, kiosk):
     assert service.received.protocols == [["edgevision", "edgevision.token.t0ken"]]
 
 
+def test_a_token_that_was_revoked_is_asked_for_and_not_sent_again(page_with, kiosk):
+    """A WebSocket does not tell the page why it was refused."""
+    service = kiosk(CameraPlace.PAGE, token="t0ken")
+    _, page = page_with(service=service, before="localStorage.setItem('edgevision.token', 't0ken')")
+    page.wait_text("#age", "s ago")
+    service.stop()
+    service.token = "n3w"
+    service.start()
+    page.wait_text("#notice", "not paired")
+    service.received.protocols.clear()
+    page.run("document.querySelector('#token').focus()")
+    page.type("n3w")
+    page.press("Enter")
+    page.wait("document.querySelector('#notice').hidden")
+    assert service.received.wrong_tokens == ["t0ken"]
+    assert ["edgevision", "edgevision.token.t0ken"] not in service.received.protocols
+    assert service.received.protocols[-1] == ["edgevision", "edgevision.token.n3w"]
+
+
 def test_a_refused_camera_says_so_and_can_be_tried_again(page_with):
     service, page = page_with("denied")
     page.wait_text("#camera", "The camera is not allowed")

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 
 import pytest
 from fake_kiosk import PRODUCTS
+from live_service import MODEL
+
+from edgevision.kiosk.service.products import Catalogue
+from edgevision.kiosk.service.receipts import read_receipt
+from edgevision.tasks.results import Label
 
 pytestmark = pytest.mark.requires("chromium", "serve")
 
@@ -223,6 +230,26 @@ def test_a_product_without_a_price(kiosk, opened):
     expect_lines(page, (140, 1), (101, 1), total_text="€1.29")
 
 
+@pytest.mark.parametrize(("ids", "total"), [((140,), None), ((140, 101), "1.29")])
+def test_a_receipt_with_a_product_without_a_price_is_taken(kiosk, opened, ids, total):
+    """By the service's own check of what the page sends."""
+    service = kiosk()
+    page = opened(service)
+    for id in ids:
+        service.place()
+        service.recognise(id)
+        service.remove()
+    expect_lines(page, *((id, 1) for id in ids))
+    page.click("[data-key=finish]")
+    page.click("#dialog button", "Yes, finish")
+    page.wait_text("#dialog", "Thank you!")
+    (sent,) = service.received.receipts
+    labels = tuple(Label(id, name) for id, name, _ in PRODUCTS)
+    taken = read_receipt(json.dumps(sent).encode(), Catalogue(), replace(MODEL, labels=labels)).to_dict()
+    assert [one["id"] for one in taken["items"]] == list(ids)
+    assert (taken["total"], taken["currency"]) == (total, total and "EUR")
+
+
 @pytest.mark.parametrize(
     ("button", "code", "words", "money"),
     [
@@ -323,6 +350,52 @@ def test_a_blocked_camera_says_why(kiosk, opened, reason, words):
     page.wait("document.querySelector('#notice').hidden")
 
 
+def test_a_page_that_is_opened_while_it_is_dark_says_so(kiosk, tab):
+    service = kiosk()
+    service.block("dark")
+    page = tab()
+    page.open(service.url)
+    page.wait_text("#notice", "too dark")
+    service.hang_up()  # the page comes back, and what it knew already is not told again
+    page.wait(f"({TOLD}).includes('Connected again')")
+    page.wait_text("#notice", "too dark")
+    service.unblock()
+    page.wait("document.querySelector('#notice').hidden")
+
+
+@pytest.mark.parametrize(("late_s", "lines"), [(5.0, [(111, 1), (107, 1)]), (300.0, [(107, 1)])])
+def test_what_was_placed_during_an_outage_counts_only_for_who_stands_there(kiosk, opened, late_s, lines):
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.recognise(130)
+    service.remove()
+    expect_lines(page, (130, 1))  # so that the page knows where it was
+    page.click("[data-key=remove-130]")
+    service.busy = True
+    service.hang_up()
+    page.wait_text("#notice", "No connection")
+    service.place()
+    service.recognise(111)
+    service.remove()
+    service.late_s = late_s
+    service.busy = False
+    page.wait("document.querySelector('#notice').hidden")
+    service.place()
+    service.recognise(107)  # as it happens
+    expect_lines(page, *lines)
+
+
+def test_another_place_that_is_blocked_is_not_ours(kiosk, tab):
+    service = kiosk()
+    service.block("dark")
+    page = tab()
+    page.open(f"{service.url}/?station=another")
+    page.wait("!document.querySelector('#picture').hidden")
+    page.wait_text("#result", "Place a product here")
+    assert page.run("document.querySelector('#notice').hidden")
+
+
 def test_nothing_is_asked_of_elsewhere(kiosk, opened):
     """Not by the page, its styles, fonts or icons, over a whole visit."""
     service = kiosk()
@@ -373,6 +446,38 @@ def test_a_token_can_be_typed(kiosk, tab):
     page.wait("document.querySelector('#notice').hidden && !document.querySelector('#picture').hidden")
 
 
+@pytest.mark.parametrize("path", ["/", "/operator"])
+def test_a_token_that_is_refused_is_not_sent_again(kiosk, tab, path):
+    """Each wrong token makes the address wait longer: the list, the events and the camera may have begun to ask, and no more."""
+    service = kiosk(token="t0ken-of-this-kiosk")
+    page = tab()
+    page.before(
+        "const real = window.setTimeout; window.setTimeout = (f, ms, ...more) => real(f, ms >= 1000 ? ms / 50 : ms, ...more);"
+        "window.asked = 0; const fetched = window.fetch; window.fetch = (...all) => (window.asked++, fetched(...all))"
+    )
+    page.open(f"{service.url}{path}#token=wrong")
+    page.wait_text("#notice", "not paired")
+    page.run("window.asked = 0")
+    page.wait("window.asked > 20")
+    assert 1 <= len(service.received.wrong_tokens) <= 3
+    page.run("document.querySelector('#token').focus()")
+    page.type("t0ken-of-this-kiosk")
+    page.press("Enter")
+    page.wait("document.querySelector('#notice').hidden")
+
+
+@pytest.mark.parametrize("path", ["/", "/operator"])
+def test_too_many_wrong_tokens_say_how_long_to_wait(kiosk, tab, path):
+    service = kiosk(token="t0ken-of-this-kiosk")
+    service.throttled_s = 17
+    page = tab()
+    page.open(f"{service.url}{path}#token=t0ken-of-this-kiosk")
+    page.wait_text("#notice", "Wait 17 s")
+    service.throttled_s = 0
+    page.wait("document.querySelector('#notice').hidden")  # by itself, with the token that was right all the time
+    assert service.received.wrong_tokens == []
+
+
 def test_the_operator_sees_how_it_is(kiosk, tab):
     service = kiosk()
     page = tab()
@@ -399,6 +504,7 @@ def test_whoever_is_there_gets_more_time(kiosk, opened):
     )
     page.reload()
     page.wait("window.fast === false && document.documentElement.dataset.ready !== undefined")
+    page.wait("!document.querySelector('#picture').hidden")  # it hears events by now
     service.place()
     service.recognise(107)
     expect_lines(page, (107, 1))

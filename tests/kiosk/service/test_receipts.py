@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +23,7 @@ from edgevision.kiosk.service.watching import DEVICE
 pytestmark = pytest.mark.requires("serve")
 PEAR = {"id": 7, "name": "pear", "quantity": 3, "price": "1.29"}
 AT = "2026-11-28T15:30:00+01:00"
+UNPRICED = {"id": 11, "name": "梨", "quantity": 2, "price": None}  # the price list of these tests has none
 RECEIPT = {"items": [PEAR], "total": "3.87", "currency": "EUR", "at": AT}
 
 
@@ -139,6 +141,33 @@ def test_without_a_price_list_the_receipt_says_what_things_cost():
     assert [one["name"] for one in found["items"]] == ["pear", "梨"]
 
 
+# Items, total and currency as sent; total and currency as they are taken. With the price list, and without one.
+UNPRICED_BASKETS = {
+    "one line of two": (True, [PEAR, UNPRICED], "3.87", "EUR", "3.87", "EUR"),
+    "no line": (True, [UNPRICED], None, None, None, "EUR"),
+    "no line, and a total of nothing": (True, [UNPRICED], "0.00", "EUR", "0.00", "EUR"),
+    "no line, no list": (False, [UNPRICED, {**PEAR, "price": None}], None, None, None, None),
+    "one line of two, no list": (False, [PEAR, UNPRICED], "3.87", "EUR", "3.87", "EUR"),
+}
+
+
+@pytest.mark.parametrize("what", UNPRICED_BASKETS)
+def test_what_has_no_price_may_be_bought_and_does_not_count(shop, sender, catalogue, what):
+    with_list, items, total, currency, total_taken, currency_taken = UNPRICED_BASKETS[what]
+    routes = app(sender, catalogue if with_list else None)
+    answer = post(routes, changed(items=items, total=total, currency=currency))
+    assert answer.status == 202, answer.json
+    assert (answer.json["total"], answer.json["currency"]) == (total_taken, currency_taken)
+    wait_for(lambda: bool(shop.receipts))
+    (told,) = shop.receipts
+    assert (told["items"], told["total"], told["currency"]) == (items, total_taken, currency_taken)
+
+
+def test_a_price_needs_a_currency():
+    with pytest.raises(InputError, match="needs its currency"):
+        read(changed(currency=None), Catalogue())
+
+
 def changed(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in {**RECEIPT, **fields}.items() if value != "LEFT OUT"}
 
@@ -186,8 +215,12 @@ WRONG = {
     "quantity above": (with_item(quantity=10_000), "from 1 to 9999"),
     "price of another day": (with_item(price="1.19"), "costs 1.29, got 1.19"),
     "price as list": (with_item(price=["1.29"]), "price is an amount"),
-    "no price known": (with_item(id=11, name="梨", price="LEFT OUT"), "no price for '梨'"),
-}
+    "a total though nothing has a price": (with_item(id=11, name="梨", price=None), "is 0, got 3.87; items without a price"),
+    "a total that counts what has no price": (
+        changed(items=[PEAR, UNPRICED], total="9.99"), "is 3.87, got 9.99; items without a price, which do not count: 1"
+    ),
+    "no total though something has a price": (changed(items=[PEAR, UNPRICED], total=None), "total is an amount"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("what", WRONG)
@@ -235,6 +268,24 @@ def test_the_same_key_again_is_posted_once(shop, sender):
     assert other.status == 202
     wait_for(lambda: len(shop.receipts) == 2)
     assert [one["id"] for one in shop.receipts] == [first.json["id"], other.json["id"]]
+
+
+def test_a_receipt_without_a_time_is_the_same_again_and_after_a_restart(shop):
+    receipt = changed(at="LEFT OUT")
+    first_run = ReceiptPost(shop.url)
+    first_run.open()
+    first = post(app(first_run), receipt, "k")
+    time.sleep(0.005)  # another millisecond: the times that are made up differ
+    again = post(app(first_run), receipt, "k")
+    first_run.close(5.0)
+    assert (first.status, again.status) == (202, 200)
+    assert again.json == {**first.json, "again": True}
+
+    second_run = ReceiptPost(shop.url)
+    second_run.open()
+    later = post(app(second_run), receipt, "k")
+    second_run.close(5.0)
+    assert later.json["id"] == first.json["id"]
 
 
 def test_another_receipt_under_a_known_key_is_a_conflict(sender):

@@ -1,5 +1,5 @@
 // The kiosk: puts the parts together, and says what happens when.
-import { getJson, postJson, request } from "./modules/api.js";
+import { getJson, postJson, refusalOf, request } from "./modules/api.js";
 import { Backoff } from "./modules/backoff.js";
 import { Basket } from "./modules/basket.js";
 import { showCamera } from "./modules/camera_stream.js";
@@ -15,7 +15,7 @@ import { say, speakFromNowOn } from "./modules/speech.js";
 import { Store } from "./modules/store.js";
 import { holdCamera } from "./modules/tabs.js";
 import { keepToken, takeToken } from "./modules/token.js";
-import { Visit } from "./modules/visit.js";
+import { isTooLate, Visit } from "./modules/visit.js";
 import { showBasket } from "./views/basket_view.js";
 import { showAge, showCameraState } from "./views/camera_view.js";
 import { isDialogOpen } from "./views/dialog.js";
@@ -39,9 +39,10 @@ class Kiosk {
   basket = new Basket(new Store("edgevision.basket", () => this.#basketChanged()), () => this.#basketChanged());
   cameraProblem = "starting";
   connected = true;
-  pairing = false;
+  refusal = null; // null, or the notice: the service wants another token
   hasList = false;
   receipt = null; // {key, body}: the same for every try to send it, so that it counts once
+  shopperSinceMs = -Infinity; // when the last one left
   ageShownMs = 0;
   answering = false; // the shopper went back to a question while the next product lies there
 
@@ -150,7 +151,14 @@ class Kiosk {
   }
 
   #connection({ open, error }) {
-    this.pairing = Boolean(error?.wantsToken);
+    const ofServer = this.settings.camera === "server";
+    const refusal = refusalOf(error);
+    if (open || ofServer || refusal) {
+      this.refusal = refusal;
+    }
+    if (!open && !ofServer) {
+      this.#keepList(); // a WebSocket does not say why it was refused; a request does
+    }
     if (open) {
       this.visit.carry(performance.now());
       if (!this.hasList) {
@@ -159,7 +167,7 @@ class Kiosk {
     }
     if (this.connected !== open) {
       this.connected = open;
-      say(open ? t("found.again") : t(this.pairing ? "pairing" : "lost"), { urgent: !open });
+      say(open ? t("found.again") : wordsOf(this.refusal ?? { kind: "lost" }), { urgent: !open });
     }
     this.#showNotice();
   }
@@ -168,10 +176,15 @@ class Kiosk {
     clearTimeout(this.listTimer);
     try {
       await this.catalogue.load();
-      this.hasList = true;
+      if (!this.hasList) {
+        this.hasList = true;
+        this.refusal = null;
+        this.station?.retry();
+      }
     } catch (error) {
-      this.pairing ||= error.wantsToken;
+      this.refusal = refusalOf(error);
     }
+    clearTimeout(this.listTimer); // of another call that was under way
     this.listTimer = setTimeout(() => this.#keepList(), this.hasList ? RELOAD_MS : 3_000);
     this.#show();
   }
@@ -179,11 +192,15 @@ class Kiosk {
   // ---- events ----
 
   async #take(event, placement, key) {
+    if (isTooLate(event, performance.now(), this.shopperSinceMs)) {
+      return;
+    }
     if (event.event === "placed" || event.event === "removed") {
       this.idle?.stay();
     }
     this.answering &&= event.event !== "placed";
     const before = this.visit.questions.length;
+    const blockedBefore = this.visit.blocked;
     const product = this.visit.take(event, placement, key, performance.now());
     this.visit.settle((one) => this.basket.has(one)); // answered before, here or in another tab
     if (product) {
@@ -192,9 +209,10 @@ class Kiosk {
         say(t("say.added", { name: found.name, price: priceOf(found) }));
       }
     }
-    if (event.event === "blocked" || event.event === "unblocked") {
+    const { blocked } = this.visit;
+    if (blocked !== blockedBefore) {
       this.#showNotice();
-      say(event.event === "blocked" ? wordsOf({ kind: "blocked", reason: event.reason }) : t("sees.again"), { urgent: event.event === "blocked" });
+      say(blocked ? wordsOf({ kind: "blocked", reason: blocked }) : t("sees.again"), { urgent: blocked !== null });
     }
     if (event.event === "model-changed") {
       this.#keepList();
@@ -362,6 +380,7 @@ class Kiosk {
   }
 
   async #nextShopper() {
+    this.shopperSinceMs = performance.now();
     closeIdle();
     place("dialog").close();
     for (const question of this.visit.questions) {
@@ -469,8 +488,8 @@ class Kiosk {
 
   #showNotice() {
     let notice = null;
-    if (this.pairing) {
-      notice = { kind: "pairing" };
+    if (this.refusal) {
+      notice = this.refusal;
     } else if (!this.connected) {
       notice = { kind: "lost" };
     } else if (this.visit.blocked) {
@@ -486,7 +505,8 @@ class Kiosk {
   }
 
   #paired() {
-    this.pairing = false;
+    this.refusal = null;
+    this.hasList = false; // so that it is asked for until this token gets it
     this.#keepList();
     this.station?.retry();
   }

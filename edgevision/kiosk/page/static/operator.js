@@ -1,5 +1,5 @@
 // The operator's view: GET /v1/status, again and again while somebody looks.
-import { getJson } from "./modules/api.js";
+import { getJson, refusalOf } from "./modules/api.js";
 import { make } from "./modules/dom.js";
 import { useLanguage } from "./modules/languages.js";
 import { keepToken, takeToken } from "./modules/token.js";
@@ -82,7 +82,7 @@ async function ask() {
       show(await getJson("/v1/status"));
       place("state").textContent = `As of ${new Date().toLocaleTimeString()}`;
     } catch (error) {
-      notice = { kind: error.wantsToken ? "pairing" : "lost" };
+      notice = refusalOf(error) ?? { kind: "lost" };
     }
     showNotice(place("notice"), notice, { retry: ask, pair });
   }

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgevision.errors import EdgeVisionError
@@ -33,13 +34,24 @@ class HubFullError(EdgeVisionError):
 
 @dataclass(frozen=True)
 class Message:
-    """One event, ready to be sent. ``id``: empty where it cannot be resumed from. ``text``: its JSON; ``plain``: without picture."""
+    """One event, ready to be sent. ``id``: empty where it cannot be resumed from. ``text``: its JSON; ``plain``: without picture. ``told_s``:
+    when it was told, by the hub's clock."""
 
     number: int
     id: str
     kind: str
     text: str
     plain: str
+    told_s: float = 0.0
+
+    def aged(self, now_s: float) -> Message:
+        """The same with ``age_s``: how many seconds ago it was told.
+
+        >>> Message(7, "1f-7", "removed", '{"event":"removed"}', "{}", 3.0).aged(5.25).text
+        '{"event":"removed","age_s":2.25}'
+        """
+        age = {"age_s": round(max(0.0, now_s - self.told_s), 3)}
+        return replace(self, text=_with(self.text, age), plain=_with(self.plain, age))
 
     def shown(self, pictures: bool) -> str:
         """Its JSON, with or without the picture."""
@@ -50,7 +62,7 @@ class EventsHub:
     """Takes events from any thread, gives them to every subscriber, and keeps the last ones for those who come back.
 
     A subscriber who is slower than the events loses the oldest that wait for him, and is told how many: nobody else waits for him.
-    ``stations``: reads how every Station is now, for the first message of a subscriber.
+    ``stations``: reads how every Station is now, for the first message of a subscriber. ``now_s``: a clock that never goes back, in seconds.
 
     >>> hub = EventsHub()
     >>> hub.tell("model-changed", {"id": "1f2e3d"})
@@ -61,9 +73,11 @@ class EventsHub:
     def __init__(
         self, *, history: int = HISTORY, history_bytes: int = HISTORY_BYTES, queue: int = QUEUE,
         most_subscribers: int = MOST_SUBSCRIBERS, stations: Callable[[], list[dict[str, Any]]] = list,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.stations = stations
         self._queue = queue
+        self._now_s = now_s
         self._most_subscribers = most_subscribers
         self._history: deque[Message] = deque()
         self._history_room = history, history_bytes
@@ -110,19 +124,22 @@ class EventsHub:
     def subscribe(self, after: str | None = None) -> Subscription:
         """Listen from now on, or from the message with the id ``after`` on. To be called in a running event loop.
 
-        Where messages since ``after`` are gone, or it is of an earlier run of the service, the subscriber is told of the gap.
+        What was told since ``after`` comes with its age, ``age_s``. Where messages since ``after`` are gone, or it is of an earlier run of the service, the subscriber is told of the gap.
         Raises HubFullError, HubClosedError.
         """
-        snapshot = encoded({"event": STATIONS, STATIONS: self.stations()})
         with self._lock:
             if self._closed:
                 raise HubClosedError("the service ends")
             if len(self._subscribers) >= self._most_subscribers:
                 raise HubFullError(f"{self._most_subscribers} listen already, which is as many as may")
             made = Subscription(self, self._queue)
+            # In here, so that what changes a Station's state is in the snapshot, or still to come, or both.
+            snapshot = encoded({"event": STATIONS, STATIONS: self.stations()})
             made._first = Message(0, "", STATIONS, snapshot, snapshot)
             if after:
-                made._resume(*self._since(after))
+                missed, lost = self._since(after)
+                now_s = self._now_s()
+                made._resume((one.aged(now_s) for one in missed), lost)
             self._subscribers.add(made)
         return made
 
@@ -139,7 +156,8 @@ class EventsHub:
             number = self._number + 1
             id = f"{self._run}-{number}"
             text = encoded({"id": id, **fields})
-            message = Message(number, id, kind, text, text if plain is fields else encoded({"id": id, **plain}))
+            without = text if plain is fields else encoded({"id": id, **plain})
+            message = Message(number, id, kind, text, without, self._now_s())
             with self._lock:
                 if self._closed:
                     return
@@ -234,6 +252,12 @@ class Subscription:
     def _wake(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._ready.set)
+
+
+def _with(text: str, fields: dict[str, Any]) -> str:
+    """The JSON of an object with more fields, without reading it: it may hold a picture."""
+    more = encoded(fields)[1:]
+    return text[:-1] + ("" if text == "{}" else ",") + more
 
 
 def _size(message: Message) -> int:

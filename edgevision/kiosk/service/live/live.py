@@ -49,6 +49,10 @@ class ServerStation(Protocol):
     def state(self) -> str:
         """``empty``, ``moving``, ``still`` or ``blocked``."""
 
+    @property
+    def blocked(self) -> str | None:
+        """Why nothing can be told: the reason of its ``blocked`` event; or None."""
+
     def report(self) -> CameraReport:
         """How its camera is."""
 
@@ -203,7 +207,7 @@ class Live:
         }
 
     def _states(self) -> list[dict[str, Any]]:
-        return [{"station": name, "state": one.state} for name, one in self._stations.items()]
+        return [{"station": name, "state": one.state, "reason": one.blocked} for name, one in self._stations.items()]
 
     def _see_page(self, event: StationEvent) -> None:
         """An event of a browser's Station: it is that browser's alone."""

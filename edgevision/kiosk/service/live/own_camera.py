@@ -112,6 +112,12 @@ class OwnCamera:
         return str(self._station.state)
 
     @property
+    def blocked(self) -> str | None:
+        """Why nothing can be told: ``dark``, ``covered``, ``hand`` or ``camera-gone``; or None."""
+        reason = self._station.blocked
+        return None if reason is None else reason.value
+
+    @property
     def troubles(self) -> list[str]:
         """What went wrong in the Station, the last of it, without tracebacks."""
         return [f"{type(one).__name__}: {one}" for one in tuple(self._station.troubles)]

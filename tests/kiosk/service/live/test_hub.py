@@ -106,6 +106,34 @@ def test_who_comes_back_gets_what_came_meanwhile_and_is_told_what_is_gone(histor
     asyncio.run(run())
 
 
+def test_what_is_told_again_has_its_age_and_what_is_new_has_none():
+    async def run() -> None:
+        now = [100.0]
+        hub = EventsHub(now_s=lambda: now[0])
+        with hub.subscribe() as first:
+            hub.publish(Removed("till", 3.0, 1))
+            (seen,) = await drained(first)
+        assert "age_s" not in seen
+        hub.publish(recognised(2))
+        now[0] = 130.5
+        hub.tell("model-changed", {"models": []})
+        now[0] = 400.0
+        with hub.subscribe(seen["id"]) as back:
+            first_message, second_message = [await back.get(0.0) for _ in range(3)][1:]
+            assert [fields(one)["age_s"] for one in (first_message, second_message)] == [300.0, 269.5]
+            assert fields(first_message)["product"] == {"id": 7, "name": "pear", "score": 0.97}
+            assert fields(first_message)["picture"].startswith("data:image/jpeg;base64,")
+            assert first_message is not None
+            without = json.loads(first_message.plain)
+            assert without == {name: value for name, value in fields(first_message).items() if name != "picture"}
+            hub.publish(Removed("till", 4.0, 2))
+            assert "age_s" not in (await drained(back))[0]
+        with hub.subscribe("deadbeef-3") as of_another_run:
+            assert [one.get("age_s") for one in await drained(of_another_run)] == [None, 300.0, 300.0, 269.5, 0.0]
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("after", ["deadbeef-3", "OWN-99", "nonsense", "-", "OWN-", "OWN-٣", f"OWN-{10**30}"])
 def test_an_id_of_another_run_or_of_nobody_is_a_gap_of_unknown_length(after):
     async def run() -> None:

@@ -51,7 +51,7 @@ def test_a_shopper_corrects_what_the_camera_saw(live, tmp_path):
     app = live.watched(app_of(live.routes()))
     with running(app, live.refuse) as server:
         page = EventClient(server.port)
-        assert page.event()["stations"] == [{"station": "till", "state": "empty"}]
+        assert page.event()["stations"] == [{"station": "till", "state": "empty", "reason": None}]
         live.publish(unsure(4))
         told = page.event()
         target = f"/v1/feedback?label=7&placement={told['placement']}&station={told['station']}"
@@ -167,6 +167,21 @@ def test_what_is_off_says_so():
         assert ask(app, method, target).status == 404
     status = ask(app, "GET", "/v1/status").json
     assert (status["cameras"], status["feedback"], status["receipts"]) == ([], None, None)
+    live.close(1.0)
+
+
+def test_who_comes_while_the_place_is_blocked_is_told_why(tmp_path):
+    live = live_with(tmp_path, receipts=None)
+    shelf = FakeStation("shelf")
+    shelf.state, shelf.blocked = "blocked", "dark"
+    live.add(shelf)
+    with running(live.watched(app_of(live.routes())), live.refuse) as server:
+        page = EventClient(server.port)
+        assert page.event()["stations"] == [
+            {"station": "till", "state": "empty", "reason": None},
+            {"station": "shelf", "state": "blocked", "reason": "dark"},
+        ]
+        page.close()
     live.close(1.0)
 
 

@@ -1,21 +1,35 @@
 // Requests to the service that this page came from. Each has a time limit; the token travels as a header.
 import { at } from "./address.js";
-import { token } from "./token.js";
+import { forgetToken, token } from "./token.js";
 
 const LIMIT_MS = 10_000;
 
-/** An answer that is no success. `status`: of HTTP, 0 where no answer came. */
+/** An answer that is no success. `status`: of HTTP, 0 where no answer came. `waitS`: seconds to wait before the next try, or null. */
 export class ApiError extends Error {
-  constructor(message, status) {
+  constructor(message, status, waitS = null) {
     super(message);
     this.name = "ApiError";
     this.status = status;
+    this.waitS = waitS;
   }
 
   /** Whether the service wants a token that this browser does not have. */
   get wantsToken() {
     return this.status === 401 || this.status === 403;
   }
+
+  /** Whether too many wrong tokens came from here: the right one, too, has to wait. */
+  get isThrottled() {
+    return this.status === 429;
+  }
+}
+
+/** What to tell whoever looks, as a notice; null where the service refused nobody. */
+export function refusalOf(error) {
+  if (error?.isThrottled) {
+    return { kind: "throttled", seconds: error.waitS ?? 60 };
+  }
+  return error?.wantsToken ? { kind: "pairing" } : null;
 }
 
 /** `fetch` with the token. Throws ApiError for every answer that is no success. */
@@ -28,8 +42,12 @@ export async function request(path, { headers = {}, signal, ...options } = {}) {
   } catch (error) {
     throw new ApiError(error.message, 0);
   }
+  if (response.status === 401 && known) {
+    forgetToken(known);
+  }
   if (!response.ok) {
-    throw new ApiError(await reason(response), response.status);
+    const after = Number.parseInt(response.headers.get("Retry-After"), 10);
+    throw new ApiError(await reason(response), response.status, Number.isNaN(after) ? null : after);
   }
   return response;
 }

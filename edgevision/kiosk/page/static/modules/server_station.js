@@ -77,6 +77,9 @@ export class ServerStation {
   #tell(text) {
     const event = JSON.parse(text);
     const { id = "", station = "", placement = 0, at_s = 0 } = event;
+    if (this.station !== null && event.stations) {
+      event.stations = event.stations.filter((one) => one.station === this.station);
+    }
     if (this.station !== null && station && station !== this.station) {
       return; // another till's
     }

@@ -1,6 +1,7 @@
 // The token that this browser was paired with. It arrives once, as /#token=…, which no server log and no referrer ever sees.
 const KEY = "edgevision.token";
 let current = null;
+let refused = null; // the service does not know it: to send it again would only make this address wait
 
 /** Take a token from the address, keep it, and remove it from the address bar. Whether there was one. */
 export function takeToken() {
@@ -12,20 +13,29 @@ export function takeToken() {
   return Boolean(given);
 }
 
-/** The token, or null where none is known. */
+/** The token, or null where none is known, or the one that is known was refused. */
 export function token() {
   if (current === null) {
     try {
-      current = localStorage.getItem(KEY);
+      current = localStorage.getItem(KEY); // another tab may have got a new one
     } catch {
       return null; // storage is blocked: the token lives as long as the page
     }
   }
+  if (current === refused) {
+    current = null;
+  }
   return current;
+}
+
+/** The service refused `text`: it is not sent any more, until somebody gives it once more, or the page is loaded again. */
+export function forgetToken(text) {
+  refused = text;
 }
 
 export function keepToken(text) {
   current = text;
+  refused = null;
   try {
     localStorage.setItem(KEY, text);
   } catch {

@@ -1,6 +1,19 @@
 // What lies before the camera, and what the shopper is still to be asked. Events go in; what is to be added comes out.
 
 const CARRY_MS = 30_000; // a server that comes back opens its camera first
+const LATE_MS = 60_000;
+const OF_A_PRODUCT = new Set(["placed", "recognised", "unsure", "unknown"]);
+
+/**
+ * Whether a product that is told only now, after an outage, is nobody's who stands here: told long ago, or before `shopperSinceMs`, when
+ * the shopper before left. Only what is told late has an age. That something was taken away is never too late.
+ */
+export function isTooLate({ event, age_s: ageS = null }, nowMs, shopperSinceMs) {
+  if (ageS === null || !OF_A_PRODUCT.has(event)) {
+    return false;
+  }
+  return ageS * 1000 > LATE_MS || nowMs - ageS * 1000 < shopperSinceMs;
+}
 
 export class Visit {
   /** null, or {place, phase, product, picture}: phase is "looking", "known" or "asked". */
@@ -35,13 +48,17 @@ export class Visit {
       case "unblocked":
         this.blocked = null;
         return null;
+      case "stations": // how it is now, as a new connection begins
+        this.blocked = (event.stations ?? []).find((one) => one.state === "blocked")?.reason ?? null;
+        return null;
       default:
         return null; // of a newer service
     }
   }
 
   /**
-   * The connection is new, and counts placements anew: what lies there will be told once more, and must not be added again.
+   * The connection is new, and counts placements anew: what lies there will be told once more, and must not be added again. Whether the
+   * camera can see is told anew too: by `stations`, or by the next pictures.
    */
   carry(nowMs) {
     this.blocked = null;

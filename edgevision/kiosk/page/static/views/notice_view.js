@@ -1,11 +1,11 @@
-// One line above all: no connection, no pairing, or why the camera cannot see.
+// One line above all: no connection, no pairing, wrong tokens, or why the camera cannot see.
 import { icon, make, replace } from "../modules/dom.js";
 import { language, t } from "../modules/languages.js";
 import { button } from "./parts.js";
 
-/** `notice`: null, or {kind: "lost" | "pairing" | "blocked" | "list", reason}. `does`: retry(), pair(token). */
+/** `notice`: null, or {kind: "lost" | "pairing" | "throttled" | "blocked" | "list", reason, seconds}. `does`: retry(), pair(token). */
 export function showNotice(container, notice, does) {
-  const shown = notice ? `${language()} ${notice.kind} ${notice.reason ?? ""}` : "";
+  const shown = notice ? `${language()} ${notice.kind} ${notice.reason ?? ""} ${notice.seconds ?? ""}` : "";
   if (container.dataset.shown === shown) {
     return; // what somebody types into it stays
   }
@@ -28,7 +28,7 @@ export function showNotice(container, notice, does) {
 
 /** The notice in words. */
 export function wordsOf(notice) {
-  return notice.kind === "blocked" ? t(`blocked.${notice.reason}`) : t(notice.kind);
+  return notice.kind === "blocked" ? t(`blocked.${notice.reason}`) : t(notice.kind, { seconds: notice.seconds });
 }
 
 function pairing(pair) {
