@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import cast
 
 from edgevision.errors import InputError
 
@@ -68,7 +69,7 @@ class StationOptions:
     crop: bool = True
 
     def __post_init__(self) -> None:
-        if self.unknown_s is None:
+        if cast("float | None", self.unknown_s) is None:
             less = _is_number(self.patience_s) and 0 < self.patience_s < _UNKNOWN_S
             object.__setattr__(self, "unknown_s", self.patience_s if less else _UNKNOWN_S)
         for field in fields(self):

@@ -102,7 +102,7 @@ class Station:
         """
         if self._push is None:
             raise EdgeVisionError(f"station {self.name!r} reads a camera; make one without camera= to put frames")
-        if isinstance(age_s, bool) or not isinstance(age_s, Real) or not 0 <= age_s < math.inf:
+        if not _is_age(age_s):
             raise InputError(f"age_s is seconds since the frame was captured, 0 or more, got {age_s!r}")
         self.start()
         return self._push.put(frame, captured_ns=captured_ns, age_s=age_s)
@@ -319,6 +319,10 @@ def _check(model: Any, camera: Any, name: Any, options: Any, on_event: Any) -> N
         raise InputError(f"options of a Station are StationOptions, such as StationOptions(sure=0.99), got {options!r}")
     if on_event is not None and not callable(on_event):
         raise InputError(f"on_event of a Station is called with each event, got {on_event!r}")
+
+
+def _is_age(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Real) and 0 <= float(value) < math.inf
 
 
 def _camera_options(
