@@ -111,6 +111,11 @@ class Cascade:
         self.recogniser.close(timeout_s)
         self.finder.close(timeout_s)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it predicts no more."""
+        return self.finder.is_closed or self.recogniser.is_closed
+
     def after_fork(self) -> None:
         """In a child of ``fork``. Called by Python, not by you."""
         self._calls.after_fork()

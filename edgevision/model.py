@@ -249,6 +249,11 @@ class Model:
         self._runner.refuse()
         self._calls.close()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it predicts no more."""
+        return self._visits.closed
+
     def after_fork(self) -> None:
         """In a child of ``fork``: the next prediction opens the engine again. Called by Python, not by you."""
         closed = self._visits.closed

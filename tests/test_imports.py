@@ -288,6 +288,7 @@ def test_each_public_name_loads_without_engines(name):
         pytest.param(
             "edgevision.compiler", "_MODULE_OF", set(), id="compiler", marks=pytest.mark.requires("torch", "onnx")
         ),
+        pytest.param("edgevision.kiosk", "_HOME", set(), id="kiosk"),
         pytest.param("edgevision.train", "_MODULE_OF", set(), id="train", marks=pytest.mark.requires("torch")),
     ],
 )

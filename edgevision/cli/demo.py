@@ -31,7 +31,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, default=0, help="of what is rendered")
     p.add_argument("--threads", type=int, help="engine threads (default: all cores)")
     p.add_argument("--kiosk", action="store_true", help="serve the kiosk's page, until Ctrl-C")
-    p.add_argument("--port", type=int, default=KIOSK_PORT, help=f"of the page, with --kiosk (default {KIOSK_PORT})")
+    p.add_argument("--port", type=int, help=f"of the page, with --kiosk (default {KIOSK_PORT})")
     p.add_argument("--open", action="store_true", help="with --kiosk: open the page in this machine's browser")
     p.add_argument("-o", dest="folder", type=Path, default=Path("runs/demo"), metavar="DIR",
                    help="where the bundles and a few frames go (default runs/demo)")  # fmt: skip
@@ -48,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     check_threads(arguments.threads)
     if arguments.kiosk:
         return _run_kiosk(arguments)
+    if arguments.open or arguments.port is not None:
+        raise InputError("--open and --port are for the page of --kiosk; give --kiosk, or leave them out")
     need_compile("demo")
     from rich.console import Console
 
@@ -77,19 +79,26 @@ def _run_kiosk(arguments: argparse.Namespace) -> int:
     """Prepare the shop, then do what ``edgevision serve`` does."""
     serve = import_module("edgevision.cli.serve")
     from edgevision.demo.kiosk import prepare_kiosk
+    from edgevision.kiosk.service.app import need_serve
+    from edgevision.kiosk.service.server import ServerOptions, listen
+
+    need_serve("edgevision demo --kiosk")
+    port = KIOSK_PORT if arguments.port is None else arguments.port
+    listen(ServerOptions(port=port)).close()  # before anything is compiled, which takes minutes
 
     shop = prepare_kiosk(
         arguments.folder, seed=arguments.seed, threads=arguments.threads, progress=step_progress(not arguments.json)
     )
-    words = [*shop.words(), "--port", str(arguments.port)]
+    words = [*shop.words(), "--port", str(port)]
     if arguments.threads is not None:
         words += ["--threads", str(arguments.threads)]
     if not arguments.json:
         output.say(output.plain(f"the same by hand: edgevision serve {shlex.join(words)}"))
     if arguments.open:
-        _open_when_ready(arguments.port)
+        _open_when_ready(port)
     commands = argparse.ArgumentParser(prog="edgevision").add_subparsers()
     parsed = serve.add_parser(commands).parse_args(words)
+    parsed.takes_default_tokens = False  # it is for this machine, whatever devices have tokens
     parsed.json, parsed.debug = arguments.json, arguments.debug
     return int(serve.run(parsed))
 

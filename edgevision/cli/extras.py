@@ -22,12 +22,12 @@ BAD_PHOTO_HELP = "photos that cannot be read: name them all and stop, or go on w
 
 
 class OptionAdder:
-    """Adds to a parser the options of a dataclass: an option's default is its field's, typed once.
+    """Adds to a parser, or a group of one, the options of a dataclass: an option's default is its field's, typed once.
 
     ``{default}`` in a help text is the default. A field without a default makes the option required.
     """
 
-    def __init__(self, parser: argparse.ArgumentParser, options: type[DataclassInstance]) -> None:
+    def __init__(self, parser: argparse._ActionsContainer, options: type[DataclassInstance]) -> None:
         self._parser = parser
         self._fields = {field.name: field for field in dataclasses.fields(options)}
 

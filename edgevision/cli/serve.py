@@ -9,11 +9,13 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevision.cli import output
+from edgevision.cli import output, stopped
 from edgevision.cli.extras import OptionAdder, check_threads
 from edgevision.cli.serve_access import access_of, access_words, add_access_options
+from edgevision.cli.serve_checks import check_access, check_language, check_shop
 from edgevision.cli.serve_live import add_live_options, live_of
 from edgevision.cli.serve_page import add_page_options, page_of
+from edgevision.cli.serve_urls import urls_for_people
 from edgevision.cli.signals import Signals, signals_caught
 from edgevision.errors import EdgeVisionError, InputError
 
@@ -51,6 +53,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "stop_timeout_s",
         "seconds for what is under way when it is to stop (default {default})",
         type=float,
+        metavar="SECONDS",
     )
     service("--queue", "queue", "pictures of a model that may wait or run; more get 503 (default {default})", type=int)
     service(
@@ -60,7 +63,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         type=int,
     )
     p.add_argument("--engine", help="onnxruntime or openvino (default: the quickest that runs here)")
-    p.add_argument("--threads", type=int)
+    p.add_argument("--threads", type=int, help="engine threads (default: as many as suit this machine)")
     add_access_options(p)
     add_live_options(p)
     add_page_options(p)
@@ -92,6 +95,10 @@ def run(arguments: argparse.Namespace) -> int:
         queue=arguments.queue, max_batch=arguments.max_batch, engine=arguments.engine, threads=arguments.threads
     )
     access, shop = access_of(arguments), live_of(arguments)
+    _register_rendered_camera()
+    check_language(arguments.language)
+    check_access(access)
+    check_shop(shop)
     certificate = certificate_of(access)
     where = ServerOptions(
         arguments.host, arguments.port, arguments.stop_timeout_s, https=certificate is not None,
@@ -100,9 +107,11 @@ def run(arguments: argparse.Namespace) -> int:
     if where.port:
         listen(where).close()  # before the models are loaded, which may take a while
     keep_memory_flat()
-    _register_rendered_camera()
     sources = [ModelSource.parse(text, arguments.then) for text in arguments.models]
     with signals_caught() as signals, Service(sources, options) as service:
+        if signals.stop.is_set():  # while the models were loaded
+            output.show_error(stopped.MESSAGE, stopped.STATUS, json=arguments.json)
+            return stopped.STATUS
         live = live_for(service, shop, tokens=access.tokens is not None)
         try:
             live.start()
@@ -114,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
             with logging_into(live.log):
                 serve(
                     live.watched(guarded(app, access)), service, where, stop=signals.stop, tick=reloading.look,
-                    started=lambda url: _tell_start(url, service, words, json=arguments.json),
+                    started=lambda url: _tell_start(urls_for_people(url, access.host, access.host_names), service, words, json=arguments.json),
                 )  # fmt: skip
         finally:
             live.close(arguments.stop_timeout_s)
@@ -137,18 +146,19 @@ def _register_rendered_camera() -> None:
     register("rendered", rendered_camera)
 
 
-def _tell_start(url: str, service: Service, access: Sequence[str], *, json: bool) -> None:
+def _tell_start(urls: Sequence[str], service: Service, access: Sequence[str], *, json: bool) -> None:
     """What is served, and where: of ``--json`` one line, as those who started this read it."""
     served = [one for name in service.models.names for one in service.models.versions(name)]
     if json:
         models = [{"name": one.name, "version": one.version, "id": one.id, "task": one.task} for one in served]
-        _print_line({"url": url, "models": models, "access": list(access)})
+        _print_line({"url": urls[0], "urls": list(urls), "models": models, "access": list(access)})
         return
     for one in served:
         output.say(output.plain(f"{one.name} {one.version}: can {one.task}"))
     for words in access:
         output.say(output.plain(words))
-    output.say(f"serving on {url}", style="bold")
+    for url in urls:
+        output.say(f"serving on {url}", style="bold")
     sys.stdout.flush()
 
 

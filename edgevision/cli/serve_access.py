@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.cli.extras import OptionAdder
+from edgevision.cli.serve_urls import is_every_address
 from edgevision.errors import InputError
 from edgevision.kiosk.service.access.settings import AccessSettings
 
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
 def add_access_options(parser: argparse.ArgumentParser) -> None:
     """Add them to the parser of ``serve``."""
-    add = OptionAdder(parser, AccessSettings)
+    group = parser.add_argument_group("who may reach it")
+    parser.set_defaults(
+        takes_default_tokens=True
+    )  # the demo does not: it is for this machine, whatever devices have tokens
+    add = OptionAdder(group, AccessSettings)
     add(
         "--host",
         "host",
@@ -40,11 +45,11 @@ def add_access_options(parser: argparse.ArgumentParser) -> None:
         "listen at other addresses without tokens or TLS: anybody there can use the service, or read along",
     )
     repeated: dict[str, Any] = {"action": "append", "default": []}
-    parser.add_argument("--host-name", dest="host_names", metavar="NAME", **repeated,
+    group.add_argument("--host-name", dest="host_names", metavar="NAME", **repeated,
                        help="a further name or address that clients reach the service by; repeat for more")  # fmt: skip
-    parser.add_argument("--allow-origin", dest="allow_origins", metavar="ORIGIN", **repeated,
+    group.add_argument("--allow-origin", dest="allow_origins", metavar="ORIGIN", **repeated,
                        help="a web page of another server that may call this one, such as https://shop.example; repeat for more")  # fmt: skip
-    parser.add_argument("--allow-frame", dest="allow_frames", metavar="ORIGIN", **repeated,
+    group.add_argument("--allow-frame", dest="allow_frames", metavar="ORIGIN", **repeated,
                        help="a web page of another server that may show this one's page inside it; repeat for more")  # fmt: skip
 
 
@@ -53,8 +58,12 @@ def access_of(arguments: argparse.Namespace) -> AccessSettings:
     from edgevision.kiosk.service.access.addresses import check_address
     from edgevision.kiosk.service.access.places import default_tokens
 
+    if not arguments.host.strip():
+        raise InputError(
+            "--host is an address to listen at, such as 127.0.0.1, got an empty text; leave it out for this machine alone"
+        )
     tokens: Path | None = arguments.tokens
-    if tokens is None:
+    if tokens is None and arguments.takes_default_tokens:
         with contextlib.suppress(InputError):  # a user without a home folder keeps none there
             tokens = default_tokens() if default_tokens().exists() else None
     settings = AccessSettings(
@@ -81,6 +90,8 @@ def access_words(settings: AccessSettings, certificate: Certificate | None) -> l
         words.append(f"tokens: {settings.tokens}")
     elif is_this_machine(settings.host):
         words.append("every program of this machine may use it; edgevision token add NAME makes tokens")
+    if is_every_address(settings.host) and not settings.host_names:
+        words.append("it answers to this machine's addresses alone; to be reached by a name it needs --host-name NAME")
     if settings.insecure and not is_this_machine(settings.host):
         lacks = [
             what for what, there in (("tokens", settings.tokens is not None), ("TLS", settings.uses_tls)) if not there

@@ -53,6 +53,11 @@ def live_of(arguments: argparse.Namespace) -> LiveSettings:
     from edgevision.kiosk.service.picture_folder import Quota
 
     name, url = (LiveSettings.camera_name, None) if arguments.camera is None else _name_and_url(arguments.camera)
+    if arguments.feedback_quota is not None and arguments.feedback is None and arguments.keep is None:
+        raise InputError(
+            "--feedback-quota bounds the folders of --feedback and --keep; give one of them, or leave it out"
+        )
+    _check_receipts(arguments.receipts)
     quota = Quota() if arguments.feedback_quota is None else quota_of(arguments.feedback_quota)
     return LiveSettings(
         camera=url,
@@ -64,6 +69,14 @@ def live_of(arguments: argparse.Namespace) -> LiveSettings:
         receipts=arguments.receipts,
         keep=arguments.keep,
     )
+
+
+def _check_receipts(url: str | None) -> None:
+    """Raise InputError unless it is for a webhook. It is not shown: whoever knows the path of a webhook may post to it."""
+    scheme, colon, _ = ("https", ":", "") if url is None else url.partition(":")
+    if not colon or scheme.lower() not in ("http", "https"):
+        got = f"one that begins with {scheme[:20]}:" if colon else "one without http:// or https://"
+        raise InputError(f"--receipts is the URL of a webhook, https://HOST/PATH or http://HOST/PATH, got {got}")
 
 
 def quota_of(text: str) -> Quota:

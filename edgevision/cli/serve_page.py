@@ -18,7 +18,7 @@ def add_page_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the page")
     group.add_argument("--title", default="", metavar="TEXT", help="the shop's name, over the page")
     group.add_argument(
-        "--language", metavar="CODE", help="such as de (default: the first of the browser's that the page has)"
+        "--language", metavar="CODE", help="en, de, zh, es (default: the first of the browser's that the page has)"
     )
 
 

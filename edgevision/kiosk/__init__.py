@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from edgevision.kiosk.events import Unblocked as Unblocked
     from edgevision.kiosk.events import Unknown as Unknown
     from edgevision.kiosk.events import Unsure as Unsure
+    from edgevision.kiosk.service.app import make_app as make_app
+    from edgevision.kiosk.service.service import Service as Service
     from edgevision.kiosk.station.options import StationOptions as StationOptions
+    from edgevision.kiosk.station.placements import Placements as Placements
     from edgevision.kiosk.station.station import Station as Station
 
 _EVENTS = (
@@ -23,22 +26,28 @@ _EVENTS = (
 )  # fmt: skip
 _HOME = {
     **dict.fromkeys(_EVENTS, "edgevision.kiosk.events"),
+    "Placements": "edgevision.kiosk.station.placements",
+    "Service": "edgevision.kiosk.service.service",
     "Station": "edgevision.kiosk.station.station",
     "StationOptions": "edgevision.kiosk.station.options",
+    "make_app": "edgevision.kiosk.service.app",
 }
 
 __all__ = [
     "Blocked",
     "BlockedReason",
     "Placed",
+    "Placements",
     "Recognised",
     "Removed",
+    "Service",
     "Station",
     "StationEvent",
     "StationOptions",
     "Unblocked",
     "Unknown",
     "Unsure",
+    "make_app",
 ]
 
 

@@ -2,8 +2,9 @@
 
 python examples/11_fastapi_route/main.py [BUNDLE [PORT]]
 
-`/products/{shelf}` is what an app adds: it awaits the model with a deadline, and answers 503 where that cannot be met. Under /edgevision is all that
-`edgevision serve` has. Needs: pip install fastapi 'edgevision[serve]'
+`/products/{shelf}` is what an app adds: it awaits the model with a deadline, and answers 503 where that cannot be met. Under /edgevision are
+recognising (/v1/recognise), the Open Inference Protocol (/v2) and loading models anew; how to mount events, products and the page as well
+is in docs/how-to/serve.md, "In your own app". Needs: pip install fastapi 'edgevision[serve]'
 """
 
 from __future__ import annotations

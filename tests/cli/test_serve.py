@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +80,14 @@ def test_it_tells_what_it_serves_and_a_signal_ends_it_well(serving, color_bundle
     assert [(line["event"], line["status"]) for line in log] == [("request", 200)] * 2
 
 
+def test_it_answers_at_each_address_that_it_tells(serving, color_bundle):
+    one = serving(color_bundle(), "--host", "0.0.0.0", "--insecure")
+    assert one.told["url"] == one.told["urls"][0]
+    for url in one.told["urls"]:
+        with urllib.request.urlopen(f"{url}/v2/health/live", timeout=30) as answer:
+            assert answer.status == 200
+
+
 def test_sighup_takes_up_a_bundle_that_was_replaced_and_refuses_a_bad_one(serving, color_bundle, tmp_path):
     path = color_bundle("live.edge")
     one = serving(path)
@@ -116,6 +125,8 @@ def test_sighup_takes_up_a_bundle_that_was_replaced_and_refuses_a_bad_one(servin
         (["{bundle}", "--max-batch", "0"], "max_batch is a whole number"),
         (["{bundle}", "--threads", "0"], "--threads is 1…256"),
         (["{bundle}", "--host", "192.0.2.1", "--insecure"], "cannot listen on 192.0.2.1 port 8765"),
+        (["{bundle}", "--host", "192.0.2.1", "--insecure"], "--host is an address of this machine"),
+        (["{bundle}", "--host", "no-such-host.invalid", "--insecure"], "--host is an address of this machine"),
     ],
 )
 def test_wrong_usage_is_told(edgevision, color_bundle, arguments, words):
@@ -123,6 +134,49 @@ def test_wrong_usage_is_told(edgevision, color_bundle, arguments, words):
     done = edgevision("serve", *(word.format(bundle=bundle) for word in arguments))
     assert done.status == 2
     assert words in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--tokens", "{folder}/none.json"], "none.json is not there"),
+        (["--host-name", "a b"], "--host-name"),
+        (["--allow-frame", "board"], "--allow-frame"),
+        (["--prices", "{folder}/none.csv"], "none.csv"),
+        (["--product-pictures", "{folder}/none"], "folder of product pictures"),
+        (["--feedback", "{folder}/file"], "file is a file, expected a folder"),
+        (["--keep", "{folder}/file"], "file is a file, expected a folder"),
+        (["--receipts", "ftp://shop.example/r"], "--receipts is the URL of a webhook"),
+        (["--receipts", "https://shop.example/r#secret_env=NO_SUCH_SECRET"], "NO_SUCH_SECRET"),
+        (["--camera", "rtps://10.0.0.3/main"], "begin with rtps: are not known"),
+        (["--language", "xx"], "--language is one of en, de, zh, es"),
+    ],
+)
+def test_what_is_cheap_to_see_is_told_before_a_model_is_loaded(edgevision, tmp_path, arguments, words):
+    (tmp_path / "file").write_bytes(b"")
+    given = [one.format(folder=tmp_path) for one in arguments]
+    done = edgevision("serve", "not-there.edge", "--port", "0", *given)
+    assert done.status == 2
+    assert words in " ".join(done.err.split())
+    assert "not-there.edge" not in done.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_models_are_loaded_ends_it_before_it_serves(edgevision, color_bundle, monkeypatch, number):
+    from edgevision.kiosk.service.service import Service
+
+    made, closed = Service.__init__, []
+
+    def slow(self, *given) -> None:
+        made(self, *given)
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(Service, "__init__", slow)
+    monkeypatch.setattr(Service, "__exit__", lambda self, *exc: closed.append(self.close(10.0)))
+    done = edgevision("serve", color_bundle(), "--port", "0", "--engine", "onnxruntime")
+    assert (done.status, done.out) == (130, "")
+    assert "stopped by the user" in done.err
+    assert len(closed) == 1
 
 
 def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(edgevision):

@@ -55,6 +55,20 @@ def test_quotas(text, expected):
     assert quota_of(text) == expected
 
 
+def test_a_quota_of_nothing_is_refused():
+    with pytest.raises(InputError, match="--feedback-quota bounds the folders of --feedback and --keep"):
+        parsed("--feedback-quota", "500MB")
+    assert parsed("--feedback-quota", "5MB", "--keep", "k").feedback_quota == Quota(5_000_000)
+
+
+@pytest.mark.parametrize("url", ["ftp://shop.example/s3cret", "shop.example/s3cret", "jsonl:s3cret", ""])
+def test_receipts_go_to_a_webhook_alone(url):
+    with pytest.raises(InputError, match="https://HOST/PATH") as told:
+        parsed("--receipts", url)
+    assert "s3cret" not in str(told.value)
+    assert "mqtt" not in str(told.value)
+
+
 @pytest.mark.parametrize("text", ["", "500", "MB", "500mb", "-1MB", "0MB", "1MB,", "1MB,0", "nan MB", "1e9MB"])
 def test_what_is_no_quota(text):
     with pytest.raises(InputError):

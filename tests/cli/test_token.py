@@ -109,6 +109,26 @@ def test_tokens_that_were_made_are_used(config):
     assert settings().tokens == config / "tokens.json"
 
 
+def test_the_demo_does_without_them(config):
+    add_token(config / "tokens.json", "till-3", [Scope.READ])
+    parser = argparse.ArgumentParser()
+    add_access_options(parser)
+    arguments = parser.parse_args([])
+    arguments.takes_default_tokens = False
+    assert access_of(arguments).tokens is None
+
+
+def test_the_cure_for_tokens_that_are_not_there_makes_them(edgevision, tmp_path):
+    path = tmp_path / "t.json"
+    told = edgevision("token", "list", "--tokens", path).err
+    assert f"edgevision token add NAME --tokens {path}" in " ".join(told.split())
+
+
+def test_no_host_is_refused():
+    with pytest.raises(InputError, match="--host is an address to listen at"):
+        settings("--host", " ")
+
+
 def test_a_user_without_a_home_folder_may_serve(monkeypatch):
     def no_home() -> Path:
         raise RuntimeError("no home")
@@ -137,3 +157,11 @@ def test_what_is_told_at_the_start(tmp_path):
         access_words(AccessSettings(host="10.0.0.7", insecure=True), None)
     )
     assert "INSECURE" not in "\n".join(access_words(AccessSettings(insecure=True), None))
+    for host, names, needs in (
+        ("0.0.0.0", (), True),
+        ("::", (), True),
+        ("0.0.0.0", ("till",), False),
+        ("10.0.0.7", (), False),
+    ):
+        told = "\n".join(access_words(AccessSettings(host=host, host_names=names, insecure=True), None))
+        assert ("--host-name NAME" in told) is needs

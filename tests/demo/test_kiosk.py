@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import socket
 import sys
 import types
 from decimal import Decimal
@@ -69,15 +70,31 @@ def test_it_is_served_with_the_rendered_camera(folder, served, capsys):
     assert Path(arguments.product_pictures).is_dir()
     said = capsys.readouterr().out
     assert "edgevision serve" in said.replace("\n", " ")
-    assert main(["demo", "--kiosk", "-o", str(folder), "--threads", "1", "--json"]) == 0
+    assert main(["demo", "--kiosk", "-o", str(folder), "--threads", "1", "--json", "--port", "0"]) == 0
     assert (served[1].json, served[1].threads) == (True, 1)
+    assert not arguments.takes_default_tokens  # whatever devices have tokens: it is for this machine
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_made(tmp_path, served, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["demo", "--kiosk", "-o", str(tmp_path / "new"), "--port", port]) == 2
+    assert "give another --port" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+    assert not served
+
+
+@pytest.mark.parametrize("words", [["--open"], ["--port", "0"]])
+def test_options_of_the_page_need_the_page(words, capsys):
+    assert main(["demo", *words]) == 2
+    assert "give --kiosk" in capsys.readouterr().err
 
 
 def test_its_camera_is_one_that_serve_knows(folder, served):
     from edgevision.demo.rendered_camera import rendered_camera
     from edgevision.streams.options import CameraOptions
 
-    main(["demo", "--kiosk", "-o", str(folder)])
+    main(["demo", "--kiosk", "-o", str(folder), "--port", "0"])
     camera = rendered_camera(CameraOptions("station", served[0].camera))
     assert camera.announced_fps == 10
     camera.open()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import math
 import os
 import socket
@@ -68,10 +69,15 @@ def listen(options: ServerOptions) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise InputError(
-            f"cannot listen on {options.host} port {options.port}: {error.strerror or error}; give another --port, or end what uses it"
-        ) from error
+        what = f"cannot listen on {options.host} port {options.port}: {error.strerror or error}"
+        raise InputError(f"{what}; {_cure(error)}") from error
     return listener
+
+
+def _cure(error: OSError) -> str:
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return "--host is an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them"
+    return "give another --port, or end what uses it"
 
 
 def url_of(listener: socket.socket, options: ServerOptions) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import cast
 
 from edgevision.errors import InputError
 
 _SHARES = ("sure", "cover", "alike", "noise_alarm", "smallest", "dark")
 _MOST_CHOICES = 8
+_UNKNOWN_S = 0.4
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class StationOptions:
     Answers. ``sure``: the probability, after all looks, that an answer without asking needs; 0.997 allows three wrong ones in a thousand
     where the model's probabilities are right. ``cover``: what the choices of ``Unsure`` hold together. ``most_choices``: of them, at
     least 2; more than four big pictures fit no screen. ``patience_s``: from still to the answer at the latest; shoppers wait less than a
-    second before they move the product again. ``unknown_s``: the same where no look so far knew the product: a stranger, mostly, which more looks
+    second before they move the product again. ``unknown_s``: the same where no look so far knew the product (0.4, or ``patience_s`` where that is less, unless it is given): a stranger, mostly, which more looks
     of the same side do not change. ``alike``: the correlation between looks at a product that lies still, 0…1, see ``Evidence``; 0.7 as
     ``benchmarks/station.py`` measured at unlisted products, which wrong answers come from.
 
@@ -48,7 +50,7 @@ class StationOptions:
     cover: float = 0.95
     most_choices: int = 4
     patience_s: float = 0.7
-    unknown_s: float = 0.4
+    unknown_s: float = None  # type: ignore[assignment] # filled in: see __post_init__
     alike: float = 0.7
     still_s: float = 0.12
     arm_s: float = 1.0
@@ -67,6 +69,9 @@ class StationOptions:
     crop: bool = True
 
     def __post_init__(self) -> None:
+        if cast("float | None", self.unknown_s) is None:
+            less = _is_number(self.patience_s) and 0 < self.patience_s < _UNKNOWN_S
+            object.__setattr__(self, "unknown_s", self.patience_s if less else _UNKNOWN_S)
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name in _SHARES:

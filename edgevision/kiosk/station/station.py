@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.closing import CLOSE_TIMEOUT_S, close_at_exit
-from edgevision.errors import EdgeVisionError
+from edgevision.errors import EdgeVisionError, InputError
 from edgevision.fork import tell_after_fork
 from edgevision.frames import Frame, ImageArray
 from edgevision.kiosk.events import BlockedReason, StationEvent
@@ -59,7 +61,8 @@ class Station:
         options: StationOptions | None = None, on_event: Callable[[StationEvent], object] | None = None,
         source: Source | None = None, clock: Clock | None = None,
     ) -> None:  # fmt: skip
-        """Raises InputError for a camera or model that cannot be one."""
+        """Raises InputError for a camera, model, name or options that cannot be, and for a model that is closed."""
+        _check(model, camera, name, options, on_event)
         self.name = name
         self.ledger = Ledger()
         self.troubles: deque[BaseException] = deque(maxlen=_TROUBLES)
@@ -96,10 +99,12 @@ class Station:
         """Let a frame in: an H×W×3 uint8 BGR array, or a ``Frame``, whose planes nobody writes to afterwards. Never blocks.
 
         ``captured_ns``: when it was captured, UTC, for people; ``age_s``: how many seconds ago. Whether it was let in: not after ``close``.
-        Raises EdgeVisionError where the Station has a camera, and InputError for what is no frame.
+        Raises EdgeVisionError where the Station has a camera, and InputError for what is no frame or age.
         """
         if self._push is None:
             raise EdgeVisionError(f"station {self.name!r} reads a camera; make one without camera= to put frames")
+        if not _is_age(age_s):
+            raise InputError(f"age_s is seconds since the frame was captured, 0 or more, got {age_s!r}")
         self.start()
         return self._push.put(frame, captured_ns=captured_ns, age_s=age_s)
 
@@ -309,6 +314,29 @@ def _end_words(change: StateChange) -> str:
     if change.state is CameraWord.DISABLED:
         return f"the camera cannot be used: {change.words}"
     return "the camera's film is at its end, and no more pictures come"
+
+
+def _check(model: Any, camera: Any, name: Any, options: Any, on_event: Any) -> None:
+    """Raise InputError for what a Station cannot be made of."""
+    if getattr(model, "is_closed", False):
+        raise InputError(
+            "the model is closed, so that a Station could ask it nothing; load it again, and close it after the Station"
+        )
+    if camera is not None and not isinstance(camera, (str, Path, CameraOptions)):
+        raise InputError(
+            "a Station's camera is a URL, a path or CameraOptions, such as 'rtsp://till-3/main', 'film.mp4', or for a camera of this machine 'v4l2:NAME' "
+            f"with a NAME of /dev/v4l/by-id, got {camera!r}; a number may be another camera after a restart"
+        )
+    if not isinstance(name, str) or not name or not name.isprintable():
+        raise InputError(f"the name of a Station is printable text, got {name!r}")
+    if options is not None and not isinstance(options, StationOptions):
+        raise InputError(f"options of a Station are StationOptions, such as StationOptions(sure=0.99), got {options!r}")
+    if on_event is not None and not callable(on_event):
+        raise InputError(f"on_event of a Station is called with each event, got {on_event!r}")
+
+
+def _is_age(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Real) and 0 <= float(value) < math.inf
 
 
 def _camera_options(

@@ -25,3 +25,14 @@ def test_what_cannot_be_is_refused(name, value):
 
 def test_defaults_and_edges_are_taken():
     assert StationOptions(most_choices=2, unknown_s=0.7, sure=0.51) != StationOptions()
+
+
+@pytest.mark.parametrize(("patience_s", "expected"), [(0.3, 0.3), (0.4, 0.4), (0.7, 0.4), (3, 0.4)])
+def test_who_is_in_a_hurry_is_so_with_strangers_too(patience_s, expected):
+    assert StationOptions(patience_s=patience_s).unknown_s == expected
+
+
+def test_unknown_s_that_was_given_is_not_changed():
+    assert StationOptions(unknown_s=0.6).unknown_s == 0.6
+    with pytest.raises(InputError, match="at most patience_s"):
+        StationOptions(patience_s=0.3, unknown_s=0.4)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import threading
 import time
 
+import numpy as np
 import pytest
 from station_frames import FPS, WIDTH, ScriptedModel, classification, frame, place, play, with_hand, with_product
 
+import edgevision as ev
 from edgevision.errors import EdgeVisionError, InputError
 from edgevision.kiosk import Station
 from edgevision.kiosk.events import BlockedReason
@@ -262,6 +265,38 @@ def test_cameras_that_cannot_be_are_refused(tmp_path):
     station = Station(model(), source=Film())
     with pytest.raises(EdgeVisionError, match="reads a camera"):
         station.put(frame(place()))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"camera": 0}, "v4l2:NAME"), ({"camera": b"rtsp://till"}, "is a URL, a path or CameraOptions"), ({"options": {}}, "are StationOptions"),
+        ({"name": 5}, "printable text, got 5"), ({"name": ""}, "printable text"), ({"name": "a\n"}, "printable text"),
+        ({"on_event": []}, "is called with each event"),
+    ],
+)  # fmt: skip
+def test_what_no_station_can_be_made_of_is_refused(given, message):
+    with pytest.raises(InputError, match=message):
+        Station(model(), **given)
+
+
+@pytest.mark.parametrize("age_s", ["1", -0.1, math.nan, math.inf, None, True])
+def test_an_age_that_cannot_be_is_refused(age_s):
+    station = Station(model())
+    with pytest.raises(InputError, match="age_s is seconds since the frame was captured"):
+        station.put(frame(place()), age_s=age_s)
+    assert station.put(frame(place()), age_s=np.float32(0.5))
+    station.close()
+
+
+def test_a_model_that_is_closed_is_refused(color_bundle):
+    closed = ev.load(color_bundle(), engine="onnxruntime")
+    assert not closed.is_closed
+    Station(closed).close()
+    closed.close()
+    assert closed.is_closed
+    with pytest.raises(InputError, match="the model is closed"):
+        Station(closed)
 
 
 def test_a_camera_that_can_never_be_ends_the_station():

@@ -114,7 +114,9 @@ def read_tokens(path: Path) -> list[Token]:
         _check_private(path)
         content = read_regular(path, _MOST_BYTES)
     except FileNotFoundError:
-        raise InputError(f"the file of tokens {path} is not there; make it with: edgevision token add NAME") from None
+        raise InputError(
+            f"the file of tokens {path} is not there; make it with: edgevision token add NAME --tokens {path}"
+        ) from None
     except OSError as error:
         raise InputError(f"cannot read the tokens in {path}: {error.strerror or error}") from error
     try:
