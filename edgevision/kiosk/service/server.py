@@ -65,6 +65,9 @@ def listen(options: ServerOptions) -> socket.socket:
     try:
         if os.name == "posix":  # elsewhere it would let two programs listen on one port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )  # for servers other than asyncio's: connections inherit it
         listener.bind((options.host, options.port))
         listener.listen(_BACKLOG)
     except OSError as error:
