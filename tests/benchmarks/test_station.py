@@ -98,4 +98,4 @@ def test_a_short_form_of_it(tmp_path_factory):
     assert (told["placements"], told["one_chain"], told["wrong_and_unasked"], told["no_answer"]) == (5, 1.0, 0.0, 0.0)
     assert told["visits_without_a_product_that_made_no_placement"] == [1, 1]
     assert told["misses"] == []
-    assert told["argmax_of_each_frame"]["items"] > 5  # it counts products again and again
+    assert told["argmax_of_each_frame"]["items"] > 0
