@@ -91,3 +91,13 @@ def _differs(what: str, old: object, new: object) -> InputError:
     return InputError(
         f"cannot go on with this record: its {what} is {old}, now it is {new}; give the same again, or measure anew without --resume"
     )
+
+
+def summary_of(record: Record) -> dict[str, Any]:
+    """What a record that is gone on with was: the new one's conditions are not those of its blocks."""
+    kept = {
+        name: value
+        for name, value in record.conditions.items()
+        if name not in (OPTIONS, "before", "repeats_ns", "warm_up_ms")
+    }
+    return {"id": record.id, "began": record.began, "ended": record.ended, "conditions": kept}

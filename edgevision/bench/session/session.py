@@ -19,7 +19,7 @@ import numpy as np
 
 from edgevision.bench.conditions import rules
 from edgevision.bench.conditions.watcher import Watcher
-from edgevision.bench.diagnosis import doubts_of, doubts_of_machine
+from edgevision.bench.diagnosis import doubts_of_machine
 from edgevision.bench.process.pinning import choose_cores
 from edgevision.bench.process.remote import OPEN_LIMIT_S, RUN_LIMIT_S, RemoteTarget
 from edgevision.bench.record import Comparison, Doubt, Record, Result
@@ -28,7 +28,7 @@ from edgevision.bench.scenarios.base import Block, Scenario
 from edgevision.bench.session import progress as steps
 from edgevision.bench.session.budget import Budget
 from edgevision.bench.session.cells import COMPLETE, FAILED, INTERRUPTED, UNSUPPORTED, Cell
-from edgevision.bench.session.density import Found, probe_scenario, search, verdict
+from edgevision.bench.session.density import probe_scenario
 from edgevision.bench.session.interrupts import Interrupts
 from edgevision.bench.session.judge import Judge
 from edgevision.bench.session.keeper import Keeper
@@ -36,6 +36,7 @@ from edgevision.bench.session.opened import Opened, Opener, addresses_of, close_
 from edgevision.bench.session.options import FIXED_RATE, SERVER, SINGLE_STREAM, BenchOptions
 from edgevision.bench.session.plan import block_seconds, for_block, scenarios_of, shuffled
 from edgevision.bench.session.progress import Progress, Silent
+from edgevision.bench.session.results import judged_result
 from edgevision.bench.session.resume import (
     OPTIONS,
     cells_from,
@@ -45,7 +46,9 @@ from edgevision.bench.session.resume import (
     check_workload,
     find_cell,
     options_values,
+    summary_of,
 )  # fmt: skip
+from edgevision.bench.session.searches import Search, first_cameras
 from edgevision.bench.statistics.decision import Plan, plan_looks
 from edgevision.bench.statistics.steady import first_steady
 from edgevision.bench.targets.address import allowance_of
@@ -61,10 +64,8 @@ WINDOW_S = 0.2  # of a block that warms up
 DENSITY_SHARE = 0.5  # of the time left, where there are rounds as well
 END_S = 0.08  # what the figures and doubts of a target in a scenario take
 MOST_RATE = 1000.0  # requests a second that are chosen where nobody says: above, waiting for the clock takes a share of the core
-MOST_START = 32  # cameras that a density search begins with
 KEEP_S = 60.0  # a record is written after so many seconds, whatever has ended
 _REPEATS = Scenario("repeats", {"pairs": 40, "seconds": 2.0})
-_OF_OUTPUTS = frozenset({"output-wrong", "output-differs", "ignores-input", "answer-changes", "cached"})
 _NOISY = "--force measures all the same, and the record says so"
 
 
@@ -402,7 +403,7 @@ class _Run:
     def _measure_density(self) -> None:
         """The searches take turns, probe by probe, until all have ended or the time is spent."""
         searches = [
-            _Search(cell, self._start(cell), self._options.most_cameras)
+            Search(cell, self._first_cameras(cell), self._options.most_cameras)
             for cell in self._cells
             if cell.is_search and not cell.status
         ]
@@ -429,13 +430,12 @@ class _Run:
                 self._progress(steps.DENSITY, round(self._budget.spent_s - began_s), max(1, round(whole_s)))
             number += 1
 
-    def _start(self, cell: Cell) -> int:
-        """Half of what a target's latency lets hope for, as a power of two: the search need not begin at one camera."""
-        request_s = self._request_s.get((cell.target, SINGLE_STREAM), 0.0)
-        hoped = 0.5 / max(request_s * float(cell.scenario.parameters["fps"]), 1e-9)
-        return min(MOST_START, 1 << max(0, min(12, int(np.log2(max(1.0, hoped))))))
+    def _first_cameras(self, cell: Cell) -> int:
+        return first_cameras(
+            self._request_s.get((cell.target, SINGLE_STREAM), 0.0), float(cell.scenario.parameters["fps"])
+        )
 
-    def _probe(self, one: _Search, target: Opened) -> None:
+    def _probe(self, one: Search, target: Opened) -> None:
         """One block with the number of cameras that the search asks for."""
         cell = one.cell
         number = cell.next_round
@@ -487,7 +487,7 @@ class _Run:
         }
         if self._resumed is not None:
             before = self._resumed.conditions.get("before", [])
-            own["before"] = [*(before if isinstance(before, list) else []), _summary(self._resumed)]
+            own["before"] = [*(before if isinstance(before, list) else []), summary_of(self._resumed)]
         return Record(
             self._id, shlex.join(["edgevision", *sys.argv[1:]]), self._began, _now(), status, self._workload, {**conditions, **own},
             tuple(target.entry for target in self._targets), results,
@@ -495,59 +495,11 @@ class _Run:
         )  # fmt: skip
 
     def _result(self, cell: Cell, judged: bool) -> Result:
-        doubts: tuple[Doubt, ...] = ()
+        if not judged:
+            return cell.result(self._options.most_cameras)
         target = self._target(cell)
-        if judged and cell.blocks:
-            repeats = target.repeats
-            reference = next((one for one in self._targets if one.name == self._reference), target)
-            doubts = doubts_of(
-                cell.blocks, {}, target.answers,
-                reference=reference.answers if reference is not target and reference.answers else None,
-                repeated=() if repeats is None else (_pairs(repeats),), fresh=() if repeats is None else (_new_ones(repeats),),
-                different_frames=int(self._workload.get("count", 2)) > 1,
-            )  # fmt: skip
-            if cell.is_search:  # its blocks differ on purpose
-                doubts = tuple(doubt for doubt in doubts if doubt.code in _OF_OUTPUTS)
-        return cell.result(self._options.most_cameras, doubts)
-
-
-class _Search:
-    """A density search under way: ``cameras`` to be tried next; ``found``: None until it ended."""
-
-    def __init__(self, cell: Cell, start: int, most: int) -> None:
-        self.cell = cell
-        self.found: Found | None = None
-        self._asking = search(start, most)
-        self.cameras = next(self._asking)
-        self.advance()  # what a record tells already need not be asked again
-
-    def advance(self) -> None:
-        """On to the next number that the probes so far say nothing of."""
-        while (held := verdict(self.cell.scenario, self.cell.blocks, self.cameras)) is not None:
-            try:
-                self.cameras = self._asking.send(held)
-            except StopIteration as end:
-                self.found = end.value
-                return
-
-
-def _pairs(block: Block) -> Block:
-    """Each pair as a frame of its own: two copies of one frame of the workload are two frames."""
-    return replace(block, frames=np.arange(len(block.latency_ns), dtype=np.int64) // 2)
-
-
-def _new_ones(block: Block) -> Block:
-    return replace(block, latency_ns=block.latency_ns[0::2], frames=block.frames[0::2])
-
-
-def _summary(record: Record) -> dict[str, Any]:
-    """What a record that is gone on with was: the new one's conditions are not those of its blocks."""
-    kept = {
-        name: value
-        for name, value in record.conditions.items()
-        if name not in (OPTIONS, "before", "repeats_ns", "warm_up_ms")
-    }
-    return {"id": record.id, "began": record.began, "ended": record.ended, "conditions": kept}
+        reference = next((one for one in self._targets if one.name == self._reference), target)
+        return judged_result(cell, target, reference, self._workload, self._options.most_cameras)
 
 
 def _now() -> str:

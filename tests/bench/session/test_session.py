@@ -14,7 +14,7 @@ from bench_made_up import Clock, MadeUp, QuietWatcher, parts, workload
 
 from edgevision.bench.record import Record, Result
 from edgevision.bench.record_file import dumps, read_record, write_record
-from edgevision.bench.session import session
+from edgevision.bench.session import results, session
 from edgevision.bench.session.options import BenchOptions
 from edgevision.bench.session.session import Parts, run_bench
 from edgevision.errors import EdgeVisionError, InputError, TargetError, UnwrittenRecordError
@@ -298,7 +298,7 @@ def test_ctrl_c_at_the_end_loses_nothing(tmp_path, monkeypatch, where):
     if where == "close":
         targets["a"].close = interrupt(targets["a"].close)
     if where in ("finish", "again and again"):
-        monkeypatch.setattr(session, "doubts_of", interrupt(session.doubts_of))
+        monkeypatch.setattr(results, "doubts_of", interrupt(results.doubts_of))
     if where in ("write", "again and again"):
         monkeypatch.setattr("edgevision.bench.record_file.dumps", interrupt(dumps))
     if where == "again and again":
