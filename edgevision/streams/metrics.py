@@ -12,6 +12,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -35,6 +36,15 @@ class HistogramCounts:
     def count(self) -> int:
         """How many values there were."""
         return sum(self.counts)
+
+    def up_to(self) -> list[tuple[str, int]]:
+        """Each bound as text, "+Inf" last, with how many values are within it: as Prometheus has buckets.
+
+        >>> HistogramCounts((0.1, 1.0), (2, 0, 1), 3.2).up_to()
+        [('0.1', 2), ('1.0', 2), ('+Inf', 3)]
+        """
+        bounds = [*(str(float(bound)) for bound in self.bounds), "+Inf"]
+        return list(zip(bounds, accumulate(self.counts), strict=True))
 
     def quantile(self, share: float) -> float | None:
         """The bound that at least ``share`` (0…1) of the values are within; infinite over the last bound; None without values."""

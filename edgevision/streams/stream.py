@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import deque
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgevision.closing import CLOSE_TIMEOUT_S, close_at_exit
 from edgevision.errors import EdgeVisionError, EngineError, InputError, SourceError
 from edgevision.fork import tell_after_fork
+from edgevision.streams.awaiting import next_of
 from edgevision.streams.batcher import Batcher, ModelTrouble, Settled
 from edgevision.streams.camera_state import CameraState, State, StateChange
 from edgevision.streams.clock import Clock, SystemClock
@@ -307,26 +307,10 @@ class Stream:
         return self
 
     async def __anext__(self) -> StreamResult:
-        import asyncio  # slow to import, and most loops are not its
-
-        loop = asyncio.get_running_loop()
-        while True:
-            ready = asyncio.Event()
-
-            def tell(ready: asyncio.Event = ready) -> None:
-                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                    loop.call_soon_threadsafe(ready.set)
-
-            try:
-                result = self._outlet.get_or_tell(tell)
-            except Ended as end:
-                raise end.__cause__ or StopAsyncIteration from None
-            if result is not None:
-                return result
-            try:
-                await ready.wait()
-            finally:  # also where it is cancelled, as asyncio.wait_for does
-                self._outlet.forget(tell)
+        try:
+            return await next_of(self._outlet)
+        except Ended as end:
+            raise end.__cause__ or StopAsyncIteration from None
 
     # ---- what others tell ----
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgevision.errors import MissingExtraError
@@ -15,7 +14,7 @@ from edgevision.kiosk.service.live.hub import EventsHub
 from edgevision.kiosk.service.picture_folder import FolderUse
 from edgevision.kiosk.service.route import Scope, route
 from edgevision.kiosk.service.watching import Seen
-from edgevision.streams.metrics import HistogramCounts, Metrics
+from edgevision.streams.metrics import Metrics
 from edgevision.streams.sink_status import Health
 
 if TYPE_CHECKING:
@@ -168,7 +167,8 @@ class _Now(_Collector):
             "edgevision_model_failures", "Calls of a model that raised or hung", labels=["model"]
         )
         for name, metrics in self._sources.batches().items():
-            sizes.add_metric([name], **_buckets(metrics.batch_sizes.read()))
+            found = metrics.batch_sizes.read()
+            sizes.add_metric([name], found.up_to(), found.sum)
             busy.add_metric([name], metrics.busy_s)
             failures.add_metric([name], metrics.model_failures)
         yield from (sizes, busy, failures)
@@ -204,12 +204,6 @@ def _gauge(name: str, words: str, value: float) -> Any:
 
 def _counter(name: str, words: str, value: float) -> Any:
     return _core().CounterMetricFamily(name, words, value)
-
-
-def _buckets(histogram: HistogramCounts) -> dict[str, Any]:
-    """Cumulative, as Prometheus has them."""
-    bounds = [*(str(float(bound)) for bound in histogram.bounds), "+Inf"]
-    return {"buckets": list(zip(bounds, accumulate(histogram.counts), strict=True)), "sum_value": histogram.sum}
 
 
 def _client() -> Any:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
 
 from edgevision.kiosk.events import StationEvent
+from edgevision.streams.outlet import Ended
 
 KEPT = 1000  # events that nobody has read; a day of a till that nobody listens to must not fill the memory
-
-
-class Ended(Exception):  # noqa: N818 - no error, as StopIteration is none
-    """No more events will come."""
 
 
 class EventQueue:
@@ -48,28 +44,19 @@ class EventQueue:
             self._waiting.clear()
             return found
 
-    async def get_async(self) -> StationEvent:
-        """As ``get``, and lets the loop run meanwhile."""
-        import asyncio  # slow to import, and most readers are no loop's
+    def get_or_tell(self, tell: Callable[[], None]) -> StationEvent | None:
+        """The next one, or None: then ``tell`` is called once, by some thread, when it is time to try again. Raises Ended."""
+        with self._changed:
+            if self._waiting or self._over:
+                return self._take()
+            self._tell.append(tell)
+            return None
 
-        loop = asyncio.get_running_loop()
-        while True:
-            ready = asyncio.Event()
-
-            def tell(ready: asyncio.Event = ready) -> None:
-                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                    loop.call_soon_threadsafe(ready.set)
-
-            with self._changed:
-                if self._waiting or self._over:
-                    return self._take()
-                self._tell.append(tell)
-            try:
-                await ready.wait()
-            finally:  # also where it is cancelled, as asyncio.wait_for does
-                with self._changed:
-                    if tell in self._tell:
-                        self._tell.remove(tell)
+    def forget(self, tell: Callable[[], None]) -> None:
+        """Whoever waits for ``tell`` waits no more."""
+        with self._changed:
+            if tell in self._tell:
+                self._tell.remove(tell)
 
     def end(self) -> None:
         """Let readers end after what waits."""

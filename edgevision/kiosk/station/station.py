@@ -17,9 +17,10 @@ from edgevision.errors import EdgeVisionError, InputError
 from edgevision.fork import tell_after_fork
 from edgevision.frames import Frame, ImageArray
 from edgevision.kiosk.events import BlockedReason, StationEvent
-from edgevision.kiosk.station.event_queue import Ended, EventQueue
+from edgevision.kiosk.station.event_queue import EventQueue
 from edgevision.kiosk.station.options import StationOptions
 from edgevision.kiosk.station.placements import Placements, State
+from edgevision.streams.awaiting import next_of
 from edgevision.streams.camera_state import CameraState, StateChange
 from edgevision.streams.camera_state import State as CameraWord
 from edgevision.streams.captured import Captured
@@ -28,6 +29,7 @@ from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Ledger
 from edgevision.streams.mailbox import Mailbox
 from edgevision.streams.options import LATEST, CameraOptions
+from edgevision.streams.outlet import Ended
 from edgevision.streams.sources.push import PushSource
 
 if TYPE_CHECKING:
@@ -157,7 +159,7 @@ class Station:
 
     async def __anext__(self) -> StationEvent:
         try:
-            return await self._events.get_async()
+            return await next_of(self._events)
         except Ended:
             raise StopAsyncIteration from None
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
 from typing import Any, Protocol
 
 from edgevision.errors import InputError, MissingExtraError, SinkError
 from edgevision.streams.camera_state import State, StateChange
 from edgevision.streams.ledger import Ledger
-from edgevision.streams.metrics import BOUNDS_S, HistogramCounts, Metrics, Stage
+from edgevision.streams.metrics import BOUNDS_S, Metrics, Stage
 from edgevision.streams.results import StreamResult
 from edgevision.streams.sink_status import SinkStatus
 from edgevision.streams.sinks.base import KINDS, Item
@@ -128,7 +127,8 @@ class _StreamCollector(_Collector):
         yield self._stages()
         core = _core()
         sizes = core.HistogramMetricFamily("edgevision_batch_frames", "Frames that the model ran together")
-        sizes.add_metric([], **_buckets(self._metrics.batch_sizes.read()))
+        found = self._metrics.batch_sizes.read()
+        sizes.add_metric([], found.up_to(), found.sum)
         yield sizes
         yield core.CounterMetricFamily(
             "edgevision_model_busy_seconds", "Time in which the model was at work", self._metrics.busy_s
@@ -158,7 +158,8 @@ class _StreamCollector(_Collector):
         )
         for name, camera in self._metrics.cameras.items():
             for stage in STAGES:
-                family.add_metric([name, stage], **_buckets(camera.stages[stage].read()))
+                found = camera.stages[stage].read()
+                family.add_metric([name, stage], found.up_to(), found.sum)
         return family
 
 
@@ -195,12 +196,6 @@ def _sinks(statuses: Sequence[SinkStatus]) -> Iterator[Any]:
         for (reason, kind_), count in status.spool.dropped.items():
             dropped.add_metric([name, reason, kind_], count)
     yield from (up, waiting, written, lost, depth, size, delivered, late, dropped)
-
-
-def _buckets(histogram: HistogramCounts) -> dict[str, Any]:
-    """Cumulative, as Prometheus has them."""
-    bounds = [*(str(float(bound)) for bound in histogram.bounds), "+Inf"]
-    return {"buckets": list(zip(bounds, accumulate(histogram.counts), strict=True)), "sum_value": histogram.sum}
 
 
 def _client() -> Any:

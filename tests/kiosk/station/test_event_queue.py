@@ -8,7 +8,9 @@ import threading
 import pytest
 
 from edgevision.kiosk.events import Unblocked
-from edgevision.kiosk.station.event_queue import KEPT, Ended, EventQueue
+from edgevision.kiosk.station.event_queue import KEPT, EventQueue
+from edgevision.streams.awaiting import next_of
+from edgevision.streams.outlet import Ended
 
 
 def event(at_s: float) -> Unblocked:
@@ -47,13 +49,13 @@ def test_async_readers_wait_and_may_be_cancelled():
     async def main() -> list[float]:
         queue = EventQueue()
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(queue.get_async(), 0.01)
+            await asyncio.wait_for(next_of(queue), 0.01)
         assert queue._tell == []  # nothing is left behind
         threading.Timer(0.05, lambda: queue.put(event(1.0))).start()
-        first = await asyncio.wait_for(queue.get_async(), 10)
+        first = await asyncio.wait_for(next_of(queue), 10)
         threading.Timer(0.05, queue.end).start()
         with pytest.raises(Ended):
-            await asyncio.wait_for(queue.get_async(), 10)
+            await asyncio.wait_for(next_of(queue), 10)
         return [first.at_s]
 
     assert asyncio.run(main()) == [1.0]
