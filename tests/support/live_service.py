@@ -97,17 +97,13 @@ class Got:
 def app_of(routes: Sequence[Any]) -> Any:
     """The routes as an app that says errors as the service does."""
     from starlette.applications import Starlette
-    from starlette.exceptions import HTTPException
     from starlette.requests import Request
-    from starlette.responses import JSONResponse
+    from starlette.responses import Response
 
-    async def refused_early(request: Request, error: Any) -> Any:
+    async def refused(request: Request, error: Any) -> Response:
         return refusal_answer(error)
 
-    async def refused(request: Request, error: Any) -> JSONResponse:
-        return JSONResponse({"error": error.detail}, error.status_code, dict(error.headers or {}))
-
-    return Starlette(routes=list(routes), exception_handlers={HTTPException: refused, RefusedError: refused_early})
+    return Starlette(routes=list(routes), exception_handlers={RefusedError: refused})
 
 
 def ask(

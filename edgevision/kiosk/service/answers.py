@@ -16,7 +16,7 @@ _MOST_WORDS = 1000  # characters of an error: it may repeat what the client sent
 
 
 class RefusedError(EdgeVisionError):
-    """A request that gets no answer but why. ``status``: of HTTP. ``retry_after_s``: when to try again, where that helps.
+    """To be raised in a route: a request that gets no answer but why. The message holds no path and nothing secret. ``status``: of HTTP. ``retry_after_s``: when to try again, where that helps.
     ``close``: whether the connection is closed after it, for what is left of the request is not read."""
 
     def __init__(self, status: int, message: str, *, retry_after_s: float | None = None, close: bool = False) -> None:
@@ -62,9 +62,9 @@ def error_answer(
     return json_answer(told, status, {"Cache-Control": "no-store", **(headers or {})})
 
 
-def refusal_answer(refusal: RefusedError) -> Response:
-    """The answer to a request that is refused."""
-    return error_answer(refusal.status, str(refusal), refusal.headers)
+def refusal_answer(refusal: RefusedError, *, request: str | None = None) -> Response:
+    """The answer to a request that is refused. ``request``: as in ``error_answer``."""
+    return error_answer(refusal.status, str(refusal), refusal.headers, request=request)
 
 
 def finite(data: Any) -> Any:

@@ -73,15 +73,17 @@ def make_app(service: Service, routes: Sequence[BaseRoute] = ()) -> Starlette:
 
 
 async def _on_http_error(request: Request, error: HTTPException) -> Response:
-    if error.status_code < 500:
-        return error_answer(error.status_code, str(error.detail), error.headers)
-    number = request_id(request.scope)
-    _log.error("request %s was answered with %d: %s", number, error.status_code, error.detail, exc_info=error.__cause__)
-    return error_answer(error.status_code, str(error.detail), error.headers, request=number)
+    """Starlette's own: there is no such route, or not for this method."""
+    return error_answer(error.status_code, str(error.detail), error.headers)
 
 
 async def _on_refusal(request: Request, error: RefusedError) -> Response:
-    return refusal_answer(error)
+    """What fails here is logged, under the id that the client is told; 503 is no failure, but too much to do."""
+    if error.status < 500 or error.status == 503:
+        return refusal_answer(error)
+    number = request_id(request.scope)
+    _log.error("request %s was answered with %d: %s", number, error.status, error, exc_info=error.__cause__)
+    return refusal_answer(error, request=number)
 
 
 async def _on_input_error(request: Request, error: InputError) -> Response:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.decode import read_image
 from edgevision.errors import EdgeVisionError, ImageError
+from edgevision.kiosk.service.answers import RefusedError
 from edgevision.kiosk.service.bodies import Budget, read_body
 from edgevision.kiosk.service.described import ServedDescription
 from edgevision.kiosk.service.picture_folder import PictureFolder, QuotaError, label_folders
 from edgevision.kiosk.service.products import picture_type
-from edgevision.kiosk.service.refusals import refused
 from edgevision.kiosk.service.route import Scope, route
 from edgevision.tasks.results import Label
 
@@ -47,13 +47,13 @@ def feedback_routes(
         from starlette.responses import JSONResponse
 
         if folder is None:
-            raise refused(404, "feedback is off, and no picture is kept; start the service with --feedback DIR")
+            raise RefusedError(404, "feedback is off, and no picture is kept; start the service with --feedback DIR")
         now = model()
         label = _label(request.query_params.get("label"), now.labels)
         placement = _placement(request.query_params.get("placement"))
         station = request.query_params.get("station")
         if station is not None and _STATION.fullmatch(station) is None:
-            raise refused(400, "station is the name of a Station, as its events have it")
+            raise RefusedError(400, "station is the name of a Station, as its events have it")
         with budget.share() as share:
             data = await read_body(request, MAX_BODY_BYTES, share)
             told = None if placement is None else said(placement, station)
@@ -70,17 +70,17 @@ def _keep(
     """Look at the picture and keep it. Takes a thread: it decodes, and it writes to the disk."""
     suffix = _SUFFIX.get(picture_type(data) or "")
     if suffix is None:
-        raise refused(415, "expected a JPEG, PNG or WebP picture as the body")
+        raise RefusedError(415, "expected a JPEG, PNG or WebP picture as the body")
     try:
         height, width = read_image(data, max_decode_bytes=MAX_DECODE_BYTES).shape[:2]
     except ImageError as error:
-        raise refused(422, str(error)) from None
+        raise RefusedError(422, str(error)) from None
     try:
         kept = folder.keep(data, suffix, label_folder, {**fields, "height": height, "width": width})
     except QuotaError as error:
-        raise refused(507, str(error)) from error
+        raise RefusedError(507, str(error)) from error
     except EdgeVisionError as error:
-        raise refused(500, str(error)) from error
+        raise RefusedError(500, str(error)) from error
     return answer({"kept": kept.name, "again": kept.again}, 200 if kept.again else 201)
 
 
@@ -102,10 +102,10 @@ def _fields(
 
 def _label(given: str | None, labels: tuple[Label, ...]) -> Label:
     if given is None or _ID.fullmatch(given) is None:
-        raise refused(400, "label is the id of the product, such as ?label=7")
+        raise RefusedError(400, "label is the id of the product, such as ?label=7")
     found = next((label for label in labels if label.id == int(given)), None)
     if found is None:
-        raise refused(404, f"the model knows no product with the id {int(given)}; /v1/products lists them")
+        raise RefusedError(404, f"the model knows no product with the id {int(given)}; /v1/products lists them")
     return found
 
 
@@ -113,5 +113,5 @@ def _placement(given: str | None) -> int | None:
     if given is None:
         return None
     if _PLACEMENT.fullmatch(given) is None:
-        raise refused(400, "placement is the number of the placement, as the events have it")
+        raise RefusedError(400, "placement is the number of the placement, as the events have it")
     return int(given)

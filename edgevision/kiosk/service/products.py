@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from edgevision.errors import InputError
 from edgevision.evaluate.data.names import composed
 from edgevision.files import read_regular
+from edgevision.kiosk.service.answers import RefusedError
 from edgevision.kiosk.service.described import ServedDescription
 from edgevision.kiosk.service.money import shown
 from edgevision.kiosk.service.price_list import PriceList, read_price_list
-from edgevision.kiosk.service.refusals import refused
 from edgevision.kiosk.service.route import Scope, route
 from edgevision.tasks.results import Label
 
@@ -109,14 +109,14 @@ def product_routes(
         label = _label(request.path_params["id"], model().labels)
         path = None if label is None else catalogue.pictures.path_of(label)
         if path is None:
-            raise refused(404, "there is no picture of this product")
+            raise RefusedError(404, "there is no picture of this product")
         try:
             data = await run_in_threadpool(read_regular, path, MAX_PICTURE_BYTES)
         except OSError:
-            raise refused(404, "the picture of this product cannot be read") from None
+            raise RefusedError(404, "the picture of this product cannot be read") from None
         kind = picture_type(data)
         if kind is None:
-            raise refused(404, "the picture of this product is neither JPEG, PNG nor WebP")
+            raise RefusedError(404, "the picture of this product is neither JPEG, PNG nor WebP")
         tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
         headers = {"Cache-Control": _CACHE, "ETag": tag, "X-Content-Type-Options": "nosniff"}
         if request.headers.get("if-none-match") == tag:

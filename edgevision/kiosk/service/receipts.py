@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgevision.errors import EdgeVisionError, InputError, SinkError
 from edgevision.evaluate.data.names import composed
+from edgevision.kiosk.service.answers import RefusedError
 from edgevision.kiosk.service.bodies import Budget, read_body
 from edgevision.kiosk.service.described import ServedDescription
 from edgevision.kiosk.service.money import MOST, amount, currency, shown
 from edgevision.kiosk.service.products import Catalogue
-from edgevision.kiosk.service.refusals import refused
 from edgevision.kiosk.service.route import Scope, route
 from edgevision.kiosk.service.watching import DEVICE
 from edgevision.streams.sink_status import Health
@@ -209,10 +209,10 @@ def receipt_routes(
         from starlette.responses import JSONResponse
 
         if post is None:
-            raise refused(404, "receipts are off; start the service with --receipts URL")
+            raise RefusedError(404, "receipts are off; start the service with --receipts URL")
         key = request.headers.get("idempotency-key")
         if key is not None and _KEY.fullmatch(key) is None:
-            raise refused(400, "Idempotency-Key is 1 to 255 visible ASCII characters")
+            raise RefusedError(400, "Idempotency-Key is 1 to 255 visible ASCII characters")
         with budget.share() as share:
             body = await read_body(request, MAX_BODY_BYTES, share)
         now = model()
@@ -220,11 +220,11 @@ def receipt_routes(
             receipt = await run_in_threadpool(read_receipt, body, catalogue, now)
             taken = await run_in_threadpool(post.post, receipt, now.id, key, request.scope.get(DEVICE))
         except ConflictError as error:
-            raise refused(409, str(error)) from None
+            raise RefusedError(409, str(error)) from None
         except NoRoomError as error:
-            raise refused(507, str(error), {"Retry-After": "30"}) from error
+            raise RefusedError(507, str(error), retry_after_s=30.0) from error
         except InputError as error:
-            raise refused(422, str(error)) from None
+            raise RefusedError(422, str(error)) from None
         fields = {"id": taken.id, "again": taken.again, "total": _shown(receipt.total), "currency": receipt.currency}
         return JSONResponse(fields, 200 if taken.again else 202)
 

@@ -94,7 +94,6 @@ def test_more_routes_may_be_added(service):
 @pytest.mark.parametrize("id", ["order-7", None])
 def test_what_fails_is_in_the_log_under_the_id_that_is_told(service, caplog, id):
     """A refusal with 500 or 507, one of the model, and a fault of ours: with the reason that no client is told."""
-    from edgevision.kiosk.service.refusals import refused
     from edgevision.kiosk.service.route import Scope, route
 
     def failing(error: Exception, cause: Exception | None):
@@ -104,8 +103,8 @@ def test_what_fails_is_in_the_log_under_the_id_that_is_told(service, caplog, id)
         return fails
 
     cases = {
-        "/disk": (refused(500, "the disk failed; see the service's log"), OSError("EIO in /srv/secret"), 500),
-        "/full": (refused(507, "too full"), None, 507),
+        "/disk": (RefusedError(500, "the disk failed; see the service's log"), OSError("EIO in /srv/secret"), 500),
+        "/full": (RefusedError(507, "too full"), None, 507),
         "/model": (EdgeVisionError("in /srv/secret"), None, 500),
     }
     added = [route(path, failing(*case[:2]), scope=Scope.OPEN) for path, case in cases.items()]

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgevision.frames import Frame
+from edgevision.kiosk.service.answers import RefusedError
 from edgevision.kiosk.service.live.messages import jpeg
 from edgevision.kiosk.service.live.sockets import SEND_S, until_disconnected
-from edgevision.kiosk.service.refusals import refused
 from edgevision.kiosk.service.route import Scope, route
 from edgevision.streams.pictures import to_bgr
 
@@ -50,10 +50,12 @@ def camera_routes(
     def shown(name: str | None) -> _Pictures:
         there = views()
         if not there:
-            raise refused(404, "the service has no camera; start it with --camera URL, or let the page use its own")
+            raise RefusedError(
+                404, "the service has no camera; start it with --camera URL, or let the page use its own"
+            )
         chosen = next(iter(there)) if name is None else name
         if chosen not in there:
-            raise refused(404, "the service has no camera of this name; /v1/status lists them")
+            raise RefusedError(404, "the service has no camera of this name; /v1/status lists them")
         made = pictures.get(chosen)
         if made is None or made.view is not there[chosen]:
             made = pictures[chosen] = _Pictures(there[chosen])
@@ -64,18 +66,18 @@ def camera_routes(
 
         how = request.query_params.get("as", "stream")
         if how not in ("stream", "picture"):
-            raise refused(400, "as is stream or picture")
+            raise RefusedError(400, "as is stream or picture")
         one = shown(request.query_params.get("station"))
         if how == "picture":
             picture = await one.newest()
             if picture is None:
-                raise refused(503, "no picture has come from the camera yet", {"Retry-After": "1"})
+                raise RefusedError(503, "no picture has come from the camera yet", retry_after_s=1.0)
             return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
         headers = {"Content-Type": f"multipart/x-mixed-replace; boundary={_BOUNDARY}", "Cache-Control": "no-store"}
         if request.method == "HEAD":
             return Response(headers=headers)
         if watching[0] >= MOST_VIEWERS:
-            raise refused(503, f"{MOST_VIEWERS} look already, which is as many as may", {"Retry-After": "10"})
+            raise RefusedError(503, f"{MOST_VIEWERS} look already, which is as many as may", retry_after_s=10.0)
         answer: Any = _Film(one, headers, watching, closed, 1 / fps, send_s)
         return answer  # type: ignore[no-any-return]
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+from edgevision.kiosk.service.answers import RefusedError
 from edgevision.kiosk.service.live.hub import EventsHub, HubClosedError, HubFullError, Message, Subscription
 from edgevision.kiosk.service.live.sockets import SEND_S, TRY_LATER, accept, close, until_disconnected
-from edgevision.kiosk.service.refusals import refused
 from edgevision.kiosk.service.route import Scope, route, socket_route
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def event_routes(hub: EventsHub, *, heartbeat_s: float = HEARTBEAT_S, send_s: fl
         try:
             subscription = hub.subscribe(after)
         except HubFullError as error:
-            raise refused(503, str(error), {"Retry-After": "10"}) from None
+            raise RefusedError(503, str(error), retry_after_s=10.0) from None
         except HubClosedError as error:
-            raise refused(503, str(error), {"Retry-After": "5"}) from None
+            raise RefusedError(503, str(error), retry_after_s=5.0) from None
         answer: Any = _EventStream(subscription, pictures, heartbeat_s, send_s)
         return answer  # type: ignore[no-any-return]
 
@@ -57,8 +57,8 @@ def event_routes(hub: EventsHub, *, heartbeat_s: float = HEARTBEAT_S, send_s: fl
         try:
             _check_id(after)
             pictures = _wants_pictures(websocket.query_params.get("pictures"))
-        except Exception as error:
-            await close(websocket, 1008, getattr(error, "detail", ""))
+        except RefusedError as error:
+            await close(websocket, 1008, str(error))
             return
         try:
             subscription = hub.subscribe(after)
@@ -150,12 +150,12 @@ async def _tell(
 
 def _check_id(after: str | None) -> None:
     if after and _ID.fullmatch(after) is None:
-        raise refused(400, "Last-Event-ID (or after) is the id of an event, as it came with it")
+        raise RefusedError(400, "Last-Event-ID (or after) is the id of an event, as it came with it")
 
 
 def _wants_pictures(given: str | None) -> bool:
     if given not in (None, "yes", "no"):
-        raise refused(400, "pictures is yes or no")
+        raise RefusedError(400, "pictures is yes or no")
     return given != "no"
 
 
