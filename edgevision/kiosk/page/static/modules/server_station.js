@@ -1,15 +1,13 @@
 // Events of the camera in the server: GET /v1/events, opened again whenever it ends.
 import { request } from "./api.js";
-import { Backoff, Pause } from "./backoff.js";
 import { readEvents } from "./event_stream.js";
+import { Reconnecting } from "./reconnecting.js";
 
 const SILENT_MS = 45_000; // the server sends a comment more often than that; without one the connection is dead
 
 export class ServerStation {
-  #backoff = new Backoff();
-  #pause = new Pause();
+  #connection;
   #last = null; // id of the last event: what was missed since is sent again
-  #stopped = false;
   #abort = null;
 
   /**
@@ -19,34 +17,21 @@ export class ServerStation {
   constructor({ station, onEvent, onConnection }) {
     this.station = station;
     this.onEvent = onEvent;
-    this.onConnection = onConnection;
+    this.#connection = new Reconnecting(onConnection);
   }
 
   async run() {
-    while (!this.#stopped) {
-      let error = null;
-      try {
-        await this.#readOnce();
-      } catch (caught) {
-        error = caught;
-      }
-      if (!this.#stopped) {
-        const retryMs = this.#backoff.next();
-        this.onConnection({ open: false, retryMs, error });
-        await this.#pause.wait(retryMs);
-      }
-    }
+    await this.#connection.run(() => this.#readOnce());
   }
 
   /** Try again at once. */
   retry() {
-    this.#pause.wake();
+    this.#connection.retry();
   }
 
   stop() {
-    this.#stopped = true;
+    this.#connection.stop();
     this.#abort?.abort();
-    this.#pause.wake();
   }
 
   async #readOnce() {
@@ -58,11 +43,11 @@ export class ServerStation {
     }
     try {
       const response = await request("/v1/events", { headers, cache: "no-store", signal: this.#abort.signal });
-      this.onConnection({ open: true });
+      this.#connection.opened();
       for await (const one of readEvents(response)) {
         clearTimeout(timer);
         timer = setTimeout(() => this.#abort.abort(), SILENT_MS);
-        this.#backoff.reset();
+        this.#connection.works();
         if (!one.comment) {
           this.#last = one.id ?? this.#last;
           this.#tell(one.data);
