@@ -265,7 +265,7 @@ def test_a_concat_that_openvino_dies_of(graph, dies):
         "import sys, openvino; core = openvino.Core()\n"
         "core.compile_model(core.read_model(model=sys.stdin.buffer.read(), weights=b''), 'CPU', {'INFERENCE_NUM_THREADS': 1})"
     )
-    done = subprocess.run([sys.executable, "-c", program], input=graph, capture_output=True, check=False, timeout=120)
+    done = subprocess.run([sys.executable, "-c", program], input=graph, capture_output=True, check=False, timeout=240)
     assert (done.returncode == -signal.SIGSEGV) == dies, done.stderr
 
 
