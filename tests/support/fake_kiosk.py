@@ -157,7 +157,7 @@ class FakeKiosk:
         listening.bind(("127.0.0.1", self._port))
         listening.listen(64)
         config = uvicorn.Config(
-            self._app(), log_level="critical", http="h11", ws="wsproto", lifespan="off", timeout_graceful_shutdown=1
+            self._app(), log_config=None, access_log=False, http="h11", ws="wsproto", lifespan="off", timeout_graceful_shutdown=1
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)

@@ -15,6 +15,7 @@ from edgevision.streams.soak.trend import medians, theil_sen
 
 MB = 1_000_000
 LEAST_TREND_S = 3600.0  # of judged time, before a growth of 1 MB an hour can be told from the trembling of memory
+LEAST_FLAT_S = 60.0  # of judged time: in a shorter one, a camera that is away fills a whole third
 _PIECES = 60  # of the judged time: memory's medians in these are taken for independent
 _LONGEST_PAUSE_S = 5.0
 _SEEN_S = 3.0  # a camera that is stopped for longer than this is noticed
@@ -115,6 +116,8 @@ def _flat(name: str, judged: Sequence[Sample], value: Callable[[Sample], int]) -
     third = max(1, len(judged) // 3)
     first, last = ([value(sample) for sample in part] for part in (judged[:third], judged[-third:]))
     figure = f"at least {min(first)} in the first third, {min(last)} in the last; {mean(first):.1f} and {mean(last):.1f} on average"
+    if judged[-1].at_s - judged[0].at_s < LEAST_FLAT_S:
+        return Rule(f"{name} are not left behind", Outcome.TOO_SHORT, figure)
     grew = min(last) > min(first) and mean(last) >= mean(first) + 1
     return _rule(f"{name} are not left behind", not grew, figure)
 

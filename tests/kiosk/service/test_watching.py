@@ -340,7 +340,7 @@ def test_openmetrics_where_it_is_asked_for():
 
 
 @pytest.mark.parametrize("name", ["edgevision.service", "edgevision.kiosk.access", "uvicorn.error", "asyncio"])
-def test_records_of_logging_come_into_the_same_log(name, monkeypatch):
+def test_records_of_logging_come_into_the_same_log(name, request):
     import logging
 
     from edgevision.kiosk.service.logs import logging_into
@@ -348,7 +348,9 @@ def test_records_of_logging_come_into_the_same_log(name, monkeypatch):
     out = io.StringIO()
     log = LogLines(out)
     logger = logging.getLogger(name)
-    monkeypatch.setattr(logger, "level", logging.WARNING)  # whatever other tests set
+    before_level = logger.level
+    request.addfinalizer(lambda: logger.setLevel(before_level))
+    logger.setLevel(logging.WARNING)  # by its method, which forgets what the level of another test let through
     parents = [logging.getLogger(one) for one in ("edgevision", "uvicorn", "asyncio")]
     before = [list(one.handlers) for one in parents]
     with logging_into(log):

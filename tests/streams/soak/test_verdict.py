@@ -123,3 +123,15 @@ def test_a_short_soak_cannot_tell_the_growth_of_memory():
     found = {rule.name: rule for rule in judge(record, plan, OPTIONS)}
     assert found["memory does not grow"].outcome is Outcome.TOO_SHORT
     assert "MB/h" in found["memory does not grow"].figure
+
+
+@pytest.mark.parametrize(("seconds", "outcome"), [(60.0, Outcome.TOO_SHORT), (90.0, Outcome.BROKEN)])
+def test_a_soak_of_seconds_cannot_tell_what_is_left_behind(seconds, outcome):
+    record, plan = well(seconds)
+    count = len(record.samples)
+    record.samples = [
+        replace(sample, usage=sample.usage._replace(descriptors=20 + 2 * place // count))
+        for place, sample in enumerate(record.samples)
+    ]
+    found = {rule.name: rule for rule in judge(record, plan, OPTIONS)}
+    assert found["descriptors are not left behind"].outcome is outcome
