@@ -27,6 +27,10 @@ class ImageError(InputError):
     """A picture that cannot be decoded, or is larger than the bounds allow."""
 
 
+class GalleryError(InputError):
+    """A gallery file that is damaged, of another format, or made for another bundle."""
+
+
 class BundleError(InputError):
     """A ``.edge`` file that is damaged, altered, hostile, or of another schema."""
 

@@ -37,6 +37,7 @@ ROOMS: list[set[str]] = [
     {"train"},
     {"compiler"},
     {"tracking", "gallery"},
+    {"recommend"},
     {"streams"},
     {"bench"},
     {"kiosk"},
@@ -69,7 +70,7 @@ TORCH = {"torch", "torchvision", "onnx", "onnxscript", "torch_pruning"}
 OPTIONAL = {
     "openvino", "matplotlib", "tensorboard", "cuda", "pycuda", "tensorrt", "tensorrt_lean", "tensorrt_rtx",
     "torch_pruning", "zxingcpp", "supervision", "hotcoco", "yaml", "paho", "prometheus_client", "sqlalchemy", "tomli", "av",
-    "starlette", "uvicorn", "wsproto", "h11", "anyio",
+    "starlette", "uvicorn", "wsproto", "h11", "anyio", "faiss", "tokenizers",
 }  # fmt: skip
 SLOW = {  # always there: inside functions in the runtime and the command line, to start quickly
     "cv2",
