@@ -56,6 +56,7 @@ def main() -> None:
     arguments = p.parse_args()
     if "detect" in arguments.only and not (arguments.peer and arguments.yolo):
         p.error("detect needs --peer and --yolo; or leave it out with --only classify cascade")
+    environment = None if arguments.peer is None else arguments.peer.absolute().parent.parent
     FOLDER.mkdir(parents=True, exist_ok=True)
     frames = write_frames(FOLDER / "frames")
     parts = _measured_before()
@@ -63,7 +64,7 @@ def main() -> None:
         part = PARTS[name](arguments)
         shared = ("--data", frames, "--threads", arguments.threads)
         asked = (*shared, "--minutes", arguments.minutes, "--scenario", "single-stream")
-        parts[name] = {"latency": _bench(f"{name}-latency", *part.targets, *asked)}
+        parts[name] = {"latency": _bench(environment, f"{name}-latency", *part.targets, *asked)}
         write_result(RESULT, {"parts": parts})
         if arguments.density_minutes:
             asked = (
@@ -76,16 +77,19 @@ def main() -> None:
                 5,
                 *part.asked,
             )
-            parts[name]["density"] = _bench(f"{name}-density", *(part.targets[place] for place in part.dense), *asked)
+            parts[name]["density"] = _bench(
+                environment, f"{name}-density", *(part.targets[place] for place in part.dense), *asked
+            )
             write_result(RESULT, {"parts": parts})
 
 
-def _bench(name: str, *words: object) -> dict[str, Any]:
+def _bench(peer: Path | None, name: str, *words: object) -> dict[str, Any]:
+    """``peer``: the environment, whose place is this machine's own business."""
     record = FOLDER / f"{name}.json"
     command = ["bench", *words, "--force", "-o", record, "--html", record.with_suffix(".html")]
     told = edgevision(*command, allowed=(0, FAILED))
     asked = " ".join(["edgevision", *(shorten(str(word)) for word in command)])
-    return dict(json.loads(json.dumps({"asked": asked, **told}).replace(f"{ROOT}/", "")))
+    return dict(json.loads(json.dumps({"asked": asked, **told}).replace(f"{ROOT}/", "").replace(f"{peer}/", "PEER/")))
 
 
 def _measured_before() -> dict[str, Any]:

@@ -66,7 +66,7 @@ def part_lines(part: Mapping[str, Any]) -> list[str]:
 
 def _name(address: str) -> str:
     """As it was asked for, without folders."""
-    return f"`{_FOLDERS.sub('', address)}`"
+    return f"`{_FOLDERS.sub('', address.replace('/@', '@'))}`"
 
 
 def _precision(entry: Mapping[str, Any]) -> str:
