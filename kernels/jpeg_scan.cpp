@@ -5,19 +5,29 @@
 namespace edgevision {
 namespace {
 
-constexpr int kLookBits = 9;  // codes up to this length are found in one step
+constexpr int kLookBits = 10;  // codes up to this length are found in one step
+constexpr int kMostBits = 32;  // that a code and what follows it may have
+constexpr int kBlockEnd = 64;  // coefficients of a block
+
+// What a code stands for. `bits`: of the code and of the number behind it. `advance`: coefficients that it fills, with the zeros before it.
+struct Step {
+  std::uint8_t bits = 0;     // 0: the code is longer than kLookBits, or is none
+  std::uint8_t advance = 0;  // 0: no such code, or it cannot be
+};
 
 struct Table {
   bool present = false;
+  bool is_ac = false;
   std::array<std::uint8_t, 256> values{};
   std::array<std::int32_t, 17> last{};    // greatest code of each length, -1: none
   std::array<std::int32_t, 17> offset{};  // index of a code in values = code + offset
-  std::array<std::uint16_t, 1 << kLookBits> look{};  // length << 8 | value; 0: longer
+  std::array<Step, 1 << kLookBits> look{};
 
   // Annex C. Returns whether counts and values make a code.
-  bool build(const std::uint8_t* counts, const std::uint8_t* listed, int total) {
+  bool build(const std::uint8_t* counts, const std::uint8_t* listed, int total, bool ac) {
+    is_ac = ac;
     for (int i = 0; i < total; ++i) values[i] = listed[i];
-    look.fill(0);
+    look.fill({});
     std::int32_t code = 0, index = 0;
     for (int length = 1; length <= 16; ++length) {
       offset[length] = index - code;
@@ -25,14 +35,24 @@ struct Table {
         if (code >= 1 << length) return false;
         if (length > kLookBits) continue;
         const int first = code << (kLookBits - length);
-        for (int j = 0; j < 1 << (kLookBits - length); ++j) {
-          look[first + j] = static_cast<std::uint16_t>(length << 8 | values[index]);
-        }
+        for (int j = 0; j < 1 << (kLookBits - length); ++j) look[first + j] = step(length, values[index]);
       }
       last[length] = counts[length - 1] ? code - 1 : -1;
       code <<= 1;
     }
     return present = true;
+  }
+
+  // Of a code of `length` bits that stands for `value`. A value that cannot be fills nothing.
+  Step step(int length, int value) const {
+    if (!is_ac) {
+      if (value > 16) return {1, 0};
+      return {static_cast<std::uint8_t>(length + value), 1};
+    }
+    const int run = value >> 4, size = value & 15;
+    if (size > 0) return {static_cast<std::uint8_t>(length + size), static_cast<std::uint8_t>(run + 1)};
+    if (value == 0xF0) return {static_cast<std::uint8_t>(length), 16};
+    return {static_cast<std::uint8_t>(length), kBlockEnd};
   }
 };
 
@@ -47,8 +67,21 @@ class Bits {
  public:
   Bits(const std::uint8_t* at, const std::uint8_t* end) : at_(at), end_(end) {}
 
-  void need(int count) {
-    while (left_ < count) {
+  // Have at least kMostBits.
+  void fill() {
+    if (left_ >= kMostBits) return;
+    if (end_ - at_ >= 4) {
+      std::uint32_t four = 0;
+      for (int i = 0; i < 4; ++i) four = four << 8 | at_[i];
+      const std::uint32_t inverse = ~four;
+      if ((((inverse - 0x01010101u) & four) & 0x80808080u) == 0) {  // none of the bytes is FF
+        bits_ = bits_ << 32 | four;
+        left_ += 32;
+        at_ += 4;
+        return;
+      }
+    }
+    while (left_ < kMostBits) {
       std::uint64_t byte = 0;
       if (at_ < end_ && (*at_ != 0xFF || (at_ + 1 < end_ && at_[1] == 0))) {
         byte = *at_;
@@ -82,40 +115,34 @@ class Bits {
   int beyond_ = 0;
 };
 
-// The value of the next code, or -1: no such code.
-int decode(Bits& bits, const Table& table) {
-  bits.need(32);
-  const std::uint16_t entry = table.look[bits.peek(kLookBits)];
-  if (entry != 0) {
-    bits.skip(entry >> 8);
-    return entry & 0xFF;
-  }
+// What the next code stands for, where it is no short one; nothing: there is no such code.
+Step long_step(const Bits& bits, const Table& table) {
   for (int length = kLookBits + 1; length <= 16; ++length) {
     const auto code = static_cast<std::int32_t>(bits.peek(length));
-    if (code <= table.last[length]) {
-      bits.skip(length);
-      return table.values[(code + table.offset[length]) & 0xFF];
-    }
+    if (code <= table.last[length]) return table.step(length, table.values[(code + table.offset[length]) & 0xFF]);
   }
-  return -1;
+  return {};
 }
 
-bool skip_block(Bits& bits, const Component& component) {
-  const int size = decode(bits, *component.dc);
-  if (size < 0 || size > 16) return false;
-  bits.skip(size);
-  for (int k = 1; k < 64; ++k) {
-    const int run_size = decode(bits, *component.ac);
-    if (run_size < 0) return false;
-    if ((run_size & 15) == 0) {
-      if (run_size != 0xF0) break;  // end of block
-      k += 15;
-      continue;
-    }
-    k += run_size >> 4;
-    bits.skip(run_size & 15);
+// Past the next code, and the number behind it. Returns how many coefficients it fills; 0: there is no such code.
+inline int skip_step(Bits& bits, const Table& table) {
+  bits.fill();
+  Step step = table.look[bits.peek(kLookBits)];
+  if (step.bits == 0) step = long_step(bits, table);
+  bits.skip(step.bits);
+  return step.advance;
+}
+
+bool skip_block(Bits& shared, const Component& component) {
+  Bits bits = shared;  // a copy stays in registers
+  bool sound = skip_step(bits, *component.dc) != 0;
+  for (int k = 1; sound && k < kBlockEnd;) {
+    const int advance = skip_step(bits, *component.ac);
+    sound = advance != 0;
+    k += advance;
   }
-  return true;
+  shared = bits;
+  return sound;
 }
 
 int number16(const std::uint8_t* at) { return at[0] << 8 | at[1]; }
@@ -157,7 +184,7 @@ class Reader {
       int total = 0;
       for (int i = 1; i <= 16; ++i) total += body[i];
       if (kind > 1 || place > 3 || total > 256 || end - body - 17 < total) return false;
-      if (!tables_[kind][place].build(body + 1, body + 17, total)) return false;
+      if (!tables_[kind][place].build(body + 1, body + 17, total, kind == 1)) return false;
       body += 17 + total;
     }
     return body == end;

@@ -19,7 +19,7 @@ from edgevision.engines.child import Footprint, run_in_child
 from edgevision.errors import EngineError
 from edgevision.latency import Samples, measure_interleaved
 
-# (engine, precision) to try for a float graph. bfloat16 is the engine's own rounding of it.
+# (engine, precision) to try for a float graph. bfloat16 is the engine's own rounding of it; of what an int8 graph leaves in float too.
 _FLOAT_VARIANTS = (("onnxruntime", "float32"), ("openvino", "float32"), ("openvino", "bfloat16"))
 FOOTPRINT_LIMIT_S = 300
 
@@ -82,17 +82,22 @@ def _engines(candidate: Candidate) -> tuple[tuple[str, str], ...]:
         return _FLOAT_VARIANTS[:1]
     if candidate.precision == "float32":
         return _FLOAT_VARIANTS
-    return tuple((engine, "float32") for engine in DIALECT_ENGINES[candidate.dialect])
+    engines = [(engine, "float32") for engine in DIALECT_ENGINES[candidate.dialect]]
+    if candidate.dialect.startswith("openvino"):
+        engines.append(("openvino", "bfloat16"))
+    return tuple(engines)
 
 
 def _id(candidate: Candidate, engine: str, precision: str) -> str:
-    """``onnxruntime-int8``; a second dialect's graph by its name, which begins with its engine's: ``openvino-vnni-int8``."""
-    if precision == "bfloat16":
-        return f"{engine}-bf16"
-    second = candidate.key != "int8" and candidate.dialect.startswith(engine)
-    if second:
-        return "openvino-x86-int8" if candidate.dialect == "openvino" else f"{candidate.dialect}-int8"
-    return f"{engine}-{candidate.key}"
+    """``onnxruntime-int8``; a second dialect's graph by its name, which begins with its engine's: ``openvino-vnni-int8``. ``-bf16`` at the end:
+    what is not int8 is rounded to bfloat16."""
+    rounds = precision == "bfloat16"
+    if candidate.precision != "int8":
+        return f"{engine}-bf16" if rounds else f"{engine}-{candidate.key}"
+    name = f"{engine}-{candidate.key}"
+    if candidate.key != "int8" and candidate.dialect.startswith(engine):
+        name = "openvino-x86-int8" if candidate.dialect == "openvino" else f"{candidate.dialect}-int8"
+    return f"{name}-bf16" if rounds else name
 
 
 def measure(

@@ -62,3 +62,22 @@ def test_where_no_process_can_be_started_that_is_said(monkeypatch, candidates):
     found = measure.open_each(candidates, 1)
     assert found.variants == ()
     assert "which cannot be started: /usr/bin/uwsgi is no Python" in found.missing["onnxruntime-float"]
+
+
+@pytest.mark.parametrize(
+    ("key", "precision", "dialect", "expected"),
+    [
+        ("float", "float32", "float", {"onnxruntime-float": "float32", "openvino-float": "float32", "openvino-bf16": "bfloat16"}),
+        ("original", "float32", "float", {"onnxruntime-original": "float32"}),
+        ("int8", "int8", "x86-vnni", {"onnxruntime-int8": "float32", "openvino-int8": "float32"}),
+        ("int8-openvino-vnni", "int8", "openvino-vnni", {"openvino-vnni-int8": "float32", "openvino-vnni-int8-bf16": "bfloat16"}),
+        ("int8-openvino", "int8", "openvino", {"openvino-x86-int8": "float32", "openvino-x86-int8-bf16": "bfloat16"}),
+        ("int8", "int8", "arm", {"onnxruntime-int8": "float32"}),
+    ],
+)  # fmt: skip
+def test_what_is_tried_of_a_graph(monkeypatch, candidates, key, precision, dialect, expected):
+    """Of an int8 graph for OpenVINO too, what is not int8 may be rounded to bfloat16."""
+    monkeypatch.setattr(measure, "lint", lambda graph, engine: [])
+    monkeypatch.setattr(measure, "footprint", lambda variant, threads, batch: child.Footprint(1.0, 1))
+    found = measure.open_each([Candidate(key, candidates[0].graph, precision, dialect)], 1)
+    assert {variant.id: variant.precision for variant in found.variants} == expected
