@@ -14,7 +14,7 @@ from edgevision.errors import EngineError, InputError, UnreadableOutputError
 from edgevision.tasks.base import GoldenResult, OutputRole, TaskSpec, View
 from edgevision.tasks.embedding import Embedding
 from edgevision.tasks.registry import ModelFacts, TaskType
-from edgevision.tasks.results import Timing
+from edgevision.tasks.results import Label, Timing
 from edgevision.tensors import Outputs, TensorInfo
 
 KIND = "embed"
@@ -123,13 +123,14 @@ class EmbedTask:
         )
 
 
-def embed_spec(output_name: str = "output") -> TaskSpec:
-    """The spec of an embedder whose one output is called ``output_name``.
+def embed_spec(output_name: str = "output", labels: Sequence[Label] = ()) -> TaskSpec:
+    """The spec of an embedder whose one output is called ``output_name``. ``labels``: the products that it was trained on, where they
+    are to be known; they change no answer.
 
     >>> embed_spec("embedding").outputs
     (OutputRole(role='embedding', name='embedding', layout='vectors'),)
     """
-    return TaskSpec(KIND, (), (OutputRole(EMBEDDING, output_name, VECTORS),))
+    return TaskSpec(KIND, tuple(labels), (OutputRole(EMBEDDING, output_name, VECTORS),))
 
 
 def unit_vectors(vectors: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -210,7 +211,7 @@ def _shown(outputs: Sequence[TensorInfo]) -> str:
 
 
 def _resolve(facts: ModelFacts) -> TaskSpec:
-    """The spec of a network with these outputs, of which there is one, [n, d]. Labels that came with the photos are no part of it."""
+    """The spec of a network with these outputs, of which there is one, [n, d]."""
     if facts.layout not in (None, VECTORS):
         raise InputError(f"--output of an embedder is {VECTORS}, got {facts.layout!r}")
     if len(facts.outputs) != 1:
@@ -220,7 +221,7 @@ def _resolve(facts: ModelFacts) -> TaskSpec:
     (output,) = facts.outputs
     if problem := _misfit(output):
         raise InputError(problem)
-    return embed_spec(output.name)
+    return embed_spec(output.name, facts.labels)
 
 
-TASK = TaskType(KIND, EmbedTask, _resolve, (VECTORS,), labels_required=False)
+TASK = TaskType(KIND, EmbedTask, _resolve, (VECTORS,), labels_required=False, has_classes=False, from_features=True)
