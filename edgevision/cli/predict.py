@@ -113,7 +113,7 @@ def _show_similarities(answers: list[tuple[Path, Any]]) -> None:
     from edgevision.cli.similarities import show_similarities
     from edgevision.tasks.embedding import Embedding
 
-    vectors = [(str(photo), answer) for photo, answer in answers if isinstance(answer, Embedding)]
+    vectors = [(photo, answer) for photo, answer in answers if isinstance(answer, Embedding)]
     show_similarities([photo for photo, _ in vectors], [answer for _, answer in vectors])
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from edgevision.cli import output
 from edgevision.tasks.embedding import Embedding
@@ -25,7 +27,7 @@ def vector_line(result: Embedding) -> str:
     return f"a vector of {len(numbers)} numbers ({first}{', …' if len(numbers) > SHOWN_NUMBERS else ''})"
 
 
-def show_similarities(names: Sequence[str], results: Sequence[Embedding]) -> None:
+def show_similarities(photos: Sequence[Path], results: Sequence[Embedding]) -> None:
     """Print the cosines between photos, 1 = same direction: of all pairs, or of many photos each with the most similar one. Nothing of one
     photo."""
     if len(results) < 2:
@@ -33,16 +35,20 @@ def show_similarities(names: Sequence[str], results: Sequence[Embedding]) -> Non
     vectors = np.stack([one.vector for one in results]).astype(np.float64)
     cosines = vectors @ vectors.T
     if len(results) <= MOST_COLUMNS:
-        lines = [
-            [f"{place + 1} {name}", *(f"{cosine:.3f}" for cosine in row)]
-            for place, (name, row) in enumerate(zip(names, cosines, strict=True))
-        ]
-        output.table("Cosine similarity", ["photo", *(str(place + 1) for place in range(len(names)))], lines)
-        return
-    np.fill_diagonal(cosines, -np.inf)
-    nearest = cosines.argmax(axis=1).tolist()
+        _show_pairs([photo.name for photo in photos], cosines)
+    else:
+        _show_nearest([str(Path(photo.parent.name, photo.name)) for photo in photos], cosines)
+
+
+def _show_pairs(names: Sequence[str], cosines: npt.NDArray[np.float64]) -> None:
     lines = [
-        [name, names[other], f"{cosines[place, other]:.3f}"]
-        for place, (name, other) in enumerate(zip(names, nearest, strict=True))
+        [f"{place} {name}", *(f"{cosine:.3f}" for cosine in row)]
+        for place, (name, row) in enumerate(zip(names, cosines.tolist(), strict=True), 1)
     ]
+    output.table("Cosine similarity", ["photo", *(str(place) for place in range(1, len(names) + 1))], lines)
+
+
+def _show_nearest(names: Sequence[str], cosines: npt.NDArray[np.float64]) -> None:
+    others = np.where(np.eye(len(names), dtype=np.bool_), -np.inf, cosines)
+    lines = [[name, names[int(row.argmax())], f"{row.max():.3f}"] for name, row in zip(names, others, strict=True)]
     output.table("The most similar other photo", ["photo", "most similar", "cosine"], lines, left=2)

@@ -39,7 +39,8 @@ def test_several_photos_are_compared(edgevision, embedder, pictures):
     out = edgevision("predict", embedder, *pictures).out
     assert "Cosine similarity" in out
     expected = [float(vector_of(COLORS[0]) @ vector_of(rgb)) for rgb in COLORS]
-    assert [f"{cosine:.3f}" for cosine in expected] == out.split("\n1 ")[1].split("\n")[0].split()[-3:]
+    (row,) = [line.split() for line in out.splitlines() if line.split()[:2] == ["1", "0.png"]]
+    assert row[2:] == [f"{cosine:.3f}" for cosine in expected]
 
 
 def test_of_many_photos_each_is_shown_with_its_nearest(edgevision, embedder, photos):
