@@ -39,6 +39,11 @@ def headless(module: nn.Module | None, carried: ModelMetadata | None, options: S
         made_for_another = carried.task.kind != options.task
     if not made_for_another:
         return Headless(module, False)
+    if carried is not None and task_type(carried.task.kind).finds_boxes:
+        raise ModelFileError(
+            f"{name} finds boxes, and cannot serve the task '{options.task}': it has no features of a whole picture. Give the "
+            "checkpoint of a classifier"
+        )
     try:
         cut = without_head(module)
     except InputError as error:
