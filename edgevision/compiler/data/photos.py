@@ -180,6 +180,18 @@ def truths_of(photos: Sequence[CompilePhoto]) -> tuple[Truth, ...] | None:
     return known if photos and len(known) == len(photos) else None
 
 
+def measurable_truths(photos: Sequence[CompilePhoto], evaluator: TaskEvaluator) -> tuple[Truth, ...] | None:
+    """``truths_of``, or None where the task's metric cannot be had with them: agreement with float says more then."""
+    known = truths_of(photos)
+    if known is None:
+        return None
+    try:
+        check_truth(evaluator, known, "the calibration photos")
+    except DataError:
+        return None
+    return known
+
+
 def stratified_sample(photos: Sequence[CompilePhoto], limit: int) -> tuple[CompilePhoto, ...]:
     """At most ``limit`` photos, the same share of every class, chosen by content hash; photos that
     show several classes count for the first of them."""

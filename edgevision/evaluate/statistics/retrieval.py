@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from edgevision.errors import InputError
 
-_PORTION = 1024  # photos compared with all others at once: 1024 × n similarities in memory
+_PORTION = 1024  # photos compared with all others at once
+_MOST_SIMILARITIES = 1 << 22  # of a portion: of many photos fewer are compared at once
 
 Vectors = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -127,8 +128,9 @@ def others_of(truth: npt.ArrayLike, contents: npt.ArrayLike | None = None) -> Pl
 
 def _similarities(vectors: Vectors, gallery: Vectors, own: Places) -> Iterator[tuple[slice, npt.NDArray[np.float64]]]:
     """Some photos after the others: which, and their cosines [rows, n] to all of the gallery, -inf to themselves and to copies."""
-    for start in range(0, len(vectors), _PORTION):
-        rows = slice(start, min(start + _PORTION, len(vectors)))
+    portion = max(1, min(_PORTION, _MOST_SIMILARITIES // max(1, len(gallery))))
+    for start in range(0, len(vectors), portion):
+        rows = slice(start, min(start + portion, len(vectors)))
         part = (vectors[rows] @ gallery.T).astype(np.float64)
         part[own[rows][:, None] == own[None]] = -np.inf
         yield rows, part

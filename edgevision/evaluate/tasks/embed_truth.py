@@ -89,13 +89,13 @@ def good_answers(vectors: npt.NDArray[np.float32]) -> list[GoodAnswers]:
 
     Not the nearest alone: photos of one scene are nearly equally near, and which of them is the nearest says nothing.
     """
-    distances = 1.0 - np.asarray(vectors @ vectors.T, np.float64)
-    np.fill_diagonal(distances, np.inf)
-    limits = AS_NEAR * np.maximum(distances.min(axis=1, initial=np.inf), 0.0) + AS_NEAR_AT_LEAST
-    return [
-        GoodAnswers(frozenset(np.flatnonzero(row <= limit).tolist()))
-        for row, limit in zip(distances, limits, strict=True)
-    ]
+    answers: list[GoodAnswers] = []
+    for place, vector in enumerate(vectors):
+        distances = 1.0 - np.asarray(vectors @ vector, np.float64)
+        distances[place] = np.inf
+        limit = AS_NEAR * max(float(distances.min(initial=np.inf)), 0.0) + AS_NEAR_AT_LEAST
+        answers.append(GoodAnswers(frozenset(np.flatnonzero(distances <= limit).tolist()) - {place}))
+    return answers
 
 
 def _shown(truth: Truth, labels: Sequence[Label]) -> ShownProduct:
