@@ -19,14 +19,11 @@ Places = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """The photos nearest to each of n photos, as places int64 [n], -1 where there is none. ``first``: the nearest with another
-    content; ``second``: the nearest that would be left without it. ``similarity``, ``next_similarity`` float64 [n]: their cosines,
-    -inf where there is none."""
+    """Of each of n photos, ``first`` int64 [n]: the place of the nearest photo with another content, -1 where there is none.
+    ``similarity`` float64 [n]: its cosine, -inf where there is none."""
 
     first: Places
-    second: Places
     similarity: npt.NDArray[np.float64]
-    next_similarity: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,19 +44,14 @@ def neighbours(vectors: Vectors, contents: npt.ArrayLike | None = None, gallery:
     answer for one another; None = no two are. ``gallery`` [n, d]: what another model makes of the same photos, to look up in;
     None = ``vectors`` themselves.
 
-    >>> found = neighbours(np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]))
-    >>> found.first.tolist(), found.second.tolist()
-    ([1, 2, 1], [2, 0, 0])
+    >>> neighbours(np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])).first.tolist()
+    [1, 0, 1]
     """
     own = _contents(contents, len(vectors))
-    n = len(vectors)
-    first, second = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
-    similarity, following = np.full(n, -np.inf), np.full(n, -np.inf)
+    first, similarity = np.full(len(vectors), -1, np.int64), np.full(len(vectors), -np.inf)
     for rows, part in _similarities(vectors, vectors if gallery is None else gallery, own):
         first[rows], similarity[rows] = _best(part)
-        part[own[first[rows]][:, None] == own[None]] = -np.inf
-        second[rows], following[rows] = _best(part)
-    return Neighbours(first, second, similarity, following)
+    return Neighbours(first, similarity)
 
 
 def ranking(
@@ -109,21 +101,15 @@ def nearest_is_right(embeddings: npt.ArrayLike, truth: npt.ArrayLike) -> npt.NDA
 
 def has_another(truth: npt.ArrayLike, contents: npt.ArrayLike | None = None) -> npt.NDArray[np.bool_]:
     """Of each photo, whether another is of its class: bool [n] for classes [n]. ``contents``: as ``neighbours`` has them; a copy is
-    no other photo."""
-    return others_of(truth, contents) > 0
+    no other photo.
 
-
-def others_of(truth: npt.ArrayLike, contents: npt.ArrayLike | None = None) -> Places:
-    """Of each photo, how many different photos besides it are of its class: int64 [n].
-
-    >>> others_of([7, 7, 7, 9], contents=[0, 0, 1, 2]).tolist()
-    [1, 1, 1, 0]
+    >>> has_another([7, 7, 9, 9], contents=[0, 0, 1, 2]).tolist()
+    [False, False, True, True]
     """
     _, classes = np.unique(np.asarray(truth), return_inverse=True)
-    own = _contents(contents, len(classes))
-    different = np.unique(np.stack([classes, own], axis=1), axis=0)
+    different = np.unique(np.stack([classes, _contents(contents, len(classes))], axis=1), axis=0)
     count = np.bincount(different[:, 0], minlength=1)
-    return np.asarray(count[classes] - 1, np.int64)
+    return np.asarray(count[classes] > 1)
 
 
 def _similarities(vectors: Vectors, gallery: Vectors, own: Places) -> Iterator[tuple[slice, npt.NDArray[np.float64]]]:

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from edgevision.errors import InputError
 from edgevision.evaluate.base import ImageScores, Truths
-from edgevision.evaluate.statistics.design_effect import Change, Photos, design_effect
+from edgevision.evaluate.statistics.design_effect import design_effect
 from edgevision.evaluate.statistics.paired import PairedComparison, tango_interval
-from edgevision.evaluate.statistics.retrieval import Neighbours, Places, neighbours, others_of
+from edgevision.evaluate.statistics.retrieval import Neighbours, neighbours
 from edgevision.evaluate.tasks.embed_truth import GoodAnswers, Products, products_of
 from edgevision.tasks.embed import EMBEDDING, EmbedTask
 from edgevision.tensors import Outputs
@@ -21,15 +21,14 @@ Rights = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class EmbedScores:
-    """Photo by photo. ``right`` bool [n]: whether the nearest other photo is a right answer; ``next_right``: whether the one after it
-    would be, were that photo not there. ``judged`` bool [n]: whether there is a right answer at all.
+    """Photo by photo. ``right`` bool [n]: whether the nearest other photo is a right answer. ``judged`` bool [n]: whether there is a right
+    answer at all.
 
     ``products``: what is known of the photos; where nothing is, each is a product of its own, and the answers are held against
     another model's (``agreement``). ``vectors`` float32 [n, d], of length 1.
     """
 
     right: Rights
-    next_right: Rights
     judged: Rights
     found: Neighbours
     products: Products
@@ -53,22 +52,16 @@ def embed_scores(task: EmbedTask, digest: Outputs, truths: Truths) -> EmbedScore
         return _agreement(vectors, truths)
     products = products_of(truths, task.spec.labels)
     found = neighbours(vectors, products.contents)
-
-    def right(places: Places) -> Rights:
-        return np.asarray((places >= 0) & (products.truth[places] == products.truth))
-
-    return EmbedScores(right(found.first), right(found.second), products.judged, found, products, vectors, False)
+    right = (found.first >= 0) & (products.truth[found.first] == products.truth)
+    return EmbedScores(np.asarray(right), products.judged, found, products, vectors, False)
 
 
 def _agreement(vectors: npt.NDArray[np.float32], truths: Truths) -> EmbedScores:
     found, n = neighbours(vectors), len(vectors)
-
-    def right(places: Places) -> Rights:
-        return np.array([place in one.photos for place, one in zip(places.tolist(), truths, strict=True)], np.bool_)
-
+    right = [place in one.photos for place, one in zip(found.first.tolist(), truths, strict=True)]
+    judged = [bool(one.photos) for one in truths]
     alone = Products(tuple(f"photo {i + 1}" for i in range(n)), np.arange(n), np.arange(n))
-    judged = np.array([bool(one.photos) for one in truths], np.bool_)
-    return EmbedScores(right(found.first), right(found.second), judged, found, alone, vectors, True)
+    return EmbedScores(np.array(right, np.bool_), np.array(judged, np.bool_), found, alone, vectors, True)
 
 
 def checked(scores: ImageScores) -> EmbedScores:
@@ -105,7 +98,7 @@ def same_photos(reference: EmbedScores, other: EmbedScores) -> None:
 
 def compared(reference: EmbedScores, other: EmbedScores, confidence: float) -> PairedComparison:
     """What ``other`` lost on the judged photos, with Tango's interval, which is widened by how much photos that answer for each
-    other say less than independent ones: the largest design effect of the two recalls and their difference, at least 1.
+    other say less than independent ones (``loss_design_effect``).
 
     Raises InputError for scores of different photos, and where no photo is judged.
     """
@@ -119,7 +112,7 @@ def compared(reference: EmbedScores, other: EmbedScores, confidence: float) -> P
         )
     before, after = reference.right[judged], other.right[judged]
     lost, gained = int((before & ~after).sum()), int((~before & after).sum())
-    effect = joint_design_effect(reference, other, judged)
+    effect = loss_design_effect(reference, other)
     low, high = tango_interval(lost / effect, gained / effect, n / effect, confidence)
     return PairedComparison(
         n=n, reference=100.0 * int(before.sum()) / n, value=100.0 * int(after.sum()) / n, drop=100.0 * (lost - gained) / n,
@@ -127,28 +120,10 @@ def compared(reference: EmbedScores, other: EmbedScores, confidence: float) -> P
     )  # fmt: skip
 
 
-def joint_design_effect(reference: EmbedScores, other: EmbedScores, judged: Rights) -> float:
-    """See ``compared``; at least 1, and never so large that less than one photo is left."""
-    photos = _photos(reference, judged)
-    own = [(one.right[judged].astype(np.float64), _change(one, judged)) for one in (reference, other)]
-    (before, without_before), (after, without_after) = own
-    effects = [design_effect(right, [change], photos) for right, change in own]
-    loss = [without_before, Change(without_after.without, -without_after.gain)]
-    effects.append(design_effect(before - after, loss, photos))
-    return min(max(1.0, *effects), float(judged.sum()))
-
-
-def _change(scores: EmbedScores, judged: Rights) -> Change:
-    """What the judged photos' being right gains without the photo that answers them."""
-    first = scores.found.first[judged]
-    gain = scores.next_right[judged].astype(np.float64) - scores.right[judged].astype(np.float64)
-    return Change(np.where(first >= 0, scores.products.contents[first], -1), gain)
-
-
-def _photos(scores: EmbedScores, judged: Rights) -> Photos:
-    truth, contents = scores.products.truth, scores.products.contents
-    only_other = np.full(len(scores), -1, np.int64)
-    for place in np.flatnonzero(others_of(truth, contents) == 1).tolist():
-        partner = (truth == truth[place]) & (contents != contents[place])
-        only_other[place] = contents[partner][0]
-    return Photos(contents[judged], only_other[judged], int(contents.max()) + 1)
+def loss_design_effect(reference: EmbedScores, other: EmbedScores) -> float:
+    """The design effect of the judged photos' losses: a photo depends on itself and on what answered it in either model."""
+    judged = reference.judged & other.judged
+    contents = reference.products.contents
+    answers = [np.where(one.found.first >= 0, contents[one.found.first], -1) for one in (reference, other)]
+    lost = reference.right.astype(np.float64) - other.right.astype(np.float64)
+    return design_effect(lost[judged], np.stack([contents, *answers], axis=1)[judged])

@@ -14,7 +14,7 @@ from edgevision.evaluate.page.html import Table, html_page
 from edgevision.evaluate.statistics.paired import tango_interval
 from edgevision.evaluate.tasks.classify import ClassifyEvaluator
 from edgevision.evaluate.tasks.embed import EmbedEvaluator, make_evaluator
-from edgevision.evaluate.tasks.embed_scores import joint_design_effect, recall_across
+from edgevision.evaluate.tasks.embed_scores import loss_design_effect, recall_across
 from edgevision.evaluate.tasks.embed_truth import GoodAnswers, ShownProduct
 from edgevision.tasks.base import OutputRole, TaskSpec
 from edgevision.tasks.classify import classify_spec
@@ -162,7 +162,7 @@ def test_lost_photos_are_counted_and_the_interval_is_tangos_or_wider(noise):
     lost, gained = int((a.right & ~b.right).sum()), int((~a.right & b.right).sum())
     assert (found.n, found.lost, found.gained) == (72, lost, gained)
     assert found.drop == pytest.approx(100 * (lost - gained) / 72)
-    effect = joint_design_effect(a, b, a.judged)
+    effect = loss_design_effect(a, b)
     assert effect >= 1
     expected = [100 * end for end in tango_interval(lost / effect, gained / effect, 72 / effect)]
     assert found.interval == pytest.approx(expected)
@@ -183,10 +183,11 @@ def test_a_photo_that_answers_for_many_widens_the_interval():
     assert broken.found.first[:20].tolist() == 20 * [40]
     found = EVALUATOR.paired(sound, broken)
     assert (found.n, found.lost, found.gained) == (40, 20, 0)
-    assert joint_design_effect(sound, broken, sound.judged) > 20
+    # 20 lost with the hub in common, 20 kept, 20 pairs of one lost and one kept: (20² + 20 - 2·20) / 40
+    assert loss_design_effect(sound, broken) == pytest.approx(9.5)
     low, high = tango_interval(20, 0, 40)
-    assert found.interval[0] < 100 * low - 10
-    assert found.interval[1] > 100 * high + 10
+    assert found.interval[0] < 100 * low - 5
+    assert found.interval[1] > 100 * high + 5
 
 
 def test_models_are_compared_on_the_same_photos_only():
