@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from edgevision.bundle.manifest import Verdict
-from edgevision.compiler.data.photos import truths_of
+from edgevision.compiler.data.photos import measurable_truths
 from edgevision.compiler.job import Job
 from edgevision.compiler.quantize.recipes import Calibrated, fall_back, int8_candidates, sensitive_nodes
 from edgevision.compiler.select import choose
@@ -86,7 +86,7 @@ def fallback_to_float(job: Job, calibrated: Sequence[Calibrated], validated: Val
     """
     first = calibrated[0]
     ranking = sensitive_nodes(first, job.progress, job.counts.ranking_s)
-    truth = truths_of(job.calibration)
+    truth = measurable_truths(job.calibration, job.measure.evaluator)
     fallbacks = 0
     while validated.shown.comparisons + len(calibrated) <= MAX_COMPARISONS:
         refused = next(c for c in validated.measured.candidates if c.key == "int8")

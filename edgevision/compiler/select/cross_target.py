@@ -15,7 +15,7 @@ from functools import partial
 import onnx
 
 from edgevision.bundle.manifest import Verdict
-from edgevision.compiler.data.photos import truths_of
+from edgevision.compiler.data.photos import measurable_truths
 from edgevision.compiler.job import Job
 from edgevision.compiler.options import Precision
 from edgevision.compiler.quantize.dialects import Dialect
@@ -217,7 +217,7 @@ def _int8(
         if found.passed or comparison == MAX_COMPARISONS:
             break
         ranking = ranking or sensitive_nodes(own, job.progress, job.counts.ranking_s)
-        truth = truths_of(job.calibration)
+        truth = measurable_truths(job.calibration, job.measure.evaluator)
         fallen_back = fall_back(own, ranking, candidate, job.options.max_drop, truth, job.progress)
         if fallen_back is None:
             break

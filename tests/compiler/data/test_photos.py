@@ -13,6 +13,7 @@ from edgevision.compiler.data.photos import (
     CompilePhoto,
     gather,
     in_turns,
+    measurable_truths,
     prepared,
     stratified_sample,
     truths_of,
@@ -25,9 +26,12 @@ from edgevision.evaluate.data.boxes import Box, PhotoBoxes
 from edgevision.evaluate.data.photo_check import OnBadPhoto
 from edgevision.evaluate.tasks.classify import ClassifyEvaluator
 from edgevision.evaluate.tasks.detect import DetectEvaluator
+from edgevision.evaluate.tasks.embed import EmbedEvaluator
+from edgevision.evaluate.tasks.embed_truth import ShownProduct
 from edgevision.preprocess import PreprocessSpec
 from edgevision.tasks.classify import classify_spec
 from edgevision.tasks.detect.task import detect_spec
+from edgevision.tasks.embed import embed_spec
 from edgevision.tasks.results import Label
 
 pytestmark = pytest.mark.requires("torch")  # the room imports checkpoints
@@ -314,6 +318,17 @@ def test_truths_are_known_of_all_photos_or_of_none():
     assert truths_of([known, known]) == (0, 0)
     assert truths_of([known, unknown]) is None
     assert truths_of([]) is None
+
+
+def test_truths_that_a_task_cannot_measure_with_are_none():
+    """An embedder needs two photos of a product."""
+    pair = [CompilePhoto(b"", ShownProduct(name), str(place)) for place, name in enumerate(("tea", "tea", "salt"))]
+    embedder = EmbedEvaluator(embed_spec())
+    assert measurable_truths(pair, embedder) == truths_of(pair)
+    assert measurable_truths(pair[1:], embedder) is None
+    assert measurable_truths([CompilePhoto(b"", None, "1")], embedder) is None
+    classes = [CompilePhoto(b"", 0, "1")]
+    assert measurable_truths(classes, ClassifyEvaluator(classify_spec([Label(0, "a"), Label(1, "b")]))) == (0,)
 
 
 # ---- photos that cannot be read ----
