@@ -73,6 +73,19 @@ def audit(gallery: Gallery, path: str = "GALLERY") -> list[Finding]:
     return sorted(examiner.findings(), key=lambda one: (list(Kind).index(one.kind), -one.weight))
 
 
+@dataclass
+class _Confusion:
+    """Of two products: how many examples they have, how many are taken for the other, and how near those come to it."""
+
+    examples: int
+    mistaken: int = 0
+    nearest: float = -1.0
+
+    @property
+    def share(self) -> float:
+        return self.mistaken / self.examples
+
+
 class _Examiner:
     def __init__(self, gallery: Gallery, command: str) -> None:
         self._gallery = gallery
@@ -89,9 +102,12 @@ class _Examiner:
         yield from self._same_pictures()
         if self._evidence is None:
             return
-        wrong = self._wrong_places(self._evidence)
+        suspects = self._wrong_places(self._evidence)
+        alike = self._alike_pairs(suspects)
+        # Of products that look alike, many examples seem to belong to the other: that is no mistake of whoever added them.
+        wrong = [(place, product) for place, product in suspects if self._pair(place, product) not in alike]
         yield from (self._wrong(place, product) for place, product in wrong[:_MOST_FINDINGS])
-        yield from self._alike(self._evidence, {place for place, _ in wrong})
+        yield from (self._alike(pair, confusion) for pair, confusion in alike.items())
         yield from self._outliers(self._evidence, {place for place, _ in wrong})
         yield from self._duplicates()
 
@@ -130,29 +146,39 @@ class _Examiner:
                 advice = f"keep it under one: {self._do('remove', products[1], example=same[1])}"
                 yield Finding(Kind.SAME_PICTURE, says, advice, products, tuple(same))
 
-    def _alike(self, evidence: Evidence, without: set[int]) -> Iterator[Finding]:
-        """Pairs of products of which many examples are taken for the other. ``without``: examples that stand wrong anyway."""
-        asked = np.bincount(evidence.product, minlength=len(self._gallery.products))
-        mistaken: Counter[tuple[int, int]] = Counter()
-        nearest: dict[tuple[int, int], float] = {}
+    def _pair(self, place: int, product: int) -> tuple[int, int]:
+        own = int(self._gallery.product_of[place])
+        return min(own, product), max(own, product)
+
+    def _alike_pairs(self, suspects: list[tuple[int, int]]) -> dict[tuple[int, int], _Confusion]:
+        """Pairs of products that are taken for each other, even without the ``suspects``: one example in the wrong place makes its
+        neighbours look wrong too."""
+        gallery = self._gallery
+        directions = {(int(gallery.product_of[place]), product) for place, product in suspects}
+        mutual = {(one, other) for one, other in directions if (other, one) in directions}
+        left = [place for place, product in suspects if (int(gallery.product_of[place]), product) not in mutual]
+        kept = np.delete(np.arange(len(gallery.examples)), left)
+        evidence = gather_evidence(
+            gallery.vectors[kept], gallery.product_of[kept], len(gallery.products), most=len(kept)
+        )
+        asked = np.bincount(evidence.product, minlength=len(gallery.products))
+        found: dict[tuple[int, int], _Confusion] = {}
         for row in np.flatnonzero(~evidence.right & (evidence.first_product >= 0) & evidence.has_own).tolist():
-            if int(evidence.example[row]) in without:
-                continue
             one, other = int(evidence.product[row]), int(evidence.first_product[row])
             pair = (min(one, other), max(one, other))
-            mistaken[pair] += 1
-            nearest[pair] = max(nearest.get(pair, -1.0), float(evidence.first[row]))
-        for (one, other), count in mistaken.items():
-            share = count / float(asked[one] + asked[other])
-            if share < CONFUSED:
-                continue
-            products = (self._gallery.products[one], self._gallery.products[other])
-            says = (
-                f"{_named(products[0])} and {_named(products[1])}: {count} of their {asked[one] + asked[other]} examples are taken for "
-                f"the other (cosine up to {nearest[one, other]:.3f})"
-            )
-            advice = f"add photos of the sides that differ; if they are one product: {self._do('merge', products[1], into=products[0])}"
-            yield Finding(Kind.ALIKE, says, advice, products, weight=share)
+            confusion = found.setdefault(pair, _Confusion(int(asked[one] + asked[other])))
+            confusion.mistaken += 1
+            confusion.nearest = max(confusion.nearest, float(evidence.first[row]))
+        return {pair: one for pair, one in found.items() if one.share >= CONFUSED}
+
+    def _alike(self, pair: tuple[int, int], confusion: _Confusion) -> Finding:
+        products = (self._gallery.products[pair[0]], self._gallery.products[pair[1]])
+        says = (
+            f"{_named(products[0])} and {_named(products[1])}: {confusion.mistaken} of their {confusion.examples} examples are taken "
+            f"for the other (cosine up to {confusion.nearest:.3f})"
+        )
+        advice = f"add photos of the sides that differ; if they are one product: {self._do('merge', products[1], into=products[0])}"
+        return Finding(Kind.ALIKE, says, advice, products, weight=confusion.share)
 
     # ---- examples ----
 

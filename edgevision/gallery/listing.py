@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,9 +55,9 @@ def field_value(text: str) -> FieldValue:
         return None
     if word.lower() in ("true", "false"):
         return word.lower() == "true"
-    if _NUMBER.fullmatch(word) and not _CODE.fullmatch(word):
-        return int(word) if re.fullmatch(r"[+-]?\d{1,15}", word) else float(word)
-    return word
+    if not _NUMBER.fullmatch(word) or _CODE.fullmatch(word) or not math.isfinite(float(word)):
+        return word
+    return int(word) if re.fullmatch(r"[+-]?\d{1,15}", word) else float(word)
 
 
 def photos_of(given: Iterable[Path]) -> tuple[Path, ...]:
