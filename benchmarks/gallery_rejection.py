@@ -45,8 +45,8 @@ class Answers:
 @dataclass(frozen=True, eq=False)
 class Shop:
     """A gallery and what leaving its examples out tells. ``known``: each example asked for without itself, where its product has
-    another; ``right``: whether the answer was. ``strangers``: each asked for without its product. ``crowd``: of each example, the
-    similarity of the nearest example of another product."""
+    another (``has``); ``right``: whether the answer was. ``strangers``: each asked for without its product. ``crowd``: of each example,
+    the similarity of the nearest example of another product; ``own``: of the nearest other of its own."""
 
     vectors: Vectors
     product_of: Ints
@@ -54,6 +54,8 @@ class Shop:
     right: npt.NDArray[np.bool_]
     strangers: Answers
     crowd: Floats
+    own: Floats
+    has: npt.NDArray[np.bool_]
 
 
 Scorer: TypeAlias = Callable[[Answers], Floats]
@@ -80,9 +82,9 @@ def shop_of(vectors: Vectors, product_of: Ints) -> Shop:
     np.fill_diagonal(without_itself, -np.inf)
     has = same.sum(axis=1) > 1
     known = answers(without_itself[has], product_of)
-    return Shop(
-        vectors, product_of, known, known.product == product_of[has], answers(others, product_of), others.max(axis=1)
-    )
+    own = np.where(same, without_itself, -np.inf).max(axis=1)
+    right = known.product == product_of[has]
+    return Shop(vectors, product_of, known, right, answers(others, product_of), others.max(axis=1), own, has)
 
 
 # ---- the ways ----
@@ -162,7 +164,10 @@ def logistic_with_crowd(shop: Shop) -> tuple[Scorer, float] | None:
 
 def logistic_with_own_thresholds(shop: Shop) -> tuple[Scorer, float] | None:
     """``logistic``; a product's threshold is drawn towards its own right answers, the more of these there are."""
-    made = logistic(shop)
+    return _with_own_thresholds(shop, logistic(shop))
+
+
+def _with_own_thresholds(shop: Shop, made: tuple[Scorer, float] | None) -> tuple[Scorer, float] | None:
     if made is None:
         return None
     score, _ = made
@@ -179,6 +184,32 @@ def logistic_with_own_thresholds(shop: Shop) -> tuple[Scorer, float] | None:
     return _by_quantile(shop, shifted)
 
 
+def logistic_with_usual(shop: Shop, prior: float = 1.0) -> tuple[Scorer, float] | None:
+    """``logistic`` with a third column: how similar the product's examples usually are to each other, drawn towards the usual of all
+    where there are few. An example's own answer is left out of its product's."""
+    if shop.right.sum() < 10:
+        return None
+    whole = float(shop.own[shop.has].mean())
+    count = np.bincount(shop.product_of[shop.has], minlength=shop.product_of.max() + 1).astype(np.float64)
+    total = np.bincount(shop.product_of[shop.has], shop.own[shop.has], minlength=len(count))
+    usual = (total + prior * whole) / (count + prior)
+    mine = shop.product_of[shop.has]
+    without = (total[mine] - shop.own[shop.has] + prior * whole) / (count[mine] - 1 + prior)
+
+    def columns(one: Answers) -> list[Floats]:
+        of = usual[one.product]
+        if one is shop.known:
+            of = np.where(shop.right, without, of)
+        return [one.best, one.best - one.second, of]
+
+    return _logistic(shop, columns)
+
+
+def logistic_with_usual_twice(shop: Shop) -> tuple[Scorer, float] | None:
+    """``logistic_with_usual``, and then a product's own threshold."""
+    return _with_own_thresholds(shop, logistic_with_usual(shop))
+
+
 WAYS: dict[str, Way] = {
     "similarity": similarity_alone,
     "margin": margin_alone,
@@ -190,6 +221,8 @@ WAYS: dict[str, Way] = {
     "logistic, similarity + margin": logistic,
     "logistic, + own thresholds": logistic_with_own_thresholds,
     "logistic, + crowd": logistic_with_crowd,
+    "logistic, + usual": logistic_with_usual,
+    "logistic, + usual + own thresholds": logistic_with_usual_twice,
 }
 CHANCES = {name for name in WAYS if name.startswith("logistic")} | {"stranger tail (Gumbel)"}
 

@@ -48,7 +48,7 @@ def show(arguments: argparse.Namespace) -> int:
     nearest = alike.max(axis=1).tolist() if len(examples) > 1 else [None] * len(examples)
     if arguments.json:
         listed = [{**one.to_dict(), "nearest_own": near} for one, near in zip(examples, nearest, strict=True)]
-        threshold = gallery.rejection.threshold_of(product.id)
+        threshold = gallery.rejection.threshold
         output.show_json({**product.to_dict(), "threshold": threshold, "examples": listed})
         return 0
     lines = [

@@ -54,7 +54,7 @@ def explain(gallery: Gallery, matches: Matches) -> Explanation | None:
     best = matches.top[0]
     second = matches.top[1] if len(matches.top) > 1 else None
     gap = None if second is None else best.similarity - second.similarity
-    return Explanation(matches.known, best, second, gap, gallery.rejection.threshold_of(best.product.id))
+    return Explanation(matches.known, best, second, gap, gallery.rejection.threshold)
 
 
 def _called(match: Match) -> str:

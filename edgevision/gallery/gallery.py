@@ -73,7 +73,7 @@ class Gallery:
     @cached_property
     def rejection(self) -> Rejection:
         """How similarities become scores, and where "I don't know" begins. Fitted when first asked for."""
-        return fit_rejection(self.evidence, np.array([product.id for product in self.products], np.int64))
+        return fit_rejection(self.evidence, [product.id for product in self.products])
 
     @cached_property
     def _index(self) -> VectorIndex:
@@ -113,12 +113,13 @@ class Gallery:
         similarities = np.array([one.similarity for one in nearest])
         others = np.full(len(nearest), similarities[0])  # the best other product is the first, but for the first itself
         others[0] = similarities[1] if len(nearest) > 1 else -1.0
-        scores = self.rejection.scores(similarities, others)
+        products = [self.products[one.product] for one in nearest]
+        scores = self.rejection.scores(similarities, others, [product.id for product in products])
         matches = tuple(
-            Match(self.products[one.product], one.similarity, float(score), self.examples[one.example])
-            for one, score in zip(nearest[:top], scores, strict=False)
+            Match(product, one.similarity, float(score), self.examples[one.example])
+            for product, one, score in zip(products[:top], nearest, scores, strict=False)
         )
-        return Matches(matches, matches[0].score >= self.rejection.threshold_of(matches[0].product.id))
+        return Matches(matches, matches[0].score >= self.rejection.threshold)
 
 
 def open_gallery(path: str | os.PathLike[str], *, bundle_id: str | None = None) -> Gallery:
