@@ -41,6 +41,7 @@ class Gallery:
             [self._place_of[example.product] for example in self.examples], np.int64
         )
         self.product_of.flags.writeable = False
+        self._has_examples = np.bincount(self.product_of, minlength=len(self.products)) > 0
 
     def __len__(self) -> int:
         """How many products there are."""
@@ -99,12 +100,13 @@ class Gallery:
         queries = unit_rows(vectors, self.dimension)
         if not self.examples:
             return [Matches((), False) for _ in queries]
-        allowed = None
+        allowed, chosen = None, self._has_examples
         if where is not None:
-            chosen = np.array([bool(where(product)) for product in self.products])
+            chosen = chosen & np.array([bool(where(product)) for product in self.products])
             allowed = chosen[self.product_of]
         # The second product is always looked for: how far it is tells how sure the first is.
-        found = nearest_products(self._index, self.product_of, queries, max(2, top), allowed)
+        count = min(max(2, top), int(chosen.sum()))
+        found = nearest_products(self._index, self.product_of, queries, count, allowed)
         return [self._matches(nearest, top) for nearest in found]
 
     def _matches(self, nearest: list[NearestProduct], top: int) -> Matches:
