@@ -8,11 +8,11 @@ from galleries import BUNDLE, make_gallery
 
 from edgevision.errors import GalleryError, InputError
 from edgevision.frames import Frame
-from edgevision.gallery.blur import blur_of
+from edgevision.gallery.blur import LONG_SIDE, blur_of
 from edgevision.gallery.enrol import Enrolment, EnrolmentOptions
 from edgevision.gallery.gallery import open_gallery
 from edgevision.gallery.products import GalleryProduct
-from edgevision.gallery.view_choice import Verdict
+from edgevision.gallery.view_choice import MOST_BLUR, Verdict
 from edgevision.gallery.writer import GalleryWriter
 
 DIMENSION = 32
@@ -168,23 +168,34 @@ def test_a_gallery_of_another_dimension(shop):
 # ---- blur ----
 
 
-@pytest.mark.parametrize("size", [96, 320, 900])
+def patches(size):
+    """Rectangles of random grey, of about the same size in the picture whatever its own."""
+    grey = np.random.default_rng(3).integers(0, 256, (12, 12))
+    return np.kron(grey, np.ones((size // 12, size // 12), int)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", [96, 312, 900])
 def test_blur_grows_with_the_width_of_edges(size):
-    """σ / √(σ² + 1) of an edge spread over σ pixels, after Sobel's own smoothing, which hides the difference of sharp edges."""
     import cv2
 
-    sharp = np.zeros((size, size), np.uint8)
-    sharp[:, size // 2 :] = 200
-    scale = min(1.0, 320 / size)
-    values = []
-    for sigma in (0.0, 1.0, 2.0, 4.0):
-        wide = sigma / scale
-        blurred = sharp if not sigma else np.asarray(cv2.GaussianBlur(sharp, (0, 0), wide), np.uint8)
-        values.append(blur_of(blurred))
-        if sigma >= 2:
-            assert values[-1] == pytest.approx(sigma / np.sqrt(sigma**2 + 1), abs=0.05)
+    scale = max(1.0, size / LONG_SIDE)
+    values = [blur_of(patches(size))]
+    for sigma in (1.0, 2.0, 4.0):
+        values.append(blur_of(np.asarray(cv2.GaussianBlur(patches(size), (0, 0), sigma * scale), np.uint8)))
     assert values == sorted(values)
-    assert values[0] < 0.75
+    assert values[0] < 0.75 < MOST_BLUR < values[2]
+
+
+@pytest.mark.parametrize("degrees", [0, 45, 90, 120])
+def test_a_movement_in_any_direction_is_blur(degrees):
+    """Smeared over 15 pixels; edges along the movement stay as sharp as they were."""
+    import cv2
+
+    kernel = np.zeros((17, 17), np.float32)
+    for step in np.linspace(-7.5, 7.5, 100):
+        x, y = 8 + step * np.cos(np.radians(degrees)), 8 + step * np.sin(np.radians(degrees))
+        kernel[round(y), round(x)] += 0.01
+    assert blur_of(np.asarray(cv2.filter2D(patches(312), -1, kernel), np.uint8)) > MOST_BLUR
 
 
 @pytest.mark.parametrize(
