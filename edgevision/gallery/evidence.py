@@ -13,7 +13,7 @@ from edgevision.gallery.vectors import Vectors
 Floats = npt.NDArray[np.float64]
 
 MOST_QUERIES = 2000  # examples that are asked as if they were new; more cost time and tell little
-_PORTION = 1 << 24  # similarities in memory at once
+_PORTION = 1 << 22  # similarities in memory at once
 _ROWS = 1024
 
 

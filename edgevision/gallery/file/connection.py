@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,7 +109,7 @@ def harden(database: sqlite3.Connection, size: int) -> None:
         ("temp_store", "MEMORY"),
     ):
         database.execute(f"PRAGMA {name} = {value}").fetchall()
-    if hasattr(database, "setlimit"):  # Python 3.11
+    if sys.version_info >= (3, 11):
         database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1 << 24)
         database.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
 
