@@ -306,6 +306,16 @@ def test_no_folder(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("suffix", ["-journal", "-wal"])
+def test_what_a_deleted_gallery_left_is_not_taken_up(path, suffix):
+    left = path.with_name(path.name + suffix)
+    left.write_bytes(b"left")
+    with pytest.raises(GalleryError, match="a gallery that is gone"):
+        make_gallery(path)
+    left.unlink()
+    make_gallery(path)
+
+
 def test_a_link_is_followed(path, tmp_path):
     make_gallery(path)
     link = tmp_path / "link.evg"

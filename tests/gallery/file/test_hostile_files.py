@@ -379,6 +379,47 @@ def test_a_journal_that_names_another_file(path, tmp_path):
     assert other.read_text() == "precious"
 
 
+def beside(path, suffix):
+    return Path(f"{path}{suffix}")
+
+
+BESIDE = {
+    "a log of rubbish": lambda path: beside(path, "-wal").write_bytes(os.urandom(5000)),
+    "an empty log": lambda path: beside(path, "-wal").write_bytes(b""),
+    "a pipe for a log": lambda path: os.mkfifo(beside(path, "-wal")),
+    "a pipe for a journal": lambda path: os.mkfifo(beside(path, "-journal")),
+    "a folder for a journal": lambda path: beside(path, "-journal").mkdir(),
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_lies_beside_is_not_taken_up(path, name):
+    make_gallery(path)
+    BESIDE[name](path)
+    with pytest.raises(GalleryError, match="was not written by EdgeVision"):
+        open_gallery(path)
+
+
+def test_the_log_of_another_program_changes_nothing(path):
+    """SQLite would read these pages in place of the file's own."""
+    make_gallery(path)
+    sound = path.read_bytes()
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("UPDATE gallery SET dimension = 8")
+    database.commit()
+    log = beside(path, "-wal").read_bytes()
+    database.close()
+    assert log
+    path.write_bytes(sound)
+    beside(path, "-wal").write_bytes(log)
+    with pytest.raises(GalleryError, match="would change what is read"):
+        open_gallery(path)
+    beside(path, "-wal").unlink()
+    assert len(open_gallery(path)) == 4
+
+
 def test_a_journal_of_rubbish_is_passed_over(path):
     make_gallery(path)
     expected = contents(path)
