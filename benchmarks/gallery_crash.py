@@ -34,6 +34,7 @@ from edgevision.gallery.writer import GalleryWriter
 
 BUNDLE, DIMENSION = "ab" * 32, 32
 PRODUCTS = 30
+PAUSE_S = 0.02  # of the reader, so that the writers get to work
 
 State = dict[int, dict[str, bytes]]  # product → source → vector
 
@@ -120,6 +121,7 @@ def reader(path: Path, told: Connection) -> None:
                 told.send(str(error))
                 return
         reads += 1
+        time.sleep(PAUSE_S)
     told.send(reads)
 
 

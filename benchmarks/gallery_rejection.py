@@ -294,7 +294,7 @@ def judged(
     own, other = scorer(known), scorer(unknown)
     fixed = float(np.quantile(own[right], 1 - TRUE_ACCEPT_RATE, method="lower"))
     return {
-        "auroc": float(auroc(own[right], other)),
+        "auroc": float(auroc(own[right], other) or 0.0),
         "accepted_right": float((own[right] >= threshold).mean()),
         "accepted_unknown": float((other >= threshold).mean()),
         "accepted_unknown_at_95": float((other >= fixed).mean()),

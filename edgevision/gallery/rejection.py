@@ -105,7 +105,8 @@ class _Usual:
         has = ~np.isnan(evidence.within)
         self.of_all = float(evidence.within[has].mean())
         self._count = np.bincount(evidence.product_of[has], minlength=products).astype(np.float64)
-        self._total = np.bincount(evidence.product_of[has], evidence.within[has], minlength=products)
+        total = np.bincount(evidence.product_of[has], evidence.within[has], minlength=products)
+        self._total = np.asarray(total, np.float64)
         self.of_products = self._drawn(self._total, self._count)
 
     def of_answers(self, evidence: Evidence) -> Floats:

@@ -153,7 +153,7 @@ def speaking_of(path: Path, doing: str) -> Iterator[None]:
     except sqlite3.Error as error:
         raise _explained(path, doing, str(error)) from error
     except UnicodeError as error:  # text that is not UTF-8
-        raise damaged(path, f"text that cannot be read ({error.reason})") from error
+        raise damaged(path, "it has text that cannot be read") from error
     except OverflowError as error:
         raise damaged(path, str(error)) from error
 
