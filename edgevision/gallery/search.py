@@ -15,9 +15,10 @@ from edgevision.gallery.found import By, Found, Reason, SearchResult
 from edgevision.gallery.gallery import Gallery
 from edgevision.gallery.matches import Match
 from edgevision.gallery.text.bm25 import Bm25
-from edgevision.gallery.text.encoder import Vectors, check_query
+from edgevision.gallery.text.encoder import check_query
 from edgevision.gallery.text.fusion import fuse
 from edgevision.gallery.text.meanings import Meanings
+from edgevision.gallery.vectors import Vectors
 
 MAX_TOP = 1000
 
@@ -92,7 +93,8 @@ class Searcher:
             encoded = self.meanings.encoder.encode([query])[0]
             rankings["meaning"] = self.meanings.of_texts(encoded)
             views = self.meanings.of_pictures(encoded)
-            rankings["looks"] = best_of_each(views, self.gallery.product_of, count)
+            if self.meanings.projection is not None:
+                rankings["looks"] = best_of_each(views, self.gallery.product_of, count)
         return _Evidence(query, matches, known, views, rankings)
 
     def _like_picture(self, picture: Vectors | None, where: Filter | None) -> tuple[Mapping[int, Match], bool | None]:

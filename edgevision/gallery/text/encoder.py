@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.errors import EngineError, InputError
-
-Vectors = npt.NDArray[np.float32]
+from edgevision.gallery.vectors import Vectors
 
 MAX_TOKENS = 256  # of one text; what MiniLM was trained with. What follows is not read
 _BATCH = 32  # texts at a time
@@ -84,7 +83,7 @@ class OnnxTextEncoder:
         mask = np.array([one.attention_mask for one in encoded], np.int64)
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         hidden = self._session.run(None, {name: given[name] for name in self._inputs})[0]
-        return unit_rows(mean_of_tokens(hidden, mask))
+        return _unit_rows(mean_of_tokens(hidden, mask))
 
 
 def mean_of_tokens(hidden: Vectors, mask: npt.NDArray[np.int64]) -> Vectors:
@@ -94,7 +93,7 @@ def mean_of_tokens(hidden: Vectors, mask: npt.NDArray[np.int64]) -> Vectors:
     return mean
 
 
-def unit_rows(rows: npt.NDArray[np.floating[Any]]) -> Vectors:
+def _unit_rows(rows: npt.NDArray[np.floating[Any]]) -> Vectors:
     """The rows, [n, d], made length 1. Raises EngineError for a row of zeros or NaN."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not (np.isfinite(lengths).all() and (lengths > 0).all()):

@@ -22,10 +22,11 @@ import numpy as np
 from edgevision.errors import CacheWarning, EdgeVisionError
 from edgevision.files import atomic_write, read_regular
 from edgevision.gallery.gallery import Gallery
-from edgevision.gallery.text.encoder import TextEncoder, Vectors
+from edgevision.gallery.text.encoder import TextEncoder
 from edgevision.gallery.text.meanings import Meanings, learn_projection
 from edgevision.gallery.text.projection import LinearMap, Projection
 from edgevision.gallery.text.wording import wording_of
+from edgevision.gallery.vectors import Vectors
 
 SUFFIX = ".text"
 _MAGIC = b"EdgeVision text 1\n"

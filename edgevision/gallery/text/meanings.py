@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from edgevision.errors import GalleryError
 from edgevision.gallery.gallery import Gallery
-from edgevision.gallery.text.encoder import TextEncoder, Vectors
+from edgevision.gallery.text.encoder import TextEncoder
 from edgevision.gallery.text.projection import MIN_PRODUCTS, Projection, fit_projection
+from edgevision.gallery.vectors import Vectors
 
 Scores = npt.NDArray[np.float64]
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.errors import InputError
-from edgevision.gallery.text.encoder import Vectors
+from edgevision.gallery.vectors import Vectors
 
 Wide = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
