@@ -11,8 +11,10 @@ from edgevision.errors import InputError
 from edgevision.gallery.filters import MAX_DEPTH, MAX_LENGTH, read_filter
 from edgevision.gallery.products import GalleryProduct
 
-APPLE = GalleryProduct(1, "Royal Gala", {"price": 2.5, "kind": "Apple", "organic": True, "code": "0711", "from where": "Kent"})
-MILK = GalleryProduct(2, "Milk 1,5 l", {"price": 1.0, "kind": "dairy", "organic": False, "note": "it's \"fresh\""})
+APPLE = GalleryProduct(
+    1, "Royal Gala", {"price": 2.5, "kind": "Apple", "organic": True, "code": "0711", "from where": "Kent"}
+)
+MILK = GalleryProduct(2, "Milk 1,5 l", {"price": 1.0, "kind": "dairy", "organic": False, "note": 'it\'s "fresh"'})
 SAKE = GalleryProduct(3, "日本酒", {"kind": "Café", "price": None})
 SHOP = (APPLE, MILK, SAKE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import sqlite3
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgevision.gallery.products import GalleryProduct
-from edgevision.gallery.text.bm25 import B, K1, NAME_WEIGHT, Bm25, WordMatch
+from edgevision.gallery.text.bm25 import K1, NAME_WEIGHT, B, Bm25, WordMatch
 from edgevision.gallery.text.fusion import K, fuse, ranks_of
 from edgevision.gallery.text.wording import MAX_CHARACTERS, wording_of, words_of
 
@@ -38,7 +39,9 @@ def test_words(text, words):
 
 
 def test_wording_tells_names_and_texts_but_no_numbers():
-    product = GalleryProduct(1, "Granny-Smith", {"price": 1.2, "kind": "apple", "organic": True, "about": "S" * 50, "empty": " "})
+    product = GalleryProduct(
+        1, "Granny-Smith", {"price": 1.2, "kind": "apple", "organic": True, "about": "S" * 50, "empty": " "}
+    )
     assert wording_of(product) == "Granny Smith, apple. " + "S" * 50
     assert len(wording_of(GalleryProduct(1, "x", {"about": "long " * 1000}))) == MAX_CHARACTERS
 
@@ -54,7 +57,8 @@ SHOP = [
 def formula(products: list[GalleryProduct], query: list[str]) -> list[float]:
     """BM25 as it is written, one product and one word after the other."""
     texts = [
-        words_of(one.name) * NAME_WEIGHT + [word for value in one.fields.values() if isinstance(value, str) for word in words_of(value)]
+        words_of(one.name) * NAME_WEIGHT
+        + [word for value in one.fields.values() if isinstance(value, str) for word in words_of(value)]
         for one in products
     ]
     mean = sum(map(len, texts)) / len(texts)
@@ -93,9 +97,9 @@ def test_one_word_ranks_as_sqlites_full_text_index():
         theirs = dict(database.execute("select rowid, -bm25(shop) from shop where shop match ?", (word,)))
         ours = {place: score for place, score in enumerate(index.scores(word), 1) if score > 0}
         assert ours.keys() == theirs.keys()
-        # A name's word counts twice here: k1 of half the size in their formula.
+        # A name's word counts twice here and once there: only the texts' lengths may order those that have it as often.
         order = sorted(ours, key=lambda place: -ours[place])
-        for better, worse in zip(order, order[1:], strict=False):
+        for better, worse in itertools.pairwise(order):
             count = [names[place - 1].split().count(word) for place in (better, worse)]
             length = [len(names[place - 1].split()) for place in (better, worse)]
             if count[0] == count[1] and length[0] != length[1]:

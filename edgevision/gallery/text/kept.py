@@ -12,7 +12,7 @@ import json
 import math
 import struct
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ SUFFIX = ".text"
 _MAGIC = b"EdgeVision text 1\n"
 _LIMIT = 2 << 30  # bytes of the file
 _DIGEST = 32
+_PORTION = 128  # texts between two words of progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,22 +46,43 @@ class Kept:
     projection: Projection | None = None
 
 
-def open_meanings(gallery: Gallery, encoder: TextEncoder, beside: Path | None = None) -> Meanings:
+def open_meanings(
+    gallery: Gallery,
+    encoder: TextEncoder,
+    beside: Path | None = None,
+    tell: Callable[[str, int, int], None] | None = None,
+) -> Meanings:
     """What the gallery's products mean. ``beside``: the gallery's file, next to which what takes long is kept for the next time;
-    None keeps nothing. A file that is damaged or cannot be written is a CacheWarning."""
+    None keeps nothing. A file that is damaged or cannot be written is a CacheWarning. ``tell``: hears of the step, what is done
+    of it, and of how much."""
     path = None if beside is None else beside.with_name(beside.name + SUFFIX)
     kept = _read(path, encoder) if path is not None else Kept(encoder.id, encoder.dimension)
     wordings = [wording_of(product) for product in gallery.products]
     keys = [hashlib.sha256(one.encode()).hexdigest() for one in wordings]
     new = {key: text for key, text in zip(keys, wordings, strict=True) if key not in kept.texts}
-    encoded = dict(zip(new, encoder.encode(list(new.values())), strict=True)) if new else {}
+    encoded = _encode(new, encoder, tell or _nobody)
     texts = _stacked([encoded[key] if key in encoded else kept.texts[key] for key in keys], encoder.dimension)
     known_by = fingerprint(gallery, encoder.id, keys)
     fits = kept.fitted_with == known_by and _is_for(kept.projection, gallery.dimension)
+    if not fits and tell is not None:
+        tell("learn what words look like", 0, 0)
     projection = kept.projection if fits else learn_projection(gallery, texts)
     if path is not None and (new or not fits):
         _write(path, Kept(encoder.id, encoder.dimension, dict(zip(keys, texts, strict=True)), known_by, projection))
     return Meanings(gallery, encoder, texts, projection)
+
+
+def _encode(new: Mapping[str, str], encoder: TextEncoder, tell: Callable[[str, int, int], None]) -> dict[str, Vectors]:
+    """The vector of each text, by its key."""
+    keys, vectors = list(new), []
+    for start in range(0, len(keys), _PORTION):
+        tell("encode texts", start, len(keys))
+        vectors.extend(encoder.encode([new[key] for key in keys[start : start + _PORTION]]))
+    return dict(zip(keys, vectors, strict=True))
+
+
+def _nobody(step: str, done: int, total: int) -> None:
+    """Hears nothing."""
 
 
 def fingerprint(gallery: Gallery, encoder: str, wordings: Sequence[str]) -> str:
@@ -98,7 +120,10 @@ def from_bytes(data: bytes) -> Kept:
     if hashlib.sha256(data[:-_DIGEST]).digest() != data[-_DIGEST:]:
         raise ValueError("it is damaged")
     (length,) = struct.unpack_from("<I", data, len(_MAGIC))
-    header = json.loads(data[start : start + length])
+    try:
+        header = json.loads(data[start : start + length])
+    except RecursionError:
+        raise ValueError("its header is nested too deep") from None
     numbers = np.frombuffer(data[start + length : -_DIGEST], "<f4")
     if not np.isfinite(numbers).all():
         raise ValueError("it has numbers that are not finite")
@@ -132,7 +157,7 @@ def _from_parts(header: Any, arrays: _Arrays) -> Kept:
             ]
             projection = Projection(maps[0], maps[1], float(told["ridge"]), float(told["left_out"]))
         return Kept(str(header["encoder"]), width, texts, str(header["fitted_with"]), projection)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"its header lacks something: {error}") from error
 
 
