@@ -52,7 +52,7 @@ class OnnxTextEncoder:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # an idle kiosk stays cool
         self._session: Any = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self._inputs = {one.name for one in self._session.get_inputs()}
-        self._tokenizer = _open_tokenizer(tokenizer)
+        self._tokenizer = open_tokenizer(tokenizer)
         self._lock = threading.Lock()  # of the tokenizer's padding alone; sessions may run side by side
         self._id = name
         self._dimension = int(self._session.get_outputs()[0].shape[-1])
@@ -78,12 +78,17 @@ class OnnxTextEncoder:
 
     def _encode(self, texts: list[str]) -> Vectors:
         with self._lock:
-            encoded = self._tokenizer.encode_batch(texts)
+            encoded = self._tokenizer.encode_batch([_writable(text) for text in texts])
         ids = np.array([one.ids for one in encoded], np.int64)
         mask = np.array([one.attention_mask for one in encoded], np.int64)
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         hidden = self._session.run(None, {name: given[name] for name in self._inputs})[0]
         return _unit_rows(mean_of_tokens(hidden, mask))
+
+
+def _writable(text: str) -> str:
+    """Without halves of characters, which arguments of a command line may hold and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def mean_of_tokens(hidden: Vectors, mask: npt.NDArray[np.int64]) -> Vectors:
@@ -111,8 +116,8 @@ def check_query(text: str, limit: int = 2_000) -> str:
     return bare
 
 
-def _open_tokenizer(path: Path) -> Any:
-    """Padded to the longest text of a batch, cut at ``MAX_TOKENS``."""
+def open_tokenizer(path: Path) -> Any:
+    """A ``tokenizers.Tokenizer`` that pads to the longest text of a batch and cuts at ``MAX_TOKENS``. Raises MissingExtraError."""
     from edgevision.engines.importing import import_package
 
     tokenizers = import_package("tokenizers", "text", "searching by what words mean", needs="Tokenizer")
