@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,8 @@ from edgevision.gallery.vectors import Vectors
 Floats = npt.NDArray[np.float64]
 
 MOST_QUERIES = 2000  # examples that are asked as if they were new; more cost time and tell little
-_PORTION = 1 << 24  # similarities in memory at once
+_PORTION = 1 << 22  # similarities in memory at once
+_ROWS = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +25,9 @@ class Evidence:
     none. ``first``, ``second``: to the nearest and second nearest other product, -1 where there is none: what a gallery without
     this product would answer. ``first_product``: the place of the nearest other product, -1 where there is none.
     ``example``: place of the example.
+
+    ``within``, ``product_of``: [n], of every example of the gallery, its cosine to the nearest other of its product (NaN where there
+    is none), and its product's place.
     """
 
     product: npt.NDArray[np.int64]
@@ -31,6 +36,8 @@ class Evidence:
     second: Floats
     first_product: npt.NDArray[np.int64]
     example: npt.NDArray[np.int64]
+    within: Floats
+    product_of: npt.NDArray[np.int64]
 
     @property
     def best(self) -> Floats:
@@ -64,29 +71,42 @@ def gather_evidence(
     if count > most:
         asked = np.sort(np.random.default_rng(0).choice(count, most, replace=False))
     order = np.argsort(product_of, kind="stable")
+    position = np.empty(count, np.int64)
+    position[order] = np.arange(count)
     present, starts = np.unique(product_of[order], return_index=True)
     column = np.full(products, -1)
     column[present] = np.arange(len(present))
-    own, first, second = (np.full(len(asked), -1.0) for _ in range(3))
-    first_product = np.full(len(asked), -1)
     arranged = vectors[order]
-    for start in range(0, len(asked), step := max(1, _PORTION // max(1, count))):
+    first, second = np.full(len(asked), -1.0), np.full(len(asked), -1.0)
+    first_product = np.full(len(asked), -1)
+    step = max(1, _PORTION // max(1, count))
+    for start in range(0, len(asked), step):
         part = slice(start, start + step)
         similarity = (vectors[asked[part]] @ arranged.T).astype(np.float64)
-        position = np.empty(count, np.int64)
-        position[order] = np.arange(count)
-        rows = np.arange(len(similarity))
-        similarity[rows, position[asked[part]]] = -np.inf  # not itself
         best = np.maximum.reduceat(similarity, starts, axis=1)  # [rows, products that have examples]
-        mine = column[product_of[asked[part]]]
-        own[part] = best[rows, mine]
-        best[rows, mine] = -np.inf
+        rows = np.arange(len(best))
+        best[rows, column[product_of[asked[part]]]] = -np.inf  # without its own product
         place = best.argmax(axis=1)
         first[part] = best[rows, place]
         first_product[part] = np.where(np.isfinite(first[part]), present[place], -1)
         best[rows, place] = -np.inf
         second[part] = best.max(axis=1)
-    own[np.isneginf(own)] = np.nan
     first[np.isneginf(first)] = -1.0
     second[np.isneginf(second)] = -1.0
-    return Evidence(product_of[asked], own, first, second, first_product, asked)
+    within = np.empty(count)
+    within[order] = _within(arranged, starts)
+    return Evidence(product_of[asked], within[asked], first, second, first_product, asked, within, product_of)
+
+
+def _within(arranged: Vectors, starts: npt.NDArray[np.int64]) -> Floats:
+    """Of each example the cosine to the nearest other of its product; NaN where there is none. ``arranged``: by product."""
+    within = np.full(len(arranged), np.nan)
+    for start, end in pairwise([*starts.tolist(), len(arranged)]):
+        if end - start < 2:
+            continue
+        part = arranged[start:end]
+        for row in range(0, end - start, _ROWS):
+            similarity = (part[row : row + _ROWS] @ part.T).astype(np.float64)
+            similarity[np.arange(len(similarity)), np.arange(row, row + len(similarity))] = -np.inf  # not itself
+            within[start + row : start + row + len(similarity)] = similarity.max(axis=1)
+    return within

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from edgevision.errors import InputError
 from edgevision.gallery.vectors import Vectors
 
-_PORTION = 1 << 24  # similarities in memory at once
+_PORTION = 1 << 22  # similarities in memory at once
 
 
 class VectorIndex(Protocol):

@@ -41,6 +41,7 @@ class Gallery:
             [self._place_of[example.product] for example in self.examples], np.int64
         )
         self.product_of.flags.writeable = False
+        self._has_examples = np.bincount(self.product_of, minlength=len(self.products)) > 0
 
     def __len__(self) -> int:
         """How many products there are."""
@@ -56,7 +57,14 @@ class Gallery:
     def examples_of(self, product_id: int) -> tuple[Example, ...]:
         """The examples of a product, in the order they were added."""
         self.find(product_id)
-        return tuple(example for example in self.examples if example.product == product_id)
+        return self._by_product.get(product_id, ())
+
+    @cached_property
+    def _by_product(self) -> dict[int, tuple[Example, ...]]:
+        gathered: dict[int, list[Example]] = {}
+        for example in self.examples:
+            gathered.setdefault(example.product, []).append(example)
+        return {number: tuple(examples) for number, examples in gathered.items()}
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -66,7 +74,7 @@ class Gallery:
     @cached_property
     def rejection(self) -> Rejection:
         """How similarities become scores, and where "I don't know" begins. Fitted when first asked for."""
-        return fit_rejection(self.evidence, np.array([product.id for product in self.products], np.int64))
+        return fit_rejection(self.evidence, [product.id for product in self.products])
 
     @cached_property
     def _index(self) -> VectorIndex:
@@ -92,12 +100,13 @@ class Gallery:
         queries = unit_rows(vectors, self.dimension)
         if not self.examples:
             return [Matches((), False) for _ in queries]
-        allowed = None
+        allowed, chosen = None, self._has_examples
         if where is not None:
-            chosen = np.array([bool(where(product)) for product in self.products])
+            chosen = chosen & np.array([bool(where(product)) for product in self.products])
             allowed = chosen[self.product_of]
         # The second product is always looked for: how far it is tells how sure the first is.
-        found = nearest_products(self._index, self.product_of, queries, max(2, top), allowed)
+        count = min(max(2, top), int(chosen.sum()))
+        found = nearest_products(self._index, self.product_of, queries, count, allowed)
         return [self._matches(nearest, top) for nearest in found]
 
     def _matches(self, nearest: list[NearestProduct], top: int) -> Matches:
@@ -106,12 +115,13 @@ class Gallery:
         similarities = np.array([one.similarity for one in nearest])
         others = np.full(len(nearest), similarities[0])  # the best other product is the first, but for the first itself
         others[0] = similarities[1] if len(nearest) > 1 else -1.0
-        scores = self.rejection.scores(similarities, others)
+        products = [self.products[one.product] for one in nearest]
+        scores = self.rejection.scores(similarities, others, [product.id for product in products])
         matches = tuple(
-            Match(self.products[one.product], one.similarity, float(score), self.examples[one.example])
-            for one, score in zip(nearest[:top], scores, strict=False)
+            Match(product, one.similarity, float(score), self.examples[one.example])
+            for product, one, score in zip(products[:top], nearest, scores, strict=False)
         )
-        return Matches(matches, matches[0].score >= self.rejection.threshold_of(matches[0].product.id))
+        return Matches(matches, matches[0].score >= self.rejection.threshold)
 
 
 def open_gallery(path: str | os.PathLike[str], *, bundle_id: str | None = None) -> Gallery:

@@ -29,15 +29,14 @@ def nearest_products(
     count: int,
     allowed: npt.NDArray[np.bool_] | None = None,
 ) -> list[list[NearestProduct]]:
-    """For each query the ``count`` products that are nearest, best first, by the nearest example of each; fewer where there are fewer.
+    """For each query the ``count`` products that are nearest, best first, by the nearest example of each. ``count``: at most
+    the products that have examples which count.
 
     ``product_of``: [n], the product's place of each example. ``queries``: [q, d] of length 1. ``allowed``: [n], which examples count.
 
     One product may have all the nearest examples, so more of them are asked for until there are enough products.
     """
-    counted = product_of if allowed is None else product_of[allowed]
-    most = len(counted)
-    count = min(count, len(np.unique(counted)))
+    most = len(product_of) if allowed is None else int(allowed.sum())
     found: list[list[NearestProduct]] = [[] for _ in queries]
     open_queries = np.arange(len(queries)) if count else np.empty(0, np.int64)
     k = min(most, count * _FIRST)

@@ -6,7 +6,8 @@ product), and without its whole product (then it is an unknown one).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,37 +20,39 @@ TRUE_ACCEPT_RATE = 0.95
 LEAST = 10  # answers of a kind, below which nothing is fitted on them
 DEFAULT_SIMILARITY = 0.7  # the line where there is nothing to fit on
 _DEFAULT_SLOPE = 20.0
-_RIDGE = 1e-2
+_PRIOR = 1.0  # examples that count for what is usual of all products, beside a product's own
+_RIDGE = 1e-3
+_SIGNS = (1, 1, -1)  # of the weights: nearer, clearer, and for a product whose examples are usually less alike
 _STEPS = 50
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """The chance is ``1 / (1 + exp(-(bias + similarity · s + margin · (s - next))))``, where ``next`` is the similarity of the best
-    other product; a product counts as known where it reaches the ``threshold``.
+    """The chance is ``1 / (1 + exp(-logit))`` with ``logit = bias + similarity · s + margin · (s - next) + usual · u``: ``s`` is the cosine
+    to the nearest example, ``next`` that of the best other product, ``u`` how similar the product's examples usually are to each
+    other. A product counts as known where its chance reaches the ``threshold``; by ``u``, each product has a line of its own.
 
-    ``own``: thresholds of products that have examples enough for one of their own, by id. ``basis``: what it was fitted on:
-    "examples" (known and unknown), "strangers" (unknown alone, for products have one example each) or "nothing".
-    ``fitted_on``: how many answers.
+    ``usual_of``: product's id → ``u``, drawn towards ``usual_of_all``, the fewer examples it has. ``basis``: what it was fitted on:
+    "examples" (known and unknown), "strangers" (unknown alone, for products have one example each) or "nothing". ``fitted_on``: how
+    many answers.
     """
 
     threshold: float
     bias: float
     similarity: float
-    margin: float
-    own: Mapping[int, float] = field(default_factory=dict)
+    margin: float = 0.0
+    usual: float = 0.0
+    usual_of: Mapping[int, float] = field(default_factory=dict, repr=False)
+    usual_of_all: float = 0.0
     basis: str = "nothing"
     fitted_on: int = 0
 
-    def scores(self, similarities: npt.ArrayLike, others: npt.ArrayLike) -> Floats:
-        """The chances, 0…1. ``others``: of each, the similarity of the best other product, -1 where there is none."""
+    def scores(self, similarities: npt.ArrayLike, others: npt.ArrayLike, products: Sequence[int]) -> Floats:
+        """The chances, 0…1. ``others``: of each, the similarity of the best other product, -1 where there is none. ``products``: their
+        ids."""
         near, other = np.asarray(similarities, np.float64), np.asarray(others, np.float64)
-        logit = self.bias + self.similarity * near + self.margin * (near - other)
-        return np.asarray(1 / (1 + np.exp(-np.clip(logit, -60, 60))))
-
-    def threshold_of(self, product_id: int) -> float:
-        """The score that this product must reach."""
-        return self.own.get(product_id, self.threshold)
+        usual = np.array([self.usual_of.get(one, self.usual_of_all) for one in products], np.float64)
+        return _chance(self.bias + self.similarity * near + self.margin * (near - other) + self.usual * usual)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -58,65 +61,106 @@ class Rejection:
             "bias": self.bias,
             "similarity": self.similarity,
             "margin": self.margin,
-            "own": {str(number): one for number, one in self.own.items()},
+            "usual": self.usual,
+            "usual_of": {str(number): one for number, one in self.usual_of.items()},
+            "usual_of_all": self.usual_of_all,
             "basis": self.basis,
             "fitted_on": self.fitted_on,
         }
 
 
-def fit_rejection(
-    evidence: Evidence, ids: npt.NDArray[np.int64], true_accept_rate: float = TRUE_ACCEPT_RATE
-) -> Rejection:
-    """The rejection for a gallery. ``ids``: of its products, by place."""
-    has = evidence.has_own
+def fit_rejection(evidence: Evidence, ids: Sequence[int], true_accept_rate: float = TRUE_ACCEPT_RATE) -> Rejection:
+    """The rejection for a gallery. ``ids``: of its products, by place. ``true_accept_rate``: share of right answers that stay known."""
     strangers = evidence.first > -1
-    if has.sum() >= LEAST and strangers.sum() >= LEAST:
-        return _fitted(evidence, true_accept_rate)
+    right = evidence.has_own & evidence.right
+    if right.sum() >= LEAST and strangers.sum() >= LEAST:
+        return _fitted(evidence, ids, true_accept_rate)
     if strangers.sum() >= LEAST:
         return _against_strangers(evidence.first[strangers])
-    return Rejection(0.5, -_DEFAULT_SLOPE * DEFAULT_SIMILARITY, _DEFAULT_SLOPE, 0.0)
+    return Rejection(0.5, -_DEFAULT_SLOPE * DEFAULT_SIMILARITY, _DEFAULT_SLOPE)
 
 
-def _fitted(evidence: Evidence, true_accept_rate: float) -> Rejection:
+def _fitted(evidence: Evidence, ids: Sequence[int], true_accept_rate: float) -> Rejection:
+    """Right answers against strangers and wrong answers; both kinds of queries count the same, however many there are of each."""
     has, strange = evidence.has_own, evidence.first > -1
-    near = np.concatenate([evidence.best[has], evidence.first[strange]])
-    other = np.concatenate([evidence.next_best[has], evidence.second[strange]])
-    known = np.concatenate([evidence.right[has], np.zeros(int(strange.sum()), bool)])
-    weight = np.concatenate(
-        [np.full(int(has.sum()), 0.5 / has.sum()), np.full(int(strange.sum()), 0.5 / strange.sum())]
-    )
-    bias, similarity, margin = _logistic(near, near - other, known, weight)
-    made = Rejection(0.5, bias, similarity, margin, {}, "examples", len(near))
-    right = has & evidence.right
-    if not right.any():
-        return made
-    scores = np.sort(made.scores(evidence.best[right], evidence.next_best[right]))
-    least = int(np.ceil(true_accept_rate * len(scores) - 1e-9))
-    return Rejection(float(scores[len(scores) - max(1, least)]), bias, similarity, margin, {}, "examples", len(near))
+    usual = _Usual(evidence, len(ids))
+    known = np.stack([evidence.best, evidence.best - evidence.next_best, usual.of_answers(evidence)], axis=1)[has]
+    unknown = np.stack(
+        [evidence.first, evidence.first - evidence.second, usual.of_products[evidence.first_product]], axis=1
+    )[strange]
+    right = evidence.right[has]
+    weight = np.concatenate([np.full(len(known), 0.5 / len(known)), np.full(len(unknown), 0.5 / len(unknown))])
+    target = np.concatenate([right, np.zeros(len(unknown), bool)])
+    bias, (similarity, margin, own) = _sensible_logistic(np.concatenate([known, unknown]), target, weight)
+    scores = _chance(bias + known[right] @ np.array([similarity, margin, own]))
+    usual_of = {one: float(value) for one, value in zip(ids, usual.of_products.tolist(), strict=True)}
+    threshold = _reached_by(scores, true_accept_rate)
+    return Rejection(threshold, bias, similarity, margin, own, usual_of, usual.of_all, "examples", len(target))
+
+
+class _Usual:
+    """How similar the examples of products usually are to each other."""
+
+    def __init__(self, evidence: Evidence, products: int) -> None:
+        has = ~np.isnan(evidence.within)
+        self.of_all = float(evidence.within[has].mean())
+        self._count = np.bincount(evidence.product_of[has], minlength=products).astype(np.float64)
+        self._total = np.bincount(evidence.product_of[has], evidence.within[has], minlength=products)
+        self.of_products = self._drawn(self._total, self._count)
+
+    def of_answers(self, evidence: Evidence) -> Floats:
+        """Of the product that each example was taken for. Of its own, as if the example were not there."""
+        mine = evidence.product
+        without = self._drawn(self._total[mine] - np.nan_to_num(evidence.own), self._count[mine] - 1)
+        return np.where(evidence.right, without, self.of_products[evidence.first_product])
+
+    def _drawn(self, total: Floats, count: Floats) -> Floats:
+        return np.asarray((total + _PRIOR * self.of_all) / (np.maximum(count, 0.0) + _PRIOR))
+
+
+def _reached_by(scores: Floats, share: float) -> float:
+    """The largest threshold that at least this share of the scores reaches."""
+    least = math.ceil(share * len(scores) - 1e-9)
+    return float(np.sort(scores)[len(scores) - max(1, least)])
 
 
 def _against_strangers(first: Floats) -> Rejection:
-    """The best similarities of unknown products, as a logistic distribution with their mean and spread: the chance that an
-    unknown one comes no nearer."""
-    scale = max(float(first.std()), 1e-3) * np.sqrt(3) / np.pi
-    return Rejection(TRUE_ACCEPT_RATE, -float(first.mean()) / scale, 1 / scale, 0.0, {}, "strangers", len(first))
+    """The best similarities of unknown products, as a logistic distribution with their mean and spread: the score is the chance
+    that an unknown one comes no nearer."""
+    scale = max(float(first.std()), 1e-3) * math.sqrt(3) / math.pi
+    return Rejection(TRUE_ACCEPT_RATE, -float(first.mean()) / scale, 1 / scale, basis="strangers", fitted_on=len(first))
 
 
-def _logistic(near: Floats, margin: Floats, known: npt.NDArray[np.bool_], weight: Floats) -> tuple[float, float, float]:
+def _sensible_logistic(columns: Floats, target: npt.NDArray[np.bool_], weight: Floats) -> tuple[float, list[float]]:
+    """``_logistic`` of the columns whose weights have the signs that they must have; the others get the weight 0. By chance, few
+    examples may say that what is nearer is less likely."""
+    used = list(range(columns.shape[1]))
+    while True:
+        bias, weights = _logistic(columns[:, used], target, weight)
+        wrong = [place for place, one in zip(used, weights, strict=True) if one * _SIGNS[place] < 0]
+        if not wrong:
+            found = dict(zip(used, weights, strict=True))
+            return bias, [found.get(place, 0.0) for place in range(columns.shape[1])]
+        used = [place for place in used if place not in wrong]
+
+
+def _logistic(columns: Floats, target: npt.NDArray[np.bool_], weight: Floats) -> tuple[float, list[float]]:
     """Bias and weights of a logistic regression, by Newton's method with a small penalty on the weights of standardised columns."""
-    columns = np.stack([near, margin], axis=1)
     mean, scale = columns.mean(axis=0), np.maximum(columns.std(axis=0), 1e-6)
-    design = np.column_stack([np.ones(len(near)), (columns - mean) / scale])
-    target = known.astype(np.float64)
-    penalty = np.diag([0.0, _RIDGE, _RIDGE])
-    solution = np.zeros(3)
+    design = np.column_stack([np.ones(len(columns)), (columns - mean) / scale])
+    penalty = np.diag([0.0, *np.full(columns.shape[1], _RIDGE)])
+    solution = np.zeros(design.shape[1])
     for _ in range(_STEPS):
-        chance = 1 / (1 + np.exp(-np.clip(design @ solution, -60, 60)))
+        chance = _chance(design @ solution)
         slope = design.T @ (weight * (chance - target)) + penalty @ solution
         curve = (design * (weight * np.maximum(chance * (1 - chance), 1e-6))[:, None]).T @ design + penalty
         step = np.linalg.solve(curve, slope)
         solution -= step
         if np.abs(step).max() < 1e-9:
             break
-    weights = np.maximum(solution[1:] / scale, 0.0)  # nearer is never less likely
-    return float(solution[0] - solution[1:] @ (mean / scale)), float(weights[0]), float(weights[1])
+    weights = solution[1:] / scale
+    return float(solution[0] - weights @ mean), [float(one) for one in weights]
+
+
+def _chance(logit: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-np.clip(logit, -60, 60))))

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from edgevision.gallery.file.rows import APPLICATION_ID, SCHEMA, VERSION
 MAX_BYTES = 16 << 30  # of a file
 WAIT_S = 30.0  # for another program: a large gallery takes seconds to read
 
+# Opening a pipe must not wait for its other end.
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
 # The end of a journal that names another file, which SQLite would read, and might delete (https://sqlite.org/fileformat.html,
@@ -26,20 +29,24 @@ _CURE = "restore it from a copy, or make it again from the photos"
 def check_file(path: Path) -> int:
     """The size of the file in bytes. Raises GalleryError for what cannot be a gallery, before SQLite sees it."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(path, _READ)
     except FileNotFoundError:
         raise GalleryError(f"there is no gallery {path}; make one with: edgevision gallery new") from None
     except (OSError, ValueError) as error:
         raise GalleryError(f"cannot read the gallery {path}: {getattr(error, 'strerror', None) or error}") from None
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise GalleryError(f"expected a gallery, a file, got {path}, which is none; give the .evg file")
-        header = file.read(_HEADER_BYTES)
+        header = os.read(descriptor, _HEADER_BYTES)
+    except OSError as error:
+        raise GalleryError(f"cannot read the gallery {path}: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
     if status.st_size > MAX_BYTES:
         raise GalleryError(f"{path} has {status.st_size} bytes; a gallery has at most {MAX_BYTES}")
     _check_header(path, header)
-    _check_journal(Path(f"{path}-journal"))
+    _check_neighbours(path)
     return status.st_size
 
 
@@ -58,16 +65,29 @@ def _check_header(path: Path, header: bytes) -> None:
         raise GalleryError(f"the gallery {path} is damaged: its header is not one that EdgeVision writes; {_CURE}")
 
 
-def _check_journal(journal: Path) -> None:
+def _check_neighbours(path: Path) -> None:
+    """SQLite takes up what lies beside a database under certain names: after a kill that is right, of a journal that we wrote."""
+    log = Path(f"{path}-wal")
+    if os.path.lexists(log):
+        raise GalleryError(
+            f"{log} was not written by EdgeVision, and would change what is read; look where it came from, and remove it"
+        )
+    journal = Path(f"{path}-journal")
     try:
-        with journal.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - len(_JOURNAL_MAGIC)))
-            end = file.read()
+        descriptor = os.open(journal, _READ)
     except OSError:  # none, as mostly
         return
-    if end == _JOURNAL_MAGIC:
-        raise GalleryError(f"{journal} was not written by EdgeVision: it names another file; look where it came from")
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            os.lseek(descriptor, max(0, status.st_size - len(_JOURNAL_MAGIC)), os.SEEK_SET)
+            if os.read(descriptor, len(_JOURNAL_MAGIC)) != _JOURNAL_MAGIC:
+                return
+    finally:
+        os.close(descriptor)
+    raise GalleryError(
+        f"{journal} was not written by EdgeVision, and may name another file; look where it came from, and remove it"
+    )
 
 
 def connect(path: Path, mode: str, size: int) -> sqlite3.Connection:
@@ -104,7 +124,7 @@ def harden(database: sqlite3.Connection, size: int) -> None:
         ("temp_store", "MEMORY"),
     ):
         database.execute(f"PRAGMA {name} = {value}").fetchall()
-    if hasattr(database, "setlimit"):  # Python 3.11
+    if sys.version_info >= (3, 11):
         database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1 << 24)
         database.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
 

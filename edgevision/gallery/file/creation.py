@@ -17,6 +17,13 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 
 def begin_new(path: Path, bundle_id: str, dimension: int) -> tuple[sqlite3.Connection, Path]:
     """An empty gallery under a temporary name in the folder of ``path``, in a transaction, and that name."""
+    for suffix in ("-journal", "-wal"):
+        if os.path.lexists(
+            f"{path}{suffix}"
+        ):  # SQLite would take it for the new one's, and write what it holds into it
+            raise GalleryError(
+                f"{path}{suffix} belongs to a gallery that is gone; bring that back, or remove this file too, and try again"
+            )
     temporary = path.parent / f".edgevision-{secrets.token_hex(8)}.tmp"  # files.is_temporary knows such names
     try:
         os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
