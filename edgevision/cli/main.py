@@ -25,11 +25,7 @@ from edgevision.errors import (
 
 COMMANDS = (
     "train", "compile", "eval", "predict", "stream", "serve", "token", "explain", "stock", "inspect", "verify", "tune", "doctor", "demo", "camsim",
-<<<<<<< HEAD
-    "soak", "bench", "search",
-=======
-    "soak", "bench", "gallery",
->>>>>>> g-gallery
+    "soak", "bench", "gallery", "search",
 )  # fmt: skip
 _MODULES = {"eval": "evaluate", "compile": "compile_"}
 
