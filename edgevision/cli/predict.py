@@ -14,6 +14,7 @@ from edgevision.errors import ImageError, InputError
 
 if TYPE_CHECKING:
     import edgevision as ev
+    from edgevision.tasks.attribute_results import Attribute
     from edgevision.tasks.detections import Detection
     from edgevision.tasks.products import Product
 
@@ -88,10 +89,13 @@ def _data(answer: Any) -> dict[str, Any]:
 
 def _lines(result: Any, top: int) -> list[str]:
     """A result for people; of detections each is on a line of its own."""
+    from edgevision.tasks.attribute_results import Attributes
     from edgevision.tasks.detections import Detections
     from edgevision.tasks.products import Products
     from edgevision.tasks.results import Classification
 
+    if isinstance(result, Attributes):
+        return [", ".join(_attribute(row) for row in result)]
     if isinstance(result, Detections):
         return [f"{len(result)} found", *(f"  {row.name} {row.score:.1%}{_place(row)}" for row in result)]
     if isinstance(result, Products):
@@ -100,6 +104,11 @@ def _lines(result: Any, top: int) -> list[str]:
         return [json.dumps(result.to_dict(), ensure_ascii=False)]
     answer = ", ".join(f"{p.name} {p.score:.1%}" for p in result.top[:top])
     return [answer if result.known else f"unknown (closest: {answer})"]
+
+
+def _attribute(row: Attribute) -> str:
+    value = f"{row.value} {row.score:.1%}"
+    return f"{row.name} {value}" if row.known else f"{row.name} unknown (closest: {value})"
 
 
 def _place(found: Detection) -> str:

@@ -97,7 +97,9 @@ def test_unknown_kinds_are_refused_with_those_there_are(kind):
     register_task(counting())
     assert find_task(kind) is None
     for ask in (lambda: task_type(kind), lambda: make_task(TaskSpec(kind, (), ()))):
-        with pytest.raises(InputError, match=rf"knows the task '{kind}'; known are classify, detect, count\. Install"):
+        with pytest.raises(
+            InputError, match=rf"knows the task '{kind}'; known are classify, detect, .*count\. Install"
+        ):
             ask()
 
 
