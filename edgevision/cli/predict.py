@@ -127,7 +127,7 @@ def _check_drawn(kind: str) -> None:
 
     if kind not in DRAWN_TASKS:
         raise InputError(
-            f"--draw knows the results of {' and '.join(DRAWN_TASKS)}, the bundle's task is '{kind}'; leave out --draw"
+            f"--draw knows the results of {', '.join(DRAWN_TASKS)}, the bundle's task is '{kind}'; leave out --draw"
         )
 
 
