@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from edgevision.gallery.colours.palette import Palette
@@ -21,11 +21,12 @@ def attribute_fields(pictures: Sequence[Attributes]) -> dict[str, FieldValue]:
     >>> attribute_fields(photos)
     {'packaging': 'carton'}
     """
-    votes: dict[str, Counter[str]] = defaultdict(Counter)
+    votes: dict[str, dict[str, float]] = {}
     for picture in pictures:
         for row in picture:
             if row.known:
-                votes[row.name][row.value] += row.score  # type: ignore[assignment]  # a Counter of floats adds them
+                scores = votes.setdefault(row.name, {})
+                scores[row.value] = scores.get(row.value, 0.0) + row.score
     return {name: max(sorted(scores), key=scores.__getitem__) for name, scores in votes.items()}
 
 

@@ -146,10 +146,11 @@ def _learnable(dataset: Dataset, options: AttributesTrainOptions) -> list[str]:
     """The attributes to learn. Raises DataError where there is none, where one that was asked for cannot be learnt, or for too many values."""
     values = known_values(dataset)
     learnt = [name for name, some in values.items() if len(some) > 1 and name in (options.heads or [name])]
-    if not learnt or (missing := [name for name in options.heads if name not in learnt]):
-        name = "" if not learnt else f" of {missing[0]!r}"
+    missing = [name for name in options.heads if name not in learnt]
+    if not learnt or missing:
+        which = f" of {missing[0]!r}" if missing else ""
         raise DataError(
-            f"an attribute has two known values or more among the photos of {dataset.source}, got fewer{name}; it has "
+            f"an attribute has two known values or more among the photos of {dataset.source}, got fewer{which}; it has "
             f"{', '.join(values)}"
         )
     if (count := sum(len(values[name]) for name in learnt)) > MAX_VALUES:

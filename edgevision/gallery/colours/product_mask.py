@@ -20,7 +20,10 @@ LEAST, MOST = 0.04, 0.92  # a mask of another share of the picture is none
 _LIGHTNESS = 0.5  # what a difference in lightness counts, against one in colour
 _BORDER_COLOURS = 24  # pixels along the border, evenly, that each stand for a colour of the ground
 _ROUNDS = 3  # of GrabCut
-_NEAR, _CLEARLY = 6.0, 10.0  # as near to a colour of the border is surely ground; farther than the other it may always be product, CIELAB
+_NEAR, _CLEARLY = (
+    6.0,
+    10.0,
+)  # as near to a colour of the border is surely ground; farther than the other it may always be product, CIELAB
 
 
 def product_mask(image: ImageArray) -> npt.NDArray[np.bool_]:
