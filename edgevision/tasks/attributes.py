@@ -17,7 +17,7 @@ import numpy.typing as npt
 from edgevision.errors import EngineError, InputError, UnreadableOutputError
 from edgevision.tasks.attribute_results import Attribute, Attributes
 from edgevision.tasks.base import GoldenResult, OutputRole, TaskSpec, View, number
-from edgevision.tasks.classify import LAYOUTS, SCORES, ClassifyTask, classify_spec
+from edgevision.tasks.classify import LAYOUTS, SCORES, ClassifyTask
 from edgevision.tasks.registry import ModelFacts, TaskType
 from edgevision.tasks.results import Label, Timing
 from edgevision.tensors import Outputs, TensorInfo
@@ -177,7 +177,15 @@ def _heads(spec: TaskSpec) -> tuple[Head, ...]:
         own = {} if name not in temperatures else {"temperature": temperatures[name]}
         if name in thresholds or "threshold" in spec.parameters:
             own["threshold"] = thresholds.get(name, common)
-        heads.append(Head(name, columns, ClassifyTask(classify_spec(labels, layout, **own))))
+        heads.append(
+            Head(
+                name,
+                columns,
+                ClassifyTask(
+                    TaskSpec("classify", tuple(labels), (OutputRole(SCORES, spec.output(SCORES).name, layout),), own)
+                ),
+            )
+        )
         start = columns.stop
     return tuple(heads)
 

@@ -133,9 +133,7 @@ def read_described_data(
     if val is not None:
         val = replace(val, dataset=only_attributes(val.dataset, learnt))
     data = _together(replace(train, dataset=only_attributes(train.dataset, learnt)), val, str(options.val))
-    left_out = [
-        name for name in known_values(train.dataset) if name not in learnt and name in (options.heads or [name])
-    ]
+    left_out = [name for name in known_values(train.dataset) if name not in learnt]
     if left_out and not options.heads:
         said = f"attributes of which fewer than two values are known were left out: {', '.join(left_out)}"
         return replace(data, warnings=(*data.warnings, said))

@@ -69,6 +69,7 @@ def test_it_is_the_second_of_a_cascade(edgevision, bundle, tmp_path):
     assert {line.split()[1] for line in lines[1:]} == {"red", "blue"}
 
 
+@pytest.mark.slow
 @pytest.mark.requires("torch", "onnx")
 def test_from_a_table_to_a_bundle(edgevision, tmp_path, monkeypatch):
     """Colours that a network of a hundred weights can tell: trained, compiled to int8, proven, evaluated."""
@@ -97,7 +98,7 @@ def test_from_a_table_to_a_bundle(edgevision, tmp_path, monkeypatch):
     from edgevision.train import AttributesTrainOptions, train
 
     train(AttributesTrainOptions(**options))
-    done = edgevision("compile", checkpoint, "--int8", "--rounds", 2, "--threads", 1, "-o", made, "--max-drop", 5,
+    done = edgevision("compile", checkpoint, "--int8", "--threads", 1, "-o", made, "--max-drop", 5,
                       "--max-class-drop", 50, "--max-ece-increase", 100, "--effort", "quick", "--json")  # fmt: skip
     assert done.status == 0, done.err
     assert done.json["verdict"]["metric"] == "accuracy"

@@ -20,7 +20,7 @@ def evaluation_page(evaluations: Sequence[AttributesEvaluation], paired: PairedC
     sections = [Section("In short", (_facts(first), *_paired(paired, evaluations), *map(_heads, evaluations)))]
     for place, head in enumerate(first.heads):
         other = evaluations[1].heads[place].metrics.per_class if len(evaluations) > 1 else None
-        names = tuple(one.name for one in evaluations) if len(evaluations) > 1 else (first.name, "")
+        names = (first.name, evaluations[1].name if len(evaluations) > 1 else "")
         blocks: list[Block] = [
             Figure(
                 pictures.class_recall(head.metrics.per_class, other, names=names),

@@ -94,7 +94,7 @@ def accuracies(
     drawn = np.ones((1, len(scores))) if weights is None else np.asarray(weights, np.float64)
     known = drawn @ scores.known.astype(np.float64)
     right = drawn @ scores.right.astype(np.float64)
-    return np.divide(100.0 * right, known, out=np.full(known.shape, np.nan), where=known > 0)
+    return np.asarray(np.divide(100.0 * right, known, out=np.full(known.shape, np.nan), where=known > 0))
 
 
 def mean_accuracy(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -106,4 +106,4 @@ def mean_accuracy(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     has = ~np.isnan(shares)
     count = has.sum(axis=1)
     total = np.where(has, shares, 0.0).sum(axis=1)
-    return np.divide(total, count, out=np.full(len(shares), np.nan), where=count > 0)
+    return np.asarray(np.divide(total, count, out=np.full(len(shares), np.nan), where=count > 0))

@@ -120,7 +120,7 @@ def _clusters(lab: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], npt.
     of_pixel = np.asarray(of_pixel).reshape(-1)
     points, weights = cells * _BIN, counts.astype(np.float64)
     middles, of_cell = _k_means(points, weights)
-    joined = _joined(middles, np.bincount(of_cell, weights=weights, minlength=len(middles)))
+    joined = _joined(middles, np.bincount(of_cell, weights=weights, minlength=len(middles)).astype(np.float64))
     of_cell = joined[of_cell]
     count = int(of_cell.max()) + 1
     total = np.bincount(of_cell, weights=weights, minlength=count)

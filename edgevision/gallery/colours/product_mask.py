@@ -43,7 +43,7 @@ def product_mask(image: ImageArray) -> npt.NDArray[np.bool_]:
     mask = _cut_out(small)
     share = mask.mean()
     if not LEAST <= share <= MOST:
-        mask = _ellipse(*small.shape[:2], 0.7)
+        mask = _ellipse(small.shape[0], small.shape[1], 0.7)
     return np.asarray(cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0)
 
 
@@ -60,11 +60,12 @@ def _cut_out(image: ImageArray) -> npt.NDArray[np.bool_]:
 
     distance = _from_border(image)
     frame = border(*image.shape[:2])
-    central = _ellipse(*image.shape[:2], 0.95)
+    height, width = image.shape[:2]
+    central = _ellipse(height, width, 0.95)
     limit = max(_NEAR, min(_CLEARLY, _otsu(distance)))
     marks = np.full(image.shape[:2], cv2.GC_PR_BGD, np.uint8)
     marks[(distance > limit) & central] = cv2.GC_PR_FGD
-    marks[(distance < _NEAR) & ~_ellipse(*image.shape[:2], 0.5)] = cv2.GC_BGD
+    marks[(distance < _NEAR) & ~_ellipse(height, width, 0.5)] = cv2.GC_BGD
     marks[frame] = cv2.GC_BGD
     if not (marks == cv2.GC_PR_FGD).any():
         return np.zeros(marks.shape, np.bool_)
