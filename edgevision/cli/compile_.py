@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.cli import output
 from edgevision.cli.extras import (
+    ATTRIBUTES_HELP,
     BAD_PHOTO_CHOICES,
     BAD_PHOTO_HELP,
     LABELS_HELP,
@@ -52,6 +53,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     option("--data", "data", "calibration photos: folder, list file, data.yaml, …", type=Path, metavar="SRC")
     option("--val", "val", "validation photos (default: half of --data)", type=Path, metavar="SRC")
     option("--labels", "labels", LABELS_HELP, type=Path, metavar="FILE")
+    option("--attributes", "attributes", ATTRIBUTES_HELP, type=Path, metavar="CSV")
     option("--on-bad-photo", "on_bad_photo", BAD_PHOTO_HELP, choices=BAD_PHOTO_CHOICES)
     option("--preprocess", "preprocess", "how a frame becomes the input tensor", metavar="FILE|imagenet|lite|yolo")
     option("--task", "task", "what the model does, where its file does not say it (default: classify)", metavar="KIND")

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.cli import output
-from edgevision.cli.extras import BAD_PHOTO_CHOICES, BAD_PHOTO_HELP, LABELS_HELP, check_threads, need_compile
+from edgevision.cli.extras import (
+    ATTRIBUTES_HELP,
+    BAD_PHOTO_CHOICES,
+    BAD_PHOTO_HELP,
+    LABELS_HELP,
+    check_threads,
+    need_compile,
+)
 from edgevision.cli.progress import step_progress
 from edgevision.errors import InputError, MissingExtraError
 
@@ -42,6 +49,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--against", type=Path, metavar="MODEL", help="a second model beside it, e.g. the float one: drop, interval"
     )
     p.add_argument("--labels", type=Path, metavar="FILE", help=LABELS_HELP)
+    p.add_argument("--attributes", type=Path, metavar="CSV", help=ATTRIBUTES_HELP)
     p.add_argument(
         "--on-bad-photo",
         choices=BAD_PHOTO_CHOICES,
@@ -67,6 +75,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from edgevision.evaluate.data.described import table_for
     from edgevision.evaluate.data.photo_check import OnBadPhoto, read_checked
     from edgevision.evaluate.evaluation import compare, evaluate
 
@@ -77,7 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
     evaluations: list[TaskEvaluation] = []
     with step_progress(not arguments.json) as progress:
         step = partial(progress, "check photos")
-        given = [read_checked(arguments.data, arguments.labels, on_bad, step)]
+        table = table_for(arguments.data, arguments.attributes)
+        given = [read_checked(arguments.data, arguments.labels, on_bad, step, table=table)]
         if arguments.ood_data:
             given.append(read_checked(arguments.ood_data, None, on_bad, step))
         dataset, ood = given[0].dataset, given[1].dataset if len(given) > 1 else None
@@ -143,7 +153,14 @@ def _check_html(arguments: argparse.Namespace) -> None:
 
     if find_spec("matplotlib") is None:
         raise MissingExtraError("matplotlib", "report", "eval --html")
-    given = (arguments.model, arguments.against, arguments.data, arguments.ood_data, arguments.labels)
+    given = (
+        arguments.model,
+        arguments.against,
+        arguments.data,
+        arguments.ood_data,
+        arguments.labels,
+        arguments.attributes,
+    )
     if any(path is not None and is_same_file(arguments.html, path) for path in given):
         raise InputError(f"{arguments.html} is read by this command and would be replaced; name another with --html")
     ensure_writable(arguments.html)

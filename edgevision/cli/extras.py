@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgevision.bundle.reader import Bundle
 
 LABELS_HELP = "class names: one a line, CSV with name and id, or JSON"
+ATTRIBUTES_HELP = "what is known of the photos, or of their classes: a CSV with a column for each attribute"
 BAD_PHOTO_CHOICES = ("fail", "skip")  # of photo_check.OnBadPhoto
 BAD_PHOTO_HELP = "photos that cannot be read: name them all and stop, or go on without them (default {default})"
 

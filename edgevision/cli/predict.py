@@ -14,6 +14,7 @@ from edgevision.errors import ImageError, InputError
 
 if TYPE_CHECKING:
     import edgevision as ev
+    from edgevision.tasks.attribute_results import Attribute
     from edgevision.tasks.detections import Detection
     from edgevision.tasks.products import Product
 
@@ -91,6 +92,7 @@ def _data(answer: Any) -> dict[str, Any]:
 def _lines(result: Any, top: int) -> list[str]:
     """A result for people; of detections each is on a line of its own."""
     from edgevision.cli.similarities import vector_line
+    from edgevision.tasks.attribute_results import Attributes
     from edgevision.tasks.detections import Detections
     from edgevision.tasks.embedding import Embedding
     from edgevision.tasks.products import Products
@@ -98,6 +100,8 @@ def _lines(result: Any, top: int) -> list[str]:
 
     if isinstance(result, Embedding):
         return [vector_line(result)]
+    if isinstance(result, Attributes):
+        return [", ".join(_attribute(row) for row in result)]
     if isinstance(result, Detections):
         return [f"{len(result)} found", *(f"  {row.name} {row.score:.1%}{_place(row)}" for row in result)]
     if isinstance(result, Products):
@@ -117,6 +121,11 @@ def _show_similarities(answers: list[tuple[Path, Any]]) -> None:
     show_similarities([photo for photo, _ in vectors], [answer for _, answer in vectors])
 
 
+def _attribute(row: Attribute) -> str:
+    value = f"{row.value} {row.score:.1%}"
+    return f"{row.name} {value}" if row.known else f"{row.name} unknown (closest: {value})"
+
+
 def _place(found: Detection) -> str:
     """Corners in pixels."""
     x1, y1, x2, y2 = (round(side) for side in found.box)
@@ -133,7 +142,7 @@ def _check_drawn(kind: str) -> None:
 
     if kind not in DRAWN_TASKS:
         raise InputError(
-            f"--draw knows the results of {' and '.join(DRAWN_TASKS)}, the bundle's task is '{kind}'; leave out --draw"
+            f"--draw knows the results of {', '.join(DRAWN_TASKS)}, the bundle's task is '{kind}'; leave out --draw"
         )
 
 

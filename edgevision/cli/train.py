@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.cli import output
-from edgevision.cli.extras import BAD_PHOTO_CHOICES, BAD_PHOTO_HELP, LABELS_HELP
+from edgevision.cli.extras import ATTRIBUTES_HELP, BAD_PHOTO_CHOICES, BAD_PHOTO_HELP, LABELS_HELP
 from edgevision.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     p: argparse.ArgumentParser = commands.add_parser(
         "train",
-        help="fine-tune a classifier or a detector on your photos",
+        help="fine-tune a classifier, a detector or a model of attributes on your photos",
         description="From photos to a checkpoint that compile takes as it is. Resumes after a kill with --resume.",
     )
     option = _TaskOptions(p)
@@ -38,6 +38,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         type=Path, metavar="SRC",
     )  # fmt: skip
     option("--labels", "labels", LABELS_HELP, type=Path, metavar="FILE")
+    option("--attributes", "attributes", ATTRIBUTES_HELP, type=Path, metavar="CSV")
+    option("--heads", "heads", "of its columns those to learn (default: all)", nargs="+", metavar="COLUMN")
+    option(
+        "--class-balance", "class_balance", "how much rare values count for more, 0…1 (default {default})", type=float
+    )
     option("--on-bad-photo", "on_bad_photo", BAD_PHOTO_HELP, choices=BAD_PHOTO_CHOICES)
     p.add_argument("-o", dest="output", type=Path, required=True, metavar="FILE", help="the checkpoint")
     option("--arch", "arch", "lite0, lite1, lite2, or torchvision:NAME; of detect: lite0-detect (default {default})")
@@ -116,9 +121,9 @@ def _pack_bytes(checkpoint: Any) -> int:
 
 
 def _options_of_tasks() -> dict[str, type[RunOptions]]:
-    from edgevision.train.options import DetectTrainOptions, TrainOptions
+    from edgevision.train.options import AttributesTrainOptions, DetectTrainOptions, TrainOptions
 
-    return {"classify": TrainOptions, "detect": DetectTrainOptions}
+    return {"classify": TrainOptions, "detect": DetectTrainOptions, "attributes": AttributesTrainOptions}
 
 
 def _options(arguments: argparse.Namespace) -> RunOptions:
@@ -136,6 +141,8 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
             )
     if "patience" in given:
         given["patience"] = given["patience"] or None
+    if "heads" in given:
+        given["heads"] = tuple(given["heads"])
     if "on_bad_photo" in given:
         given["on_bad_photo"] = OnBadPhoto(given["on_bad_photo"])
     return kinds[arguments.task](**given)

@@ -37,7 +37,8 @@ class CompileOptions:
     task's words, where the file does not say it. ``output_names``: which of the network's outputs are used; none named = all.
 
     ``data``: calibration photos; ``val``: validation photos; without ``val``, half of ``data`` by content is kept for
-    validation, unless that is skipped; without either, the photos that the checkpoint carries. ``on_bad_photo``: what to do with photos that cannot
+    validation, unless that is skipped; without either, the photos that the checkpoint carries. ``attributes``: a table of what is known of
+    these photos, or of their classes, for a task that learns that. ``on_bad_photo``: what to do with photos that cannot
     be read. ``force``: go on though float's own answers make no sense. ``true_accept_rate``: share of right answers that
     stay above the unknown-threshold. ``golden``: folder of pictures to store as golden frames.
 
@@ -56,6 +57,7 @@ class CompileOptions:
     data: Path | None = None
     val: Path | None = None
     labels: Path | None = None
+    attributes: Path | None = None
     on_bad_photo: OnBadPhoto = OnBadPhoto.FAIL
     preprocess: str | None = None
     task: str | None = None
@@ -126,7 +128,7 @@ class CompileOptions:
 
 def refuse_to_overwrite(target: Path, source: Path, options: CompileOptions) -> None:
     """Raise InputError when the bundle or the pruned checkpoint would replace what they are made of, or one another."""
-    given = (source, options.data, options.val, options.labels, options.preprocess)
+    given = (source, options.data, options.val, options.labels, options.attributes, options.preprocess)
     made = [(target, "-o")] if options.save_pruned is None else [(target, "-o"), (options.save_pruned, "--save-pruned")]
     for path in (Path(value) for value in given if value is not None):
         for out, option in made:

@@ -24,6 +24,7 @@ _OWN = {
     "classify": "edgevision.evaluate.tasks.classify",
     "detect": "edgevision.evaluate.tasks.detect",
     "embed": "edgevision.evaluate.tasks.embed",
+    "attributes": "edgevision.evaluate.tasks.attributes",
 }
 _registered: dict[str, MakeEvaluator] = {}
 

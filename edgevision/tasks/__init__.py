@@ -1,11 +1,14 @@
 """Tasks: how output tensors become results."""
 
+from edgevision.tasks.attribute_results import Attribute, Attributes
 from edgevision.tasks.base import GoldenResult, OutputRole, Task, TaskSpec, View
 from edgevision.tasks.detections import Detection, Detections
 from edgevision.tasks.embedding import Embedding
 from edgevision.tasks.results import Classification, FrameId, Label, Prediction, Timing
 
 __all__ = [
+    "Attribute",
+    "Attributes",
     "Classification",
     "Detection",
     "Detections",

@@ -32,6 +32,7 @@ _OWN = {
     "classify": "edgevision.tasks.classify",
     "detect": "edgevision.tasks.detect.resolve",
     "embed": "edgevision.tasks.embed",
+    "attributes": "edgevision.tasks.attributes",
 }
 _registered: dict[str, TaskType] = {}
 

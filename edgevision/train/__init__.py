@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         save_checkpoint,
     )
     from edgevision.train.detect.augment import BoxAugmentation
-    from edgevision.train.options import DetectTrainOptions, TrainOptions
+    from edgevision.train.options import AttributesTrainOptions, DetectTrainOptions, TrainOptions
     from edgevision.train.progress import Progress, RichProgress
     from edgevision.train.trainer import TrainResult, train
 
@@ -41,13 +41,14 @@ _PLACES = {
         "save_checkpoint",
     ),
     "detect.augment": ("BoxAugmentation",),
-    "options": ("DetectTrainOptions", "TrainOptions"),
+    "options": ("AttributesTrainOptions", "DetectTrainOptions", "TrainOptions"),
     "progress": ("Progress", "RichProgress"),
     "trainer": ("TrainResult", "train"),
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
+    "AttributesTrainOptions",
     "Augmentation",
     "BoxAugmentation",
     "Checkpoint",

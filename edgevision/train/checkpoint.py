@@ -47,7 +47,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 @dataclass(frozen=True)
 class PackedPhoto:
-    """An encoded picture (JPEG or PNG) with its class: an index into the labels, or None; or with the ``boxes`` of its products.
+    """An encoded picture (JPEG or PNG) with its class: an index into the labels, or None; or with the ``boxes`` of its products; or
+    with the ``attributes`` that are known of it, as indices into the labels.
 
     ``in_training_set``: the network was trained on it, so its accuracy here flatters. ``source_sha256``: SHA-256, in hexadecimal,
     of the file it was made from, which ``data`` may hold smaller and encoded anew; None = not known.
@@ -58,10 +59,13 @@ class PackedPhoto:
     in_training_set: bool
     source_sha256: str | None = None
     boxes: PhotoBoxes | None = None
+    attributes: tuple[int, ...] | None = None
 
     @property
-    def truth(self) -> int | PhotoBoxes | None:
-        """What is known of the photo: its boxes, else its class."""
+    def truth(self) -> int | PhotoBoxes | tuple[int, ...] | None:
+        """What is known of the photo: its attributes, else its boxes, else its class."""
+        if self.attributes is not None:
+            return self.attributes
         return self.label if self.boxes is None else self.boxes
 
 
@@ -248,6 +252,7 @@ def _plain_photos(photos: tuple[PackedPhoto, ...]) -> list[dict[str, Any]]:
             "in_training_set": p.in_training_set,
             "source_sha256": p.source_sha256,
             "boxes": None if p.boxes is None else [p.boxes.height, p.boxes.width, [list(box) for box in p.boxes.boxes]],
+            "attributes": None if p.attributes is None else list(p.attributes),
         }
         for p in photos
     ]
@@ -349,9 +354,19 @@ def _photo(photo: object, classes: int) -> PackedPhoto:
     if source is not None and (not isinstance(source, str) or not _SHA256.fullmatch(source)):
         raise InputError(f"'source_sha256' of a packed photo is None or 64 hexadecimal digits, got {source!r}")
     boxes = photo.get("boxes")  # checkpoints of classifiers do not have them
+    known = photo.get("attributes")  # only those of models of attributes have them
     return PackedPhoto(
-        data.numpy().tobytes(), label, in_training_set, source, None if boxes is None else _boxes(boxes, classes)
-    )
+        data.numpy().tobytes(), label, in_training_set, source, None if boxes is None else _boxes(boxes, classes),
+        None if known is None else _attributes(known, classes),
+    )  # fmt: skip
+
+
+def _attributes(data: object, classes: int) -> tuple[int, ...]:
+    if not isinstance(data, list) or len(data) > classes:
+        raise InputError(f"'attributes' of a packed photo are a list of at most {classes} values")
+    if bad := [place for place in data if type(place) is not int or not 0 <= place < classes]:
+        raise InputError(f"an attribute of a packed photo is 0…{classes - 1}, got {bad[0]!r}")
+    return tuple(data)
 
 
 def _boxes(data: object, classes: int) -> PhotoBoxes:

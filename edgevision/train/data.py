@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from edgevision.decode import read_image
 from edgevision.errors import DataError
 from edgevision.evaluate.data.boxed_sources import named_parts
 from edgevision.evaluate.data.dataset import Dataset, Photo
+from edgevision.evaluate.data.described import known_values, only_attributes, table_for
 from edgevision.evaluate.data.photo_check import BadPhoto, Checked, CheckProgress, ReadPhoto, read_checked
 from edgevision.evaluate.data.splits import overlap
 from edgevision.tasks.results import Label
-from edgevision.train.options import RunOptions
+from edgevision.train.options import AttributesTrainOptions, RunOptions
+
+MAX_VALUES = 1000  # of all attributes together: more are prices or descriptions, and nothing to choose from
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class TrainingData:
 
 
 def _truth(photo: Photo) -> str:
+    if photo.attributes is not None:
+        return repr(photo.attributes)
     return str(photo.label) if photo.boxes is None else repr(photo.boxes)
 
 
@@ -99,6 +105,59 @@ def read_boxed_data(
     if val is not None:
         _require_boxes(val.dataset)
     return _together(checked, val, f"{options.val or options.data}")
+
+
+def read_described_data(
+    options: AttributesTrainOptions, progress: CheckProgress | None = None, read: ReadPhoto = read_image
+) -> TrainingData:
+    """As ``read_training_data``, of photos with attributes: those that ``options.data`` has of its own, or that ``options.attributes`` has
+    of photos or classes. Attributes with fewer than two known values are left out.
+
+    Raises DataError for photos without attributes, more than ``MAX_VALUES`` values, values of val that train lacks, or photos that
+    cannot be read.
+    """
+
+    def checked(source: Path, read: ReadPhoto) -> Checked:
+        table = table_for(source, options.attributes, options.heads)
+        found = read_checked(source, options.labels, options.on_bad_photo, progress, read, table=table)
+        if not found.dataset.described:
+            raise DataError(
+                f"training attributes needs them of each photo, but {source} has none. Give --attributes, a CSV with a column for each "
+                "attribute, whose first column is the photo's path or its class"
+            )
+        return found
+
+    train = checked(options.data, read)
+    learnt = _learnable(train.dataset, options)
+    val = None if options.val is None else checked(options.val, read_image)
+    if val is not None:
+        val = replace(val, dataset=only_attributes(val.dataset, learnt))
+    data = _together(replace(train, dataset=only_attributes(train.dataset, learnt)), val, str(options.val))
+    left_out = [name for name in known_values(train.dataset) if name not in learnt]
+    if left_out and not options.heads:
+        said = f"attributes of which fewer than two values are known were left out: {', '.join(left_out)}"
+        return replace(data, warnings=(*data.warnings, said))
+    return data
+
+
+def _learnable(dataset: Dataset, options: AttributesTrainOptions) -> list[str]:
+    """The attributes to learn. Raises DataError where there is none, where one that was asked for cannot be learnt, or for too many values."""
+    values = known_values(dataset)
+    learnt = [name for name, some in values.items() if len(some) > 1 and name in (options.heads or [name])]
+    missing = [name for name in options.heads if name not in learnt]
+    if not learnt or missing:
+        which = f" of {missing[0]!r}" if missing else ""
+        raise DataError(
+            f"an attribute has two known values or more among the photos of {dataset.source}, got fewer{which}; it has "
+            f"{', '.join(values)}"
+        )
+    if (count := sum(len(values[name]) for name in learnt)) > MAX_VALUES:
+        most = max(learnt, key=lambda name: len(values[name]))
+        raise DataError(
+            f"the attributes of {dataset.source} have {count} values, more than {MAX_VALUES}; {most!r} alone has {len(values[most])}. "
+            "Say which ones to learn with --heads"
+        )
+    return learnt
 
 
 def _require_boxes(dataset: Dataset) -> None:

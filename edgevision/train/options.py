@@ -20,7 +20,7 @@ MIN_SIZE_PX = 32
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What every training run has, whatever it teaches: see ``TrainOptions`` and ``DetectTrainOptions`` for the defaults.
+    """What every training run has, whatever it teaches: see ``TrainOptions`` and its siblings for the defaults.
 
     Data: ``data`` and ``val`` as ``read_dataset`` takes them, ``labels`` a names file. ``val`` photos are never
     trained on; with ``patience`` they choose the epoch that is kept. All photos are read once before the first step;
@@ -186,6 +186,39 @@ class DetectTrainOptions(RunOptions):
         self._check_ranges(_DETECTOR_RANGES)
 
 
+@dataclass(frozen=True, kw_only=True)
+class AttributesTrainOptions(RunOptions):
+    """Training a model of attributes. Everything has a default but the photos and the file to write; see ``RunOptions``.
+
+    ``attributes``: a CSV with a column for each attribute, of photos or of their classes (``attribute_table``); None where ``data`` is such
+    a table itself. ``heads``: the columns to learn, () = all. ``class_balance``: how much rare values count for more, 0 = not at
+    all, 1 = each value of an attribute alike. ``augmentation``: light changes less than for a classifier, since it must
+    not change what colour a product has.
+    """
+
+    attributes: Path | None = None
+    heads: tuple[str, ...] = ()
+    arch: str = "lite0"
+    epochs: float = 20
+    freeze_epochs: float = 0.5
+    warmup_epochs: float = 1.0
+    sizes: tuple[float, ...] = (0.72, 0.86)
+    batch: int = 32
+    lr: float = 5e-4
+    head_lr: float = 3e-3
+    clip_norm: float = 2.0
+    label_smoothing: float = 0.1
+    ema: float = 0.995
+    class_balance: float = 0.5
+    augmentation: Augmentation = field(
+        default_factory=lambda: Augmentation(brightness=0.2, saturation=0.1, white_balance=0.03)
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_ranges(_ATTRIBUTES_RANGES)
+
+
 _RANGES: dict[str, tuple[float, float]] = {
     "size": (MIN_SIZE_PX, MAX_SIZE_PX),
     "epochs": (0.01, 10_000),
@@ -212,8 +245,9 @@ _CLASSIFIER_RANGES: dict[str, tuple[float, float]] = {
     "distil_weight": (0, 1),
     "distil_temperature": (0.1, 100),
 }
+_ATTRIBUTES_RANGES: dict[str, tuple[float, float]] = {"label_smoothing": (0, 0.9), "class_balance": (0, 1)}
 _DETECTOR_RANGES: dict[str, tuple[float, float]] = {"frozen_stages": (0, 6)}
 _MAY_BE_NONE = {"size", "minutes", "patience", "cache_mb", "threads"}
 _WHOLE = {"size", "patience", "batch", "accumulate", "seed", "cache_mb", "threads", "frozen_stages"}
 _WITHOUT_EFFECT = {"output", "resume", "save_every_s", "photos", "tensorboard", "cache_mb", "minutes", "val", "data",
-                   "labels", "teacher", "patience", "threads", "on_bad_photo"}  # fmt: skip
+                   "labels", "attributes", "teacher", "patience", "threads", "on_bad_photo"}  # fmt: skip

@@ -92,7 +92,7 @@ def _choose(dataset: Dataset, size: int, max_bytes: int, *, in_training_set: boo
             break
         max_bytes -= len(data)
         boxes = None if photo.boxes is None else resized_boxes(photo.boxes, height, width)
-        chosen.append(PackedPhoto(data, photo.label, in_training_set, hashes[index], boxes))
+        chosen.append(PackedPhoto(data, photo.label, in_training_set, hashes[index], boxes, photo.attributes))
     return tuple(chosen)
 
 

@@ -23,6 +23,7 @@ from edgevision.evaluate.data.photo_check import BadPhoto
 from edgevision.files import ensure_writable, is_same_file
 from edgevision.machine import package_versions, usable_cores
 from edgevision.train import backbones
+from edgevision.train.attributes import AttributesTraining
 from edgevision.train.base import Training
 from edgevision.train.checkpoint import Checkpoint, save_checkpoint, short_hashes
 from edgevision.train.classifier import ClassifyTraining
@@ -31,7 +32,7 @@ from edgevision.train.depthwise import use_quick_depthwise
 from edgevision.train.detector import DetectTraining
 from edgevision.train.ema import Ema
 from edgevision.train.loader import network_seed, work_ahead
-from edgevision.train.options import DetectTrainOptions, RunOptions, TrainOptions
+from edgevision.train.options import AttributesTrainOptions, DetectTrainOptions, RunOptions, TrainOptions
 from edgevision.train.progress import (
     EpochReport,
     EpochScore,
@@ -66,7 +67,8 @@ class TrainResult:
 
 
 def train(options: RunOptions, progress: Progress | None = None) -> TrainResult:
-    """Train and write ``options.output``: a classifier with ``TrainOptions``, a detector with ``DetectTrainOptions``.
+    """Train and write ``options.output``: a classifier with ``TrainOptions``, a detector with ``DetectTrainOptions``, a model of
+    attributes with ``AttributesTrainOptions``.
 
     Raises DataError for photos that make no data set, BadPhotosError for those that cannot be read, InputError for options
     that do not fit together or the network, MissingExtraError or EdgeVisionError where ImageNet weights cannot be had,
@@ -107,7 +109,9 @@ def new_training(options: RunOptions, compute: Compute, progress: Progress) -> T
         return ClassifyTraining(options, compute, progress)
     if isinstance(options, DetectTrainOptions):
         return DetectTraining(options, compute, progress)
-    raise InputError(f"expected TrainOptions or DetectTrainOptions, got {type(options).__name__}")
+    if isinstance(options, AttributesTrainOptions):
+        return AttributesTraining(options, compute, progress)
+    raise InputError(f"expected the options of a task, such as TrainOptions, got {type(options).__name__}")
 
 
 class _Run:

@@ -19,6 +19,7 @@ from edgevision.errors import DataError
 from edgevision.evaluate.base import TaskEvaluator, Truth, check_truth
 from edgevision.evaluate.data.boxed_sources import named_parts
 from edgevision.evaluate.data.dataset import Dataset
+from edgevision.evaluate.data.described import table_for
 from edgevision.evaluate.data.photo_check import Checked, read_checked
 from edgevision.evaluate.data.splits import split_by_content
 from edgevision.frames import ImageArray
@@ -148,7 +149,8 @@ def _given(
 
 def _checked(source: Path, options: CompileOptions, progress: ProgressFn, part: str | None = None) -> Checked:
     step = partial(progress, "check photos")
-    return read_checked(source, options.labels, options.on_bad_photo, step, part=part)
+    table = table_for(source, options.attributes)
+    return read_checked(source, options.labels, options.on_bad_photo, step, part=part, table=table)
 
 
 def _apart(

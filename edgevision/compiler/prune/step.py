@@ -96,7 +96,8 @@ def prune_source(
     some = stratified_sample(photos, PHOTOS)
     tensors = np.concatenate(list(prepared(some, model.spec)))
     truth = truths_of(some)
-    labels = None if truth is None else np.array(truth, np.int64)
+    single = truth is not None and all(isinstance(one, int) for one in truth)
+    labels = np.array(truth, np.int64) if single else None
     measure = AnswerMeasure.of(model.task, model.spec)
     made = PruneOptions(
         options.prune or 0.0,
@@ -172,7 +173,7 @@ def _to_tune_on(photos: Sequence[CompilePhoto]) -> list[CompilePhoto]:
 
     Photos that it was not trained on are worth more to the temperature and the unknown-threshold.
     """
-    labelled = [photo for photo in photos if photo.truth is not None]
+    labelled = [photo for photo in photos if isinstance(photo.truth, int)]  # one class each: what fine-tuning can learn
     learnt = [photo for photo in labelled if photo.in_training_set]
     return learnt if 2 * len(learnt) > len(labelled) else labelled
 

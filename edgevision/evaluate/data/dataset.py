@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.errors import DataError
+from edgevision.evaluate.data.attribute_table import AttributeTable, is_photo_table, read_table
 from edgevision.evaluate.data.boxed import BoxedPhotos
 from edgevision.evaluate.data.boxed_sources import read_boxed
 from edgevision.evaluate.data.boxes import PhotoBoxes
@@ -35,18 +36,21 @@ _LAYOUTS = (
 @dataclass(frozen=True)
 class Photo:
     """A photo on disk. ``label`` is its class's index into the data set's ``labels``, or None. ``boxes``: the products
-    marked in it, of data sets for detection; their classes are such indices too."""
+    marked in it, of data sets for detection; their classes are such indices too. ``attributes``: what is known of it, of data
+    sets for attributes: one index for each attribute whose value is known, ascending."""
 
     path: Path
     label: int | None = None
     boxes: PhotoBoxes | None = None
+    attributes: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Photos: all of them with a class each; or all with boxes, whose classes are among ``labels``; or none with either (then
-    ``labels`` is None). Of a data set with boxes, a photo without any is one that shows no product; ``boxes`` is None
-    where the photo is damaged, so that its size is not known (``photo_check`` names it).
+    """Photos: all of them with a class each; or all with boxes, whose classes are among ``labels``; or all with attributes, whose
+    values ``labels`` lists ("colour: red"); or none with any (then ``labels`` is None). Of a data set with boxes, a photo without
+    any is one that shows no product; ``boxes`` is None where the photo is damaged, so that its size is not known
+    (``photo_check`` names it).
 
     ``remarks``: what the reader has to say, such as photos without a label file. ``skipped`` counts what a folder held besides photos: hidden files, other suffixes, links that go round in a circle.
     ``broken_links``: of a folder, what is named like a photo and leads to nothing.
@@ -61,11 +65,14 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if self.labels is None:
-            if any(photo.label is not None or photo.boxes is not None for photo in self.photos):
+            if any(_says_something(photo) for photo in self.photos):
                 raise DataError(f"{self.source}: photos have class indices but the data set has no labels")
             return
         if self.boxed:
             self._check_boxes(len(self.labels))
+            return
+        if self.described:
+            self._check_attributes(len(self.labels))
             return
         bad = [photo for photo in self.photos if photo.label is None or not 0 <= photo.label < len(self.labels)]
         if bad:
@@ -82,6 +89,13 @@ class Dataset:
                         f"{self.source}: expected boxes of classes 0…{classes - 1}, got {box.label} in {photo.path}"
                     )
 
+    def _check_attributes(self, values: int) -> None:
+        for photo in self.photos:
+            if photo.label is not None or photo.attributes is None:
+                raise DataError(f"{self.source}: some photos have attributes, and {photo.path} has none, or a class")
+            if bad := [place for place in photo.attributes if not 0 <= place < values]:
+                raise DataError(f"{self.source}: expected values 0…{values - 1}, got {bad[0]} for {photo.path}")
+
     def __len__(self) -> int:
         return len(self.photos)
 
@@ -91,12 +105,17 @@ class Dataset:
     @property
     def labelled(self) -> bool:
         """Whether every photo has a class."""
-        return self.labels is not None and not self.boxed
+        return self.labels is not None and not self.boxed and not self.described
 
     @cached_property
     def boxed(self) -> bool:
         """Whether the photos have boxes."""
         return any(photo.boxes is not None for photo in self.photos)
+
+    @cached_property
+    def described(self) -> bool:
+        """Whether the photos have attributes."""
+        return any(photo.attributes is not None for photo in self.photos)
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -116,9 +135,9 @@ class Dataset:
 
     @cached_property
     def class_counts(self) -> npt.NDArray[np.int64]:
-        """Photos of each class, int64 [classes]; of a data set with boxes, those that show the class, once each. Raises DataError
-        for an unlabelled data set."""
-        if self.boxed:
+        """Photos of each class, int64 [classes]; of a data set with boxes, those that show the class, once each; with attributes,
+        those that have the value. Raises DataError for an unlabelled data set."""
+        if self.boxed or self.described:
             shown = [place for photo in self.photos for place in sorted(classes_shown(photo))]
             return np.bincount(np.array(shown, np.int64), minlength=len(self.labels or ())).astype(np.int64)
         return np.bincount(self.truth, minlength=len(self.labels or ())).astype(np.int64)
@@ -142,6 +161,10 @@ class Dataset:
         if self.boxed:
             raise DataError(
                 f"{purpose} needs a class for each photo, but {self.source} has boxes in them: it is for detection"
+            )
+        if self.described:
+            raise DataError(
+                f"{purpose} needs a class for each photo, but {self.source} has attributes of them: it is for --task attributes"
             )
         if self.labels is None:
             raise DataError(
@@ -196,11 +219,20 @@ def _mapped(photo: Photo, place_of: Mapping[int, int]) -> Photo:
     boxes = photo.boxes
     if boxes is not None:
         boxes = boxes._replace(boxes=tuple(box._replace(label=place_of[box.label]) for box in boxes.boxes))
-    return Photo(photo.path, label, boxes)
+    known = photo.attributes
+    if known is not None:
+        known = tuple(sorted(place_of[place] for place in known))
+    return Photo(photo.path, label, boxes, known)
+
+
+def _says_something(photo: Photo) -> bool:
+    return photo.label is not None or photo.boxes is not None or photo.attributes is not None
 
 
 def classes_shown(photo: Photo) -> frozenset[int]:
-    """The classes of its boxes."""
+    """The classes of its boxes, or the values of its attributes."""
+    if photo.attributes is not None:
+        return frozenset(photo.attributes)
     return frozenset(box.label for box in photo.boxes.boxes) if photo.boxes is not None else frozenset()
 
 
@@ -216,6 +248,8 @@ def read_dataset(
     * a list file: ``path, label, …`` on each line, paths relative to the file (or absolute), label = an integer id or
       a class name, further columns ignored; blank lines and lines that start with ``#`` are skipped. A file with
       paths alone is unlabelled. See ``lists.read_list`` for what separates them;
+    * a table of attributes: a CSV whose first column has the photos' paths, with a header, and with two or more further columns, none of
+      which is called label or class. See ``attribute_table``;
     * a data set with boxes: see ``boxed_sources.read_boxed`` for how they are told. ``part``: which part, of those that
       name some (``train``, ``val``, ``test``); None = ``val`` where there is one.
 
@@ -245,6 +279,8 @@ def read_dataset(
         raise DataError(f"no such file or folder: {path}; expected {_LAYOUTS}")
     if path.suffix.lower() in PHOTO_SUFFIXES:
         raise DataError(f"expected {_LAYOUTS}, got one photo: {path}")
+    if is_photo_table(path):
+        return _described(read_table(path))
     return _read_list(path, known)
 
 
@@ -268,6 +304,13 @@ def _with_boxes(boxed: BoxedPhotos, known: tuple[Label, ...] | None) -> Dataset:
     if not dataset.boxed:  # no photo can be read
         dataset = replace(dataset, labels=None)
     return dataset if known is None else dataset.with_labels(known)
+
+
+def _described(table: AttributeTable) -> Dataset:
+    """The photos that a table names, with their attributes."""
+    labels = tuple(Label(place, name) for place, name in enumerate(table.labels))
+    photos = tuple(Photo(row.photo(table.folder), None, None, table.places(row)) for row in table.rows)
+    return Dataset(photos, labels, str(table.path))
 
 
 def _read_folder(folder: Path, known: tuple[Label, ...] | None) -> Dataset:

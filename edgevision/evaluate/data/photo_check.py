@@ -15,7 +15,9 @@ from pathlib import Path
 from edgevision.decode import read_image
 from edgevision.decode.pictures import shortened
 from edgevision.errors import BadPhotosError, DataError, ImageError
+from edgevision.evaluate.data.attribute_table import AttributeTable
 from edgevision.evaluate.data.dataset import Dataset, read_dataset
+from edgevision.evaluate.data.described import with_table
 
 _WORKERS = 4  # decoding leaves the interpreter lock; more threads would hold more photos in memory
 _AHEAD = 2 * _WORKERS
@@ -63,13 +65,17 @@ class Checked:
 def read_checked(
     source: Path | str, labels: Path | str | None = None, on_bad_photo: OnBadPhoto = OnBadPhoto.FAIL,
     progress: CheckProgress | None = None, read: ReadPhoto = read_image, part: str | None = None,
+    table: AttributeTable | None = None,
 ) -> Checked:  # fmt: skip
     """``read_dataset`` (of ``part``, where that is given), and every photo of it read once with ``read`` (which raises ImageError).
+    ``table``: what is known of the photos, or of their classes, in place of these (``described.with_table``).
 
     Raises BadPhotosError for photos that cannot be read, or DataError as ``read_dataset`` does; with
     ``OnBadPhoto.SKIP`` only when none is left.
     """
     dataset = read_dataset(source, labels, keep_broken_links=True, part=part)
+    if table is not None:
+        dataset = with_table(dataset, table)
     bad = list(_broken(dataset.broken_links))
     kept = []
     for index, error in enumerate(_errors(dataset.paths, read)):

@@ -76,8 +76,9 @@ def _groups_by_class(dataset: Dataset, salt: str = "") -> list[list[list[int]]]:
 
 
 def class_of_each(dataset: Dataset) -> list[int]:
-    """One class for each photo, to divide by: its own, or of its boxes' classes the one that fewest photos show (-1 for none)."""
-    if not dataset.boxed:
+    """One class for each photo, to divide by: its own, or of its boxes' classes (of its attributes' values) the one that fewest
+    photos show (-1 for none)."""
+    if not dataset.boxed and not dataset.described:
         return [photo.label or 0 for photo in dataset.photos]
     counts = dataset.class_counts
     return [min(classes_shown(photo), key=lambda c: (counts[c], c), default=-1) for photo in dataset.photos]

@@ -100,5 +100,5 @@ def test_refuses_what_is_no_bgr_picture(image):
 
 
 def test_results_of_other_tasks_are_refused():
-    with pytest.raises(InputError, match="draw knows the results of classify and detect, got dict"):
+    with pytest.raises(InputError, match="draw knows the results of classify, detect, attributes, got dict"):
         draw(grey(9, 9), {})
