@@ -24,7 +24,7 @@ from edgevision.errors import (
 )
 
 COMMANDS = (
-    "train", "compile", "eval", "predict", "stream", "serve", "token", "explain", "stock", "inspect", "verify", "tune", "doctor", "demo", "camsim",
+    "train", "compile", "eval", "predict", "stream", "serve", "token", "explain", "stock", "recommend", "inspect", "verify", "tune", "doctor", "demo", "camsim",
     "soak", "bench",
 )  # fmt: skip
 _MODULES = {"eval": "evaluate", "compile": "compile_"}

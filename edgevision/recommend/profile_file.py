@@ -9,10 +9,10 @@ from pathlib import Path
 
 from edgevision.errors import EdgeVisionError, InputError
 from edgevision.files import atomic_write, is_temporary, read_regular
-from edgevision.recommend.profile import Profile
+from edgevision.recommend.profile import HALF_LIFE_S, Profile
 
 MAX_BYTES = 1 << 20
-_START = b'{\n "format": "edgevision profile"'  # of every file that is written here
+_START = b'{"format":"edgevisionprofile"'  # of every profile, white space aside
 
 
 def save_profile(path: str | Path, profile: Profile) -> None:
@@ -39,6 +39,28 @@ def read_profile(path: str | Path) -> Profile:
         raise InputError(f"{path}: {error}") from None
 
 
+def open_profile(path: str | Path, *, bundle_id: str, dimension: int, half_life_s: float | None = None) -> Profile:
+    """The profile at ``path``, or a new one where nothing is there; for the vectors of one bundle.
+
+    ``half_life_s``: of a new one (default: 60 days). Raises InputError for a profile of another bundle, or of another half-life than the one
+    that is asked for.
+    """
+    try:
+        profile = read_profile(path)
+    except FileNotFoundError:
+        return Profile(bundle_id, dimension, half_life_s=HALF_LIFE_S if half_life_s is None else half_life_s)
+    if profile.bundle_id != bundle_id or profile.dimension != dimension:
+        raise InputError(
+            f"the profile {path} belongs to another bundle ({profile.bundle_id[:12]}, this is {bundle_id[:12]}): its taste is in other vectors; "
+            "forget it, and begin a new one"
+        )
+    if half_life_s is not None and half_life_s != profile.half_life_s:
+        raise InputError(
+            f"the profile {path} has a half-life of {profile.half_life_s:g} s; leave --half-life out, or begin a new profile"
+        )
+    return profile
+
+
 def forget_profile(path: str | Path) -> bool:
     """Remove the profile, with what a killed process may have left of it beside it. Whether anything was there.
 
@@ -56,16 +78,25 @@ def forget_profile(path: str | Path) -> bool:
 
 
 def _check_is_profile(path: Path) -> None:
-    """A damaged profile is one too: its first line tells."""
-    if not _starts_as_profile(path):
-        raise InputError(f"{path} is no profile of edgevision; it was left as it is")
+    """A damaged profile is one too: its beginning tells."""
+    if not _starts_as_profile(path) and not _reads_as_profile(path):
+        raise InputError(f"{path} is no profile of edgevision; it was left alone")
 
 
 def _starts_as_profile(path: Path) -> bool:
     try:
-        return read_regular(path, MAX_BYTES).startswith(_START)
+        return b"".join(read_regular(path, MAX_BYTES).split()).startswith(_START)
     except OSError:
         return False
+
+
+def _reads_as_profile(path: Path) -> bool:
+    """One that was written by another program, its keys in another order."""
+    try:
+        read_profile(path)
+    except (InputError, FileNotFoundError):
+        return False
+    return True
 
 
 def _files_beside(path: Path) -> list[Path]:

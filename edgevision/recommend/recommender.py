@@ -17,7 +17,15 @@ from edgevision.recommend.reasons import Explainer
 from edgevision.recommend.rules import Rule
 from edgevision.recommend.shelf import Shelf
 from edgevision.recommend.suggestions import Suggestion, Term
-from edgevision.recommend.terms import again_term, counts_of, goes_with_term, looks_term, popularity_term, scaled
+from edgevision.recommend.terms import (
+    again_term,
+    chances_of,
+    counts_of,
+    goes_with_term,
+    looks_term,
+    popularity_term,
+    scaled,
+)
 from edgevision.recommend.variety import varied
 
 
@@ -84,7 +92,7 @@ class Recommender:
         terms = {
             Term.AGAIN: again_term(shelf, bought),
             Term.LOOKS: looks_term(shelf, interest, options.warmth),
-            Term.GOES_WITH: self._look_alikes.lend(goes_with, options.newness),
+            Term.GOES_WITH: chances_of(self._look_alikes.lend(goes_with, options.newness)),
             Term.POPULAR: popularity_term(counts),
         }
         return bought, mixed(terms, evidence + len(basket), options), context
@@ -109,9 +117,9 @@ class Recommender:
             place = self.shelf.place.get(id)
             if place is not None:
                 allowed[place] = False
-        for place, product in enumerate(self.shelf.products):
-            if not all(rule(product) for rule in rules):
-                allowed[place] = False
+        for rule in rules:
+            for place in np.flatnonzero(allowed):
+                allowed[place] = rule(self.shelf.products[place])
         return allowed
 
     def _relevance(self, relevance: Mapping[int, float] | None) -> npt.NDArray[np.float64] | None:

@@ -19,11 +19,16 @@ class GalleryView(Protocol):
     """What is needed of a gallery: its products, and its examples with a vector each."""
 
     @property
-    def products(self) -> Sequence[GalleryProduct]: ...
+    def products(self) -> Sequence[GalleryProduct]:
+        """All that it knows."""
+
     @property
-    def examples(self) -> Sequence[Example]: ...
+    def examples(self) -> Sequence[Example]:
+        """One for each picture."""
+
     @property
-    def vectors(self) -> npt.NDArray[Any]: ...
+    def vectors(self) -> npt.NDArray[Any]:
+        """[n, d], one for each example."""
 
 
 class Shelf:

@@ -21,7 +21,7 @@ def again_term(shelf: Shelf, bought: Mapping[int, float]) -> Chances:
         place = shelf.place.get(id)
         if place is not None:
             values[place] = weight
-    return _chances(values)
+    return chances_of(values)
 
 
 def looks_term(shelf: Shelf, interest: npt.NDArray[np.float64], warmth: float) -> Chances:
@@ -32,7 +32,7 @@ def looks_term(shelf: Shelf, interest: npt.NDArray[np.float64], warmth: float) -
         return np.zeros(len(shelf))
     cosines = shelf.looks @ (taste / length).astype(np.float32)
     heat = np.exp((cosines.astype(np.float64) - 1.0) / warmth)
-    return _chances(np.where(shelf.pictured, heat, 0.0))
+    return chances_of(np.where(shelf.pictured, heat, 0.0))
 
 
 def goes_with_term(
@@ -53,12 +53,12 @@ def goes_with_term(
         place = shelf.place.get(i)
         if place is not None:
             values[place] = value / max(1, baskets.count(i)) ** damping
-    return _chances(values)
+    return chances_of(values)
 
 
 def popularity_term(counts: npt.NDArray[np.float64]) -> Chances:
     """In proportion to the number of baskets [n], one added to each, so that nothing is impossible."""
-    return _chances(counts + 1.0)
+    return chances_of(counts + 1.0)
 
 
 def counts_of(shelf: Shelf, baskets: Baskets) -> npt.NDArray[np.float64]:
@@ -78,6 +78,7 @@ def scaled(context: Iterable[tuple[int, float]]) -> dict[int, float]:
     return {id: weight / total for id, weight in pairs.items()} if total > 0 else {}
 
 
-def _chances(values: Chances) -> Chances:
+def chances_of(values: Chances) -> Chances:
+    """Values of 0 or more as shares of their sum; all 0 stays."""
     total = values.sum()
     return values / total if total > 0 else values
