@@ -81,16 +81,13 @@ def unseen_products() -> tuple[UnseenProduct, ...]:
     """
     rng = np.random.default_rng(_SEED)
     made: list[UnseenProduct] = []
+    taken: set[tuple[Style, str]] = set()
     for goods in RANGES:
         flavours = goods.listed()
-        # Two brands of one kind share neither layout nor ground.
-        styles = [tuple(Style)[int(place)] for place in rng.permutation(len(Style))]
-        grounds = [_GROUNDS[int(place)] for place in rng.permutation(len(_GROUNDS))]
         for which, brand in enumerate(goods.brands):
             own = flavours[4 * which : 4 * which + 4]
-            ground = next(name for name in grounds if name not in {one.accent for one in own})
-            grounds.remove(ground)
-            look = _Look(brand, styles[which], ground, _FACES[int(rng.integers(len(_FACES)))])
+            style, ground = _free_look(rng, taken, {one.accent for one in own})
+            look = _Look(brand, style, ground, _FACES[int(rng.integers(len(_FACES)))])
             dearness = float(rng.uniform(0.8, 1.35))
             for flavour in own:
                 price = goods.price * dearness * float(rng.uniform(0.95, 1.05))
@@ -124,6 +121,19 @@ class _Look:
     style: Style
     ground: str
     face: Typeface
+
+
+def _free_look(rng: np.random.Generator, taken: set[tuple[Style, str]], accents: set[str]) -> tuple[Style, str]:
+    """A layout and a ground that no other brand has together, the ground none of the accents; it is taken then."""
+    free = [
+        (style, ground)
+        for style in Style
+        for ground in _GROUNDS
+        if (style, ground) not in taken and ground not in accents
+    ]
+    chosen = free[int(rng.integers(len(free)))]
+    taken.add(chosen)
+    return chosen
 
 
 def _made(place: int, goods: Range, look: _Look, flavour: Flavour, price: float) -> UnseenProduct:
