@@ -46,8 +46,8 @@ def embedded(products: Sequence[UnseenProduct], views: Sequence[int]) -> Vectors
 
 def best_matches(queries: Vectors, examples: Vectors) -> tuple[npt.NDArray[np.intp], Vectors, npt.NDArray[np.intp]]:
     """Of each query [q, d]: the product whose example is nearest, of ``examples`` [products, shots, d]; the cosine; which example."""
-    products, shots, d = examples.shape
-    cosines = queries @ examples.reshape(-1, d).T
+    shots = examples.shape[1]
+    cosines = queries @ examples.reshape(-1, examples.shape[2]).T
     best = cosines.argmax(axis=1)
     return best // shots, cosines[np.arange(len(queries)), best], best % shots
 

@@ -27,8 +27,9 @@ class Mixture:
 
     def shares_of(self, place: int) -> dict[Term, float]:
         """How much of one product's chance each term has, together 1."""
-        whole = float(self.chances[place])
-        return {term: float(part[place]) / whole for term, part in self.parts.items()}
+        parts = {term: float(part[place]) for term, part in self.parts.items()}
+        whole = sum(parts.values())
+        return {term: part / whole for term, part in parts.items()}
 
 
 def mixed(terms: Mapping[Term, Chances], evidence: float, options: RecommendOptions) -> Mixture:

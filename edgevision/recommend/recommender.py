@@ -45,7 +45,8 @@ class Recommender:
 
     def __init__(self, shelf: Shelf, baskets: Baskets, options: RecommendOptions | None = None) -> None:
         self.shelf, self.baskets, self.options = shelf, baskets, options or RecommendOptions()
-        known = counts_of(shelf, baskets) > 0
+        self._counted = (baskets.total, counts_of(shelf, baskets))
+        known = self._counted[1] > 0
         self._look_alikes = find_look_alikes(shelf, known, self.options.warmth)
 
     def suggest(
@@ -87,7 +88,7 @@ class Recommender:
         bought, interest, evidence = self._history(profile, now_s)
         # The present basket weighs as much as all of the history for each of its products.
         context = scaled(bought.items()) | dict.fromkeys(basket, 1.0)
-        counts = self._look_alikes.lend(counts_of(shelf, self.baskets), options.newness)
+        counts = self._look_alikes.lend(self._counts(), options.newness)
         goes_with = goes_with_term(shelf, self.baskets, context, options.damping, options.shrink)
         terms = {
             Term.AGAIN: again_term(shelf, bought),
@@ -96,6 +97,13 @@ class Recommender:
             Term.POPULAR: popularity_term(counts),
         }
         return bought, mixed(terms, evidence + len(basket), options), context
+
+    def _counts(self) -> npt.NDArray[np.float64]:
+        """Baskets with each product [n]; gathered anew only after one came."""
+        total = self.baskets.total
+        if self._counted[0] != total:
+            self._counted = (total, counts_of(self.shelf, self.baskets))
+        return self._counted[1]
 
     def _history(
         self, profile: Profile | None, now_s: float | None
