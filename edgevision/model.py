@@ -125,7 +125,7 @@ class Model:
         torch tensor (CPU), a Pillow image, or a ``Frame``.
 
         The result is the task's: ``tasks.Classification`` of a bundle that classifies, ``tasks.Detections`` of one that
-        detects. Several pictures give a list in the same order: a list, any other iterable (a generator, a deque), or an
+        detects, ``tasks.Embedding`` of one that embeds. Several pictures give a list in the same order: a list, any other iterable (a generator, a deque), or an
         N×H×W×3 array. They are taken and run batch by batch: of a generator's frames no more than one batch is held, but
         all the results; for a stream without end call ``predict`` for each frame.
 

@@ -114,6 +114,13 @@ def test_checkpoint_needs_no_options(tmp_path, spec, labels):
         load(path, SourceOptions(labels=tmp_path / "none.csv"))
 
 
+def test_an_onnx_graph_that_says_what_it_does_is_not_cut_for_another_task(files):
+    from edgevision.compiler.sources.source import SourceOptions
+
+    with pytest.raises(InputError, match=r"onnx\.bin carries its own task"):
+        load(files["onnx"], SourceOptions(task="embed"))
+
+
 def test_torchvision_arch_takes_its_outputs_from_the_state_dict(tmp_path, spec, labels):
     import torch
     import torchvision
