@@ -2,60 +2,81 @@
 
     python -m benchmarks.demo_gallery [--shots 1 3 5] [--strangers 40]
 
-The embedder is the demo's own classifier without its head, as it is: nothing is trained. Strangers are products of the same ranges that
-are not enrolled; the figures of recall are over those that are. Also writes a sheet of queries, each beside the stored view that matched.
+The embedder is the demo's own classifier without its head, compiled to int8 (``compile --task embed``), and in float beside it: nothing is trained. Galleries
+are real ones, written and matched as anybody's. Strangers are products of the same ranges that are not enrolled; figures of recall are over those that
+are. Also draws a sheet of queries, each beside the stored view that matched.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.common import RESULTS, RUNS, write_result
+from benchmarks.common import RESULTS, RUNS, edgevision, write_result
 from benchmarks.recommend_vectors import demo_embedder
+from edgevision.demo.compiling import CLASSIFIER
 from edgevision.demo.unseen import ENROLLED, UnseenProduct, unseen_photo, unseen_products
 from edgevision.frames import ImageArray
+from edgevision.gallery.gallery import Gallery, open_gallery
+from edgevision.gallery.matches import Matches
+from edgevision.gallery.writer import GalleryWriter
 
 SEARCHED = 5
 _SEED = 0
 _TILE_PX, _TEXT_PX = 160, 34
 Vectors = npt.NDArray[np.float32]
+Embed = Callable[[list[ImageArray]], Vectors]
 
 
-def embedded(products: Sequence[UnseenProduct], views: Sequence[int]) -> Vectors:
-    """[products, views, d], kept in ``runs/``."""
-    kept = RUNS / "demo-gallery" / f"views-{views[0]}-{views[-1]}.npy"
-    if kept.is_file():
-        return np.asarray(np.load(kept), np.float32)
-    embed = demo_embedder()
-    rows = []
+def embedded(products: Sequence[UnseenProduct]) -> dict[str, Vectors]:
+    """Vectors [products, views, d] of the enrolled views and then those to be searched, by int8 and float; kept in ``runs/``."""
+    kept = RUNS / "demo-gallery" / "vectors.npz"
+    if not kept.is_file():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            np.savez(kept, **_embed_all(products, {"int8": _bundle_embedder(stack), "float": demo_embedder()}))
+    with np.load(kept) as file:
+        return {name: np.asarray(file[name], np.float32) for name in file.files}
+
+
+def _embed_all(products: Sequence[UnseenProduct], embedders: dict[str, Embed]) -> dict[str, Vectors]:
+    rows: dict[str, list[Vectors]] = {name: [] for name in embedders}
     for place, product in enumerate(products):
-        rows.append(embed([unseen_photo(product, view) for view in views]))
+        photos = [unseen_photo(product, view) for view in range(ENROLLED + SEARCHED)]
+        for name, embed in embedders.items():
+            rows[name].append(embed(photos))
         if place % 20 == 19:
             print(f"{place + 1} of {len(products)} products rendered", flush=True)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    made = np.asarray(np.stack(rows), np.float32)
-    np.save(kept, made)
-    return made
+    return {name: np.stack(found) for name, found in rows.items()}
 
 
-def best_matches(queries: Vectors, examples: Vectors) -> tuple[npt.NDArray[np.intp], Vectors, npt.NDArray[np.intp]]:
-    """Of each query [q, d]: the product whose example is nearest, of ``examples`` [products, shots, d]; the cosine; which example."""
-    shots = examples.shape[1]
-    cosines = queries @ examples.reshape(-1, examples.shape[2]).T
-    best = cosines.argmax(axis=1)
-    return best // shots, cosines[np.arange(len(queries)), best], best % shots
+def _bundle_embedder(stack: ExitStack) -> Embed:
+    from edgevision import load
+
+    bundle = RUNS / "demo-gallery" / "embed.edge"
+    if not bundle.is_file():
+        edgevision("compile", CLASSIFIER, "--task", "embed", "--int8", "-o", bundle)
+    model = stack.enter_context(load(bundle))
+    return lambda photos: np.stack([one.vector for one in model.predict(photos)])
 
 
-def top5(queries: Vectors, examples: Vectors, truth: npt.NDArray[np.intp]) -> float:
-    products, _, d = examples.shape
-    cosines = (queries @ examples.reshape(-1, d).T).reshape(len(queries), products, -1).max(axis=2)
-    return float((np.argsort(-cosines, axis=1)[:, :5] == truth[:, None]).any(axis=1).mean())
+def gallery_of(path: Path, products: Sequence[UnseenProduct], examples: Vectors) -> Gallery:
+    """A gallery of products with their ``examples`` [products, shots, d]."""
+    path.unlink(missing_ok=True)
+    count, shots, d = examples.shape
+    with GalleryWriter(path, bundle_id="0" * 64, dimension=d) as writer:
+        for place, product in enumerate(products):
+            writer.add_product(product.to_gallery())
+            sources = [f"{product.id * 1000 + view:064x}" for view in range(shots)]
+            writer.add_examples(product.id, examples[place], sources, [f"view {view}" for view in range(shots)])
+    return open_gallery(path)
 
 
 def interval(right: npt.NDArray[np.bool_]) -> list[float]:
@@ -65,50 +86,57 @@ def interval(right: npt.NDArray[np.bool_]) -> list[float]:
     return [round(float(v), 4) for v in np.percentile(means, (2.5, 97.5))]
 
 
-def refusal(known: Vectors, strange: Vectors) -> dict[str, float]:
-    """By the best cosine alone: area under the ROC curve, and strangers accepted where 95 % of the enrolled products' views are."""
+def auroc(known: Sequence[float], strange: Sequence[float]) -> float:
+    """The chance that a known product's score is above a stranger's."""
     order = np.concatenate([known, strange]).argsort().argsort() + 1.0
-    auroc = (order[: len(known)].sum() - len(known) * (len(known) + 1) / 2) / (len(known) * len(strange))
-    threshold = np.quantile(known, 0.05)
-    return {"auroc": round(float(auroc), 4), "false_accepts": round(float((strange >= threshold).mean()), 4)}
+    return float((order[: len(known)].sum() - len(known) * (len(known) + 1) / 2) / (len(known) * len(strange)))
 
 
-def figures(
-    products: Sequence[UnseenProduct], enrolled: Vectors, searched: Vectors, strange: Vectors, shots: int
-) -> dict[str, Any]:
-    """With ``shots`` photos of each product."""
+def figures(gallery: Gallery, products: Sequence[UnseenProduct], searched: Vectors, strange: Vectors) -> dict[str, Any]:
+    """Of views ``searched`` [products, views, d] of what the gallery has, and of ``strange`` products that it has not."""
     count, views, d = searched.shape
-    queries, truth = searched.reshape(-1, d), np.repeat(np.arange(count), views)
-    examples = enrolled[:, :shots]
-    found, similarity, _ = best_matches(queries, examples)
-    right = found == truth
-    brands = np.array([product.design.brand for product in products])
-    _, of_strangers, _ = best_matches(strange.reshape(-1, d), examples)
+    truth = np.repeat(np.arange(count), views)
+    matches, of_strangers = gallery.match(searched.reshape(-1, d)), gallery.match(strange.reshape(-1, d))
+    best = [_best(one) for one in matches]
+    right = np.array([one == products[at].id for one, at in zip(best, truth, strict=True)])
+    brand = {product.id: product.design.brand for product in products}
+    five = [products[at].id in {match.product.id for match in one.top} for one, at in zip(matches, truth, strict=True)]
+    known = np.array([one.known for one in matches])
+    scores = [one.top[0].score for one, hit in zip(matches, right, strict=True) if hit]
     return {
-        "photos of each": shots,
+        "photos of each": len(gallery.examples) // count,
         "recall@1": round(float(right.mean()), 4),
         "interval": interval(right.reshape(count, views)),
-        "recall@5": round(top5(queries, examples, truth), 4),
-        "right brand": round(float((brands[found] == brands[truth]).mean()), 4),
-        "strangers": refusal(similarity[right], of_strangers),
+        "recall@5": round(float(np.mean(five)), 4),
+        "right brand": round(
+            float(np.mean([brand[one] == brand[products[at].id] for one, at in zip(best, truth, strict=True)])), 4
+        ),
+        "right ones accepted": round(float(known[right].mean()), 4),
+        "strangers accepted": round(float(np.mean([one.known for one in of_strangers])), 4),
+        "AUROC": round(auroc(scores, [one.top[0].score for one in of_strangers]), 4),
     }
+
+
+def _best(matches: Matches) -> int:
+    assert matches.best is not None
+    return matches.best.product.id
 
 
 # ---- a picture ----
 
 
-def sheet(products: Sequence[UnseenProduct], enrolled: Vectors, searched: Vectors, count: int = 12) -> ImageArray:
+def sheet(gallery: Gallery, products: Sequence[UnseenProduct], searched: Vectors, count: int = 12) -> ImageArray:
     """``count`` queries, each beside the stored view that matched: green where it is the same product."""
     rng = np.random.default_rng(_SEED + 1)
+    by_id = {product.id: product for product in products}
     tiles = []
     for place in rng.choice(len(products), count, replace=False):
         view = int(rng.integers(searched.shape[1]))
-        found, similarity, shot = best_matches(searched[place, view][None], enrolled)
-        match = products[int(found[0])]
+        best = gallery.match(searched[place, view])[0].top[0]
         query = unseen_photo(products[place], ENROLLED + view, side_px=_TILE_PX)
-        stored = unseen_photo(match, int(shot[0]), side_px=_TILE_PX)
-        color = (60, 140, 40) if match is products[place] else (40, 40, 200)
-        tiles.append(_tile(query, stored, f"{match.name} {similarity[0]:.2f}", color))
+        stored = unseen_photo(by_id[best.product.id], int(best.example.note.split()[-1]), side_px=_TILE_PX)
+        color = (60, 140, 40) if best.product.id == products[place].id else (40, 40, 200)
+        tiles.append(_tile(query, stored, f"{best.product.name} {best.score:.2f}", color))
     rows = [np.concatenate(tiles[at : at + 4], axis=1) for at in range(0, count, 4)]
     return np.asarray(np.concatenate(rows), np.uint8)
 
@@ -126,20 +154,29 @@ def main() -> None:
     p.add_argument("--strangers", type=int, default=40, help="products that are not")
     arguments = p.parse_args()
     products = unseen_products()
-    first, later = embedded(products, range(ENROLLED)), embedded(products, range(ENROLLED, ENROLLED + SEARCHED))
+    vectors = embedded(products)
     order = np.random.default_rng(_SEED).permutation(len(products))
     out, kept = np.sort(order[: arguments.strangers]), np.sort(order[arguments.strangers :])
     enrolled = [products[place] for place in kept]
-    rows = [figures(enrolled, first[kept], later[kept], later[out], shots) for shots in arguments.shots]
-    for row in rows:
-        print(row, flush=True)
-    all_of_them = figures(products, first, later, later[out], ENROLLED)
-    picture = RESULTS / "demo-gallery.png"
-    cv2.imwrite(str(picture), sheet(enrolled, first[kept], later[kept]))
-    write_result("demo-gallery", {
-        "enrolled": len(kept), "strangers": len(out), "views searched of each": SEARCHED, "figures": rows,
-        "all 200 enrolled, recall@1": all_of_them["recall@1"], "picture": picture.name,
-    })  # fmt: skip
+    found: dict[str, Any] = {"enrolled": len(kept), "strangers": len(out), "views searched of each": SEARCHED}
+    path = RUNS / "demo-gallery" / "demo.evg"
+    for name, of_all in vectors.items():
+        rows = []
+        for shots in arguments.shots:
+            gallery = gallery_of(path, enrolled, of_all[kept, :shots])
+            rows.append(figures(gallery, enrolled, of_all[kept, ENROLLED:], of_all[out, ENROLLED:]))
+            print(name, rows[-1], flush=True)
+        whole = gallery_of(path, products, of_all[:, :ENROLLED])
+        found[name] = {
+            "figures": rows,
+            "all 200 enrolled": figures(whole, products, of_all[:, ENROLLED:], of_all[out, ENROLLED:])["recall@1"],
+        }
+    picture = RESULTS / "demo-gallery.jpg"
+    cv2.imwrite(
+        str(picture),
+        sheet(gallery_of(path, enrolled, vectors["int8"][kept, :ENROLLED]), enrolled, vectors["int8"][kept, ENROLLED:]),
+    )
+    write_result("demo-gallery", {**found, "picture": picture.name})
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import re
 import sys
 import time
 from datetime import datetime
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from edgevision.cli import output
 from edgevision.errors import InputError
 
 if TYPE_CHECKING:
+    from edgevision.gallery.gallery import Gallery
     from edgevision.recommend.profile import Profile
     from edgevision.recommend.rules import Rule
     from edgevision.recommend.suggestions import Suggestion
@@ -183,10 +183,12 @@ def _rules(arguments: argparse.Namespace) -> list[Rule]:
     return made
 
 
-def _gallery(arguments: argparse.Namespace) -> Any:
+def _gallery(arguments: argparse.Namespace) -> Gallery:
     if arguments.gallery is None:
         raise InputError("give the gallery: edgevision recommend shop.evg …")
-    return import_module("edgevision.gallery.gallery").open_gallery(arguments.gallery)
+    from edgevision.gallery.gallery import open_gallery
+
+    return open_gallery(arguments.gallery)
 
 
 def _profile_path(arguments: argparse.Namespace, option: str) -> Path:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from edgevision.gallery.examples import Example
 from edgevision.gallery.products import GalleryProduct
+from edgevision.gallery.writer import GalleryWriter
 
 NAMES = ("Penne", "Fusilli", "Pesto", "Soap", "Shampoo")
 
 
 @pytest.fixture
 def shop(tmp_path, monkeypatch):
-    """A folder with a log of what was bought; any name ending in .evg is the same gallery."""
+    """A folder with a gallery and a log of what was bought."""
     vectors = np.array([[9, 1, 0], [8, 2, 0], [5, 9, 0], [0, 0, 9], [0, 1, 8]], np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    products = tuple(GalleryProduct(place, name, {"price": 1.0 + place}) for place, name in enumerate(NAMES))
-    examples = tuple(Example(place, "00", "2026-11-28") for place in range(5))
-    gallery = SimpleNamespace(products=products, examples=examples, vectors=vectors, bundle_id="b" * 64, dimension=3)
-    monkeypatch.setitem(sys.modules, "edgevision.gallery.gallery", SimpleNamespace(open_gallery=lambda path: gallery))
+    # A dimension that embedders have.
+    vectors = np.pad(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), ((0, 0), (0, 13)))
+    with GalleryWriter(tmp_path / "shop.evg", bundle_id="b" * 64, dimension=16) as writer:
+        for place, name in enumerate(NAMES):
+            writer.add_product(GalleryProduct(place, name, {"price": 1.0 + place}))
+            writer.add_examples(place, vectors[place : place + 1], [f"{place:064x}"], ["photo"])
     lines = [{"items": [0, 2]}] * 6 + [{"items": [3, 4]}] * 6 + [{"items": [1]}] * 9
     (tmp_path / "log.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
     monkeypatch.chdir(tmp_path)
@@ -65,7 +65,7 @@ def test_a_shopper_s_way_through_it(edgevision, shop):
     assert (shop / "taken.json").read_bytes() == (shop / "me.json").read_bytes()
     assert edgevision("recommend", "--profile", "me.json", "--forget", "--json").json["forgotten"] is True
     assert edgevision("recommend", "--profile", "me.json", "--forget").out == "there was nothing to forget at me.json\n"
-    assert sorted(one.name for one in shop.iterdir() if one.is_file()) == ["log.jsonl", "taken.json"]
+    assert sorted(one.name for one in shop.iterdir() if one.is_file()) == ["log.jsonl", "shop.evg", "taken.json"]
 
 
 def test_counts_of_a_shop_can_be_kept(edgevision, shop):
