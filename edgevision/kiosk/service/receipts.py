@@ -214,7 +214,7 @@ def receipt_routes(
         if key is not None and _KEY.fullmatch(key) is None:
             raise RefusedError(400, "Idempotency-Key is 1 to 255 visible ASCII characters")
         with budget.share() as share:
-            body = await read_body(request, MAX_BODY_BYTES, share)
+            body = await read_body(request, share)
         now = model()
         try:
             receipt = await run_in_threadpool(read_receipt, body, catalogue, now)

@@ -32,7 +32,7 @@ def recognise_routes(service: Service) -> Sequence[BaseRoute]:
         name, number = request.query_params.get("model"), request.query_params.get("version")
         service.models.get(name, number)  # before the body is read
         with service.budget.share() as share:
-            picture = await read_body(request, service.options.max_picture_bytes, share)
+            picture = await read_body(request, share)
             if not picture:
                 raise RefusedError(400, "expected a picture as the body, got no bytes")
             while True:
