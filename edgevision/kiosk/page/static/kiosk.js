@@ -2,7 +2,7 @@
 import { getJson, postJson, refusalOf, request } from "./modules/api.js";
 import { Backoff } from "./modules/backoff.js";
 import { Basket } from "./modules/basket.js";
-import { showCamera } from "./modules/camera_stream.js";
+import { CameraStream } from "./modules/camera_stream.js";
 import { Catalogue } from "./modules/catalogue.js";
 import { Idle } from "./modules/idle.js";
 import { bestOf, language, languages, load, t, translate, useLanguage } from "./modules/languages.js";
@@ -103,7 +103,8 @@ class Kiosk {
       this.station = new ServerStation({ station, ...hears });
       this.station.run();
       this.#cameraState(null);
-      showCamera(place("picture"), station, new AbortController().signal);
+      this.film = new CameraStream(place("picture"), station);
+      this.film.run();
       return;
     }
     const camera = new PageCamera(place("video"), this.settings.picture_px, (problem) => this.#cameraState(problem));
@@ -214,7 +215,7 @@ class Kiosk {
       this.#showNotice();
       say(blocked ? wordsOf({ kind: "blocked", reason: blocked }) : t("sees.again"), { urgent: blocked !== null });
     }
-    if (event.event === "model-changed") {
+    if (event.event === "model-changed" || event.event === "prices-changed") {
       this.#keepList();
     }
     this.#showResult();
@@ -496,7 +497,10 @@ class Kiosk {
       notice = { kind: "blocked", reason: this.visit.blocked };
     }
     showNotice(place("notice"), notice, {
-      retry: () => this.station?.retry(),
+      retry: () => {
+        this.station?.retry();
+        this.film?.retry();
+      },
       pair: (token) => {
         keepToken(token);
         this.#paired();
@@ -509,6 +513,7 @@ class Kiosk {
     this.hasList = false; // so that it is asked for until this token gets it
     this.#keepList();
     this.station?.retry();
+    this.film?.retry();
   }
 
   #showResult() {

@@ -23,8 +23,10 @@ from edgevision.kiosk.service.metrics import PAGES, MetricSources, ServiceMetric
 from edgevision.kiosk.service.openapi import openapi_routes
 from edgevision.kiosk.service.options import ServiceOptions
 from edgevision.kiosk.service.picture_folder import FolderUse, PictureFolder
-from edgevision.kiosk.service.products import Catalogue, product_routes
+from edgevision.kiosk.service.products import product_routes
 from edgevision.kiosk.service.receipts import ReceiptPost, receipt_routes
+from edgevision.kiosk.service.reread import Looks
+from edgevision.kiosk.service.shop_catalogue import ShopCatalogue
 from edgevision.kiosk.service.status import CameraReport, StatusSources, status_routes
 from edgevision.kiosk.service.watching import App, ErrorsSeen, Watch
 from edgevision.streams.metrics import Metrics
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
 _LOG_S = 1.0  # for the last lines of the log
+_LOOKS_S = 1.0  # for a file that is being read
 
 
 class ServerStation(Protocol):
@@ -100,7 +103,10 @@ class Live:
         self._tokens = tokens
         self._said = AnswersSaid()
         self._stations: dict[str, ServerStation] = {}
-        self._catalogue = Catalogue.read(settings.prices, settings.product_pictures)
+        self._catalogue = ShopCatalogue(
+            settings.prices, settings.product_pictures, trouble=self.trouble, changed=self._prices_changed
+        )
+        self._looks = Looks([self._catalogue.look], self.trouble)
         self._folder = None if settings.feedback is None else PictureFolder(settings.feedback, settings.feedback_quota)
         self._keeper = None if settings.keep is None else Keeper(settings.keep, settings.feedback_quota, self.trouble)
         self._post = None if settings.receipts is None else ReceiptPost(settings.receipts)
@@ -146,9 +152,9 @@ class Live:
             *event_routes(self.hub),
             *self._pages.routes(),
             *camera_routes(lambda: self._stations, closed=self._is_closed),
-            *product_routes(self._catalogue, self._model, self._features()),
+            *product_routes(self._catalogue.now, self._model, self._features()),
             *feedback_routes(self._folder, self._model, self._said.of, self._models.budget),
-            *receipt_routes(self._post, self._catalogue, self._model, self._models.budget),
+            *receipt_routes(self._post, self._catalogue.now, self._model, self._models.budget),
             *status_routes(self._status_sources()),
             *self._metrics.routes(),
             *openapi_routes(tokens=self._tokens),
@@ -166,6 +172,7 @@ class Live:
         self._write_labels()
         if self._post is not None:
             self._post.open()
+        self._looks.start()
         for station in self._stations.values():
             station.start()
 
@@ -178,6 +185,7 @@ class Live:
     def close(self, timeout_s: float) -> None:
         """Let cameras go, send what can be sent in time, and write the last lines of the log."""
         self.refuse()
+        self._looks.close(_LOOKS_S)
         for station in self._stations.values():
             station.close(timeout_s / 2)
         if self._keeper is not None:
@@ -205,6 +213,10 @@ class Live:
             "feedback": self._folder is not None,
             "receipts": self._post is not None,
         }
+
+    def _prices_changed(self) -> None:
+        self.hub.tell("prices-changed", {})
+        self.log.write("prices-changed")
 
     def _states(self) -> list[dict[str, Any]]:
         return [{"station": name, "state": one.state, "reason": one.blocked} for name, one in self._stations.items()]
