@@ -22,7 +22,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 GOOD = b"GET /read HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n"
-LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR|CRITICAL) [\w.]+: ")
+LOG_LINE = re.compile(
+    r'{"at": "[\d:T+.-]+", "event": "log", "level": "(debug|info|warning|error|critical)", "logger": "[\w.]+", "words": ".*}'
+)
 QUICK = {"handshake_s": 1.0, "header_s": 1.0, "keep_alive_s": 1.0, "body_pause_s": 1.0, "body_bytes_per_s": 20_000.0, "message_s": 1.0,
          "write_s": 1.0, "linger_s": 0.5, "token_check_s": 0.0}  # fmt: skip
 

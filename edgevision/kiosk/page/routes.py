@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevision.kiosk.page.settings import PageSettings
+from edgevision.kiosk.service.access.security_headers import page_headers
 from edgevision.kiosk.service.route import Scope, route
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
 FOLDER = Path(__file__).parent / "static"
-PAGES = {"/": "index.html", "/operator": "operator.html"}
+PAGES = {"/": "index.html", "/operator": "operator.html", "/products": "products.html"}
 MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -24,26 +25,7 @@ MEDIA_TYPES = {
     ".json": "application/json",
     ".svg": "image/svg+xml",
 }
-# No script, style or font but from this service, and none written into the page itself. Strings never become HTML: a product's
-# name cannot carry a script.
-POLICY = (
-    "default-src 'self'",
-    "img-src 'self' data: blob:",
-    "connect-src 'self'",
-    "object-src 'none'",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "require-trusted-types-for 'script'",
-    "trusted-types 'none'",
-)
-HEADERS = {
-    "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-cache",  # kept, but asked for each time: after an upgrade no old module meets a new one
-}
+_ASKED_FOR_AGAIN = "no-cache"  # kept, but asked for each time: after an upgrade no old module meets a new one
 _READ = ("GET", "HEAD")
 Endpoint = Callable[["Request"], Awaitable["Response"]]
 
@@ -54,8 +36,7 @@ def page_routes(settings: PageSettings | None = None) -> list[Route]:
     The files are read once, here, and found by their names: no path of a request reaches the disk.
     """
     told = settings or PageSettings()
-    frames = " ".join(told.allow_frames) or "'none'"
-    headers = {**HEADERS, "Content-Security-Policy": "; ".join((*POLICY, f"frame-ancestors {frames}"))}
+    headers = {**page_headers(told.allow_frames), "Cache-Control": _ASKED_FOR_AGAIN}
     paths = {path: FOLDER / name for path, name in PAGES.items()}
     paths |= {f"/static/{name}": path for name, path in static_files().items()}
     routes = [

@@ -1,4 +1,4 @@
-"""Bodies of requests: read whole, up to a limit each, and up to a limit of all that are under way."""
+"""Bodies of requests: read whole, up to a limit of all that are under way. How long one may be, its route says (see ``route``)."""
 
 from __future__ import annotations
 
@@ -64,28 +64,17 @@ class Share:
         self._budget.take(self, count)
 
 
-async def read_body(request: Request, limit: int, share: Share) -> bytes:
-    """The body. Raises RefusedError: 413 over ``limit`` bytes, before any is read where the length is announced; 503 over the budget.
-    One that is compressed does not come so far: see ``route.Entrance``."""
-    announced = request.headers.get("content-length", "")
-    if announced.isascii() and announced.isdigit() and (len(announced) > 18 or int(announced) > limit):
-        raise _too_large(limit)
+async def read_body(request: Request, share: Share) -> bytes:
+    """The body. Raises RefusedError, 503, over the budget. One that is compressed, or longer than its route takes, does not come so far:
+    see ``route.Entrance``."""
     parts: list[bytes] = []
-    length = 0
     while True:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise RefusedError(HUNG_UP, "the client hung up")
         part = message.get("body", b"")
-        length += len(part)
-        if length > limit:
-            raise _too_large(limit)
         if part:
             share.take(len(part))
             parts.append(part)
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _too_large(limit: int) -> RefusedError:
-    return RefusedError(413, f"expected a body of at most {limit} bytes, got more", close=True)

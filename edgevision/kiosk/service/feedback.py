@@ -55,7 +55,7 @@ def feedback_routes(
         if station is not None and _STATION.fullmatch(station) is None:
             raise RefusedError(400, "station is the name of a Station, as its events have it")
         with budget.share() as share:
-            data = await read_body(request, MAX_BODY_BYTES, share)
+            data = await read_body(request, share)
             told = None if placement is None else said(placement, station)
             fields = _fields(label, placement, station, now, told)
             work = partial(_keep, folder, data, label_folders(now.labels)[label.id], fields, JSONResponse)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import sys
 import threading
@@ -11,9 +10,9 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
 from typing import Any, TextIO
 
+from edgevision.kiosk.service.access.log_lines import log_line, record_fields
 from edgevision.kiosk.service.watching import Seen
 
 _LOGGERS = ("edgevision", "uvicorn", "asyncio")
@@ -100,24 +99,11 @@ class LogLines:
         lines = []
         for _ in range(len(self._lines)):  # and not those that come meanwhile
             at_s, event, fields = self._lines.popleft()
-            lines.append(log_line({"at": _shown(at_s), "event": event, **fields}))
+            lines.append(log_line(at_s, event, fields))
         if lost := self.dropped - self._told:
             self._told += lost
-            lines.append(log_line({"at": _shown(time.time()), "event": "log-lines-dropped", "lines": lost}))
+            lines.append(log_line(time.time(), "log-lines-dropped", {"lines": lost}))
         return "".join(f"{line}\n" for line in lines)
-
-
-def log_line(fields: dict[str, Any]) -> str:
-    """The fields as JSON on one line: control characters and all that is not ASCII are escaped.
-
-    >>> log_line({"device": "till\\n3"})
-    '{"device": "till\\\\n3"}'
-    """
-    return json.dumps(fields, ensure_ascii=True, default=str).replace("\x7f", "\\u007f")
-
-
-def _shown(at_s: float) -> str:
-    return datetime.fromtimestamp(at_s, timezone.utc).isoformat(timespec="milliseconds")
 
 
 @contextlib.contextmanager
@@ -153,7 +139,4 @@ class _Handler(logging.Handler):
         self._lines = lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        fields = {"level": record.levelname.lower(), "logger": record.name, "words": record.getMessage()}
-        if record.exc_info:
-            fields["traceback"] = logging.Formatter().formatException(record.exc_info)
-        self._lines.write("log", **fields)
+        self._lines.write("log", **record_fields(record))

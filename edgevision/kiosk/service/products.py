@@ -70,10 +70,12 @@ class ProductPictures:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is known of the products besides what the model knows."""
+    """What is known of the products besides what the model knows. ``earlier``: the prices before the last change, as long as they are
+    honoured."""
 
     prices: PriceList = field(default_factory=PriceList)
     pictures: ProductPictures = field(default_factory=ProductPictures)
+    earlier: PriceList | None = None
 
     @classmethod
     def read(cls, prices: Path | None, pictures: Path | None) -> Catalogue:
@@ -87,18 +89,23 @@ class Catalogue:
         """What a product costs; None where that is not known."""
         return self.prices.price_of(label)
 
+    def honours(self, label: Label, price: Decimal) -> bool:
+        """Whether a shopper may pay so much: what it costs, or cost when it was placed; anything where that is not known."""
+        listed = self.price_of(label)
+        return listed is None or price == listed or (self.earlier is not None and price == self.earlier.price_of(label))
+
 
 def product_routes(
-    catalogue: Catalogue, model: Callable[[], ServedDescription], features: Mapping[str, bool] | None = None
+    catalogue: Callable[[], Catalogue], model: Callable[[], ServedDescription], features: Mapping[str, bool] | None = None
 ) -> list[BaseRoute]:  # fmt: skip
-    """The routes that tell what there is to be recognised. ``model``: what answers now, for it may be swapped; ``features``: what
-    else the service offers, for a page to know."""
+    """The routes that tell what there is to be recognised. ``catalogue``, ``model``: as of now; ``features``: what else the service
+    offers, for a page to know."""
 
     async def products(request: Request) -> Response:
         from starlette.responses import JSONResponse
 
-        now = model()
-        listed = [_product(catalogue, label) for label in sorted(now.labels, key=lambda label: label.id)]
+        now, known = model(), catalogue()
+        listed = [_product(known, label) for label in sorted(now.labels, key=lambda label: label.id)]
         fields = {"products": listed, "model": {"name": now.name, "id": now.id}, "features": dict(features or {})}
         return JSONResponse(fields, headers={"Cache-Control": "no-store"})
 
@@ -107,7 +114,7 @@ def product_routes(
         from starlette.responses import Response
 
         label = _label(request.path_params["id"], model().labels)
-        path = None if label is None else catalogue.pictures.path_of(label)
+        path = None if label is None else catalogue().pictures.path_of(label)
         if path is None:
             raise RefusedError(404, "there is no picture of this product")
         try:

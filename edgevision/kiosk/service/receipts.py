@@ -200,9 +200,9 @@ class ReceiptPost:
 
 
 def receipt_routes(
-    post: ReceiptPost | None, catalogue: Catalogue, model: Callable[[], ServedDescription], budget: Budget
+    post: ReceiptPost | None, catalogue: Callable[[], Catalogue], model: Callable[[], ServedDescription], budget: Budget
 ) -> list[BaseRoute]:  # fmt: skip
-    """The route that takes receipts. ``post``: what brings them to the shop's server; None: they are refused."""
+    """The route that takes receipts. ``post``: what brings them to the shop's server; None: they are refused. ``catalogue``: as of now."""
 
     async def receipts(request: Request) -> Response:
         from starlette.concurrency import run_in_threadpool
@@ -214,10 +214,10 @@ def receipt_routes(
         if key is not None and _KEY.fullmatch(key) is None:
             raise RefusedError(400, "Idempotency-Key is 1 to 255 visible ASCII characters")
         with budget.share() as share:
-            body = await read_body(request, MAX_BODY_BYTES, share)
+            body = await read_body(request, share)
         now = model()
         try:
-            receipt = await run_in_threadpool(read_receipt, body, catalogue, now)
+            receipt = await run_in_threadpool(read_receipt, body, catalogue(), now)
             taken = await run_in_threadpool(post.post, receipt, now.id, key, request.scope.get(DEVICE))
         except ConflictError as error:
             raise RefusedError(409, str(error)) from None
@@ -291,7 +291,7 @@ def _line(number: int, item: Any, code: str | None, catalogue: Catalogue, model:
     if item.get("price") is None:
         return Line(id, label.name, quantity, listed)
     price = _amount(f"{what}: price", item["price"], code)
-    if listed is not None and price != listed:
+    if listed is not None and not catalogue.honours(label, price):
         raise InputError(f"{what}: {label.name!r} costs {shown(listed)}, got {shown(price)}; read /v1/products again")
     return Line(id, label.name, quantity, price)
 

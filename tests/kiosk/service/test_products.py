@@ -28,7 +28,8 @@ def app(tmp_path, folder=None, prices: str | None = None, model=MODEL, **feature
     if prices is not None:
         file = tmp_path / "prices.csv"
         file.write_text(prices, "utf-8")
-    return app_of(product_routes(Catalogue.read(file, folder), lambda: model, features))
+    catalogue = Catalogue.read(file, folder)
+    return app_of(product_routes(lambda: catalogue, lambda: model, features))
 
 
 def test_products_with_prices_and_pictures(tmp_path, folder):
@@ -51,7 +52,7 @@ def test_without_a_price_list_nothing_has_a_price(tmp_path):
 
 def test_a_model_that_is_swapped_brings_its_own_products():
     models = [MODEL]
-    routes = app_of(product_routes(Catalogue(), lambda: models[-1]))
+    routes = app_of(product_routes(Catalogue, lambda: models[-1]))
     assert len(ask(routes, "GET", "/v1/products").json["products"]) == 3
     models.append(replace(MODEL, id="b2" * 32, labels=LABELS[:1]))
     answer = ask(routes, "GET", "/v1/products").json

@@ -92,7 +92,7 @@ def catalogue(tmp_path) -> Catalogue:
 
 
 def app(sender: ReceiptPost | None, catalogue: Catalogue | None = None, budget: Budget | None = None):
-    return app_of(receipt_routes(sender, catalogue or Catalogue(), lambda: MODEL, budget or Budget(1 << 20)))
+    return app_of(receipt_routes(sender, lambda: catalogue or Catalogue(), lambda: MODEL, budget or Budget(1 << 20)))
 
 
 def post(routes: Any, receipt: Any, key: str | None = None, device: str | None = None):

@@ -11,7 +11,7 @@ import pytest
 from live_service import SocketClient, app_of, ask, recognised, running, wait_for
 
 from edgevision.kiosk.service.live.hub import EventsHub
-from edgevision.kiosk.service.logs import LogLines, log_line
+from edgevision.kiosk.service.logs import LogLines
 from edgevision.kiosk.service.metrics import MetricSources, ServiceMetrics
 from edgevision.kiosk.service.picture_folder import FolderUse, Quota
 from edgevision.kiosk.service.watching import DEVICE, ErrorsSeen, Seen, Watch
@@ -247,10 +247,6 @@ def test_a_log_that_is_closed_elsewhere_ends_nothing():
     log.see(SEEN)
     log.close(5.0)
     log.close(5.0)
-
-
-def test_a_line_is_ascii():
-    assert log_line({"a": "é\x7f"}) == '{"a": "\\u00e9\\u007f"}'
 
 
 # ---- metrics ----

@@ -1,41 +1,40 @@
-"""Log lines that nobody outside can forge: one record is one line, whatever a request put into it."""
+"""Log lines that nobody outside can forge: one record is one line of JSON, whatever a request put into it."""
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
 
-_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 
+def log_line(at_s: float, event: str, fields: dict[str, Any]) -> str:
+    """A line of the log: JSON, with control characters and all that is not ASCII escaped. ``at_s``: seconds since 1970.
 
-def escaped(text: str) -> str:
-    r"""The text on one line: control characters, and those that turn or break a line, as escapes; a backslash twice.
-
-    >>> print(escaped("a\nINFO: all is well"))
-    a\nINFO: all is well
+    >>> log_line(0.0, "device", {"name": "till\\n3"})
+    '{"at": "1970-01-01T00:00:00.000+00:00", "event": "device", "name": "till\\\\n3"}'
     """
-    if text.isprintable() and "\\" not in text:
-        return text
-    return "".join(_escaped(character) for character in text)
+    at = datetime.fromtimestamp(at_s, timezone.utc).isoformat(timespec="milliseconds")
+    text = json.dumps({"at": at, "event": event, **fields}, ensure_ascii=True, default=str)
+    return text.replace("\x7f", "\\u007f")
 
 
-def _escaped(character: str) -> str:
-    if character in _ESCAPES:
-        return _ESCAPES[character]
-    if (
-        character.isprintable()
-    ):  # not: controls, separators of lines and paragraphs, marks of direction, lone surrogates
-        return character
-    return character.encode("unicode_escape").decode("ascii")
+def record_fields(record: logging.LogRecord) -> dict[str, Any]:
+    """What a line has of a record of ``logging``, its traceback included."""
+    fields = {"level": record.levelname.lower(), "logger": record.name, "words": record.getMessage()}
+    if record.exc_info:
+        fields["traceback"] = logging.Formatter().formatException(record.exc_info)
+    return fields
 
 
-class OneLineFormatter(logging.Formatter):
-    """A formatter whose lines are one each, tracebacks too."""
+class LineFormatter(logging.Formatter):
+    """Formats each record as such a line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
-        return escaped(super().format(record))
+        return log_line(record.created, "log", record_fields(record))
 
 
 class Throttle(logging.Filter):

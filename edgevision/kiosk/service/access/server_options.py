@@ -7,11 +7,9 @@ from typing import Any
 
 from edgevision.errors import MissingExtraError
 from edgevision.kiosk.service.access.addresses import check_address
-from edgevision.kiosk.service.access.log_lines import OneLineFormatter
+from edgevision.kiosk.service.access.log_lines import LineFormatter
 from edgevision.kiosk.service.access.settings import AccessSettings
 from edgevision.kiosk.service.access.tls import Certificate, certificate_of
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def server_options(settings: AccessSettings, certificate: Certificate | None = None) -> dict[str, Any]:
@@ -52,7 +50,8 @@ def server_options(settings: AccessSettings, certificate: Certificate | None = N
 
 
 def log_options(level: int = logging.INFO) -> dict[str, Any]:
-    """For ``logging.config.dictConfig``, or uvicorn's ``log_config``: one line for each record on stderr, which nothing from outside can forge."""
+    """For ``logging.config.dictConfig``, or uvicorn's ``log_config``: one line of JSON for each record on stderr, as ``edgevision serve``
+    writes them."""
     handler = {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}
     names = ("edgevision.kiosk", "uvicorn", "uvicorn.error")
     quiet = {"uvicorn.access": {"handlers": [], "level": "WARNING", "propagate": False}}
@@ -60,7 +59,7 @@ def log_options(level: int = logging.INFO) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"()": OneLineFormatter, "fmt": LOG_FORMAT}},
+        "formatters": {"line": {"()": LineFormatter}},
         "handlers": {"stderr": handler},
         "loggers": {**loud, **quiet},
         "root": {"handlers": ["stderr"], "level": logging.WARNING},  # asyncio's, say

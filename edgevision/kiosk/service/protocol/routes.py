@@ -111,9 +111,9 @@ class _Routes:
 
         deadline_s = deadline_of(request)
         json_length = _json_length(request)
-        version = self._version(request)
+        self._version(request)  # before the body is read
         with self._service.budget.share() as share:
-            body = await read_body(request, _limit(version, self._service), share)
+            body = await read_body(request, share)
             json_bytes = len(body) if json_length is None else json_length
             _check_json(json_bytes, is_beside_binary=json_length is not None)
             while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
+import json
 import logging
 import re
 import sys
@@ -11,23 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from edgevision.kiosk.service.access.log_lines import OneLineFormatter, Throttle, escaped
+from edgevision.kiosk.service.access.log_lines import LineFormatter, Throttle, log_line
 
 
 def test_every_character_stays_on_the_line_and_can_be_read_back():
     for code in [*range(0x300), 0x2028, 0x2029, 0x202E, 0x200B, 0xFEFF, 0xD800, 0xE000, 0x1F600, 0x10FFFF]:
         text = f"a{chr(code)}b"
-        shown = escaped(text)
-        assert shown.isprintable()
-        assert len(shown.splitlines()) == 1
-        if chr(code).isprintable() and chr(code) != "\\":
-            assert shown == text
-        else:
-            assert codecs.decode(shown, "unicode_escape") == text
-
-
-def test_a_backslash_cannot_pass_for_an_escape():
-    assert escaped("\\n") != escaped("\n")
+        line = log_line(0.0, "log", {"words": text})
+        assert line.isascii()
+        assert line.isprintable()
+        assert json.loads(line) == {"at": "1970-01-01T00:00:00.000+00:00", "event": "log", "words": text}
 
 
 def record(text: str, *values: object) -> logging.LogRecord:
@@ -38,9 +31,12 @@ def record(text: str, *values: object) -> logging.LogRecord:
 
 
 def test_tracebacks_are_on_the_line_too():
-    line = OneLineFormatter("%(levelname)s %(name)s: %(message)s").format(record("from %s", "x\r\nERROR root: forged"))
+    line = LineFormatter().format(record("from %s", "x\r\nERROR root: forged"))
     assert len(line.splitlines()) == 1
-    assert line.startswith("ERROR n: from x\\r\\nERROR root: forged\\nTraceback")
+    told = json.loads(line)
+    assert (told["event"], told["level"], told["logger"]) == ("log", "error", "n")
+    assert told["words"] == "from x\r\nERROR root: forged"
+    assert told["traceback"].startswith("Traceback")
 
 
 @pytest.mark.requires("serve")

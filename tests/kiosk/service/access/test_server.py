@@ -357,7 +357,7 @@ def test_the_server_stops_with_connections_open(tmp_path):
         time.sleep(0.1)
         server.process.terminate()
         assert server.process.wait(10) in {0, -15}
-        assert [line for line in server.log_lines() if " ERROR " in line or "Traceback" in line] == []
+        assert [line for line in server.log_lines() if '"level": "error"' in line or "Traceback" in line] == []
 
 
 # ---- what uvicorn is told ----

@@ -1,27 +1,46 @@
 // Pictures of the camera in the server: GET /v1/camera, one picture or motion JPEG.
 import { request } from "./api.js";
-import { Backoff } from "./backoff.js";
+import { Reconnecting } from "./reconnecting.js";
 
 const EVERY_MS = 200; // where the server sends one picture a request
+const HIDDEN_MS = 500;
 
-/** Shows the pictures of a Station (null: the first) in `image` until `signal` is aborted. */
-export async function showCamera(image, station, signal) {
-  const path = station === null ? "/v1/camera" : `/v1/camera?${new URLSearchParams({ station })}`;
-  const backoff = new Backoff();
-  while (!signal.aborted) {
-    let wait = EVERY_MS;
-    try {
-      const response = await request(path, { signal, cache: "no-store" });
+export class CameraStream {
+  #connection = new Reconnecting(() => {}); // the events' own notice tells the shopper
+  #abort = null;
+
+  /** Shows the pictures of a Station (null: the first) in `image`. */
+  constructor(image, station) {
+    this.image = image;
+    this.path = station === null ? "/v1/camera" : `/v1/camera?${new URLSearchParams({ station })}`;
+  }
+
+  async run() {
+    await this.#connection.run(() => this.#show());
+  }
+
+  /** Try again at once. */
+  retry() {
+    this.#connection.works(); // what follows waits no longer than after a first failure
+    this.#connection.retry();
+  }
+
+  stop() {
+    this.#connection.stop();
+    this.#abort?.abort();
+  }
+
+  async #show() {
+    this.#abort = new AbortController();
+    while (!this.#connection.stopped) {
+      const response = await request(this.path, { signal: this.#abort.signal, cache: "no-store" });
       for await (const picture of pictures(response)) {
-        backoff.reset();
-        await show(image, picture);
+        this.#connection.works();
+        await show(this.image, picture);
       }
-    } catch {
-      wait = backoff.next(); // the connection's own notice tells the shopper
-    }
-    await new Promise((resolve) => setTimeout(resolve, wait));
-    while (document.hidden && !signal.aborted) {
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      do {
+        await new Promise((resolve) => setTimeout(resolve, document.hidden ? HIDDEN_MS : EVERY_MS));
+      } while (document.hidden && !this.#connection.stopped);
     }
   }
 }
