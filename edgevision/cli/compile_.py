@@ -56,7 +56,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     option("--attributes", "attributes", ATTRIBUTES_HELP, type=Path, metavar="CSV")
     option("--on-bad-photo", "on_bad_photo", BAD_PHOTO_HELP, choices=BAD_PHOTO_CHOICES)
     option("--preprocess", "preprocess", "how a frame becomes the input tensor", metavar="FILE|imagenet|lite|yolo")
-    option("--task", "task", "what the model does, where its file does not say it (default: classify)", metavar="KIND")
+    option(
+        "--task",
+        "task",
+        "what the model does, where its file does not say it (default: classify); embed cuts a classifier",
+        metavar="KIND",
+    )
     option(
         "--output",
         "output",

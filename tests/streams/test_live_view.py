@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from rich.console import Console
 from stream_items import TIMING, classified, detected, result
@@ -16,7 +17,10 @@ from edgevision.streams.live_view import LOG_S, LiveView, describe
 from edgevision.streams.metrics import Metrics
 from edgevision.streams.reasons import Reason
 from edgevision.streams.sink_status import SinkStatus
+from edgevision.tasks.embedding import Embedding
 from edgevision.tasks.products import Products
+
+VECTOR = Embedding(np.ones(16, np.float32) / 4, TIMING)
 
 
 class Clock:
@@ -97,6 +101,7 @@ def test_a_camera_that_never_came(shop, clock):
                   (classified("milk"), classified("x", known=False), classified("milk"))), "2 milk, 1 unknown"),
         (Products(detected(*[(n, n, n + 5, n + 5) for n in range(6)]), tuple(classified(n) for n in "abcdef")),
          "1 a, 1 b, 1 c, 1 d, …"),
+        (Products(detected((0, 0, 9, 9), (9, 9, 20, 20), name="tea"), (VECTOR, VECTOR)), "2 tea"),
         ({"text": 1}, "dict"),
     ],
 )  # fmt: skip

@@ -10,7 +10,6 @@ from torch import nn
 from edgevision.compiler.sources.asking import SourceOptions
 from edgevision.compiler.sources.metadata import ModelMetadata
 from edgevision.compiler.sources.torchvision_detectors import names_detector
-from edgevision.compiler.sources.weights import is_named
 from edgevision.errors import InputError, ModelFileError
 from edgevision.tasks.registry import task_type
 from edgevision.train import backbones
@@ -34,7 +33,7 @@ def headless(module: nn.Module | None, carried: ModelMetadata | None, options: S
     if module is None or options.task is None or not task_type(options.task).from_features:
         return Headless(module, False)
     if carried is None:
-        made_for_another = options.arch is not None and is_named(options.arch) and not names_detector(options.arch)
+        made_for_another = options.arch is not None and _names_classifier(options.arch)
     else:
         made_for_another = carried.task.kind != options.task
     if not made_for_another:
@@ -49,6 +48,11 @@ def headless(module: nn.Module | None, carried: ModelMetadata | None, options: S
     except InputError as error:
         raise ModelFileError(f"{name} cannot serve the task '{options.task}': {error}") from None
     return Headless(cut, True, f"the last layer of {name} was taken off: what it got is what the network gives")
+
+
+def _names_classifier(arch: str) -> bool:
+    """Whether a network of this name, ours, torchvision's or timm's, gives classes."""
+    return arch in backbones.LITE_SIZES or (arch.startswith(("torchvision:", "timm:")) and not names_detector(arch))
 
 
 def without_head(network: Any) -> nn.Module:

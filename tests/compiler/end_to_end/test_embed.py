@@ -55,6 +55,7 @@ def compiled(embedder, files, photos, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure, "footprint", opened_here)
+        patch.setattr(measure, "available_engines", lambda: {"onnxruntime": "1"})
         return compile_model(
             embedder / "sound.pt", tmp_path_factory.mktemp("bundle") / "net.edge", options(files, photos)
         )
@@ -139,6 +140,7 @@ def test_vectors_that_tell_nothing_are_refused_before_the_work(embedder, files, 
         compile_model(embedder / "narrow.pt", tmp_path / "net.edge", options(files, photos))
 
 
+@pytest.mark.slow
 def test_a_classifier_without_its_head_keeps_its_photos(files, photos, tmp_path, quick):
     """Our checkpoint: photos that travel along have places in its labels as truths."""
     import torch
