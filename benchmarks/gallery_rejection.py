@@ -23,6 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.evaluate.statistics.ranking import auroc
+from edgevision.gallery.evidence import gather_evidence
+from edgevision.gallery.rejection import fit_rejection
 from edgevision.gallery.vectors import Vectors, unit_rows
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -137,7 +139,7 @@ def extreme_value_machine(shop: Shop, nearest: int = 20) -> tuple[Scorer, float]
 
     def score(one: Answers) -> Floats:
         near = np.maximum(1 - one.best, 1e-9) / scale[one.example]
-        return np.asarray(np.exp(-(near ** shape[one.example])))
+        return np.asarray(-(near ** shape[one.example]))  # the logarithm of the chance, which would be 0 of nearly all
 
     return _by_quantile(shop, score)
 
@@ -210,6 +212,14 @@ def logistic_with_usual_twice(shop: Shop) -> tuple[Scorer, float] | None:
     return _with_own_thresholds(shop, logistic_with_usual(shop))
 
 
+def of_the_gallery(shop: Shop) -> tuple[Scorer, float] | None:
+    """What ``edgevision.gallery`` does: ``logistic_with_usual``, and ``stranger_tail``'s idea where products have one example each."""
+    products, places = np.unique(shop.product_of, return_inverse=True)
+    evidence = gather_evidence(shop.vectors, places.astype(np.int64), len(products))
+    made = fit_rejection(evidence, products.tolist(), TRUE_ACCEPT_RATE)
+    return (lambda one: made.scores(one.best, one.second, one.product.tolist())), made.threshold
+
+
 WAYS: dict[str, Way] = {
     "similarity": similarity_alone,
     "margin": margin_alone,
@@ -223,8 +233,9 @@ WAYS: dict[str, Way] = {
     "logistic, + crowd": logistic_with_crowd,
     "logistic, + usual": logistic_with_usual,
     "logistic, + usual + own thresholds": logistic_with_usual_twice,
+    "edgevision.gallery": of_the_gallery,
 }
-CHANCES = {name for name in WAYS if name.startswith("logistic")} | {"stranger tail (Gumbel)"}
+CHANCES = {name for name in WAYS if name.startswith("logistic")} | {"stranger tail (Gumbel)", "edgevision.gallery"}
 
 
 def _by_quantile(shop: Shop, score: Scorer) -> tuple[Scorer, float] | None:
