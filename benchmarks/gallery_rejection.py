@@ -6,7 +6,7 @@ the right answers. Told are AUROC (right answers against unknown products), what
 where exactly 95 % of the right answers are accepted, and the Brier score of the scores as chances (known and right, classes weighted
 to 50:50), where they are chances.
 
-    python -m benchmarks.gallery_rejection                      # synthetic vectors
+    python -m benchmarks.gallery_rejection --grocery            # synthetic vectors, and histograms of the grocery photos
     python -m benchmarks.gallery_rejection --vectors lite0.npz  # arrays "vectors" [n, d] and "classes" [n]
 """
 
@@ -367,9 +367,12 @@ def compare(
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vectors", type=Path, nargs="*", default=[], help="also these: .npz with vectors and classes")
+    parser.add_argument("--grocery", action="store_true", help="also histograms of the grocery photos")
     parser.add_argument("--draws", type=int, default=15)
     given = parser.parse_args()
     data = {"synthetic": synthetic()}
+    if given.grocery:
+        data["grocery, histograms"] = grocery_histograms()
     for path in given.vectors:
         with np.load(path) as file:
             data[path.stem] = unit_rows(file["vectors"], file["vectors"].shape[1]), file["classes"].astype(np.int64)
