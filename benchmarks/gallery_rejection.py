@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.evaluate.statistics.ranking import auroc
+from edgevision.frames import ImageArray
 from edgevision.gallery.evidence import gather_evidence
 from edgevision.gallery.rejection import fit_rejection
 from edgevision.gallery.vectors import Vectors, unit_rows
@@ -346,6 +347,39 @@ def synthetic(seed: int = 0, classes: int = 120, photos: int = 25, dimension: in
     spread = random.uniform(0.5, 1.6, (classes, 1, 1))
     vectors = centres[:, None] + spread * random.normal(size=(classes, photos, dimension))
     return unit_rows(vectors.reshape(-1, dimension), dimension), np.repeat(np.arange(classes), photos)
+
+
+def grocery_histograms(each: int = 20) -> tuple[Vectors, Ints]:
+    """Real photos, seen by a weak embedder that needs no network: histograms of colours, and of the directions of edges."""
+    from benchmarks.common import GROCERY
+    from edgevision.decode import read_image
+    from edgevision.evaluate.data.dataset import read_dataset
+
+    photos = read_dataset(GROCERY / "train.txt", GROCERY / "classes.csv")
+    counts: dict[int, int] = {}
+    rows, classes = [], []
+    for photo in photos:
+        if photo.label is not None and counts.setdefault(photo.label, 0) < each:
+            counts[photo.label] += 1
+            rows.append(histograms(read_image(photo.path)))
+            classes.append(photo.label)
+    return unit_rows(np.array(rows), len(rows[0])), np.array(classes, np.int64)
+
+
+def histograms(image: ImageArray) -> Floats:
+    """The square roots of shares, so that the cosine is Bhattacharyya's coefficient. ``image``: [height, width, 3] uint8 BGR."""
+    import cv2
+
+    small = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    hsv = cv2.cvtColor(small, cv2.COLOR_BGR2HSV)
+    colours = cv2.calcHist([hsv], [0, 1, 2], None, [12, 4, 4], [0, 180, 0, 256, 0, 256]).ravel()
+    grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+    across, down = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
+    direction = np.minimum((np.arctan2(down, across) % np.pi / np.pi * 8).astype(np.int64), 7)
+    strength = np.hypot(across, down)
+    parts = zip(np.array_split(direction, 4), np.array_split(strength, 4), strict=True)
+    edges = np.concatenate([np.bincount(one.ravel(), weight.ravel(), 8) for one, weight in parts])
+    return np.concatenate([np.sqrt(colours / colours.sum()), 0.7 * np.sqrt(edges / max(edges.sum(), 1e-9))])
 
 
 def compare(
