@@ -132,7 +132,7 @@ def run(path: Path, changes: int, seed: int, longest_s: float = 0.4) -> Outcome:
     done = kills = during = journals = kept = 0
     wrong: list[str] = []
     context = multiprocessing.get_context("forkserver")  # a fork that has imported everything: quick to start
-    context.set_forkserver_preload(["benchmarks.gallery_crash"])
+    context.set_forkserver_preload(["edgevision.gallery.gallery", "edgevision.gallery.writer"])
     here, there = context.Pipe()
     watching = context.Process(target=reader, args=(path, there))
     watching.start()

@@ -6,7 +6,7 @@ the right answers. Told are AUROC (right answers against unknown products), what
 where exactly 95 % of the right answers are accepted, and the Brier score of the scores as chances (known and right, classes weighted
 to 50:50), where they are chances.
 
-    python -m benchmarks.gallery_rejection                      # synthetic vectors
+    python -m benchmarks.gallery_rejection --grocery            # synthetic vectors, and histograms of the grocery photos
     python -m benchmarks.gallery_rejection --vectors lite0.npz  # arrays "vectors" [n, d] and "classes" [n]
 """
 
@@ -23,6 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.evaluate.statistics.ranking import auroc
+from edgevision.frames import ImageArray
+from edgevision.gallery.evidence import gather_evidence
+from edgevision.gallery.rejection import fit_rejection
 from edgevision.gallery.vectors import Vectors, unit_rows
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -137,7 +140,7 @@ def extreme_value_machine(shop: Shop, nearest: int = 20) -> tuple[Scorer, float]
 
     def score(one: Answers) -> Floats:
         near = np.maximum(1 - one.best, 1e-9) / scale[one.example]
-        return np.asarray(np.exp(-(near ** shape[one.example])))
+        return np.asarray(-(near ** shape[one.example]))  # the logarithm of the chance, which would be 0 of nearly all
 
     return _by_quantile(shop, score)
 
@@ -210,6 +213,14 @@ def logistic_with_usual_twice(shop: Shop) -> tuple[Scorer, float] | None:
     return _with_own_thresholds(shop, logistic_with_usual(shop))
 
 
+def of_the_gallery(shop: Shop) -> tuple[Scorer, float] | None:
+    """What ``edgevision.gallery`` does: ``logistic_with_usual``, and ``stranger_tail``'s idea where products have one example each."""
+    products, places = np.unique(shop.product_of, return_inverse=True)
+    evidence = gather_evidence(shop.vectors, places.astype(np.int64), len(products))
+    made = fit_rejection(evidence, products.tolist(), TRUE_ACCEPT_RATE)
+    return (lambda one: made.scores(one.best, one.second, one.product.tolist())), made.threshold
+
+
 WAYS: dict[str, Way] = {
     "similarity": similarity_alone,
     "margin": margin_alone,
@@ -223,8 +234,9 @@ WAYS: dict[str, Way] = {
     "logistic, + crowd": logistic_with_crowd,
     "logistic, + usual": logistic_with_usual,
     "logistic, + usual + own thresholds": logistic_with_usual_twice,
+    "edgevision.gallery": of_the_gallery,
 }
-CHANCES = {name for name in WAYS if name.startswith("logistic")} | {"stranger tail (Gumbel)"}
+CHANCES = {name for name in WAYS if name.startswith("logistic")} | {"stranger tail (Gumbel)", "edgevision.gallery"}
 
 
 def _by_quantile(shop: Shop, score: Scorer) -> tuple[Scorer, float] | None:
@@ -337,6 +349,39 @@ def synthetic(seed: int = 0, classes: int = 120, photos: int = 25, dimension: in
     return unit_rows(vectors.reshape(-1, dimension), dimension), np.repeat(np.arange(classes), photos)
 
 
+def grocery_histograms(each: int = 20) -> tuple[Vectors, Ints]:
+    """Real photos, seen by a weak embedder that needs no network: histograms of colours, and of the directions of edges."""
+    from benchmarks.common import GROCERY
+    from edgevision.decode import read_image
+    from edgevision.evaluate.data.dataset import read_dataset
+
+    photos = read_dataset(GROCERY / "train.txt", GROCERY / "classes.csv")
+    counts: dict[int, int] = {}
+    rows, classes = [], []
+    for photo in photos:
+        if photo.label is not None and counts.setdefault(photo.label, 0) < each:
+            counts[photo.label] += 1
+            rows.append(histograms(read_image(photo.path)))
+            classes.append(photo.label)
+    return unit_rows(np.array(rows), len(rows[0])), np.array(classes, np.int64)
+
+
+def histograms(image: ImageArray) -> Floats:
+    """The square roots of shares, so that the cosine is Bhattacharyya's coefficient. ``image``: [height, width, 3] uint8 BGR."""
+    import cv2
+
+    small = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    hsv = cv2.cvtColor(small, cv2.COLOR_BGR2HSV)
+    colours = cv2.calcHist([hsv], [0, 1, 2], None, [12, 4, 4], [0, 180, 0, 256, 0, 256]).ravel()
+    grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+    across, down = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
+    direction = np.minimum((np.arctan2(down, across) % np.pi / np.pi * 8).astype(np.int64), 7)
+    strength = np.hypot(across, down)
+    parts = zip(np.array_split(direction, 4), np.array_split(strength, 4), strict=True)
+    edges = np.concatenate([np.bincount(one.ravel(), weight.ravel(), 8) for one, weight in parts])
+    return np.concatenate([np.sqrt(colours / colours.sum()), 0.7 * np.sqrt(edges / max(edges.sum(), 1e-9))])
+
+
 def compare(
     vectors: Vectors, classes: Ints, draws: int, share: float = 2 / 3
 ) -> dict[str, dict[str, dict[str, float]]]:
@@ -356,9 +401,12 @@ def compare(
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vectors", type=Path, nargs="*", default=[], help="also these: .npz with vectors and classes")
+    parser.add_argument("--grocery", action="store_true", help="also histograms of the grocery photos")
     parser.add_argument("--draws", type=int, default=15)
     given = parser.parse_args()
     data = {"synthetic": synthetic()}
+    if given.grocery:
+        data["grocery, histograms"] = grocery_histograms()
     for path in given.vectors:
         with np.load(path) as file:
             data[path.stem] = unit_rows(file["vectors"], file["vectors"].shape[1]), file["classes"].astype(np.int64)

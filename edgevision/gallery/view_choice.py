@@ -86,10 +86,11 @@ class ViewChoice:
         """The other product that the gallery takes it for, unless it is nearer to its own."""
         if self._gallery is None or self._look_alikes:
             return None
-        (answer,) = self._gallery.match(vector, top=1, where=lambda product: product.id != self._product_id)
-        if answer.best is None or not answer.known or (near is not None and near >= answer.best.similarity):
+        (answer,) = self._gallery.match(vector, top=1)
+        best = answer.best
+        if best is None or not answer.known or best.product.id == self._product_id:
             return None
-        return answer.best.product
+        return None if near is not None and near >= best.similarity else best.product
 
 
 def _usual_step(gallery: Gallery | None) -> float:

@@ -86,6 +86,7 @@ class GalleryWriter:
             check_schema(database, self.path)
             head = read_head(database, self.path)
             check_owner(self.path, head.bundle_id, head.dimension, self.bundle_id, self.dimension)
+            database.set_progress_handler(None, 0)  # the file is sound: what is done now takes as long as it takes
             undone.pop_all()
         self._database = database
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import shutil
 
 import pytest
 from example_photos import ColourEmbedder, photo, write_products
@@ -11,6 +12,9 @@ from example_photos import ColourEmbedder, photo, write_products
 from edgevision.cli import gallery_add
 from edgevision.cli.gallery import VERBS
 from edgevision.gallery.gallery import open_gallery
+from edgevision.gallery.listing import products_in_folder
+from edgevision.gallery.photos import embed_photos, vectors_of
+from edgevision.gallery.writer import GalleryWriter
 
 
 @pytest.fixture(autouse=True)
@@ -24,14 +28,25 @@ def embedder(monkeypatch):
     monkeypatch.setattr(gallery_add, "embedder", fake)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with a gallery of four products with three photos each, and the photos."""
+    place = tmp_path_factory.mktemp("shop")
+    embedder = ColourEmbedder(bundle_id=b"embed".hex().ljust(64, "0"))
+    with GalleryWriter(place / "my shop.evg", bundle_id=embedder.id, dimension=512) as writer:
+        for one in products_in_folder(write_products(place / "photos", 4, 3), ()):
+            photos = list(embed_photos(embedder, one.photos))
+            writer.add_product(one.product)
+            sources, notes = [photo.source for photo in photos], [photo.path.name for photo in photos]
+            writer.add_examples(one.product.id, vectors_of(photos, 512), sources, notes)
+    return place
+
+
 @pytest.fixture
-def shop(edgevision, tmp_path):
-    """A gallery of four products with three photos each, and the photos' folder."""
-    folder = write_products(tmp_path / "photos", 4, 3)
-    path = tmp_path / "my shop.evg"
-    done = edgevision("gallery", "add", path, "--model", "embed.edge", folder)
-    assert (done.status, done.err) == (0, "")
-    return path, folder
+def shop(made, tmp_path):
+    """A copy of that gallery, and of the photos' folder."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "my shop.evg", tmp_path / "photos"
 
 
 def state(path):
@@ -50,7 +65,10 @@ def test_new(edgevision, tmp_path):
 
 
 def test_add_a_folder_of_products(edgevision, shop, tmp_path):
-    path, folder = shop
+    _, folder = shop
+    path = tmp_path / "new.evg"
+    done = edgevision("gallery", "add", path, "--model", "embed.edge", folder)
+    assert (done.status, done.err) == (0, "")
     assert state(path) == {number + 1: (f"product {number}", 3) for number in range(4)}
     again = edgevision("gallery", "add", path, "--model", "embed.edge", folder, "--json")
     assert again.status == 0

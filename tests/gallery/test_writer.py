@@ -326,6 +326,14 @@ def test_a_link_is_followed(path, tmp_path):
     assert len(open_gallery(path)) == 3
 
 
+def test_what_is_written_may_take_longer_than_to_read_what_was_there(path, monkeypatch):
+    make_gallery(path)
+    monkeypatch.setattr(connection, "STEPS", 100_000)
+    run(path, lambda one: one.add_examples(1, *many(10_000)))
+    monkeypatch.undo()
+    assert len(open_gallery(path).examples) == 10_012
+
+
 def many(count=300):
     return np.random.default_rng(1).normal(size=(count, DIMENSION)), [source("many", i) for i in range(count)]
 

@@ -14,6 +14,7 @@ from edgevision.errors import EdgeVisionError, GalleryError
 from edgevision.gallery.file.rows import APPLICATION_ID, SCHEMA, VERSION
 
 MAX_BYTES = 16 << 30  # of a file
+STEPS = 20_000_000  # of SQLite's machine, and 4 for each byte; to read a row takes about 50 in all, and it has 100 bytes or more
 WAIT_S = 30.0  # for another program: a large gallery takes seconds to read
 
 # Opening a pipe must not wait for its other end.
@@ -110,7 +111,7 @@ def connect(path: Path, mode: str, size: int) -> sqlite3.Connection:
 
 def harden(database: sqlite3.Connection, size: int) -> None:
     """Trust nothing in the file, and end what does not end. A damaged tree may lead to the same rows again and again."""
-    steps = [20_000_000 + 4 * size]  # of SQLite's machine; a row of 100 bytes and more takes about 50 in all
+    steps = [STEPS + 4 * size]
 
     def give_up() -> bool:
         steps[0] -= 100_000
