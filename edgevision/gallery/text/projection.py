@@ -39,7 +39,7 @@ class LinearMap:
         """[n, a] → [n, b] float32, rows of length 1."""
         mapped = (rows - self.centre) @ self.weights + self.offset
         lengths = np.linalg.norm(mapped, axis=1, keepdims=True)
-        return (mapped / np.maximum(lengths, _EMPTY)).astype(np.float32)
+        return np.asarray(mapped / np.maximum(lengths, _EMPTY), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,4 +134,4 @@ def _fair_weights(owner: Places) -> Wide:
     """[n], sum 1: every product's pictures together weigh the same."""
     _, place, counts = np.unique(owner, return_inverse=True, return_counts=True)
     share: Wide = 1.0 / counts[place]
-    return share / share.sum()
+    return np.asarray(share / share.sum(), np.float64)
