@@ -135,7 +135,7 @@ class Searcher:
             yield Reason("looks", f"{called(shown)} looks like the words: {values['looks']:.2f}", values["looks"])
         for condition in where.conditions() if where is not None else ():
             if condition.holds(product):
-                yield Reason("filter", f"{condition} ({condition.field}: {field_of(product, condition.field)})")
+                yield Reason("filter", f"{condition} (it is {field_of(product, condition.field)})")
 
     def _words_told(self, query: str, place: int) -> str:
         """``sour in description; apples (as apple) in kind``."""
