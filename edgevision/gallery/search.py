@@ -21,6 +21,7 @@ from edgevision.gallery.text.meanings import Meanings
 from edgevision.gallery.vectors import Vectors
 
 MAX_TOP = 1000
+_PICTURE_RANKS = 1000  # products that a picture ranks, where words rank them too
 
 # How much each ranking counts where there are several; benchmarks/gallery_text.py measured them.
 WEIGHTS: Mapping[str, float] = {"picture": 1.0, "words": 1.0, "meaning": 1.0, "looks": 0.5}
@@ -69,7 +70,9 @@ class Searcher:
             raise InputError("nothing to search for: give a picture, a text or a filter")
         if where is not None:
             where.check(self.gallery.products)
-        evidence = self._gather(picture, None if text is None else check_query(text), where)
+        # Of a picture alone the best are enough; beside words a product may be far down, and still be the best of all.
+        wide = top if text is None else max(top, _PICTURE_RANKS)
+        evidence = self._gather(picture, None if text is None else check_query(text), where, wide)
         allowed = np.array([where is None or where(product) for product in self.gallery.products], bool)
         total = np.where(allowed, _total(evidence, len(allowed)), 0.0)
         order = [int(place) for place in np.argsort(-total, kind="stable")[:top] if total[place] > 0]
@@ -77,8 +80,8 @@ class Searcher:
             tuple(self._found(place, float(total[place]), evidence, where) for place in order), evidence.known
         )
 
-    def _gather(self, picture: Vectors | None, query: str | None, where: Filter | None) -> _Evidence:
-        matches, known = self._like_picture(picture, where)
+    def _gather(self, picture: Vectors | None, query: str | None, where: Filter | None, wide: int) -> _Evidence:
+        matches, known = self._like_picture(picture, where, wide)
         rankings: dict[By, Scores] = {}
         count = len(self.gallery.products)
         views = np.full(len(self.gallery.examples), np.nan)
@@ -97,10 +100,12 @@ class Searcher:
                 rankings["looks"] = best_of_each(views, self.gallery.product_of, count)
         return _Evidence(query, matches, known, views, rankings)
 
-    def _like_picture(self, picture: Vectors | None, where: Filter | None) -> tuple[Mapping[int, Match], bool | None]:
+    def _like_picture(
+        self, picture: Vectors | None, where: Filter | None, wide: int
+    ) -> tuple[Mapping[int, Match], bool | None]:
         if picture is None:
             return {}, None
-        matches = self.gallery.match(picture, top=max(1, len(self.gallery.products)), where=where)[0]
+        matches = self.gallery.match(picture, top=wide, where=where)[0]
         return {self._place_of[match.product.id]: match for match in matches.top}, matches.known
 
     def _found(self, place: int, score: float, evidence: _Evidence, where: Filter | None) -> Found:
