@@ -34,7 +34,7 @@ from edgevision.gallery.text.bm25 import Bm25
 from edgevision.gallery.text.encoder import TextEncoder
 from edgevision.gallery.text.fusion import fuse
 from edgevision.gallery.text.minilm import open_minilm
-from edgevision.gallery.text.projection import Projection, fit_projection
+from edgevision.gallery.text.projection import Projection, Sources, fit_projection
 from edgevision.gallery.text.wording import spaced
 from edgevision.gallery.vectors import Vectors
 
@@ -81,6 +81,20 @@ def read_photos() -> Dataset:
     train = read_dataset(GROCERY / "train.txt", GROCERY / "classes.csv")
     val = read_dataset(GROCERY / "val.txt", GROCERY / "classes.csv")
     return dataclasses.replace(train, photos=(*train.photos, *val.photos))
+
+
+class Remembering:
+    """An encoder that encodes each text once."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self.id, self.dimension = encoder.id, encoder.dimension
+        self._encoder = encoder
+        self._known: dict[str, Vectors] = {}
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        self._known.update(zip(new, self._encoder.encode(new), strict=True))
+        return np.stack([self._known[text] for text in texts])
 
 
 # ---- vectors of photos ----
@@ -174,9 +188,10 @@ def closed_set(
     names = encoder.encode(classes.names)
     right = truth[None, ~half] == np.arange(len(names))[:, None]
     figures = {}
+    sources = Sources(vectors[half], truth[half])
     for wording in WORDINGS:
         texts = encoder.encode(classes.wording(wording))
-        made = fit_projection(vectors[half], truth[half], texts)
+        made = fit_projection(vectors[half], truth[half], texts, sources)
         pictures = made.to_text(vectors[~half])
         back = made.to_picture(names)
         figures[wording] = {
@@ -192,14 +207,15 @@ def unseen(vectors: Vectors, truth: Places, classes: Classes, encoder: TextEncod
     """Classes that the map never saw, by their names and by their descriptions."""
     names, sentences = encoder.encode(classes.names), encoder.encode(classes.sentences)
     kinds = [encoder.encode([f"{a}, {b}" for a, b in zip(classes.names, classes.coarse, strict=True)])]
+    draws = [np.sort(np.random.default_rng(draw).choice(len(names), HELD_OUT, replace=False)) for draw in range(DRAWS)]
+    sources = [Sources(vectors[~np.isin(truth, held)], truth[~np.isin(truth, held)]) for held in draws]
     figures: dict[str, Any] = {}
     for wording in WORDINGS:
         texts = encoder.encode(classes.wording(wording))
         found: dict[str, list[float]] = {}
-        for draw in range(DRAWS):
-            held = np.sort(np.random.default_rng(draw).choice(len(names), HELD_OUT, replace=False))
+        for held, shown in zip(draws, sources, strict=True):
             out = np.isin(truth, held)
-            made = fit_projection(vectors[~out], truth[~out], texts)
+            made = fit_projection(vectors[~out], truth[~out], texts, shown)
             pictures, own = made.to_text(vectors[out]), truth[out]
             right = own[None, :] == held[:, None]
             _add(found, "P@10 by class name", precision_at(names[held] @ pictures.T, right))
@@ -364,7 +380,7 @@ def main() -> None:
     p.add_argument("features", nargs="+", help="lite0, lite1, lite2, or embedders' bundles")
     p.add_argument("--name", default="gallery-text", help="of the record (default gallery-text)")
     arguments = p.parse_args()
-    dataset, classes, encoder = read_photos(), read_classes(), open_minilm()
+    dataset, classes, encoder = read_photos(), read_classes(), Remembering(open_minilm())
     truth = np.asarray(dataset.truth, np.int64)
     first, _ = split_by_content(dataset, 0.5)
     paths = {photo.path for photo in first}
