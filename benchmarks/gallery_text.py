@@ -32,7 +32,7 @@ from edgevision.gallery.products import GalleryProduct
 from edgevision.gallery.search import WEIGHTS, best_of_each
 from edgevision.gallery.text.bm25 import Bm25
 from edgevision.gallery.text.encoder import TextEncoder
-from edgevision.gallery.text.fusion import fuse
+from edgevision.gallery.text.fusion import spread
 from edgevision.gallery.text.minilm import open_minilm
 from edgevision.gallery.text.projection import Projection, Sources, fit_projection
 from edgevision.gallery.text.wording import spaced
@@ -92,8 +92,10 @@ class Remembering:
         self._known: dict[str, Vectors] = {}
 
     def encode(self, texts: Sequence[str]) -> Vectors:
+        """As the encoder's."""
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        self._known.update(zip(new, self._encoder.encode(new), strict=True))
+        if new:
+            self._known.update(zip(new, self._encoder.encode(new), strict=True))
         return np.stack([self._known[text] for text in texts])
 
 
@@ -292,41 +294,35 @@ def _rankings(
 
 
 def _together(rankings: Mapping[str, Scores]) -> dict[str, Scores]:
-    """Each alone, then fused in several ways."""
-    names = list(rankings)
-    rows = len(rankings["words"])
-
-    def fused(weights: Mapping[str, float]) -> Scores:
-        chosen = [name for name in names if weights.get(name, 0) > 0]
-        return np.stack(
-            [fuse([rankings[name][row] for name in chosen], [weights[name] for name in chosen]) for row in range(rows)]
-        )
-
+    """Each alone, then together in several ways."""
+    full = {name: np.nan_to_num(one) for name, one in rankings.items()}  # what has none of the words has a score of 0
     made = dict(rankings)
-    made["words + meaning, by ranks"] = fused({"words": 1, "meaning": 1})
-    for looks in (0.25, 0.5, 1.0):
-        made[f"all, by ranks, looks {looks}"] = fused({"words": 1, "meaning": 1, "looks": looks})
-    made["as the search has it"] = fused(WEIGHTS)
-    for scale in (_standardised, _by_range):
-        total = sum(np.nan_to_num(scale(one)) for one in (rankings["words"], rankings["meaning"]))
-        made[f"words + meaning, sum {scale.__name__.strip('_')}"] = np.asarray(total)
-        made[f"all, sum {scale.__name__.strip('_')}, looks 0.5"] = np.asarray(total + 0.5 * scale(rankings["looks"]))
+    made["as the search has it"] = _summed(full, _spread, WEIGHTS)
+    for looks in (0.0, 0.25, 0.5, 1.0):
+        weights = {"words": 1.0, "meaning": 1.0, "looks": looks}
+        made[f"sum of ranges, looks {looks}"] = _summed(full, _spread, weights)
+        made[f"sum of standard scores, looks {looks}"] = _summed(full, _standardised, weights)
+        made[f"reciprocal ranks, looks {looks}"] = _summed(rankings, _reciprocal_ranks, weights)
     return made
+
+
+def _summed(rankings: Mapping[str, Scores], scale: Callable[[Scores], Scores], weights: Mapping[str, float]) -> Scores:
+    return np.asarray(sum(weights[name] * np.stack([scale(row) for row in one]) for name, one in rankings.items()))
+
+
+def _spread(scores: Scores) -> Scores:
+    return spread(scores)
 
 
 def _standardised(scores: Scores) -> Scores:
-    """Of mean 0 and deviation 1 over the products; what is not ranked counts as 0 before."""
-    given = np.nan_to_num(scores)
-    made: Scores = (given - given.mean(axis=1, keepdims=True)) / np.maximum(given.std(axis=1, keepdims=True), 1e-9)
-    return made
+    """Of mean 0 and deviation 1 over the products."""
+    return np.asarray((scores - scores.mean()) / max(float(scores.std()), 1e-9))
 
 
-def _by_range(scores: Scores) -> Scores:
-    """0…1 from the worst to the best product."""
-    given = np.nan_to_num(scores)
-    low = given.min(axis=1, keepdims=True)
-    made: Scores = (given - low) / np.maximum(given.max(axis=1, keepdims=True) - low, 1e-9)
-    return made
+def _reciprocal_ranks(scores: Scores) -> Scores:
+    """Cormack, Clarke and Büttcher, 2009, with their 60; nothing for what is not ranked."""
+    ordered = np.sort(-scores[~np.isnan(scores)])
+    return np.where(np.isnan(scores), 0.0, 1 / (61 + np.searchsorted(ordered, -np.nan_to_num(scores))))
 
 
 # The same things in languages that the encoder was not made for.

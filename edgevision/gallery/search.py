@@ -74,8 +74,9 @@ class Searcher:
         wide = top if text is None else max(top, _PICTURE_RANKS)
         evidence = self._gather(picture, None if text is None else check_query(text), where, wide)
         allowed = np.array([where is None or where(product) for product in self.gallery.products], bool)
-        total = np.where(allowed, _total(evidence, len(allowed)), 0.0)
-        order = [int(place) for place in np.argsort(-total, kind="stable")[:top] if total[place] > 0]
+        total = _total(evidence, len(allowed))
+        found = allowed & _is_ranked(evidence, len(allowed))
+        order = [int(place) for place in np.argsort(-total, kind="stable") if found[place]][:top]
         return SearchResult(
             tuple(self._found(place, float(total[place]), evidence, where) for place in order), evidence.known
         )
@@ -164,15 +165,29 @@ def search(
 
 
 def _total(evidence: _Evidence, products: int) -> Scores:
-    """[products]: what they are sorted by; 0 is not found."""
+    """[products]: what they are sorted by."""
     if not evidence.rankings:  # a filter alone: all that it allows, in the gallery's order
         return np.ones(products)
     if list(evidence.rankings) != ["picture"]:
-        return fuse(list(evidence.rankings.values()), [WEIGHTS[name] for name in evidence.rankings])
+        rankings = [_filled(name, scores) for name, scores in evidence.rankings.items()]
+        return fuse(rankings, [WEIGHTS[name] for name in evidence.rankings])
     total = np.zeros(products)
     for rank, (place, match) in enumerate(evidence.matches.items()):
         total[place] = max(match.score, 1e-9 / (1 + rank))  # a chance of 0 keeps its place
     return total
+
+
+def _filled(name: By, scores: Scores) -> Scores:
+    """Without NaN: what has no score is as the worst that has one; of words, has none of them."""
+    worst = 0.0 if name == "words" or np.isnan(scores).all() else float(np.nanmin(scores))
+    return np.nan_to_num(scores, nan=worst)
+
+
+def _is_ranked(evidence: _Evidence, products: int) -> npt.NDArray[np.bool_]:
+    """[products]: whether anything speaks for it; a filter alone speaks for all."""
+    if not evidence.rankings:
+        return np.ones(products, bool)
+    return ~np.all([np.isnan(scores) for scores in evidence.rankings.values()], axis=0)
 
 
 def best_of_each(scores: Scores, product_of: npt.NDArray[np.int64], products: int) -> Scores:
