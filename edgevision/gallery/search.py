@@ -187,7 +187,7 @@ def _is_ranked(evidence: _Evidence, products: int) -> npt.NDArray[np.bool_]:
     """[products]: whether anything speaks for it; a filter alone speaks for all."""
     if not evidence.rankings:
         return np.ones(products, bool)
-    return ~np.all([np.isnan(scores) for scores in evidence.rankings.values()], axis=0)
+    return np.asarray(~np.all([np.isnan(scores) for scores in evidence.rankings.values()], axis=0), bool)
 
 
 def best_of_each(scores: Scores, product_of: npt.NDArray[np.int64], products: int) -> Scores:
