@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from edgevision.gallery.text.encoder import TextEncoder
 from edgevision.gallery.text.fusion import spread
 from edgevision.gallery.text.minilm import open_minilm
 from edgevision.gallery.text.projection import Projection, Sources, fit_projection
-from edgevision.gallery.text.wording import spaced
+from edgevision.gallery.text.wording import spaced, words_of
 from edgevision.gallery.vectors import Vectors
 
 HELD_OUT, DRAWS = 27, 3
@@ -56,13 +57,10 @@ class Classes:
         """What a class is called while the map is learnt."""
         if kind == "name":
             return list(self.names)
-        short = [f"{name}, {coarse}" for name, coarse in zip(self.names, self.coarse, strict=True)]
-        if kind == "name, coarse":
-            return short
-        return [f"{one}. {more}" for one, more in zip(short, self.sentences, strict=True)]
+        return [f"{a}, {b}. {c}" for a, b, c in zip(self.names, self.coarse, self.sentences, strict=True)]
 
 
-WORDINGS = ("name", "name, coarse", "name, coarse, description")
+WORDINGS = ("name", "name, coarse, description")
 
 
 def read_classes() -> Classes:
@@ -97,6 +95,21 @@ class Remembering:
         if new:
             self._known.update(zip(new, self._encoder.encode(new), strict=True))
         return np.stack([self._known[text] for text in texts])
+
+
+class Uninformed:
+    """An encoder that knows nothing, as MiniLM does of most languages: each word points anywhere."""
+
+    id, dimension = "uninformed", 384
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Texts that share words are alike, and no others."""
+        rows = [np.sum([_anywhere(word) for word in words_of(text)], axis=0) for text in texts]
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def _anywhere(word: str) -> Scores:
+    return np.random.default_rng(zlib.crc32(word.encode())).normal(size=Uninformed.dimension)
 
 
 # ---- vectors of photos ----
@@ -253,12 +266,7 @@ def products(vectors: Vectors, truth: Places, classes: Classes, encoder: TextEnc
     texts = encoder.encode(classes.names)
     made = fit_projection(vectors[chosen], truth[chosen], texts)
     index = Bm25([GalleryProduct(place, name) for place, name in enumerate(classes.names)])
-    coarse = sorted({one for one in classes.coarse if classes.coarse.count(one) > 1})
-    asked = {
-        "coarse names": (coarse, np.array([[own == one for own in classes.coarse] for one in coarse])),
-        "descriptions": (list(classes.sentences), np.eye(len(classes.names), dtype=bool)),
-        "names, misspelt": ([_misspelt(one) for one in classes.names], np.eye(len(classes.names), dtype=bool)),
-    }
+    asked = questions_of(classes)
     figures: dict[str, Any] = {}
     for what, (queries, right) in asked.items():
         rankings = _rankings(queries, encoder, texts, made, vectors[chosen], truth[chosen], index)
@@ -268,6 +276,36 @@ def products(vectors: Vectors, truth: Places, classes: Classes, encoder: TextEnc
                 "MRR": with_interval(reciprocal_ranks(likeness, right)),
                 "R-precision": with_interval(precision_at(np.nan_to_num(likeness, nan=-1e9), right, len(texts))),
             }
+    return figures
+
+
+def questions_of(classes: Classes) -> dict[str, tuple[list[str], npt.NDArray[np.bool_]]]:
+    """Words that the bare names lack, and which products they mean, [queries, products]."""
+    coarse = sorted({one for one in classes.coarse if classes.coarse.count(one) > 1})
+    return {
+        "coarse names": (coarse, np.array([[own == one for own in classes.coarse] for one in coarse])),
+        "descriptions": (list(classes.sentences), np.eye(len(classes.names), dtype=bool)),
+        "names, misspelt": ([_misspelt(one) for one in classes.names], np.eye(len(classes.names), dtype=bool)),
+    }
+
+
+def uninformed(classes: Classes) -> dict[str, Any]:
+    """The same gallery without pictures, asked through an encoder that knows nothing: how far it disturbs the words."""
+    encoder = Uninformed()
+    texts = encoder.encode(classes.names)
+    index = Bm25([GalleryProduct(place, name) for place, name in enumerate(classes.names)])
+    figures: dict[str, Any] = {}
+    for what, (queries, right) in questions_of(classes).items():
+        words = np.stack([index.scores(one) for one in queries])
+        rankings = {
+            "words": np.where(words > 0, words, np.nan),
+            "meaning": np.asarray(encoder.encode(queries) @ texts.T, np.float64),
+        }
+        figures[what] = {
+            name: {"MRR": with_interval(reciprocal_ranks(likeness, right))}
+            for name, likeness in _together(rankings).items()
+            if "looks 0.0" in name or name in rankings
+        }
     return figures
 
 
@@ -373,7 +411,9 @@ def show(title: str, figures: Mapping[str, Any]) -> None:
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("features", nargs="+", help="lite0, lite1, lite2, or embedders' bundles")
+    p.add_argument(
+        "features", nargs="*", help="lite0, lite1, lite2, or embedders' bundles; none: only what needs no photos"
+    )
     p.add_argument("--name", default="gallery-text", help="of the record (default gallery-text)")
     arguments = p.parse_args()
     dataset, classes, encoder = read_photos(), read_classes(), Remembering(open_minilm())
@@ -384,10 +424,12 @@ def main() -> None:
     figures: dict[str, Any] = {}
     other = languages(encoder)
     show("English names in other languages", other)
+    blind = uninformed(classes)
+    show("products, by an encoder that knows nothing", blind)
     questions: dict[str, Callable[[Vectors], dict[str, Any]]] = {
-        "closed set": lambda vectors: closed_set(vectors, truth, half, classes, encoder),
-        "unseen": lambda vectors: unseen(vectors, truth, classes, encoder),
         "products": lambda vectors: products(vectors, truth, classes, encoder),
+        "unseen": lambda vectors: unseen(vectors, truth, classes, encoder),
+        "closed set": lambda vectors: closed_set(vectors, truth, half, classes, encoder),
     }
     for features in arguments.features:
         vectors = vectors_of(features, [photo.path for photo in dataset])
@@ -396,7 +438,8 @@ def main() -> None:
             own[question] = ask(vectors)
             show(f"{Path(features).name}: {question}", own[question])
     write_result(
-        arguments.name, {"encoder": encoder.id, "photos": len(dataset), "languages": other, "figures": figures}
+        arguments.name,
+        {"encoder": encoder.id, "photos": len(dataset), "languages": other, "uninformed": blind, "figures": figures},
     )
 
 

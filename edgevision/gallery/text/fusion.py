@@ -1,8 +1,8 @@
 """Several rankings of the same products made one: the weighted sum of scores, each spread over 0…1.
 
-Reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009) was measured beside it (benchmarks/gallery_text.py): as good in English, and
-far worse where one ranking knows nothing, such as the meaning of words in a language that the encoder never read: by ranks, every
-list has a first, however weak its reasons.
+Reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009) was measured beside it (benchmarks/gallery_text.py): neither was better beyond
+the intervals. Scores are taken because ranks make a first of every list, however weak its reasons: of what means next to nothing, such as
+English vectors of Chinese words, the first would count as much as the only product that has the word.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ Wide = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 
 MIN_PRODUCTS = 8  # with fewer, nothing can be learnt of what words look like
-RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # λ, as shares of the mean variance of a dimension
+RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # λ, as shares of the mean variance of a dimension
 _JUDGED = 300  # products that are left out at most, for the choice of λ: more of them change little, and take long
 _EMPTY = 1e-12
 
