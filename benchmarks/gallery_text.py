@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,10 @@ from edgevision.gallery.products import GalleryProduct
 from edgevision.gallery.search import WEIGHTS, best_of_each
 from edgevision.gallery.text.bm25 import Bm25
 from edgevision.gallery.text.encoder import TextEncoder
-from edgevision.gallery.text.fusion import fuse
+from edgevision.gallery.text.fusion import spread
 from edgevision.gallery.text.minilm import open_minilm
-from edgevision.gallery.text.projection import Projection, fit_projection
-from edgevision.gallery.text.wording import spaced
+from edgevision.gallery.text.projection import Projection, Sources, fit_projection
+from edgevision.gallery.text.wording import spaced, words_of
 from edgevision.gallery.vectors import Vectors
 
 HELD_OUT, DRAWS = 27, 3
@@ -56,13 +57,10 @@ class Classes:
         """What a class is called while the map is learnt."""
         if kind == "name":
             return list(self.names)
-        short = [f"{name}, {coarse}" for name, coarse in zip(self.names, self.coarse, strict=True)]
-        if kind == "name, coarse":
-            return short
-        return [f"{one}. {more}" for one, more in zip(short, self.sentences, strict=True)]
+        return [f"{a}, {b}. {c}" for a, b, c in zip(self.names, self.coarse, self.sentences, strict=True)]
 
 
-WORDINGS = ("name", "name, coarse", "name, coarse, description")
+WORDINGS = ("name", "name, coarse, description")
 
 
 def read_classes() -> Classes:
@@ -81,6 +79,37 @@ def read_photos() -> Dataset:
     train = read_dataset(GROCERY / "train.txt", GROCERY / "classes.csv")
     val = read_dataset(GROCERY / "val.txt", GROCERY / "classes.csv")
     return dataclasses.replace(train, photos=(*train.photos, *val.photos))
+
+
+class Remembering:
+    """An encoder that encodes each text once."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self.id, self.dimension = encoder.id, encoder.dimension
+        self._encoder = encoder
+        self._known: dict[str, Vectors] = {}
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """As the encoder's."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            self._known.update(zip(new, self._encoder.encode(new), strict=True))
+        return np.stack([self._known[text] for text in texts])
+
+
+class Uninformed:
+    """An encoder that knows nothing, as MiniLM does of most languages: each word points anywhere."""
+
+    id, dimension = "uninformed", 384
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Texts that share words are alike, and no others."""
+        rows = [np.sum([_anywhere(word) for word in words_of(text)], axis=0) for text in texts]
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def _anywhere(word: str) -> Scores:
+    return np.random.default_rng(zlib.crc32(word.encode())).normal(size=Uninformed.dimension)
 
 
 # ---- vectors of photos ----
@@ -174,9 +203,10 @@ def closed_set(
     names = encoder.encode(classes.names)
     right = truth[None, ~half] == np.arange(len(names))[:, None]
     figures = {}
+    sources = Sources(vectors[half], truth[half])
     for wording in WORDINGS:
         texts = encoder.encode(classes.wording(wording))
-        made = fit_projection(vectors[half], truth[half], texts)
+        made = fit_projection(vectors[half], truth[half], texts, sources)
         pictures = made.to_text(vectors[~half])
         back = made.to_picture(names)
         figures[wording] = {
@@ -192,14 +222,15 @@ def unseen(vectors: Vectors, truth: Places, classes: Classes, encoder: TextEncod
     """Classes that the map never saw, by their names and by their descriptions."""
     names, sentences = encoder.encode(classes.names), encoder.encode(classes.sentences)
     kinds = [encoder.encode([f"{a}, {b}" for a, b in zip(classes.names, classes.coarse, strict=True)])]
+    draws = [np.sort(np.random.default_rng(draw).choice(len(names), HELD_OUT, replace=False)) for draw in range(DRAWS)]
+    sources = [Sources(vectors[~np.isin(truth, held)], truth[~np.isin(truth, held)]) for held in draws]
     figures: dict[str, Any] = {}
     for wording in WORDINGS:
         texts = encoder.encode(classes.wording(wording))
         found: dict[str, list[float]] = {}
-        for draw in range(DRAWS):
-            held = np.sort(np.random.default_rng(draw).choice(len(names), HELD_OUT, replace=False))
+        for held, shown in zip(draws, sources, strict=True):
             out = np.isin(truth, held)
-            made = fit_projection(vectors[~out], truth[~out], texts)
+            made = fit_projection(vectors[~out], truth[~out], texts, shown)
             pictures, own = made.to_text(vectors[out]), truth[out]
             right = own[None, :] == held[:, None]
             _add(found, "P@10 by class name", precision_at(names[held] @ pictures.T, right))
@@ -235,12 +266,7 @@ def products(vectors: Vectors, truth: Places, classes: Classes, encoder: TextEnc
     texts = encoder.encode(classes.names)
     made = fit_projection(vectors[chosen], truth[chosen], texts)
     index = Bm25([GalleryProduct(place, name) for place, name in enumerate(classes.names)])
-    coarse = sorted({one for one in classes.coarse if classes.coarse.count(one) > 1})
-    asked = {
-        "coarse names": (coarse, np.array([[own == one for own in classes.coarse] for one in coarse])),
-        "descriptions": (list(classes.sentences), np.eye(len(classes.names), dtype=bool)),
-        "names, misspelt": ([_misspelt(one) for one in classes.names], np.eye(len(classes.names), dtype=bool)),
-    }
+    asked = questions_of(classes)
     figures: dict[str, Any] = {}
     for what, (queries, right) in asked.items():
         rankings = _rankings(queries, encoder, texts, made, vectors[chosen], truth[chosen], index)
@@ -250,6 +276,36 @@ def products(vectors: Vectors, truth: Places, classes: Classes, encoder: TextEnc
                 "MRR": with_interval(reciprocal_ranks(likeness, right)),
                 "R-precision": with_interval(precision_at(np.nan_to_num(likeness, nan=-1e9), right, len(texts))),
             }
+    return figures
+
+
+def questions_of(classes: Classes) -> dict[str, tuple[list[str], npt.NDArray[np.bool_]]]:
+    """Words that the bare names lack, and which products they mean, [queries, products]."""
+    coarse = sorted({one for one in classes.coarse if classes.coarse.count(one) > 1})
+    return {
+        "coarse names": (coarse, np.array([[own == one for own in classes.coarse] for one in coarse])),
+        "descriptions": (list(classes.sentences), np.eye(len(classes.names), dtype=bool)),
+        "names, misspelt": ([_misspelt(one) for one in classes.names], np.eye(len(classes.names), dtype=bool)),
+    }
+
+
+def uninformed(classes: Classes) -> dict[str, Any]:
+    """The same gallery without pictures, asked through an encoder that knows nothing: how far it disturbs the words."""
+    encoder = Uninformed()
+    texts = encoder.encode(classes.names)
+    index = Bm25([GalleryProduct(place, name) for place, name in enumerate(classes.names)])
+    figures: dict[str, Any] = {}
+    for what, (queries, right) in questions_of(classes).items():
+        words = np.stack([index.scores(one) for one in queries])
+        rankings = {
+            "words": np.where(words > 0, words, np.nan),
+            "meaning": np.asarray(encoder.encode(queries) @ texts.T, np.float64),
+        }
+        figures[what] = {
+            name: {"MRR": with_interval(reciprocal_ranks(likeness, right))}
+            for name, likeness in _together(rankings).items()
+            if "looks 0.0" in name or name in rankings
+        }
     return figures
 
 
@@ -276,41 +332,35 @@ def _rankings(
 
 
 def _together(rankings: Mapping[str, Scores]) -> dict[str, Scores]:
-    """Each alone, then fused in several ways."""
-    names = list(rankings)
-    rows = len(rankings["words"])
-
-    def fused(weights: Mapping[str, float]) -> Scores:
-        chosen = [name for name in names if weights.get(name, 0) > 0]
-        return np.stack(
-            [fuse([rankings[name][row] for name in chosen], [weights[name] for name in chosen]) for row in range(rows)]
-        )
-
+    """Each alone, then together in several ways."""
+    full = {name: np.nan_to_num(one) for name, one in rankings.items()}  # what has none of the words has a score of 0
     made = dict(rankings)
-    made["words + meaning, by ranks"] = fused({"words": 1, "meaning": 1})
-    for looks in (0.25, 0.5, 1.0):
-        made[f"all, by ranks, looks {looks}"] = fused({"words": 1, "meaning": 1, "looks": looks})
-    made["as the search has it"] = fused(WEIGHTS)
-    for scale in (_standardised, _by_range):
-        total = sum(np.nan_to_num(scale(one)) for one in (rankings["words"], rankings["meaning"]))
-        made[f"words + meaning, sum {scale.__name__.strip('_')}"] = np.asarray(total)
-        made[f"all, sum {scale.__name__.strip('_')}, looks 0.5"] = np.asarray(total + 0.5 * scale(rankings["looks"]))
+    made["as the search has it"] = _summed(full, _spread, WEIGHTS)
+    for looks in (0.0, 0.25, 0.5, 1.0):
+        weights = {"words": 1.0, "meaning": 1.0, "looks": looks}
+        made[f"sum of ranges, looks {looks}"] = _summed(full, _spread, weights)
+        made[f"sum of standard scores, looks {looks}"] = _summed(full, _standardised, weights)
+        made[f"reciprocal ranks, looks {looks}"] = _summed(rankings, _reciprocal_ranks, weights)
     return made
+
+
+def _summed(rankings: Mapping[str, Scores], scale: Callable[[Scores], Scores], weights: Mapping[str, float]) -> Scores:
+    return np.asarray(sum(weights[name] * np.stack([scale(row) for row in one]) for name, one in rankings.items()))
+
+
+def _spread(scores: Scores) -> Scores:
+    return spread(scores)
 
 
 def _standardised(scores: Scores) -> Scores:
-    """Of mean 0 and deviation 1 over the products; what is not ranked counts as 0 before."""
-    given = np.nan_to_num(scores)
-    made: Scores = (given - given.mean(axis=1, keepdims=True)) / np.maximum(given.std(axis=1, keepdims=True), 1e-9)
-    return made
+    """Of mean 0 and deviation 1 over the products."""
+    return np.asarray((scores - scores.mean()) / max(float(scores.std()), 1e-9))
 
 
-def _by_range(scores: Scores) -> Scores:
-    """0…1 from the worst to the best product."""
-    given = np.nan_to_num(scores)
-    low = given.min(axis=1, keepdims=True)
-    made: Scores = (given - low) / np.maximum(given.max(axis=1, keepdims=True) - low, 1e-9)
-    return made
+def _reciprocal_ranks(scores: Scores) -> Scores:
+    """Cormack, Clarke and Büttcher, 2009, with their 60; nothing for what is not ranked."""
+    ordered = np.sort(-scores[~np.isnan(scores)])
+    return np.where(np.isnan(scores), 0.0, 1 / (61 + np.searchsorted(ordered, -np.nan_to_num(scores))))
 
 
 # The same things in languages that the encoder was not made for.
@@ -361,10 +411,12 @@ def show(title: str, figures: Mapping[str, Any]) -> None:
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("features", nargs="+", help="lite0, lite1, lite2, or embedders' bundles")
+    p.add_argument(
+        "features", nargs="*", help="lite0, lite1, lite2, or embedders' bundles; none: only what needs no photos"
+    )
     p.add_argument("--name", default="gallery-text", help="of the record (default gallery-text)")
     arguments = p.parse_args()
-    dataset, classes, encoder = read_photos(), read_classes(), open_minilm()
+    dataset, classes, encoder = read_photos(), read_classes(), Remembering(open_minilm())
     truth = np.asarray(dataset.truth, np.int64)
     first, _ = split_by_content(dataset, 0.5)
     paths = {photo.path for photo in first}
@@ -372,10 +424,12 @@ def main() -> None:
     figures: dict[str, Any] = {}
     other = languages(encoder)
     show("English names in other languages", other)
+    blind = uninformed(classes)
+    show("products, by an encoder that knows nothing", blind)
     questions: dict[str, Callable[[Vectors], dict[str, Any]]] = {
-        "closed set": lambda vectors: closed_set(vectors, truth, half, classes, encoder),
-        "unseen": lambda vectors: unseen(vectors, truth, classes, encoder),
         "products": lambda vectors: products(vectors, truth, classes, encoder),
+        "unseen": lambda vectors: unseen(vectors, truth, classes, encoder),
+        "closed set": lambda vectors: closed_set(vectors, truth, half, classes, encoder),
     }
     for features in arguments.features:
         vectors = vectors_of(features, [photo.path for photo in dataset])
@@ -384,7 +438,8 @@ def main() -> None:
             own[question] = ask(vectors)
             show(f"{Path(features).name}: {question}", own[question])
     write_result(
-        arguments.name, {"encoder": encoder.id, "photos": len(dataset), "languages": other, "figures": figures}
+        arguments.name,
+        {"encoder": encoder.id, "photos": len(dataset), "languages": other, "uninformed": blind, "figures": figures},
     )
 
 

@@ -138,7 +138,7 @@ def _show(result: SearchResult) -> None:
         (str(one.product.id), one.product.name, f"{one.score:.3f}", "; ".join(reason.text for reason in one.why))
         for one in result.top
     ]
-    output.table("", ("id", "product", "score", "why"), lines, left=2)
+    output.table("", ("id", "product", "score", "why"), lines, left=4)
 
 
 def _write_page(arguments: argparse.Namespace, result: SearchResult) -> None:

@@ -21,6 +21,7 @@ from edgevision.gallery.text.meanings import Meanings
 from edgevision.gallery.vectors import Vectors
 
 MAX_TOP = 1000
+_PICTURE_RANKS = 1000  # products that a picture ranks, where words rank them too
 
 # How much each ranking counts where there are several; benchmarks/gallery_text.py measured them.
 WEIGHTS: Mapping[str, float] = {"picture": 1.0, "words": 1.0, "meaning": 1.0, "looks": 0.5}
@@ -69,16 +70,19 @@ class Searcher:
             raise InputError("nothing to search for: give a picture, a text or a filter")
         if where is not None:
             where.check(self.gallery.products)
-        evidence = self._gather(picture, None if text is None else check_query(text), where)
+        # Of a picture alone the best are enough; beside words a product may be far down, and still be the best of all.
+        wide = top if text is None else max(top, _PICTURE_RANKS)
+        evidence = self._gather(picture, None if text is None else check_query(text), where, wide)
         allowed = np.array([where is None or where(product) for product in self.gallery.products], bool)
-        total = np.where(allowed, _total(evidence, len(allowed)), 0.0)
-        order = [int(place) for place in np.argsort(-total, kind="stable")[:top] if total[place] > 0]
+        total = _total(evidence, len(allowed))
+        found = allowed & _is_ranked(evidence, len(allowed))
+        order = [int(place) for place in np.argsort(-total, kind="stable") if found[place]][:top]
         return SearchResult(
             tuple(self._found(place, float(total[place]), evidence, where) for place in order), evidence.known
         )
 
-    def _gather(self, picture: Vectors | None, query: str | None, where: Filter | None) -> _Evidence:
-        matches, known = self._like_picture(picture, where)
+    def _gather(self, picture: Vectors | None, query: str | None, where: Filter | None, wide: int) -> _Evidence:
+        matches, known = self._like_picture(picture, where, wide)
         rankings: dict[By, Scores] = {}
         count = len(self.gallery.products)
         views = np.full(len(self.gallery.examples), np.nan)
@@ -97,10 +101,12 @@ class Searcher:
                 rankings["looks"] = best_of_each(views, self.gallery.product_of, count)
         return _Evidence(query, matches, known, views, rankings)
 
-    def _like_picture(self, picture: Vectors | None, where: Filter | None) -> tuple[Mapping[int, Match], bool | None]:
+    def _like_picture(
+        self, picture: Vectors | None, where: Filter | None, wide: int
+    ) -> tuple[Mapping[int, Match], bool | None]:
         if picture is None:
             return {}, None
-        matches = self.gallery.match(picture, top=max(1, len(self.gallery.products)), where=where)[0]
+        matches = self.gallery.match(picture, top=wide, where=where)[0]
         return {self._place_of[match.product.id]: match for match in matches.top}, matches.known
 
     def _found(self, place: int, score: float, evidence: _Evidence, where: Filter | None) -> Found:
@@ -135,7 +141,7 @@ class Searcher:
             yield Reason("looks", f"{called(shown)} looks like the words: {values['looks']:.2f}", values["looks"])
         for condition in where.conditions() if where is not None else ():
             if condition.holds(product):
-                yield Reason("filter", f"{condition} ({condition.field}: {field_of(product, condition.field)})")
+                yield Reason("filter", f"{condition} (it is {field_of(product, condition.field)})")
 
     def _words_told(self, query: str, place: int) -> str:
         """``sour in description; apples (as apple) in kind``."""
@@ -159,15 +165,29 @@ def search(
 
 
 def _total(evidence: _Evidence, products: int) -> Scores:
-    """[products]: what they are sorted by; 0 is not found."""
+    """[products]: what they are sorted by."""
     if not evidence.rankings:  # a filter alone: all that it allows, in the gallery's order
         return np.ones(products)
     if list(evidence.rankings) != ["picture"]:
-        return fuse(list(evidence.rankings.values()), [WEIGHTS[name] for name in evidence.rankings])
+        rankings = [_filled(name, scores) for name, scores in evidence.rankings.items()]
+        return fuse(rankings, [WEIGHTS[name] for name in evidence.rankings])
     total = np.zeros(products)
     for rank, (place, match) in enumerate(evidence.matches.items()):
         total[place] = max(match.score, 1e-9 / (1 + rank))  # a chance of 0 keeps its place
     return total
+
+
+def _filled(name: By, scores: Scores) -> Scores:
+    """Without NaN: what has no score is as the worst that has one; of words, has none of them."""
+    worst = 0.0 if name == "words" or np.isnan(scores).all() else float(np.nanmin(scores))
+    return np.nan_to_num(scores, nan=worst)
+
+
+def _is_ranked(evidence: _Evidence, products: int) -> npt.NDArray[np.bool_]:
+    """[products]: whether anything speaks for it; a filter alone speaks for all."""
+    if not evidence.rankings:
+        return np.ones(products, bool)
+    return np.asarray(~np.all([np.isnan(scores) for scores in evidence.rankings.values()], axis=0), bool)
 
 
 def best_of_each(scores: Scores, product_of: npt.NDArray[np.int64], products: int) -> Scores:

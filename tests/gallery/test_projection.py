@@ -7,7 +7,15 @@ import pytest
 from texts import WordEncoder, coloured_things
 
 from edgevision.errors import InputError
-from edgevision.gallery.text.projection import MIN_PRODUCTS, RIDGES, _Ridge, fit_map, fit_projection, judge_left_out
+from edgevision.gallery.text.projection import (
+    MIN_PRODUCTS,
+    RIDGES,
+    Fit,
+    Sources,
+    fit_map,
+    fit_projection,
+    judge_left_out,
+)
 
 
 def problem(seed: int = 0):
@@ -49,13 +57,14 @@ def test_the_map_minimises_what_it_says(ridge):
 @pytest.mark.parametrize("ridge", [0.01, 1.0])
 def test_leaving_a_product_out_is_a_fit_without_it(ridge):
     x, y, owner = problem(1)
-    fit = _Ridge(x, y, fair(owner))
+    fit = Fit(Sources(x, owner), y)
     penalty = penalty_of(x, fair(owner), ridge)
     for product in np.unique(owner):
         out = owner == product
         # The weights of the others as they were: what counts is their size beside the penalty.
         weights, intercept = by_normal_equations(x[~out], y[~out], fair(owner)[~out], penalty)
-        assert fit.left_out(ridge, np.flatnonzero(out)) == pytest.approx(x[out] @ weights + intercept, abs=1e-8)
+        (found,) = fit.left_out(ridge, [np.flatnonzero(out)])
+        assert found == pytest.approx(x[out] @ weights + intercept, abs=1e-8)
 
 
 def test_each_product_counts_alike():
@@ -114,14 +123,14 @@ def test_the_judged_texts_are_ranked():
     owner = np.repeat(np.arange(9), 2)
 
     class Perfect:
-        def left_out(self, ridge, rows):
-            return texts[owner[rows]]
+        def left_out(self, ridge, groups):
+            return [texts[owner[rows]] for rows in groups]
 
     assert judge_left_out(Perfect(), 1.0, owner, texts, np.arange(9)) == (1.0, 1.0)
 
     class SecondBest(Perfect):
-        def left_out(self, ridge, rows):
-            return texts[owner[rows]] + 2 * texts[(owner[rows] + 1) % 9]
+        def left_out(self, ridge, groups):
+            return [texts[owner[rows]] + 2 * texts[(owner[rows] + 1) % 9] for rows in groups]
 
     assert judge_left_out(SecondBest(), 1.0, owner, texts, np.arange(9)) == (0.0, 0.5)
 

@@ -67,12 +67,12 @@ def test_a_filter_alone_lists_what_it_allows(where, expected):
 def test_a_filter_holds_back_the_best():
     found = search(FRUIT, picture=np.array([0, 1, 0], np.float32), where=read_filter("price < 3"))
     assert ids(found) == [10, 12]
-    assert whys(found)["filter"] == "price < 3 (price: 2.0)"
+    assert whys(found)["filter"] == "price < 3 (it is 2.0)"
     words = search(FRUIT, text="apple", where=read_filter("price < 3 and kind = apple or price = 9"))
     assert ids(words) == [10]
     assert [reason.text for reason in words.top[0].why if reason.by == "filter"] == [
-        "price < 3 (price: 2.0)",
-        "kind = apple (kind: apple)",
+        "price < 3 (it is 2.0)",
+        "kind = apple (it is apple)",
     ]
 
 

@@ -103,7 +103,7 @@ def _unit_rows(rows: npt.NDArray[np.floating[Any]]) -> Vectors:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not (np.isfinite(lengths).all() and (lengths > 0).all()):
         raise EngineError("the text encoder gave a vector of zeros or NaN; install its package again")
-    return (rows / lengths).astype(np.float32)
+    return np.asarray(rows / lengths, np.float32)
 
 
 def check_query(text: str, limit: int = 2_000) -> str:

@@ -74,7 +74,8 @@ def open_meanings(
 
 def _encode(new: Mapping[str, str], encoder: TextEncoder, tell: Callable[[str, int, int], None]) -> dict[str, Vectors]:
     """The vector of each text, by its key."""
-    keys, vectors = list(new), []
+    keys = list(new)
+    vectors: list[Vectors] = []
     for start in range(0, len(keys), _PORTION):
         tell("encode texts", start, len(keys))
         vectors.extend(encoder.encode([new[key] for key in keys[start : start + _PORTION]]))

@@ -80,4 +80,4 @@ def projected_lengths(projection: Projection, pictures: Vectors) -> Vectors:
     forward = projection.to_text
     portions = np.array_split(pictures, max(1, len(pictures) // 4096))
     lengths = [np.linalg.norm((one - forward.centre) @ forward.weights + forward.offset, axis=1) for one in portions]
-    return np.maximum(np.concatenate(lengths), 1e-12).astype(np.float32)
+    return np.asarray(np.maximum(np.concatenate(lengths), 1e-12), np.float32)

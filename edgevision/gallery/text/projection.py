@@ -8,7 +8,7 @@ Elements of Statistical Learning, 2009, 7.10, for one row).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ Wide = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 
 MIN_PRODUCTS = 8  # with fewer, nothing can be learnt of what words look like
-RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # λ, as shares of the mean variance of a dimension
+RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # λ, as shares of the mean variance of a dimension
 _JUDGED = 300  # products that are left out at most, for the choice of λ: more of them change little, and take long
 _EMPTY = 1e-12
 
@@ -39,7 +39,7 @@ class LinearMap:
         """[n, a] → [n, b] float32, rows of length 1."""
         mapped = (rows - self.centre) @ self.weights + self.offset
         lengths = np.linalg.norm(mapped, axis=1, keepdims=True)
-        return (mapped / np.maximum(lengths, _EMPTY)).astype(np.float32)
+        return np.asarray(mapped / np.maximum(lengths, _EMPTY), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +60,14 @@ class LeftOut(NamedTuple):
     reciprocal_rank: float
 
 
-def fit_projection(pictures: Vectors, products: Sequence[int] | Places, texts: Vectors) -> Projection:
+def fit_projection(
+    pictures: Vectors, products: Sequence[int] | Places, texts: Vectors, sources: Sources | None = None
+) -> Projection:
     """Learn the maps from a gallery.
 
     ``pictures``: [n, d], ``products``: [n], the row of ``texts``, [p, t], that tells what each picture shows; unit rows. Each of
-    the products counts as much as another, however many pictures it has. Raises InputError with fewer than ``MIN_PRODUCTS``.
+    the products counts as much as another, however many pictures it has. ``sources``: of these pictures and products, where
+    several texts are tried on them. Raises InputError with fewer than ``MIN_PRODUCTS``.
     """
     owner = np.asarray(products, np.int64)
     present = np.unique(owner)
@@ -72,20 +75,20 @@ def fit_projection(pictures: Vectors, products: Sequence[int] | Places, texts: V
         raise InputError(
             f"what words look like is learnt from {MIN_PRODUCTS} named products with pictures or more, got {len(present)}"
         )
-    weights, targets = _fair_weights(owner), texts[owner]
-    forward, back = _Ridge(pictures, targets, weights), _Ridge(targets, pictures, weights)
+    forward = Fit(sources or Sources(pictures, owner), texts[owner])
+    back = Fit(Sources(texts[owner], owner), pictures)
     judged = np.random.default_rng(0).permutation(present)[:_JUDGED]
     scores = {ridge: judge_left_out(forward, ridge, owner, texts, judged) for ridge in RIDGES}
     ridge = max(RIDGES, key=lambda one: (round(scores[one].reciprocal_rank, 6), one))
     return Projection(forward.solve(ridge), back.solve(ridge), ridge, scores[ridge].first)
 
 
-def judge_left_out(fit: _Ridge, ridge: float, owner: Places, texts: Vectors, judged: Places) -> LeftOut:
+def judge_left_out(fit: Fit, ridge: float, owner: Places, texts: Vectors, judged: Places) -> LeftOut:
     """Each of the ``judged`` products is left out in turn; its pictures are then compared with the texts of all of them."""
     firsts, reciprocals = [], []
     names = texts[judged]
-    for place, product in enumerate(judged):
-        likeness = fit.left_out(ridge, np.flatnonzero(owner == product)) @ names.T
+    for place, found in enumerate(fit.left_out(ridge, [np.flatnonzero(owner == product) for product in judged])):
+        likeness = found @ names.T
         ranks = 1 + (likeness > likeness[:, place : place + 1]).sum(axis=1)
         firsts.append(float((ranks == 1).mean()))
         reciprocals.append(float((1 / ranks).mean()))
@@ -94,44 +97,55 @@ def judge_left_out(fit: _Ridge, ridge: float, owner: Places, texts: Vectors, jud
 
 def fit_map(sources: Vectors, targets: Vectors, products: Places, ridge: float) -> LinearMap:
     """One map with a given λ. ``sources``: [n, a], ``targets``: [n, b], ``products``: [n], whose rows weigh the same together."""
-    return _Ridge(sources, targets, _fair_weights(products)).solve(ridge)
+    return Fit(Sources(sources, products), targets).solve(ridge)
 
 
-class _Ridge:
-    """What the maps of all λ share: the sums, and the eigenvectors of the sources' covariance."""
+class Sources:
+    """What all fits from the same rows share: the eigenvectors of their covariance. ``rows``: [n, a], ``products``: [n]."""
 
-    def __init__(self, sources: Vectors, targets: Vectors, weights: Wide) -> None:
-        x, self._targets = sources.astype(np.float64), targets.astype(np.float64)
-        self._weights = weights
-        self._centre, self._offset = weights @ x, weights @ self._targets
-        x -= self._centre
-        covariance = (x * weights[:, None]).T @ x
-        self._unit = max(float(np.trace(covariance)) / len(covariance), _EMPTY)
-        values, self._vectors = np.linalg.eigh(covariance)
-        self._values = np.maximum(values, 0.0)
-        self._rows = x @ self._vectors  # [n, a]: the sources in the eigenvectors' frame
-        self._sums = (self._rows * weights[:, None]).T @ (self._targets - self._offset)
+    def __init__(self, rows: Vectors, products: Places) -> None:
+        self.weights = _fair_weights(products)
+        wide = rows.astype(np.float64)
+        self.centre = self.weights @ wide
+        wide -= self.centre
+        covariance = (wide * self.weights[:, None]).T @ wide
+        self.unit = max(float(np.trace(covariance)) / len(covariance), _EMPTY)
+        values, self.vectors = np.linalg.eigh(covariance)
+        self.values = np.maximum(values, 0.0)
+        self.turned = wide @ self.vectors  # [n, a]: the rows in the eigenvectors' frame
+
+    def inverse(self, ridge: float) -> Wide:
+        """[a]: of the eigenvalues with the penalty."""
+        return np.asarray(1.0 / (self.values + ridge * self.unit))
+
+
+class Fit:
+    """The maps of all λ from ``sources`` to ``targets``, [n, b]."""
+
+    def __init__(self, sources: Sources, targets: Vectors) -> None:
+        self._from, self._targets = sources, targets.astype(np.float64)
+        self._offset = sources.weights @ self._targets
+        self._sums = (sources.turned * sources.weights[:, None]).T @ (self._targets - self._offset)
 
     def solve(self, ridge: float) -> LinearMap:
-        weights = self._vectors @ (self._sums * self._inverse(ridge)[:, None])
-        return LinearMap(*(part.astype(np.float32) for part in (self._centre, weights, self._offset)))
+        """The map of one λ."""
+        weights = self._from.vectors @ (self._sums * self._from.inverse(ridge)[:, None])
+        return LinearMap(*(part.astype(np.float32) for part in (self._from.centre, weights, self._offset)))
 
-    def left_out(self, ridge: float, rows: Places) -> Wide:
-        """[rows, b]: what a fit without these rows gives for them; not made length 1."""
-        own, inverse = self._rows[rows], self._inverse(ridge)
-        residuals = self._targets[rows] - self._offset - own @ (self._sums * inverse[:, None])
-        # The centre is fitted as well: an intercept, without a penalty.
-        influence = (1.0 + (own * inverse) @ own.T) * self._weights[rows]
-        missing: Wide = np.linalg.solve(np.eye(len(rows)) - influence, residuals)
-        return self._targets[rows] - missing
-
-    def _inverse(self, ridge: float) -> Wide:
-        inverse: Wide = 1.0 / (self._values + ridge * self._unit)
-        return inverse
+    def left_out(self, ridge: float, groups: Sequence[Places]) -> Iterator[Wide]:
+        """[rows, b] for each group of rows: what a fit without the group gives for it; not made length 1."""
+        inverse = self._from.inverse(ridge)
+        weights = self._sums * inverse[:, None]
+        for rows in groups:
+            own, targets = self._from.turned[rows], self._targets[rows]
+            # The centre is fitted as well: an intercept, without a penalty.
+            influence = (1.0 + (own * inverse) @ own.T) * self._from.weights[rows]
+            residuals = targets - self._offset - own @ weights
+            yield targets - np.linalg.solve(np.eye(len(rows)) - influence, residuals)
 
 
 def _fair_weights(owner: Places) -> Wide:
     """[n], sum 1: every product's pictures together weigh the same."""
     _, place, counts = np.unique(owner, return_inverse=True, return_counts=True)
     share: Wide = 1.0 / counts[place]
-    return share / share.sum()
+    return np.asarray(share / share.sum(), np.float64)
