@@ -84,7 +84,7 @@ def test_from_a_table_to_a_bundle(edgevision, tmp_path, monkeypatch):
         hue, light = place % 3, place // 3 % 2
         picture = np.full((32, 32, 3), 20.0)
         picture[..., hue] = 230 if light else 110
-        picture += random.normal(0, 8, picture.shape)
+        picture += np.kron(random.uniform(-18, 18, (4, 4, 1)), np.ones((8, 8, 1))) + random.normal(0, 1, picture.shape)
         (tmp_path / f"{place}.png").write_bytes(encode_png(np.clip(picture, 0, 255).astype(np.uint8)))
         known = "" if place % 5 == 0 else ("dark", "bright")[light]
         rows.append(f"{place}.png,{('blue', 'green', 'red')[hue]},{known}")
