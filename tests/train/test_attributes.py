@@ -171,6 +171,7 @@ def test_it_learns_and_the_checkpoint_knows_what(tiny_attributes, other_photos):
     assert model_from_checkpoint(again)(torch.zeros(1, 3, 32, 32)).shape == (1, 5)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_broken_off_ends_with_the_same_weights(tiny_attributes, tmp_path):
     from edgevision.train import load_checkpoint, train, trainer
     from edgevision.train.progress import SilentProgress
