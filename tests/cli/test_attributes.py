@@ -10,6 +10,7 @@ from spots import spot_picture, write_spot_finder
 
 import edgevision as ev
 from edgevision.decode import encode_png, read_image
+from edgevision.errors import UnprovenWarning
 from edgevision.tasks.attributes import attributes_spec
 
 SPEC = attributes_spec({"colour": ("red", "green", "blue")})
@@ -107,7 +108,7 @@ def test_from_a_table_to_a_bundle(edgevision, tmp_path, monkeypatch):
     assert (int8["hue"]["n"], int8["light"]["n"]) == (120, 96)
     assert floating["hue"]["top1"] > 85
     assert abs(int8["hue"]["top1"] - floating["hue"]["top1"]) <= 5
-    with ev.load(made) as model:
+    with pytest.warns(UnprovenWarning, match="trained on"), ev.load(made) as model:
         (answer,) = model.predict([read_image(tmp_path / "1.png")])
     assert answer["hue"].value == "green"
 
