@@ -15,12 +15,12 @@ from edgevision.tasks.attributes import AttributesTask, attributes_spec, heads_o
 from edgevision.tasks.base import TaskSpec
 from edgevision.train import backbones
 from edgevision.train.attributes_batches import AttributesBatch, AttributesBatchMaker
-from edgevision.train.attributes_loss import attributes_loss, value_weights
 from edgevision.train.attributes_validate import AttributesScore, AttributesValidation
 from edgevision.train.checkpoint import PhotoPack
 from edgevision.train.compute import Compute
 from edgevision.train.data import TrainingData, read_described_data
 from edgevision.train.loader import PhotoCache, cache_for
+from edgevision.train.masked_loss import attributes_loss, value_weights
 from edgevision.train.options import AttributesTrainOptions
 from edgevision.train.photos import make_pack
 from edgevision.train.progress import Progress

@@ -14,8 +14,8 @@ from torch import nn
 from edgevision.evaluate.tasks.attributes_scores import NOT_KNOWN, AttributesScores, accuracies, mean_accuracy
 from edgevision.preprocess.spec import PreprocessSpec
 from edgevision.tasks.attributes import Head
-from edgevision.train.attributes_loss import attributes_loss
 from edgevision.train.compute import Compute
+from edgevision.train.masked_loss import attributes_loss
 from edgevision.train.validate import PreparedPhotos
 
 _OF = "accuracy of "  # before an attribute's name, in metrics

@@ -10,6 +10,7 @@ from spots import spot_picture, write_spot_finder
 
 import edgevision as ev
 from edgevision.decode import encode_png, read_image
+from edgevision.errors import UnprovenWarning
 from edgevision.tasks.attributes import attributes_spec
 
 SPEC = attributes_spec({"colour": ("red", "green", "blue")})
@@ -76,6 +77,7 @@ def test_from_a_table_to_a_bundle(edgevision, tmp_path, monkeypatch):
     from footprints import opened_here
 
     from edgevision.compiler.select import measure
+    from edgevision.train import AttributesTrainOptions, Augmentation, train
 
     monkeypatch.setattr(measure, "footprint", opened_here)
     random = np.random.default_rng(0)
@@ -84,7 +86,7 @@ def test_from_a_table_to_a_bundle(edgevision, tmp_path, monkeypatch):
         hue, light = place % 3, place // 3 % 2
         picture = np.full((32, 32, 3), 20.0)
         picture[..., hue] = 230 if light else 110
-        picture += random.normal(0, 8, picture.shape)
+        picture += np.kron(random.uniform(-18, 18, (4, 4, 1)), np.ones((8, 8, 1))) + random.normal(0, 1, picture.shape)
         (tmp_path / f"{place}.png").write_bytes(encode_png(np.clip(picture, 0, 255).astype(np.uint8)))
         known = "" if place % 5 == 0 else ("dark", "bright")[light]
         rows.append(f"{place}.png,{('blue', 'green', 'red')[hue]},{known}")
@@ -94,8 +96,7 @@ def test_from_a_table_to_a_bundle(edgevision, tmp_path, monkeypatch):
     checkpoint, made = tmp_path / "look.pt", tmp_path / "look.edge"
     options = {"data": table, "output": checkpoint, "size": 32, "scratch": True, "epochs": 8, "freeze_epochs": 0, "batch": 12,
                "arch_options": {"width": 0.25, "depth": 0.3, "features": 32}, "threads": 1, "ema": 0.8, "sizes": (1.0,),
-               "lr": 3e-3, "patience": None}  # fmt: skip
-    from edgevision.train import AttributesTrainOptions, train
+               "lr": 5e-3, "head_lr": 1e-2, "patience": None, "augmentation": Augmentation(min_area=1, rotate=0, erase=0, blur=0)}  # fmt: skip
 
     train(AttributesTrainOptions(**options))
     done = edgevision("compile", checkpoint, "--int8", "--threads", 1, "-o", made, "--max-drop", 5,
@@ -105,9 +106,9 @@ def test_from_a_table_to_a_bundle(edgevision, tmp_path, monkeypatch):
     told = edgevision("eval", made, "--data", table, "--against", checkpoint, "--json").json
     int8, floating = ({head["name"]: head["metrics"] for head in model["attributes"]} for model in told["models"])
     assert (int8["hue"]["n"], int8["light"]["n"]) == (120, 96)
-    assert floating["hue"]["top1"] > 90
+    assert floating["hue"]["top1"] > 85
     assert abs(int8["hue"]["top1"] - floating["hue"]["top1"]) <= 5
-    with ev.load(made) as model:
+    with pytest.warns(UnprovenWarning, match="trained on"), ev.load(made) as model:
         (answer,) = model.predict([read_image(tmp_path / "1.png")])
     assert answer["hue"].value == "green"
 

@@ -13,7 +13,7 @@ from edgevision.tasks import Label, OutputRole, TaskSpec, registry
 from edgevision.tasks.classify import ClassifyTask, classify_spec
 from edgevision.tasks.registry import TaskType, claimed_kind, find_task, make_task, register_task, task_kinds, task_type
 
-OURS = ("classify", "detect", "embed")
+OURS = ("classify", "detect", "embed", "attributes")
 
 
 @pytest.fixture(autouse=True)

@@ -57,7 +57,7 @@ def log_chance(logits, place):
 def test_what_is_not_known_is_masked():
     import torch
 
-    from edgevision.train.attributes_loss import attributes_loss
+    from edgevision.train.masked_loss import attributes_loss
 
     logits = np.random.default_rng(0).normal(size=(3, 5))
     values = np.array([[2, -1], [0, 1], [-1, -1]])
@@ -71,7 +71,7 @@ def test_what_is_not_known_is_masked():
 def test_what_is_not_known_moves_nothing():
     import torch
 
-    from edgevision.train.attributes_loss import attributes_loss
+    from edgevision.train.masked_loss import attributes_loss
 
     ones = [torch.ones(3), torch.ones(2)]
     logits = torch.zeros(2, 5, requires_grad=True)
@@ -85,7 +85,7 @@ def test_what_is_not_known_moves_nothing():
 
 @pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
 def test_rare_values_count_more(balance):
-    from edgevision.train.attributes_loss import value_weights
+    from edgevision.train.masked_loss import value_weights
 
     values = np.array([0] * 90 + [1] * 10 + [-1] * 50)
     weights = value_weights(values, 3, balance)
@@ -171,6 +171,7 @@ def test_it_learns_and_the_checkpoint_knows_what(tiny_attributes, other_photos):
     assert model_from_checkpoint(again)(torch.zeros(1, 3, 32, 32)).shape == (1, 5)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_broken_off_ends_with_the_same_weights(tiny_attributes, tmp_path):
     from edgevision.train import load_checkpoint, train, trainer
     from edgevision.train.progress import SilentProgress
