@@ -70,7 +70,7 @@ def _bundle_embedder(stack: ExitStack) -> Embed:
 def gallery_of(path: Path, products: Sequence[UnseenProduct], examples: Vectors) -> Gallery:
     """A gallery of products with their ``examples`` [products, shots, d]."""
     path.unlink(missing_ok=True)
-    count, shots, d = examples.shape
+    shots, d = examples.shape[1:]
     with GalleryWriter(path, bundle_id="0" * 64, dimension=d) as writer:
         for place, product in enumerate(products):
             writer.add_product(product.to_gallery())

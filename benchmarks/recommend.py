@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import recommend_peers as peers
-from benchmarks.common import write_result
+from benchmarks.common import RUNS, write_result
 from benchmarks.recommend_cases import Case, Split, split
 from benchmarks.recommend_journey import read_journey
 from benchmarks.recommend_measures import AT, difference, ndcg, recall, summary
@@ -31,6 +32,7 @@ from benchmarks.recommend_vectors import demo_vectors
 from edgevision.gallery.products import GalleryProduct
 from edgevision.recommend.baskets import Baskets
 from edgevision.recommend.decay import DAY_S
+from edgevision.recommend.mixture import mixed
 from edgevision.recommend.options import RecommendOptions
 from edgevision.recommend.profile import HALF_LIFE_S, Profile
 from edgevision.recommend.recommender import Recommender
@@ -39,7 +41,7 @@ from edgevision.recommend.suggestions import Term
 from edgevision.recommend.terms import goes_with_term
 
 HISTORY = (0, 1, 3, 10)
-PRODUCTS = 3000  # of the public log
+PRODUCTS = 2000  # of the public log
 SHOPPERS = 1200
 Lists = list[list[int]]
 RankCase = Callable[[Case], list[int]]
@@ -54,7 +56,7 @@ def ours(
     recommender = Recommender(data.shelf, baskets, options)
 
     def rank(case: Case) -> list[int]:
-        return recommender.rank(case.profile(data.shelf, half_life_s), now_s=case.time_s, top=AT)
+        return recommender.rank(data.profile(case, half_life_s), now_s=case.time_s, top=AT)
 
     return rank
 
@@ -122,7 +124,7 @@ def _shares(data: Split, baskets: Baskets, cases: Sequence[Case]) -> dict[str, f
     recommender = Recommender(data.shelf, baskets)
     found: dict[str, list[float]] = {term.value: [] for term in Term}
     for case in cases[:200]:
-        for one in recommender.suggest(case.profile(data.shelf, HALF_LIFE_S), now_s=case.time_s, top=AT):
+        for one in recommender.suggest(data.profile(case, HALF_LIFE_S), now_s=case.time_s, top=AT):
             known = {reason.term.value: reason.share for reason in one.reasons}
             for name, shares in found.items():
                 shares.append(known.get(name, 0.0))
@@ -276,7 +278,7 @@ def cold_start(shop: Shop, vectors: npt.NDArray[np.float32]) -> dict[str, Any]:
         recommender = Recommender(data.shelf, baskets, way)
         found[name] = []
         for case, wanted in firsts:
-            chances = recommender.mixture(case.profile(data.shelf, HALF_LIFE_S), now_s=case.time_s).chances[new]
+            chances = recommender.mixture(data.profile(case, HALF_LIFE_S), now_s=case.time_s).chances[new]
             order = np.random.default_rng(case.shopper).permutation(len(new))  # ties by chance
             ranked = [new[int(at)] for at in order[np.argsort(-chances[order], kind="stable")]]
             found[name].append(recall(ranked, wanted, 5))
@@ -294,45 +296,56 @@ def _of_chance(count: int, wanted: int) -> float:
 
 # ---- choosing ----
 
+_SHARES = ((0.9, 0.05, 0.05), (0.8, 0.1, 0.1), (0.8, 0.0, 0.2), (0.7, 0.1, 0.2), (0.6, 0.1, 0.3), (0.6, 0.3, 0.1), (0.5, 0.2, 0.3), (0.4, 0.1, 0.5),
+           (0.95, 0.02, 0.03))  # fmt: skip
+_TRUSTS = (0.03, 0.1, 0.3, 1.0, 3.0)
 
-def choose(data: Split, baskets: Baskets) -> dict[str, Any]:
-    """Search on the shoppers that are in no figure: a grid, half-life first, then the rest in turn."""
-    best = (RecommendOptions(variety=0.0), HALF_LIFE_S)
 
-    def score(options: RecommendOptions, half_life_s: float) -> float:
-        rank = ours(data, baskets, options, half_life_s)
-        return float(np.mean([ndcg(rank(case), case.wanted) for case in data.choose]))
+def choose(data: Split, baskets: Baskets, most: int = 200) -> dict[str, Any]:
+    """Search on shoppers that are in no figure: every combination of a few values, variety last."""
+    cases = data.choose[:most]
+    tried: list[dict[str, Any]] = []
+    for days, damping, warmth in itertools.product((30, 60, 120), (0.0, 0.25, 0.5), (0.1, 0.2)):
+        recommender = Recommender(data.shelf, baskets, RecommendOptions(damping=damping, warmth=warmth))
+        terms = [_terms(recommender, data.profile(case, days * DAY_S), case) for case in cases]
+        for shares, trust in itertools.product(_SHARES, _TRUSTS):
+            scores = [
+                ndcg(_best(parts, evidence, shares, trust), case.wanted)
+                for (parts, evidence), case in zip(terms, cases, strict=True)
+            ]
+            tried.append({"ndcg@10": round(float(np.mean(scores)), 4), "half_life_days": days, "damping": damping, "warmth": warmth,
+                          "again, looks, goes_with": shares, "trust_baskets": trust})  # fmt: skip
+        print(f"{days} days, damping {damping}, warmth {warmth}: best so far {max(tried, key=_score)}", flush=True)
+    tried.sort(key=_score, reverse=True)
+    best = tried[0]
+    options = RecommendOptions(*best["again, looks, goes_with"], best["trust_baskets"], best["warmth"], best["damping"])
+    varieties = {}
+    for variety in (0.0, 0.1, 0.2, 0.3):
+        rank = ours(data, baskets, replace(options, variety=variety), best["half_life_days"] * DAY_S)
+        varieties[str(variety)] = summary(
+            [rank(c) for c in cases], [c.wanted for c in cases], np.ones(len(data.shelf)), data.shelf.looks
+        )
+    print(varieties, flush=True)
+    return {"shoppers": len(cases), "best": tried[:10], "worst": tried[-1], "tried": len(tried), "variety": varieties}
 
-    value = score(*best)
-    tried = [{"ndcg@10": value, "half_life_d": best[1] / DAY_S, **asdict(best[0])}]
-    grids: dict[str, Sequence[float]] = {
-        "half_life_d": (15, 30, 60, 120, 240),
-        "shares": tuple(range(9)),
-        "trust_baskets": (0.1, 0.3, 1.0, 3.0),
-        "damping": (0.0, 0.25, 0.5, 0.75),
-        "warmth": (0.05, 0.1, 0.2, 0.4),
-    }
-    shares = [(0.9, 0.05, 0.05), (0.8, 0.1, 0.1), (0.8, 0.05, 0.15), (0.7, 0.1, 0.2), (0.6, 0.1, 0.3), (0.6, 0.2, 0.2), (0.5, 0.1, 0.4),
-              (0.4, 0.2, 0.4), (0.4, 0.1, 0.5)]  # fmt: skip
-    for name, at in itertools.chain.from_iterable([(name, at) for at in grid] for name, grid in grids.items()):
-        options, half_life_s = best
-        if name == "half_life_d":
-            half_life_s = at * DAY_S
-        elif name == "shares":
-            options = replace(options, **dict(zip(("again", "looks", "goes_with"), shares[int(at)], strict=True)))
-        else:
-            options = replace(options, **{name: at})
-        now = score(options, half_life_s)
-        tried.append({"ndcg@10": now, "half_life_d": half_life_s / DAY_S, **asdict(options)})
-        if now > value:
-            best, value = (options, half_life_s), now
-        print(f"{name} {at}: {now:.4f} (best {value:.4f})", flush=True)
-    varieties = {v: score(replace(best[0], variety=v), best[1]) for v in (0.1, 0.2, 0.3, 0.5)}
-    return {
-        "best": {"ndcg@10": value, "half_life_d": best[1] / DAY_S, **asdict(best[0])},
-        "tried": tried,
-        "variety": varieties,
-    }
+
+def _score(one: dict[str, Any]) -> float:
+    return float(one["ndcg@10"])
+
+
+def _terms(recommender: Recommender, profile: Profile, case: Case) -> tuple[dict[Term, npt.NDArray[np.float64]], float]:
+    """The terms themselves, and how many baskets are known."""
+    mixture = recommender.mixture(profile, now_s=case.time_s)
+    return {term: part / mixture.shares[term] for term, part in mixture.parts.items()}, profile.baskets(case.time_s)
+
+
+def _best(
+    parts: dict[Term, npt.NDArray[np.float64]], evidence: float, shares: Sequence[float], trust: float
+) -> list[int]:
+    options = RecommendOptions(*shares, trust)
+    zeros = np.zeros(len(parts[Term.POPULAR]))
+    chances = mixed({term: parts.get(term, zeros) for term in Term}, evidence, options).chances
+    return [int(place) for place in np.argsort(-chances, kind="stable")[:AT]]
 
 
 # ---- speed ----
@@ -394,11 +407,17 @@ def measure(data: Split, baskets: Baskets) -> dict[str, Any]:
     }
 
 
-def journey_split() -> tuple[Split, float]:
-    log = read_journey(PRODUCTS)
-    times = [trip.time_s for trips in log.trips for trip in trips]
-    cut_s = min(times) + 0.85 * (max(times) - min(times))
-    return split(log.names, log.vectors, log.trips, cut_s), log.left_out
+def journey_split() -> tuple[Split, Baskets, float]:
+    """The log, counted; kept in ``runs/``, for reading and counting it takes a minute."""
+    kept = RUNS / "recommend" / f"journey-{PRODUCTS}.pickle"
+    if not kept.is_file():
+        log = read_journey(PRODUCTS)
+        times = [trip.time_s for trips in log.trips for trip in trips]
+        data = split(log.names, log.vectors, log.trips, min(times) + 0.85 * (max(times) - min(times)))
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(pickle.dumps((data, data.baskets(), log.left_out)))
+    found: tuple[Split, Baskets, float] = pickle.loads(kept.read_bytes())  # ours, of a moment ago
+    return found
 
 
 def sessions_split(seed: int) -> tuple[Split, Shop, npt.NDArray[np.float32]]:
@@ -421,9 +440,9 @@ def main() -> None:
     more: dict[str, Any] = {}
     if arguments.what == "sessions":
         data, shop, vectors = sessions_split(arguments.seed)
+        baskets = data.baskets()
     else:
-        data, more["lines of other products"] = journey_split()
-    baskets = data.baskets()
+        data, baskets, more["lines of other products"] = journey_split()
     print(
         f"{len(data.shelf)} products, {baskets.total} baskets, {len(data.choose)} + {len(data.test)} shoppers",
         flush=True,

@@ -126,8 +126,8 @@ class Recommender:
             if place is not None:
                 allowed[place] = False
         for rule in rules:
-            for place in np.flatnonzero(allowed):
-                allowed[place] = rule(self.shelf.products[place])
+            for left in np.flatnonzero(allowed).tolist():
+                allowed[left] = rule(self.shelf.products[left])
         return allowed
 
     def _relevance(self, relevance: Mapping[int, float] | None) -> npt.NDArray[np.float64] | None:
