@@ -80,9 +80,7 @@ def shop_of(vectors: Vectors, product_of: Ints) -> Shop:
     np.fill_diagonal(without_itself, -np.inf)
     has = same.sum(axis=1) > 1
     known = answers(without_itself[has], product_of)
-    return Shop(
-        vectors, product_of, known, known.product == product_of[has], answers(others, product_of), others.max(axis=1)
-    )
+    return Shop(vectors, product_of, known, known.product == product_of[has], answers(others, product_of), others.max(axis=1))
 
 
 # ---- the ways ----
@@ -254,9 +252,7 @@ def _weibull(values: Floats) -> tuple[float, float]:
 # ---- what they are worth ----
 
 
-def judged(
-    scorer: Scorer, threshold: float, known: Answers, right: npt.NDArray[np.bool_], unknown: Answers
-) -> dict[str, float]:
+def judged(scorer: Scorer, threshold: float, known: Answers, right: npt.NDArray[np.bool_], unknown: Answers) -> dict[str, float]:
     """See the module. ``known``: answers to photos of products, ``unknown``: to photos of others."""
     own, other = scorer(known), scorer(unknown)
     fixed = float(np.quantile(own[right], 1 - TRUE_ACCEPT_RATE, method="lower"))
@@ -304,17 +300,13 @@ def synthetic(seed: int = 0, classes: int = 120, photos: int = 25, dimension: in
     return unit_rows(vectors.reshape(-1, dimension), dimension), np.repeat(np.arange(classes), photos)
 
 
-def compare(
-    vectors: Vectors, classes: Ints, draws: int, share: float = 2 / 3
-) -> dict[str, dict[str, dict[str, float]]]:
+def compare(vectors: Vectors, classes: Ints, draws: int, share: float = 2 / 3) -> dict[str, dict[str, dict[str, float]]]:
     """Examples of each product → way → the medians over draws of each figure."""
     result: dict[str, dict[str, dict[str, float]]] = {}
     for each in EACH:
         drawn = [draw(vectors, classes, each, share, seed) for seed in range(draws)]
         result[str(each)] = {
-            name: {
-                figure: round(float(np.median([one[name][figure] for one in drawn])), 4) for figure in drawn[0][name]
-            }
+            name: {figure: round(float(np.median([one[name][figure] for one in drawn])), 4) for figure in drawn[0][name]}
             for name in drawn[0]
         }
     return result
