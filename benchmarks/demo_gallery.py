@@ -41,7 +41,8 @@ def embedded(products: Sequence[UnseenProduct]) -> dict[str, Vectors]:
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            np.savez(kept, **_embed_all(products, {"int8": _bundle_embedder(stack), "float": demo_embedder()}))
+            made = _embed_all(products, {"int8": _bundle_embedder(stack), "float": demo_embedder()})
+            np.savez(kept, int8=made["int8"], float=made["float"])
     with np.load(kept) as file:
         return {name: np.asarray(file[name], np.float32) for name in file.files}
 
@@ -70,7 +71,7 @@ def _bundle_embedder(stack: ExitStack) -> Embed:
 def gallery_of(path: Path, products: Sequence[UnseenProduct], examples: Vectors) -> Gallery:
     """A gallery of products with their ``examples`` [products, shots, d]."""
     path.unlink(missing_ok=True)
-    count, shots, d = examples.shape
+    shots, d = examples.shape[1:]
     with GalleryWriter(path, bundle_id="0" * 64, dimension=d) as writer:
         for place, product in enumerate(products):
             writer.add_product(product.to_gallery())
@@ -95,12 +96,12 @@ def auroc(known: Sequence[float], strange: Sequence[float]) -> float:
 def figures(gallery: Gallery, products: Sequence[UnseenProduct], searched: Vectors, strange: Vectors) -> dict[str, Any]:
     """Of views ``searched`` [products, views, d] of what the gallery has, and of ``strange`` products that it has not."""
     count, views, d = searched.shape
-    truth = np.repeat(np.arange(count), views)
+    truth = [product for product in products for _ in range(views)]
     matches, of_strangers = gallery.match(searched.reshape(-1, d)), gallery.match(strange.reshape(-1, d))
     best = [_best(one) for one in matches]
-    right = np.array([one == products[at].id for one, at in zip(best, truth, strict=True)])
+    right = np.array([one == product.id for one, product in zip(best, truth, strict=True)])
     brand = {product.id: product.design.brand for product in products}
-    five = [products[at].id in {match.product.id for match in one.top} for one, at in zip(matches, truth, strict=True)]
+    five = [product.id in {match.product.id for match in one.top} for one, product in zip(matches, truth, strict=True)]
     known = np.array([one.known for one in matches])
     scores = [one.top[0].score for one, hit in zip(matches, right, strict=True) if hit]
     return {
@@ -109,7 +110,7 @@ def figures(gallery: Gallery, products: Sequence[UnseenProduct], searched: Vecto
         "interval": interval(right.reshape(count, views)),
         "recall@5": round(float(np.mean(five)), 4),
         "right brand": round(
-            float(np.mean([brand[one] == brand[products[at].id] for one, at in zip(best, truth, strict=True)])), 4
+            float(np.mean([brand[one] == product.design.brand for one, product in zip(best, truth, strict=True)])), 4
         ),
         "right ones accepted": round(float(known[right].mean()), 4),
         "strangers accepted": round(float(np.mean([one.known for one in of_strangers])), 4),

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -22,15 +24,16 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import recommend_peers as peers
-from benchmarks.common import write_result
+from benchmarks.common import RUNS, write_result
 from benchmarks.recommend_cases import Case, Split, split
 from benchmarks.recommend_journey import read_journey
 from benchmarks.recommend_measures import AT, difference, ndcg, recall, summary
 from benchmarks.recommend_sessions import DAYS, LAUNCH_DAY, Shop, trips_of
-from benchmarks.recommend_vectors import demo_vectors
+from benchmarks.recommend_vectors import front_vectors
 from edgevision.gallery.products import GalleryProduct
 from edgevision.recommend.baskets import Baskets
 from edgevision.recommend.decay import DAY_S
+from edgevision.recommend.mixture import mixed
 from edgevision.recommend.options import RecommendOptions
 from edgevision.recommend.profile import HALF_LIFE_S, Profile
 from edgevision.recommend.recommender import Recommender
@@ -39,8 +42,8 @@ from edgevision.recommend.suggestions import Term
 from edgevision.recommend.terms import goes_with_term
 
 HISTORY = (0, 1, 3, 10)
-PRODUCTS = 3000  # of the public log
-SHOPPERS = 1200
+PRODUCTS = 2000  # of the public log
+SHOPPERS = 800
 Lists = list[list[int]]
 RankCase = Callable[[Case], list[int]]
 
@@ -54,7 +57,7 @@ def ours(
     recommender = Recommender(data.shelf, baskets, options)
 
     def rank(case: Case) -> list[int]:
-        return recommender.rank(case.profile(data.shelf, half_life_s), now_s=case.time_s, top=AT)
+        return recommender.rank(data.profile(case, half_life_s), now_s=case.time_s, top=AT)
 
     return rank
 
@@ -122,7 +125,7 @@ def _shares(data: Split, baskets: Baskets, cases: Sequence[Case]) -> dict[str, f
     recommender = Recommender(data.shelf, baskets)
     found: dict[str, list[float]] = {term.value: [] for term in Term}
     for case in cases[:200]:
-        for one in recommender.suggest(case.profile(data.shelf, HALF_LIFE_S), now_s=case.time_s, top=AT):
+        for one in recommender.suggest(data.profile(case, HALF_LIFE_S), now_s=case.time_s, top=AT):
             known = {reason.term.value: reason.share for reason in one.reasons}
             for name, shares in found.items():
                 shares.append(known.get(name, 0.0))
@@ -224,7 +227,7 @@ def _ease(gram: npt.NDArray[np.float64], strength: float) -> npt.NDArray[np.floa
 # ---- known tastes ----
 
 
-def oracle(shop: Shop, data: Split, cases: Sequence[Case], draws: int = 200) -> dict[str, float]:
+def oracle(shop: Shop, data: Split, cases: Sequence[Case], draws: int = 60) -> dict[str, float]:
     """What a ranking by the true chances gets: the most that can be had."""
     lists = []
     for case in cases:
@@ -276,7 +279,7 @@ def cold_start(shop: Shop, vectors: npt.NDArray[np.float32]) -> dict[str, Any]:
         recommender = Recommender(data.shelf, baskets, way)
         found[name] = []
         for case, wanted in firsts:
-            chances = recommender.mixture(case.profile(data.shelf, HALF_LIFE_S), now_s=case.time_s).chances[new]
+            chances = recommender.mixture(data.profile(case, HALF_LIFE_S), now_s=case.time_s).chances[new]
             order = np.random.default_rng(case.shopper).permutation(len(new))  # ties by chance
             ranked = [new[int(at)] for at in order[np.argsort(-chances[order], kind="stable")]]
             found[name].append(recall(ranked, wanted, 5))
@@ -294,92 +297,107 @@ def _of_chance(count: int, wanted: int) -> float:
 
 # ---- choosing ----
 
+_SHARES = ((0.9, 0.05, 0.05), (0.8, 0.1, 0.1), (0.8, 0.0, 0.2), (0.7, 0.1, 0.2), (0.6, 0.1, 0.3), (0.6, 0.3, 0.1), (0.5, 0.2, 0.3), (0.4, 0.1, 0.5),
+           (0.95, 0.02, 0.03))  # fmt: skip
+_TRUSTS = (0.1, 0.3, 1.0)
 
-def choose(data: Split, baskets: Baskets) -> dict[str, Any]:
-    """Search on the shoppers that are in no figure: a grid, half-life first, then the rest in turn."""
-    best = (RecommendOptions(variety=0.0), HALF_LIFE_S)
 
-    def score(options: RecommendOptions, half_life_s: float) -> float:
-        rank = ours(data, baskets, options, half_life_s)
-        return float(np.mean([ndcg(rank(case), case.wanted) for case in data.choose]))
+def choose(data: Split, baskets: Baskets, most: int = 150) -> dict[str, Any]:
+    """Search on shoppers that are in no figure: every combination of a few values, variety last."""
+    cases = data.choose[:most]
+    tried: list[dict[str, Any]] = []
+    for days, damping, warmth in itertools.product((30, 60, 120), (0.0, 0.5), (0.1,)):
+        recommender = Recommender(data.shelf, baskets, RecommendOptions(damping=damping, warmth=warmth))
+        terms = [_terms(recommender, data.profile(case, days * DAY_S), case) for case in cases]
+        for shares, trust in itertools.product(_SHARES, _TRUSTS):
+            scores = [
+                ndcg(_best(parts, evidence, shares, trust), case.wanted)
+                for (parts, evidence), case in zip(terms, cases, strict=True)
+            ]
+            tried.append({"ndcg@10": round(float(np.mean(scores)), 4), "half_life_days": days, "damping": damping, "warmth": warmth,
+                          "again, looks, goes_with": shares, "trust_baskets": trust})  # fmt: skip
+        print(f"{days} days, damping {damping}, warmth {warmth}: best so far {max(tried, key=_score)}", flush=True)
+    tried.sort(key=_score, reverse=True)
+    best = tried[0]
+    again, looks, goes_with = best["again, looks, goes_with"]
+    options = RecommendOptions(again, looks, goes_with, best["trust_baskets"], best["warmth"], best["damping"])
+    varieties = {}
+    for variety in (0.0, 0.1, 0.2, 0.3):
+        rank = ours(data, baskets, replace(options, variety=variety), best["half_life_days"] * DAY_S)
+        varieties[str(variety)] = summary(
+            [rank(c) for c in cases], [c.wanted for c in cases], np.ones(len(data.shelf)), data.shelf.looks
+        )
+    print(varieties, flush=True)
+    return {"shoppers": len(cases), "best": tried[:10], "worst": tried[-1], "tried": len(tried), "variety": varieties}
 
-    value = score(*best)
-    tried = [{"ndcg@10": value, "half_life_d": best[1] / DAY_S, **asdict(best[0])}]
-    grids: dict[str, Sequence[float]] = {
-        "half_life_d": (15, 30, 60, 120, 240),
-        "shares": tuple(range(9)),
-        "trust_baskets": (0.1, 0.3, 1.0, 3.0),
-        "damping": (0.0, 0.25, 0.5, 0.75),
-        "warmth": (0.05, 0.1, 0.2, 0.4),
-    }
-    shares = [(0.9, 0.05, 0.05), (0.8, 0.1, 0.1), (0.8, 0.05, 0.15), (0.7, 0.1, 0.2), (0.6, 0.1, 0.3), (0.6, 0.2, 0.2), (0.5, 0.1, 0.4),
-              (0.4, 0.2, 0.4), (0.4, 0.1, 0.5)]  # fmt: skip
-    for name, at in itertools.chain.from_iterable([(name, at) for at in grid] for name, grid in grids.items()):
-        options, half_life_s = best
-        if name == "half_life_d":
-            half_life_s = at * DAY_S
-        elif name == "shares":
-            options = replace(options, **dict(zip(("again", "looks", "goes_with"), shares[int(at)], strict=True)))
-        else:
-            options = replace(options, **{name: at})
-        now = score(options, half_life_s)
-        tried.append({"ndcg@10": now, "half_life_d": half_life_s / DAY_S, **asdict(options)})
-        if now > value:
-            best, value = (options, half_life_s), now
-        print(f"{name} {at}: {now:.4f} (best {value:.4f})", flush=True)
-    varieties = {v: score(replace(best[0], variety=v), best[1]) for v in (0.1, 0.2, 0.3, 0.5)}
-    return {
-        "best": {"ndcg@10": value, "half_life_d": best[1] / DAY_S, **asdict(best[0])},
-        "tried": tried,
-        "variety": varieties,
-    }
+
+def _score(one: dict[str, Any]) -> float:
+    return float(one["ndcg@10"])
+
+
+def _terms(recommender: Recommender, profile: Profile, case: Case) -> tuple[dict[Term, npt.NDArray[np.float64]], float]:
+    """The terms themselves, and how many baskets are known."""
+    mixture = recommender.mixture(profile, now_s=case.time_s)
+    return {term: part / mixture.shares[term] for term, part in mixture.parts.items()}, profile.baskets(case.time_s)
+
+
+def _best(
+    parts: dict[Term, npt.NDArray[np.float64]], evidence: float, shares: Sequence[float], trust: float
+) -> list[int]:
+    options = RecommendOptions(again=shares[0], looks=shares[1], goes_with=shares[2], trust_baskets=trust)
+    zeros = np.zeros(len(parts[Term.POPULAR]))
+    chances = mixed({term: parts.get(term, zeros) for term in Term}, evidence, options).chances
+    return [int(place) for place in np.argsort(-chances, kind="stable")[:AT]]
 
 
 # ---- speed ----
 
 
 def speed() -> dict[str, Any]:
-    """Medians over 200 of one update and one ranking; 256 numbers a vector, 20,000 baskets of 8."""
+    """One update and one ranking; 256 numbers a vector, 20,000 baskets of 8, 50 baskets of history. CPU time, which other work does not lengthen
+    by its turns."""
     rows = []
     for n in (100, 1000, 10_000):
-        rng = np.random.default_rng(n)
-        shelf = Shelf([GalleryProduct(place, f"product {place}") for place in range(n)], rng.standard_normal((n, 256)))
-        popular = rng.zipf(1.3, 160_000) % n
-        baskets = Baskets()
-        for row in popular.reshape(-1, 8):
-            baskets.add(row.tolist())
-        recommender = Recommender(shelf, baskets)
-        profile = Profile("speed", 256)
-        for day in range(50):
-            profile.bought({int(item): shelf.vector_of(int(item)) for item in rng.integers(n, size=8)}, day * DAY_S)
-        one = {int(item): shelf.vector_of(int(item)) for item in rng.integers(n, size=8)}
-        row = {
-            "products": n,
-            "profile_update_us": _median_us(lambda p=profile, o=one: p.bought(o, 51 * DAY_S)),
-            "baskets_update_us": _median_us(lambda b=baskets, o=list(one): b.add(o)),
-            "ranking_us": _median_us(lambda r=recommender, p=profile: r.rank(p, top=10)),
-            "ranking_with_reasons_us": _median_us(lambda r=recommender, p=profile: r.suggest(p, top=10)),
-            "profile_bytes": len(str(profile.to_dict())),
-        }  # fmt: skip
-        rows.append(row)
-        print(row, flush=True)
-    return {"sizes": rows}
+        rows.append(_speed_at(n))
+        print(rows[-1], flush=True)
+    return {"medians over 200, CPU time": rows}
+
+
+def _speed_at(n: int) -> dict[str, Any]:
+    rng = np.random.default_rng(n)
+    shelf = Shelf([GalleryProduct(place, f"product {place}") for place in range(n)], rng.standard_normal((n, 256)))
+    baskets = Baskets()
+    for ids in (rng.zipf(1.3, 160_000) % n).reshape(-1, 8).tolist():
+        baskets.add(ids)
+    recommender = Recommender(shelf, baskets)
+    profile = Profile("speed", 256)
+    for day in range(50):
+        profile.bought({id: shelf.vector_of(id) for id in rng.integers(n, size=8).tolist()}, day * DAY_S)
+    more = {id: shelf.vector_of(id) for id in rng.integers(n, size=8).tolist()}
+    return {
+        "products": n,
+        "ranking_us": _median_us(lambda: recommender.rank(profile, top=10)),
+        "ranking_with_reasons_us": _median_us(lambda: recommender.suggest(profile, top=10)),
+        "profile_update_us": _median_us(lambda: profile.bought(more, 51 * DAY_S)),
+        "baskets_update_us": _median_us(lambda: baskets.add(more)),
+        "profile_bytes": len(json.dumps(profile.to_dict())),
+    }
 
 
 def _median_us(act: Callable[[], object], times: int = 200) -> float:
     taken = []
     for _ in range(times):
-        start = time.perf_counter()
+        start = time.process_time()
         act()
-        taken.append(time.perf_counter() - start)
+        taken.append(time.process_time() - start)
     return round(1e6 * float(np.median(taken)), 1)
 
 
 # ---- runs ----
 
 
-def measure(data: Split, baskets: Baskets) -> dict[str, Any]:
-    cases = data.test
+def measure(data: Split, baskets: Baskets, shoppers: int) -> dict[str, Any]:
+    cases = data.test[:shoppers]
     methods = {"edgevision": ours(data, baskets), **all_peers(data)}
     return {
         "shoppers": len(cases),
@@ -394,17 +412,35 @@ def measure(data: Split, baskets: Baskets) -> dict[str, Any]:
     }
 
 
-def journey_split() -> tuple[Split, float]:
-    log = read_journey(PRODUCTS)
-    times = [trip.time_s for trips in log.trips for trip in trips]
-    cut_s = min(times) + 0.85 * (max(times) - min(times))
-    return split(log.names, log.vectors, log.trips, cut_s), log.left_out
+def journey_split() -> tuple[Split, Baskets, float]:
+    """The log, counted; kept in ``runs/``, for reading and counting it takes a minute."""
+    kept = RUNS / "recommend" / f"journey-{PRODUCTS}.pickle"
+    if not kept.is_file():
+        log = read_journey(PRODUCTS)
+        times = [trip.time_s for trips in log.trips for trip in trips]
+        data = split(log.names, log.vectors, log.trips, min(times) + 0.85 * (max(times) - min(times)))
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(pickle.dumps((data, _settled(data.baskets()), log.left_out)))
+    found: tuple[Split, Baskets, float] = pickle.loads(kept.read_bytes())  # ours, of a moment ago
+    return found
+
+
+def _settled(baskets: Baskets) -> Baskets:
+    """Without what is below the floor, which is most of the memory."""
+    counts = baskets.counts()
+    pairs = [(a, b, count) for a in counts for b, count in baskets.together(a).items() if a < b]
+    return Baskets.of_counts(baskets.floor, baskets.total, counts, pairs)
 
 
 def sessions_split(seed: int) -> tuple[Split, Shop, npt.NDArray[np.float32]]:
-    shop = Shop(SHOPPERS, seed=seed)
-    shop.run()
-    vectors = demo_vectors()
+    kept = RUNS / "recommend" / f"sessions-{SHOPPERS}-{seed}.pickle"
+    if not kept.is_file():
+        made = Shop(SHOPPERS, seed=seed)
+        made.run()
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(pickle.dumps(made))
+    shop: Shop = pickle.loads(kept.read_bytes())
+    vectors = front_vectors()
     names = [one.name for one in shop.goods]
     return split(names, vectors, trips_of(shop.shoppers), 0.75 * DAYS * DAY_S), shop, vectors
 
@@ -414,6 +450,7 @@ def main() -> None:
     p.add_argument("what", choices=("sessions", "journey", "speed"))
     p.add_argument("--choose", action="store_true", help="search the defaults, on shoppers that are in no figure")
     p.add_argument("--seed", type=int, default=0, help="of the sessions")
+    p.add_argument("--shoppers", type=int, default=400, help="of the figures, at most")
     arguments = p.parse_args()
     if arguments.what == "speed":
         write_result("recommend-speed", speed())
@@ -421,9 +458,9 @@ def main() -> None:
     more: dict[str, Any] = {}
     if arguments.what == "sessions":
         data, shop, vectors = sessions_split(arguments.seed)
+        baskets = data.baskets()
     else:
-        data, more["lines of other products"] = journey_split()
-    baskets = data.baskets()
+        data, baskets, more["lines of other products"] = journey_split()
     print(
         f"{len(data.shelf)} products, {baskets.total} baskets, {len(data.choose)} + {len(data.test)} shoppers",
         flush=True,
@@ -431,9 +468,9 @@ def main() -> None:
     if arguments.choose:
         write_result(f"recommend-{arguments.what}-choice", choose(data, baskets))
         return
-    found = {**more, "training baskets": baskets.total, **measure(data, baskets)}
+    found = {**more, "training baskets": baskets.total, **measure(data, baskets, arguments.shoppers)}
     if arguments.what == "sessions":
-        found["the most that can be had"] = oracle(shop, data, data.test)
+        found["the most that can be had"] = oracle(shop, data, data.test[: arguments.shoppers])
         found["new products"] = cold_start(shop, vectors)
         print("oracle", found["the most that can be had"], flush=True)
     write_result(f"recommend-{arguments.what}", found)

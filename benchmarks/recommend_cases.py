@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -30,13 +30,6 @@ class Case:
             self.shopper, self.history[len(self.history) - baskets :] if baskets else (), self.wanted, self.time_s
         )
 
-    def profile(self, shelf: Shelf, half_life_s: float) -> Profile:
-        """What a device would know."""
-        profile = Profile("benchmark", shelf.dimension, half_life_s=half_life_s)
-        for trip in self.history:
-            profile.bought({item: shelf.vector_of(item) for item in trip.items}, trip.time_s)
-        return profile
-
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -47,6 +40,17 @@ class Split:
     choose: list[Case]
     test: list[Case]
     cut_s: float
+    _profiles: dict[tuple[int, int, float], Profile] = field(default_factory=dict)
+
+    def profile(self, case: Case, half_life_s: float) -> Profile:
+        """What a device would know; made once."""
+        key = case.shopper, len(case.history), half_life_s
+        if key not in self._profiles:
+            profile = Profile("benchmark", self.shelf.dimension, half_life_s=half_life_s)
+            for trip in case.history:
+                profile.bought({item: self.shelf.vector_of(item) for item in trip.items}, trip.time_s)
+            self._profiles[key] = profile
+        return self._profiles[key]
 
     def baskets(self, floor: int = 5, without: frozenset[int] = frozenset()) -> Baskets:
         """A shop's counts of the training time."""
@@ -66,9 +70,10 @@ class Split:
 
 
 def split(names: Sequence[str], vectors: npt.NDArray[np.float32], trips: Sequence[Sequence[Trip]], cut_s: float, *,
-          least: int = 3, seed: int = 0) -> Split:  # fmt: skip
+          least: int = 3, most: int = 400, seed: int = 0) -> Split:  # fmt: skip
     """Everything before ``cut_s`` is known; each shopper's first basket from then on is wanted. Shoppers with fewer than ``least`` baskets
-    before it are no cases: they could not show a learning curve. Half of the others choose the options, half are the figures."""
+    before it are no cases: they could not show a learning curve. Half of the others choose the options, half are the figures; at most ``most`` of
+    each."""
     shelf = Shelf([GalleryProduct(place, name) for place, name in enumerate(names)], vectors)
     cases = []
     for shopper, own in enumerate(trips):
@@ -79,4 +84,6 @@ def split(names: Sequence[str], vectors: npt.NDArray[np.float32], trips: Sequenc
     order = np.random.default_rng((0x5917, seed)).permutation(len(cases))
     half = len(cases) // 2
     train = [[trip for trip in own if trip.time_s < cut_s] for own in trips]
-    return Split(shelf, train, [cases[at] for at in order[:half]], [cases[at] for at in order[half:]], cut_s)
+    return Split(
+        shelf, train, [cases[at] for at in order[:half][:most]], [cases[at] for at in order[half:][:most]], cut_s
+    )

@@ -28,7 +28,7 @@ def favourites(matrix: npt.NDArray[np.float32]) -> Ranker:
     total = matrix.sum(axis=0, dtype=np.float64)
     share = total / (total.max() + 1)
     n = matrix.shape[1]
-    return lambda baskets: _counts(baskets, n) + share
+    return lambda baskets: np.asarray(_counts(baskets, n) + share)
 
 
 def item_knn(matrix: npt.NDArray[np.float32], neighbours: int = 100) -> Ranker:

@@ -1,4 +1,4 @@
-"""What the demo's products look like, as vectors: the demo's own classifier without its head, over a few rendered photos of each."""
+"""What the demo's products look like, as vectors: of what is printed on their fronts, and what a network sees in photos."""
 
 from __future__ import annotations
 
@@ -8,37 +8,24 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.common import RUNS
 from edgevision.demo.compiling import CLASSIFIER
+from edgevision.demo.labels import front
 from edgevision.demo.products import LISTED
-from edgevision.demo.scene import SceneKind, render, sample_scene
-from edgevision.demo.unseen import unseen_photo, unseen_products
+from edgevision.demo.unseen import unseen_products
 from edgevision.frames import ImageArray
 
-PHOTOS = 5
+_SMALL_PX = (12, 16)
 
 
-def demo_vectors() -> npt.NDArray[np.float32]:
-    """[220, d] float32: the 20 that it knows, then the 200 that it does not; the mean of ``PHOTOS`` photos each. Kept in ``runs/``."""
-    kept = RUNS / "recommend" / "vectors.npy"
-    if kept.is_file():
-        return np.asarray(np.load(kept), np.float32)
-    embed = demo_embedder()
-    rows = []
-    for place, product in enumerate(LISTED):
-        rngs = [np.random.default_rng((0x11, place, view)) for view in range(PHOTOS)]
-        photos = [render(sample_scene(rng, SceneKind.LISTED, product=product)) for rng in rngs]
-        rows.append(embed(photos).mean(axis=0))
-    for one in unseen_products():
-        rows.append(embed([unseen_photo(one, view) for view in range(PHOTOS)]).mean(axis=0))
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    made = np.asarray(np.stack(rows), np.float32)
-    np.save(kept, made)
-    return made
+def front_vectors() -> npt.NDArray[np.float32]:
+    """[220, 576] float32: the fronts of the 20 that the demo knows, then of the 200 that it does not, shrunk to 12×16 pixels. No network is in it."""
+    fronts = [front(design, 120, 160) for design in (*LISTED, *(one.design for one in unseen_products()))]
+    small = [cv2.resize(panel, _SMALL_PX, interpolation=cv2.INTER_AREA) for panel in fronts]
+    return np.asarray(np.stack(small).reshape(len(small), -1), np.float32) / 255
 
 
 def demo_embedder() -> Any:
-    """From a list of photos (H×W×3 BGR) to unit vectors [n, d]: what goes into the classifier's last layer."""
+    """From a list of photos (H×W×3 BGR) to unit vectors [n, d]: what goes into the last layer of the demo's classifier, in float."""
     import torch
 
     from edgevision.frames import Frame
@@ -59,5 +46,4 @@ def demo_embedder() -> Any:
         vectors = taken.pop().numpy()
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
-    cv2.setNumThreads(1)
     return embed

@@ -39,11 +39,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p.add_argument("--in-stock", action="store_true", help="nothing whose field stock is 0, or in_stock is false")
     p.add_argument("--max-price", type=float, metavar="PRICE", help="nothing that costs more")
     p.add_argument("--never", type=_ids, default=(), metavar="ID,ID", help="not these")
-    p.add_argument("--variety", type=float, metavar="V", help="0: the best alone; 1: what is least alike (default 0.2)")
+    p.add_argument("--variety", type=float, metavar="V", help="0: the best alone; 1: what is least alike (default 0.1)")
     p.add_argument("--bought", type=_ids, metavar="ID,ID", help="add a purchase to the profile, and recommend nothing")
     p.add_argument("--at", metavar="TIME", help="as of then, such as 2026-11-27T18:30 (default: now)")
     p.add_argument("--half-life", type=_duration, metavar="TIME",
-                   help="of a new profile: after how long a purchase counts half, such as 60d or 12h (default 60d)")  # fmt: skip
+                   help="of a new profile: after how long a purchase counts half, such as 60d or 12h (default 120d)")  # fmt: skip
     p.add_argument("--floor", type=int, metavar="N",
                    help="of a log: what fewer shoppers bought does not count (default 5)")  # fmt: skip
     p.add_argument("--save-baskets", type=Path, metavar="FILE", help="write the shop's counts, and recommend nothing")

@@ -28,7 +28,7 @@ class LookAlikes:
             return values
         lent = values.copy()
         lent[self.new] = share * (values[self.places] * self.weights).sum(axis=1)
-        return lent
+        return np.asarray(lent)
 
 
 def find_look_alikes(shelf: Shelf, known: npt.NDArray[np.bool_], warmth: float) -> LookAlikes:

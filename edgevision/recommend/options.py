@@ -21,11 +21,11 @@ class RecommendOptions:
     again: float = 0.6
     looks: float = 0.1
     goes_with: float = 0.3
-    trust_baskets: float = 1.0
+    trust_baskets: float = 0.3
     warmth: float = 0.1
-    damping: float = 0.5
+    damping: float = 0.25
     shrink: float = 10.0
-    variety: float = 0.2
+    variety: float = 0.1
     newness: float = 0.5
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edgevision.errors import InputError
 from edgevision.recommend.decay import DAY_S, Clock, FadingCounts
 
-HALF_LIFE_S = 60 * DAY_S
+HALF_LIFE_S = 120 * DAY_S
 MOST_PRODUCTS = 500
 MOST_DIMENSIONS = 4096
 LOOKED = 0.2

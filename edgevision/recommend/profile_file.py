@@ -42,7 +42,7 @@ def read_profile(path: str | Path) -> Profile:
 def open_profile(path: str | Path, *, bundle_id: str, dimension: int, half_life_s: float | None = None) -> Profile:
     """The profile at ``path``, or a new one where nothing is there; for the vectors of one bundle.
 
-    ``half_life_s``: of a new one (default: 60 days). Raises InputError for a profile of another bundle, or of another half-life than the one
+    ``half_life_s``: of a new one (default: 120 days). Raises InputError for a profile of another bundle, or of another half-life than the one
     that is asked for.
     """
     try:

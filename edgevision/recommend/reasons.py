@@ -25,7 +25,10 @@ class Explainer:
         bought: Mapping[int, float], basket: frozenset[int], context: Mapping[int, float],
     ) -> None:  # fmt: skip
         self._shelf, self._baskets, self._mixture = shelf, baskets, mixture
-        self._bought, self._basket, self._context = bought, basket, context
+        self._basket, self._context = basket, context
+        known = [(shelf.place[id], weight) for id, weight in bought.items() if id in shelf.place]
+        self._had = np.array([place for place, _ in known], np.intp)
+        self._had_weights = np.array([weight for _, weight in known])
         self._lenders = {int(place): row for row, place in enumerate(look_alikes.new)}
         self._look_alikes = look_alikes
 
@@ -72,15 +75,12 @@ class Explainer:
 
     def _most_alike(self, place: int) -> GalleryProduct | None:
         """Of what was bought, what adds most to the taste in this product's direction."""
-        best, most = None, 0.0
-        for id, weight in self._bought.items():
-            at = self._shelf.place.get(id)
-            if at is None or at == place:
-                continue
-            value = weight * float(self._shelf.looks[at] @ self._shelf.looks[place])
-            if value > most:
-                best, most = self._shelf.products[at], value
-        return best
+        if not len(self._had):
+            return None
+        pulls = self._had_weights * (self._shelf.looks[self._had] @ self._shelf.looks[place])
+        pulls[self._had == place] = 0.0  # itself is a reason of its own: bought again
+        best = int(pulls.argmax())
+        return self._shelf.products[int(self._had[best])] if pulls[best] > 0 else None
 
     def _best_companion(self, place: int) -> GalleryProduct | None:
         id = self._shelf.products[place].id

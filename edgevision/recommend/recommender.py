@@ -28,6 +28,9 @@ from edgevision.recommend.terms import (
 )
 from edgevision.recommend.variety import varied
 
+CONTEXT = 30
+"""Of so many products of the history it is asked what goes with them: a bound of the time."""
+
 
 class Recommender:
     """``baskets`` may go on counting: rankings follow. Which products are new, and what they look like, is found when this is made;
@@ -86,8 +89,9 @@ class Recommender:
         """What was bought, the mixture, and what products may go with."""
         options, shelf = self.options, self.shelf
         bought, interest, evidence = self._history(profile, now_s)
-        # The present basket weighs as much as all of the history for each of its products.
-        context = scaled(bought.items()) | dict.fromkeys(basket, 1.0)
+        # For each of its products the present basket weighs as much as all of the history, of which the most bought tell enough.
+        often = sorted(bought.items(), key=lambda pair: -pair[1])[:CONTEXT]
+        context = scaled(often) | dict.fromkeys(basket, 1.0)
         counts = self._look_alikes.lend(self._counts(), options.newness)
         goes_with = goes_with_term(shelf, self.baskets, context, options.damping, options.shrink)
         terms = {
@@ -126,8 +130,8 @@ class Recommender:
             if place is not None:
                 allowed[place] = False
         for rule in rules:
-            for place in np.flatnonzero(allowed):
-                allowed[place] = rule(self.shelf.products[place])
+            for left in np.flatnonzero(allowed).tolist():
+                allowed[left] = rule(self.shelf.products[left])
         return allowed
 
     def _relevance(self, relevance: Mapping[int, float] | None) -> npt.NDArray[np.float64] | None:

@@ -77,7 +77,7 @@ def test_other_files_are_no_profiles(tmp_path, content):
     [
         ({"bundle_id": "another"}, "another bundle"),
         ({"dimension": 4}, "another bundle"),
-        ({"half_life_s": 5.0}, "half-life of 5.184e"),
+        ({"half_life_s": 5.0}, "half-life of 1.0368e"),
     ],
 )
 def test_a_profile_belongs_to_one_bundle(tmp_path, changes, message):

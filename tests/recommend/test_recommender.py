@@ -5,14 +5,16 @@ import numpy as np
 import pytest
 
 from edgevision.errors import InputError
+from edgevision.gallery.products import GalleryProduct
 from edgevision.recommend.baskets import Baskets
 from edgevision.recommend.decay import DAY_S
 from edgevision.recommend.mixture import mixed
 from edgevision.recommend.options import RecommendOptions
 from edgevision.recommend.profile import Profile
 from edgevision.recommend.reasons import whole_percents
-from edgevision.recommend.recommender import Recommender
+from edgevision.recommend.recommender import CONTEXT, Recommender
 from edgevision.recommend.rules import at_most, in_stock, none_of
+from edgevision.recommend.shelf import Shelf
 from edgevision.recommend.suggestions import Term
 
 PLAIN = RecommendOptions(variety=0.0)
@@ -168,6 +170,20 @@ def test_counting_goes_on(shelf, baskets):
     for _ in range(200):
         baskets.add([14])
     assert names(recommender.suggest(top=1)) == ["Shampoo"]
+
+
+def test_the_time_does_not_grow_with_the_history(monkeypatch):
+    """However many products were bought, what goes with them is asked of the most bought alone."""
+    products = [GalleryProduct(id, f"product {id}") for id in range(200)]
+    many = Shelf(products, np.random.default_rng(0).standard_normal((200, 4)))
+    profile = profile_of(many, range(200), range(40), range(20))
+    asked = []
+    baskets = Baskets(floor=1)
+    monkeypatch.setattr(baskets, "count", lambda id: 1)
+    monkeypatch.setattr(baskets, "together", lambda id: asked.append(id) or {})
+    Recommender(many, baskets).mixture(profile, basket=[199])
+    assert len(asked) == CONTEXT + 1
+    assert {*range(20), 199} <= set(asked)
 
 
 def test_a_profile_of_other_vectors_is_refused(shelf, baskets):
