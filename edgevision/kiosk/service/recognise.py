@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from edgevision.kiosk.service.answers import RefusedError, json_answer
+from edgevision.kiosk.service.answers import json_answer
 from edgevision.kiosk.service.bodies import read_body
 from edgevision.kiosk.service.deadlines import deadline_of
-from edgevision.kiosk.service.requests import answers
+from edgevision.kiosk.service.gallery.recognition import matches_of, recognised
+from edgevision.kiosk.service.picture_body import check_media_type, recognised_by
 from edgevision.kiosk.service.route import Scope, route
-from edgevision.kiosk.service.versions import Retired
+from edgevision.tasks.embedding import Embedding
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+    from edgevision.gallery.gallery import Gallery
     from edgevision.kiosk.service.service import Service
 
 
@@ -27,23 +29,15 @@ def recognise_routes(service: Service) -> Sequence[BaseRoute]:
     async def recognise(request: Request) -> Response:
         """What a picture shows."""
         began_s = time.monotonic()
-        _check_media_type(request)
+        check_media_type(request)
         deadline_s = deadline_of(request)
         name, number = request.query_params.get("model"), request.query_params.get("version")
         service.models.get(name, number)  # before the body is read
         with service.budget.share() as share:
             picture = await read_body(request, share)
-            if not picture:
-                raise RefusedError(400, "expected a picture as the body, got no bytes")
-            while True:
-                version = service.models.get(name, number)
-                try:
-                    reply = version.recognise([picture], deadline_s=deadline_s)
-                    break
-                except Retired:  # replaced a moment ago: the next one is there
-                    continue
-            (result,) = await answers(reply, request.receive)
-        told = result.to_dict()
+            version, result = await recognised_by(service, request, picture, deadline_s, name, number)
+        gallery = service.gallery_of(version)
+        told: dict[str, Any] = result.to_dict() if gallery is None else _from_gallery(result, gallery)
         told["model"] = {"name": version.name, "version": version.version, "id": version.id}
         told["ms"] = round(1e3 * (time.monotonic() - began_s), 3)
         return json_answer(told)
@@ -55,11 +49,11 @@ def recognise_routes(service: Service) -> Sequence[BaseRoute]:
     ]  # fmt: skip
 
 
-def _check_media_type(request: Request) -> None:
-    given = request.headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
-    if not (given.startswith("image/") or given in ("application/octet-stream", "")):
-        raise RefusedError(
-            415,
-            f"expected the picture itself as the body, as image/… or application/octet-stream, got {given[:80]!r}",
-            close=True,
-        )
+def _from_gallery(result: Any, gallery: Gallery) -> dict[str, Any]:
+    """What a classifier would say, and of one product the stored views that it is like."""
+    (answer,) = recognised([result], gallery)
+    told: dict[str, Any] = answer.to_dict()
+    if isinstance(result, Embedding):
+        (matches,) = matches_of([result], gallery)
+        told["matches"] = matches.to_dict()["top"]
+    return told

@@ -1,0 +1,133 @@
+"""What changes the gallery's products: ``POST``, ``PUT``, ``DELETE`` and ``merge`` under ``/v1/gallery``. Each is done whole, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from edgevision.errors import InputError
+from edgevision.gallery.products import GalleryProduct
+from edgevision.kiosk.service.answers import RefusedError, json_answer
+from edgevision.kiosk.service.bodies import Budget
+from edgevision.kiosk.service.gallery.json_body import path_id, read_object
+from edgevision.kiosk.service.gallery.listing import PATH, found_in
+from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
+from edgevision.kiosk.service.route import Scope, route
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
+
+    from edgevision.gallery.gallery import Gallery
+    from edgevision.gallery.writer import GalleryWriter
+
+_PRODUCT = frozenset({"id", "name", "fields"})
+_CHANGE = frozenset({"name", "fields"})
+_MERGE = frozenset({"product", "into"})
+
+
+def change_routes(shop: ShopGallery, budget: Budget) -> list[BaseRoute]:
+    """The routes, for one gallery. ``budget``: of the bytes that requests may hold."""
+
+    async def done(work: Callable[[Gallery, GalleryWriter], Mapping[str, Any]], status: int = 200) -> Response:
+        from starlette.concurrency import run_in_threadpool
+
+        return json_answer(await run_in_threadpool(shop.change, work), status)
+
+    async def add(request: Request) -> Response:
+        given = await read_object(request, budget, _PRODUCT)
+        return await done(partial(_add, given), 201)
+
+    async def change(request: Request) -> Response:
+        id, given = path_id(request), await read_object(request, budget, _CHANGE)
+        if not given:
+            raise InputError("expected name, fields, or both: what is to be changed")
+        return await done(partial(_change, id, given))
+
+    async def remove(request: Request) -> Response:
+        return await done(partial(_remove, path_id(request)))
+
+    async def remove_example(request: Request) -> Response:
+        return await done(partial(_remove_example, path_id(request), request.path_params["source"]))
+
+    async def merge(request: Request) -> Response:
+        given = await read_object(request, budget, _MERGE)
+        return await done(partial(_merge, _id(given, "product"), _id(given, "into")))
+
+    admin = Scope.ADMIN
+    return [
+        route(f"{PATH}/merge", merge, scope=admin, methods=("POST",)),
+        route(PATH, add, scope=admin, methods=("POST",)),
+        route(f"{PATH}/{{id}}", change, scope=admin, methods=("PUT",)),
+        route(f"{PATH}/{{id}}", remove, scope=admin, methods=("DELETE",), max_body_bytes=0),
+        route(
+            f"{PATH}/{{id}}/examples/{{source}}", remove_example, scope=admin, methods=("DELETE",), max_body_bytes=0
+        ),
+    ]  # fmt: skip
+
+
+def free_id(gallery: Gallery) -> int:
+    """An id that no product has: one more than the highest, at least 1."""
+    return max((one.id for one in gallery.products), default=0) + 1
+
+
+def new_product(gallery: Gallery, given: Mapping[str, Any]) -> GalleryProduct:
+    """The product that a caller describes by ``name``, and perhaps ``fields`` and ``id``. Raises InputError; RefusedError, 409, for an id
+    that is taken. What a name or a field may be, the writer checks."""
+    if "name" not in given:
+        raise InputError("name is missing: what people call the product")
+    id = _id(given, "id") if "id" in given else free_id(gallery)
+    if any(one.id == id for one in gallery.products):
+        raise RefusedError(409, f"the gallery has a product with the id {id} already; leave the id out, or give another")
+    return GalleryProduct(id, given["name"], _fields(given))
+
+
+def _add(given: Mapping[str, Any], gallery: Gallery, writer: GalleryWriter) -> Mapping[str, Any]:
+    product = new_product(gallery, given)
+    writer.add_product(product)
+    return product.to_dict()
+
+
+def _change(id: int, given: Mapping[str, Any], gallery: Gallery, writer: GalleryWriter) -> Mapping[str, Any]:
+    before = found_in(gallery, id)
+    if "name" in given:
+        writer.rename(id, given["name"])
+    if "fields" in given:
+        writer.set_fields(id, _fields(given))
+    return {**before.to_dict(), **given}
+
+
+def _remove(id: int, gallery: Gallery, writer: GalleryWriter) -> Mapping[str, Any]:
+    gone = found_in(gallery, id)
+    writer.remove(id)
+    return {"removed": gone.to_dict(), "examples": sum(one.product == id for one in gallery.examples)}
+
+
+def _remove_example(id: int, source: str, gallery: Gallery, writer: GalleryWriter) -> Mapping[str, Any]:
+    found_in(gallery, id)
+    if not any(one.product == id and one.source == source for one in gallery.examples):
+        raise RefusedError(404, f"the product {id} has no such example; /v1/gallery/{id} lists them")
+    writer.remove_examples(id, [source])
+    return {"id": id, "removed": source}
+
+
+def _merge(id: int, into: int, gallery: Gallery, writer: GalleryWriter) -> Mapping[str, Any]:
+    gone, kept = found_in(gallery, id), found_in(gallery, into)
+    writer.merge(id, into)
+    return {"removed": gone.to_dict(), "into": kept.to_dict()}
+
+
+def _fields(given: Mapping[str, Any]) -> dict[str, Any]:
+    fields = given.get("fields", {})
+    if not isinstance(fields, dict):
+        raise InputError('fields is an object of names and values, such as {"price": 1.29}')
+    return fields
+
+
+def _id(given: Mapping[str, Any], name: str) -> int:
+    value = given.get(name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(f"{name} is the id of a product, a whole number")
+    return value

@@ -1,0 +1,120 @@
+"""The gallery that a service answers from: one file, taken up anew when anybody changed it, and changed by one at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from edgevision.errors import InputError
+from edgevision.files import ensure_writable
+from edgevision.kiosk.service.reread import Reread, file_state
+from edgevision.tasks.results import Label
+
+if TYPE_CHECKING:
+    from edgevision.cascade import Cascade
+    from edgevision.gallery.gallery import Gallery
+    from edgevision.gallery.writer import GalleryWriter
+    from edgevision.model import Model
+
+_COUNTER = slice(24, 28)  # of SQLite's file: counts its changes, also those within one tick of the file system's clock
+_T = TypeVar("_T")
+
+
+class ShopGallery:
+    """``now``: the gallery as it is, a snapshot that never changes, for any number of readers. One that is not there yet is made, empty.
+
+    ``bundle_id``, ``dimension``: of the embedder. Raises GalleryError for a file that is no gallery, or another bundle's.
+    """
+
+    def __init__(self, path: Path, bundle_id: str, dimension: int) -> None:
+        from edgevision.gallery.gallery import open_gallery
+
+        self.path = path
+        self._bundle_id = bundle_id
+        self._dimension = dimension
+        self._changing = threading.Lock()
+        self._changed: list[Callable[[], None]] = []
+        self._trouble: list[Callable[[str], None]] = []
+        if not path.exists():
+            ensure_writable(path)
+            with self._writer():
+                pass
+        self._file: Reread[Gallery] = Reread(
+            partial(open_gallery, path, bundle_id=bundle_id), self._state, trouble=self._tell_trouble, changed=self._tell_changed
+        )  # fmt: skip
+        self._labels: tuple[Gallery | None, tuple[Label, ...]] = (None, ())
+
+    @property
+    def now(self) -> Gallery:
+        """The newest snapshot. From any thread, and at once."""
+        return self._file.kept
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """Its products as the classes that a recogniser knows."""
+        gallery, (known, labels) = self.now, self._labels
+        if known is not gallery:
+            labels = tuple(Label(one.id, one.name) for one in gallery.products)
+            self._labels = gallery, labels
+        return labels
+
+    def when_changed(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called, by the thread that saw it, whenever the gallery is another."""
+        self._changed.append(call)
+
+    def when_in_trouble(self, call: Callable[[str], None]) -> None:
+        """Have ``call`` told why a changed file cannot be used; the snapshot before it stays."""
+        self._trouble.append(call)
+
+    def look(self) -> None:
+        """Look whether somebody else changed the file: in a thread that may wait for the disk."""
+        self._file.look()
+
+    def change(self, work: Callable[[Gallery, GalleryWriter], _T]) -> _T:
+        """Change it: ``work`` gets the gallery as it is on disk and what writes to it; what it raises leaves the file as it was. Whoever
+        asks next gets the new one. Waits for other changes. What ``work`` gives.
+
+        Raises GalleryError where the file cannot be written.
+        """
+        with self._changing:
+            before = self._file.look()
+            with self._writer() as writer:
+                given = work(before, writer)
+            self._file.look()
+        return given
+
+    def _writer(self) -> GalleryWriter:
+        from edgevision.gallery.writer import GalleryWriter
+
+        return GalleryWriter(self.path, bundle_id=self._bundle_id, dimension=self._dimension)
+
+    def _state(self) -> object:
+        try:
+            with self.path.open("rb") as file:
+                counter = file.read(_COUNTER.stop)[_COUNTER]
+        except OSError:
+            counter = b""
+        return file_state(self.path), counter
+
+    def _tell_changed(self, old: Gallery, new: Gallery) -> None:
+        for call in self._changed:
+            call()
+
+    def _tell_trouble(self, words: str) -> None:
+        for call in self._trouble:
+            call(words)
+
+
+def gallery_for(path: Path, model: Model | Cascade) -> ShopGallery:
+    """The gallery at ``path``, of a model that embeds, alone or after one that finds boxes. Raises InputError, GalleryError."""
+    from edgevision.cascade import Cascade
+
+    embedder = model.recogniser if isinstance(model, Cascade) else model
+    if embedder.task.spec.kind != "embed":
+        raise InputError(
+            f"--gallery needs a bundle that embeds pictures, got one that can {embedder.task.spec.kind}; make one with edgevision compile --task embed"
+        )
+    return ShopGallery(path, embedder.id, int(embedder.outputs[0].shape[-1] or 0))
