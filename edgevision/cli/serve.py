@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         listen(where).close()  # before the models are loaded, which may take a while
     keep_memory_flat()
     sources = [ModelSource.parse(text, arguments.then) for text in arguments.models]
-    with signals_caught() as signals, Service(sources, options) as service:
+    with signals_caught() as signals, Service(sources, options, gallery=arguments.gallery) as service:
         if signals.stop.is_set():  # while the models were loaded
             output.show_error(stopped.MESSAGE, stopped.STATUS, json=arguments.json)
             return stopped.STATUS

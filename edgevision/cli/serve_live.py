@@ -24,6 +24,15 @@ def add_live_options(parser: argparse.ArgumentParser) -> None:
         help="a camera of this machine or its network, watched by the service (default: each page uses its own)",
     )  # fmt: skip
     group.add_argument("--prices", type=Path, metavar="FILE", help="price list: a CSV with id or name, price, currency")
+    group.add_argument(
+        "--gallery", type=Path, metavar="FILE",
+        help="products by example (.evg) that an embedder answers from; taken up anew whenever it changes, and made where it is not there",
+    )  # fmt: skip
+    group.add_argument(
+        "--currency",
+        metavar="CODE",
+        help="of the gallery's prices that name none, such as EUR (default: the price list's)",
+    )
     group.add_argument("--product-pictures", type=Path, metavar="DIR", help="pictures of products: ID.jpg or NAME.jpg")
     group.add_argument(
         "--feedback", type=Path, metavar="DIR",
@@ -68,6 +77,7 @@ def live_of(arguments: argparse.Namespace) -> LiveSettings:
         feedback_quota=quota,
         receipts=arguments.receipts,
         keep=arguments.keep,
+        currency=arguments.currency,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from live_service import MODEL, FakeMachine, jpeg_of
+from shop_galleries import served_gallery
 
 from edgevision.frames import Frame
 from edgevision.kiosk.service.described import ServedDescription
@@ -42,9 +43,9 @@ class FakeStation:
 
 def live_with(
     folder: Path, *, models: Sequence[ServedDescription] = (MODEL,), receipts: str | None = "http://127.0.0.1:9/receipts", keep: bool = False,
-    log: LogLines | None = None, station: FakeStation | None = None,
+    log: LogLines | None = None, station: FakeStation | None = None, gallery: bool = False,
 ) -> Live:  # fmt: skip
-    """Everything on, in ``folder``; one Station, called till."""
+    """Everything on, in ``folder``; one Station, called till. ``gallery``: whether products come from one, ``shop.evg``."""
     prices, pictures = folder / "prices.csv", folder / "pictures"
     prices.write_text("id;price;currency\n7;1,29;EUR\n", "utf-8")
     pictures.mkdir(exist_ok=True)
@@ -56,6 +57,7 @@ def live_with(
         receipts=receipts,
         keep=folder / "kept" if keep else None,
     )
-    live = Live(settings, LiveModels(lambda: models, FakeMachine), log=log)
+    served = served_gallery(folder / "shop.evg") if gallery else None
+    live = Live(settings, LiveModels(lambda: models, FakeMachine, gallery=served), log=log)
     live.add(FakeStation() if station is None else station)
     return live

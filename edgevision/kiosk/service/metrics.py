@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from edgevision.errors import MissingExtraError
 from edgevision.kiosk.events import StationEvent
 from edgevision.kiosk.service.described import ServedDescription
+from edgevision.kiosk.service.gallery.shop_gallery import GalleryUse
 from edgevision.kiosk.service.live.hub import EventsHub
 from edgevision.kiosk.service.picture_folder import FolderUse
 from edgevision.kiosk.service.route import Scope, route
@@ -38,7 +39,8 @@ class MetricSources:
     """What is read when somebody scrapes. Each may be left out.
 
     ``models``: what is served now. ``batches``: by model, what its batcher measures. ``stations``: name → state. ``in_flight``: requests
-    that are under way. ``feedback`` and ``receipts``: how full the folder is, and what waits for the shop's server.
+    that are under way. ``feedback`` and ``receipts``: how full the folder is, and what waits for the shop's server. ``gallery``: how much is
+    in it.
     """
 
     models: Callable[[], Sequence[ServedDescription]] = tuple
@@ -48,6 +50,7 @@ class MetricSources:
     hub: EventsHub | None = None
     feedback: Callable[[], FolderUse | None] = _nothing
     receipts: Callable[[], Health | None] = _nothing
+    gallery: Callable[[], GalleryUse | None] = _nothing
 
 
 class ServiceMetrics:
@@ -145,6 +148,9 @@ class _Now(_Collector):
             yield _gauge("edgevision_feedback_pictures", "Pictures in the feedback folder", use.files)
             yield _gauge("edgevision_feedback_bytes", "What the feedback folder takes", use.bytes)
             yield _gauge("edgevision_feedback_most_bytes", "What it may take", use.quota.bytes)
+        if (known := self._sources.gallery()) is not None:
+            yield _gauge("edgevision_gallery_products", "Products in the gallery", known.products)
+            yield _gauge("edgevision_gallery_examples", "Examples of them", known.examples)
         yield from self._receipts()
 
     def _models(self) -> Any:

@@ -95,6 +95,7 @@ class ServedModels:
         self._reloading = threading.Lock()
         self._closed = False
         self._watchers: list[Callable[[Reloaded], None]] = []
+        self._why_not: list[Callable[[str, ServedVersion], str]] = []
         try:
             for source in sources:
                 self._add(source)
@@ -163,6 +164,10 @@ class ServedModels:
         """Have ``call`` called, by the thread that reloads, whenever another model answers."""
         self._watchers.append(call)
 
+    def refuse_others(self, why_not: Callable[[str, ServedVersion], str]) -> None:
+        """Have ``why_not`` say, of a name and what is to take its place, why it cannot; an empty text where it can."""
+        self._why_not.append(why_not)
+
     def reload(self, name: str) -> Reloaded:
         """Look at the files of a model again, and take up what is another bundle now: loaded, its golden frames run, and warm before it takes
         over; the one before it answers what it has, and is closed. Waits for the new one.
@@ -208,7 +213,9 @@ class ServedModels:
         if source.model is not None or _ids_at(source) == old.id:
             return old
         new = load_version(old.name, loader(source.path, source.then, self._shared.options), self._shared)
-        reason = misfit(old.batched.served, new.batched.served, keep_labels=False)
+        reasons = [misfit(old.batched.served, new.batched.served, keep_labels=False)]
+        reasons += [why_not(old.name, new) for why_not in self._why_not]
+        reason = next((one for one in reasons if one), "")
         if reason:
             new.close()
             raise InputError(reason)

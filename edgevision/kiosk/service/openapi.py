@@ -42,13 +42,14 @@ def openapi_document(*, tokens: bool = False) -> Json:
             "title": "EdgeVision",
             "version": __version__,
             "summary": "Product recognition on this machine",
-            "description": "WebSockets (/v1/events, /v1/station) are not part of OpenAPI; docs/reference/http-events.md describes them.",
+            "description": "WebSockets (/v1/events, /v1/station, /v1/gallery/teach) are not part of OpenAPI; docs/reference/http-events.md describes them.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
         "tags": [
             {"name": "inference", "description": "Open Inference Protocol v2"},
             {"name": "kiosk"},
+            {"name": "gallery", "description": "Products by example, where the service has a gallery"},
             {"name": "operation"},
         ],
         "paths": _paths(),
@@ -145,7 +146,7 @@ def _picture_body() -> Json:
 
 
 def _paths() -> Json:
-    return {**_inference_paths(), **_kiosk_paths(), **_operation_paths()}
+    return {**_inference_paths(), **_kiosk_paths(), **_gallery_paths(), **_operation_paths()}
 
 
 def _inference_paths() -> Json:
@@ -324,6 +325,78 @@ def _kiosk_paths() -> Json:
     }  # fmt: skip
 
 
+def _gallery_paths() -> Json:
+    tag = "gallery"
+    product = _path("id", "the product's id", _TEXT)
+    top = {"type": "integer", "minimum": 1, "maximum": 100, "default": 10}
+    where = _query("where", "only products that this filter means, such as price < 3 and kind = apple", _TEXT)
+    note = _query("note", "what people call the photo", {"type": "string", "maxLength": 200})
+    return {
+        "/v1/gallery": {
+            "get": _operation(
+                "gallery", "The gallery's products, by name", tag, Scope.READ, _answers({"200": _ok(_ref("Gallery"))}, ()),
+                parameters=(
+                    _query("q", "only products whose names hold these words", _TEXT), where,
+                    _query("offset", "how many to pass over", {**_COUNT, "default": 0}),
+                    _query("limit", "how many to list at most", {**_COUNT, "maximum": 1000, "default": 100}),
+                ),
+            ),
+            "post": _operation(
+                "addProduct", "A new product, without photos yet", tag, Scope.ADMIN,
+                _answers({"201": _ok(_ref("NamedProduct"))}, (409,)), body=_content(_ref("NewProduct")),
+            ),
+        },
+        "/v1/gallery/{id}": {
+            "get": _operation(
+                "galleryProduct", "One product with its examples", tag, Scope.READ,
+                _answers({"200": _ok(_ref("ShownProduct"))}, (404,)), parameters=(product,),
+            ),
+            "put": _operation(
+                "changeProduct", "Another name, or other fields", tag, Scope.ADMIN, _answers({"200": _ok(_ref("NamedProduct"))}, (404,)),
+                parameters=(product,), body=_content(_ref("ProductChange")),
+            ),
+            "delete": _operation(
+                "removeProduct", "Forget a product and its examples", tag, Scope.ADMIN,
+                _answers({"200": _ok(_ref("RemovedProduct"))}, (404,)), parameters=(product,),
+            ),
+        },
+        "/v1/gallery/{id}/examples": {
+            "post": _operation(
+                "addExample", "Learn a photo of a product", tag, Scope.ADMIN,
+                _answers({"200": _ok(_ref("Learnt"), "It was learnt before"), "201": _ok(_ref("Learnt"), "It is learnt")}, (404, 422)),
+                parameters=(product, note, _deadline()), body=_picture_body(),
+            )
+        },
+        "/v1/gallery/{id}/examples/{source}": {
+            "delete": _operation(
+                "removeExample", "Forget one photo of a product", tag, Scope.ADMIN,
+                _answers({"200": _ok(_ref("RemovedExample"))}, (404,)),
+                parameters=(product, _path("source", "the SHA-256 of the photo, as the product's examples have it", _TEXT)),
+            )
+        },
+        "/v1/gallery/merge": {
+            "post": _operation(
+                "mergeProducts", "Two products are one", tag, Scope.ADMIN, _answers({"200": _ok(_ref("Merged"))}, (404,)),
+                body=_content(_ref("Merge")),
+            )
+        },
+        "/v1/gallery/audit": {
+            "get": _operation(
+                "auditGallery", "What to put right: products that look alike, photos that may be mislabelled", tag, Scope.READ,
+                _answers({"200": _ok({"type": "object"})}, ()),
+            )
+        },
+        "/v1/search": {
+            "post": _operation(
+                "search", "Products that are like a picture, or that words mean", tag, Scope.INFER,
+                _answers({"200": _ok(_ref("Found"))}, (422,)),
+                parameters=(_query("top", "of a picture: how many to find", top), where, _deadline()),
+                body={**_picture_body(), **_content(_ref("Search"))},
+            )
+        },
+    }  # fmt: skip
+
+
 def _operation_paths() -> Json:
     tag = "operation"
     metrics = {
@@ -351,6 +424,7 @@ def _schemas() -> Json:
         "Error": _object({"error": _TEXT, "id": _TEXT}, optional=("id",)),
         **_inference_schemas(),
         **_kiosk_schemas(),
+        **_gallery_schemas(),
         **_operation_schemas(),
     }
 
@@ -418,7 +492,7 @@ def _kiosk_schemas() -> Json:
         "Products": _object(
             {
                 "products": _list(_ref("Product")), "model": _object({"name": _TEXT, "id": _TEXT}),
-                "features": _object({"camera": _FLAG, "feedback": _FLAG, "receipts": _FLAG}),
+                "features": _object({"camera": _FLAG, "feedback": _FLAG, "receipts": _FLAG, "gallery": _FLAG}),
             }
         ),
         "Kept": _object({"kept": _TEXT, "again": _FLAG}),
@@ -430,6 +504,58 @@ def _kiosk_schemas() -> Json:
             optional=("currency", "at"),
         ),
         "ReceiptTaken": _object({"id": {"type": "string", "format": "uuid"}, "again": _FLAG, "total": _or_null(_AMOUNT), "currency": _or_null(_CURRENCY)}),
+    }  # fmt: skip
+
+
+def _gallery_schemas() -> Json:
+    fields = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}}
+    name = {"type": "string", "minLength": 1, "maxLength": 500}
+    id = {"type": "integer", "minimum": -(2**53 - 1), "maximum": 2**53 - 1}
+    product = {"id": id, "name": name, "fields": fields}
+    listed = {
+        **product, "examples": _COUNT, "price": _or_null(_AMOUNT), "currency": _or_null(_CURRENCY), "picture": _or_null(_TEXT),
+    }  # fmt: skip
+    example = {"product": id, "source": _TEXT, "added": _TIME, "note": _TEXT}
+    like = {
+        "known": _FLAG,
+        "product": _ref("NamedProduct"),
+        "similarity": _NUMBER,
+        "score": _NUMBER,
+        "example": _ref("Example"),
+    }
+    found = {
+        "product": _ref("ListedProduct"), "score": _NUMBER, "similarity": _or_null(_NUMBER), "example": _or_null(_ref("Example")),
+        "why": _list({"type": "object"}),
+    }  # fmt: skip
+    return {
+        "NamedProduct": _object(product),
+        "ListedProduct": _object(listed),
+        "ShownProduct": _object({**listed, "shown": _list(_ref("Example"))}),
+        "Example": _object(example),
+        "Gallery": _object(
+            {
+                "products": _list(_ref("ListedProduct")), "found": _COUNT, "offset": _COUNT, "counts": _ref("GalleryUse"), "bundle": _TEXT,
+                "currency": _or_null(_CURRENCY),
+            }
+        ),
+        "GalleryUse": _object({"products": _COUNT, "examples": _COUNT}),
+        "NewProduct": _object(product, optional=("id", "fields")),
+        "ProductChange": {**_object({"name": name, "fields": fields}, optional=("name", "fields")), "minProperties": 1},
+        "RemovedProduct": _object({"removed": _ref("NamedProduct"), "examples": _COUNT}),
+        "RemovedExample": _object({"id": id, "removed": _TEXT}),
+        "Merge": _object({"product": id, "into": id}),
+        "Merged": _object({"removed": _ref("NamedProduct"), "into": _ref("NamedProduct")}),
+        "Learnt": _object(
+            {"id": id, "source": _TEXT, "again": _FLAG, "examples": _COUNT, "before": _or_null(_object(like)), "ms": _NUMBER}
+        ),
+        "Search": _object(
+            {
+                "text": {"type": "string", "minLength": 1, "maxLength": 1000}, "where": _TEXT,
+                "top": {"type": "integer", "minimum": 1, "maximum": 100, "default": 10},
+            },
+            optional=("where", "top"),
+        ),
+        "Found": _object({"known": _or_null(_FLAG), "top": _list(_object(found)), "ms": _NUMBER}),
     }  # fmt: skip
 
 
@@ -455,7 +581,7 @@ def _operation_schemas() -> Json:
             {
                 "edgevision": _TEXT, "began": _TIME, "uptime_s": _NUMBER, "models": _list(model), "cameras": _list(camera), "pages": _COUNT,
                 "requests": _object({"answered": _COUNT, "failed": _COUNT, "in_flight": _COUNT}), "events": _or_null(events),
-                "feedback": _or_null(folder), "receipts": _or_null(post), "counts": {"type": "object"}, "errors": _list(error),
+                "feedback": _or_null(folder), "receipts": _or_null(post), "gallery": _or_null(_ref("GalleryUse")), "counts": {"type": "object"}, "errors": _list(error),
             }
         ),
         "Reloaded": _object(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgevision.kiosk.service.answers import json_answer
 from edgevision.kiosk.service.bodies import read_body
 from edgevision.kiosk.service.deadlines import deadline_of
-from edgevision.kiosk.service.gallery.recognition import matches_of, recognised
+from edgevision.kiosk.service.gallery.recognition import classification, matches_of, recognised
 from edgevision.kiosk.service.picture_body import check_media_type, recognised_by
 from edgevision.kiosk.service.route import Scope, route
 from edgevision.tasks.embedding import Embedding
@@ -28,6 +28,8 @@ def recognise_routes(service: Service) -> Sequence[BaseRoute]:
 
     async def recognise(request: Request) -> Response:
         """What a picture shows."""
+        from starlette.concurrency import run_in_threadpool
+
         began_s = time.monotonic()
         check_media_type(request)
         deadline_s = deadline_of(request)
@@ -37,7 +39,9 @@ def recognise_routes(service: Service) -> Sequence[BaseRoute]:
             picture = await read_body(request, share)
             version, result = await recognised_by(service, request, picture, deadline_s, name, number)
         gallery = service.gallery_of(version)
-        told: dict[str, Any] = result.to_dict() if gallery is None else _from_gallery(result, gallery)
+        told: dict[str, Any] = (
+            result.to_dict() if gallery is None else await run_in_threadpool(_from_gallery, result, gallery)
+        )
         told["model"] = {"name": version.name, "version": version.version, "id": version.id}
         told["ms"] = round(1e3 * (time.monotonic() - began_s), 3)
         return json_answer(told)
@@ -51,9 +55,9 @@ def recognise_routes(service: Service) -> Sequence[BaseRoute]:
 
 def _from_gallery(result: Any, gallery: Gallery) -> dict[str, Any]:
     """What a classifier would say, and of one product the stored views that it is like."""
-    (answer,) = recognised([result], gallery)
-    told: dict[str, Any] = answer.to_dict()
     if isinstance(result, Embedding):
         (matches,) = matches_of([result], gallery)
-        told["matches"] = matches.to_dict()["top"]
+        return {**classification(result, matches).to_dict(), "matches": matches.to_dict()["top"]}
+    (answer,) = recognised([result], gallery)
+    told: dict[str, Any] = answer.to_dict()
     return told

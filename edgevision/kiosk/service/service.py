@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 from edgevision.closing import CLOSE_TIMEOUT_S
 from edgevision.errors import InputError
 from edgevision.kiosk.service.bodies import Budget
+from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery, gallery_for
 from edgevision.kiosk.service.models import ModelSource, ServedModels
 from edgevision.kiosk.service.options import ServiceOptions
-from edgevision.kiosk.service.versions import Shared
+from edgevision.kiosk.service.versions import ServedVersion, Shared
 from edgevision.machine import usable_cores
 from edgevision.streams.ledger import Ledger
 from edgevision.streams.metrics import Metrics
 
 if TYPE_CHECKING:
     from edgevision.cascade import Cascade
+    from edgevision.gallery.gallery import Gallery
     from edgevision.model import Model
     from edgevision.streams.batcher import ModelTrouble
 
@@ -32,17 +34,19 @@ class Service:
 
     ``models``: each a path of a bundle, ``"NAME=FILE"``, a ``ModelSource``, or what ``edgevision.load`` gave, which stays yours to close.
     ``ledger``: what became of all pictures and tensors, by the model's name; ``metrics``: how long it took, the same. ``troubles``: the last failures of
-    a model.
+    a model. ``gallery``: the file of the products by example that the first model, an embedder, answers from; None: it gives vectors.
+    ``shop``: that gallery, opened.
 
-    Raises what ``edgevision.load`` raises.
+    Raises what ``edgevision.load`` raises, GalleryError.
 
     >>> with Service(["shelf.edge"]) as service:  # doctest: +SKIP
     ...     app = make_app(service)
     """
 
     def __init__(
-        self, models: Sequence[str | Path | ModelSource | Model | Cascade], options: ServiceOptions | None = None
-    ) -> None:
+        self, models: Sequence[str | Path | ModelSource | Model | Cascade], options: ServiceOptions | None = None, *,
+        gallery: Path | None = None,
+    ) -> None:  # fmt: skip
         self.options = ServiceOptions() if options is None else options
         self.ledger = Ledger()
         self.metrics: dict[str, Metrics] = {}
@@ -60,6 +64,26 @@ class Service:
         except BaseException:
             self._end_threads()
             raise
+        self.shop: ShopGallery | None = None
+        if gallery is not None:
+            try:
+                self.shop = gallery_for(gallery, self.models.get().model)
+            except BaseException:
+                self.close(0.0)
+                raise
+            self.models.refuse_others(self._why_not)
+
+    def gallery_of(self, version: ServedVersion) -> Gallery | None:
+        """The gallery that answers for a model, as it is now; None where it answers by itself."""
+        if self.shop is None or version.parts[-1].id != self.shop.bundle_id:
+            return None
+        return self.shop.now.gallery
+
+    def _why_not(self, name: str, version: ServedVersion) -> str:
+        """Why a model cannot take another's place, besides what it does; empty where it can."""
+        if self.shop is None or name != self.models.names[0] or version.parts[-1].id == self.shop.bundle_id:
+            return ""
+        return f"the gallery {self.shop.path.name} has vectors of another bundle; enrol its products with this one into a new gallery, and start the service with that"
 
     @property
     def is_ready(self) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from edgevision.kiosk.service.gallery.prices import with_gallery_prices
+from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
 from edgevision.kiosk.service.price_list import PriceList, read_price_list
 from edgevision.kiosk.service.products import Catalogue
 from edgevision.kiosk.service.reread import Reread, file_state
@@ -16,17 +18,19 @@ HONOURED_S = 3600.0  # a shopper pays what the screen said when the product was 
 
 
 class ShopCatalogue:
-    """``now()``: the catalogue. ``prices``: a CSV file, or None; ``pictures``: a folder, listed once, or None.
+    """``now()``: the catalogue. ``prices``: a CSV file, or None; ``pictures``: a folder, listed once, or None. ``shop``: a gallery whose
+    products' prices count where the list has none; ``currency``: of those that name none.
 
-    ``trouble``: told why a changed list cannot be used; the old one stays. ``changed``: called after a new one was taken.
+    ``trouble``: told why a changed list cannot be used; the old one stays. ``changed``: called after a new list was taken.
     Raises InputError.
     """
 
     def __init__(
         self, prices: Path | None, pictures: Path | None, *, trouble: Callable[[str], None], changed: Callable[[], None],
-        now_s: Callable[[], float] = time.monotonic,
+        shop: ShopGallery | None = None, currency: str | None = None, now_s: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        self._catalogue = Catalogue.read(prices, pictures)
+        self._shop = shop
+        self._currency = currency
         self._tell = changed
         self._now_s = now_s
         self._changed_s = now_s()
@@ -35,6 +39,9 @@ class ShopCatalogue:
             self._list = Reread(
                 partial(read_price_list, prices), partial(file_state, prices), trouble=trouble, changed=self._take
             )
+        self._catalogue = replace(Catalogue.read(None, pictures), prices=self._prices())
+        if shop is not None:
+            shop.when_changed(self._renew)
 
     def now(self) -> Catalogue:
         """As of now. From any thread, and at once."""
@@ -48,6 +55,17 @@ class ShopCatalogue:
             self._catalogue = replace(self._catalogue, earlier=None)
 
     def _take(self, old: PriceList, new: PriceList) -> None:
-        self._changed_s = self._now_s()
-        self._catalogue = replace(self._catalogue, prices=new, earlier=old)
+        self._renew()
         self._tell()
+
+    def _renew(self) -> None:
+        self._changed_s = self._now_s()
+        self._catalogue = replace(self._catalogue, prices=self._prices(), earlier=self._catalogue.prices)
+
+    def _prices(self) -> PriceList:
+        listed = PriceList() if self._list is None else self._list.kept
+        return (
+            listed
+            if self._shop is None
+            else with_gallery_prices(listed, self._shop.now.gallery.products, self._currency)
+        )

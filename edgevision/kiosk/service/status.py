@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from edgevision.kiosk.service.described import ServedDescription
+from edgevision.kiosk.service.gallery.shop_gallery import GalleryUse
 from edgevision.kiosk.service.live.hub import EventsHub
 from edgevision.kiosk.service.picture_folder import FolderUse
 from edgevision.kiosk.service.route import Scope, route
@@ -69,6 +70,7 @@ class StatusSources:
     pages: Callable[[], int] = int
     feedback: Callable[[], FolderUse | None] = _none
     receipts: Callable[[], Health | None] = _none
+    gallery: Callable[[], GalleryUse | None] = _none
     counts: Callable[[], dict[str, Any]] = _no_batches
 
 
@@ -91,6 +93,7 @@ def _fields(sources: StatusSources, began: str, uptime_s: float) -> dict[str, An
     from edgevision import __version__
 
     errors, hub, use, post = sources.errors, sources.hub, sources.feedback(), sources.receipts()
+    gallery = sources.gallery()
     return {
         "edgevision": __version__,
         "began": began,
@@ -106,6 +109,7 @@ def _fields(sources: StatusSources, began: str, uptime_s: float) -> dict[str, An
         "events": None if hub is None else {"told": hub.told, "lost": hub.lost, "subscribers": hub.subscribers},
         "feedback": None if use is None else use.to_dict(),
         "receipts": None if post is None else _post(post),
+        "gallery": None if gallery is None else gallery.to_dict(),
         "counts": sources.counts(),
         "errors": [] if errors is None else errors.last,
     }

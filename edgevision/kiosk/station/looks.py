@@ -46,8 +46,9 @@ class Eyes:
 
     def __init__(self, model: Any) -> None:
         self._model: Any = model
+        self._classes: int | None = None
         if all(hasattr(model, name) for name in ("predict_frames", "finds_boxes", "classes")):
-            self.finds_boxes, self.classes = bool(model.finds_boxes), int(model.classes)
+            self.finds_boxes = bool(model.finds_boxes)
             return
         served = as_stream_model(model)
         if not isinstance(served, ServedModel):
@@ -59,11 +60,16 @@ class Eyes:
         kind = served.parts[0].task.spec.kind
         self._model = served
         self.finds_boxes = task_type(kind).finds_boxes
-        self.classes = len(served.parts[-1].labels)
+        self._classes = len(served.parts[-1].labels)
         if not self.finds_boxes and kind != "classify":
             raise InputError(
                 f"a Station needs a model that classifies, one that finds boxes, or both as a cascade; got one that can {kind}"
             )
+
+    @property
+    def classes(self) -> int:
+        """As of now: a model of your own may learn more."""
+        return int(self._model.classes) if self._classes is None else self._classes
 
     def look(self, frames: Sequence[Frame]) -> list[list[Look]]:
         """For each frame, what is seen in it. Raises what the model raises, and InputError for answers of another kind."""

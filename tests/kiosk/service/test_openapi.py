@@ -76,7 +76,7 @@ def test_operations_have_names_of_their_own_and_all_their_path_parameters():
 def test_every_route_is_described_and_of_the_live_ones_no_other(tmp_path):
     from starlette.routing import WebSocketRoute
 
-    live = live_with(tmp_path)
+    live = live_with(tmp_path, gallery=True)
     routes = [one for one in live.routes() if not isinstance(one, WebSocketRoute)]
     served = {(method.lower(), one.path) for one in routes for method in one.methods if method != "HEAD"}
     elsewhere = {"/v1/recognise", "/v1/models/{name}/reload"}  # the service's own
@@ -145,13 +145,19 @@ RECEIPT = json.dumps({"items": [{"id": 7, "quantity": 2}], "total": "2.58"}).enc
         ("GET", "/v1/camera?as=picture", "/v1/camera", b"", 200),
         ("GET", "/v1/camera?as=x", "/v1/camera", b"", 400),
         ("GET", "/v1/events?after=x", "/v1/events", b"", 400),
+        ("GET", "/v1/gallery", None, b"", 200),
+        ("POST", "/v1/gallery", None, b'{"name": "apple", "fields": {"price": 1.29}}', 201),
+        ("GET", "/v1/gallery/5", "/v1/gallery/{id}", b"", 404),
+        ("DELETE", "/v1/gallery/5", "/v1/gallery/{id}", b"", 404),
+        ("POST", "/v1/gallery/merge", None, b'{"product": 5, "into": 6}', 404),
+        ("POST", "/v1/gallery/5/examples", "/v1/gallery/{id}/examples", jpeg_of(1), 404),
         ("GET", "/metrics", None, b"", 200),
         ("GET", "/openapi.json", None, b"", 200),
     ],
 )
 def test_answers_are_as_described(tmp_path, monkeypatch, method, target, template, body, status):
     monkeypatch.setenv("EDGEVISION_STATE", str(tmp_path / "state"))
-    live = live_with(tmp_path)
+    live = live_with(tmp_path, gallery=True)
     live.start()
     try:
         answer = ask(live.watched(app_of(live.routes())), method, target, body)

@@ -80,7 +80,9 @@ def new_product(gallery: Gallery, given: Mapping[str, Any]) -> GalleryProduct:
         raise InputError("name is missing: what people call the product")
     id = _id(given, "id") if "id" in given else free_id(gallery)
     if any(one.id == id for one in gallery.products):
-        raise RefusedError(409, f"the gallery has a product with the id {id} already; leave the id out, or give another")
+        raise RefusedError(
+            409, f"the gallery has a product with the id {id} already; leave the id out, or give another"
+        )
     return GalleryProduct(id, given["name"], _fields(given))
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgevision.kiosk.service.answers import RefusedError, json_answer
 from edgevision.kiosk.service.gallery.json_body import count_of, path_id
 from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
+from edgevision.kiosk.service.gallery.snapshot import Snapshot
 from edgevision.kiosk.service.money import shown
 from edgevision.kiosk.service.products import PATH as PRODUCTS
 from edgevision.kiosk.service.products import Catalogue
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+    from edgevision.gallery.filters import Filter
     from edgevision.gallery.gallery import Gallery
     from edgevision.gallery.products import GalleryProduct
 
@@ -42,9 +43,11 @@ def listing_routes(shop: ShopGallery, catalogue: Callable[[], Catalogue]) -> lis
         return json_answer(told, headers={"Cache-Control": "no-store"})
 
     async def product(request: Request) -> Response:
-        gallery, id = shop.now, path_id(request)
-        told = product_fields(found_in(gallery, id), catalogue(), 0)
-        told["examples"] = [one.to_dict() for one in gallery.examples if one.product == id]
+        gallery, id = shop.now.gallery, path_id(request)
+        found = found_in(gallery, id)
+        examples = gallery.examples_of(id)
+        told = product_fields(found, catalogue(), len(examples))
+        told["shown"] = [one.to_dict() for one in examples]
         return json_answer(told, headers={"Cache-Control": "no-store"})
 
     return [
@@ -72,7 +75,7 @@ def product_fields(product: GalleryProduct, catalogue: Catalogue, examples: int)
     }  # fmt: skip
 
 
-def filter_of(where: str, products: Sequence[GalleryProduct]) -> Callable[[GalleryProduct], bool] | None:
+def filter_of(where: str, products: Sequence[GalleryProduct]) -> Filter | None:
     """What ``where`` means, such as ``price < 3 and kind = apple``; None for an empty one. Raises InputError, also for a field that none of
     ``products`` has."""
     if not where.strip():
@@ -84,13 +87,13 @@ def filter_of(where: str, products: Sequence[GalleryProduct]) -> Callable[[Galle
     return found
 
 
-def _page(
-    gallery: Gallery, catalogue: Catalogue, words: str, where: str, offset: int, limit: int
-) -> dict[str, Any]:
+def _page(snapshot: Snapshot, catalogue: Catalogue, words: str, where: str, offset: int, limit: int) -> dict[str, Any]:
+    gallery = snapshot.gallery
     found = _chosen(gallery.products, words, where)
-    counts = Counter(one.product for one in gallery.examples)
     return {
-        "products": [product_fields(one, catalogue, counts[one.id]) for one in found[offset : offset + limit]],
+        "products": [
+            product_fields(one, catalogue, snapshot.examples.get(one.id, 0)) for one in found[offset : offset + limit]
+        ],
         "found": len(found),
         "offset": offset,
         "counts": {"products": len(gallery.products), "examples": len(gallery.examples)},
@@ -104,6 +107,4 @@ def _chosen(products: Sequence[GalleryProduct], words: str, where: str) -> list[
     means = filter_of(where, products)
     parts = words.casefold().split()
     found = [one for one in products if all(part in one.name.casefold() for part in parts)]
-    return sorted(
-        (one for one in found if means is None or means(one)), key=lambda one: (one.name.casefold(), one.id)
-    )
+    return sorted((one for one in found if means is None or means(one)), key=lambda one: (one.name.casefold(), one.id))

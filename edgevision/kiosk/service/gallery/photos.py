@@ -35,7 +35,7 @@ def photo_routes(shop: ShopGallery, ask: AskPicture, max_picture_bytes: int) -> 
         id, note = path_id(request), request.query_params.get("note", "")
         if len(note) > _MOST_NOTE:
             raise InputError(f"note has at most {_MOST_NOTE} characters")
-        found_in(shop.now, id)  # before the body is read
+        found_in(shop.now.gallery, id)  # before the body is read
         asked = await ask(request)
         told = await run_in_threadpool(shop.change, partial(_enrol, id, note, asked))
         return json_answer(told, 200 if told["again"] else 201)
@@ -47,9 +47,7 @@ def photo_routes(shop: ShopGallery, ask: AskPicture, max_picture_bytes: int) -> 
     ]  # fmt: skip
 
 
-def _enrol(
-    id: int, note: str, asked: AskedPicture, gallery: Gallery, writer: GalleryWriter
-) -> Mapping[str, Any]:
+def _enrol(id: int, note: str, asked: AskedPicture, gallery: Gallery, writer: GalleryWriter) -> Mapping[str, Any]:
     found_in(gallery, id)  # it may have gone while the picture came
     source = hashlib.sha256(asked.data).hexdigest()
     before = [one for one in gallery.examples if one.product == id]

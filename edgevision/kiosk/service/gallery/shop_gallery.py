@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from edgevision.errors import InputError
 from edgevision.files import ensure_writable
+from edgevision.kiosk.service.gallery.snapshot import Snapshot
 from edgevision.kiosk.service.reread import Reread, file_state
-from edgevision.tasks.results import Label
 
 if TYPE_CHECKING:
     from edgevision.cascade import Cascade
@@ -23,17 +23,27 @@ _COUNTER = slice(24, 28)  # of SQLite's file: counts its changes, also those wit
 _T = TypeVar("_T")
 
 
+@dataclass(frozen=True)
+class GalleryUse:
+    """How much is in a gallery."""
+
+    products: int
+    examples: int
+
+    def to_dict(self) -> dict[str, int]:
+        """Plain JSON values."""
+        return {"products": self.products, "examples": self.examples}
+
+
 class ShopGallery:
-    """``now``: the gallery as it is, a snapshot that never changes, for any number of readers. One that is not there yet is made, empty.
+    """``now``: the gallery as it is, for any number of readers. One that is not there yet is made, empty.
 
     ``bundle_id``, ``dimension``: of the embedder. Raises GalleryError for a file that is no gallery, or another bundle's.
     """
 
     def __init__(self, path: Path, bundle_id: str, dimension: int) -> None:
-        from edgevision.gallery.gallery import open_gallery
-
         self.path = path
-        self._bundle_id = bundle_id
+        self.bundle_id = bundle_id
         self._dimension = dimension
         self._changing = threading.Lock()
         self._changed: list[Callable[[], None]] = []
@@ -42,24 +52,20 @@ class ShopGallery:
             ensure_writable(path)
             with self._writer():
                 pass
-        self._file: Reread[Gallery] = Reread(
-            partial(open_gallery, path, bundle_id=bundle_id), self._state, trouble=self._tell_trouble, changed=self._tell_changed
-        )  # fmt: skip
-        self._labels: tuple[Gallery | None, tuple[Label, ...]] = (None, ())
+        self._file: Reread[Snapshot] = Reread(
+            self._read, self._state, trouble=self._tell_trouble, changed=self._tell_changed
+        )
 
     @property
-    def now(self) -> Gallery:
-        """The newest snapshot. From any thread, and at once."""
+    def now(self) -> Snapshot:
+        """The newest. From any thread, and at once."""
         return self._file.kept
 
     @property
-    def labels(self) -> tuple[Label, ...]:
-        """Its products as the classes that a recogniser knows."""
-        gallery, (known, labels) = self.now, self._labels
-        if known is not gallery:
-            labels = tuple(Label(one.id, one.name) for one in gallery.products)
-            self._labels = gallery, labels
-        return labels
+    def use(self) -> GalleryUse:
+        """How much is in it now."""
+        gallery = self.now.gallery
+        return GalleryUse(len(gallery.products), len(gallery.examples))
 
     def when_changed(self, call: Callable[[], None]) -> None:
         """Have ``call`` called, by the thread that saw it, whenever the gallery is another."""
@@ -82,14 +88,19 @@ class ShopGallery:
         with self._changing:
             before = self._file.look()
             with self._writer() as writer:
-                given = work(before, writer)
+                given = work(before.gallery, writer)
             self._file.look()
         return given
 
     def _writer(self) -> GalleryWriter:
         from edgevision.gallery.writer import GalleryWriter
 
-        return GalleryWriter(self.path, bundle_id=self._bundle_id, dimension=self._dimension)
+        return GalleryWriter(self.path, bundle_id=self.bundle_id, dimension=self._dimension)
+
+    def _read(self) -> Snapshot:
+        from edgevision.gallery.gallery import open_gallery
+
+        return Snapshot(open_gallery(self.path, bundle_id=self.bundle_id))
 
     def _state(self) -> object:
         try:
@@ -99,7 +110,7 @@ class ShopGallery:
             counter = b""
         return file_state(self.path), counter
 
-    def _tell_changed(self, old: Gallery, new: Gallery) -> None:
+    def _tell_changed(self, old: Snapshot, new: Snapshot) -> None:
         for call in self._changed:
             call()
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import EdgeVisionError
+from edgevision.kiosk.service.gallery.recognition import recognised
+from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
 from edgevision.streams.served_model import ServedModel
 
 if TYPE_CHECKING:
@@ -22,14 +24,17 @@ class CurrentModel:
     """Asks the model that ``current`` gives, each time anew, so that one that was swapped is taken up with the next frame.
 
     ``finds_boxes``: as of the first; a model that takes another's place does the same. ``trouble``: called where the model fails; again only
-    after it was well, for whoever asks goes on asking.
+    after it was well, for whoever asks goes on asking. ``shop``: the gallery that an embedder's vectors are looked up in.
     """
 
-    def __init__(self, current: Callable[[], Model | Cascade], trouble: Callable[[str], None] = _ignore) -> None:
+    def __init__(
+        self, current: Callable[[], Model | Cascade], trouble: Callable[[str], None] = _ignore, shop: ShopGallery | None = None
+    ) -> None:  # fmt: skip
         from edgevision.tasks.registry import task_type
 
         self._current = current
         self._trouble = trouble
+        self._shop = shop
         self._is_well = True
         self._served = ServedModel(current())
         self.finds_boxes = task_type(self._served.parts[0].task.spec.kind).finds_boxes
@@ -37,6 +42,8 @@ class CurrentModel:
     @property
     def classes(self) -> int:
         """How many products it knows."""
+        if self._shop is not None:
+            return max(1, len(self._shop.now.labels))
         return len(self._served.parts[-1].labels)
 
     def predict_frames(self, frames: Sequence[Frame]) -> Sequence[Any]:
@@ -49,7 +56,7 @@ class CurrentModel:
             self._is_well = False
             raise
         self._is_well = True
-        return results
+        return results if self._shop is None else recognised(results, self._shop.now.gallery)
 
     def _asked(self, frames: Sequence[Frame]) -> Sequence[Any]:
         served = self._now()

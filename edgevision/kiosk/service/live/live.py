@@ -11,6 +11,8 @@ from edgevision.kiosk.events import Blocked, BlockedReason, StationEvent
 from edgevision.kiosk.service.bodies import Budget
 from edgevision.kiosk.service.described import ServedDescription
 from edgevision.kiosk.service.feedback import feedback_routes
+from edgevision.kiosk.service.gallery.routes import GalleryService, gallery_routes
+from edgevision.kiosk.service.gallery.shop_gallery import GalleryUse
 from edgevision.kiosk.service.live.camera_route import camera_routes
 from edgevision.kiosk.service.live.event_routes import event_routes
 from edgevision.kiosk.service.live.hub import EventsHub
@@ -73,13 +75,15 @@ class ServerStation(Protocol):
 class LiveModels:
     """What the live part needs of the models that are served. ``described``: all as of now, the one that Stations ask first.
     ``make_machine``: makes what finds out what a browser's camera shows. ``batches``: what each model's batcher measures. ``counts``: more
-    numbers for the operator. ``budget``: of the bytes that the bodies of all requests may hold together."""
+    numbers for the operator. ``budget``: of the bytes that the bodies of all requests may hold together. ``gallery``: that the first of them
+    answers from, if it does."""
 
     described: Callable[[], Sequence[ServedDescription]]
     make_machine: MachineFactory
     batches: Callable[[], Mapping[str, Metrics]] = dict
     counts: Callable[[], dict[str, Any]] = dict
     budget: Budget = field(default_factory=lambda: Budget(ServiceOptions.max_bytes_in_flight))
+    gallery: GalleryService | None = None
 
 
 class Live:
@@ -101,12 +105,14 @@ class Live:
         self.hub = EventsHub(stations=self._states)
         self._models = models
         self._tokens = tokens
+        self._shop = None if models.gallery is None else models.gallery.shop
         self._said = AnswersSaid()
         self._stations: dict[str, ServerStation] = {}
         self._catalogue = ShopCatalogue(
-            settings.prices, settings.product_pictures, trouble=self.trouble, changed=self._prices_changed
-        )
-        self._looks = Looks([self._catalogue.look], self.trouble)
+            settings.prices, settings.product_pictures, trouble=self.trouble, changed=self._prices_changed, shop=self._shop,
+            currency=settings.currency,
+        )  # fmt: skip
+        self._looks = Looks(self._all_looks(), self.trouble)
         self._folder = None if settings.feedback is None else PictureFolder(settings.feedback, settings.feedback_quota)
         self._keeper = None if settings.keep is None else Keeper(settings.keep, settings.feedback_quota, self.trouble)
         self._post = None if settings.receipts is None else ReceiptPost(settings.receipts)
@@ -155,6 +161,7 @@ class Live:
             *product_routes(self._catalogue.now, self._model, self._features()),
             *feedback_routes(self._folder, self._model, self._said.of, self._models.budget),
             *receipt_routes(self._post, self._catalogue.now, self._model, self._models.budget),
+            *self._gallery_routes(),
             *status_routes(self._status_sources()),
             *self._metrics.routes(),
             *openapi_routes(tokens=self._tokens),
@@ -212,7 +219,33 @@ class Live:
             "camera": self.settings.camera is not None or bool(self._stations),
             "feedback": self._folder is not None,
             "receipts": self._post is not None,
+            "gallery": self._shop is not None,
         }
+
+    def _all_looks(self) -> list[Callable[[], None]]:
+        if self._shop is None:
+            return [self._catalogue.look]
+        self._shop.when_changed(self._gallery_changed)
+        self._shop.when_in_trouble(self.trouble)
+        return [self._catalogue.look, self._shop.look]
+
+    def _gallery_routes(self) -> list[BaseRoute]:
+        if self._models.gallery is None:
+            return []
+        return gallery_routes(
+            self._models.gallery, self._catalogue.now, self._models.budget, stations=lambda: self._stations,
+            closed=self._is_closed, trouble=self.trouble,
+        )  # fmt: skip
+
+    def _gallery_changed(self) -> None:
+        use = self._gallery_use()
+        fields = {} if use is None else use.to_dict()
+        self.hub.tell("products-changed", fields)
+        self.log.write("products-changed", **fields)
+        self._write_labels()
+
+    def _gallery_use(self) -> GalleryUse | None:
+        return None if self._shop is None else self._shop.use
 
     def _prices_changed(self) -> None:
         self.hub.tell("prices-changed", {})
@@ -253,6 +286,7 @@ class Live:
             hub=self.hub,
             feedback=self._folder_use,
             receipts=self._post_health,
+            gallery=self._gallery_use,
         )
 
     def _status_sources(self) -> StatusSources:
@@ -266,4 +300,5 @@ class Live:
             feedback=self._folder_use,
             receipts=self._post_health,
             counts=self._models.counts,
+            gallery=self._gallery_use,
         )

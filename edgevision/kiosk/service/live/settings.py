@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgevision.errors import InputError
+from edgevision.kiosk.service.money import currency
 from edgevision.kiosk.service.picture_folder import Quota
 
 
@@ -14,7 +15,7 @@ class LiveSettings:
     """Everything is off unless it is asked for.
 
     ``camera``: a URL or path for a Station whose camera is the service's; None: browsers bring theirs. ``camera_name``: what its events
-    call it. ``prices``: a CSV file. ``product_pictures``: a folder of ``ID.jpg`` or ``NAME.jpg``. ``feedback``: the folder that
+    call it. ``prices``: a CSV file. ``currency``: of the prices of a gallery's products that name none, such as ``EUR``. ``product_pictures``: a folder of ``ID.jpg`` or ``NAME.jpg``. ``feedback``: the folder that
     corrections are kept in, with ``feedback_quota``. ``receipts``: the webhook that receipts go to. ``keep``: a folder in which the pictures of
     all answers are kept, with a quota like that of the feedback.
 
@@ -29,8 +30,11 @@ class LiveSettings:
     feedback_quota: Quota = field(default_factory=Quota)
     receipts: str | None = field(default=None, repr=False)  # whoever knows the path of a webhook may post to it
     keep: Path | None = None
+    currency: str | None = None
 
     def __post_init__(self) -> None:
+        if self.currency is not None:
+            currency(self.currency)
         if self.keep is None or self.feedback is None:
             return
         kept, corrected = self.keep.resolve(), self.feedback.resolve()

@@ -1,0 +1,29 @@
+"""``GET /v1/gallery/audit``: what an operator may want to put right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgevision.kiosk.service.answers import json_answer
+from edgevision.kiosk.service.gallery.listing import PATH
+from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
+from edgevision.kiosk.service.route import Scope, route
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
+
+
+def audit_routes(shop: ShopGallery) -> list[BaseRoute]:
+    """The route, for one gallery."""
+
+    async def audit(request: Request) -> Response:
+        from starlette.concurrency import run_in_threadpool
+
+        from edgevision.gallery.audit import audit as audit_of
+
+        found = await run_in_threadpool(audit_of, shop.now.gallery)
+        return json_answer(found.to_dict(), headers={"Cache-Control": "no-store"})
+
+    return [route(f"{PATH}/audit", audit, scope=Scope.READ, max_body_bytes=0)]

@@ -1,0 +1,281 @@
+"""``WS /v1/gallery/teach``: a product is turned before a camera, the page sees which views were taken, and saves them with its name."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from edgevision.decode import read_image
+from edgevision.errors import EdgeVisionError, ImageError, InputError
+from edgevision.frames import Frame
+from edgevision.gallery.products import GalleryProduct
+from edgevision.kiosk.service.answers import RefusedError
+from edgevision.kiosk.service.gallery.changes import new_product
+from edgevision.kiosk.service.gallery.json_body import parse_object
+from edgevision.kiosk.service.gallery.lesson import MOST, WANTED, Lesson, Picker, Seen, View
+from edgevision.kiosk.service.gallery.listing import found_in
+from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
+from edgevision.kiosk.service.live.messages import data_url, encoded
+from edgevision.kiosk.service.live.sockets import SEND_S, TRY_LATER, accept, close
+from edgevision.kiosk.service.route import Scope, socket_route
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+    from starlette.websockets import WebSocket
+
+    from edgevision.gallery.gallery import Gallery
+    from edgevision.gallery.writer import GalleryWriter
+
+PATH = "/v1/gallery/teach"
+MOST_LESSONS = 4  # at once
+MAX_PICTURE_BYTES = 4 << 20
+MAX_DECODE_BYTES = 32_000_000  # of one picture: some 5 megapixels
+SILENT_S = 300.0  # somebody may look for the product's name meanwhile
+LOOK_S = 0.1  # between two frames of the service's own camera
+_KEYS = frozenset({"do", "source", "name", "fields", "id"})
+_NOTE = "before the camera"
+
+
+class CameraView(Protocol):
+    """A Station's camera, as ``live.camera_route`` has it."""
+
+    @property
+    def newest(self) -> Frame | None:
+        """The newest frame; None before the first."""
+
+
+def teach_routes(
+    shop: ShopGallery, embed: Callable[[Sequence[Frame]], Sequence[Any]], *, stations: Callable[[], Mapping[str, CameraView]],
+    closed: Callable[[], bool], trouble: Callable[[str], None], finds: bool = False, silent_s: float = SILENT_S,
+) -> list[BaseRoute]:  # fmt: skip
+    """The route. ``embed``: what the embedder says of frames, ``finds``: whether it finds products by itself; ``stations``: whose camera is
+    the service's."""
+    lessons = [0]
+
+    async def teach(websocket: WebSocket) -> None:
+        await accept(websocket)
+        camera = websocket.query_params.get("camera", "page")
+        views = stations()
+        if camera == "page":
+            view = None
+        elif camera == "service" and views:
+            view = views.get(websocket.query_params.get("station", next(iter(views))))
+        else:
+            await close(websocket, 1008, "camera is page, or service where the service has one")
+            return
+        if closed():
+            await close(websocket, 1012, "the service ends")
+        elif lessons[0] >= MOST_LESSONS:
+            await close(websocket, TRY_LATER, f"{MOST_LESSONS} products are being taught already; try again later")
+        else:
+            lessons[0] += 1
+            try:
+                made = Lesson(embed, _picker(), finds=finds)
+                await _Classroom(websocket, made, shop, view, closed, trouble, silent_s).run()
+            finally:
+                lessons[0] -= 1
+
+    return [socket_route(PATH, teach, scope=Scope.ADMIN)]
+
+
+def _picker() -> Picker:
+    from edgevision.kiosk.service.gallery.picking import ViewPicker
+
+    return ViewPicker()
+
+
+class _Classroom:
+    """One connection. A picture waits at most; what is asked for is done in the order that it came, in the connection's one thread."""
+
+    def __init__(
+        self, websocket: WebSocket, lesson: Lesson, shop: ShopGallery, camera: CameraView | None, closed: Callable[[], bool],
+        trouble: Callable[[str], None], silent_s: float,
+    ) -> None:  # fmt: skip
+        self._websocket = websocket
+        self._lesson = lesson
+        self._shop = shop
+        self._camera = camera
+        self._closed = closed
+        self._trouble = trouble
+        self._silent_s = silent_s
+        self._frames = 0
+        self._picture: tuple[int, bytes] | None = None
+        self._wishes: list[dict[str, Any]] = []
+        self._came = asyncio.Event()
+        self._told = ""
+        self._shown: Frame | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="edgevision teach")
+
+    async def run(self) -> None:
+        """Until the page goes, or is told to."""
+        reading, working = asyncio.ensure_future(self._read()), asyncio.ensure_future(self._work())
+        try:
+            await asyncio.wait({reading, working}, return_when=asyncio.FIRST_COMPLETED)
+            for one in (reading, working):
+                if one.done() and one.exception() is None and (end := one.result()) is not None:
+                    await close(self._websocket, *end)
+            if working.done() and (error := working.exception()) is not None:
+                self._trouble(f"teaching failed: {type(error).__name__}: {error}")
+                await close(self._websocket, 1011, "something failed; the service's log says what")
+        finally:
+            reading.cancel()
+            working.cancel()
+            await asyncio.gather(reading, working, return_exceptions=True)
+            self._thread.shutdown(wait=False)
+
+    async def _read(self) -> tuple[int, str] | None:
+        """Take what comes. How the connection is to be closed; None where it is."""
+        while True:
+            try:
+                message = await asyncio.wait_for(self._websocket.receive(), self._silent_s)
+            except asyncio.TimeoutError:
+                return 1001, f"nothing came for {self._silent_s:g} s"
+            if message["type"] == "websocket.disconnect":
+                return None
+            data, text = message.get("bytes"), message.get("text")
+            if data is not None:
+                if self._camera is not None:
+                    return 1003, "the camera is the service's; send no pictures"
+                if len(data) > MAX_PICTURE_BYTES:
+                    return 1009, f"a picture has at most {MAX_PICTURE_BYTES} bytes"
+                self._frames += 1
+                self._picture = (self._frames, data)
+            else:
+                try:
+                    self._wishes.append(parse_object(text or "", _KEYS))
+                except InputError as error:
+                    return 1003, str(error)
+                if len(self._wishes) > MOST:
+                    return 1008, "too much is asked for at once"
+            self._came.set()
+
+    async def _work(self) -> tuple[int, str]:
+        loop = asyncio.get_running_loop()
+        await self._send(self._state())
+        while not self._closed():
+            if self._camera is None:
+                await self._came.wait()
+            else:
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._came.wait(), LOOK_S)
+            self._came.clear()
+            wishes, self._wishes = self._wishes, []
+            picture, self._picture = self._picture, None
+            for wish in wishes:
+                await self._send(await loop.run_in_executor(self._thread, self._done, wish))
+            if self._camera is not None or picture is not None:
+                told = await loop.run_in_executor(self._thread, self._looked, picture)
+                if told is not None:
+                    await self._send(told)
+        return 1012, "the service ends"
+
+    async def _send(self, fields: dict[str, Any]) -> None:
+        await asyncio.wait_for(self._websocket.send_text(encoded(fields)), SEND_S)
+
+    # ---- in the connection's thread ----
+
+    def _looked(self, picture: tuple[int, bytes] | None) -> dict[str, Any] | None:
+        """What is to be told of the next picture; None where the camera has no newer one."""
+        number = {} if picture is None else {"frame": picture[0]}
+        try:
+            frame = self._next_frame() if picture is None else _frame(picture[1])
+            if frame is None:
+                return None
+            seen = self._lesson.see(frame, time.monotonic())
+        except ImageError as error:
+            return {**self._state(), **number, "error": str(error)}
+        except Exception as error:  # a model fails on one frame, and may be well on the next
+            self._tell(f"teaching: the model failed on a picture: {type(error).__name__}: {error}")
+            return {**self._state(), **number, "error": "the model failed on this picture; the service's log says why"}
+        return {**self._state(), **number, "word": seen.word, **self._view(seen), **self._likeness(seen)}
+
+    def _next_frame(self) -> Frame | None:
+        assert self._camera is not None
+        frame = self._camera.newest
+        if frame is None or frame is self._shown:
+            return None
+        self._shown = frame
+        return frame
+
+    def _view(self, seen: Seen) -> dict[str, Any]:
+        return (
+            {} if seen.view is None else {"view": {"source": seen.view.source, "picture": data_url(seen.view.picture)}}
+        )
+
+    def _likeness(self, seen: Seen) -> dict[str, Any]:
+        """What the gallery takes it for as it is: perhaps it knows the product already."""
+        if seen.embedding is None:
+            return {}
+        (matches,) = self._shop.now.gallery.match(seen.embedding.vector[None], top=1)
+        best = matches.best
+        if best is None:
+            return {"like": None}
+        return {"like": {"id": best.product.id, "name": best.product.name, "score": best.score, "known": matches.known}}
+
+    def _done(self, wish: dict[str, Any]) -> dict[str, Any]:
+        """Do what the page asks for. What to tell of it."""
+        try:
+            match wish.get("do"):
+                case "empty":
+                    self._lesson.learn_empty()
+                    return {**self._state(), "done": "empty"}
+                case "drop":
+                    self._lesson.drop(str(wish.get("source")))
+                    return {**self._state(), "done": "drop"}
+                case "save":
+                    saved = self._shop.change(partial(_save, wish, tuple(self._lesson.views)))
+                    return {**self._state(), "done": "save", "saved": saved}
+                case other:
+                    raise InputError(f"do is empty, drop or save, got {str(other)[:20]!r}")
+        except (RefusedError, InputError) as error:
+            return {**self._state(), "done": wish.get("do"), "error": str(error)}
+        except EdgeVisionError as error:
+            self._tell(f"teaching: {error}")
+            return {
+                **self._state(),
+                "done": wish.get("do"),
+                "error": "it could not be saved; the service's log says why",
+            }
+
+    def _state(self) -> dict[str, Any]:
+        return {"count": len(self._lesson.views), "wanted": WANTED, "most": MOST}
+
+    def _tell(self, words: str) -> None:
+        if words != self._told:
+            self._trouble(words)
+        self._told = words
+
+
+def _save(wish: Mapping[str, Any], views: Sequence[View], gallery: Gallery, writer: GalleryWriter) -> dict[str, Any]:
+    """A new product by its name; or, by its id, more views of one that is there."""
+    if not views:
+        raise InputError("there is no view to save yet; turn the product slowly before the camera")
+    if "name" in wish:
+        product: GalleryProduct = new_product(gallery, wish)
+        writer.add_product(product)
+    else:
+        product = found_in(gallery, _id_of(wish))
+    vectors = np.stack([one.vector for one in views])
+    sources = [one.source for one in views]
+    added = writer.add_examples(product.id, vectors, sources, [_NOTE] * len(views))
+    return {"id": product.id, "name": product.name, "added": added, "sources": sources, "new": "name" in wish}
+
+
+def _id_of(wish: Mapping[str, Any]) -> int:
+    id = wish.get("id")
+    if isinstance(id, bool) or not isinstance(id, int):
+        raise InputError("to save, give a name for a new product, or the id of one that is there")
+    return id
+
+
+def _frame(data: bytes) -> Frame:
+    if not data.startswith(b"\xff\xd8\xff"):
+        raise ImageError("expected a JPEG")
+    return Frame.from_array(read_image(data, max_decode_bytes=MAX_DECODE_BYTES))

@@ -1,0 +1,186 @@
+"""The gallery over HTTP: products are added, taught by photos, found, renamed, merged and removed; what is wrong changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from live_service import app_of, ask
+from shop_galleries import BLUE, GREEN, RED, photo, served_gallery
+
+from edgevision.errors import InputError
+from edgevision.kiosk.service.answers import error_answer
+from edgevision.kiosk.service.bodies import Budget
+from edgevision.kiosk.service.gallery.routes import GalleryService, gallery_routes
+from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
+from edgevision.kiosk.service.products import Catalogue
+from edgevision.kiosk.service.route import Scope, entrance_of
+
+pytestmark = pytest.mark.requires("serve")
+
+
+class Shop:
+    """A service with a gallery, asked in memory."""
+
+    def __init__(self, service: GalleryService) -> None:
+        self.gallery: ShopGallery = service.shop
+        self.routes = gallery_routes(
+            service, Catalogue, Budget(1 << 24), stations=dict, closed=lambda: False, trouble=print
+        )
+        self.app = app_of(self.routes)
+        self.app.add_exception_handler(InputError, _on_input_error)
+
+    def ask(self, method: str, path: str, body: Any = b"", kind: str = "application/json") -> tuple[int, Any]:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        answer = ask(self.app, method, path, data, {"content-type": kind} if data else None)
+        return answer.status, answer.json
+
+    def add(self, name: str, *photos: bytes, **fields: Any) -> int:
+        status, told = self.ask("POST", "/v1/gallery", {"name": name, "fields": fields})
+        assert status == 201
+        for one in photos:
+            assert self.ask("POST", f"/v1/gallery/{told['id']}/examples", one, "image/jpeg")[0] == 201
+        return int(told["id"])
+
+    @property
+    def names(self) -> dict[int, str]:
+        return {one.id: one.name for one in self.gallery.now.gallery.products}
+
+
+async def _on_input_error(request: Any, error: Exception) -> Any:
+    return error_answer(400, str(error))
+
+
+@pytest.fixture
+def shop(tmp_path):
+    return Shop(served_gallery(tmp_path / "shop.evg"))
+
+
+def test_a_product_is_taught_by_photos_and_found_again(shop):
+    apple = shop.add("apple", photo(RED, 1), photo(RED, 2), kind="fruit")
+    pear = shop.add("pear", photo(GREEN, 1), kind="fruit")
+    status, told = shop.ask("POST", "/v1/search?top=2", photo(RED, 3), "image/jpeg")
+    assert status == 200
+    assert [one["product"]["name"] for one in told["top"]] == ["apple", "pear"]
+    assert told["top"][0]["similarity"] > 0.9 > told["top"][1]["similarity"]
+    assert told["top"][0]["example"]["source"] in {hashlib.sha256(photo(RED, seed)).hexdigest() for seed in (1, 2)}
+    assert (apple, pear) == (1, 2)
+    assert shop.ask("GET", "/v1/gallery/1")[1]["examples"] == 2
+
+
+def test_a_photo_tells_what_the_gallery_took_it_for_and_counts_once(shop):
+    shop.add("apple", photo(RED, 1))
+    pear = shop.add("pear")
+    status, told = shop.ask("POST", f"/v1/gallery/{pear}/examples?note=by%20hand", photo(RED, 2), "image/jpeg")
+    assert (status, told["again"], told["examples"]) == (201, False, 1)
+    assert told["before"]["product"]["name"] == "apple"  # the operator may have taken the wrong product
+    status, told = shop.ask("POST", f"/v1/gallery/{pear}/examples", photo(RED, 2), "image/jpeg")
+    assert (status, told["again"], told["examples"]) == (200, True, 1)
+    (shown,) = shop.ask("GET", f"/v1/gallery/{pear}")[1]["shown"]
+    assert (shown["note"], shown["source"]) == ("by hand", hashlib.sha256(photo(RED, 2)).hexdigest())
+
+
+def test_products_are_listed_in_pages_by_words_and_by_fields(shop):
+    for number, name in enumerate(("Äpfel rot", "apple green", "Pear", "apple red")):
+        shop.add(name, price=float(number))
+    told = shop.ask("GET", "/v1/gallery?limit=2")[1]
+    assert [one["name"] for one in told["products"]] == ["apple green", "apple red"]
+    assert (told["found"], told["counts"]) == (4, {"products": 4, "examples": 0})
+    assert [one["name"] for one in shop.ask("GET", "/v1/gallery?offset=2")[1]["products"]] == ["Pear", "Äpfel rot"]
+    assert [one["name"] for one in shop.ask("GET", "/v1/gallery?q=RED%20app")[1]["products"]] == ["apple red"]
+    dear = shop.ask("GET", "/v1/gallery?where=price%20%3E%3D%202")[1]
+    assert [one["name"] for one in dear["products"]] == ["apple red", "Pear"]
+
+
+def test_words_find_products_by_name_and_fields(shop):
+    shop.add("Granny Smith", photo(GREEN), description="a sour apple", price=1.0)
+    shop.add("Red Delicious", photo(RED), description="a sweet apple", price=3.0)
+    shop.add("Conference", photo(BLUE), description="a pear")
+    told = shop.ask("POST", "/v1/search", {"text": "sour apple"})[1]
+    assert [one["product"]["name"] for one in told["top"]] == ["Granny Smith", "Red Delicious"]
+    told = shop.ask("POST", "/v1/search", {"text": "apple", "where": "price > 2", "top": 1})[1]
+    assert [one["product"]["name"] for one in told["top"]] == ["Red Delicious"]
+
+
+def test_a_product_is_renamed_and_priced(shop):
+    id = shop.add("aple", price=1.0, kind="fruit")
+    status, told = shop.ask("PUT", f"/v1/gallery/{id}", {"name": "apple", "fields": {"price": 1.29, "currency": "EUR"}})
+    assert (status, told["name"]) == (200, "apple")
+    assert shop.gallery.now.gallery.find(id).to_dict() == {
+        "id": id, "name": "apple", "fields": {"price": 1.29, "currency": "EUR"},
+    }  # fmt: skip
+
+
+def test_two_products_become_one(shop):
+    apple, other = shop.add("apple", photo(RED, 1)), shop.add("Apple", photo(RED, 2))
+    status, told = shop.ask("POST", "/v1/gallery/merge", {"product": other, "into": apple})
+    assert (status, told["removed"]["name"], told["into"]["name"]) == (200, "Apple", "apple")
+    assert shop.names == {apple: "apple"}
+    assert shop.ask("GET", f"/v1/gallery/{apple}")[1]["examples"] == 2
+
+
+def test_a_product_and_one_of_its_photos_are_forgotten(shop):
+    id = shop.add("apple", photo(RED, 1), photo(RED, 2))
+    source = hashlib.sha256(photo(RED, 1)).hexdigest()
+    assert shop.ask("DELETE", f"/v1/gallery/{id}/examples/{source}")[0] == 200
+    assert [one.source for one in shop.gallery.now.gallery.examples] == [hashlib.sha256(photo(RED, 2)).hexdigest()]
+    status, told = shop.ask("DELETE", f"/v1/gallery/{id}")
+    assert (status, told["examples"], shop.names) == (200, 1, {})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "words"),
+    [
+        ("POST", "/v1/gallery", {"fields": {}}, 400, "name is missing"),
+        ("POST", "/v1/gallery", {"name": "x", "price": 1}, 400, "'price' is not known"),
+        ("POST", "/v1/gallery", {"name": ""}, 400, "characters"),
+        ("POST", "/v1/gallery", {"name": "x", "fields": {"a": [1]}}, 400, "field"),
+        ("POST", "/v1/gallery", {"name": "x", "id": 1}, 409, "already"),
+        ("POST", "/v1/gallery", {"name": "x", "id": True}, 400, "whole number"),
+        ("POST", "/v1/gallery", {"name": "x", "id": 2**60}, 400, "53 bits"),
+        ("POST", "/v1/gallery", b"[1]", 400, "JSON object"),
+        ("POST", "/v1/gallery", b"\xff", 400, "JSON"),
+        ("POST", "/v1/gallery", b"[" * 100_000, 400, "JSON"),
+        ("PUT", "/v1/gallery/1", {}, 400, "expected name"),
+        ("PUT", "/v1/gallery/1", {"name": "a\nb"}, 400, "control character"),
+        ("PUT", "/v1/gallery/7", {"name": "x"}, 404, "no product"),
+        ("PUT", "/v1/gallery/x", {"name": "x"}, 404, "whole number"),
+        ("DELETE", "/v1/gallery/7", b"", 404, "no product"),
+        ("DELETE", "/v1/gallery/1/examples/ab", b"", 404, "no such example"),
+        ("POST", "/v1/gallery/merge", {"product": 1, "into": 1}, 400, "itself"),
+        ("POST", "/v1/gallery/merge", {"product": 1}, 400, "into"),
+        ("POST", "/v1/gallery/merge", {"product": 1, "into": 7}, 404, "no product"),
+        ("GET", "/v1/gallery?limit=-1", b"", 400, "whole number"),
+        ("GET", "/v1/gallery?limit=1001", b"", 400, "1000"),
+        ("GET", "/v1/gallery?where=price%20%3C", b"", 400, "filter"),
+        ("GET", "/v1/gallery?where=prize%20%3C%203", b"", 400, "prize"),
+        ("POST", "/v1/gallery/1/examples", b"GIF", 400, "image"),
+        ("POST", "/v1/search", {"text": " "}, 400, "text"),
+        ("POST", "/v1/search", {"text": "x", "top": 0}, 400, "top"),
+        ("POST", "/v1/search", {"text": "x", "where": 3}, 400, "where"),
+        ("POST", "/v1/search?top=0", b"GIF", 400, "top"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_changes_nothing(shop, method, path, body, status, words):
+    shop.add("apple", photo(RED, 1), price=1.0)
+    before = shop.gallery.path.read_bytes()
+    kind = "image/jpeg" if body == b"GIF" else "application/json"
+    found, told = shop.ask(method, path, body, kind)
+    assert (found, words in told["error"]) == (status, True), told
+    assert shop.gallery.path.read_bytes() == before
+
+
+def test_what_changes_needs_admin_and_what_looks_does_not(shop):
+    scopes = {
+        (method, one.path): entrance_of(one).scope
+        for one in shop.routes
+        for method in getattr(one, "methods", None) or {"WS"}
+    }
+    reads = {(method, path) for (method, path), scope in scopes.items() if scope is not Scope.ADMIN}
+    assert reads == {
+        ("GET", "/v1/gallery"), ("HEAD", "/v1/gallery"), ("GET", "/v1/gallery/{id}"), ("HEAD", "/v1/gallery/{id}"),
+        ("GET", "/v1/gallery/audit"), ("HEAD", "/v1/gallery/audit"), ("POST", "/v1/search"),
+    }  # fmt: skip
+    assert scopes["POST", "/v1/search"] is Scope.INFER
