@@ -29,7 +29,9 @@ class WordEncoder:
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         self.encoded += texts
-        rows = np.stack([sum((direction(MEANS.get(word, word)) for word in words_of(text)), np.zeros(24)) for text in texts])
+        rows = np.stack(
+            [sum((direction(MEANS.get(word, word)) for word in words_of(text)), np.zeros(24)) for text in texts]
+        )
         return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
@@ -44,7 +46,12 @@ def gallery_of(
     """``owners``: the id of the product that each vector is of."""
     rows = np.asarray(vectors, np.float32).reshape(len(owners), -1)
     examples = tuple(
-        Example(owner, hashlib.sha256(bytes([place])).hexdigest(), "2026-01-02T03:04:05Z", (notes or [""] * len(owners))[place])
+        Example(
+            owner,
+            hashlib.sha256(bytes([place])).hexdigest(),
+            "2026-01-02T03:04:05Z",
+            (notes or [""] * len(owners))[place],
+        )
         for place, owner in enumerate(owners)
     )
     return Gallery(Contents("ab" * 32, rows.shape[1], tuple(products), examples, rows))
@@ -70,6 +77,7 @@ def coloured_things(
     owners = np.repeat(np.arange(len(names)), each + 1)
     new = np.arange(len(shown)) % (each + 1) == each
     products = [
-        GalleryProduct(place, name if named else f"product {place}", {"price": float(place)}) for place, name in enumerate(names)
+        GalleryProduct(place, name if named else f"product {place}", {"price": float(place)})
+        for place, name in enumerate(names)
     ]
     return gallery_of(products, shown[~new], owners[~new].tolist()), linear, shown[new]
