@@ -57,3 +57,20 @@ def photo(colour: tuple[int, int, int], seed: int = 0, height: int = 48, width: 
     done, data = cv2.imencode(".jpg", np.clip(np.asarray(colour) + noise, 0, 255).astype(np.uint8))
     assert done
     return data.tobytes()
+
+
+PLACE = cv2.resize(
+    np.random.default_rng(3).integers(90, 160, (15, 20), np.uint8), (320, 240), interpolation=cv2.INTER_NEAREST
+)
+
+
+def scene(colour: tuple[int, int, int] | None = None, left: int = 20, blur: bool = False) -> Frame:
+    """The place, with a product of that colour and a fine pattern at its left."""
+    picture = cv2.cvtColor(PLACE, cv2.COLOR_GRAY2BGR)
+    if colour is not None:
+        product = np.full((90, 90, 3), colour, np.uint8)
+        product[::6] //= 2
+        if blur:
+            product = cv2.GaussianBlur(product, (0, 0), 8)
+        picture[70:160, left : left + 90] = product
+    return Frame.from_array(picture)
