@@ -69,6 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
             first, *more = _lines(answer, arguments.top)
             for line in (f"{photo}: {first}", *more):
                 output.say(output.plain(line))
+    if not arguments.json:
+        _show_similarities(answers)
     return ImageError.exit_status if any(isinstance(answer, ImageError) for _, answer in answers) else 0
 
 
@@ -88,10 +90,14 @@ def _data(answer: Any) -> dict[str, Any]:
 
 def _lines(result: Any, top: int) -> list[str]:
     """A result for people; of detections each is on a line of its own."""
+    from edgevision.cli.similarities import vector_line
     from edgevision.tasks.detections import Detections
+    from edgevision.tasks.embedding import Embedding
     from edgevision.tasks.products import Products
     from edgevision.tasks.results import Classification
 
+    if isinstance(result, Embedding):
+        return [vector_line(result)]
     if isinstance(result, Detections):
         return [f"{len(result)} found", *(f"  {row.name} {row.score:.1%}{_place(row)}" for row in result)]
     if isinstance(result, Products):
@@ -100,6 +106,15 @@ def _lines(result: Any, top: int) -> list[str]:
         return [json.dumps(result.to_dict(), ensure_ascii=False)]
     answer = ", ".join(f"{p.name} {p.score:.1%}" for p in result.top[:top])
     return [answer if result.known else f"unknown (closest: {answer})"]
+
+
+def _show_similarities(answers: list[tuple[Path, Any]]) -> None:
+    """Of an embedder's vectors, how like each other the photos are."""
+    from edgevision.cli.similarities import show_similarities
+    from edgevision.tasks.embedding import Embedding
+
+    vectors = [(str(photo), answer) for photo, answer in answers if isinstance(answer, Embedding)]
+    show_similarities([photo for photo, _ in vectors], [answer for _, answer in vectors])
 
 
 def _place(found: Detection) -> str:

@@ -215,6 +215,14 @@ class AnswerCheck(Protocol):
 
 
 @runtime_checkable
+class TruthCheck(Protocol):
+    """What a ``TaskEvaluator`` may have besides: it knows which truths there is nothing to measure with."""
+
+    def check_truth(self, truth: Truths, source: str) -> None:
+        """Raise DataError where the metric cannot be had on photos with these truths, all known; ``source``: what to call the photos."""
+
+
+@runtime_checkable
 class PhotoPage(Protocol):
     """What a ``TaskEvaluation`` may have besides: its page shows some of the photos."""
 
@@ -225,3 +233,9 @@ class PhotoPage(Protocol):
 def doubts_of(evaluator: TaskEvaluator, digest: Outputs, truth: Sequence[Truth | None]) -> tuple[Doubt, ...]:
     """See ``AnswerCheck``; none for a task that has no such check."""
     return tuple(evaluator.doubts(digest, truth)) if isinstance(evaluator, AnswerCheck) else ()
+
+
+def check_truth(evaluator: TaskEvaluator, truth: Truths, source: str) -> None:
+    """See ``TruthCheck``; any truths will do for a task that has no such check."""
+    if isinstance(evaluator, TruthCheck):
+        evaluator.check_truth(truth, source)

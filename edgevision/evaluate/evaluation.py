@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from edgevision.errors import DataError, DoubtWarning, InputError
-from edgevision.evaluate.base import PhotoPage, TaskEvaluation, TaskEvaluator, Truths, doubts_of
+from edgevision.evaluate.base import PhotoPage, TaskEvaluation, TaskEvaluator, Truths, check_truth, doubts_of
 from edgevision.evaluate.data.dataset import Dataset
 from edgevision.evaluate.data.run import predict_dataset
 from edgevision.evaluate.registry import make_evaluator
@@ -77,6 +77,7 @@ def _known(evaluator: TaskEvaluator, dataset: Dataset) -> Truths:
         raise DataError(
             f"eval needs the truth of each photo, and {dataset.source} lacks it for {missing} of {len(truth)}"
         )
+    check_truth(evaluator, truth, dataset.source)
     return truth
 
 

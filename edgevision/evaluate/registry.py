@@ -20,7 +20,11 @@ ENTRY_POINTS = "edgevision.evaluators"
 
 MakeEvaluator = Callable[[TaskSpec, PreprocessSpec | None], TaskEvaluator]
 # Evaluators of ours, imported when first asked for: kind → module that has a make_evaluator.
-_OWN = {"classify": "edgevision.evaluate.tasks.classify", "detect": "edgevision.evaluate.tasks.detect"}
+_OWN = {
+    "classify": "edgevision.evaluate.tasks.classify",
+    "detect": "edgevision.evaluate.tasks.detect",
+    "embed": "edgevision.evaluate.tasks.embed",
+}
 _registered: dict[str, MakeEvaluator] = {}
 
 

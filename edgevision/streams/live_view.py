@@ -21,7 +21,7 @@ from edgevision.streams.results import StreamResult
 from edgevision.streams.sinks.base import Item
 from edgevision.streams.troubles import Troubled, TroubleWatch
 from edgevision.tasks.detections import Detections
-from edgevision.tasks.products import Products
+from edgevision.tasks.products import Product, Products
 from edgevision.tasks.results import Classification
 
 if TYPE_CHECKING:
@@ -205,8 +205,16 @@ def describe(result: Any) -> str:
     if isinstance(result, Detections):
         return _counted(result.names)
     if isinstance(result, Products):
-        return _counted([one.best.name if one.known else "unknown" for one in result.results])
+        return _counted([_product_name(one) for one in result])
     return type(result).__name__
+
+
+def _product_name(product: Product) -> str:
+    """What the second model calls it; of one that names nothing, the first's word for it."""
+    found = product.result
+    if not isinstance(found, Classification):
+        return product.detection.name
+    return found.best.name if found.known else "unknown"
 
 
 def _counted(names: list[str]) -> str:

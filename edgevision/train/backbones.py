@@ -157,6 +157,19 @@ def classifier_head(model: nn.Module) -> nn.Module:
     return model.get_submodule(_head_name(model))
 
 
+def remove_head(model: nn.Module) -> None:
+    """Take the last layer off, in place: the network then gives what that layer got, pooled features. Raises InputError for one that has
+    none, such as a detector.
+
+    >>> network = build("lite0", 10, width=0.25, features=32)
+    >>> remove_head(network)
+    >>> network.eval()(torch.zeros(1, 3, 64, 64)).shape
+    torch.Size([1, 32])
+    """
+    parent, _, last = _head_name(model).rpartition(".")
+    setattr(model.get_submodule(parent), last, nn.Identity())
+
+
 def quick_statistics(model: nn.Module) -> None:
     """Let the running statistics of batch norms follow the weights within tens of steps (momentum 0.1 at least).
 

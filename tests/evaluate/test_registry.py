@@ -52,7 +52,7 @@ def test_an_installed_one_is_found_by_its_entry_point(monkeypatch):
 def test_an_unknown_kind_is_refused_with_those_that_are_known():
     register_evaluator("weigh", lambda spec, _: spec)
     with pytest.raises(
-        InputError, match=r"models that count; known are classify, detect, weigh\. .*register_evaluator"
+        InputError, match=r"models that count; known are classify, detect, embed, weigh\. .*register_evaluator"
     ):
         make_evaluator(COUNT)
 

@@ -13,7 +13,7 @@ from edgevision.tasks import Label, OutputRole, TaskSpec, registry
 from edgevision.tasks.classify import ClassifyTask, classify_spec
 from edgevision.tasks.registry import TaskType, claimed_kind, find_task, make_task, register_task, task_kinds, task_type
 
-OURS = ("classify", "detect")
+OURS = ("classify", "detect", "embed")
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +97,9 @@ def test_unknown_kinds_are_refused_with_those_there_are(kind):
     register_task(counting())
     assert find_task(kind) is None
     for ask in (lambda: task_type(kind), lambda: make_task(TaskSpec(kind, (), ()))):
-        with pytest.raises(InputError, match=rf"knows the task '{kind}'; known are classify, detect, count\. Install"):
+        with pytest.raises(
+            InputError, match=rf"knows the task '{kind}'; known are classify, detect, embed, count\. Install"
+        ):
             ask()
 
 
@@ -107,13 +109,13 @@ def test_a_spec_that_does_not_fit_its_task_is_refused_by_it():
 
 
 def test_installed_packages_bring_tasks(installed):
-    task, other = counting(), counting("embed")
+    task, other = counting(), counting("segment")
     installed("count", task)
-    installed("embed", other)
-    assert task_kinds() == (*OURS, "count", "embed")
+    installed("segment", other)
+    assert task_kinds() == (*OURS, "count", "segment")
     assert find_task("count") is task
-    assert task_type("embed") is other
-    assert task_kinds() == (*OURS, "count", "embed")  # loaded or not, each once
+    assert task_type("segment") is other
+    assert task_kinds() == (*OURS, "count", "segment")  # loaded or not, each once
 
 
 def test_they_are_not_loaded_to_be_named(installed):
@@ -133,7 +135,7 @@ def test_an_installed_package_cannot_replace_ours(installed):
     assert task_type("classify").make is ClassifyTask
 
 
-@pytest.mark.parametrize("given", [None, "count", ClassifyTask, counting("embed")])
+@pytest.mark.parametrize("given", [None, "count", ClassifyTask, counting("segment")])
 def test_entry_points_give_a_task_type_of_their_name(installed, given):
     installed("count", given)
     with pytest.raises(InputError, match=r"entry point 'count' of edgevision.tasks is to give a TaskType 'count'"):

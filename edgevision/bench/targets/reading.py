@@ -9,6 +9,7 @@ import numpy as np
 
 from edgevision.bench.targets.base import Answer
 from edgevision.tasks.detections import Detections
+from edgevision.tasks.embedding import Embedding
 from edgevision.tasks.products import Products
 from edgevision.tasks.results import Classification, Label
 
@@ -25,10 +26,12 @@ def answer_of(result: Any, labels: Sequence[Label]) -> Answer:
         return Answer(
             result.classes.astype(np.int64), result.scores.astype(np.float64), result.boxes.astype(np.float64)
         )
+    if isinstance(result, Embedding):
+        return tensors_answer({"embedding": result.vector})
     if isinstance(result, Products):
         return _answer_of_products(result, labels)
     raise TypeError(
-        f"a result of type {type(result).__name__} cannot be compared; expected one that classifies or detects"
+        f"a result of type {type(result).__name__} cannot be compared; expected one that classifies, detects or embeds"
     )
 
 

@@ -16,7 +16,7 @@ from edgevision.compiler.options import CompileOptions, Precision
 from edgevision.compiler.progress import ProgressFn, silent
 from edgevision.decode import encode_png, read_image
 from edgevision.errors import DataError
-from edgevision.evaluate.base import TaskEvaluator, Truth
+from edgevision.evaluate.base import TaskEvaluator, Truth, check_truth
 from edgevision.evaluate.data.boxed_sources import named_parts
 from edgevision.evaluate.data.dataset import Dataset
 from edgevision.evaluate.data.photo_check import Checked, read_checked
@@ -105,6 +105,9 @@ def gather(
             "there are no photos to validate the result with. Give --val FOLDER_OR_LIST (labelled photos), or "
             "--skip-validation to write a bundle that says it was not proven"
         )
+    known = truths_of(validation)
+    if known is not None:
+        check_truth(evaluator, known, "the validation photos")
     return DataSplits(calibration, validation, "; ".join(origin) or "none", tuple(notes), given.bad_photos)
 
 

@@ -27,7 +27,8 @@ class SourceOptions:
 
     ``arch``: see ``weights.ARCH_HELP``, for state dicts. ``preprocess``: a spec, a preset's name, or a JSON file.
     ``labels``: the labels in the order of the outputs, or a labels file; where the model carries its own, these only
-    explain the photos. ``task``: its kind, None = ``tasks.registry.DEFAULT_KIND``. ``output``: how the outputs are to be read, one of the task's
+    explain the photos. ``task``: its kind, None = ``tasks.registry.DEFAULT_KIND``; another one than the file's where that one takes
+    features (``tasks.registry.TaskType.from_features``). ``output``: how the outputs are to be read, one of the task's
     layouts. ``trust``: run code that stands in the file. ``output_names``: which of the network's outputs are used; none
     named = all.
     """
@@ -58,17 +59,17 @@ class Described:
 
 def resolve_metadata(
     name: str, carried: ModelMetadata | None, options: SourceOptions, shape: Shape | None, classes: int | None,
-    written: Mapping[str, str] | None = None,
+    written: Mapping[str, str] | None = None, *, headless: bool = False,
 ) -> Described:  # fmt: skip
     """Spec, labels and task: what the file carries, else what the options say. Nothing is guessed.
 
     ``shape``: of the model's input with the batch axis, where the file fixes it. ``classes``: its outputs, likewise.
-    ``written``: what its exporter wrote into it.
+    ``written``: what its exporter wrote into it. ``headless``: its last layer was taken off for another task, that of ``options``.
     Raises ModelFileError with a command and a template to fill in when something is in neither; InputError when the
     options contradict the file, or cannot be read.
     """
     spec = None if options.preprocess is None else _read_spec(name, options.preprocess, shape)
-    kind = task_type(options.kind if carried is None else carried.task.kind)
+    kind = task_type(options.kind if carried is None or headless else carried.task.kind)
     if options.output is not None and options.output not in kind.layouts:
         if not kind.layouts:
             raise InputError(f"the outputs of models that {kind.kind} are read in one way only; leave out --output")
@@ -76,8 +77,8 @@ def resolve_metadata(
     if carried is not None:
         if isinstance(options.labels, (str, Path)):
             read_labels(options.labels)  # it explains the photos, not the outputs; but it has to be a labels file
-        _refuse_contradiction(name, carried, options, spec)
-        result = Described(carried.spec, carried.task, carried.task.labels)
+        _refuse_contradiction(name, carried, options, spec, headless)
+        result = Described(carried.spec, None if headless else carried.task, carried.task.labels)
     else:
         labels = None if options.labels is None else _read_labels(options.labels)
         spec = spec or kind.preprocess(written or {})
@@ -90,13 +91,13 @@ def resolve_metadata(
 
 
 def _refuse_contradiction(
-    name: str, carried: ModelMetadata, options: SourceOptions, spec: PreprocessSpec | None
+    name: str, carried: ModelMetadata, options: SourceOptions, spec: PreprocessSpec | None, headless: bool
 ) -> None:
     layouts = {output.layout for output in carried.task.outputs}
     contradictions = {
         "--preprocess": spec is not None and spec != carried.spec,
-        "--output": options.output is not None and layouts != {options.output},
-        "--task": options.task is not None and options.task != carried.task.kind,
+        "--output": options.output is not None and layouts != {options.output} and not headless,
+        "--task": options.task is not None and options.task != carried.task.kind and not headless,
         "--output-name": bool(options.output_names),
     }
     for option, contradicts in contradictions.items():
@@ -132,9 +133,9 @@ def missing(
     """The error that says what is missing, with a command and templates to fill in. ``arch``: that is missing too."""
     lacks = ["which network it belongs to"] if arch else []
     lacks += ["how a photo becomes its input"] if options.preprocess is None else []
-    needs_labels = task_type(options.kind).labels_required and options.labels is None
-    lacks += ["what its classes are called"] if needs_labels else []
     kind = task_type(options.kind)
+    needs_labels = kind.labels_required and options.labels is None
+    lacks += ["what its classes are called"] if needs_labels else []
     needs_layout = kind.layout_required and options.output is None
     lacks += ["what its outputs are"] if needs_layout else []
     command = ["edgevision compile", name]
@@ -143,7 +144,8 @@ def missing(
     command.append(
         f"--preprocess {options.preprocess if isinstance(options.preprocess, (str, Path)) else 'preprocess.json'}"
     )
-    command.append(f"--labels {options.labels if isinstance(options.labels, (str, Path)) else 'labels.txt'}")
+    if kind.has_classes:
+        command.append(f"--labels {options.labels if isinstance(options.labels, (str, Path)) else 'labels.txt'}")
     if options.task is not None:
         command.append(f"--task {options.task}")
     command += [f"--output-name {output}" for output in options.output_names]
@@ -159,7 +161,7 @@ def missing(
             f"preprocess.json, changed to what the model was trained with (or --preprocess {'|'.join(PRESETS)}):"
         )
         lines.append("  " + template)
-    if options.labels is None:
+    if options.labels is None and kind.has_classes:
         lines.append(
             f"labels.txt: one class name a line, in the order of the outputs ({classes or 'as many as outputs'})"
         )

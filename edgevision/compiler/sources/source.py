@@ -35,6 +35,7 @@ from edgevision.compiler.sources.asking import (
 )
 from edgevision.compiler.sources.exported import in_float32, input_shape, load_exported
 from edgevision.compiler.sources.graph import to_bytes
+from edgevision.compiler.sources.headless import headless
 from edgevision.compiler.sources.metadata import ModelMetadata, read_metadata
 from edgevision.compiler.sources.onnx_file import OnnxFile, open_onnx, parse_onnx
 from edgevision.compiler.sources.outputs import advice, choose_outputs
@@ -262,6 +263,9 @@ def load_source(path: str | Path, options: SourceOptions | None = None) -> Sourc
     loaded = _load(data, path, options)
     if options.arch is not None and loaded.kind is not SourceKind.STATE_DICT:
         raise InputError(f"{path.name} is a {loaded.kind.value}, which holds its network; leave out --arch")
+    used = headless(loaded.module, loaded.carried, options, path.name)
+    if used.cut:
+        loaded = replace(loaded, module=used.module, classes=None, notes=(*loaded.notes, used.note))
     detector = loaded.module
     detectors = None if detector is None else next((one for one in _DETECTORS if one.is_detector(detector)), None)
     if detectors is not None and detector is not None:
@@ -271,7 +275,9 @@ def load_source(path: str | Path, options: SourceOptions | None = None) -> Sourc
         options = replace(options, preprocess=options.preprocess or detectors.own_preprocess(detector, path.name))
     if options.task is None and loaded.carried is None:
         options = replace(options, task=claimed_kind(_written_in(loaded)))
-    said = resolve_metadata(path.name, loaded.carried, options, loaded.shape, loaded.classes, _written_in(loaded))
+    said = resolve_metadata(
+        path.name, loaded.carried, options, loaded.shape, loaded.classes, _written_in(loaded), headless=used.cut
+    )
     if detectors is not None and detector is not None:
         module, written = detectors.raw_heads(detector, said.spec, path.name)
         loaded = replace(loaded, module=module, written=written)

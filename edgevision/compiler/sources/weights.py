@@ -37,12 +37,12 @@ def network_of(arch: str, state: StateDict, name: str) -> tuple[nn.Module, tuple
 
     Raises InputError when ``arch`` names nothing, or what it names fails; ModelFileError that says what does not fit.
     """
-    network = _outline(arch) if _is_ours(arch) else _call(arch)
+    network = _outline(arch) if is_named(arch) else _call(arch)
     parameters = dict(network.named_parameters(remove_duplicate=False)).keys()
     fitted = fit_names(state, network.state_dict().keys(), parameters, arch, name)
     if names_detector(arch):
         network = build_detector(arch, columns_of(network, fitted.values), fitted.values)
-    elif _is_ours(arch):
+    elif is_named(arch):
         network = build_network(arch, _rows_of_head(network, fitted.values))
     odd = check_types(fitted.values, network.state_dict(), name)
     return load_weights(network, fitted.values, arch, name), (*fitted.notes, *cast_note(fitted.values.values()), *odd)
@@ -75,8 +75,8 @@ def load_weights(network: nn.Module, values: Mapping[str, Tensor], arch: str, na
     return network
 
 
-def _is_ours(arch: str) -> bool:
-    """Whether the network is built here by its name, for any number of classes."""
+def is_named(arch: str) -> bool:
+    """Whether the network is built here by its name, torchvision's, timm's or ours, for any number of classes."""
     return arch.startswith(("torchvision:", _TIMM)) or ":" not in arch
 
 

@@ -34,3 +34,20 @@ def _log_probabilities(x: npt.NDArray[np.float64], probabilities: bool) -> npt.N
         return np.log(np.maximum(x, _LEAST_PROBABILITY))
     shifted = x - x.max(axis=1, keepdims=True)
     return np.asarray(shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True)))
+
+
+def cosine_distance(reference: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> float:
+    """Mean of 1 - cosine between each unit vector and its partner, [n, d] each: 0 = equal, 2 = opposite. In float64.
+
+    As half of the squared distance, which keeps its digits where vectors are nearly equal. Raises InputError unless both have one shape
+    and n > 0.
+
+    >>> cosine_distance(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]))
+    1.0
+    """
+    if reference.shape != other.shape or reference.ndim != 2 or not len(reference):
+        raise InputError(
+            f"expected two arrays [n, dimension] of one shape, n > 0; got {reference.shape} and {other.shape}"
+        )
+    apart = reference.astype(np.float64) - other.astype(np.float64)
+    return float(np.mean(np.sum(apart * apart, axis=1)) / 2)

@@ -134,8 +134,9 @@ def paired_comparison(reference: npt.ArrayLike, other: npt.ArrayLike, confidence
     )
 
 
-def tango_interval(lost: int, gained: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Score interval of ``(lost - gained) / n``, the difference of two paired proportions; within -1…1.
+def tango_interval(lost: float, gained: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Score interval of ``(lost - gained) / n``, the difference of two paired proportions; within -1…1. The counts need not be whole:
+    those of photos that depend on each other are divided by their design effect.
 
     The limits are the differences d at which the score statistic (Tango 1998)
 

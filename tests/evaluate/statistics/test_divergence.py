@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgevision.errors import InputError
-from edgevision.evaluate.statistics.divergence import kl_divergence
+from edgevision.evaluate.statistics.divergence import cosine_distance, kl_divergence
 
 
 def softmax(row):
@@ -74,3 +74,16 @@ def test_as_torch_has_it(scale):
 def test_wrong_shapes_are_refused(a, b):
     with pytest.raises(InputError, match="of one shape"):
         kl_divergence(np.zeros(a), np.zeros(b))
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-5, 0.3, np.pi])
+def test_cosine_distance_keeps_its_digits(angle):
+    a = np.tile([1.0, 0.0], (3, 1))
+    b = np.tile([np.cos(angle), np.sin(angle)], (3, 1))
+    assert cosine_distance(a, b) == pytest.approx(2 * np.sin(angle / 2) ** 2, rel=1e-9)
+
+
+@pytest.mark.parametrize("shapes", [((2, 3), (2, 4)), ((0, 3), (0, 3)), ((3,), (3,))])
+def test_vectors_of_other_shapes_have_no_cosine_distance(shapes):
+    with pytest.raises(InputError, match=r"two arrays \[n, dimension\]"):
+        cosine_distance(*(np.ones(shape) for shape in shapes))
