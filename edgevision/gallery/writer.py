@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,7 @@ from edgevision.gallery.checks import (
     checked_product,
     checked_source,
 )
-from edgevision.gallery.file.connection import check_file, check_schema, connect, speaking_of
+from edgevision.gallery.file.connection import check_file, check_schema, connect, damaged, speaking_of
 from edgevision.gallery.file.creation import begin_new, drop, finish_new
 from edgevision.gallery.file.reading import read_head
 from edgevision.gallery.file.rows import (
@@ -67,6 +67,7 @@ class GalleryWriter:
         self.dimension = int(dimension)
         self._database: sqlite3.Connection | None = None
         self._temporary: Path | None = None  # of a gallery that is not there yet
+        self._undone = False  # a failure ended the transaction before its time
 
     def __enter__(self) -> GalleryWriter:
         if self._database is not None:
@@ -92,15 +93,19 @@ class GalleryWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        database, temporary = self._open(), self._temporary
+        database, temporary = self._database, self._temporary
+        assert database is not None
+        undone, self._undone = self._undone, False
         self._database = self._temporary = None
         target = Path(os.path.realpath(self.path))
         try:
-            with speaking_of(self.path, "write"):
-                try:
-                    database.execute("COMMIT" if kind is None else "ROLLBACK")
-                finally:
-                    database.close()
+            with speaking_of(self.path, "write"), closing(database):
+                if database.in_transaction:
+                    database.execute("ROLLBACK" if undone or kind is not None else "COMMIT")
+            if undone and kind is None:
+                raise GalleryError(
+                    f"{self.path} is as it was: a change failed and ended the transaction; do all of it again"
+                )
             if temporary is not None and kind is None:
                 finish_new(temporary, target)
         finally:
@@ -183,9 +188,11 @@ class GalleryWriter:
             try:
                 done = change()
             except BaseException:
-                if database.in_transaction:  # a full disk ends it
-                    database.execute("ROLLBACK TO change")
-                    database.execute("RELEASE change")
+                if not database.in_transaction:  # a full disk ends it, and all of it is undone
+                    self._undone = True
+                    raise
+                database.execute("ROLLBACK TO change")
+                database.execute("RELEASE change")
                 raise
             database.execute("RELEASE change")
             return done
@@ -223,18 +230,16 @@ class GalleryWriter:
         database = self._open()
         digests = self._digests("SELECT digest FROM examples WHERE product = ?", product.id)
         database.execute("DELETE FROM examples WHERE product = ?", (product.id,))
-        own = self._digests("SELECT digest FROM products WHERE id = ?", product.id)
         database.execute("DELETE FROM products WHERE id = ?", (product.id,))
-        self._account(products=-1, examples=-len(digests), digests=digests + own)
+        self._account(products=-1, examples=-len(digests), digests=[*digests, digest_of_product(product)])
 
     def _replace(self, product: ProductRow, changed: Callable[[ProductRow], ProductRow]) -> None:
         row = changed(product)
-        before = self._digests("SELECT digest FROM products WHERE id = ?", product.id)
         after = digest_of_product(row)
         self._open().execute(
             "UPDATE products SET name = ?, fields = ?, digest = ? WHERE id = ?", (row.name, row.fields, after, row.id)
         )
-        self._account(digests=[*before, after])
+        self._account(digests=[digest_of_product(product), after])
 
     def _merge(self, product: ProductRow, into: ProductRow) -> None:
         if product.id == into.id:
@@ -249,17 +254,13 @@ class GalleryWriter:
         gone = 0
         for source in sources:
             where = (product.id, source)
-            found = database.execute(
-                f"SELECT {_EXAMPLE}, digest FROM examples WHERE product = ? AND source = ?", where
-            ).fetchone()
-            if found is None:
-                raise GalleryError(f"the product {product.id} has no example of the picture {source}")
-            digests.append(found[-1])
+            before = self._example(product.id, source)
+            digests.append(digest_of_example(before))
             if self._has(into.id, source):
                 database.execute("DELETE FROM examples WHERE product = ? AND source = ?", where)
                 gone += 1
                 continue
-            row = ExampleRow(*found[:-1])._replace(product=into.id)
+            row = before._replace(product=into.id)
             digests.append(digest_of_example(row))
             database.execute(
                 "UPDATE examples SET product = ?, digest = ? WHERE number = ?", (into.id, digests[-1], row.number)
@@ -279,11 +280,25 @@ class GalleryWriter:
     # ---- what is there ----
 
     def _product(self, product_id: int) -> ProductRow:
-        sql = "SELECT id, name, fields FROM products WHERE id = ?"
+        sql = "SELECT id, name, fields, digest FROM products WHERE id = ?"
         found = self._open().execute(sql, (checked_id(product_id),)).fetchone()
         if found is None:
             raise GalleryError(f"{self.path} has no product {product_id}; see: edgevision gallery list {self.path}")
-        return ProductRow(*found)
+        row = ProductRow(*found[:-1])
+        # Before it is written anew, with a new digest: damage must not come to look sound.
+        if digest_of_product(row) != found[-1]:
+            raise damaged(self.path, f"the product {row.id} has changed")
+        return row
+
+    def _example(self, product_id: int, source: str) -> ExampleRow:
+        sql = f"SELECT {_EXAMPLE}, digest FROM examples WHERE product = ? AND source = ?"
+        found = self._open().execute(sql, (product_id, source)).fetchone()
+        if found is None:
+            raise GalleryError(f"the product {product_id} has no example of the picture {source}")
+        row = ExampleRow(*found[:-1])
+        if not isinstance(row.vector, bytes) or digest_of_example(row) != found[-1]:
+            raise damaged(self.path, f"the example {row.number} of the product {product_id} has changed")
+        return row
 
     def _has(self, product_id: int, source: str) -> bool:
         sql = "SELECT 1 FROM examples WHERE product = ? AND source = ?"
@@ -308,4 +323,8 @@ class GalleryWriter:
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
             raise GalleryError("a GalleryWriter works inside its with statement alone; open it anew")
+        if self._undone:
+            raise GalleryError(
+                f"{self.path} is as it was: a change failed and ended the transaction; do all of it again"
+            )
         return self._database

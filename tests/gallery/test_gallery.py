@@ -103,7 +103,7 @@ def test_no_queries(path):
 
 def test_another_bundle_is_refused_with_the_cure(path):
     make_gallery(path)
-    with pytest.raises(GalleryError, match="made for the bundle abab.*reembed"):
+    with pytest.raises(GalleryError, match=r"made for the bundle abab.*reembed"):
         open_gallery(path, bundle_id=OTHER_BUNDLE)
 
 

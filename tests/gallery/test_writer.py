@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import unicodedata
 
@@ -312,6 +314,55 @@ def test_a_link_is_followed(path, tmp_path):
         one.remove(1)
     assert link.is_symlink()
     assert len(open_gallery(path)) == 3
+
+
+def many(count=300):
+    return np.random.default_rng(1).normal(size=(count, DIMENSION)), [source("many", i) for i in range(count)]
+
+
+def test_a_full_disk(path):
+    """It ends the transaction at once: a caller that goes on must not write half of it."""
+    make_gallery(path)
+    before = contents(path)
+
+    def fill(one):
+        one._database.execute("PRAGMA max_page_count = 10")
+        with pytest.raises(EdgeVisionError, match="disk is full; the gallery is as it was"):
+            one.add_examples(1, *many())
+
+    with pytest.raises(GalleryError, match="do all of it again"):
+        run(path, lambda one: one.remove(0), fill, lambda one: one.remove(2))
+    with pytest.raises(GalleryError, match="do all of it again"):
+        run(path, lambda one: one.remove(0), fill)
+    assert contents(path) == before
+
+
+LIMITED = """
+import resource, sys
+from galleries import BUNDLE, DIMENSION, source
+import numpy as np
+from edgevision.errors import EdgeVisionError
+from edgevision.gallery.writer import GalleryWriter
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+try:
+    with GalleryWriter(sys.argv[1], bundle_id=BUNDLE, dimension=DIMENSION) as writer:
+        writer.remove(0)
+        writer.add_examples(1, np.ones((300, DIMENSION)), [source(i) for i in range(300)])
+except EdgeVisionError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs limits of file sizes")
+def test_a_disk_that_takes_no_more(path):
+    make_gallery(path)
+    before = contents(path)
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(path)], check=True, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert "the gallery is as it was" in done.stdout
+    assert contents(path) == before
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everything")

@@ -31,11 +31,15 @@ def check_file(path: Path) -> int:
         raise GalleryError(f"there is no gallery {path}; make one with: edgevision gallery new") from None
     except (OSError, ValueError) as error:
         raise GalleryError(f"cannot read the gallery {path}: {getattr(error, 'strerror', None) or error}") from None
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise GalleryError(f"expected a gallery, a file, got {path}, which is none; give the .evg file")
-        header = file.read(_HEADER_BYTES)
+        header = os.read(descriptor, _HEADER_BYTES)
+    except OSError as error:
+        raise GalleryError(f"cannot read the gallery {path}: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
     if status.st_size > MAX_BYTES:
         raise GalleryError(f"{path} has {status.st_size} bytes; a gallery has at most {MAX_BYTES}")
     _check_header(path, header)
