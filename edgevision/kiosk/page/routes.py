@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
 FOLDER = Path(__file__).parent / "static"
-PAGES = {"/": "index.html", "/operator": "operator.html"}
+PAGES = {"/": "index.html", "/operator": "operator.html", "/products": "products.html"}
 MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",

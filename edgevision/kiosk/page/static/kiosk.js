@@ -1,4 +1,5 @@
 // The kiosk: puts the parts together, and says what happens when.
+import { at } from "./modules/address.js";
 import { getJson, postJson, refusalOf, request } from "./modules/api.js";
 import { Backoff } from "./modules/backoff.js";
 import { Basket } from "./modules/basket.js";
@@ -29,6 +30,7 @@ import { showTools } from "./views/tools_view.js";
 const RELOAD_MS = 10 * 60_000; // prices change while the page stays open
 const MORE_TIME = 5; // times as long
 const LYING = "edgevision.lying";
+const TEACH = "edgevision.teach"; // the picture of what was not known, for the page of staff
 const REMEMBERED_MS = 60_000;
 const place = (id) => document.getElementById(id);
 
@@ -215,7 +217,7 @@ class Kiosk {
       this.#showNotice();
       say(blocked ? wordsOf({ kind: "blocked", reason: blocked }) : t("sees.again"), { urgent: blocked !== null });
     }
-    if (event.event === "model-changed" || event.event === "prices-changed") {
+    if (event.event === "model-changed" || event.event === "prices-changed" || event.event === "products-changed") {
       this.#keepList();
     }
     this.#showResult();
@@ -247,6 +249,16 @@ class Kiosk {
     if (teach) {
       this.#teach(product.id, question);
     }
+  }
+
+  /** Staff teaches what is not known; the basket and the question stay. */
+  #showStaff(question) {
+    try {
+      sessionStorage.setItem(TEACH, question.picture ?? "");
+    } catch {
+      // they turn it before the camera
+    }
+    location.href = at("products");
   }
 
   async #dismiss(question) {
@@ -532,6 +544,7 @@ class Kiosk {
         more: (product) => this.#addByHand(product),
         wrong: (product) => this.#wrong(product),
         dismiss: (question) => this.#dismiss(question),
+        teach: (question) => this.#showStaff(question),
         answer: () => {
           this.answering = true;
           this.#showResult();

@@ -1,6 +1,7 @@
 // The token that this browser was paired with. It arrives once, as /#token=…, which no server log and no referrer ever sees.
 const KEY = "edgevision.token";
 let current = null;
+let staff = null; // of whoever stands at the screen now; never kept
 let refused = null; // the service does not know it: to send it again would only make this address wait
 
 /** Take a token from the address, keep it, and remove it from the address bar. Whether there was one. */
@@ -15,6 +16,9 @@ export function takeToken() {
 
 /** The token, or null where none is known, or the one that is known was refused. */
 export function token() {
+  if (staff !== null) {
+    return staff;
+  }
   if (current === null) {
     try {
       current = localStorage.getItem(KEY); // another tab may have got a new one
@@ -30,7 +34,16 @@ export function token() {
 
 /** The service refused `text`: it is not sent any more, until somebody gives it once more, or the page is loaded again. */
 export function forgetToken(text) {
+  if (text === staff) {
+    staff = null;
+    return;
+  }
   refused = text;
+}
+
+/** From now on, this token is sent; null: the browser's own again. */
+export function useStaffToken(text) {
+  staff = text;
 }
 
 export function keepToken(text) {

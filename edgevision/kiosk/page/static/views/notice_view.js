@@ -3,7 +3,7 @@ import { icon, make, replace } from "../modules/dom.js";
 import { language, t } from "../modules/languages.js";
 import { button } from "./parts.js";
 
-/** `notice`: null, or {kind: "lost" | "pairing" | "throttled" | "blocked" | "list", reason, seconds}. `does`: retry(), pair(token). */
+/** `notice`: null, or {kind: "lost" | "pairing" | "staff" | "throttled" | "blocked" | "list", reason, seconds}. `does`: retry(), pair(token). */
 export function showNotice(container, notice, does) {
   const shown = notice ? `${language()} ${notice.kind} ${notice.reason ?? ""} ${notice.seconds ?? ""}` : "";
   if (container.dataset.shown === shown) {
@@ -20,7 +20,7 @@ export function showNotice(container, notice, does) {
   if (notice.kind === "lost" || notice.kind === "list") {
     nodes.push(button(t("lost.retry"), { key: "retry-connection", onclick: does.retry }));
   }
-  if (notice.kind === "pairing") {
+  if (notice.kind === "pairing" || notice.kind === "staff") {
     nodes.push(pairing(does.pair));
   }
   replace(container, nodes);

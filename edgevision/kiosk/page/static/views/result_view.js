@@ -5,7 +5,7 @@ import { button, pictureOf, priceOf, seen } from "./parts.js";
 
 /**
  * `visit`: a Visit; `question`: of it, or null. `catalogue`: a Catalogue. `isInBasket(product)`. `does`: what the buttons do: choose(question, product), none(question),
- * search(question), help(), more(product), wrong(product), dismiss(question), answer(): the questions that are open.
+ * search(question), help(), more(product), wrong(product), dismiss(question), teach(question), answer(): the questions that are open.
  */
 export function showResult(container, { visit, question, catalogue, isInBasket, does }) {
   const nodes = question ? asked(question, visit.questions.length, catalogue, does) : told(visit, catalogue, isInBasket, does);
@@ -73,6 +73,7 @@ function asked(question, count, catalogue, does) {
     question.kind === "unsure" ? button(t("none.of.these"), { key: "none", onclick: () => does.none(question) }) : null,
     question.kind === "unknown" ? button(t("search.open"), { name: "search", kind: "first", key: "search-it", onclick: () => does.search(question) }) : null,
     button(t("help.ask"), { name: "help", key: "ask", onclick: () => does.help() }),
+    question.kind === "unknown" && catalogue.features.gallery ? button(t("unknown.teach"), { name: "camera", kind: "quiet", key: "teach", onclick: () => does.teach(question) }) : null,
     button(t("do.not.add"), { name: "close", kind: "quiet", key: "dismiss", onclick: () => does.dismiss(question) }),
   );
   const list = choices.length ? make("ul", { class: `choices result-choices choices-${choices.length}`, "aria-labelledby": "question" }, ...choices) : null;
