@@ -16,9 +16,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edgevision.errors import InputError
 from edgevision.frames import Frame
 from edgevision.kiosk.events import Answer, Placed, Recognised, Removed, StationEvent, Unknown, Unsure
-from edgevision.kiosk.service.answers import RefusedError, refusal_answer
+from edgevision.kiosk.service.answers import RefusedError, error_answer, refusal_answer
 from edgevision.kiosk.service.described import ServedDescription
 from edgevision.tasks.results import Label, Prediction
 
@@ -103,7 +104,10 @@ def app_of(routes: Sequence[Any]) -> Any:
     async def refused(request: Request, error: Any) -> Response:
         return refusal_answer(error)
 
-    return Starlette(routes=list(routes), exception_handlers={RefusedError: refused})
+    async def wrong(request: Request, error: Any) -> Response:
+        return error_answer(400, str(error))
+
+    return Starlette(routes=list(routes), exception_handlers={RefusedError: refused, InputError: wrong})
 
 
 def ask(

@@ -10,8 +10,6 @@ import pytest
 from live_service import app_of, ask
 from shop_galleries import BLUE, GREEN, RED, photo, served_gallery
 
-from edgevision.errors import InputError
-from edgevision.kiosk.service.answers import error_answer
 from edgevision.kiosk.service.bodies import Budget
 from edgevision.kiosk.service.gallery.routes import GalleryService, gallery_routes
 from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
@@ -30,7 +28,6 @@ class Shop:
             service, Catalogue, Budget(1 << 24), stations=dict, closed=lambda: False, trouble=print
         )
         self.app = app_of(self.routes)
-        self.app.add_exception_handler(InputError, _on_input_error)
 
     def ask(self, method: str, path: str, body: Any = b"", kind: str = "application/json") -> tuple[int, Any]:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -47,10 +44,6 @@ class Shop:
     @property
     def names(self) -> dict[int, str]:
         return {one.id: one.name for one in self.gallery.now.gallery.products}
-
-
-async def _on_input_error(request: Any, error: Exception) -> Any:
-    return error_answer(400, str(error))
 
 
 @pytest.fixture
