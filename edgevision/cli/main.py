@@ -25,7 +25,7 @@ from edgevision.errors import (
 
 COMMANDS = (
     "train", "compile", "eval", "predict", "stream", "serve", "token", "explain", "stock", "inspect", "verify", "tune", "doctor", "demo", "camsim",
-    "soak", "bench",
+    "soak", "bench", "gallery",
 )  # fmt: skip
 _MODULES = {"eval": "evaluate", "compile": "compile_"}
 

@@ -56,7 +56,14 @@ class Gallery:
     def examples_of(self, product_id: int) -> tuple[Example, ...]:
         """The examples of a product, in the order they were added."""
         self.find(product_id)
-        return tuple(example for example in self.examples if example.product == product_id)
+        return self._by_product.get(product_id, ())
+
+    @cached_property
+    def _by_product(self) -> dict[int, tuple[Example, ...]]:
+        gathered: dict[int, list[Example]] = {}
+        for example in self.examples:
+            gathered.setdefault(example.product, []).append(example)
+        return {number: tuple(examples) for number, examples in gathered.items()}
 
     @cached_property
     def evidence(self) -> Evidence:

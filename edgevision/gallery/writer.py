@@ -117,6 +117,12 @@ class GalleryWriter:
         new = checked_product(product)
         self._change(lambda: self._add_product(new))
 
+    def has_product(self, product_id: int) -> bool:
+        """Whether there is a product of this id."""
+        sql = "SELECT 1 FROM products WHERE id = ?"
+        with speaking_of(self.path, "read"):
+            return self._open().execute(sql, (checked_id(product_id),)).fetchone() is not None
+
     def add_examples(
         self,
         product_id: int,

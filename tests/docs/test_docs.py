@@ -116,7 +116,10 @@ def commands() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     """The real parser, and the parser of each command, ``bench compare`` and the like among them."""
     top = parser()
     (action,) = [a for a in top._actions if isinstance(a, argparse._SubParsersAction)]
-    return top, {**action.choices, **{f"bench {verb}": verb_parser(verb) for verb in VERBS}}
+    verbs = {f"bench {verb}": verb_parser(verb) for verb in VERBS}
+    (gallery,) = [a for a in action.choices["gallery"]._actions if isinstance(a, argparse._SubParsersAction)]
+    verbs |= {f"gallery {verb}": one for verb, one in gallery.choices.items()}
+    return top, {**action.choices, **verbs}
 
 
 def command_lines(page: Path) -> Iterator[str]:

@@ -1,0 +1,113 @@
+"""``edgevision gallery remove``, ``rename``, ``set`` and ``merge``: changes that need no bundle."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevision.cli import output
+from edgevision.errors import InputError
+
+if TYPE_CHECKING:
+    from edgevision.gallery.gallery import Gallery
+    from edgevision.gallery.writer import GalleryWriter
+
+_LEAST_DIGITS = 4
+
+
+def remove(arguments: argparse.Namespace) -> int:
+    """Remove a product, or some of its examples."""
+    gallery, writer = _opened(arguments.gallery)
+    product = gallery.find(arguments.id)
+    sources = sources_of(gallery, arguments.id, arguments.example)
+    with writer:
+        if sources:
+            writer.remove_examples(product.id, sources)
+        else:
+            writer.remove(product.id)
+    count = len(sources) or len(gallery.examples_of(product.id))
+    what = f"{count} examples of {product.name} ({product.id})"
+    if not sources:
+        what = f"{product.name} ({product.id}) and its {count} examples"
+    return _tell(arguments, f"removed {what}", {"id": product.id, "removed_examples": count})
+
+
+def rename(arguments: argparse.Namespace) -> int:
+    """Give a product another name."""
+    gallery, writer = _opened(arguments.gallery)
+    product = gallery.find(arguments.id)
+    with writer:
+        writer.rename(product.id, arguments.name)
+    return _tell(
+        arguments, f"{product.name} ({product.id}) is now {arguments.name}", {"id": product.id, "name": arguments.name}
+    )
+
+
+def set(arguments: argparse.Namespace) -> int:
+    """Change a product's fields."""
+    from edgevision.cli.gallery_add import read_fields
+
+    gallery, writer = _opened(arguments.gallery)
+    product = gallery.find(arguments.id)
+    given = read_fields(arguments.field)
+    if not given:
+        raise InputError("give at least one --field NAME=VALUE")
+    fields = {**product.fields, **given}
+    kept = {name: value for name, value in fields.items() if name not in given or value is not None}
+    with writer:
+        writer.set_fields(product.id, kept)
+    told = ", ".join(f"{name} = {value}" for name, value in kept.items()) or "no fields"
+    return _tell(arguments, f"{product.name} ({product.id}): {told}", {"id": product.id, "fields": kept})
+
+
+def merge(arguments: argparse.Namespace) -> int:
+    """Give examples to another product."""
+    gallery, writer = _opened(arguments.gallery)
+    product, into = gallery.find(arguments.id), gallery.find(arguments.into)
+    sources = sources_of(gallery, product.id, arguments.example)
+    with writer:
+        if sources:
+            writer.move_examples(product.id, sources, into.id)
+        else:
+            writer.merge(product.id, into.id)
+    what = f"{len(sources)} examples of {product.name} ({product.id}) belong"
+    if not sources:
+        what = f"{product.name} ({product.id}) is gone; its examples belong"
+    return _tell(arguments, f"{what} to {into.name} ({into.id}) now", {"id": product.id, "into": into.id})
+
+
+def sources_of(gallery: Gallery, product_id: int, beginnings: Sequence[str]) -> list[str]:
+    """The sources of a product's examples, by the first digits of each. Raises InputError where they do not say which."""
+    found = []
+    for beginning in beginnings:
+        word = beginning.strip().lower()
+        if len(word) < _LEAST_DIGITS:
+            raise InputError(
+                f"--example takes at least {_LEAST_DIGITS} digits of an example's source, got {beginning!r}"
+            )
+        fitting = [one.source for one in gallery.examples_of(product_id) if one.source.startswith(word)]
+        if len(fitting) != 1:
+            raise InputError(
+                f"{len(fitting)} examples of the product {product_id} begin with {beginning}; see them with: edgevision gallery show --id "
+                f"{product_id}"
+            )
+        found += fitting
+    return found
+
+
+def _opened(path: Path) -> tuple[Gallery, GalleryWriter]:
+    from edgevision.gallery.gallery import open_gallery
+    from edgevision.gallery.writer import GalleryWriter
+
+    gallery = open_gallery(path)
+    return gallery, GalleryWriter(path, bundle_id=gallery.bundle_id, dimension=gallery.dimension)
+
+
+def _tell(arguments: argparse.Namespace, text: str, data: dict[str, Any]) -> int:
+    if arguments.json:
+        output.show_json({"gallery": str(arguments.gallery), **data})
+    else:
+        output.say(text)
+    return 0
