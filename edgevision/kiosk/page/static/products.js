@@ -154,7 +154,7 @@ class Products {
     this.#change({ ...NOTHING, product });
     try {
       await this.#asStaff(checkMayChange);
-      const lesson = await Lesson.open({ ofServer: this.#ofServer, station: this.#station, onTold: (told) => this.#told(lesson, told), onEnd: () => this.#ended(lesson) });
+      const lesson = await Lesson.open({ ofServer: this.#ofServer, station: this.#station, product, onTold: (told) => this.#told(lesson, told), onEnd: () => this.#ended(lesson) });
       this.lesson = lesson;
     } catch (error) {
       if (!this.notice) {
@@ -221,11 +221,10 @@ class Products {
   }
 
   async #save(read) {
-    const { lesson, state } = this;
+    const { lesson } = this;
     try {
       const wishes = read();
-      const product = state.product ? { id: state.product.id } : wishes;
-      const saved = await lesson.save(product);
+      const saved = await lesson.save(wishes);
       await this.#addTheTills(saved);
       this.lesson = null;
       lesson.close();

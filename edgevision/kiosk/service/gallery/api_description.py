@@ -86,7 +86,7 @@ def gallery_paths() -> Json:
         "/v1/gallery/audit": {
             "get": operation_of(
                 "auditGallery", "What to put right: products that look alike, photos that may be mislabelled", tag, Scope.READ,
-                answers_of({"200": ok_answer({"type": "object"})}, ()),
+                answers_of({"200": ok_answer(ref("Audit"))}, ()),
             )
         },
         "/v1/search": {
@@ -137,6 +137,7 @@ def gallery_schemas() -> Json:
         "ProductChange": {**object_of({"name": name, "fields": fields}, optional=("name", "fields")), "minProperties": 1},
         "RemovedProduct": object_of({"removed": ref("NamedProduct"), "examples": COUNT}),
         "RemovedExample": object_of({"id": id, "removed": TEXT}),
+        "Audit": object_of({"findings": list_of({"type": "object"})}),
         "Merge": object_of({"product": id, "into": id}),
         "Merged": object_of({"removed": ref("NamedProduct"), "into": ref("NamedProduct")}),
         "Learnt": object_of(

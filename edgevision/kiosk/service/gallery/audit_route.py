@@ -23,7 +23,7 @@ def audit_routes(shop: ShopGallery) -> list[BaseRoute]:
 
         from edgevision.gallery.audit import audit as audit_of
 
-        found = await run_in_threadpool(audit_of, shop.now.gallery)
-        return json_answer(found.to_dict(), headers={"Cache-Control": "no-store"})
+        found = await run_in_threadpool(audit_of, shop.now.gallery, shop.path.name)
+        return json_answer({"findings": [one.to_dict() for one in found]}, headers={"Cache-Control": "no-store"})
 
     return [route(f"{PATH}/audit", audit, scope=Scope.READ, max_body_bytes=0)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -11,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.frames import Frame, ImageArray
+from edgevision.gallery.sources import source_of_frame
 from edgevision.kiosk.events import BlockedReason
 from edgevision.kiosk.service.answers import RefusedError
 from edgevision.kiosk.service.gallery.asked import the_one_in
+from edgevision.kiosk.service.gallery.picking import Picked
 from edgevision.kiosk.station.looks import Box, part_of, windows
 from edgevision.kiosk.station.options import StationOptions
 from edgevision.kiosk.station.scene import Scene
@@ -25,23 +26,23 @@ MOST = 12
 _MARGIN = 0.16  # around the product, of its longer side: as a Station shows it to the model
 _MIDDLE = 0.8  # of the shorter side: where a product is held while nobody has shown the empty place
 
-# taken: kept as a view. alike, blurred: not, for it adds nothing. nothing: the place is empty. learnt: what was seen is the empty place.
-Word = Literal["taken", "alike", "blurred", "nothing", "learnt", "dark", "covered", "full"]
+# nothing: the place is empty. learnt: what was seen is the empty place. full: there is room for no more views.
+Word = Literal["taken", "alike", "blurred", "other", "nothing", "learnt", "dark", "covered", "full"]
 
 
 class Picker(Protocol):
-    """Decides which views are kept."""
+    """Decides which views are kept, see ``picking.ViewPicker``."""
 
-    def offer(self, picture: ImageArray, vector: npt.NDArray[np.float32]) -> Literal["taken", "alike", "blurred"]:
-        """Whether a view adds something to those that were taken before. ``picture``: H×W×3 uint8 BGR; ``vector``: [d], of length 1."""
+    def offer(self, frame: Frame, vector: npt.NDArray[np.float32]) -> Picked:
+        """Judge a view."""
 
     def drop(self, place: int) -> None:
-        """Forget the view that was taken at this place, counted from 0."""
+        """Forget one."""
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One view that was taken. ``source``: the SHA-256 of its pixels; ``picture``: H×W×3 uint8 BGR; ``vector``: [d] float32."""
+    """One view that was taken. ``source``: as ``source_of_frame`` has it; ``picture``: H×W×3 uint8 BGR; ``vector``: [d] float32."""
 
     source: str
     picture: ImageArray
@@ -110,11 +111,10 @@ class Lesson:
             embedding = the_one_in(result)
         except RefusedError:  # the model that finds products found none
             return Seen("nothing")
-        picture = np.ascontiguousarray(to_bgr(part))
-        word = self._picker.offer(picture, embedding.vector)
+        word = self._picker.offer(part, embedding.vector)
         if word != "taken":
             return Seen(word, None, embedding)
-        view = View(hashlib.sha256(picture.tobytes()).hexdigest(), picture.copy(), embedding.vector)
+        view = View(source_of_frame(part), to_bgr(part).copy(), embedding.vector)
         self.views.append(view)
         return Seen("taken", view, embedding)
 

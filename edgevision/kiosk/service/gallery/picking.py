@@ -1,51 +1,55 @@
-"""Which views of a product are worth keeping: sharp ones that are unlike those that are kept already."""
+"""Which views of a product are worth keeping, as ``gallery.view_choice`` judges them; and what was kept can be dropped again."""
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.frames import ImageArray
+from edgevision.frames import Frame
+from edgevision.gallery.blur import blur_of
+from edgevision.gallery.gallery import Gallery
+from edgevision.gallery.view_choice import Verdict, ViewChoice
+from edgevision.tracking.luma import luma
 
-_SIDE_PX = 160
-_BLURRED = (
-    0.5  # of the sharper half of what was seen lately: less is blur by movement, or the camera looks for its focus
-)
-_LATELY = 12
-_FIRST = 3  # pictures that are seen before one is taken: of fewer, nobody can tell what is sharp here
-_ALIKE = 0.97  # cosine: more adds nothing
+Picked = Literal["taken", "alike", "blurred", "other"]
+_WORDS: dict[Verdict, Picked] = {
+    Verdict.TAKEN: "taken",
+    Verdict.NOTHING_NEW: "alike",
+    Verdict.BLURRED: "blurred",
+    Verdict.NOT_THE_SAME: "other",
+    Verdict.ANOTHER_PRODUCT: "other",
+}
 
 
 class ViewPicker:
-    """Takes the first sharp view, and each later one that is unlike all that were taken."""
+    """Views of one product. ``gallery``: as it is now; ``product``: its id, None for a new one.
 
-    def __init__(self) -> None:
-        self._vectors: list[npt.NDArray[np.float32]] = []
-        self._sharpness: deque[float] = deque(maxlen=_LATELY)
+    A product may look like another one: that is when people teach it. They are told so, and decide.
+    """
 
-    def offer(self, picture: ImageArray, vector: npt.NDArray[np.float32]) -> Literal["taken", "alike", "blurred"]:
-        """See ``lesson.Picker``."""
-        sharpness = sharpness_of(picture)
-        self._sharpness.append(sharpness)
-        if len(self._sharpness) < _FIRST or sharpness < _BLURRED * float(np.quantile(self._sharpness, 0.75)):
-            return "blurred"
-        if any(float(vector @ other) > _ALIKE for other in self._vectors):
-            return "alike"
-        self._vectors.append(vector)
-        return "taken"
+    def __init__(self, gallery: Gallery, product: int | None = None) -> None:
+        self._gallery = gallery
+        self._product = product
+        self._taken: list[npt.NDArray[np.float32]] = []
+        self._choice = self._new_choice()
+
+    def offer(self, frame: Frame, vector: npt.NDArray[np.float32]) -> Picked:
+        """Judge a view, cut to the product, with its ``vector``, [d] of length 1; what is taken counts from then on."""
+        word = _WORDS[self._choice.judge(vector, blur_of(luma(frame))).verdict]
+        if word == "taken":
+            self._taken.append(vector)
+        return word
 
     def drop(self, place: int) -> None:
-        """See ``lesson.Picker``."""
-        del self._vectors[place]
+        """Forget the view that was taken at this place, counted from 0."""
+        del self._taken[place]
+        self._choice = self._new_choice()
+        for vector in self._taken:
+            self._choice.judge(vector, 0.0)
 
-
-def sharpness_of(picture: ImageArray) -> float:
-    """How much fine detail a picture has, whatever its size: the mean square of its Laplacian at 160 pixels a side."""
-    import cv2
-
-    small = cv2.resize(picture, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
-    grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
-    return float(np.square(cv2.Laplacian(grey, cv2.CV_32F)).mean())
+    def _new_choice(self) -> ViewChoice:
+        known = [one.id for one in self._gallery.products]
+        product = max(known, default=0) + 1 if self._product is None else self._product
+        return ViewChoice(self._gallery, product, look_alikes=True)

@@ -19,8 +19,9 @@ from edgevision.gallery.products import GalleryProduct
 from edgevision.kiosk.service.answers import RefusedError
 from edgevision.kiosk.service.gallery.changes import new_product
 from edgevision.kiosk.service.gallery.json_body import parse_object
-from edgevision.kiosk.service.gallery.lesson import MOST, WANTED, Lesson, Picker, Seen, View
+from edgevision.kiosk.service.gallery.lesson import MOST, WANTED, Lesson, Seen, View
 from edgevision.kiosk.service.gallery.listing import found_in
+from edgevision.kiosk.service.gallery.picking import ViewPicker
 from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
 from edgevision.kiosk.service.live.messages import data_url, encoded
 from edgevision.kiosk.service.live.sockets import SEND_S, TRY_LATER, accept, close
@@ -61,7 +62,8 @@ def teach_routes(
 
     async def teach(websocket: WebSocket) -> None:
         await accept(websocket)
-        camera = websocket.query_params.get("camera", "page")
+        camera, product = websocket.query_params.get("camera", "page"), websocket.query_params.get("product")
+        gallery = shop.now.gallery
         views = stations()
         if camera == "page":
             view = None
@@ -70,36 +72,34 @@ def teach_routes(
         else:
             await close(websocket, 1008, "camera is page, or service where the service has one")
             return
-        if closed():
+        if product is not None and product not in {str(one.id) for one in gallery.products}:
+            await close(websocket, 1008, "the gallery has no such product; /v1/gallery lists them")
+        elif closed():
             await close(websocket, 1012, "the service ends")
         elif lessons[0] >= MOST_LESSONS:
             await close(websocket, TRY_LATER, f"{MOST_LESSONS} products are being taught already; try again later")
         else:
             lessons[0] += 1
             try:
-                made = Lesson(embed, _picker(), finds=finds)
-                await _Classroom(websocket, made, shop, view, closed, trouble, silent_s).run()
+                id = None if product is None else int(product)
+                made = Lesson(embed, ViewPicker(gallery, id), finds=finds)
+                await _Classroom(websocket, made, id, shop, view, closed, trouble, silent_s).run()
             finally:
                 lessons[0] -= 1
 
     return [socket_route(PATH, teach, scope=Scope.ADMIN)]
 
 
-def _picker() -> Picker:
-    from edgevision.kiosk.service.gallery.picking import ViewPicker
-
-    return ViewPicker()
-
-
 class _Classroom:
     """One connection. A picture waits at most; what is asked for is done in the order that it came, in the connection's one thread."""
 
     def __init__(
-        self, websocket: WebSocket, lesson: Lesson, shop: ShopGallery, camera: CameraView | None, closed: Callable[[], bool],
+        self, websocket: WebSocket, lesson: Lesson, product: int | None, shop: ShopGallery, camera: CameraView | None, closed: Callable[[], bool],
         trouble: Callable[[str], None], silent_s: float,
     ) -> None:  # fmt: skip
         self._websocket = websocket
         self._lesson = lesson
+        self._product = product
         self._shop = shop
         self._camera = camera
         self._closed = closed
@@ -230,7 +230,7 @@ class _Classroom:
                     self._lesson.drop(str(wish.get("source")))
                     return {**self._state(), "done": "drop"}
                 case "save":
-                    saved = self._shop.change(partial(_save, wish, tuple(self._lesson.views)))
+                    saved = self._shop.change(partial(_save, wish, self._product, tuple(self._lesson.views)))
                     return {**self._state(), "done": "save", "saved": saved}
                 case other:
                     raise InputError(f"do is empty, drop or save, got {str(other)[:20]!r}")
@@ -253,26 +253,19 @@ class _Classroom:
         self._told = words
 
 
-def _save(wish: Mapping[str, Any], views: Sequence[View], gallery: Gallery, writer: GalleryWriter) -> dict[str, Any]:
-    """A new product by its name; or, by its id, more views of one that is there."""
+def _save(
+    wish: Mapping[str, Any], id: int | None, views: Sequence[View], gallery: Gallery, writer: GalleryWriter
+) -> dict[str, Any]:
+    """A new product by its name; or more views of the one with this id."""
     if not views:
         raise InputError("there is no view to save yet; turn the product slowly before the camera")
-    if "name" in wish:
-        product: GalleryProduct = new_product(gallery, wish)
+    product: GalleryProduct = new_product(gallery, wish) if id is None else found_in(gallery, id)
+    if id is None:
         writer.add_product(product)
-    else:
-        product = found_in(gallery, _id_of(wish))
     vectors = np.stack([one.vector for one in views])
     sources = [one.source for one in views]
     added = writer.add_examples(product.id, vectors, sources, [_NOTE] * len(views))
-    return {"id": product.id, "name": product.name, "added": added, "sources": sources, "new": "name" in wish}
-
-
-def _id_of(wish: Mapping[str, Any]) -> int:
-    id = wish.get("id")
-    if isinstance(id, bool) or not isinstance(id, int):
-        raise InputError("to save, give a name for a new product, or the id of one that is there")
-    return id
+    return {"id": product.id, "name": product.name, "added": added, "sources": sources, "new": id is None}
 
 
 def _frame(data: bytes) -> Frame:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from galleries import BUNDLE, make_gallery
 from shop_galleries import BLUE, GREEN, RED, colour_vector, embed, scene
 
 from edgevision.frames import Frame
+from edgevision.gallery.gallery import open_gallery
 from edgevision.kiosk.service.gallery.lesson import Lesson
 from edgevision.kiosk.service.gallery.picking import ViewPicker
 from edgevision.tasks.detections import Detections
@@ -16,17 +18,16 @@ from edgevision.tasks.results import Label, Timing
 
 
 class TakesAll:
-    """A picker that takes every view, and remembers it."""
+    """A picker that takes every view."""
 
     def __init__(self) -> None:
-        self.pictures: list = []
+        self.dropped: list[int] = []
 
-    def offer(self, picture, vector):
-        self.pictures.append(picture)
+    def offer(self, frame, vector):
         return "taken"
 
     def drop(self, place):
-        del self.pictures[place]
+        self.dropped.append(place)
 
 
 def taught(frames, picker=None, **options):
@@ -93,19 +94,31 @@ def test_a_model_that_finds_products_gets_the_whole_frame():
 # ---- which views ----
 
 
-def offered(*frames):
-    picker = ViewPicker()
-    return picker, [picker.offer(frame.planes[0], colour_vector(frame.planes[0])) for frame in frames]
+@pytest.fixture
+def gallery(tmp_path):
+    make_gallery(tmp_path / "shop.evg", 2)
+    return open_gallery(tmp_path / "shop.evg", bundle_id=BUNDLE)
 
 
-def test_views_that_add_nothing_are_not_taken():
-    picker, words = offered(*[scene(RED)] * 4, scene(GREEN), scene(GREEN), scene(RED))
-    assert words[2:] == ["taken", "alike", "taken", "alike", "alike"]
+def offered(picker, *frames):
+    return [picker.offer(frame, colour_vector(frame.planes[0])) for frame in frames]
+
+
+def test_views_that_add_nothing_are_not_taken(gallery):
+    picker = ViewPicker(gallery)
+    words = offered(picker, scene(RED), scene(RED), scene(GREEN), scene(GREEN), scene(RED))
+    assert words == ["taken", "alike", "taken", "alike", "alike"]
     picker.drop(1)
-    assert picker.offer(scene(GREEN).planes[0], colour_vector(scene(GREEN).planes[0])) == "taken"
+    assert offered(picker, scene(RED), scene(GREEN)) == ["alike", "taken"]
 
 
-def test_a_blurred_view_is_not_taken():
-    sharp, blurred = scene(GREEN), Frame.from_array(cv2.GaussianBlur(scene(BLUE).planes[0], (0, 0), 6))
-    _, words = offered(scene(RED), scene(RED), scene(RED), blurred, sharp)
-    assert words[2:] == ["taken", "blurred", "taken"]
+def test_a_blurred_view_is_not_taken(gallery):
+    blurred = Frame.from_array(cv2.GaussianBlur(scene(BLUE).planes[0], (0, 0), 12))
+    assert offered(ViewPicker(gallery), scene(RED), blurred, scene(BLUE)) == ["taken", "blurred", "taken"]
+
+
+def test_what_a_product_has_already_adds_nothing_to_it_but_to_another(gallery):
+    known = gallery.vectors[0]
+    frame = scene(RED)
+    assert ViewPicker(gallery, gallery.examples[0].product).offer(frame, known) == "alike"
+    assert ViewPicker(gallery).offer(frame, known) == "taken"  # it may look like another product

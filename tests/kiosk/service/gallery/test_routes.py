@@ -177,3 +177,12 @@ def test_what_changes_needs_admin_and_what_looks_does_not(shop):
         ("GET", "/v1/gallery/audit"), ("HEAD", "/v1/gallery/audit"), ("POST", "/v1/search"),
     }  # fmt: skip
     assert scopes["POST", "/v1/search"] is Scope.INFER
+
+
+def test_the_audit_tells_what_to_put_right(shop):
+    first, second = shop.add("apple", photo(RED, 1)), shop.add("Apple", photo(RED, 1))
+    status, told = shop.ask("GET", "/v1/gallery/audit")
+    assert status == 200
+    found = {one["kind"]: one for one in told["findings"]}
+    assert sorted(found["same_picture"]["products"]) == [first, second]
+    assert "shop.evg" in found["same_picture"]["suggestion"]

@@ -9,9 +9,9 @@ export class Lesson {
   #picture = null; // {resolve, reject} of the picture that is under way
   #wish = null;
 
-  /** `ofServer`: whether the camera is the service's; `station`: which, or null. `onTold(told)`: whatever comes; `onEnd()`. Throws where it fails. */
-  static async open({ ofServer, station = null, onTold, onEnd }) {
-    const query = new URLSearchParams({ camera: ofServer ? "service" : "page", ...(station ? { station } : {}) });
+  /** `ofServer`: whether the camera is the service's; `station`: which, or null; `product`: of which more views are taken, null for a new one. `onTold(told)`: whatever comes; `onEnd()`. Throws where it fails. */
+  static async open({ ofServer, station = null, product = null, onTold, onEnd }) {
+    const query = new URLSearchParams({ camera: ofServer ? "service" : "page", ...(station ? { station } : {}), ...(product ? { product: String(product.id) } : {}) });
     const known = token();
     const socket = new WebSocket(socketAt(`/v1/gallery/teach?${query}`), known ? ["edgevision", `edgevision.token.${known}`] : ["edgevision"]);
     await new Promise((resolve, reject) => {
@@ -61,7 +61,7 @@ export class Lesson {
     return this.#wished({ do: "drop", source });
   }
 
-  /** {name, fields} of a new product, or {id} of one that is there. What was saved: {id, name, added, sources, new}. Throws with the service's words. */
+  /** {name, fields} of a new product; nothing of one that is there. What was saved: {id, name, added, sources, new}. Throws with the service's words. */
   async save(product) {
     const told = await this.#wished({ do: "save", ...product });
     if (told.error) {

@@ -8,6 +8,7 @@ const WORDS = {
   taken: "teach.taken",
   alike: "teach.alike",
   blurred: "teach.blurred",
+  other: "teach.other",
   nothing: "teach.nothing",
   learnt: "teach.learnt",
   dark: "blocked.dark",
