@@ -47,7 +47,7 @@ class Products {
     this.teachView = new TeachView(place("teach"), {
       begin: () => this.#begin(null),
       empty: () => this.#empty(),
-      inHand: () => this.#change({ phase: "turn" }),
+      inHand: () => this.#inHand(),
       drop: (view) => this.#drop(view),
       save: (read) => this.#save(read),
       stop: () => this.#endLesson(),
@@ -184,6 +184,11 @@ class Products {
       }
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, LEAST_MS - (performance.now() - began))));
     }
+  }
+
+  async #inHand() {
+    this.#change({ phase: "turn" });
+    await this.lesson?.begin().catch(() => {});
   }
 
   async #empty() {

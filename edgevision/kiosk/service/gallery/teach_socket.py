@@ -62,17 +62,12 @@ def teach_routes(
 
     async def teach(websocket: WebSocket) -> None:
         await accept(websocket)
-        camera, product = websocket.query_params.get("camera", "page"), websocket.query_params.get("product")
-        gallery = shop.now.gallery
-        views = stations()
-        if camera == "page":
-            view = None
-        elif camera == "service" and views:
-            view = views.get(websocket.query_params.get("station", next(iter(views))))
-        else:
-            await close(websocket, 1008, "camera is page, or service where the service has one")
-            return
-        if product is not None and product not in {str(one.id) for one in gallery.products}:
+        query, gallery, views = websocket.query_params, shop.now.gallery, stations()
+        camera, product = query.get("camera", "page"), query.get("product")
+        view = views.get(query.get("station", next(iter(views), ""))) if camera == "service" else None
+        if camera not in ("page", "service") or (camera == "service" and view is None):
+            await close(websocket, 1008, "camera is page, or service where it has one; /v1/status lists them")
+        elif product is not None and product not in {str(one.id) for one in gallery.products}:
             await close(websocket, 1008, "the gallery has no such product; /v1/gallery lists them")
         elif closed():
             await close(websocket, 1012, "the service ends")
@@ -102,6 +97,7 @@ class _Classroom:
         self._product = product
         self._shop = shop
         self._camera = camera
+        self._looks = camera is None  # the service's own camera waits until somebody says that it may look
         self._closed = closed
         self._trouble = trouble
         self._silent_s = silent_s
@@ -170,7 +166,7 @@ class _Classroom:
             picture, self._picture = self._picture, None
             for wish in wishes:
                 await self._send(await loop.run_in_executor(self._thread, self._done, wish))
-            if self._camera is not None or picture is not None:
+            if self._looks and (self._camera is not None or picture is not None):
                 told = await loop.run_in_executor(self._thread, self._looked, picture)
                 if told is not None:
                     await self._send(told)
@@ -224,8 +220,12 @@ class _Classroom:
         try:
             match wish.get("do"):
                 case "empty":
+                    self._looks = True
                     self._lesson.learn_empty()
                     return {**self._state(), "done": "empty"}
+                case "begin":
+                    self._looks = True
+                    return {**self._state(), "done": "begin"}
                 case "drop":
                     self._lesson.drop(str(wish.get("source")))
                     return {**self._state(), "done": "drop"}
@@ -233,7 +233,7 @@ class _Classroom:
                     saved = self._shop.change(partial(_save, wish, self._product, tuple(self._lesson.views)))
                     return {**self._state(), "done": "save", "saved": saved}
                 case other:
-                    raise InputError(f"do is empty, drop or save, got {str(other)[:20]!r}")
+                    raise InputError(f"do is begin, empty, drop or save, got {str(other)[:20]!r}")
         except (RefusedError, InputError) as error:
             return {**self._state(), "done": wish.get("do"), "error": str(error)}
         except EdgeVisionError as error:

@@ -128,7 +128,7 @@ def test_a_view_is_dropped_before_it_is_saved(school, server):
     ("wish", "words"),
     [
         ({"do": "save", "name": "x"}, "no view"),
-        ({"do": "fly"}, "do is empty, drop or save"),
+        ({"do": "fly"}, "do is begin, empty, drop or save"),
         ({"do": "save"}, "no view"),
     ],
 )
@@ -143,6 +143,9 @@ def test_what_cannot_be_done_is_told_and_the_lesson_goes_on(school, server, wish
 
 def test_the_services_own_camera(school, server):
     page = Page(server.port, "?camera=service&station=till")
+    school.camera.newest = scene(GREEN)
+    page.client.send(json.dumps({"do": "drop", "source": "none"}))
+    assert page.client.text()["done"] == "drop"  # and no picture was looked at before
     page.client.send(json.dumps({"do": "empty"}))
     while page.client.text().get("word") != "learnt":
         school.camera.newest = scene()
@@ -189,7 +192,7 @@ def test_no_more_lessons_than_may_be(school, server, monkeypatch):
     page = Page(server.port)
     assert SocketClient(server.port, PATH, ["edgevision"]).closed()[0] == 1013
     page.client.close()
-    for query in ("?camera=x", "?product=7"):
+    for query in ("?camera=x", "?product=7", "?camera=service&station=none"):
         assert SocketClient(server.port, PATH + query, ["edgevision"]).closed()[0] == 1008
 
 

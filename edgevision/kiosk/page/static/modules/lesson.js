@@ -52,7 +52,12 @@ export class Lesson {
     return this.#asked((waiting) => (this.#picture = waiting), () => this.#socket.send(jpeg));
   }
 
-  /** The place is empty now. */
+  /** The service's own camera may look. */
+  async begin() {
+    return this.#wished({ do: "begin" });
+  }
+
+  /** The place is empty now: the camera may look, and learns it. */
   async empty() {
     return this.#wished({ do: "empty" });
   }
