@@ -146,6 +146,7 @@ def test_the_services_own_camera(school, server):
     school.camera.newest = scene(GREEN)
     page.client.send(json.dumps({"do": "drop", "source": "none"}))
     assert page.client.text()["done"] == "drop"  # and no picture was looked at before
+    school.camera.newest = scene()
     page.client.send(json.dumps({"do": "empty"}))
     while page.client.text().get("word") != "learnt":
         school.camera.newest = scene()
