@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgevision.cli import output, stopped
 from edgevision.cli.extras import OptionAdder, check_threads
 from edgevision.cli.serve_access import access_of, access_words, add_access_options
-from edgevision.cli.serve_checks import check_access, check_language, check_shop
+from edgevision.cli.serve_checks import check_access, check_gallery, check_language, check_shop
 from edgevision.cli.serve_live import add_live_options, live_of
 from edgevision.cli.serve_page import add_page_options, page_of
 from edgevision.cli.serve_urls import urls_for_people
@@ -99,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_language(arguments.language)
     check_access(access)
     check_shop(shop)
+    check_gallery(arguments.gallery)
     certificate = certificate_of(access)
     where = ServerOptions(
         arguments.host, arguments.port, arguments.stop_timeout_s, https=certificate is not None,

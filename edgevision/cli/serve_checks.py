@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from edgevision.errors import InputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edgevision.kiosk.service.access.settings import AccessSettings
     from edgevision.kiosk.service.live.settings import LiveSettings
 
@@ -44,6 +46,14 @@ def check_shop(shop: LiveSettings) -> None:
         ReceiptPost(shop.receipts)
     if shop.camera is not None:
         make_source(CameraOptions(shop.camera_name, shop.camera))
+
+
+def check_gallery(path: Path | None) -> None:
+    """Raise InputError for a gallery that is not there and cannot be made. What is in one is looked at when the model is there."""
+    from edgevision.files import ensure_writable
+
+    if path is not None and not path.exists():
+        ensure_writable(path)
 
 
 def check_language(code: str | None) -> None:

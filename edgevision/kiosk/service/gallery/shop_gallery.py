@@ -100,7 +100,7 @@ class ShopGallery:
     def _read(self) -> Snapshot:
         from edgevision.gallery.gallery import open_gallery
 
-        return Snapshot(open_gallery(self.path, bundle_id=self.bundle_id))
+        return Snapshot(open_gallery(self.path, bundle_id=self.bundle_id), self.path)
 
     def _state(self) -> object:
         try:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from live_service import app_of, ask
 from shop_galleries import BLUE, GREEN, RED, photo, served_gallery
+from texts import WordEncoder
 
 from edgevision.kiosk.service.bodies import Budget
 from edgevision.kiosk.service.gallery.routes import GalleryService, gallery_routes
@@ -95,6 +96,15 @@ def test_words_find_products_by_name_and_fields(shop):
     assert [one["product"]["name"] for one in told["top"]] == ["Granny Smith", "Red Delicious"]
     told = shop.ask("POST", "/v1/search", {"text": "apple", "where": "price > 2", "top": 1})[1]
     assert [one["product"]["name"] for one in told["top"]] == ["Red Delicious"]
+
+
+def test_words_are_searched_by_what_they_mean_where_the_encoder_is_there(shop, monkeypatch):
+    monkeypatch.setattr("edgevision.gallery.text.minilm.open_minilm", WordEncoder)
+    shop.add("scarlet apple")
+    shop.add("yellow pear")
+    told = shop.ask("POST", "/v1/search", {"text": "crimson", "top": 1})[1]
+    assert [one["product"]["name"] for one in told["top"]] == ["scarlet apple"]
+    assert told["top"][0]["why"][0]["by"] == "meaning"
 
 
 def test_a_product_is_renamed_and_priced(shop):
