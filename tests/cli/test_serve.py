@@ -146,6 +146,8 @@ def test_wrong_usage_is_told(edgevision, color_bundle, arguments, words):
         (["--product-pictures", "{folder}/none"], "folder of product pictures"),
         (["--feedback", "{folder}/file"], "file is a file, expected a folder"),
         (["--keep", "{folder}/file"], "file is a file, expected a folder"),
+        (["--gallery", "{folder}/none/shop.evg"], "the folder does not exist"),
+        (["--currency", "euro"], "three capital letters"),
         (["--receipts", "ftp://shop.example/r"], "--receipts is the URL of a webhook"),
         (["--receipts", "https://shop.example/r#secret_env=NO_SUCH_SECRET"], "NO_SUCH_SECRET"),
         (["--camera", "rtps://10.0.0.3/main"], "begin with rtps: are not known"),
