@@ -26,8 +26,8 @@ def found_by_axe(page: Any) -> list[str]:
 TARGETS = """[...document.querySelectorAll('button, input, select, a[href]')]
   .filter(e => e.checkVisibility({visibilityProperty: true}) && !e.classList.contains('skip'))
   .map(e => { const r = e.getBoundingClientRect(); return [e.outerHTML.slice(0, 90), r.width, r.height] })"""
-# Text that is cut off or runs over the side of the window.
-LOST = """[...document.querySelectorAll('body *')].filter(e => e.checkVisibility({visibilityProperty: true}) && !e.closest('.out-of-sight, .camera, svg, .tile, .skip'))
+# Text that is cut off or runs over the side of the window; a field of its own scrolls what is typed.
+LOST = """[...document.querySelectorAll('body *')].filter(e => e.checkVisibility({visibilityProperty: true}) && !e.closest('.out-of-sight, .camera, svg, .tile, .skip, input'))
   .filter(e => { const r = e.getBoundingClientRect(); const s = getComputedStyle(e);
     return r.right > innerWidth + 1 || r.left < -1 || (s.overflowX !== 'visible' && e.scrollWidth > e.clientWidth + 1)
       || (s.overflowY === 'hidden' && e.scrollHeight > e.clientHeight + 1) })

@@ -37,6 +37,7 @@ class Products {
   currency = null;
   notice = null;
   lesson = null;
+  cameraFailed = false;
   state = NOTHING;
   toldWord = { word: "", ms: -Infinity };
 
@@ -202,7 +203,9 @@ class Products {
       return;
     }
     const views = view ? [...this.state.views, view] : this.state.views;
-    this.#change({ views, word: word ?? this.state.word, like: like ?? null, wanted: wanted ?? this.state.wanted, trouble: error ?? "" });
+    const trouble = error ?? (this.cameraFailed ? "" : this.state.trouble); // what was typed wrong stays to be read
+    this.cameraFailed = error !== undefined;
+    this.#change({ views, word: word ?? this.state.word, like: like ?? null, wanted: wanted ?? this.state.wanted, trouble });
     if (word) {
       this.#tell(word, view);
     }
@@ -407,7 +410,8 @@ class Products {
   }
 
   #showTeach() {
-    const { product } = this.state;
+    const { product, phase } = this.state;
+    place("page").dataset.teaching = phase;
     place("teach-title").textContent = product ? t("teach.title.more", { name: product.name }) : t("teach.title");
     this.teachView.show(this.state);
   }

@@ -35,7 +35,7 @@ function priceIn({ price, currency }) {
 
 /** Name and price, to be changed. `does`: change({name, fields}), teach(), forget(); the first and last return promises. */
 export function openProduct(product, currency, does) {
-  const fields = productFields(currency, product);
+  const fields = productFields("product", currency, product);
   const trouble = make("p", { class: "trouble", role: "alert" });
   const form = make("form", { class: "column" }, ...fields.nodes, trouble, make("button", { type: "submit", class: "first", "data-key": "change" }, icon("check"), make("span", {}, t("product.save"))));
   form.addEventListener("submit", (event) => {
@@ -87,15 +87,15 @@ export class Typed extends Error {
   }
 }
 
-/** Fields for a name and a price. `read()`: {name, fields}; throws Typed, and takes the focus to what is wrong. */
-export function productFields(currency, product = null) {
-  const name = make("input", { id: "product-name", autocomplete: "off", maxlength: 200, value: product?.name ?? "", "aria-required": "true" });
-  const price = make("input", { id: "product-price", autocomplete: "off", inputmode: "decimal", value: typed(product?.fields?.price) });
-  const code = currency === null ? make("input", { id: "product-currency", autocomplete: "off", maxlength: 3, value: product?.fields?.currency ?? "" }) : null;
+/** Fields for a name and a price; `where`: what their ids begin with, for two forms may stand on the page. `read()`: {name, fields}; throws Typed, and takes the focus to what is wrong. */
+export function productFields(where, currency, product = null) {
+  const name = make("input", { id: `${where}-name`, autocomplete: "off", maxlength: 200, value: product?.name ?? "", "aria-required": "true" });
+  const price = make("input", { id: `${where}-price`, autocomplete: "off", inputmode: "decimal", value: typed(product?.fields?.price) });
+  const code = currency === null ? make("input", { id: `${where}-currency`, autocomplete: "off", maxlength: 3, value: product?.fields?.currency ?? "" }) : null;
   const nodes = [
-    make("label", { class: "field", for: "product-name" }, t("search.label"), name),
-    make("label", { class: "field", for: "product-price" }, currency === null ? t("teach.price") : t("teach.price.in", { currency }), price),
-    code && make("label", { class: "field", for: "product-currency" }, t("teach.currency"), code),
+    make("label", { class: "field", for: name.id }, t("search.label"), name),
+    make("label", { class: "field", for: price.id }, currency === null ? t("teach.price") : t("teach.price.in", { currency }), price),
+    code && make("label", { class: "field", for: code.id }, t("teach.currency"), code),
   ].filter(Boolean);
   const wrong = (field, words) => {
     field.setAttribute("aria-invalid", "true");

@@ -44,7 +44,7 @@ export class TeachView {
 
   /** A form for the next product: a new one, or `product`, of which more views are taken. */
   renew(product, currency) {
-    const fields = product ? null : productFields(currency);
+    const fields = product ? null : productFields("teach", currency);
     this.#read = () => fields?.read();
     this.#save.replaceChildren(icon("check"), make("span", {}, t("teach.save")));
     const ways = make("div", { class: "buttons" }, this.#save, this.#stop());
