@@ -139,6 +139,7 @@ def test_a_new_product_is_taught_saved_and_undone(shop, opened_products):
     assert service.products == {}
 
 
+@pytest.mark.slow
 def test_a_view_that_is_removed_is_not_saved(shop, opened_products):
     service = shop()
     page = opened_products(service)
@@ -154,6 +155,7 @@ def test_a_view_that_is_removed_is_not_saved(shop, opened_products):
     assert service.products["apple"][0] == before - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "price", "words"), [("", "", "give it a name"), ("apple", "cheap", "price like"), ("apple", "1.299", "price like")]
 )  # fmt: skip
@@ -173,6 +175,7 @@ def test_what_is_typed_wrong_is_told_and_nothing_is_lost(shop, opened_products, 
     page.wait_text("#teach", "Saved: apple")
 
 
+@pytest.mark.slow
 def test_more_views_of_a_product_and_their_undo(shop, opened_products):
     service = shop()
     service.add(7, "pear", price=1.0)
@@ -195,6 +198,7 @@ def test_more_views_of_a_product_and_their_undo(shop, opened_products):
     assert service.products == {"pear": (0, {"price": 1.0})}
 
 
+@pytest.mark.slow
 def test_products_are_found_by_words_and_by_the_cameras_picture(shop, opened_products):
     service = shop()
     service.add(1, "Granny Smith", description="a sour apple")
@@ -216,6 +220,7 @@ def test_products_are_found_by_words_and_by_the_cameras_picture(shop, opened_pro
     page.wait(f"{NAMES} === 'cube'")
 
 
+@pytest.mark.slow
 def test_a_product_is_changed_and_forgotten(shop, opened_products):
     service = shop()
     service.add(8, "paer", price=1.0, kind="fruit")
@@ -284,6 +289,7 @@ def test_what_the_till_does_not_know_is_taught_with_its_picture(shop, opened_pro
     page.wait_text("#result", "Place a product here")
 
 
+@pytest.mark.slow
 def test_a_till_without_a_gallery_offers_no_teaching(kiosk, opened):
     service = kiosk()
     page = opened(service)
@@ -293,6 +299,7 @@ def test_a_till_without_a_gallery_offers_no_teaching(kiosk, opened):
     assert page.run("document.querySelector('[data-key=teach]')") is None
 
 
+@pytest.mark.slow
 def test_the_browsers_own_camera(shop, tab):
     service = shop(CameraPlace.PAGE)
     page = tab()
@@ -309,6 +316,7 @@ def test_the_browsers_own_camera(shop, tab):
     assert service.products["from the film"][0] >= 1
 
 
+@pytest.mark.slow
 def test_a_service_without_a_gallery_says_so(kiosk, tab):
     page = tab()
     page.open(kiosk().url + "/products")
@@ -358,6 +366,7 @@ def filled(shop: Callable[..., Shop]) -> Shop:
     return service
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("contrast", ["normal", "high"])
 def test_axe_finds_nothing(shop, opened_products, contrast):
     service = filled(shop)
@@ -368,6 +377,7 @@ def test_axe_finds_nothing(shop, opened_products, contrast):
     assert {name: found for name in views(service, page) if (found := found_by_axe(page))} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), SCREENS)
 @pytest.mark.parametrize("text", [100, 200])
 def test_all_is_there_on_every_screen_at_every_size(shop, opened_products, width, height, text):
@@ -385,6 +395,7 @@ def test_all_is_there_on_every_screen_at_every_size(shop, opened_products, width
     assert seen == {}
 
 
+@pytest.mark.slow
 def test_a_product_is_taught_by_keyboard_alone(shop, opened_products):
     service = shop()
     page = opened_products(service)

@@ -102,9 +102,9 @@ def gallery_paths() -> Json:
 
 def gallery_schemas() -> Json:
     """What its bodies and answers hold."""
-    fields = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}}
-    name = {"type": "string", "minLength": 1, "maxLength": 500}
-    id = {"type": "integer", "minimum": -(2**53 - 1), "maximum": 2**53 - 1}
+    fields: Json = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}}
+    name: Json = {"type": "string", "minLength": 1, "maxLength": 500}
+    id: Json = {"type": "integer", "minimum": -(2**53 - 1), "maximum": 2**53 - 1}
     product = {"id": id, "name": name, "fields": fields}
     listed = {
         **product, "examples": COUNT, "price": or_null(AMOUNT), "currency": or_null(CURRENCY), "picture": or_null(TEXT),

@@ -162,7 +162,7 @@ def test_what_is_off_says_so():
     live.start()
     app = app_of(live.routes())
     products = ask(app, "GET", "/v1/products").json
-    assert products["features"] == {"camera": False, "feedback": False, "receipts": False}
+    assert products["features"] == {"camera": False, "feedback": False, "receipts": False, "gallery": False}
     for method, target in (("GET", "/v1/camera"), ("POST", "/v1/feedback?label=7"), ("POST", "/v1/receipts")):
         assert ask(app, method, target).status == 404
     status = ask(app, "GET", "/v1/status").json
