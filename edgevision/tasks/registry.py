@@ -28,7 +28,11 @@ ENTRY_POINTS = "edgevision.tasks"
 DEFAULT_KIND = "classify"  # of models that do not say what they do
 
 # Tasks of ours, imported when first asked for: kind → module that has a TASK.
-_OWN = {"classify": "edgevision.tasks.classify", "detect": "edgevision.tasks.detect.resolve"}
+_OWN = {
+    "classify": "edgevision.tasks.classify",
+    "detect": "edgevision.tasks.detect.resolve",
+    "embed": "edgevision.tasks.embed",
+}
 _registered: dict[str, TaskType] = {}
 
 

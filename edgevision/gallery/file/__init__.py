@@ -1,0 +1,1 @@
+"""The ``.evg`` file: one SQLite database, written in transactions, and read as if an enemy had made it."""

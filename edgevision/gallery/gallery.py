@@ -1,0 +1,128 @@
+"""A gallery, opened: which product is a vector like?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevision.errors import GalleryError, InputError
+from edgevision.gallery.evidence import Evidence, gather_evidence
+from edgevision.gallery.exact import VectorIndex, make_index
+from edgevision.gallery.examples import Example
+from edgevision.gallery.file.reading import Contents, read_contents
+from edgevision.gallery.matches import Match, Matches
+from edgevision.gallery.nearest import NearestProduct, nearest_products
+from edgevision.gallery.owner import check_owner
+from edgevision.gallery.products import GalleryProduct
+from edgevision.gallery.rejection import Rejection, fit_rejection
+from edgevision.gallery.vectors import unit_rows
+
+
+class Gallery:
+    """A snapshot of a gallery, made by ``open_gallery``: it does not change, and threads may share it.
+
+    ``bundle_id``, ``dimension``: of the embedder that it belongs to. ``products``: by id. ``examples``: in the order they were
+    added; ``vectors``: [examples, dimension] float32 of length 1, one for each, read-only.
+    """
+
+    def __init__(self, contents: Contents) -> None:
+        self.bundle_id = contents.bundle_id
+        self.dimension = contents.dimension
+        self.products = contents.products
+        self.examples = contents.examples
+        self.vectors = contents.vectors
+        self._place_of = {product.id: place for place, product in enumerate(self.products)}
+        self.product_of: npt.NDArray[np.int64] = np.array(
+            [self._place_of[example.product] for example in self.examples], np.int64
+        )
+        self.product_of.flags.writeable = False
+
+    def __len__(self) -> int:
+        """How many products there are."""
+        return len(self.products)
+
+    def find(self, product_id: int) -> GalleryProduct:
+        """The product of this id. Raises GalleryError where there is none."""
+        place = self._place_of.get(product_id)
+        if place is None:
+            raise GalleryError(f"the gallery has no product {product_id}")
+        return self.products[place]
+
+    def examples_of(self, product_id: int) -> tuple[Example, ...]:
+        """The examples of a product, in the order they were added."""
+        self.find(product_id)
+        return tuple(example for example in self.examples if example.product == product_id)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What its own examples tell of known and unknown products. Made when first asked for."""
+        return gather_evidence(self.vectors, self.product_of, len(self.products))
+
+    @cached_property
+    def rejection(self) -> Rejection:
+        """How similarities become scores, and where "I don't know" begins. Fitted when first asked for."""
+        return fit_rejection(self.evidence, np.array([product.id for product in self.products], np.int64))
+
+    @cached_property
+    def _index(self) -> VectorIndex:
+        return make_index(self.vectors)
+
+    def match(
+        self,
+        vectors: npt.ArrayLike,
+        *,
+        top: int = 5,
+        where: Callable[[GalleryProduct], bool] | None = None,
+    ) -> list[Matches]:
+        """For each vector the ``top`` products that it is most like, best first, and whether the best is known.
+
+        ``vectors``: [q, dimension] of any length but 0, or one of [dimension]. ``where``: which products count; the others are as
+        if they were not there. Raises InputError for vectors that are not such.
+
+        >>> gallery.match(embedding.vector)[0].best.product.name  # doctest: +SKIP
+        'Royal Gala apple'
+        """
+        if top < 1:
+            raise InputError(f"expected top ≥ 1, got {top}")
+        queries = unit_rows(vectors, self.dimension)
+        if not self.examples:
+            return [Matches((), False) for _ in queries]
+        allowed = None
+        if where is not None:
+            chosen = np.array([bool(where(product)) for product in self.products])
+            allowed = chosen[self.product_of]
+        # The second product is always looked for: how far it is tells how sure the first is.
+        found = nearest_products(self._index, self.product_of, queries, max(2, top), allowed)
+        return [self._matches(nearest, top) for nearest in found]
+
+    def _matches(self, nearest: list[NearestProduct], top: int) -> Matches:
+        if not nearest:
+            return Matches((), False)
+        similarities = np.array([one.similarity for one in nearest])
+        others = np.full(len(nearest), similarities[0])  # the best other product is the first, but for the first itself
+        others[0] = similarities[1] if len(nearest) > 1 else -1.0
+        scores = self.rejection.scores(similarities, others)
+        matches = tuple(
+            Match(self.products[one.product], one.similarity, float(score), self.examples[one.example])
+            for one, score in zip(nearest[:top], scores, strict=False)
+        )
+        return Matches(matches, matches[0].score >= self.rejection.threshold_of(matches[0].product.id))
+
+
+def open_gallery(path: str | os.PathLike[str], *, bundle_id: str | None = None) -> Gallery:
+    """Read a gallery: its state after the last transaction, whoever writes meanwhile.
+
+    ``bundle_id``: of the embedder whose vectors it will be asked for (``Model.id``). Raises GalleryError for a file that is no
+    gallery, is damaged, or was made for another bundle.
+
+    >>> gallery = open_gallery("shop.evg", bundle_id=model.id)  # doctest: +SKIP
+    """
+    contents = read_contents(Path(path))
+    if bundle_id is not None:
+        check_owner(path, contents.bundle_id, contents.dimension, bundle_id)
+    return Gallery(contents)

@@ -1,0 +1,131 @@
+"""What an opened gallery says of vectors, against a plain search in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from galleries import BUNDLE, DIMENSION, OTHER_BUNDLE, around, directions, make_gallery, source
+
+from edgevision.errors import GalleryError, InputError
+from edgevision.gallery.exact import ExactIndex
+from edgevision.gallery.gallery import open_gallery
+from edgevision.gallery.products import GalleryProduct
+from edgevision.gallery.writer import GalleryWriter
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "shop.evg"
+
+
+def plain_search(gallery, query, top, where=lambda product: True):
+    """[(product's id, similarity, source of the example)], best first."""
+    unit = query / np.linalg.norm(query)
+    best = {}
+    for example, vector in zip(gallery.examples, gallery.vectors.astype(np.float64), strict=True):
+        similarity = float(vector @ unit)
+        if where(gallery.find(example.product)) and similarity > best.get(example.product, (-2.0, ""))[0]:
+            best[example.product] = (similarity, example.source)
+    ranked = sorted(best.items(), key=lambda one: -one[1][0])[:top]
+    return [(product, *one) for product, one in ranked]
+
+
+@pytest.mark.parametrize("top", [1, 3, 50])
+@pytest.mark.parametrize("cheap", [False, True])
+@pytest.mark.parametrize("each", [1, 40])  # 40: one product alone has more examples than are looked at first
+def test_matches_are_those_of_a_plain_search(path, top, cheap, each):
+    make_gallery(path, 12, each, spread=0.2)
+    gallery = open_gallery(path)
+    where = (lambda product: product.fields["price"] < 6) if cheap else None
+    queries = np.random.default_rng(3).normal(size=(20, DIMENSION))
+    answers = gallery.match(queries, top=top, where=where)
+    assert len(answers) == 20
+    for query, answer in zip(queries, answers, strict=True):
+        expected = plain_search(gallery, query, top, where or (lambda product: True))
+        assert [(one.product.id, one.example.source) for one in answer.top] == [(one[0], one[2]) for one in expected]
+        np.testing.assert_allclose([one.similarity for one in answer.top], [one[1] for one in expected], atol=1e-6)
+        assert all(0 <= one.score <= 1 for one in answer.top)
+
+
+def test_known_and_unknown(path):
+    centres = make_gallery(path, 40, 5, dimension=64, spread=0.6)
+    gallery = open_gallery(path)
+    known, of = around(centres, 10, 0.6, seed=9)
+    answers = gallery.match(known)
+    assert np.mean([one.best.product.id == truth for one, truth in zip(answers, of, strict=True)]) > 0.99
+    assert np.mean([one.known for one in answers]) > 0.9
+    unknown, _ = around(directions(40, 64, seed=77), 10, 0.6, seed=10)
+    assert np.mean([one.known for one in gallery.match(unknown)]) < 0.02
+
+
+def test_an_empty_gallery_knows_nothing(path):
+    with GalleryWriter(path, bundle_id=BUNDLE, dimension=DIMENSION) as writer:
+        writer.add_product(GalleryProduct(1, "without examples"))
+    (answer,) = open_gallery(path).match(np.ones(DIMENSION))
+    assert (answer.top, answer.known, answer.best) == ((), False, None)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("each", [1, 3])
+def test_the_smallest_galleries(path, count, each):
+    centres = make_gallery(path, count, each, spread=0.3)
+    gallery = open_gallery(path)
+    assert [one.known for one in gallery.match(centres)] == [True] * count
+    assert [one.known for one in gallery.match(-centres)] == [False] * count
+
+
+def test_nothing_is_allowed(path):
+    make_gallery(path)
+    (answer,) = open_gallery(path).match(np.ones(DIMENSION), where=lambda product: False)
+    assert (answer.top, answer.known) == ((), False)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        (np.full(DIMENSION, np.nan), "not finite"),
+        (np.zeros((2, DIMENSION)), "all zeros"),
+        (np.ones(DIMENSION + 1), "come of one bundle"),
+        (np.ones((1, 1, DIMENSION)), "expected vectors"),
+        ("apple", "expected vectors"),
+    ],
+)
+def test_queries_that_are_none(path, vectors, message):
+    make_gallery(path)
+    with pytest.raises(InputError, match=message):
+        open_gallery(path).match(vectors)
+
+
+def test_no_queries(path):
+    make_gallery(path)
+    assert open_gallery(path).match(np.empty((0, DIMENSION))) == []
+
+
+def test_another_bundle_is_refused_with_the_cure(path):
+    make_gallery(path)
+    with pytest.raises(GalleryError, match=r"made for the bundle abab.*reembed"):
+        open_gallery(path, bundle_id=OTHER_BUNDLE)
+
+
+def test_find(path):
+    make_gallery(path)
+    gallery = open_gallery(path)
+    assert gallery.find(2).name == "product 2"
+    assert [one.source for one in gallery.examples_of(2)] == [source(place) for place in (6, 7, 8)]
+    with pytest.raises(GalleryError, match="no product 9"):
+        gallery.find(9)
+
+
+@pytest.mark.parametrize("k", [1, 5, 99, 300])
+@pytest.mark.parametrize("allowed", [False, True])
+def test_the_exact_index(k, allowed):
+    """Against a stable sort; whole numbers have many ties, which go by place."""
+    random = np.random.default_rng(1)
+    vectors = random.integers(-1, 2, (200, 4)).astype(np.float32)
+    queries = random.integers(-1, 2, (7, 4)).astype(np.float32)
+    chosen = random.random(200) < 0.6 if allowed else np.ones(200, bool)
+    places, similarities = ExactIndex(vectors).search(queries, k, chosen if allowed else None)
+    for row, query in enumerate(queries):
+        expected = sorted(np.flatnonzero(chosen), key=lambda place: (-float(vectors[place] @ query), place))[:k]
+        assert places[row].tolist() == expected
+        assert similarities[row].tolist() == [float(vectors[place] @ query) for place in expected]
