@@ -92,7 +92,19 @@ Rows* extend(const Rows& old, const Table<const float>& table, const Row<const s
   return new Rows{table, std::make_unique<CodedRows>(*old.coded, rows, blocks.data())};
 }
 
-void search(const Rows& rows, const Table<const float>& queries, const std::optional<Row<const bool>>& allowed,
+// The first row that is not of length 1, NaN included; -1 where all are.
+std::int64_t first_of_other_length(const Table<const float>& rows) {
+  constexpr double kTolerance = 2e-3;  // of a square: float32 and int8 round
+  const std::size_t dimension = rows.shape(1);
+  for (std::size_t i = 0; i < rows.shape(0); ++i) {
+    const float* row = rows.data() + i * dimension;
+    const double square = squared_length(row, dimension);
+    if (!(square >= 1.0 - kTolerance && square <= 1.0 + kTolerance)) return static_cast<std::int64_t>(i);
+  }
+  return -1;
+}
+
+std::int64_t search(const Rows& rows, const Table<const float>& queries, const std::optional<Row<const bool>>& allowed,
             const std::optional<Table<const std::int64_t>>& blocks, const Table<std::int64_t>& places,
             const Table<float>& similarities) {
   const CodedRows& coded = *rows.coded;
@@ -119,7 +131,9 @@ void search(const Rows& rows, const Table<const float>& queries, const std::opti
     request.blocks_each = blocks->shape(1);
   }
   const GilReleased released;
-  coded.search(request, places.data(), similarities.data());
+  const std::int64_t wrong = first_of_other_length(queries);
+  if (wrong < 0) coded.search(request, places.data(), similarities.data());
+  return wrong;
 }
 
 std::vector<std::string> scan_names() {
@@ -151,7 +165,7 @@ void bind_search(nb::module_& m) {
            "The same with the rows that the table has more.")
       .def("search", &search, nb::arg("queries").noconvert(), nb::arg("allowed").noconvert().none(),
            nb::arg("blocks").noconvert().none(), nb::arg("places").noconvert(), nb::arg("similarities").noconvert(),
-           "Writes the best rows of each query, and their similarities.")
+           "Writes the best rows of each query, and their similarities. Returns -1, or the first query that is not of length 1.")
       .def_prop_ro("block_rows", &block_rows, "How many rows each block holds.")
       .def_prop_ro("bytes", [](const Rows& rows) { return rows.coded->bytes(); }, "Memory of the int8 copy.")
       .def_prop_ro("scan", [](const Rows& rows) { return rows.coded->scan().name; }, "Which scan it uses.");

@@ -71,12 +71,6 @@ Quantised quantise(const float* vector, const float* centre, size_t dimension, i
   return {scale, std::sqrt(rest) * kMore, std::sqrt(length) * kMore};
 }
 
-double length_of(const float* vector, size_t dimension) {
-  double sum = 0.0;
-  for (size_t i = 0; i < dimension; ++i) sum += static_cast<double>(vector[i]) * static_cast<double>(vector[i]);
-  return std::sqrt(sum);
-}
-
 // Products of float32 numbers are exact as doubles. Their sums: of each 16th, then of these by halves.
 double dot(const float* a, const float* b, size_t dimension) {
   constexpr size_t kLanes = 16;
@@ -114,6 +108,8 @@ bool better(const Found& a, const Found& b) {
 }  // namespace
 
 float similarity(const float* a, const float* b, size_t dimension) { return static_cast<float>(dot(a, b, dimension)); }
+
+double squared_length(const float* row, size_t dimension) { return dot(row, row, dimension); }
 
 struct CodedRows::Block {
   std::vector<uint32_t> places;  // of its rows; a group's last may be missing
@@ -154,7 +150,7 @@ CodedRows::CodedRows(const CodedRows& old, const FloatRows& table, const int64_t
 void CodedRows::update_reach() {
   reach_ = 0.0;
   for (const auto& block : blocks_) reach_ = std::max(reach_, block->reach);
-  centre_norm_ = length_of(centre_.data(), centre_.size());
+  centre_norm_ = std::sqrt(squared_length(centre_.data(), centre_.size()));
 }
 
 std::shared_ptr<const CodedRows::Block> CodedRows::make_block(const Block* old, const std::vector<uint32_t>& more) const {
@@ -191,6 +187,8 @@ std::shared_ptr<const CodedRows::Block> CodedRows::make_block(const Block* old, 
   return block;
 }
 
+size_t CodedRows::rows_of(size_t block) const { return blocks_[block]->places.size(); }
+
 size_t CodedRows::bytes() const {
   size_t bytes = 0;
   for (const auto& block : blocks_) {
@@ -211,9 +209,10 @@ class CodedRows::Query : public ScanQuery {
     bias = 0;
     for (const int8_t code : own_codes_) bias += 128 * code;
     scale = made.scale;
-    const double length = length_of(vector, dimension);
+    const double length = std::sqrt(squared_length(vector, dimension)) * (1.0 + 1e-9);
     norm = rounded_up(length);
     slack_ = rows.reach_ * made.rest + kRounding * (rows.reach_ + rows.centre_norm_) * (length + made.rest);
+    slack_ = std::max(slack_, 1e-30);  // of nothing but zeros: what is compared with the limit has to be over it
     centre_dot_ = dot(rows.centre_.data(), vector, dimension);
     limit = -std::numeric_limits<float>::max();
   }

@@ -52,7 +52,7 @@ class CodedRows {
   void search(const SearchRequest& request, int64_t* places, float* similarities) const;
 
   size_t blocks() const { return blocks_.size(); }
-  size_t rows_of(size_t block) const { return blocks_[block]->places.size(); }
+  size_t rows_of(size_t block) const;
   const FloatRows& table() const { return table_; }
   const Scan& scan() const { return *scan_; }
   size_t bytes() const;  // of the copy
@@ -73,7 +73,8 @@ class CodedRows {
   double centre_norm_ = 0.0;
 };
 
-// The similarity of two rows of floats.
+// The similarity of two rows of floats, and the square of a row's length.
 float similarity(const float* a, const float* b, size_t dimension);
+double squared_length(const float* row, size_t dimension);
 
 }  // namespace edgevision

@@ -17,6 +17,11 @@
 namespace edgevision {
 namespace {
 
+template <typename T, size_t kBytes>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(kBytes)));  // `using` does not take the attribute here
+};
+
 template <typename Isa>
 class GroupScan {
  public:
@@ -80,8 +85,8 @@ class GroupScan {
     }
   }
 
-  typedef float Floats __attribute__((vector_size(Isa::kBytes)));
-  typedef int32_t Ints __attribute__((vector_size(Isa::kBytes)));
+  using Floats = typename VectorOf<float, Isa::kBytes>::type;
+  using Ints = typename VectorOf<int32_t, Isa::kBytes>::type;
 
   static bool any_over_limit(const int32_t* dots, const float* scales, const float* errors, const ScanQuery& query) {
     constexpr size_t kWidth = Isa::kBytes / sizeof(float);

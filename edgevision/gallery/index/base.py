@@ -49,14 +49,14 @@ def checked_vectors(vectors: object) -> Vectors:
 
 
 def checked_query(queries: object, k: object, allowed: object, vectors: Vectors) -> tuple[Vectors, int, Mask | None]:
-    """What ``search`` was given, with ``k`` bounded by the number of vectors that count. Raises InputError."""
+    """What ``search`` was given, with ``k`` bounded by the number of vectors that count. Raises InputError. Lengths are the kernel's to
+    look at: see ``check_found``."""
     rows = _checked(queries, "queries [q, d]")
     count, dimension = vectors.shape
     if rows.shape[1] != dimension:
         raise InputError(f"expected queries [q, {dimension}], got {rows.shape}; both must come of one bundle")
     if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
         raise InputError(f"k is a whole number from 1, got {k!r}")
-    _check_lengths(rows, "query")
     if allowed is None:
         return rows, min(int(k), count), None
     if not isinstance(allowed, np.ndarray) or allowed.dtype != np.bool_ or allowed.shape != (count,):
@@ -64,6 +64,12 @@ def checked_query(queries: object, k: object, allowed: object, vectors: Vectors)
         raise InputError(f"expected allowed [{count}], a NumPy array of bool, got {got}")
     mask = np.ascontiguousarray(allowed)
     return rows, min(int(k), int(np.count_nonzero(mask))), mask
+
+
+def check_found(wrong: int, queries: Vectors) -> None:
+    """Raise InputError where the kernel found ``wrong``, a query that is not of length 1; -1: none."""
+    if wrong >= 0:
+        _refuse_length("query", wrong, queries[wrong])
 
 
 def _checked(array: object, what: str) -> Vectors:
@@ -83,7 +89,10 @@ def _check_lengths(rows: Vectors, what: str) -> None:
         wrong = ~(np.abs(squares - 1.0) <= 2 * UNIT_TOLERANCE)  # of NaN, too
         if wrong.any():
             place = start + int(wrong.argmax())
-            length = float(np.sqrt(squares[place - start]))
-            raise InputError(
-                f"expected vectors of length 1, {what} {place} has length {length:.4g}; divide each by its length"
-            )
+            _refuse_length(what, place, rows[place])
+
+
+def _refuse_length(what: str, place: int, row: Vectors) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        length = float(np.linalg.norm(row.astype(np.float64)))
+    raise InputError(f"expected vectors of length 1, {what} {place} has length {length:.4g}; divide each by its length")

@@ -31,7 +31,11 @@ def write_lists(path: Path, vectors: Vectors, lists: Lists) -> None:
     try:
         atomic_write(path, body + hashlib.sha256(body).digest())
     except EdgeVisionError as error:
-        warnings.warn(f"the gallery's lists cannot be kept, and are made anew at the next start: {error}", CacheWarning, stacklevel=3)
+        warnings.warn(
+            f"the gallery's lists cannot be kept, and are made anew at the next start: {error}",
+            CacheWarning,
+            stacklevel=3,
+        )
 
 
 def read_lists(path: Path, vectors: Vectors) -> Lists | None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from edgevision import _native
 from edgevision.errors import InputError
-from edgevision.gallery.index.base import Mask, Places, Vectors, checked_query, checked_vectors
+from edgevision.gallery.index.base import Mask, Places, Vectors, check_found, checked_query, checked_vectors
 
 _BLOCK = 1 << 16  # vectors to a block of the int8 copy
 _SMALL_BLOCK = 1 << 10  # a last block below this is copied to add to it, a larger one is left alone
@@ -43,7 +43,7 @@ class ExactIndex:
         queries, k, allowed = checked_query(queries, k, allowed, self._vectors)
         places = np.empty((len(queries), k), np.int64)
         similarities = np.empty((len(queries), k), np.float32)
-        self._rows.search(queries, allowed, None, places, similarities)
+        check_found(self._rows.search(queries, allowed, None, places, similarities), queries)
         return places, similarities
 
     def extended(self, vectors: Vectors) -> ExactIndex:
@@ -60,9 +60,16 @@ class ExactIndex:
 def checked_more(vectors: Vectors, before: Vectors) -> Vectors:
     """``vectors``, of which the first are those of ``before``. Raises InputError; only the others are looked at closely."""
     count, dimension = before.shape
-    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.shape[1] != dimension or len(vectors) < count:
+    if (
+        not isinstance(vectors, np.ndarray)
+        or vectors.ndim != 2
+        or vectors.shape[1] != dimension
+        or len(vectors) < count
+    ):
         got = str(vectors.shape) if isinstance(vectors, np.ndarray) else type(vectors).__name__
-        raise InputError(f"expected the {count} vectors of {dimension} numbers that are there, and more of them, got {got}")
+        raise InputError(
+            f"expected the {count} vectors of {dimension} numbers that are there, and more of them, got {got}"
+        )
     if vectors.dtype != np.float32 or not vectors.flags.c_contiguous:
         raise InputError(f"expected vectors [n, {dimension}], a dense NumPy array of float32, got {vectors.dtype}")
     checked_vectors(vectors[count:])

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision import _native
-from edgevision.gallery.index.base import Mask, Places, Vectors, checked_query, checked_vectors
+from edgevision.gallery.index.base import Mask, Places, Vectors, check_found, checked_query, checked_vectors
 from edgevision.gallery.index.clusters import coded_centres, nearest_cluster
 from edgevision.gallery.index.exact import checked_more, mean_of
 
@@ -59,7 +59,7 @@ class ListIndex:
     def search_nearest(self, queries: Vectors, k: int, probes: int) -> tuple[Places, Vectors]:
         """The same, in as many lists as ``probes`` says, and in all where these hold fewer than ``k``. Nothing is checked."""
         lists = np.empty((len(queries), probes), np.int64)
-        self._centres.search(queries, None, None, lists, np.empty(lists.shape, np.float32))
+        check_found(self._centres.search(queries, None, None, lists, np.empty(lists.shape, np.float32)), queries)
         places = np.empty((len(queries), k), np.int64)
         similarities = np.empty(places.shape, np.float32)
         self._rows.search(queries, None, lists, places, similarities)
@@ -72,7 +72,7 @@ class ListIndex:
         """The same in all lists, exactly. Nothing is checked."""
         places = np.empty((len(queries), k), np.int64)
         similarities = np.empty(places.shape, np.float32)
-        self._rows.search(queries, allowed, None, places, similarities)
+        check_found(self._rows.search(queries, allowed, None, places, similarities), queries)
         return places, similarities
 
     def extended(self, vectors: Vectors) -> ListIndex:
