@@ -93,12 +93,12 @@ Rows* extend(const Rows& old, const Table<const float>& table, const Row<const s
 }
 
 // The first row that is not of length 1, NaN included; -1 where all are.
-std::int64_t first_of_other_length(const Table<const float>& rows) {
+std::int64_t first_of_other_length(const Table<const float>& rows, const Scan& scan) {
   constexpr double kTolerance = 2e-3;  // of a square: float32 and int8 round
   const std::size_t dimension = rows.shape(1);
   for (std::size_t i = 0; i < rows.shape(0); ++i) {
     const float* row = rows.data() + i * dimension;
-    const double square = squared_length(row, dimension);
+    const double square = scan.dot(row, row, dimension);
     if (!(square >= 1.0 - kTolerance && square <= 1.0 + kTolerance)) return static_cast<std::int64_t>(i);
   }
   return -1;
@@ -131,7 +131,7 @@ std::int64_t search(const Rows& rows, const Table<const float>& queries, const s
     request.blocks_each = blocks->shape(1);
   }
   const GilReleased released;
-  const std::int64_t wrong = first_of_other_length(queries);
+  const std::int64_t wrong = first_of_other_length(queries, coded.scan());
   if (wrong < 0) coded.search(request, places.data(), similarities.data());
   return wrong;
 }

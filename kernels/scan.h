@@ -28,12 +28,24 @@ struct ScanQuery {
   float scale, norm, limit;
 };
 
+// The codes of one vector, in memory of the caller's. `sum`: of the codes. `rest`: at least the length of what scale * code
+// leaves of the vector, `length` that of scale * code itself.
+struct Codes {
+  int8_t* codes;
+  float scale;
+  int32_t sum;
+  double rest, length;
+};
+
 struct Scan {
   const char* name;
   // Calls `hit` for each query and group that has such a row, groups in their order. dots: int32 [kGroupRows], exact.
   // `hit` may raise the query's limit.
   void (*run)(const ScanRows& rows, ScanQuery* const* queries, size_t count,
               void (*hit)(ScanQuery& query, size_t group, const int32_t* dots));
+  // The codes of vector - centre. The dot product of two vectors, the same bits in every scan: generic/floats.h.
+  void (*quantise)(const float* vector, const float* centre, size_t dimension, Codes* out);
+  double (*dot)(const float* a, const float* b, size_t dimension);
 };
 
 // The scans of this build that this CPU can run, fastest first. The last is the scalar one, the oracle of all.

@@ -1,7 +1,6 @@
 #include "search.h"
 
 #include <algorithm>
-#include <cfloat>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -15,7 +14,6 @@
 namespace edgevision {
 namespace {
 
-constexpr float kMostCode = 127.0f;
 constexpr size_t kHugePage = size_t{1} << 21;
 // Times (|row|'s bound) × (|query|'s): more than all that float32 and double sums round off, here and in scans, by far.
 constexpr double kRounding = 1.0 / (1 << 18);
@@ -44,58 +42,6 @@ float rounded_up(double value) {
   return nearest >= value ? nearest : std::nextafter(nearest, std::numeric_limits<float>::infinity());
 }
 
-// Codes of one vector. Their scale; `rest`: at least the length of what is left, `length` of scale * code.
-struct Quantised {
-  float scale;
-  double rest, length;
-};
-
-Quantised quantise(const float* vector, const float* centre, size_t dimension, int8_t* codes) {
-  constexpr float kToInteger = 12582912.0f;  // 1.5 × 2^23: adding it rounds to an integer
-  float most = 0.0f;
-  for (size_t i = 0; i < dimension; ++i) most = std::max(most, std::fabs(vector[i] - centre[i]));
-  const float scale = most / kMostCode;
-  // For numbers so small that they have no reciprocal: all that such a vector is, is rest.
-  const float inverse = scale >= FLT_MIN ? kMostCode / most : 0.0f;
-  double rest = 0.0, length = 0.0;
-  for (size_t i = 0; i < dimension; ++i) {
-    const float code = (vector[i] - centre[i]) * inverse + kToInteger - kToInteger;
-    const float bounded = std::min(kMostCode, std::max(-kMostCode, code));  // of NaN, too, a number
-    const double part = static_cast<double>(scale) * static_cast<double>(bounded);
-    const double left = static_cast<double>(vector[i]) - static_cast<double>(centre[i]) - part;
-    codes[i] = static_cast<int8_t>(bounded);
-    rest += left * left;
-    length += part * part;
-  }
-  constexpr double kMore = 1.0 + 1e-9;  // than sums of doubles round off
-  return {scale, std::sqrt(rest) * kMore, std::sqrt(length) * kMore};
-}
-
-// Products of float32 numbers are exact as doubles. Their sums: of each 16th, then of these by halves.
-double dot(const float* a, const float* b, size_t dimension) {
-  constexpr size_t kLanes = 16;
-  typedef float Floats __attribute__((vector_size(16)));
-  typedef double Doubles __attribute__((vector_size(32)));
-  constexpr size_t kWidth = 4, kParts = kLanes / kWidth;
-  Doubles sums[kParts] = {};
-  size_t i = 0;
-  for (; i + kLanes <= dimension; i += kLanes) {
-    for (size_t part = 0; part < kParts; ++part) {
-      Floats x, y;
-      std::memcpy(&x, a + i + part * kWidth, sizeof x);
-      std::memcpy(&y, b + i + part * kWidth, sizeof y);
-      sums[part] += __builtin_convertvector(x, Doubles) * __builtin_convertvector(y, Doubles);
-    }
-  }
-  double lanes[kLanes];
-  std::memcpy(lanes, sums, sizeof lanes);
-  for (size_t lane = 0; i < dimension; ++i, ++lane) lanes[lane] += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-  for (size_t half = kLanes / 2; half > 0; half /= 2) {
-    for (size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-  }
-  return lanes[0];
-}
-
 struct Found {
   float similarity;
   uint32_t place;
@@ -107,9 +53,7 @@ bool better(const Found& a, const Found& b) {
 
 }  // namespace
 
-float similarity(const float* a, const float* b, size_t dimension) { return static_cast<float>(dot(a, b, dimension)); }
-
-double squared_length(const float* row, size_t dimension) { return dot(row, row, dimension); }
+float similarity(const float* a, const float* b, size_t dimension) { return static_cast<float>(find_scan("scalar")->dot(a, b, dimension)); }
 
 struct CodedRows::Block {
   std::vector<uint32_t> places;  // of its rows; a group's last may be missing
@@ -123,7 +67,7 @@ struct CodedRows::Block {
 CodedRows::CodedRows(const FloatRows& table, const float* centre, const std::vector<size_t>& offsets, const int64_t* places,
                      const Scan& scan)
     : table_(table), chunks_((table.dimension + kChunkBytes - 1) / kChunkBytes), scan_(&scan),
-      centre_(centre, centre + table.dimension) {
+      centre_(centre, centre + table.dimension), nothing_(table.dimension, 0.0f) {
   for (size_t block = 0; block + 1 < offsets.size(); ++block) {
     const std::vector<uint32_t> rows(places + offsets[block], places + offsets[block + 1]);
     blocks_.push_back(make_block(nullptr, rows));
@@ -132,7 +76,7 @@ CodedRows::CodedRows(const FloatRows& table, const float* centre, const std::vec
 }
 
 CodedRows::CodedRows(const CodedRows& old, const FloatRows& table, const int64_t* blocks)
-    : table_(table), chunks_(old.chunks_), scan_(old.scan_), centre_(old.centre_), blocks_(old.blocks_) {
+    : table_(table), chunks_(old.chunks_), scan_(old.scan_), centre_(old.centre_), nothing_(old.nothing_), blocks_(old.blocks_) {
   const size_t count = table.rows - old.table_.rows;
   std::vector<std::vector<uint32_t>> more;
   for (size_t i = 0; i < count; ++i) {
@@ -150,7 +94,7 @@ CodedRows::CodedRows(const CodedRows& old, const FloatRows& table, const int64_t
 void CodedRows::update_reach() {
   reach_ = 0.0;
   for (const auto& block : blocks_) reach_ = std::max(reach_, block->reach);
-  centre_norm_ = std::sqrt(squared_length(centre_.data(), centre_.size()));
+  centre_norm_ = std::sqrt(scan_->dot(centre_.data(), centre_.data(), centre_.size()));
 }
 
 std::shared_ptr<const CodedRows::Block> CodedRows::make_block(const Block* old, const std::vector<uint32_t>& more) const {
@@ -174,7 +118,8 @@ std::shared_ptr<const CodedRows::Block> CodedRows::make_block(const Block* old, 
   std::vector<int8_t> codes(chunks_ * kChunkBytes, 0);
   for (const uint32_t place : more) {
     const size_t at = block->places.size(), group = at / kGroupRows, row = at % kGroupRows;
-    const Quantised made = quantise(table_.data + place * table_.dimension, centre_.data(), table_.dimension, codes.data());
+    Codes made{codes.data(), 0.0f, 0, 0.0, 0.0};
+    scan_->quantise(table_.data + place * table_.dimension, centre_.data(), table_.dimension, &made);
     uint8_t* out = block->codes->data + group * group_bytes + row * kChunkBytes;
     for (size_t chunk = 0; chunk < chunks_; ++chunk, out += kGroupRows * kChunkBytes) {
       for (size_t i = 0; i < kChunkBytes; ++i) out[i] = static_cast<uint8_t>(codes[chunk * kChunkBytes + i] + 128);
@@ -203,17 +148,17 @@ class CodedRows::Query : public ScanQuery {
   Query(const CodedRows& rows, const float* vector, size_t best, const uint8_t* allowed)
       : rows_(rows), vector_(vector), best_(best), allowed_(allowed), own_codes_(rows.chunks_ * kChunkBytes, 0) {
     const size_t dimension = rows.table_.dimension;
-    const std::vector<float> nothing(dimension, 0.0f);
-    const Quantised made = quantise(vector, nothing.data(), dimension, own_codes_.data());
+    Codes made{own_codes_.data(), 0.0f, 0, 0.0, 0.0};
+    rows.scan_->quantise(vector, rows.nothing_.data(), dimension, &made);
     codes = own_codes_.data();
-    bias = 0;
-    for (const int8_t code : own_codes_) bias += 128 * code;
+    bias = 128 * made.sum;
     scale = made.scale;
-    const double length = std::sqrt(squared_length(vector, dimension)) * (1.0 + 1e-9);
+    const double length = std::sqrt(rows.scan_->dot(vector, vector, dimension)) * (1.0 + 1e-9);
     norm = rounded_up(length);
+    candidates_.reserve(256);
     slack_ = rows.reach_ * made.rest + kRounding * (rows.reach_ + rows.centre_norm_) * (length + made.rest);
     slack_ = std::max(slack_, 1e-30);  // of nothing but zeros: what is compared with the limit has to be over it
-    centre_dot_ = dot(rows.centre_.data(), vector, dimension);
+    centre_dot_ = rows.scan_->dot(rows.centre_.data(), vector, dimension);
     limit = -std::numeric_limits<float>::max();
   }
   Query(const Query&) = delete;
@@ -252,7 +197,7 @@ class CodedRows::Query : public ScanQuery {
         if (most < static_cast<double>(found.front().similarity)) break;  // nor can those after it
       }
       const float* row = rows_.table_.data + candidate.place * rows_.table_.dimension;
-      const Found one{similarity(row, vector_, rows_.table_.dimension), candidate.place};
+      const Found one{static_cast<float>(rows_.scan_->dot(row, vector_, rows_.table_.dimension)), candidate.place};
       if (found.size() == best_ && !better(one, found.front())) continue;
       if (found.size() == best_) {
         std::pop_heap(found.begin(), found.end(), better);

@@ -67,14 +67,13 @@ class CodedRows {
   FloatRows table_;
   size_t chunks_;
   const Scan* scan_;
-  std::vector<float> centre_;
+  std::vector<float> centre_, nothing_;  // nothing_: zeros
   std::vector<std::shared_ptr<const Block>> blocks_;
   double reach_ = 0.0;   // at least |row - centre| and |scale * code| of every row
   double centre_norm_ = 0.0;
 };
 
-// The similarity of two rows of floats, and the square of a row's length.
+// The similarity of two rows of floats.
 float similarity(const float* a, const float* b, size_t dimension);
-double squared_length(const float* row, size_t dimension);
 
 }  // namespace edgevision

@@ -1,4 +1,5 @@
 // The scan for x86 with AVX2. Compiled for it, and run only where the CPU has it.
+#include "../generic/floats.h"
 #include "../generic/scan.h"
 
 #include <immintrin.h>
@@ -35,6 +36,6 @@ struct Avx2 {
 
 }  // namespace
 
-extern const Scan avx2_scan = {"avx2", GroupScan<Avx2>::run};
+extern const Scan avx2_scan = {"avx2", GroupScan<Avx2>::run, FloatVectors<32>::quantise, FloatVectors<32>::dot};
 
 }  // namespace edgevision

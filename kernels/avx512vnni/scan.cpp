@@ -1,4 +1,5 @@
 // The scan for x86 with AVX-512 VNNI. Compiled for it, and run only where the CPU has it.
+#include "../generic/floats.h"
 #include "../generic/scan.h"
 
 #include <immintrin.h>
@@ -26,6 +27,6 @@ struct Avx512Vnni {
 
 }  // namespace
 
-extern const Scan avx512vnni_scan = {"avx512vnni", GroupScan<Avx512Vnni>::run};
+extern const Scan avx512vnni_scan = {"avx512vnni", GroupScan<Avx512Vnni>::run, FloatVectors<64>::quantise, FloatVectors<64>::dot};
 
 }  // namespace edgevision

@@ -1,5 +1,6 @@
 // The scan for x86 with AVX-VNNI, which has the same instruction for vectors of 32 bytes: CPUs of small boxes since 2021.
 // Compiled for it, and run only where the CPU has it.
+#include "../generic/floats.h"
 #include "../generic/scan.h"
 
 #include <immintrin.h>
@@ -27,6 +28,6 @@ struct AvxVnni {
 
 }  // namespace
 
-extern const Scan avxvnni_scan = {"avxvnni", GroupScan<AvxVnni>::run};
+extern const Scan avxvnni_scan = {"avxvnni", GroupScan<AvxVnni>::run, FloatVectors<32>::quantise, FloatVectors<32>::dot};
 
 }  // namespace edgevision

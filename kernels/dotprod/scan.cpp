@@ -1,5 +1,6 @@
 // The scan for ARM with dot products of bytes, which CPUs have since about 2018. Compiled for it, and run only where the CPU
 // has it.
+#include "../generic/floats.h"
 #include "../generic/scan.h"
 
 #include <arm_neon.h>
@@ -29,6 +30,6 @@ struct DotProd {
 
 }  // namespace
 
-extern const Scan dotprod_scan = {"dotprod", GroupScan<DotProd>::run};
+extern const Scan dotprod_scan = {"dotprod", GroupScan<DotProd>::run, FloatVectors<16>::quantise, FloatVectors<16>::dot};
 
 }  // namespace edgevision

@@ -1,4 +1,5 @@
 // The scan for ARM with Advanced SIMD, which every 64-bit ARM has.
+#include "../generic/floats.h"
 #include "../generic/scan.h"
 
 #include <arm_neon.h>
@@ -32,6 +33,6 @@ struct Neon {
 
 }  // namespace
 
-extern const Scan neon_scan = {"neon", GroupScan<Neon>::run};
+extern const Scan neon_scan = {"neon", GroupScan<Neon>::run, FloatVectors<16>::quantise, FloatVectors<16>::dot};
 
 }  // namespace edgevision

@@ -1,4 +1,5 @@
 // The scalar scan: one product after the other. The oracle of every other, and what any CPU can run.
+#include "../generic/floats.h"
 #include "../scan.h"
 
 namespace edgevision {
@@ -30,6 +31,6 @@ void run(const ScanRows& rows, ScanQuery* const* queries, size_t count,
 
 }  // namespace
 
-extern const Scan scalar_scan = {"scalar", run};
+extern const Scan scalar_scan = {"scalar", run, FloatVectors<16>::quantise, FloatVectors<16>::dot};
 
 }  // namespace edgevision

@@ -48,6 +48,6 @@ def _means(vectors: Vectors, nearest: Places, before: Vectors) -> Vectors:
     sums = np.add.reduceat(vectors[order], starts, axis=0)
     lengths = np.linalg.norm(sums, axis=1)
     fine = lengths > 1e-6  # np.add.reduceat gives float32
-    means = before.copy()
+    means: Vectors = before.copy()
     means[kept[fine]] = sums[fine] / lengths[fine, None]
     return means

@@ -102,4 +102,5 @@ class _Sample:
         """The similarities without each vector's own; without the last, where equals have taken its place."""
         own = places == self._chosen[:, None]
         own[~own.any(axis=1), -1] = True
-        return similarities[~own].reshape(len(places), -1)
+        others: Vectors = similarities[~own].reshape(len(places), -1)
+        return others
