@@ -56,6 +56,10 @@ class ExactIndex:
         more._rows = self._rows.extended(new, np.full(len(new) - len(self._vectors), last, np.int64))
         return more
 
+    def __reduce__(self) -> tuple[type[ExactIndex], tuple[object, ...]]:
+        """Pickled by its vectors."""
+        return ExactIndex, (self._vectors,)
+
 
 def checked_more(vectors: Vectors, before: Vectors) -> Vectors:
     """``vectors``, of which the first are those of ``before``. Raises InputError; only the others are looked at closely."""

@@ -86,3 +86,7 @@ class ListIndex:
         more._rows = self._rows.extended(new, added)
         more._centres = self._centres
         return more
+
+    def __reduce__(self) -> tuple[type[ListIndex], tuple[object, ...]]:
+        """Pickled by its vectors and lists."""
+        return ListIndex, (self._vectors, self.lists)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 
 import numpy as np
@@ -92,6 +93,14 @@ def test_each_cluster_is_the_middle_of_what_is_nearest_to_it():
     np.testing.assert_allclose(found, own, atol=1e-5)
     chosen = some[np.random.default_rng(2).choice(240, 8, replace=False)]
     assert similarities.mean() > nearest_cluster(some, chosen)[1].mean()
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_pickled_one_answers_the_same(vectors, index, exact):
+    before = ExactIndex(vectors) if exact else index
+    again = pickle.loads(pickle.dumps(before))
+    for found, expected in zip(again.search(vectors[:5], 3), before.search(vectors[:5], 3), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_it_is_made_the_same_each_time(vectors, index):
