@@ -65,6 +65,7 @@ class Model:
         self.variant = variant
         self.threads = runner.engine.options.threads
         self.task: Task[Any] = make_task(bundle.manifest.task_of(variant))
+        self._own_task = True  # not one of with_task
         self._bundle = bundle
         self._runner = runner
         self._options = options
@@ -99,7 +100,7 @@ class Model:
     @property
     def labels(self) -> tuple[Label, ...]:
         """The classes it knows, in the order of the network's outputs."""
-        return self.manifest.labels
+        return self.task.spec.labels
 
     @property
     def preprocess(self) -> PreprocessSpec:
@@ -205,6 +206,21 @@ class Model:
             lambda runner: joined([dict(self.task.digest(b.outputs)) for b in _batches(runner, pictures, limit)])
         )
 
+    def with_task(self, task: Task[Any]) -> Model:
+        """This model with another task, which makes other results of the same outputs, such as those of ``gallery.recogniser``.
+
+        Both have one engine: closing either closes both. Golden frames are judged by the bundle's own task as before. Raises
+        EngineError where the task is for other outputs.
+        """
+        task.check(self.outputs)
+        other = Model.__new__(Model)  # copy.copy would open the bundle again, as unpickling does
+        other.__dict__.update(self.__dict__)
+        other.task = task
+        other._own_task = False
+        close_at_exit(other)
+        tell_after_fork(other)
+        return other
+
     def warm_up(self) -> None:
         """Run a black picture in every size of batch that a list may be run in: 1, 2, 4 … ``max_batch``.
 
@@ -276,9 +292,11 @@ class Model:
         return f"<Model {self.manifest.name!r}: {state}>"
 
     def __reduce__(self) -> tuple[Callable[..., Model], tuple[object, ...]]:
-        """Pickled by what it was made of: the bundle's path (or bytes) and id, the variant, and how it was opened."""
+        """Pickled by what it was made of: the bundle's path (or bytes) and id, the variant, how it was opened, and a task that it
+        was given."""
         return _load_again, (
             self._bundle.source, self._bundle.id, self.variant.id, dict(self.variant.parameters), self._options,
+            None if self._own_task else self.task,
         )  # fmt: skip
 
     def _use(self, work: Callable[[Runner], _T]) -> _T:
@@ -365,7 +383,12 @@ def _run(frames: Sequence[Frame], runner: Runner) -> None:
 
 
 def _load_again(
-    source: Path | bytes, bundle_id: str, variant: str, parameters: dict[str, Any], options: LoadOptions
+    source: Path | bytes,
+    bundle_id: str,
+    variant: str,
+    parameters: dict[str, Any],
+    options: LoadOptions,
+    task: Task[Any] | None,
 ) -> Model:
     """Unpickle a model. Raises BundleError where its file is another by now."""
     from edgevision.bundle.reader import open_bundle
@@ -375,7 +398,8 @@ def _load_again(
         if bundle.id != bundle_id:
             raise BundleError(f"{bundle.name} was replaced since the model was pickled; load it anew")
         entry = next(entry for entry in bundle.manifest.variants if entry.id == variant)
-        return open_model(bundle, replace(entry, parameters=parameters), options)
+        model = open_model(bundle, replace(entry, parameters=parameters), options)
+        return model if task is None else model.with_task(task)
     except BaseException:
         bundle.close()
         raise

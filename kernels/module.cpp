@@ -8,6 +8,7 @@
 #include "bind_decode.h"
 #include "bind_postprocess.h"
 #include "bind_preprocess.h"
+#include "bind_search.h"
 #include "cpu_features.h"
 
 NB_MODULE(_native, m) {
@@ -22,4 +23,5 @@ NB_MODULE(_native, m) {
   edgevision::bind_preprocess(m);
   edgevision::bind_cuda(m);
   edgevision::bind_decode(m);
+  edgevision::bind_search(m);
 }

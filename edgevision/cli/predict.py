@@ -26,6 +26,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p.add_argument(
         "--then", type=Path, metavar="BUNDLE", help="a second bundle, which recognises each box that the first finds"
     )
+    p.add_argument(
+        "--gallery",
+        type=Path,
+        metavar="FILE",
+        help="answer with the products of this gallery; the bundle, or that of --then, is an embedder",
+    )
     p.add_argument("--engine", help="onnxruntime or openvino (default: the quickest that runs here)")
     p.add_argument("--threads", type=int)
     p.add_argument(
@@ -76,10 +82,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _loaded(arguments: argparse.Namespace, given: dict[str, Any]) -> ev.Model | ev.Cascade:
-    import edgevision as ev
+    from edgevision.gallery.recogniser import load_with_gallery
 
-    loaded: ev.Model | ev.Cascade = ev.load(arguments.bundle, then=arguments.then, **given)
-    return loaded
+    return load_with_gallery(arguments.bundle, arguments.gallery, then=arguments.then, **given)
 
 
 def _data(answer: Any) -> dict[str, Any]:

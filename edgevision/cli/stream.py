@@ -46,6 +46,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--then", type=Path, metavar="BUNDLE", help="a second bundle, which recognises each box that the first finds"
     )
     p.add_argument(
+        "--gallery",
+        type=Path,
+        metavar="FILE",
+        help="answer with the products of this gallery; the model, or that of --then, is an embedder",
+    )
+    p.add_argument(
         "--sink", action="append", default=[], metavar="URL",
         help="where results go: jsonl:FILE, mqtts://HOST/TOPIC, https://…, prometheus://:9100, video:FILE, sqlite:FILE, …; repeat for more",
     )  # fmt: skip
@@ -59,8 +65,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    import edgevision as ev
     from edgevision.demo.rendered_camera import rendered_camera
+    from edgevision.gallery.recogniser import load_with_gallery
     from edgevision.streams.allocator import keep_memory_flat
     from edgevision.streams.distributor import Distributor
     from edgevision.streams.ledger_file import LedgerFile
@@ -81,7 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
     swaps = _Swaps(view, ledger)
     distributor = Distributor(sinks_of(settings, json=arguments.json), counter_of(settings), watch=swaps.see)
     assert settings.model is not None  # settings_of sees to that
-    with ev.load(settings.model, then=settings.then, engine=arguments.engine, threads=arguments.threads) as model:
+    chosen = {"engine": arguments.engine, "threads": arguments.threads}
+    with load_with_gallery(settings.model, settings.gallery, then=settings.then, **chosen) as model:
         kind = kind_of(settings)
         check_finds_boxes(kind, settings)
         stream = Stream(model, options=settings.stream, sinks=[distributor])

@@ -82,7 +82,12 @@ class Reloading:
         self._settings = new
         if swaps:
             self._models = _look_at_models(new)
-            load = {"then": new.then, "engine": self._arguments.engine, "threads": self._arguments.threads}
+            load = {
+                "then": new.then,
+                "gallery": new.gallery,
+                "engine": self._arguments.engine,
+                "threads": self._arguments.threads,
+            }
             self._stream.swap(new.model, options=new.swap, **load)
         return self._told(found, swaps)
 

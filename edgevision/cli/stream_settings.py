@@ -33,6 +33,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         settings,
         model=arguments.bundle or settings.model,
         then=arguments.then or settings.then,
+        gallery=arguments.gallery or settings.gallery,
         cameras=tuple(cameras),
         sinks=(*settings.sinks, *(SinkSettings(url) for url in arguments.sink)),
     )

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from edgevision.errors import GalleryError, InputError
 from edgevision.gallery.evidence import Evidence, gather_evidence
-from edgevision.gallery.exact import VectorIndex, make_index
 from edgevision.gallery.examples import Example
 from edgevision.gallery.file.reading import Contents, read_contents
+from edgevision.gallery.index import VectorIndex, make_index
 from edgevision.gallery.matches import Match, Matches
 from edgevision.gallery.nearest import NearestProduct, nearest_products
 from edgevision.gallery.owner import check_owner

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.gallery.exact import VectorIndex
+from edgevision.gallery.index import VectorIndex
 from edgevision.gallery.vectors import Vectors
 
 _FIRST = 8  # examples that are looked at for each product wanted

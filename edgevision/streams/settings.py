@@ -39,10 +39,12 @@ class SinkSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a file says. ``places``: camera → its lines and zones."""
+    """All that a file says. ``gallery``: whose products the model answers with, or the second one. ``places``: camera → its lines and
+    zones."""
 
     model: Path | None = None
     then: Path | None = None
+    gallery: Path | None = None
     cameras: tuple[CameraOptions, ...] = ()
     places: Mapping[str, tuple[Line | Zone, ...]] = field(default_factory=dict)
     stream: StreamOptions = field(default_factory=StreamOptions)
@@ -54,7 +56,7 @@ class Settings:
 @dataclass(frozen=True)
 class Changes:
     """What a new file says otherwise. ``added``, ``removed`` and ``changed``: cameras. ``places``: whether lines, zones or the
-    tracker changed; ``model``: whether the model did, or the second one; ``swap``: what a new model has to show. ``restart``: parts
+    tracker changed; ``model``: whether the model did, the second one, or the gallery; ``swap``: what a new model has to show. ``restart``: parts
     of the file that only a new start of the program takes up."""
 
     added: tuple[CameraOptions, ...] = ()
@@ -83,7 +85,7 @@ def changes(old: Settings, new: Settings) -> Changes:
         removed=tuple(name for name in before if name not in after),
         changed=tuple(camera for name, camera in after.items() if name in before and before[name] != camera),
         places=(old.places, old.tracker) != (new.places, new.tracker),
-        model=(old.model, old.then) != (new.model, new.then),
+        model=(old.model, old.then, old.gallery) != (new.model, new.then, new.gallery),
         swap=old.swap != new.swap,
         restart=tuple(name for name in ("stream", "sinks") if getattr(old, name) != getattr(new, name)),
     )
@@ -120,11 +122,12 @@ def parse_settings(text: str, name: str = "streams.toml") -> Settings:
     except toml.TOMLDecodeError as error:
         raise InputError(_placed(name, text, str(error))) from None
     top = _Table(values, (), _Places(name, text))
-    model, then = top.take("model", _path), top.take("then", _path)
+    model, then, gallery = (top.take(name, _path) for name in ("model", "then", "gallery"))
     cameras, places = _cameras(top)
     settings = Settings(
         model=model,
         then=then,
+        gallery=gallery,
         cameras=cameras,
         places=places,
         stream=top.options("stream", StreamOptions),

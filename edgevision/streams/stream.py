@@ -196,7 +196,7 @@ class Stream:
     def swap(self, model: str | Path | Any, *, options: SwapOptions | None = None, **load: Any) -> None:
         """Serve with another model, without touching a camera. Returns at once.
 
-        ``model``: the path of a bundle, or a model that is loaded. ``load``: for ``edgevision.load``, such as ``then``; ``max_batch`` is
+        ``model``: the path of a bundle, or a model that is loaded. ``load``: for ``edgevision.load``, such as ``then``, and ``gallery``; ``max_batch`` is
         the live model's where it is left out. It is loaded and self-tested, has to fit, and runs in shadow on live frames; see ``SwapOptions``. Where
         anything is wrong, the live model goes on. After the switch what was replaced is closed, also the model that the stream was made with.
 

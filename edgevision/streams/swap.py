@@ -295,9 +295,9 @@ def _loaded(wish: _Wish, live: StreamModel) -> StreamModel:
         if _is_same(wish.model, live):
             raise _Refused("it is the model that serves")
         return as_stream_model(wish.model)
-    import edgevision as ev
+    from edgevision.gallery.recogniser import load_with_gallery
 
-    return as_stream_model(ev.load(wish.model, **{"max_batch": live.max_batch, **wish.load}))
+    return as_stream_model(load_with_gallery(wish.model, **{"max_batch": live.max_batch, **wish.load}))
 
 
 def _is_same(one: Any, other: Any) -> bool:

@@ -12,7 +12,14 @@ from edgevision.errors import InputError
 
 
 def given(**changed) -> argparse.Namespace:
-    usual = {"config": None, "camera": ["a.mp4"], "bundle": Path("shelf.edge"), "then": None, "sink": []}
+    usual = {
+        "config": None,
+        "camera": ["a.mp4"],
+        "bundle": Path("shelf.edge"),
+        "then": None,
+        "gallery": None,
+        "sink": [],
+    }
     return argparse.Namespace(**{**usual, **changed})
 
 

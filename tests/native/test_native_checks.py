@@ -103,6 +103,42 @@ def test_the_loops_of_this_cpu_equal_the_scalar_ones(program, build, plans, loop
     assert output.endswith(f"loops {loops}scalar: equal\n")
 
 
+def host_scans() -> str:
+    """The scans that this CPU must be given, as Linux sees it."""
+    if platform.machine() in ("aarch64", "arm64"):
+        return ""
+    info = Path("/proc/cpuinfo")
+    flags = set(info.read_text().split()) if info.is_file() else set()
+    needs = {
+        "avx512vnni": {"avx512f", "avx512bw", "avx512vl", "avx512_vnni"},
+        "avxvnni": {"avx2", "avx_vnni"},
+        "avx2": {"avx2"},
+    }
+    return "".join(f"{name} " for name, needed in needs.items() if needed <= flags)
+
+
+@pytest.mark.parametrize(
+    ("build", "tables", "scans"),
+    [
+        on("host", 3000, host_scans()),
+        on("clang", 1000, host_scans()),
+        on("aarch64", 300, "dotprod neon "),
+        on("sanitizers", 300, host_scans()),
+        on("aarch64-sanitizers", 30, "dotprod neon "),
+    ],
+)
+def test_a_search_finds_what_looking_at_every_row_finds(program, build, tables, scans):
+    output = program(build, "check_search", str(tables))
+    assert output.startswith(f"{tables} tables, scans {scans}")
+    assert output.endswith("scalar: equal\n")
+
+
+@pytest.mark.requires("compiler")
+@pytest.mark.parametrize("build", [on("clang"), on("aarch64"), on("sanitizers")])
+def test_other_compilers_and_cpus_find_the_same_rows_with_the_same_bits(program, build):
+    assert program(build, "check_search", "digest", "200") == program("host", "check_search", "digest", "200")
+
+
 @pytest.mark.parametrize(("build", "plans"), [on("host", 300), on("sanitizers", 60)])
 def test_the_threads_of_the_cuda_kernel_equal_the_scalar_loops(program, build, plans):
     output = program(build, "check_cuda_host", str(plans))
@@ -134,7 +170,8 @@ def test_files_for_one_instruction_set_share_no_function_with_others(build_targe
     """A function that several object files hold is kept once. From a file compiled for AVX2, it would end the program on
     a CPU that has none: so each such function has to belong to the instruction set's own namespace.
     """
-    sets = {path.parent.name for path in (ROOT / "kernels").glob("*/vector.h")}
+    sets = {path.parent.name for path in (ROOT / "kernels").glob("*/scan.cpp")} - {"scalar"}
+    sets |= {path.parent.name for path in (ROOT / "kernels").glob("*/vector.h")}
     objects = [path for path in build_target(build, "edgevision_kernels").rglob("*.o") if path.parent.name in sets]
     assert objects
     for path in objects:
