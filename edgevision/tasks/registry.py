@@ -28,7 +28,11 @@ ENTRY_POINTS = "edgevision.tasks"
 DEFAULT_KIND = "classify"  # of models that do not say what they do
 
 # Tasks of ours, imported when first asked for: kind → module that has a TASK.
-_OWN = {"classify": "edgevision.tasks.classify", "detect": "edgevision.tasks.detect.resolve"}
+_OWN = {
+    "classify": "edgevision.tasks.classify",
+    "detect": "edgevision.tasks.detect.resolve",
+    "embed": "edgevision.tasks.embed",
+}
 _registered: dict[str, TaskType] = {}
 
 
@@ -62,7 +66,8 @@ class TaskType:
     ``resolve`` says which of a network's outputs plays which role. Where the facts leave more than one reading it raises
     InputError, which lists them; nothing is guessed. ``layouts``: what ``--output`` may be. ``layout_required``: whether
     outputs alone never tell, so that a file which does not say it needs ``--output``. ``labels_required``: whether
-    the network's classes have names. ``finds_boxes``: whether results have ``boxes``, as ``Detections`` do, so that such a
+    the network's classes have names; ``has_classes``: whether it has any. ``from_features``: whether a network that was made for another
+    task serves this one without its last layer, by what that layer gets. ``finds_boxes``: whether results have ``boxes``, as ``Detections`` do, so that such a
     model can be the first of a cascade. ``claims``: whether a file with this metadata is one of the task's, so that nobody
     has to say ``--task``. ``preprocess``: how pictures become the input, where the metadata say it.
     """
@@ -73,6 +78,8 @@ class TaskType:
     layouts: tuple[str, ...] = ()
     layout_required: bool = False
     labels_required: bool = True
+    has_classes: bool = True
+    from_features: bool = False
     finds_boxes: bool = False
     claims: Callable[[Mapping[str, str]], bool] = _claims_nothing
     preprocess: Callable[[Mapping[str, str]], PreprocessSpec | None] = _says_nothing
