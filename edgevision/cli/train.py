@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     p: argparse.ArgumentParser = commands.add_parser(
         "train",
-        help="fine-tune a classifier, a detector or a model of attributes on your photos",
+        help="fine-tune a classifier, a detector, an embedder or a model of attributes on your photos",
         description="From photos to a checkpoint that compile takes as it is. Resumes after a kill with --resume.",
     )
     option = _TaskOptions(p)
@@ -34,7 +34,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )  # fmt: skip
     option(
         "--val", "val",
-        "photos to choose the best epoch with; never trained on (of detect: the val part of a data.yaml is taken without it)",
+        "photos to choose the best epoch with; never trained on (of detect: the val part of a data.yaml is taken without it; of "
+        "embed: best of products that are not in --data)",
         type=Path, metavar="SRC",
     )  # fmt: skip
     option("--labels", "labels", LABELS_HELP, type=Path, metavar="FILE")
@@ -45,7 +46,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     option("--on-bad-photo", "on_bad_photo", BAD_PHOTO_HELP, choices=BAD_PHOTO_CHOICES)
     p.add_argument("-o", dest="output", type=Path, required=True, metavar="FILE", help="the checkpoint")
-    option("--arch", "arch", "lite0, lite1, lite2, or torchvision:NAME; of detect: lite0-detect (default {default})")
+    option(
+        "--arch",
+        "arch",
+        "lite0, lite1, lite2, or torchvision:NAME; of detect: lite0-detect; of embed: lite0-embed, lite1-embed, "
+        "lite2-embed (default {default})",
+    )
     option("--size", "size", "side of the input in pixels (default: what the network was made for)", type=int)
     option("--scratch", "scratch", "random weights instead of ImageNet's")
     option("--epochs", "epochs", "passes over the photos (default {default})", type=float)
@@ -75,6 +81,15 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--frozen-stages", "frozen_stages", "first stages that keep ImageNet's weights (default {default})", type=int
     )
     option("--warmup-epochs", "warmup_epochs", "epochs of rising learning rate (default {default})", type=float)
+    option("--dimension", "dimension", "numbers in a vector (default {default})", type=int)
+    option("--pooling", "pooling", "average or gem: how a map becomes features (default {default})")
+    option("--loss", "loss", "proxy-anchor or arcface (default {default})")
+    option("--scale", "scale", "what the loss multiplies cosines by (default: the loss's usual)", type=float)
+    option("--margin", "margin", "how far products are kept apart (default: the loss's usual)", type=float)
+    option("--photos-per-product", "photos_per_product", "in a batch (default {default})", type=int)
+    option(
+        "--hard-share", "hard_share", "share of a batch's products that are look-alikes (default {default})", type=float
+    )
     option("--teacher", "teacher", "a checkpoint to distil from", type=Path, metavar="MODEL.pt")
     option("--resume", "resume", "go on from FILE.state where there is one")
     p.add_argument(
@@ -121,9 +136,14 @@ def _pack_bytes(checkpoint: Any) -> int:
 
 
 def _options_of_tasks() -> dict[str, type[RunOptions]]:
-    from edgevision.train.options import AttributesTrainOptions, DetectTrainOptions, TrainOptions
+    from edgevision.train.options import AttributesTrainOptions, DetectTrainOptions, EmbedTrainOptions, TrainOptions
 
-    return {"classify": TrainOptions, "detect": DetectTrainOptions, "attributes": AttributesTrainOptions}
+    return {
+        "classify": TrainOptions,
+        "detect": DetectTrainOptions,
+        "embed": EmbedTrainOptions,
+        "attributes": AttributesTrainOptions,
+    }
 
 
 def _options(arguments: argparse.Namespace) -> RunOptions:
@@ -135,9 +155,9 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
     given = {name: value for name, value in vars(arguments).items() if any(name in names for names in known.values())}
     for name in given:
         if name not in known[arguments.task]:
-            owner = next(task for task, names in known.items() if name in names)
+            owners = " or ".join(task for task, names in known.items() if name in names)
             raise InputError(
-                f"--{name.replace('_', '-')} is for --task {owner}, and --task is {arguments.task}; leave it out"
+                f"--{name.replace('_', '-')} is for --task {owners}, and --task is {arguments.task}; leave it out"
             )
     if "patience" in given:
         given["patience"] = given["patience"] or None

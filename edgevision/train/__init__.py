@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         save_checkpoint,
     )
     from edgevision.train.detect.augment import BoxAugmentation
-    from edgevision.train.options import AttributesTrainOptions, DetectTrainOptions, TrainOptions
+    from edgevision.train.options import AttributesTrainOptions, DetectTrainOptions, EmbedTrainOptions, TrainOptions
     from edgevision.train.progress import Progress, RichProgress
     from edgevision.train.trainer import TrainResult, train
 
@@ -41,7 +41,7 @@ _PLACES = {
         "save_checkpoint",
     ),
     "detect.augment": ("BoxAugmentation",),
-    "options": ("AttributesTrainOptions", "DetectTrainOptions", "TrainOptions"),
+    "options": ("AttributesTrainOptions", "DetectTrainOptions", "EmbedTrainOptions", "TrainOptions"),
     "progress": ("Progress", "RichProgress"),
     "trainer": ("TrainResult", "train"),
 }
@@ -53,6 +53,7 @@ __all__ = [
     "BoxAugmentation",
     "Checkpoint",
     "DetectTrainOptions",
+    "EmbedTrainOptions",
     "PackedPhoto",
     "PhotoPack",
     "Progress",

@@ -1,9 +1,9 @@
-"""Networks by name: classifiers ``lite0``, ``lite1``, ``lite2`` (EfficientNet-Lite) and ``torchvision:NAME``, and our detector
-``lite0-detect``.
+"""Networks by name: classifiers ``lite0``, ``lite1``, ``lite2`` (EfficientNet-Lite) and ``torchvision:NAME``, our detector
+``lite0-detect``, and our embedders ``lite0-embed``, ``lite1-embed``, ``lite2-embed``.
 
 ``build`` makes a network with random weights and never touches disk or network; ``pretrained`` gives it the ImageNet
-weights. Every network takes N×3×H×W float32, prepared by ``default_preprocess``. A classifier gives N×classes logits, the
-detector what ``lite_detector.LiteDetector`` says.
+weights. Every network takes N×3×H×W float32, prepared by ``default_preprocess``. A classifier gives N×classes logits, an
+embedder N×dimension vectors, the detector what ``lite_detector.LiteDetector`` says.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ from edgevision.preprocess.spec import Fit, PreprocessSpec, preset
 from edgevision.train.channels import Channels, apply_channels
 from edgevision.train.efficientnet_lite import ConvNorm, EfficientNetLite, imagenet_state
 from edgevision.train.lite_detector import STRIDES, LiteDetector, kept_blocks
+from edgevision.train.lite_embedder import MAX_DIMENSION, MIN_DIMENSION, LiteEmbedder
 
 LITE_SIZES = {"lite0": 224, "lite1": 240, "lite2": 260}
 _LITE_SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}  # width, depth
 DETECTOR = "lite0-detect"
 DETECTOR_SIZE = 320
+EMBEDDERS = {f"{arch}-embed": arch for arch in LITE_SIZES}  # arch → the classifier whose ImageNet weights it has
+DIMENSION = 256  # of an embedder that is not told another
 _TORCHVISION = "torchvision:"
 _FIXED_SIZE = ("vit_", "maxvit_")  # position embeddings or windows that fit one input size only
 
@@ -44,23 +47,38 @@ _DETECTOR_OPTIONS: dict[str, tuple[type, float, float]] = {
     "depth": (float, 0.1, 4.0),
     "neck_channels": (int, 8, 512),
 }
-_OPTIONS = {**dict.fromkeys(_LITE_SCALES, _LITE_OPTIONS), DETECTOR: _DETECTOR_OPTIONS}
+_EMBEDDER_OPTIONS: dict[str, tuple[type, float, float]] = {
+    "width": (float, 0.1, 4.0),
+    "depth": (float, 0.1, 4.0),
+    "features": (int, 8, 8192),
+    "drop_path": (float, 0.0, 0.9),
+    "dimension": (int, MIN_DIMENSION, MAX_DIMENSION),
+    "pooling": (str, 1, 16),  # least and most letters; the network knows the words
+}
+_OPTIONS = {
+    **dict.fromkeys(_LITE_SCALES, _LITE_OPTIONS),
+    DETECTOR: _DETECTOR_OPTIONS,
+    **dict.fromkeys(EMBEDDERS, _EMBEDDER_OPTIONS),
+}
 MAX_CLASSES = 100_000
 
 
 def build(arch: str, num_classes: int, **options: Any) -> nn.Module:
-    """A network with random weights for ``num_classes`` classes.
+    """A network with random weights for ``num_classes`` classes. An embedder has none: the number is not looked at.
 
     ``options`` (EfficientNet-Lite): ``width``, ``depth``, ``features``, ``dropout``, ``drop_path``; of the detector:
-    ``width``, ``depth``, ``neck_channels``. Raises InputError for unknown names and options, MissingExtraError where torchvision
+    ``width``, ``depth``, ``neck_channels``; of embedders as of classifiers, with ``dimension`` and ``pooling`` in place of ``dropout``. Raises InputError for unknown names and options, MissingExtraError where torchvision
     is needed and missing.
 
     >>> build("lite0", 10, width=0.5)(torch.zeros(1, 3, 64, 64)).shape
     torch.Size([1, 10])
     """
+    _check_options(arch, options)
+    if arch in EMBEDDERS:
+        width, depth = _LITE_SCALES[EMBEDDERS[arch]]
+        return LiteEmbedder(**{"dimension": DIMENSION, "width": width, "depth": depth, **options})
     if not 1 <= num_classes <= MAX_CLASSES:
         raise InputError(f"a network has 1…{MAX_CLASSES} classes, got {num_classes}")
-    _check_options(arch, options)
     if arch == DETECTOR:
         return LiteDetector(num_classes, **options)
     if arch in _LITE_SCALES:
@@ -76,6 +94,8 @@ def rebuild(arch: str, num_classes: int, channels: Channels | None, **options: A
     """
     network = build(arch, num_classes, **options)
     if channels is not None:
+        if arch in EMBEDDERS:
+            raise InputError(f"{arch} is never pruned, and has no channel counts of its own; train it again")
         apply_channels(network, channels)
         head = _head_name(network)
         if channels[head][1] != num_classes:
@@ -111,8 +131,8 @@ def pretrained(arch: str, num_classes: int, **options: Any) -> nn.Module:
         assert isinstance(classifier, EfficientNetLite)
         model.features.load_state_dict(kept_blocks(classifier.state_dict(), classifier.stages, model.features))
         return model
-    assert isinstance(model, EfficientNetLite)
-    weights: dict[str, Tensor] = torch.load(_lite_weights_file(arch), map_location="cpu", weights_only=True)
+    published = _lite_weights_file(EMBEDDERS.get(arch, arch))
+    weights: dict[str, Tensor] = torch.load(published, map_location="cpu", weights_only=True)
     model.load_state_dict({**model.state_dict(), **imagenet_state(weights, model)})
     return model
 
@@ -125,7 +145,7 @@ def has_fixed_size(arch: str) -> bool:
 def default_preprocess(arch: str, size: int | None = None) -> PreprocessSpec:
     """How the network wants its pictures, ``size``×``size`` pixels (default: what it was made for).
 
-    EfficientNet-Lite: the whole picture, stretched. The detector: the whole picture as it is, with a grey border where it is
+    EfficientNet-Lite, embedders too: the whole picture, stretched. The detector: the whole picture as it is, with a grey border where it is
     not square; its size is a multiple of 32, so that each level has half the cells of the one before. torchvision: what its newest weights were validated with (shorter
     side resized, centre cut), always with the antialiased bilinear filter.
     """
@@ -134,8 +154,8 @@ def default_preprocess(arch: str, size: int | None = None) -> PreprocessSpec:
         if side % STRIDES[-1]:
             raise InputError(f"the size of {arch} is a multiple of {STRIDES[-1]} pixels, got {side}")
         return replace(preset("lite", side, side), fit=Fit.LETTERBOX)
-    if arch in LITE_SIZES:
-        side = LITE_SIZES[arch] if size is None else size
+    if arch in LITE_SIZES or arch in EMBEDDERS:
+        side = LITE_SIZES[EMBEDDERS.get(arch, arch)] if size is None else size
         return preset("lite", side, side)
     recipe = _torchvision_weights(arch).transforms()
     made_for = int(recipe.crop_size[0])
@@ -206,6 +226,10 @@ def _check_options(arch: str, options: Mapping[str, Any]) -> None:
         if name not in _OPTIONS[arch]:
             raise InputError(f"options of {arch} are {sorted(_OPTIONS[arch])}, got {name!r}")
         kind, least, most = _OPTIONS[arch][name]
+        if kind is str:
+            if not isinstance(value, str) or not least <= len(value) <= most:
+                raise InputError(f"{name} of {arch} is a word of at most {most:g} letters, got {value!r}")
+            continue
         right_type = isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
         if not right_type or not least <= value <= most:
             raise InputError(f"{name} of {arch} is {kind.__name__} within {least:g}…{most:g}, got {value!r}")
@@ -231,7 +255,8 @@ def _lite_weights_file(arch: str) -> Path:
 def _torchvision_name(arch: str) -> str:
     """NAME of ``torchvision:NAME``, checked against torchvision's own list."""
     if not arch.startswith(_TORCHVISION):
-        raise InputError(f"networks are {', '.join(LITE_SIZES)}, {DETECTOR} and torchvision:NAME, got {arch!r}")
+        ours = ", ".join((*LITE_SIZES, DETECTOR, *EMBEDDERS))
+        raise InputError(f"networks are {ours} and torchvision:NAME, got {arch!r}")
     models = _torchvision_models()
     name = arch.removeprefix(_TORCHVISION)
     known = models.list_models(module=models)

@@ -50,6 +50,9 @@ class Training(Protocol[AnyBatch]):
     def new_network(self) -> nn.Module:
         """The network before the first step, on the CPU."""
 
+    def kept(self, network: nn.Module) -> nn.Module:
+        """The part of the network that the checkpoint holds: without what only training needs."""
+
     def head_parameters(self, network: nn.Module) -> Iterable[nn.Parameter]:
         """What begins with random weights: learns at ``head_lr``, and alone at first."""
 

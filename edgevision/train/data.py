@@ -13,6 +13,7 @@ from edgevision.errors import DataError
 from edgevision.evaluate.data.boxed_sources import named_parts
 from edgevision.evaluate.data.dataset import Dataset, Photo
 from edgevision.evaluate.data.described import known_values, only_attributes, table_for
+from edgevision.evaluate.data.names import composed
 from edgevision.evaluate.data.photo_check import BadPhoto, Checked, CheckProgress, ReadPhoto, read_checked
 from edgevision.evaluate.data.splits import overlap
 from edgevision.tasks.results import Label
@@ -160,6 +161,41 @@ def _learnable(dataset: Dataset, options: AttributesTrainOptions) -> list[str]:
     return learnt
 
 
+def read_product_data(
+    options: RunOptions, progress: CheckProgress | None = None, read: ReadPhoto = read_image
+) -> TrainingData:
+    """As ``read_training_data``, of products: ``val`` may show some that ``data`` does not. They get labels after those of ``data``.
+
+    Raises DataError for fewer than two products, or photos that cannot be read.
+    """
+    checked = read_checked(options.data, options.labels, options.on_bad_photo, progress, read)
+    checked.dataset.require_labels(2, "training")
+    if options.val is None:
+        return _together(checked, None, "", may_lack=True)
+    val = read_checked(options.val, options.labels, options.on_bad_photo, progress)
+    val.dataset.require_labels(1, "validation")
+    labels = _with_new_ones(checked.dataset, val.dataset)
+    train = replace(checked.dataset, labels=labels)  # its own come first: places stay
+    return _together(replace(checked, dataset=train), val, str(options.val), may_lack=True)
+
+
+def _with_new_ones(train: Dataset, val: Dataset) -> tuple[Label, ...]:
+    """The labels of ``train``, then those of ``val``'s photos whose names are not among them; ids that are taken are replaced."""
+    assert train.labels is not None
+    assert val.labels is not None
+    labels = list(train.labels)
+    names, ids = {composed(label.name) for label in labels}, {label.id for label in labels}
+    for place in val.class_counts.nonzero()[0].tolist():
+        label = val.labels[place]
+        if composed(label.name) in names:
+            continue
+        own = label if label.id not in ids else Label(max(ids) + 1, label.name)
+        labels.append(own)
+        names.add(composed(own.name))
+        ids.add(own.id)
+    return tuple(labels)
+
+
 def _require_boxes(dataset: Dataset) -> None:
     if not any(photo.boxes is not None and photo.boxes.boxes for photo in dataset):
         raise DataError(
@@ -168,15 +204,17 @@ def _require_boxes(dataset: Dataset) -> None:
         )
 
 
-def _together(train: Checked, val: Checked | None, val_source: str) -> TrainingData:
-    """Both data sets in the classes of ``train``, and what there is to say of them."""
+def _together(train: Checked, val: Checked | None, val_source: str, *, may_lack: bool = False) -> TrainingData:
+    """Both data sets in the classes of ``train``, and what there is to say of them. ``may_lack``: classes without photos to learn from
+    are nothing to speak of."""
     dataset, labels = train.dataset, train.dataset.labels
     assert labels is not None  # both readers have asked for them
     warnings, bad = [*train.notes], train.bad
     counts = dataset.class_counts
     if few := int((counts == 1).sum()):
         warnings.append(f"{few} classes have a single photo to learn from; expect little of them")
-    if none := int((counts == 0).sum()):
+    none = int((counts == 0).sum())
+    if none and not may_lack:
         warnings.append(f"{none} of the {len(counts)} classes have no photo to learn from; they will not be recognised")
     if val is None:
         return TrainingData(dataset, None, labels, tuple(warnings), bad)

@@ -49,6 +49,9 @@ class DetectTraining:
         make = backbones.build if options.scratch else backbones.pretrained
         return make(options.arch, classes, **options.arch_options)
 
+    def kept(self, network: nn.Module) -> nn.Module:  # noqa: D102
+        return network
+
     def head_parameters(self, network: nn.Module) -> Iterable[nn.Parameter]:  # noqa: D102
         features = {id(parameter) for parameter in _detector(network).features.parameters()}
         return [parameter for parameter in network.parameters() if id(parameter) not in features]

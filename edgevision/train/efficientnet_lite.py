@@ -8,6 +8,7 @@ and last stage keep their size when the others are scaled.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -200,8 +201,16 @@ def scaled_channels(channels: int, width: float) -> int:
     return rounded + 8 if rounded < 0.9 * scaled else rounded
 
 
-def imagenet_state(weights: dict[str, Tensor], model: EfficientNetLite) -> dict[str, Tensor]:
-    """The layers before the classifier of a published state dict, renamed to ``model``'s names.
+def first_stages(stem: nn.Module, blocks: nn.Sequential, stages: Sequence[int], count: int) -> list[nn.Module]:
+    """The stem, and those ``blocks`` whose stage (in ``stages``, one for each block) is one of the first ``count``; nothing for 0."""
+    if count == 0:
+        return []
+    return [stem, *(block for stage, block in zip(stages, blocks, strict=True) if stage < count)]
+
+
+def imagenet_state(weights: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """The convolutions of a published state dict, renamed to the names of ``model``: an ``EfficientNetLite``, or a network that
+    has its layers up to the pooled vector, in their order.
 
     Both networks list their convolutions in the order they run; the batch norm of each has the name of its place.
     """

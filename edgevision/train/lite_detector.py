@@ -17,7 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgevision.train.efficientnet_lite import STEM_CHANNELS, ConvNorm, block_plan, initialise_convolutions
+from edgevision.train.efficientnet_lite import (
+    STEM_CHANNELS,
+    ConvNorm,
+    block_plan,
+    first_stages,
+    initialise_convolutions,
+)
 
 STRIDES = (8, 16, 32)
 OUTPUT_NAMES = tuple(f"{kind}_s{stride}" for kind in ("cls", "box") for stride in STRIDES)
@@ -66,10 +72,7 @@ class Features(nn.Module):
 
     def first_stages(self, count: int) -> list[nn.Module]:
         """The stem, and the blocks of the first ``count`` stages; nothing for 0."""
-        if count == 0:
-            return []
-        blocks = (block for stage, block in zip(self.stages, self.blocks, strict=True) if stage < count)
-        return [self.stem, *blocks]
+        return first_stages(self.stem, self.blocks, self.stages, count)
 
 
 def kept_blocks(state: Mapping[str, Tensor], stages: Sequence[int], features: Features) -> dict[str, Tensor]:

@@ -35,7 +35,7 @@ KEPT_SCALE = 2.0  # photos are kept at up to this many times the model's size: c
 _WORK_AHEAD = 4  # batches
 
 # What a random generator is for; with the seed and a number it gives the generator's own seed.
-_ORDER, _AUGMENT, _MIX, _NETWORK = range(4)
+_ORDER, _AUGMENT, _MIX, _NETWORK, PRODUCTS = range(5)
 
 
 @dataclass(frozen=True, eq=False)

@@ -91,6 +91,11 @@ class RunOptions:
         """Where an unfinished run keeps what it needs to go on."""
         return self.output.with_name(self.output.name + ".state")
 
+    @property
+    def network_options(self) -> dict[str, Any]:
+        """What the network is built with, and the checkpoint says of it."""
+        return dict(self.arch_options)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the checkpoint's record."""
         values: dict[str, Any] = {}
@@ -219,6 +224,52 @@ class AttributesTrainOptions(RunOptions):
         self._check_ranges(_ATTRIBUTES_RANGES)
 
 
+@dataclass(frozen=True, kw_only=True)
+class EmbedTrainOptions(RunOptions):
+    """Training an embedder. Everything has a default but the photos and the file to write; see ``RunOptions``.
+
+    ``dimension`` of the vectors; ``pooling``: "average" or "gem". ``loss``: "proxy-anchor" or "arcface", with a ``scale`` and a
+    ``margin`` (None = the loss's usual ones; see ``train.embed.losses``). A batch has ``photos_per_product`` photos of each
+    product, and ``hard_share`` of its products are look-alikes of the others. ``frozen_stages``: so many of the first stages
+    keep ImageNet's weights.
+
+    ``val`` may hold products that are not trained on: recall of these is then the score, for it is what a gallery is for.
+    """
+
+    arch: str = "lite0-embed"
+    epochs: float = 8
+    freeze_epochs: float = 0.0
+    warmup_epochs: float = 0.5
+    sizes: tuple[float, ...] = (0.72, 0.86)
+    patience: int | None = None
+    batch: int = 32
+    lr: float = 3e-4
+    head_lr: float = 1e-3
+    clip_norm: float = 5.0
+    ema: float = 0.99
+    dimension: int = 256
+    pooling: str = "average"
+    loss: str = "proxy-anchor"
+    scale: float | None = None
+    margin: float | None = None
+    photos_per_product: int = 4
+    hard_share: float = 0.5
+    frozen_stages: int = 2
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_ranges(_EMBEDDER_RANGES)
+        for name, words in _EMBEDDER_WORDS.items():
+            if getattr(self, name) not in words:
+                raise InputError(f"{name} is {' or '.join(words)}, got {getattr(self, name)!r}")
+
+    @property
+    def network_options(self) -> dict[str, Any]:
+        """As in ``RunOptions``, with dimension and pooling."""
+        return {**self.arch_options, "dimension": self.dimension, "pooling": self.pooling}
+
+
 _RANGES: dict[str, tuple[float, float]] = {
     "size": (MIN_SIZE_PX, MAX_SIZE_PX),
     "epochs": (0.01, 10_000),
@@ -247,7 +298,19 @@ _CLASSIFIER_RANGES: dict[str, tuple[float, float]] = {
 }
 _ATTRIBUTES_RANGES: dict[str, tuple[float, float]] = {"label_smoothing": (0, 0.9), "class_balance": (0, 1)}
 _DETECTOR_RANGES: dict[str, tuple[float, float]] = {"frozen_stages": (0, 6)}
-_MAY_BE_NONE = {"size", "minutes", "patience", "cache_mb", "threads"}
-_WHOLE = {"size", "patience", "batch", "accumulate", "seed", "cache_mb", "threads", "frozen_stages"}
+_EMBEDDER_RANGES: dict[str, tuple[float, float]] = {
+    "dimension": (16, 2048),
+    "scale": (1, 1000),
+    "margin": (0, 1),
+    "photos_per_product": (1, 4096),
+    "hard_share": (0, 1),
+    "frozen_stages": (0, 6),
+}
+_EMBEDDER_WORDS = {"pooling": ("average", "gem"), "loss": ("proxy-anchor", "arcface")}
+_MAY_BE_NONE = {"size", "minutes", "patience", "cache_mb", "threads", "scale", "margin"}
+_WHOLE = {
+    "size", "patience", "batch", "accumulate", "seed", "cache_mb", "threads", "frozen_stages", "dimension",
+    "photos_per_product",
+}  # fmt: skip
 _WITHOUT_EFFECT = {"output", "resume", "save_every_s", "photos", "tensorboard", "cache_mb", "minutes", "val", "data",
                    "labels", "attributes", "teacher", "patience", "threads", "on_bad_photo"}  # fmt: skip

@@ -31,8 +31,15 @@ from edgevision.train.compute import Compute, choose_compute, training_process
 from edgevision.train.depthwise import use_quick_depthwise
 from edgevision.train.detector import DetectTraining
 from edgevision.train.ema import Ema
+from edgevision.train.embedder import EmbedTraining
 from edgevision.train.loader import network_seed, work_ahead
-from edgevision.train.options import AttributesTrainOptions, DetectTrainOptions, RunOptions, TrainOptions
+from edgevision.train.options import (
+    AttributesTrainOptions,
+    DetectTrainOptions,
+    EmbedTrainOptions,
+    RunOptions,
+    TrainOptions,
+)
 from edgevision.train.progress import (
     EpochReport,
     EpochScore,
@@ -67,8 +74,8 @@ class TrainResult:
 
 
 def train(options: RunOptions, progress: Progress | None = None) -> TrainResult:
-    """Train and write ``options.output``: a classifier with ``TrainOptions``, a detector with ``DetectTrainOptions``, a model of
-    attributes with ``AttributesTrainOptions``.
+    """Train and write ``options.output``: a classifier with ``TrainOptions``, a detector with ``DetectTrainOptions``, an embedder with
+    ``EmbedTrainOptions``, a model of attributes with ``AttributesTrainOptions``.
 
     Raises DataError for photos that make no data set, BadPhotosError for those that cannot be read, InputError for options
     that do not fit together or the network, MissingExtraError or EdgeVisionError where ImageNet weights cannot be had,
@@ -109,6 +116,8 @@ def new_training(options: RunOptions, compute: Compute, progress: Progress) -> T
         return ClassifyTraining(options, compute, progress)
     if isinstance(options, DetectTrainOptions):
         return DetectTraining(options, compute, progress)
+    if isinstance(options, EmbedTrainOptions):
+        return EmbedTraining(options, compute, progress)
     if isinstance(options, AttributesTrainOptions):
         return AttributesTraining(options, compute, progress)
     raise InputError(f"expected the options of a task, such as TrainOptions, got {type(options).__name__}")
@@ -168,8 +177,8 @@ class _Run:
         photos = self.training.pack() if self.options.photos else None
         checkpoint = Checkpoint(
             arch=self.options.arch,
-            arch_options=dict(self.options.arch_options),
-            state_dict={name: value.detach().cpu() for name, value in model.state_dict().items()},
+            arch_options=self.options.network_options,
+            state_dict={name: value.detach().cpu() for name, value in self.training.kept(model).state_dict().items()},
             preprocess=self.training.spec,
             task=self.training.task,
             photos=photos,

@@ -71,12 +71,12 @@ class Validation:
 
 
 class PreparedPhotos:
-    """Photos in batches N×3×H×W float32, prepared as at run time; they are kept in memory while they fit."""
+    """Photos in batches N×3×H×W float32, prepared as at run time; with ``keep`` they stay in memory while they fit."""
 
-    def __init__(self, paths: Sequence[Path], spec: PreprocessSpec) -> None:
+    def __init__(self, paths: Sequence[Path], spec: PreprocessSpec, *, keep: bool = True) -> None:
         self._paths, self._spec = paths, spec
         self._preprocess = Preprocessor(spec)
-        self._keep = int(np.prod(spec.tensor_shape)) * 4 * len(paths) <= _KEPT_BYTES
+        self._keep = keep and int(np.prod(spec.tensor_shape)) * 4 * len(paths) <= _KEPT_BYTES
         self._kept: dict[int, Tensor] = {}
 
     def __iter__(self) -> Iterator[Tensor]:

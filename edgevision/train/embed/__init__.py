@@ -1,0 +1,1 @@
+"""What teaching an embedder takes beside the network: losses, batches, a first look at the photos, validation."""

@@ -1,0 +1,89 @@
+"""A first look at the photos, before the first step: it gives the linear layer, the centres and the look-alikes to begin with.
+
+A network that knows ImageNet tells much about products already. Beginning with the directions in which its features differ most,
+and with each product's mean for its centre, leaves little to learn, so that little of what it knows is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from edgevision.preprocess.spec import PreprocessSpec
+from edgevision.train.backbones import training_mode
+from edgevision.train.compute import Compute
+from edgevision.train.lite_embedder import LiteEmbedder
+from edgevision.train.validate import PreparedPhotos
+
+LOOK_ALIKES = 5  # of each product
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class FirstLook:
+    """``centres`` [products, dimension] float32; ``look_alikes`` int64 [products, k], nearest first, k at most ``LOOK_ALIKES``."""
+
+    centres: Tensor
+    look_alikes: Numbers
+
+
+@torch.no_grad()
+def pooled_features(network: LiteEmbedder, paths: Sequence[Path], spec: PreprocessSpec, compute: Compute) -> Tensor:
+    """The pooled vectors [n, features] float32 of photos prepared as at run time. The network is left on the CPU, in eval mode."""
+    training_mode(network, frozen_statistics=True)  # folds batch norms, which is quicker
+    network.eval().to(compute.device)
+    parts = []
+    for images in PreparedPhotos(paths, spec, keep=False):
+        with compute.precision():
+            parts.append(network.pooled(compute.put(images)).float().cpu())
+    network.cpu()
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def take_a_first_look(network: LiteEmbedder, features: Tensor, products: Numbers) -> FirstLook:
+    """Give ``network`` its linear layer (``principal_projection``), and say where products then lie.
+
+    ``features`` [n, features]: of its own (``pooled_features``); ``products`` int64 [n], 0… without gaps.
+    """
+    weight, bias = principal_projection(features, network.projection.out_features)
+    network.projection.weight.copy_(weight)
+    assert network.projection.bias is not None
+    network.projection.bias.copy_(bias)
+    vectors = nn.functional.normalize(network.projection(features))
+    count = int(products.max()) + 1
+    own = nn.functional.one_hot(torch.from_numpy(products), count).float()
+    centres = nn.functional.normalize(own.T @ vectors)
+    return FirstLook(centres, look_alikes(centres))
+
+
+def no_look(products: int, dimension: int) -> FirstLook:
+    """Where a network begins that knows nothing yet: random directions (of PyTorch's generator), and no look-alikes."""
+    centres = nn.functional.normalize(torch.randn(products, dimension))
+    return FirstLook(centres, np.zeros((products, 0), np.int64))
+
+
+def principal_projection(features: Tensor, dimension: int) -> tuple[Tensor, Tensor]:
+    """Weight [dimension, d] and bias [dimension] of the linear layer that keeps the directions in which ``features`` [n, d] vary
+    most, about their mean: the principal components, all of length 1."""
+    values = features.double()
+    mean = values.mean(0)
+    centred = values - mean
+    _, directions = torch.linalg.eigh(centred.T @ centred)  # the greatest last
+    weight = directions.flip(1)[:, :dimension].T
+    return weight.float().contiguous(), (-weight @ mean).float()
+
+
+def look_alikes(centres: Tensor) -> Numbers:
+    """For each of the unit ``centres`` [products, d] the nearest others, nearest first: int64 [products, min(5, products - 1)]."""
+    cosines = centres @ centres.T
+    cosines.fill_diagonal_(-2.0)
+    nearest = cosines.topk(min(LOOK_ALIKES, len(centres) - 1), 1).indices
+    return nearest.numpy()
