@@ -58,7 +58,7 @@ class TestResolveTask:
 
     def test_a_task_that_nobody_brings(self):
         with pytest.raises(
-            ModelFileError, match="nothing here knows the task 'juggle'; known are classify, detect, .*raw"
+            ModelFileError, match=r"nothing here knows the task 'juggle'; known are classify, detect, .*raw"
         ):
             resolve_task("net.pt", "juggle", ModelFacts((SCORES,), LABELS))
 
