@@ -52,7 +52,8 @@ def with_favourites(ranker: Ranker, n: int, share: float) -> Ranker:
 
     def rank(baskets: Sequence[Sequence[int]]) -> Scores:
         own, other = _counts(baskets, n), ranker(baskets)
-        return share * own / max(own.max(), 1e-12) + (1 - share) * other / max(np.abs(other).max(), 1e-12)
+        mixed = share * own / max(own.max(), 1e-12) + (1 - share) * other / max(np.abs(other).max(), 1e-12)
+        return np.asarray(mixed, np.float64)
 
     return rank
 

@@ -21,7 +21,7 @@ def front_vectors() -> npt.NDArray[np.float32]:
     """[220, 576] float32: the fronts of the 20 that the demo knows, then of the 200 that it does not, shrunk to 12×16 pixels. No network is in it."""
     fronts = [front(design, 120, 160) for design in (*LISTED, *(one.design for one in unseen_products()))]
     small = [cv2.resize(panel, _SMALL_PX, interpolation=cv2.INTER_AREA) for panel in fronts]
-    return np.asarray(np.stack(small).reshape(len(small), -1), np.float32) / 255
+    return np.asarray(np.stack(small).reshape(len(small), -1) / 255, np.float32)
 
 
 def demo_embedder() -> Any:

@@ -60,6 +60,9 @@ class AttributesTraining:
         make = backbones.build if options.scratch else backbones.pretrained
         return make(options.arch, len(self.task.labels), **options.arch_options)
 
+    def kept(self, network: nn.Module) -> nn.Module:  # noqa: D102
+        return network
+
     def head_parameters(self, network: nn.Module) -> Iterable[nn.Parameter]:  # noqa: D102
         return backbones.classifier_head(network).parameters()
 
