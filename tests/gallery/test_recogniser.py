@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import threading
 import time
@@ -13,12 +14,14 @@ from embedders import DIMENSION, vectors_of, write_colour_embedder
 from spots import CELL, spot_picture, write_spot_finder
 
 import edgevision as ev
+from edgevision.cli.main import main
+from edgevision.decode import encode_png
 from edgevision.errors import EdgeVisionError, GalleryError, InputError
 from edgevision.frames import Frame
 from edgevision.gallery.followed import LOOK_S
 from edgevision.gallery.gallery import open_gallery
 from edgevision.gallery.products import GalleryProduct
-from edgevision.gallery.recogniser import RecognisedProduct, recogniser
+from edgevision.gallery.recogniser import RecognisedProduct, load_with_gallery, recogniser
 from edgevision.gallery.writer import GalleryWriter
 from edgevision.tasks.results import Classification
 
@@ -278,3 +281,51 @@ def test_a_model_that_is_no_embedder_is_refused(color_bundle, model, shop):
 def test_top_is_a_whole_number(embedder, shop, top):
     with pytest.raises(InputError, match="top is"):
         recogniser(embedder, shop, top=top)
+
+
+# ---- loaded with a gallery ----
+
+
+def test_the_last_model_gets_the_gallery(tmp_path, bundle, shop):
+    with load_with_gallery(bundle, shop) as model:
+        assert model.predict(plain(PRODUCTS[7][1])).best.id == 7
+    finder = write_spot_finder(tmp_path / "spots.edge")
+    with load_with_gallery(finder, shop, then=bundle, threshold=0.4) as cascade:
+        (product,) = cascade.predict(spot_picture({(1, 1): PRODUCTS[12][1]}))
+    assert product.result.best.name == "blueberry"
+    with load_with_gallery(bundle) as embedder:
+        assert embedder.task.spec.kind == "embed"
+
+
+@pytest.mark.parametrize("then", [False, True])
+def test_what_is_refused_leaves_no_model_open(tmp_path, bundle, then, monkeypatch):
+    foreign = enrol(tmp_path / "other.evg", "f" * 64)
+    closed: list[object] = []
+    close = ev.Model.close
+    monkeypatch.setattr(ev.Model, "close", lambda self, *given: (closed.append(self), close(self, *given)))
+    with pytest.raises(GalleryError, match="made for the bundle"):
+        load_with_gallery(
+            write_spot_finder(tmp_path / "spots.edge") if then else bundle, foreign, then=bundle if then else None
+        )
+    assert len(closed) == 1
+
+
+def test_the_command_line_names_products(tmp_path, bundle, shop, capsys):
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(encode_png(plain(PRODUCTS[9][1])))
+    assert main(["predict", str(bundle), "--gallery", str(shop), str(photo)]) == 0
+    assert ": lime " in capsys.readouterr().out
+    assert main(["predict", str(bundle), "--gallery", str(shop), str(photo), "--json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert answer["matches"][0]["example"]["note"].startswith("lime")
+
+
+def test_a_stream_takes_a_swap_with_its_gallery(bundle, shop):
+    from edgevision.streams.served_model import ServedModel
+    from edgevision.streams.swap import _loaded, _Wish
+
+    with load_with_gallery(bundle, shop) as live:
+        wish = _Wish(bundle, None, {"gallery": shop})
+        new = _loaded(wish, ServedModel(live))
+        assert new.predict_frames([Frame.from_array(plain(PRODUCTS[7][1]))])[0].best.id == 7
+        new.model.close()
