@@ -13,6 +13,7 @@ Vectors: TypeAlias = npt.NDArray[np.float32]
 
 MIN_DIMENSION, MAX_DIMENSION = 2, 4096
 UNIT_TOLERANCE = 1e-3  # of a length, in a file or of a query: float32 and int8 round
+_ROUNDING = 2e-7  # of the length of a vector that was brought to length 1 in float32
 _LEAST_LENGTH = 1e-12  # shorter vectors have no direction that could be trusted
 
 
@@ -38,6 +39,7 @@ def unit_rows(vectors: npt.ArrayLike, dimension: int) -> Vectors:
     bad = ~np.isfinite(length) | (length < _LEAST_LENGTH)
     if bad.any():
         raise InputError(_what_is_wrong(int(bad.argmax()), rows[int(bad.argmax())]))
+    length[np.abs(length - 1) <= _ROUNDING] = 1.0  # what is of length 1 stays as it is, to the last bit
     return np.asarray(rows / length[:, None], np.float32)
 
 

@@ -24,7 +24,7 @@ from edgevision.gallery.checks import (
     checked_product,
     checked_source,
 )
-from edgevision.gallery.file.connection import check_file, check_schema, connect, damaged, speaking_of
+from edgevision.gallery.file.connection import check_file, check_header, check_schema, connect, damaged, speaking_of
 from edgevision.gallery.file.creation import begin_new, drop, finish_new
 from edgevision.gallery.file.reading import read_head
 from edgevision.gallery.file.rows import (
@@ -79,6 +79,7 @@ class GalleryWriter:
                 return self
             database = connect(target, "rw", check_file(target))
             undone.callback(database.close)
+            check_header(database, self.path)
             # EXTRA syncs the folder too, once the journal is gone: a power cut then cannot bring the journal back.
             for name, value in (("journal_mode", "DELETE"), ("synchronous", "EXTRA")):
                 database.execute(f"PRAGMA {name} = {value}").fetchall()

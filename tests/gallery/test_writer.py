@@ -18,6 +18,7 @@ from edgevision.files import is_temporary
 from edgevision.gallery.file import connection
 from edgevision.gallery.gallery import open_gallery
 from edgevision.gallery.products import GalleryProduct
+from edgevision.gallery.vectors import unit_rows
 from edgevision.gallery.writer import GalleryWriter
 
 
@@ -97,6 +98,18 @@ def test_changes(path, name):
     for example, vector in zip(gallery.examples, gallery.vectors, strict=True):
         if example.source != source("new"):
             assert vector.tolist() == before[example.source]
+
+
+def test_vectors_of_length_1_stay_as_they_are():
+    """To the last bit, also after they were read from one gallery and written to another. Of these, another division by the length
+    would change six numbers."""
+    random = np.random.default_rng(2442)
+    random.integers(1, 41)
+    once = unit_rows(random.normal(size=(16, 32)), 32)
+    length = np.linalg.norm(once.astype(np.float64), axis=1, keepdims=True)
+    assert ((once / length).astype(np.float32) != once).sum() == 6
+    np.testing.assert_array_equal(unit_rows(once, 32), once)
+    np.testing.assert_allclose(np.linalg.norm(once.astype(np.float64), axis=1), 1, atol=2e-7)
 
 
 def test_rename_and_fields(path):
@@ -266,6 +279,35 @@ def test_a_second_writer_waits_for_the_first(path):
         one.rename(2, "first")
     other.join(20)
     assert [product.name for product in open_gallery(path).products] == ["product 0", "second", "first", "product 3"]
+
+
+def test_reading_does_not_end_the_locks_of_a_writer_in_the_same_process(path):
+    """POSIX ends all locks of a process on a file when it closes any descriptor of that file; SQLite knows of its own alone."""
+    make_gallery(path)
+    with writer(path) as one:
+        one.rename(1, "first")
+        open_gallery(path)
+        done = subprocess.run(
+            [sys.executable, "-c", SECOND, str(path)], check=True, capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )  # fmt: skip
+    assert "another program has been using it" in done.stdout
+    assert open_gallery(path).find(1).name == "first"
+
+
+SECOND = """
+import sys
+from galleries import BUNDLE, DIMENSION
+from edgevision.errors import GalleryError
+from edgevision.gallery.file import connection
+from edgevision.gallery.writer import GalleryWriter
+connection.WAIT_S = 0.05
+try:
+    with GalleryWriter(sys.argv[1], bundle_id=BUNDLE, dimension=DIMENSION) as one:
+        one.rename(1, "second")
+except GalleryError as error:
+    print(error)
+"""
 
 
 def test_a_second_writer_does_not_wait_for_ever(path, monkeypatch):

@@ -19,7 +19,6 @@ WAIT_S = 30.0  # for another program: a large gallery takes seconds to read
 
 # Opening a pipe must not wait for its other end.
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
 # The end of a journal that names another file, which SQLite would read, and might delete (https://sqlite.org/fileformat.html,
 # "The Rollback Journal"). Ours never do: they are of one database.
@@ -28,42 +27,46 @@ _CURE = "restore it from a copy, or make it again from the photos"
 
 
 def check_file(path: Path) -> int:
-    """The size of the file in bytes. Raises GalleryError for what cannot be a gallery, before SQLite sees it."""
+    """The size of the file in bytes. Raises GalleryError for what cannot be a gallery, before SQLite sees it.
+
+    The file is not opened here: closing it would end all locks that this process has on it, those of another thread's
+    transaction too (https://sqlite.org/howtocorrupt.html, 2.2).
+    """
     try:
-        descriptor = os.open(path, _READ)
+        status = path.stat()
     except FileNotFoundError:
         raise GalleryError(f"there is no gallery {path}; make one with: edgevision gallery new") from None
     except (OSError, ValueError) as error:
         raise GalleryError(f"cannot read the gallery {path}: {getattr(error, 'strerror', None) or error}") from None
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise GalleryError(f"expected a gallery, a file, got {path}, which is none; give the .evg file")
-        header = os.read(descriptor, _HEADER_BYTES)
-    except OSError as error:
-        raise GalleryError(f"cannot read the gallery {path}: {error.strerror}") from None
-    finally:
-        os.close(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise GalleryError(f"expected a gallery, a file, got {path}, which is none; give the .evg file")
+    if status.st_size < _HEADER_BYTES:
+        raise _no_gallery(path)
     if status.st_size > MAX_BYTES:
         raise GalleryError(f"{path} has {status.st_size} bytes; a gallery has at most {MAX_BYTES}")
-    _check_header(path, header)
     _check_neighbours(path)
     return status.st_size
 
 
-def _check_header(path: Path, header: bytes) -> None:
-    """See https://sqlite.org/fileformat.html, "The Database Header"."""
-    if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
-        raise GalleryError(f"{path} is no gallery: it does not begin as one; give the .evg file")
-    if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
+def check_header(database: sqlite3.Connection, path: Path) -> None:
+    """Raise GalleryError unless the file says that it is a gallery of a version that is read here."""
+    if _pragma(database, "application_id") != APPLICATION_ID:
         raise GalleryError(f"{path} is a database of another program, not a gallery; give the .evg file")
-    version = int.from_bytes(header[60:64], "big")
-    if version > VERSION:
+    version = _pragma(database, "user_version")
+    if isinstance(version, int) and version > VERSION:
         raise GalleryError(
             f"{path} is a gallery of version {version}, this EdgeVision reads version {VERSION}; install a newer EdgeVision"
         )
-    if version != VERSION or header[18:20] != b"\x01\x01" or header[56:60] != b"\x00\x00\x00\x01":
-        raise GalleryError(f"the gallery {path} is damaged: its header is not one that EdgeVision writes; {_CURE}")
+    if (version, _pragma(database, "encoding"), _pragma(database, "journal_mode")) != (VERSION, "UTF-8", "delete"):
+        raise damaged(path, "its header is not one that EdgeVision writes")
+
+
+def _pragma(database: sqlite3.Connection, name: str) -> object:
+    return database.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def _no_gallery(path: Path) -> GalleryError:
+    return GalleryError(f"{path} is no gallery: it does not begin as one; give the .evg file")
 
 
 def _check_neighbours(path: Path) -> None:
@@ -169,6 +172,12 @@ def _explained(path: Path, doing: str, said: str) -> EdgeVisionError:
     if "disk I/O error" in said:
         return EdgeVisionError(
             f"cannot {doing} {path}: the disk fails ({said}); the gallery is as it was. Check the disk"
+        )
+    if "not a database" in said:
+        return _no_gallery(path)
+    if "unable to open" in said and doing == "read":
+        return GalleryError(
+            f"cannot read {path}: it may not be read, or it is being made; check its permissions, and try again"
         )
     if "readonly" in said or "unable to open" in said:
         return GalleryError(f"cannot {doing} {path}: it, or its folder, may not be written; change that, or use a copy")

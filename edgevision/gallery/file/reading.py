@@ -14,7 +14,7 @@ import numpy as np
 from edgevision.errors import GalleryError
 from edgevision.gallery.checks import checked_added, checked_bundle_id, checked_note, checked_product, checked_source
 from edgevision.gallery.examples import Example
-from edgevision.gallery.file.connection import check_file, check_schema, connect, damaged, speaking_of
+from edgevision.gallery.file.connection import check_file, check_header, check_schema, connect, damaged, speaking_of
 from edgevision.gallery.file.rows import (
     NO_CONTENT,
     ExampleRow,
@@ -62,6 +62,7 @@ def _read(path: Path, mode: str, size: int) -> Contents:
     database = connect(path, mode, size)
     try:
         database.execute("BEGIN")
+        check_header(database, path)
         check_schema(database, path)
         contents = _contents(database, path, size)
         database.execute("COMMIT")
