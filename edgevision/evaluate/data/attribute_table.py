@@ -85,18 +85,27 @@ class AttributeTable:
 
 def is_photo_table(path: Path) -> bool:
     """Whether the file is a table of photos' attributes: its name ends in .csv or .tsv, its first heading is a word for a photo's path,
-    there are two or more further columns, and none of them is called label or class, as a list of classes has it."""
+    there are two or more further columns, and none of them is called label or class, as a list of classes has it; nor are they a column
+    for each class, of which one is 1."""
     if path.suffix.lower() not in (".csv", ".tsv"):
         return False
     try:
-        header, _ = _header(path, _lines(path))
+        lines = _lines(path)
+        header, separator = _header(path, lines)
+        rows = [_cells(path, number, line, separator)[1:] for number, line in lines[1:]]
     except DataError:  # whoever reads it as a list says what is wrong
         return False
     return (
         len(header) > 2
         and bool(words(header[0]) & _PATH_WORDS)
         and not any(words(heading) & _LABEL_WORDS for heading in header[1:])
+        and not _is_one_hot(rows)
     )
+
+
+def _is_one_hot(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the columns are classes: each row has a 1 in one of them, and 0 in the others."""
+    return bool(rows) and all(sorted(row) == ["0"] * (len(row) - 1) + ["1"] for row in rows)
 
 
 def read_table(path: Path | str, only: Sequence[str] = ()) -> AttributeTable:

@@ -95,6 +95,8 @@ def test_what_is_no_table_is_refused(tmp_path, text, message):
         ("path,colour", "t.csv", False),  # a class for each photo, as before
         ("path,label,colour", "t.csv", False),
         ("class,colour,ripe", "t.csv", False),
+        ("path,Tea,Salt\n1.jpg,1,0\n2.jpg,0,1", "t.csv", False),  # a column for each class
+        ("path,ripe,damaged\n1.jpg,1,0\n2.jpg,1,1", "t.csv", True),
         ("path,colour,ripe", "t.txt", False),
         ("", "t.csv", False),
     ],
