@@ -18,7 +18,7 @@ import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +45,14 @@ HISTORY = (0, 1, 3, 10)
 PRODUCTS = 2000  # of the public log
 SHOPPERS = 800
 Lists = list[list[int]]
-RankCase = Callable[[Case], list[int]]
+
+
+class RankCase(Protocol):
+    """From a case to the best ``top`` products."""
+
+    def __call__(self, case: Case, top: int = AT) -> list[int]:
+        """Their places."""
+        ...
 
 
 # ---- ours and theirs, as functions from a case to a list ----
@@ -56,16 +63,16 @@ def ours(
 ) -> RankCase:  # fmt: skip
     recommender = Recommender(data.shelf, baskets, options)
 
-    def rank(case: Case) -> list[int]:
-        return recommender.rank(data.profile(case, half_life_s), now_s=case.time_s, top=AT)
+    def rank(case: Case, top: int = AT) -> list[int]:
+        return recommender.rank(data.profile(case, half_life_s), now_s=case.time_s, top=top)
 
     return rank
 
 
 def theirs(ranker: peers.Ranker) -> RankCase:
-    def rank(case: Case) -> list[int]:
+    def rank(case: Case, top: int = AT) -> list[int]:
         scores = ranker([trip.items for trip in case.history])
-        return [int(place) for place in np.argsort(-scores, kind="stable")[:AT]]
+        return [int(place) for place in np.argsort(-scores, kind="stable")[:top]]
 
     return rank
 
@@ -154,7 +161,7 @@ def not_bought_before(methods: dict[str, RankCase], data: Split, cases: Sequence
         wanted = case.wanted - had
         if wanted:
             for name, rank in methods.items():
-                found[name].append(ndcg([item for item in rank(case) if item not in had], wanted))
+                found[name].append(ndcg([item for item in rank(case, AT + len(had)) if item not in had], wanted))
     first = next(iter(methods))
     return {
         "shoppers": len(found[first]),
