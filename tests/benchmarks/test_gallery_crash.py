@@ -41,12 +41,13 @@ def test_what_is_made_is_what_is_expected(tmp_path):
 def test_half_of_a_change_is_found(tmp_path, monkeypatch):
     """The same run, with a reader that loses one example."""
 
+    found = gallery_crash._found
+
     def losing(path):
-        gallery = open_gallery(path)
-        state = state_of(gallery)
+        state, said = found(path)
         for examples in state.values():
             examples.popitem()
-        return state, None
+        return state, said
 
     monkeypatch.setattr(gallery_crash, "_found", losing)
     outcome = run(tmp_path / "shop.evg", 20, seed=1, longest_s=0.05)
