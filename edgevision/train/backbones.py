@@ -30,7 +30,7 @@ _LITE_SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}  
 DETECTOR = "lite0-detect"
 DETECTOR_SIZE = 320
 EMBEDDERS = {f"{arch}-embed": arch for arch in LITE_SIZES}  # arch → the classifier whose ImageNet weights it has
-DIMENSION = 256  # of an embedder that is not told another
+DIMENSION = 512  # of an embedder that is not told another
 _TORCHVISION = "torchvision:"
 _FIXED_SIZE = ("vit_", "maxvit_")  # position embeddings or windows that fit one input size only
 

@@ -247,7 +247,7 @@ class EmbedTrainOptions(RunOptions):
     head_lr: float = 1e-3
     clip_norm: float = 5.0
     ema: float = 0.99
-    dimension: int = 256
+    dimension: int = 512
     pooling: str = "average"
     loss: str = "proxy-anchor"
     scale: float | None = None

@@ -23,7 +23,7 @@ from edgevision.train.lite_embedder import LiteEmbedder
 from edgevision.train.validate import PreparedPhotos
 
 LOOK_ALIKES = 5  # of each product
-SHRINKAGE = 1.0  # of the mean variance within products: 0.1 finds 1 to 2.7 points less, see benchmarks/README.md
+SHRINKAGE = 1.0  # of the mean variance within products; 0.1 finds 1 to 3 points less: benchmarks/README.md
 
 Numbers = npt.NDArray[np.int64]
 
