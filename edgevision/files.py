@@ -104,6 +104,21 @@ def ensure_writable(path: str | Path) -> None:
         temporary.unlink()
 
 
+def file_state(path: str | Path) -> object:
+    """What changes when the file does: which file it is, its length and time of change. None where it is not there.
+
+    The file is not opened: closing an SQLite file that this process has open elsewhere would drop the locks on it (POSIX).
+
+    >>> file_state("no such file") is None
+    True
+    """
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def is_lfs_pointer(start: bytes) -> bool:
     """Whether a file that starts so is what Git LFS leaves where a large file belongs, until ``git lfs pull`` fetches it.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.errors import EdgeVisionError, GalleryError
+from edgevision.files import file_state
 from edgevision.gallery.gallery import Gallery, open_gallery
 from edgevision.gallery.owner import check_owner
 
@@ -26,7 +27,7 @@ class FollowedGallery:
         self._bundle_id = bundle_id
         self._dimension = dimension
         self._path = None if isinstance(source, Gallery) else Path(source)
-        self._seen = _signature(self._path)
+        self._seen = None if self._path is None else file_state(self._path)
         self.problem = ""
         self.now = source if isinstance(source, Gallery) else open_gallery(source, bundle_id=bundle_id)
         self._make_ready(self.now)
@@ -51,7 +52,7 @@ class FollowedGallery:
     def _look(self, path: Path) -> None:
         if self._reader is not None and self._reader.is_alive():
             return
-        seen = _signature(path)
+        seen = file_state(path)
         if seen == self._seen:
             return
         self._seen = seen
@@ -73,7 +74,7 @@ class FollowedGallery:
         check_owner(self._name(), gallery.bundle_id, gallery.dimension, self._bundle_id, self._dimension)
         if not gallery.examples:
             raise GalleryError(
-                f"{self._name()} has no examples, so nothing can be recognised; add products: edgevision gallery enrol"
+                f"{self._name()} has no examples, so nothing can be recognised; add products: edgevision gallery add"
             )
         gallery.match(gallery.vectors[:1])
 
@@ -83,14 +84,3 @@ class FollowedGallery:
     def __getstate__(self) -> dict[str, Any]:
         """To pickle it, without the thread."""
         return {**self.__dict__, "_reader": None}
-
-
-def _signature(path: Path | None) -> tuple[int, ...] | None:
-    """What tells whether the file changed; None where there is none."""
-    if path is None:
-        return None
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino

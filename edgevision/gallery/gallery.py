@@ -30,7 +30,9 @@ class Gallery:
     added; ``vectors``: [examples, dimension] float32 of length 1, one for each, read-only.
     """
 
-    def __init__(self, contents: Contents) -> None:
+    def __init__(self, contents: Contents, lists: Path | None = None) -> None:
+        """``lists``: the file that a large gallery's index is kept in, see ``make_index``; None: it is made anew."""
+        self._lists = lists
         self.bundle_id = contents.bundle_id
         self.dimension = contents.dimension
         self.products = contents.products
@@ -78,7 +80,7 @@ class Gallery:
 
     @cached_property
     def _index(self) -> VectorIndex:
-        return make_index(self.vectors)
+        return make_index(self.vectors, cache=self._lists)
 
     def match(
         self,
@@ -130,9 +132,11 @@ def open_gallery(path: str | os.PathLike[str], *, bundle_id: str | None = None) 
     ``bundle_id``: of the embedder whose vectors it will be asked for (``Model.id``). Raises GalleryError for a file that is no
     gallery, is damaged, or was made for another bundle.
 
+    Over 20,000 examples, what a search needs besides is kept in a file beside it, ``shop.evg.lists``, which may be deleted at any time.
+
     >>> gallery = open_gallery("shop.evg", bundle_id=model.id)  # doctest: +SKIP
     """
     contents = read_contents(Path(path))
     if bundle_id is not None:
         check_owner(path, contents.bundle_id, contents.dimension, bundle_id)
-    return Gallery(contents)
+    return Gallery(contents, Path(f"{os.fspath(path)}.lists"))

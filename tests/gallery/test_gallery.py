@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pytest
 from galleries import BUNDLE, DIMENSION, OTHER_BUNDLE, around, directions, make_gallery, source
 
 from edgevision.errors import GalleryError, InputError
-from edgevision.gallery.exact import ExactIndex
 from edgevision.gallery.gallery import open_gallery
+from edgevision.gallery.index import making
 from edgevision.gallery.products import GalleryProduct
 from edgevision.gallery.writer import GalleryWriter
 
@@ -116,16 +119,12 @@ def test_find(path):
         gallery.find(9)
 
 
-@pytest.mark.parametrize("k", [1, 5, 99, 300])
-@pytest.mark.parametrize("allowed", [False, True])
-def test_the_exact_index(k, allowed):
-    """Against a stable sort; whole numbers have many ties, which go by place."""
-    random = np.random.default_rng(1)
-    vectors = random.integers(-1, 2, (200, 4)).astype(np.float32)
-    queries = random.integers(-1, 2, (7, 4)).astype(np.float32)
-    chosen = random.random(200) < 0.6 if allowed else np.ones(200, bool)
-    places, similarities = ExactIndex(vectors).search(queries, k, chosen if allowed else None)
-    for row, query in enumerate(queries):
-        expected = sorted(np.flatnonzero(chosen), key=lambda place: (-float(vectors[place] @ query), place))[:k]
-        assert places[row].tolist() == expected
-        assert similarities[row].tolist() == [float(vectors[place] @ query) for place in expected]
+def test_a_large_gallery_keeps_its_index_beside_it(path, monkeypatch):
+    """Large: over 300 here. The second one that is opened finds the lists, and no clusters are looked for."""
+    monkeypatch.setattr("edgevision.gallery.gallery.make_index", partial(making.make_index, exact_up_to=300))
+    make_gallery(path, 60, 10, spread=0.2)
+    queries = directions(20, seed=5)
+    first = open_gallery(path).match(queries)
+    assert Path(f"{path}.lists").is_file()
+    monkeypatch.setattr(making, "find_clusters", None)
+    assert open_gallery(path).match(queries) == first

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from edgevision.errors import EdgeVisionError
 
 LOOK_S = 0.4  # between two looks: a change is taken up within a second, and a look costs some microseconds
 _T = TypeVar("_T")
-
-
-def file_state(path: Path) -> object:
-    """What changes when the file does: which file it is, its length and time of change. None where it is not there."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class Reread(Generic[_T]):

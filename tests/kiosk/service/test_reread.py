@@ -6,7 +6,8 @@ import os
 import threading
 
 from edgevision.errors import InputError
-from edgevision.kiosk.service.reread import Looks, Reread, file_state
+from edgevision.files import file_state
+from edgevision.kiosk.service.reread import Looks, Reread
 
 
 def test_a_change_is_taken_up_and_told(tmp_path):

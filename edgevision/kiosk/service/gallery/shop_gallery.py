@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from edgevision.errors import InputError
-from edgevision.files import ensure_writable
+from edgevision.files import ensure_writable, file_state
 from edgevision.kiosk.service.gallery.snapshot import Snapshot
-from edgevision.kiosk.service.reread import Reread, file_state
+from edgevision.kiosk.service.reread import Reread
 
 if TYPE_CHECKING:
     from edgevision.cascade import Cascade
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from edgevision.gallery.writer import GalleryWriter
     from edgevision.model import Model
 
-_COUNTER = slice(24, 28)  # of SQLite's file: counts its changes, also those within one tick of the file system's clock
 _T = TypeVar("_T")
 
 
@@ -46,6 +45,7 @@ class ShopGallery:
         self.bundle_id = bundle_id
         self._dimension = dimension
         self._changing = threading.Lock()
+        self._own_changes = 0  # two of them may fall within one tick of the file system's clock
         self._changed: list[Callable[[], None]] = []
         self._trouble: list[Callable[[str], None]] = []
         if not path.exists():
@@ -89,6 +89,7 @@ class ShopGallery:
             before = self._file.look()
             with self._writer() as writer:
                 given = work(before.gallery, writer)
+            self._own_changes += 1
             self._file.look()
         return given
 
@@ -103,12 +104,7 @@ class ShopGallery:
         return Snapshot(open_gallery(self.path, bundle_id=self.bundle_id), self.path)
 
     def _state(self) -> object:
-        try:
-            with self.path.open("rb") as file:
-                counter = file.read(_COUNTER.stop)[_COUNTER]
-        except OSError:
-            counter = b""
-        return file_state(self.path), counter
+        return file_state(self.path), self._own_changes
 
     def _tell_changed(self, old: Snapshot, new: Snapshot) -> None:
         for call in self._changed:
