@@ -85,7 +85,8 @@ def one_draw(
     """Train without the held-out products, and measure every embedder on them."""
     unseen = held_out(draw, len(photos.iconic))
     folder = FOLDER / f"draw-{draw}"
-    embedders, records = {SHELF: off_the_shelf("lite0")}, {}
+    embedders = {SHELF: off_the_shelf("lite0")}
+    records: dict[str, Any] = {}
     if not arguments.untrained:
         trained, records = trained_embedders(draw, folder, photos, unseen, arguments)
         embedders = {**embedders, "lite2, ImageNet": off_the_shelf("lite2"), **trained}
