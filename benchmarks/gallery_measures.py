@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from edgevision.evaluate.statistics.bootstrap import draw_weights, interval
 from edgevision.evaluate.statistics.ranking import auroc
+from edgevision.gallery.drawing import drawn_to_means
 
 Vectors = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
@@ -38,6 +39,11 @@ def product_scores(gallery: Gallery, queries: Vectors) -> tuple[Rights, Numbers]
     products = np.unique(gallery.products)
     cosines = queries.astype(np.float64) @ gallery.vectors.T
     return np.stack([cosines[:, gallery.products == product].max(1) for product in products], 1), products
+
+
+def held_scores(gallery: Gallery, queries: Vectors) -> tuple[Rights, Numbers]:
+    """As ``product_scores``, where an ``edgevision.gallery`` holds the views: drawn to the mean of their product's."""
+    return product_scores(Gallery(drawn_to_means(gallery.vectors, gallery.products), gallery.products), queries)
 
 
 def mean_scores(gallery: Gallery, queries: Vectors) -> tuple[Rights, Numbers]:

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from edgevision.gallery.drawing import drawn_to_means
 from edgevision.gallery.vectors import Vectors
 
 Floats = npt.NDArray[np.float64]
@@ -15,18 +16,19 @@ Floats = npt.NDArray[np.float64]
 MOST_QUERIES = 2000  # examples that are asked as if they were new; more cost time and tell little
 _PORTION = 1 << 22  # similarities in memory at once
 _ROWS = 1024
+_NO_DIRECTION = 1e-6  # length of a sum of vectors that points nowhere
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """Examples that were taken out of the gallery and asked for. All columns [m].
 
-    ``product``: place of the product that it is. ``own``: cosine to the nearest other example of that product; NaN where there is
+    ``product``: place of the product that it is. ``own``: similarity to the nearest other example of that product; NaN where there is
     none. ``first``, ``second``: to the nearest and second nearest other product, -1 where there is none: what a gallery without
     this product would answer. ``first_product``: the place of the nearest other product, -1 where there is none.
     ``example``: place of the example.
 
-    ``within``, ``product_of``: [n], of every example of the gallery, its cosine to the nearest other of its product (NaN where there
+    ``within``, ``product_of``: [n], of every example of the gallery, its similarity to the nearest other of its product (NaN where there
     is none), and its product's place.
     """
 
@@ -61,10 +63,11 @@ class Evidence:
 
 
 def gather_evidence(
-    vectors: Vectors, product_of: npt.NDArray[np.int64], products: int, most: int = MOST_QUERIES
+    vectors: Vectors, product_of: npt.NDArray[np.int64], products: int, most: int = MOST_QUERIES, *, pull: float = 0.0
 ) -> Evidence:
     """Leave each example out, and each product. ``vectors``: [n, d] of length 1; ``product_of``: [n], places of ``products``
-    products. Of more than ``most`` examples that many are drawn, always the same of a gallery.
+    products. Of more than ``most`` examples that many are chosen by chance, always the same of a gallery. ``pull``: similarities are those to
+    examples as ``drawn_to_means`` draws them, without the one that is asked for; 0: to the examples themselves.
     """
     count = len(vectors)
     asked = np.arange(count)
@@ -77,12 +80,13 @@ def gather_evidence(
     column = np.full(products, -1)
     column[present] = np.arange(len(present))
     arranged = vectors[order]
+    held = drawn_to_means(arranged, product_of[order], pull) if pull else arranged
     first, second = np.full(len(asked), -1.0), np.full(len(asked), -1.0)
     first_product = np.full(len(asked), -1)
     step = max(1, _PORTION // max(1, count))
     for start in range(0, len(asked), step):
         part = slice(start, start + step)
-        similarity = (vectors[asked[part]] @ arranged.T).astype(np.float64)
+        similarity = (vectors[asked[part]] @ held.T).astype(np.float64)
         best = np.maximum.reduceat(similarity, starts, axis=1)  # [rows, products that have examples]
         rows = np.arange(len(best))
         best[rows, column[product_of[asked[part]]]] = -np.inf  # without its own product
@@ -94,19 +98,35 @@ def gather_evidence(
     first[np.isneginf(first)] = -1.0
     second[np.isneginf(second)] = -1.0
     within = np.empty(count)
-    within[order] = _within(arranged, starts)
+    within[order] = _within(arranged, starts, pull)
     return Evidence(product_of[asked], within[asked], first, second, first_product, asked, within, product_of)
 
 
-def _within(arranged: Vectors, starts: npt.NDArray[np.int64]) -> Floats:
-    """Of each example the cosine to the nearest other of its product; NaN where there is none. ``arranged``: by product."""
+def _within(arranged: Vectors, starts: npt.NDArray[np.int64], pull: float) -> Floats:
+    """Of each example the similarity to the nearest other of its product; NaN where there is none. ``arranged``: by product.
+
+    ``x`` is asked for without itself, so the others ``y`` are drawn to their own mean direction ``u``, and the similarity is
+    ``(x·y + pull · x·u) / |y + pull · u|``.
+    """
     within = np.full(len(arranged), np.nan)
     for start, end in pairwise([*starts.tolist(), len(arranged)]):
         if end - start < 2:
             continue
-        part = arranged[start:end]
-        for row in range(0, end - start, _ROWS):
-            similarity = (part[row : row + _ROWS] @ part.T).astype(np.float64)
-            similarity[np.arange(len(similarity)), np.arange(row, row + len(similarity))] = -np.inf  # not itself
-            within[start + row : start + row + len(similarity)] = similarity.max(axis=1)
+        part = arranged[start:end].astype(np.float64)
+        total = part.sum(axis=0)
+        to_total = part @ total
+        for first in range(0, end - start, _ROWS):
+            rows = np.arange(first, min(first + _ROWS, end - start))
+            similarity = part[rows] @ part.T
+            length = np.sqrt(np.maximum(total @ total - 2 * to_total[rows] + 1, 0.0))  # of the others' sum
+            pulled = np.where(
+                (length > _NO_DIRECTION) & (end - start > 2), pull, 0.0
+            )  # a single other one stays where it is
+            length = np.maximum(length, _NO_DIRECTION)
+            own_to_mean = (to_total[rows] - 1) / length
+            others_to_mean = (to_total[None, :] - similarity) / length[:, None]
+            drawn = np.sqrt(np.maximum(1 + pulled[:, None] ** 2 + 2 * pulled[:, None] * others_to_mean, _NO_DIRECTION))
+            similarity = (similarity + (pulled * own_to_mean)[:, None]) / drawn
+            similarity[np.arange(len(rows)), rows] = -np.inf  # not itself
+            within[start + rows] = similarity.max(axis=1)
     return within

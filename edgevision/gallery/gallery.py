@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.errors import GalleryError, InputError
+from edgevision.gallery.drawing import PULL, drawn_to_means
 from edgevision.gallery.evidence import Evidence, gather_evidence
 from edgevision.gallery.examples import Example
 from edgevision.gallery.file.reading import Contents, read_contents
@@ -71,7 +72,7 @@ class Gallery:
     @cached_property
     def evidence(self) -> Evidence:
         """What its own examples tell of known and unknown products. Made when first asked for."""
-        return gather_evidence(self.vectors, self.product_of, len(self.products))
+        return gather_evidence(self.vectors, self.product_of, len(self.products), pull=PULL)
 
     @cached_property
     def rejection(self) -> Rejection:
@@ -80,7 +81,7 @@ class Gallery:
 
     @cached_property
     def _index(self) -> VectorIndex:
-        return make_index(self.vectors, cache=self._lists)
+        return make_index(drawn_to_means(self.vectors, self.product_of), cache=self._lists)
 
     def match(
         self,
@@ -119,6 +120,7 @@ class Gallery:
         others[0] = similarities[1] if len(nearest) > 1 else -1.0
         products = [self.products[one.product] for one in nearest]
         scores = self.rejection.scores(similarities, others, [product.id for product in products])
+        scores = np.minimum.accumulate(scores)  # what is less alike is no likelier, whatever is usual of its product
         matches = tuple(
             Match(product, one.similarity, float(score), self.examples[one.example])
             for product, one, score in zip(products[:top], nearest, scores, strict=False)

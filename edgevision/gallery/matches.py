@@ -11,8 +11,8 @@ from edgevision.gallery.products import GalleryProduct
 
 @dataclass(frozen=True)
 class Match:
-    """A product that a vector is like. ``similarity``: the cosine to ``example``, the nearest of its examples, -1…1.
-    ``score``: the chance that it is this product, 0…1, as the gallery's calibration has it."""
+    """A product that a vector is like. ``similarity``: the cosine to ``example``, the nearest of its examples, where the gallery holds
+    it: halfway between its own vector and the mean of the product's (``drawing``), -1…1. ``score``: the chance that it is this product, 0…1, as the gallery's calibration has it."""
 
     product: GalleryProduct
     similarity: float

@@ -7,6 +7,7 @@ from enum import Enum
 
 import numpy as np
 
+from edgevision.gallery.evidence import Evidence, gather_evidence
 from edgevision.gallery.gallery import Gallery
 from edgevision.gallery.products import GalleryProduct
 from edgevision.gallery.vectors import Vectors
@@ -60,8 +61,9 @@ class ViewChoice:
         self._product_id = product_id
         self._most_blur = most_blur
         self._look_alikes = look_alikes
-        self.step = _usual_step(gallery) if step is None else step
-        self._least_similarity = _unlike(gallery) if refuse_unlike else -1.0
+        known = None if gallery is None else _evidence_of(gallery)
+        self.step = _usual_step(known) if step is None else step
+        self._least_similarity = _unlike(known) if refuse_unlike else -1.0
         self._kept: list[Vectors] = []
         if gallery is not None:
             own = [example.product == product_id for example in gallery.examples]
@@ -93,15 +95,20 @@ class ViewChoice:
         return None if near is not None and near >= best.similarity else best.product
 
 
-def _usual_step(gallery: Gallery | None) -> float:
-    if gallery is None or (has := gallery.evidence.has_own).sum() < _ENOUGH:
+def _evidence_of(gallery: Gallery) -> Evidence | None:
+    """How alike examples are themselves; None of a gallery that has too few to tell."""
+    if len(gallery.examples) < _ENOUGH:
+        return None
+    return gather_evidence(gallery.vectors, gallery.product_of, len(gallery.products))
+
+
+def _usual_step(known: Evidence | None) -> float:
+    if known is None or (has := known.has_own).sum() < _ENOUGH:
         return STEP
-    usual = 1 - float(np.median(gallery.evidence.own[has]))
+    usual = 1 - float(np.median(known.own[has]))
     return min(max(_SHARE_OF_USUAL * usual, _LEAST_STEP), _MOST_STEP)
 
 
-def _unlike(gallery: Gallery | None) -> float:
+def _unlike(known: Evidence | None) -> float:
     """Views that are less similar are of something else: most products are nearer to another product than this."""
-    if gallery is None or len(gallery.examples) < _ENOUGH:
-        return -1.0
-    return float(np.quantile(gallery.evidence.first, 0.25))
+    return -1.0 if known is None else float(np.quantile(known.first, 0.25))

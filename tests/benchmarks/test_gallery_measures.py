@@ -8,6 +8,7 @@ import pytest
 from benchmarks.gallery_measures import (
     Gallery,
     as_strangers,
+    held_scores,
     is_among,
     mean_scores,
     percent,
@@ -35,6 +36,12 @@ def test_the_nearest_view_of_each_product():
 def test_the_mean_of_each_product_s_views():
     scores, _ = mean_scores(GALLERY, on_circle(30))
     assert scores[0] == pytest.approx(np.cos(np.deg2rad([10, 65, 150])), abs=1e-6)
+
+
+def test_views_where_a_gallery_holds_them():
+    """Of 0° and 40° the mean is 20°: they are held at 10° and 30°. 180° is alone."""
+    scores, _ = held_scores(GALLERY, on_circle(26))
+    assert scores[0] == pytest.approx(np.cos(np.deg2rad([4, 66.5, 154])), abs=1e-6)
 
 
 @pytest.mark.parametrize(("top", "expected"), [(1, [True, False]), (2, [True, True]), (3, [True, True])])

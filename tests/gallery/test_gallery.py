@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from galleries import BUNDLE, DIMENSION, OTHER_BUNDLE, around, directions, make_gallery, source
+from galleries import BUNDLE, DIMENSION, OTHER_BUNDLE, around, directions, held, make_gallery, source
 
 from edgevision.errors import GalleryError, InputError
 from edgevision.gallery.gallery import open_gallery
@@ -25,7 +25,8 @@ def plain_search(gallery, query, top, where=lambda product: True):
     """[(product's id, similarity, source of the example)], best first."""
     unit = query / np.linalg.norm(query)
     best = {}
-    for example, vector in zip(gallery.examples, gallery.vectors.astype(np.float64), strict=True):
+    vectors = held(gallery.vectors, [example.product for example in gallery.examples])
+    for example, vector in zip(gallery.examples, vectors, strict=True):
         similarity = float(vector @ unit)
         if where(gallery.find(example.product)) and similarity > best.get(example.product, (-2.0, ""))[0]:
             best[example.product] = (similarity, example.source)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from galleries import around, directions
+from galleries import around, directions, held
 
 from edgevision.gallery.evidence import gather_evidence
 from edgevision.gallery.rejection import Rejection, fit_rejection
 from edgevision.gallery.vectors import unit_rows
 
 
-def plain_evidence(vectors, product_of):
-    """(own, first, second, first product) of each example, by loops in float64."""
+def plain_evidence(vectors, product_of, pull=0.0):
+    """(own, first, second, first product) of each example, by loops in float64: the gallery is made again without it."""
     rows = []
     for place, vector in enumerate(vectors.astype(np.float64)):
         own, best = np.nan, {}
-        for other, (one, of) in enumerate(zip(vectors.astype(np.float64), product_of.tolist(), strict=True)):
-            if other == place:
-                continue
+        others = np.arange(len(vectors)) != place
+        kept = held(vectors[others], product_of[others], pull)
+        for one, of in zip(kept, product_of[others].tolist(), strict=True):
             similarity = float(one @ vector)
             if of == product_of[place]:
                 own = similarity if np.isnan(own) else max(own, similarity)
@@ -29,12 +29,13 @@ def plain_evidence(vectors, product_of):
     return [np.array(column) for column in zip(*rows, strict=True)]
 
 
+@pytest.mark.parametrize("pull", [0.0, 1.0, 0.3])
 @pytest.mark.parametrize("counts", [[3, 1, 4, 2], [5], [1, 1], [2, 0, 3], [1], [30, 40]])
-def test_evidence_is_that_of_plain_loops(counts):
+def test_evidence_is_that_of_plain_loops(counts, pull):
     product_of = np.random.default_rng(1).permutation(np.repeat(np.arange(len(counts)), counts))
     vectors = unit_rows(np.random.default_rng(2).normal(size=(len(product_of), 8)), 8)
-    found = gather_evidence(vectors, product_of, len(counts))
-    own, first, second, first_product = plain_evidence(vectors, product_of)
+    found = gather_evidence(vectors, product_of, len(counts), pull=pull)
+    own, first, second, first_product = plain_evidence(vectors, product_of, pull)
     for name, expected in (("own", own), ("within", own), ("first", first), ("second", second)):
         np.testing.assert_allclose(getattr(found, name), expected, atol=1e-6, err_msg=name)
     assert found.first_product.tolist() == first_product.tolist()

@@ -40,7 +40,7 @@ def test_a_picture_alone_is_answered_as_the_gallery_matches_it():
     assert ids(found) == [one.product.id for one in matches.top]
     assert [one.match for one in found.top] == list(matches.top)
     assert found.known == matches.known
-    assert whys(found) == {"picture": "like back.jpg: 0.96"}
+    assert whys(found) == {"picture": "like back.jpg: 0.90"}
 
 
 def test_words_alone_need_no_encoder():

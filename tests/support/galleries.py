@@ -35,6 +35,18 @@ def around(
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.repeat(np.arange(len(centres)), each)
 
 
+def held(vectors: npt.ArrayLike, product_of: npt.ArrayLike, pull: float = 1.0) -> npt.NDArray[np.float64]:
+    """Where a gallery holds its examples, by loops: ``x + pull · m`` of length 1, where ``m`` is the direction of the product's mean."""
+    rows, owners = np.asarray(vectors, np.float64), list(np.asarray(product_of).tolist())
+    drawn = []
+    for vector, owner in zip(rows, owners, strict=True):
+        mine = [one for one, other in zip(rows, owners, strict=True) if other == owner]
+        mean = np.sum(mine, axis=0)
+        moved = vector if len(mine) == 1 else vector + pull * mean / np.linalg.norm(mean)
+        drawn.append(moved / np.linalg.norm(moved))
+    return np.array(drawn).reshape(rows.shape)
+
+
 def make_gallery(
     path: Path, products: int = 4, each: int = 3, *, dimension: int = DIMENSION, spread: float = 0.5, seed: int = 0
 ) -> npt.NDArray[np.float64]:
