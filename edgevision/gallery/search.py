@@ -74,12 +74,8 @@ class Searcher:
         wide = top if text is None else max(top, _PICTURE_RANKS)
         evidence = self._gather(picture, None if text is None else check_query(text), where, wide)
         allowed = np.array([where is None or where(product) for product in self.gallery.products], bool)
-        total = _total(evidence, len(allowed))
-        found = allowed & _is_ranked(evidence, len(allowed))
-        order = [int(place) for place in np.argsort(-total, kind="stable") if found[place]][:top]
-        return SearchResult(
-            tuple(self._found(place, float(total[place]), evidence, where) for place in order), evidence.known
-        )
+        found = [self._found(place, score, evidence, where) for place, score in _ranked(evidence, allowed)[:top]]
+        return SearchResult(tuple(found), evidence.known)
 
     def _gather(self, picture: Vectors | None, query: str | None, where: Filter | None, wide: int) -> _Evidence:
         matches, known = self._like_picture(picture, where, wide)
@@ -164,17 +160,21 @@ def search(
     return Searcher(gallery, meanings).search(picture=picture, text=text, where=where, top=top)
 
 
+def _ranked(evidence: _Evidence, allowed: npt.NDArray[np.bool_]) -> list[tuple[int, float]]:
+    """(place, score) of all that is found, best first. A picture alone: as the gallery matches it, with its chances."""
+    if list(evidence.rankings) == ["picture"]:
+        return [(place, match.score) for place, match in evidence.matches.items()]
+    total = _total(evidence, len(allowed))
+    found = allowed & _is_ranked(evidence, len(allowed))
+    return [(int(place), float(total[place])) for place in np.argsort(-total, kind="stable") if found[place]]
+
+
 def _total(evidence: _Evidence, products: int) -> Scores:
     """[products]: what they are sorted by."""
     if not evidence.rankings:  # a filter alone: all that it allows, in the gallery's order
         return np.ones(products)
-    if list(evidence.rankings) != ["picture"]:
-        rankings = [_filled(name, scores) for name, scores in evidence.rankings.items()]
-        return fuse(rankings, [WEIGHTS[name] for name in evidence.rankings])
-    total = np.zeros(products)
-    for rank, (place, match) in enumerate(evidence.matches.items()):
-        total[place] = max(match.score, 1e-9 / (1 + rank))  # a chance of 0 keeps its place
-    return total
+    rankings = [_filled(name, scores) for name, scores in evidence.rankings.items()]
+    return fuse(rankings, [WEIGHTS[name] for name in evidence.rankings])
 
 
 def _filled(name: By, scores: Scores) -> Scores:

@@ -129,3 +129,18 @@ def test_a_large_gallery_keeps_its_index_beside_it(path, monkeypatch):
     assert Path(f"{path}.lists").is_file()
     monkeypatch.setattr(making, "find_clusters", None)
     assert open_gallery(path).match(queries) == first
+
+
+def test_what_is_less_alike_is_no_likelier(path):
+    """Products whose examples are alike in unlike degrees: the chances fall with the rank all the same."""
+    random = np.random.default_rng(4)
+    centres = directions(30, seed=2)
+    with GalleryWriter(path, bundle_id=BUNDLE, dimension=DIMENSION) as writer:
+        for number, centre in enumerate(centres):
+            writer.add_product(GalleryProduct(number, f"product {number}"))
+            views = centre + (0.05 if number % 2 else 0.3) * random.normal(size=(5, DIMENSION))
+            writer.add_examples(number, views, [source(number, view) for view in range(5)])
+    for answer in open_gallery(path).match(random.normal(size=(50, DIMENSION)), top=8):
+        chances = [one.score for one in answer.top]
+        assert chances == sorted(chances, reverse=True)
+        assert [one.similarity for one in answer.top] == sorted((one.similarity for one in answer.top), reverse=True)
