@@ -65,6 +65,7 @@ class FollowedGallery:
             self._make_ready(gallery)
         except (EdgeVisionError, OSError) as error:
             self.problem = f"{error}; the gallery before it goes on"
+            self._seen = None  # it is tried again: a lock or a disk may have been the reason
             return
         if self._path is path:
             self.now, self.problem = gallery, ""

@@ -55,8 +55,6 @@ def _first_of_each(
 ) -> list[NearestProduct]:
     best: dict[int, NearestProduct] = {}
     for place, similarity in zip(places.tolist(), similarities.tolist(), strict=True):
-        if place < 0:
-            continue
         product = int(product_of[place])
         if product not in best:
             best[product] = NearestProduct(product, place, min(1.0, max(-1.0, similarity)))

@@ -8,12 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.errors import InputError
+from edgevision.gallery.vectors import UNIT_TOLERANCE, Vectors
 
-Vectors: TypeAlias = npt.NDArray[np.float32]
 Places: TypeAlias = npt.NDArray[np.int64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
-
-UNIT_TOLERANCE = 1e-3  # of a length: float32 and int8 round
 
 
 class VectorIndex(Protocol):

@@ -15,8 +15,8 @@ import numpy as np
 
 from edgevision.errors import CacheWarning, EdgeVisionError
 from edgevision.files import atomic_write
-from edgevision.gallery.index.base import Vectors
 from edgevision.gallery.index.lists import Lists
+from edgevision.gallery.vectors import Vectors
 
 _MAGIC = b"EVLISTS1"
 _HEAD = struct.Struct("<8s4q32s")

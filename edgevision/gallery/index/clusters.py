@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 
 from edgevision import _native
-from edgevision.gallery.index.base import Places, Vectors
+from edgevision.gallery.index.base import Places
+from edgevision.gallery.vectors import Vectors
 
 _ROUNDS = 8
 _SAMPLE = 32  # vectors to a cluster that it is made of; more of them hardly move it

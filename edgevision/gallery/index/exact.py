@@ -6,7 +6,8 @@ import numpy as np
 
 from edgevision import _native
 from edgevision.errors import InputError
-from edgevision.gallery.index.base import Mask, Places, Vectors, check_found, checked_query, checked_vectors
+from edgevision.gallery.index.base import Mask, Places, check_found, checked_query, checked_vectors
+from edgevision.gallery.vectors import Vectors
 
 _BLOCK = 1 << 16  # vectors to a block of the int8 copy
 _SMALL_BLOCK = 1 << 10  # a last block below this is copied to add to it, a larger one is left alone

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision import _native
-from edgevision.gallery.index.base import Mask, Places, Vectors, check_found, checked_query, checked_vectors
+from edgevision.gallery.index.base import Mask, Places, check_found, checked_query, checked_vectors
 from edgevision.gallery.index.clusters import coded_centres, nearest_cluster
 from edgevision.gallery.index.exact import checked_more, mean_of
+from edgevision.gallery.vectors import Vectors
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edgevision.gallery.index.base import Places, VectorIndex, Vectors, checked_vectors
+from edgevision.gallery.index.base import Places, VectorIndex, checked_vectors
 from edgevision.gallery.index.cache import read_lists, write_lists
 from edgevision.gallery.index.clusters import find_clusters, nearest_cluster
 from edgevision.gallery.index.exact import ExactIndex
 from edgevision.gallery.index.lists import ListIndex, Lists
+from edgevision.gallery.vectors import Vectors
 
 EXACT_UP_TO = 20_000  # vectors
 RECALL = 0.99
