@@ -1,4 +1,4 @@
-"""A shop's basket counts as a file: only what is above the floor, in whole floors, and no basket of its own."""
+"""A shop's basket counts as a file: only counts that reached the floor, rounded down to multiples of it."""
 
 from __future__ import annotations
 
