@@ -6,6 +6,7 @@ import argparse
 import re
 import sys
 import time
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from edgevision.gallery.gallery import Gallery
     from edgevision.recommend.profile import Profile
     from edgevision.recommend.rules import Rule
+    from edgevision.recommend.shelf import Shelf
     from edgevision.recommend.suggestions import Suggestion
 
+_MOST_CANDIDATE_BYTES = 64 << 20
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
@@ -49,16 +52,17 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p.add_argument("--save-baskets", type=Path, metavar="FILE", help="write the shop's counts, and recommend nothing")
     p.add_argument("--show", action="store_true", help="print all that the profile holds")
     p.add_argument("--export", type=Path, metavar="FILE", help="write the profile to another file, to take it along")
-    p.add_argument("--forget", action="store_true", help="remove the profile, leaving nothing behind")
+    p.add_argument("--forget", action="store_true", help="overwrite the profile and remove it")
     return p
 
 
 def run(arguments: argparse.Namespace) -> int:
-    for wanted, act in (("forget", _forget), ("show", _show), ("export", _export), ("save_baskets", _save_baskets),
-                        ("bought", _bought)):  # fmt: skip
-        if getattr(arguments, wanted):
-            return act(arguments)
-    return _suggest(arguments)
+    acts = {"forget": _forget, "show": _show, "export": _export, "save_baskets": _save_baskets, "bought": _bought}
+    wanted = [name for name in acts if getattr(arguments, name)]
+    if len(wanted) > 1:
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in wanted)
+        raise InputError(f"{options} are done one at a time; give one of them")
+    return acts[wanted[0]](arguments) if wanted else _suggest(arguments)
 
 
 def _forget(arguments: argparse.Namespace) -> int:
@@ -74,6 +78,8 @@ def _forget(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
+    from edgevision.recommend.profile_file import check_time
+
     profile = _existing(arguments, "--show")
     if arguments.json:
         output.show_json(profile.to_dict())
@@ -85,24 +91,31 @@ def _show(arguments: argparse.Namespace) -> int:
     )
     lines = [(id, f"{count:g}") for id, count in known["products"].items()]
     output.table("", ("product", "bought, as it has faded"), lines)
+    try:
+        check_time(arguments.profile, profile)
+    except InputError as error:
+        output.say(str(error))
     return 0
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from edgevision.recommend.profile_file import save_profile
+    from edgevision.recommend.profile_file import check_time, is_profile_file, save_profile
 
+    _check_target(arguments, arguments.export, "a profile", is_profile_file)
     profile = _existing(arguments, "--export")
+    check_time(arguments.profile, profile)  # which names this file, not the new one
     save_profile(arguments.export, profile)
     _done(arguments, {"exported": str(arguments.export)}, f"wrote {arguments.export}")
     return 0
 
 
 def _save_baskets(arguments: argparse.Namespace) -> int:
-    from edgevision.recommend.baskets_file import save_baskets
+    from edgevision.recommend.baskets_file import is_baskets_file, save_baskets
     from edgevision.recommend.sources import open_baskets
 
     if arguments.baskets is None:
         raise InputError("--save-baskets needs what to count: give --baskets LOG")
+    _check_target(arguments, arguments.save_baskets, "a file of basket counts", is_baskets_file)
     baskets = open_baskets(arguments.baskets, floor=arguments.floor)
     save_baskets(arguments.save_baskets, baskets)
     fields = {"baskets": baskets.total, "products": len(baskets.counts()), "floor": baskets.floor}
@@ -118,9 +131,7 @@ def _bought(arguments: argparse.Namespace) -> int:
     path = _profile_path(arguments, "--bought")
     gallery = _gallery(arguments)
     shelf = Shelf.of_gallery(gallery)
-    unknown = [id for id in arguments.bought if id not in shelf.place]
-    if unknown:
-        raise InputError(f"the gallery has no product {unknown[0]}; edgevision gallery list shows all")
+    _check_ids(arguments.bought, shelf)
     profile = open_profile(
         path, bundle_id=gallery.bundle_id, dimension=shelf.dimension, half_life_s=arguments.half_life
     )
@@ -142,6 +153,7 @@ def _suggest(arguments: argparse.Namespace) -> int:
     options = RecommendOptions() if arguments.variety is None else RecommendOptions(variety=arguments.variety)
     gallery = _gallery(arguments)
     shelf = Shelf.of_gallery(gallery)
+    _check_ids(arguments.basket, shelf)
     profile = None
     if arguments.profile is not None:
         profile = open_profile(arguments.profile, bundle_id=gallery.bundle_id, dimension=shelf.dimension)
@@ -151,13 +163,17 @@ def _suggest(arguments: argparse.Namespace) -> int:
     found = Recommender(shelf, baskets, options).suggest(
         profile, now_s=now_s, basket=arguments.basket, top=arguments.top, rules=_rules(arguments), relevance=among
     )
+    history = 0.0 if profile is None else profile.baskets(now_s)
     if arguments.json:
-        history = 0.0 if profile is None else profile.baskets(now_s)
-        output.show_json({"history_baskets": history, "suggestions": [one.to_dict() for one in found]})
+        output.show_json({
+            "history_baskets": history, "shop_baskets": baskets.total, "suggestions": [one.to_dict() for one in found],
+        })  # fmt: skip
         return 0
     if not found:
         output.say("nothing may be recommended: the basket and the rules leave no product")
         return 0
+    if not history and not baskets.total:
+        output.say("nothing is known yet of the shopper and of the shop: give --profile, --baskets or both")
     lines = [(one.product.name, f"{100 * one.score:.1f} %", _why(one)) for one in found]
     output.table("", ("product", "chance", "why"), lines, left=1)
     return 0
@@ -191,6 +207,30 @@ def _gallery(arguments: argparse.Namespace) -> Gallery:
     return open_gallery(arguments.gallery)
 
 
+def _check_ids(ids: Iterable[int], shelf: Shelf) -> None:
+    for id in ids:
+        if id not in shelf.place:
+            raise InputError(f"the gallery has no product {id}; edgevision gallery list shows all")
+
+
+def _check_target(arguments: argparse.Namespace, target: Path, kind: str, is_kind: Callable[[Path], bool]) -> None:
+    """Raise InputError where writing would replace what is read, or a file of another kind. An empty file is of any."""
+    from edgevision.cli.outputs import check_target
+
+    check_target(target, [arguments.gallery, arguments.profile, arguments.baskets, arguments.among])
+    if _holds_something(target) and not is_kind(target):
+        raise InputError(
+            f"cannot write {target}: what is there is not {kind}, and would be lost; give another file, or remove it"
+        )
+
+
+def _holds_something(path: Path) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except (OSError, ValueError):  # whoever writes says why it cannot be
+        return False
+
+
 def _profile_path(arguments: argparse.Namespace, option: str) -> Path:
     if arguments.profile is None:
         raise InputError(f"{option} needs the profile: give --profile FILE")
@@ -210,8 +250,12 @@ def _existing(arguments: argparse.Namespace, option: str) -> Profile:
 def _text(path: str) -> str:
     if path == "-":
         return sys.stdin.read()
+    from edgevision.files import read_regular
+
     try:
-        return Path(path).read_text("utf-8")
+        return read_regular(path, _MOST_CANDIDATE_BYTES).decode("utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read the candidates {path}: {error.strerror or error}") from error
     except UnicodeDecodeError:
         raise InputError(f"{path} is not in UTF-8; give what edgevision search --json prints") from None
 

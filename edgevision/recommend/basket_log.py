@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import itertools
 import json
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,6 +42,8 @@ def read_log(path: str | Path) -> Iterator[LoggedBasket]:
     path = Path(path)
     read = _read_csv if path.suffix.lower() in {".csv", ".tsv", ".txt"} else _read_receipts
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its other end
+            raise OSError(errno.EINVAL, "it is not a regular file")
         with path.open(encoding="utf-8-sig", newline="") as file:
             yield from read(file, path)
     except OSError as error:

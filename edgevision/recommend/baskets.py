@@ -1,4 +1,7 @@
-"""What a whole shop buys, and buys together: counts alone, which tell nothing of any one shopper."""
+"""What a whole shop buys, and buys together: counts alone, of what enough shoppers bought.
+
+Where a log names no shopper, each basket counts as one: then what a single regular buys often passes the floor, and is told.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A shop's basket counts as a file: only what may be told, so that nobody's basket can be read out of it."""
+"""A shop's basket counts as a file: only counts that reached the floor, rounded down to multiples of it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from edgevision.recommend.baskets import Baskets
 MAX_BYTES = 256 << 20
 MOST_PAIRS = 5_000_000
 _FORMAT = "edgevision baskets"
+_START, _START_BYTES = b'{"format":"edgevisionbaskets"', 64  # of every such file, white space aside
 _KEYS = frozenset({"format", "version", "floor", "total", "products", "pairs"})
 
 
@@ -33,6 +34,17 @@ def read_baskets(path: str | Path) -> Baskets:
         return told_from_dict(given)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def is_baskets_file(path: str | Path) -> bool:
+    """Whether basket counts lie there, as the file's beginning tells."""
+    try:
+        if not Path(path).is_file():  # opening a pipe would wait
+            return False
+        with Path(path).open("rb") as file:
+            return b"".join(file.read(_START_BYTES).split()).startswith(_START)
+    except (OSError, ValueError):
+        return False
 
 
 def is_baskets(given: object) -> bool:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from edgevision.errors import InputError
 from edgevision.recommend.decay import DAY_S, Clock, FadingCounts
+from edgevision.recommend.event_times import check_not_ahead
 
 HALF_LIFE_S = 120 * DAY_S
 MOST_PRODUCTS = 500
@@ -59,7 +60,8 @@ class Profile:
     def bought(self, items: Mapping[int, npt.NDArray[Any] | None], time_s: float) -> None:
         """One basket: the ids of its products with their vectors, None where a product has none. In constant time for each product.
 
-        Baskets may come in any order. Raises InputError for a vector of another dimension, or one that is not finite; then nothing is added.
+        Baskets may come in any order. Raises InputError for a vector of another dimension, or one that is not finite, and for a time
+        more than a day after this device's clock; then nothing is added.
         """
         checked = {id: self._checked(vector) for id, vector in items.items()}
         if not checked:
@@ -72,7 +74,10 @@ class Profile:
                 self._interest += weight * vector
 
     def looked(self, vector: npt.NDArray[Any], time_s: float, *, weight: float = LOOKED) -> None:
-        """The shopper showed interest in something without buying it: a photo that was searched for, a page that was opened."""
+        """The shopper showed interest in something without buying it: a photo that was searched for, a page that was opened.
+
+        Raises InputError as ``bought`` does.
+        """
         checked = self._checked(vector)
         assert checked is not None
         if not (math.isfinite(weight) and weight > 0):
@@ -149,6 +154,7 @@ class Profile:
         """Of an event, after bringing all sums to the present where that is due."""
         if not math.isfinite(time_s):
             raise InputError(f"a time is a number of seconds since 1970, got {time_s}")
+        check_not_ahead(time_s)
         if self._last_s is None:
             self._clock = Clock(self.half_life_s, time_s)
         elif self._clock.due(time_s):

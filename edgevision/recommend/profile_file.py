@@ -1,14 +1,19 @@
-"""A profile as one small file on the device: read, written whole, and forgotten without a trace."""
+"""A profile as one small file on the device: read, written whole, and forgotten: overwritten, and removed.
+
+Flash memory may keep what was overwritten until it needs the room.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import time
 from pathlib import Path
 
 from edgevision.errors import EdgeVisionError, InputError
 from edgevision.files import atomic_write, is_temporary, read_regular
+from edgevision.recommend.event_times import day_of, is_ahead
 from edgevision.recommend.profile import HALF_LIFE_S, Profile
 
 MAX_BYTES = 1 << 20
@@ -16,7 +21,11 @@ _START = b'{"format":"edgevisionprofile"'  # of every profile, white space aside
 
 
 def save_profile(path: str | Path, profile: Profile) -> None:
-    """Write it whole, readable by this user alone. Raises InputError, EdgeVisionError where that cannot be done."""
+    """Write it whole, readable by this user alone.
+
+    Raises InputError, EdgeVisionError where that cannot be done; InputError also for a profile that ``check_time`` refuses.
+    """
+    check_time(path, profile)
     text = json.dumps(profile.to_dict(), indent=1, ensure_ascii=True)
     atomic_write(path, text.encode() + b"\n", check=lambda temporary: temporary.chmod(0o600))
 
@@ -43,7 +52,7 @@ def open_profile(path: str | Path, *, bundle_id: str, dimension: int, half_life_
     """The profile at ``path``, or a new one where nothing is there; for the vectors of one bundle.
 
     ``half_life_s``: of a new one (default: 120 days). Raises InputError for a profile of another bundle, or of another half-life than the one
-    that is asked for.
+    that is asked for, and for one that ``check_time`` refuses.
     """
     try:
         profile = read_profile(path)
@@ -58,7 +67,25 @@ def open_profile(path: str | Path, *, bundle_id: str, dimension: int, half_life_
         raise InputError(
             f"the profile {path} has a half-life of {profile.half_life_s:g} s; leave --half-life out, or begin a new profile"
         )
+    check_time(path, profile)
     return profile
+
+
+def check_time(path: str | Path, profile: Profile) -> None:
+    """Raise InputError for a profile whose newest event is more than a day after this device's clock.
+
+    It was written under a wrong clock, or the clock is wrong now. Beside such an event, what is bought today would count nothing.
+    """
+    if profile.last_s is not None and is_ahead(profile.last_s):
+        raise InputError(
+            f"the profile {path} ends on {day_of(profile.last_s)}, and this device's clock says {day_of(time.time())}: set the clock where it "
+            "is wrong; else wait until then, or forget the profile (--forget) and begin a new one"
+        )
+
+
+def is_profile_file(path: str | Path) -> bool:
+    """Whether a profile lies there. A damaged one is one too: its beginning tells."""
+    return _starts_as_profile(Path(path)) or _reads_as_profile(Path(path))
 
 
 def forget_profile(path: str | Path) -> bool:
@@ -69,18 +96,12 @@ def forget_profile(path: str | Path) -> bool:
     """
     target = Path(path)
     found = target.is_symlink() or target.exists()
-    if found:
-        _check_is_profile(target)
+    if found and not is_profile_file(target):
+        raise InputError(f"{target} is no profile of edgevision; it was left alone")
     leftovers = [one for one in _files_beside(target) if is_temporary(one) and _starts_as_profile(one)]
     for one in [*leftovers, *([target] if found else [])]:
         _remove(one)
     return found or bool(leftovers)
-
-
-def _check_is_profile(path: Path) -> None:
-    """A damaged profile is one too: its beginning tells."""
-    if not _starts_as_profile(path) and not _reads_as_profile(path):
-        raise InputError(f"{path} is no profile of edgevision; it was left alone")
 
 
 def _starts_as_profile(path: Path) -> bool:

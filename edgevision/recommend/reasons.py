@@ -13,6 +13,7 @@ from edgevision.recommend.mixture import Mixture
 from edgevision.recommend.shelf import Shelf
 from edgevision.recommend.suggestions import Reason, Term
 
+NOTHING_KNOWN = "nothing is known yet of what sells here"
 _SMALLEST = 0.005  # a share that a person would read as 0 %
 
 
@@ -38,7 +39,7 @@ class Explainer:
         for term, share in self._mixture.shares_of(place).items():
             if share >= _SMALLEST:
                 because = self._because(term, place)
-                found.append(Reason(term, share, self._words(term, because), because))
+                found.append(Reason(term, share, self._words(term, place, because), because))
         return tuple(sorted(found, key=lambda one: -one.share))
 
     def _because(self, term: Term, place: int) -> GalleryProduct | None:
@@ -50,7 +51,7 @@ class Explainer:
             return self._shelf.products[self._lender(place, place)]
         return None
 
-    def _words(self, term: Term, because: GalleryProduct | None) -> str:
+    def _words(self, term: Term, place: int, because: GalleryProduct | None) -> str:
         if term is Term.AGAIN:
             return "you have bought it before"
         if term is Term.LOOKS:
@@ -62,9 +63,15 @@ class Explainer:
                 return "it goes with what you buy"
             where = "in your basket" if because.id in self._basket else "which you bought"
             return f"others buy it together with {because.name}, {where}"
-        if because is None:
-            return "many here buy it"
-        return f"it is new, and looks like {because.name}, which sells here"
+        if because is not None:
+            return f"it is new, and looks like {because.name}, which sells here"
+        if self._baskets.total == 0:
+            return NOTHING_KNOWN
+        return (
+            "many here buy it"
+            if self._baskets.count(self._shelf.products[place].id)
+            else "few here buy it, or it is new"
+        )
 
     def _lender(self, place: int, otherwise: int) -> int:
         """The known product that lends a new one most."""

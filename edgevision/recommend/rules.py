@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 
+from edgevision.errors import InputError
 from edgevision.gallery.products import GalleryProduct
 
 Rule = Callable[[GalleryProduct], bool]
@@ -27,7 +29,9 @@ def none_of(ids: Collection[int]) -> Rule:
 
 
 def at_most(price: float) -> Rule:
-    """Nothing that costs more, or whose price is not known."""
+    """Nothing that costs more, or whose price is not known. Raises InputError for a price that is no finite number."""
+    if not math.isfinite(price):
+        raise InputError(f"a highest price is a finite number, got {price}")
 
     def cheap_enough(product: GalleryProduct) -> bool:
         known = product.fields.get("price")

@@ -1,5 +1,6 @@
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -140,3 +141,22 @@ def test_what_is_no_profile_is_refused(damage):
     profile.bought({1: np.ones(2)}, 5.0)
     with pytest.raises(InputError, match=message):
         Profile.from_dict(change(profile.to_dict()))
+
+
+@pytest.mark.parametrize("ahead_s", [2 * DAY_S, 1e5 * DAY_S, 1e300])
+def test_what_has_not_happened_yet_is_refused(ahead_s):
+    """Or every later purchase would weigh nothing beside it."""
+    profile, later_s = Profile("a bundle", 2, half_life_s=HALF_LIFE_S), time.time() + ahead_s
+    profile.bought({1: np.ones(2)}, time.time())
+    before = profile.to_dict()
+    with pytest.raises(InputError, match="has not happened yet: this device's clock says"):
+        profile.bought({2: np.ones(2)}, later_s)
+    with pytest.raises(InputError, match="has not happened yet"):
+        profile.looked(np.ones(2), later_s)
+    assert profile.to_dict() == before
+
+
+def test_another_device_s_clock_may_go_a_little_ahead():
+    profile = Profile("a bundle", 2)
+    profile.bought({1: np.ones(2)}, time.time() + 0.9 * DAY_S)
+    assert set(profile.products(time.time())) == {1}

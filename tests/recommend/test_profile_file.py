@@ -22,7 +22,7 @@ def test_it_is_read_as_it_was_written_by_its_owner_alone(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_forgetting_leaves_nothing_behind(tmp_path):
+def test_forgetting_removes_what_a_killed_process_left_too(tmp_path):
     path = tmp_path / "me.json"
     save_profile(path, some_profile())
     killed = tmp_path / ".edgevision-0123456789abcdef.tmp"  # what a killed process leaves while it writes
@@ -93,3 +93,16 @@ def test_a_profile_begins_where_there_is_none(tmp_path):
     profile = open_profile(tmp_path / "me.json", bundle_id="a bundle", dimension=3, half_life_s=60.0)
     assert (profile.bundle_id, profile.dimension, profile.half_life_s, profile.last_s) == ("a bundle", 3, 60.0, None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_profile_that_ends_in_the_future_is_neither_opened_nor_saved(tmp_path):
+    """It can be read all the same: to be shown, and forgotten."""
+    path = tmp_path / "me.json"
+    path.write_text(json.dumps({**some_profile().to_dict(), "time_s": 10_413_792_000.0}))
+    with pytest.raises(InputError, match=r"ends on 2300-01-01.*set the clock.*--forget"):
+        open_profile(path, bundle_id="a bundle", dimension=3)
+    profile = read_profile(path)
+    with pytest.raises(InputError, match="ends on 2300-01-01"):
+        save_profile(tmp_path / "taken.json", profile)
+    assert [one.name for one in tmp_path.iterdir()] == ["me.json"]
+    assert forget_profile(path) is True

@@ -47,6 +47,24 @@ def test_an_empty_shop_and_an_empty_shelf_say_nothing(shelf):
     assert Recommender(nothing, Baskets()).suggest() == []
 
 
+def popular_words(suggestions):
+    return {
+        one.product.id: reason.words for one in suggestions for reason in one.reasons if reason.term is Term.POPULAR
+    }
+
+
+def test_popularity_claims_no_more_than_was_counted(shelf, baskets):
+    """An empty shop, for somebody known too; a product that nobody bought and that looks like nothing."""
+    for profile in (None, profile_of(shelf, [10])):
+        words = popular_words(Recommender(shelf, Baskets(), PLAIN).suggest(profile, top=99))
+        assert set(words.values()) == {"nothing is known yet of what sells here"}
+    counted = Baskets(floor=1)
+    counted.add([10])
+    words = popular_words(Recommender(shelf, counted, PLAIN).suggest(top=99))
+    assert words[10] == "many here buy it"
+    assert words[16] == "few here buy it, or it is new"
+
+
 def test_popularity_s_share_falls_as_history_grows(shelf, baskets):
     recommender = Recommender(shelf, baskets, PLAIN)
     shares = [
@@ -196,6 +214,12 @@ def test_a_profile_of_other_vectors_is_refused(shelf, baskets):
 def test_none_at_all_is_refused(shelf, baskets):
     with pytest.raises(InputError, match="1 or more, got 0"):
         Recommender(shelf, baskets).suggest(top=0)
+
+
+@pytest.mark.parametrize("price", [math.nan, math.inf])
+def test_a_highest_price_is_a_number(price):
+    with pytest.raises(InputError, match="a highest price is a finite number"):
+        at_most(price)
 
 
 @pytest.mark.parametrize(
