@@ -85,10 +85,12 @@ def audit(arguments: argparse.Namespace) -> int:
 
 def export(arguments: argparse.Namespace) -> int:
     """Write products and examples to a CSV."""
+    from edgevision.cli.outputs import check_target
     from edgevision.files import atomic_write
     from edgevision.gallery.gallery import open_gallery
     from edgevision.gallery.table import to_csv
 
+    check_target(arguments.output, [arguments.gallery])
     gallery = open_gallery(arguments.gallery)
     atomic_write(arguments.output, to_csv(gallery))
     told = {"file": str(arguments.output), "products": len(gallery.products), "examples": len(gallery.examples)}
