@@ -28,9 +28,10 @@ def remove(arguments: argparse.Namespace) -> int:
         else:
             writer.remove(product.id)
     count = len(sources) or len(gallery.examples_of(product.id))
-    what = f"{count} examples of {product.name} ({product.id})"
+    examples = output.counted(count, "example")
+    what = f"{examples} of {product.name} ({product.id})"
     if not sources:
-        what = f"{product.name} ({product.id}) and its {count} examples"
+        what = f"{product.name} ({product.id}) and its {examples}"
     return _tell(arguments, f"removed {what}", {"id": product.id, "removed_examples": count})
 
 
@@ -72,10 +73,10 @@ def merge(arguments: argparse.Namespace) -> int:
             writer.move_examples(product.id, sources, into.id)
         else:
             writer.merge(product.id, into.id)
-    what = f"{len(sources)} examples of {product.name} ({product.id}) belong"
+    what = f"moved {output.counted(len(sources), 'example')} of {product.name} ({product.id})"
     if not sources:
-        what = f"{product.name} ({product.id}) is gone; its examples belong"
-    return _tell(arguments, f"{what} to {into.name} ({into.id}) now", {"id": product.id, "into": into.id})
+        what = f"{product.name} ({product.id}) is gone; its examples went"
+    return _tell(arguments, f"{what} to {into.name} ({into.id})", {"id": product.id, "into": into.id})
 
 
 def sources_of(gallery: Gallery, product_id: int, beginnings: Sequence[str]) -> list[str]:
