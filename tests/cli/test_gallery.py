@@ -253,6 +253,22 @@ def test_another_program_adds_meanwhile(edgevision, tmp_path, monkeypatch, is_th
     assert state(path) == {1: ("theirs", 0), 2: ("product 60", 2), 3: ("product 61", 2)}
 
 
+def test_a_field_that_another_program_sets_meanwhile_stays(edgevision, shop, monkeypatch):
+    path, _ = shop
+    enter = GalleryWriter.__enter__
+
+    def late(writer):
+        """Another program is first."""
+        monkeypatch.setattr(GalleryWriter, "__enter__", enter)
+        with GalleryWriter(path, bundle_id=writer.bundle_id, dimension=512) as other:
+            other.set_fields(2, {"kind": "pear"})
+        return enter(writer)
+
+    monkeypatch.setattr(GalleryWriter, "__enter__", late)
+    assert edgevision("gallery", "set", path, "--id", 2, "--field", "price=2").status == 0
+    assert open_gallery(path).find(2).fields == {"kind": "pear", "price": 2}
+
+
 def test_remove_rename_set_merge(edgevision, shop):
     path, _ = shop
     assert "removed product 0 (1) and its 3 examples" in edgevision("gallery", "remove", path, "--id", 1).out
