@@ -253,6 +253,24 @@ def test_another_program_adds_meanwhile(edgevision, tmp_path, monkeypatch, is_th
     assert state(path) == {1: ("theirs", 0), 2: ("product 60", 2), 3: ("product 61", 2)}
 
 
+def test_another_program_makes_the_gallery_meanwhile(edgevision, tmp_path, monkeypatch):
+    """After ours began to write, and before it had its name."""
+    path = tmp_path / "shop.evg"
+    folder = write_products(tmp_path / "new", 1, 2, first=60)
+    add_product = GalleryWriter.add_product
+
+    def late(writer, product):
+        monkeypatch.setattr(GalleryWriter, "add_product", add_product)
+        with GalleryWriter(path, bundle_id=writer.bundle_id, dimension=512) as other:
+            other.add_product(GalleryProduct(1, "theirs"))
+        add_product(writer, product)
+
+    monkeypatch.setattr(GalleryWriter, "add_product", late)
+    done = add(edgevision, path, folder)
+    assert (done.status, done.err) == (0, "")
+    assert state(path) == {1: ("theirs", 0), 2: ("product 60", 2)}
+
+
 def test_a_field_that_another_program_sets_meanwhile_stays(edgevision, shop, monkeypatch):
     path, _ = shop
     enter = GalleryWriter.__enter__
