@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.cli import output
 from edgevision.cli.extras import check_threads
 from edgevision.cli.progress import step_progress
-from edgevision.errors import GalleryError, InputError
+from edgevision.errors import GalleryError, ImageError, InputError
 
 if TYPE_CHECKING:
+    from edgevision.cli.gallery_told import AddedProduct
     from edgevision.gallery.gallery import Gallery
     from edgevision.gallery.listing import ListedProduct
-    from edgevision.gallery.photos import ChosenPhotos, EmbeddedPhoto
-    from edgevision.gallery.products import GalleryProduct
+    from edgevision.gallery.photos import EmbeddedPhoto
+    from edgevision.gallery.placing import PlacedProduct
+    from edgevision.gallery.writer import GalleryWriter
 
 _SHOWN = 10  # examples or photos in a message
 _GONE = "edgevision gallery add GALLERY --model BUNDLE --id N PHOTO"
@@ -55,31 +58,31 @@ def new(arguments: argparse.Namespace) -> int:
 
 def add(arguments: argparse.Namespace) -> int:
     """Learn products from photos."""
-    from edgevision.gallery.gallery import open_gallery
-    from edgevision.gallery.photos import choose_photos, embed_photos
+    from edgevision.cli.gallery_told import added_data, say_added
 
     path: Path = arguments.gallery
+    listed = _listed(arguments)
     with embedder(arguments) as model, step_progress(not arguments.json) as tell:
-        gallery = open_gallery(path, bundle_id=model.id) if path.exists() else None
-        listed = _listed(arguments, () if gallery is None else gallery.products)
-        photos = [photo for one in listed for photo in one.photos]
-        embedded = list(embed_photos(model, photos, lambda done: tell("embed", done, len(photos))))
-        dimension = len(embedded[0].vector) if embedded else dimension_of(model)
-        parts = _parted(embedded, [len(one.photos) for one in listed])
-        chosen = [
-            choose_photos(part, gallery, one.product.id, anyway=arguments.anyway)
-            for one, part in zip(listed, parts, strict=True)
-        ]
-        new_examples = _write(path, model.id, dimension, listed, chosen)
+        was_there = path.exists()
+        _placed(arguments, listed, _opened(path, model.id))  # what is wrong is said before the long work
+        readable = _embedded(model, listed, tell)
+        dimension = len(next(iter(readable.photos.values())).vector) if readable.photos else dimension_of(model)
+        try:
+            added = _write(arguments, model.id, dimension, listed, readable)
+        except GalleryError:
+            if was_there or not path.exists():
+                raise
+            added = _write(arguments, model.id, dimension, listed, readable)  # another program made it meanwhile
     if arguments.json:
-        output.show_json({"gallery": str(path), "products": _added_data(listed, chosen, new_examples)})
+        output.show_json({"gallery": str(path), **added_data(added, readable.bad)})
     else:
-        _say_added(path, listed, chosen, new_examples)
-    return 0
+        say_added(path, added, readable.bad)
+    return 1 if readable.bad else 0
 
 
 def explain(arguments: argparse.Namespace) -> int:
     """Recognise photos, and say by which examples."""
+    from edgevision.cli.gallery_told import say_unreadable
     from edgevision.gallery.explanation import explain as explanation_of
     from edgevision.gallery.gallery import open_gallery
     from edgevision.gallery.listing import photos_of
@@ -88,15 +91,22 @@ def explain(arguments: argparse.Namespace) -> int:
     with embedder(arguments) as model, step_progress(not arguments.json) as tell:
         gallery = open_gallery(arguments.gallery, bundle_id=model.id)
         photos = photos_of(arguments.photos)
-        embedded = embed_photos(model, photos, lambda done: tell("embed", done, len(photos)))
+        bad: list[tuple[Path, ImageError]] = []
+        embedded = embed_photos(
+            model, photos, lambda done: tell("embed", done, len(photos)), lambda path, error: bad.append((path, error))
+        )
         answers = [(photo.path, explanation_of(gallery, gallery.match(photo.vector, top=2)[0])) for photo in embedded]
+    if bad and not answers:
+        raise bad[0][1]
     if arguments.json:
-        output.show_json([{"photo": str(path), **({} if one is None else one.to_dict())} for path, one in answers])
-        return 0
+        told = [{"photo": str(path), **({} if one is None else one.to_dict())} for path, one in answers]
+        output.show_json([*told, *({"photo": str(path), "error": str(error)} for path, error in bad)])
+        return 1 if bad else 0
     for path, one in answers:
         sentences = ("The gallery has no examples.",) if one is None else one.sentences
         output.say(f"{path}\n  " + "\n  ".join(sentences))
-    return 0
+    say_unreadable(bad)
+    return 1 if bad else 0
 
 
 def reembed(arguments: argparse.Namespace) -> int:
@@ -122,7 +132,9 @@ def reembed(arguments: argparse.Namespace) -> int:
     if arguments.json:
         output.show_json(told)
     else:
-        output.say(f"wrote {arguments.output}: {len(gallery.products)} products, {count} examples")
+        output.say(
+            f"wrote {arguments.output}: {output.counted(len(gallery.products), 'product')}, {output.counted(count, 'example')}"
+        )
         for one in found.missing[:_SHOWN]:
             output.say(
                 f"  left out, for its picture was not found: {one.note or one.source[:12]} of the product {one.product}"
@@ -141,45 +153,26 @@ def dimension_of(model: Any) -> int:
     return len(model.predict([grey])[0].vector)
 
 
-def _listed(arguments: argparse.Namespace, known: Sequence[GalleryProduct]) -> list[ListedProduct]:
+def _listed(arguments: argparse.Namespace) -> list[ListedProduct]:
     from edgevision.gallery.listing import products_in_csv, products_in_folder
 
     if arguments.id is not None or arguments.name is not None:
-        return [_one_product(arguments, known)]
+        return [_one_product(arguments)]
     if arguments.field:
         raise InputError("--field is of one product; give --id or --name too, or fields as columns of a CSV")
     (first, *others) = arguments.photos
     if others or not first.exists():
         raise InputError("expected --id or --name with photos of one product, or one folder or CSV of many products")
-    return products_in_folder(first, known) if first.is_dir() else products_in_csv(first, known)
+    return products_in_folder(first) if first.is_dir() else products_in_csv(first)
 
 
-def _one_product(arguments: argparse.Namespace, known: Sequence[GalleryProduct]) -> ListedProduct:
-    from edgevision.gallery.checks import checked_name
+def _one_product(arguments: argparse.Namespace) -> ListedProduct:
+    from edgevision.gallery.checks import checked_id, checked_name
     from edgevision.gallery.listing import ListedProduct, photos_of
-    from edgevision.gallery.products import GalleryProduct
 
+    number = None if arguments.id is None else checked_id(arguments.id)
     name = None if arguments.name is None else checked_name(arguments.name)
-    photos = photos_of(arguments.photos)
-    if arguments.id is None:
-        same = [product for product in known if product.name == name]
-        if len(same) > 1:
-            raise InputError(f"{len(same)} products are called {name!r}; say which by --id")
-        number = same[0].id if same else max((product.id for product in known), default=0) + 1
-    else:
-        number = arguments.id
-    old = next((product for product in known if product.id == number), None)
-    if old is None:
-        if name is None:
-            raise InputError(f"the gallery has no product {number}; give a new one its --name")
-        return ListedProduct(GalleryProduct(number, name, read_fields(arguments.field)), photos, is_new=True)
-    if name not in (None, old.name):
-        raise InputError(
-            f"the product {number} is called {old.name!r}; leave out --name, or give a new product another --id"
-        )
-    if arguments.field:
-        raise InputError("--field is of a new product; change those of one that is there with: edgevision gallery set")
-    return ListedProduct(old, photos, is_new=False)
+    return ListedProduct(number, name, read_fields(arguments.field), list(photos_of(arguments.photos)))
 
 
 def read_fields(given: Sequence[str]) -> dict[str, Any]:
@@ -195,69 +188,80 @@ def read_fields(given: Sequence[str]) -> dict[str, Any]:
     return fields
 
 
-def _parted(embedded: Sequence[EmbeddedPhoto], counts: Sequence[int]) -> list[list[EmbeddedPhoto]]:
-    parts, start = [], 0
-    for count in counts:
-        parts.append(list(embedded[start : start + count]))
-        start += count
-    return parts
+@dataclass(frozen=True)
+class _Readable:
+    """Photos by their path, and those that cannot be read."""
+
+    photos: dict[Path, EmbeddedPhoto]
+    bad: list[tuple[Path, ImageError]]
+
+
+def _embedded(model: Any, listed: Sequence[ListedProduct], tell: Callable[[str, int, int], object]) -> _Readable:
+    """Raises ImageError where none of the photos can be read."""
+    from edgevision.gallery.photos import embed_photos
+
+    paths = list(dict.fromkeys(photo for one in listed for photo in one.photos))
+    bad: list[tuple[Path, ImageError]] = []
+    embedded = embed_photos(
+        model, paths, lambda done: tell("embed", done, len(paths)), lambda path, error: bad.append((path, error))
+    )
+    photos = {photo.path: photo for photo in embedded}
+    if bad and not photos:
+        raise bad[0][1]
+    return _Readable(photos, bad)
+
+
+def _opened(path: Path, bundle_id: str) -> Gallery | None:
+    from edgevision.gallery.gallery import open_gallery
+
+    return open_gallery(path, bundle_id=bundle_id) if path.exists() else None
 
 
 def _write(
-    path: Path, bundle_id: str, dimension: int, listed: Sequence[ListedProduct], chosen: Sequence[ChosenPhotos]
-) -> list[int]:
-    """How many examples of each product were new. A new product of which no photo was taken is not added."""
-    from edgevision.gallery.photos import vectors_of
+    arguments: argparse.Namespace, bundle_id: str, dimension: int, listed: Sequence[ListedProduct], readable: _Readable
+) -> list[AddedProduct]:
+    """Place, choose and write, in one transaction: what another program added while the photos were embedded counts. A new product of
+    which no photo was taken is not added."""
+    from edgevision.cli.gallery_told import AddedProduct
+    from edgevision.gallery.photos import choose_photos, owners_of_pictures
     from edgevision.gallery.writer import GalleryWriter
 
-    counts = []
-    with GalleryWriter(path, bundle_id=bundle_id, dimension=dimension) as writer:
-        for one, photos in zip(listed, chosen, strict=True):
-            if one.is_new and (photos.taken or not one.photos):
-                writer.add_product(one.product)
-            if not photos.taken:
-                counts.append(0)
-                continue
-            vectors = vectors_of(photos.taken, dimension)
-            notes = [photo.path.name for photo in photos.taken]
-            counts.append(writer.add_examples(one.product.id, vectors, [photo.source for photo in photos.taken], notes))
-    return counts
+    added = []
+    with GalleryWriter(arguments.gallery, bundle_id=bundle_id, dimension=dimension) as writer:
+        gallery = _opened(arguments.gallery, bundle_id)
+        owners = owners_of_pictures(gallery)
+        for one in _placed(arguments, listed, gallery):
+            photos = [readable.photos[path] for path in one.photos if path in readable.photos]
+            chosen = choose_photos(photos, gallery, one.product.id, anyway=arguments.anyway, owners=owners)
+            for photo in chosen.taken:
+                owners.setdefault(photo.source, []).append(one.product)
+            added.append(AddedProduct(one, chosen, _write_product(writer, one, chosen.taken, dimension)))
+    return added
 
 
-def _added_data(
-    listed: Sequence[ListedProduct], chosen: Sequence[ChosenPhotos], counts: Sequence[int]
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "product": one.product.to_dict(),
-            "is_new": one.is_new and bool(photos.taken or not one.photos),
-            "examples": count,
-            "photos": [outcome.to_dict() for outcome in photos.outcomes],
-        }
-        for one, photos, count in zip(listed, chosen, counts, strict=True)
-    ]
+def _placed(
+    arguments: argparse.Namespace, listed: Sequence[ListedProduct], gallery: Gallery | None
+) -> list[PlacedProduct]:
+    from edgevision.gallery.placing import place_products
+
+    placed = place_products(listed, () if gallery is None else gallery.products)
+    if arguments.field and not all(one.is_new for one in placed):
+        raise InputError("--field is of a new product; change those of one that is there with: edgevision gallery set")
+    return placed
 
 
-def _say_added(
-    path: Path, listed: Sequence[ListedProduct], chosen: Sequence[ChosenPhotos], counts: Sequence[int]
-) -> None:
-    from edgevision.gallery.view_choice import Verdict
+def _write_product(writer: GalleryWriter, one: PlacedProduct, taken: Sequence[EmbeddedPhoto], dimension: int) -> int:
+    """How many examples were new."""
+    from edgevision.gallery.photos import vectors_of
 
-    refused = False
-    for one, photos, count in zip(listed, chosen, counts, strict=True):
-        known = len(photos.taken) - count
-        more = f", {known} were there already" if known else ""
-        output.say(f"{one.product.name} ({one.product.id}): {count} of {len(one.photos)} photos are new examples{more}")
-        for outcome in photos.outcomes:
-            if outcome.verdict is Verdict.NOTHING_NEW:
-                output.say(f"  {outcome.path}: left out, nearly the same as another example")
-            elif outcome.verdict is not Verdict.TAKEN:
-                refused = True
-                looks = f"it looks like {outcome.like.name} ({outcome.like.id})" if outcome.like else "it is blurred"
-                output.say(f"  {outcome.path}: left out, {looks}")
-    if refused:
-        output.say("What was left out is taken with --anyway.")
-    output.say(f"What may be wrong with the gallery now: edgevision gallery audit {path}", style="dim")
+    if one.is_new and (taken or not one.photos):
+        writer.add_product(one.product)
+    if one.new_fields:
+        writer.set_fields(one.product.id, one.product.fields)
+    if not taken:
+        return 0
+    sources, notes = [photo.source for photo in taken], [photo.path.name for photo in taken]
+    return writer.add_examples(one.product.id, vectors_of(taken, dimension), sources, notes)
 
 
 def _missing_words(gallery: Gallery, missing: int) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,26 +20,25 @@ _LEAST_DIGITS = 4
 
 def remove(arguments: argparse.Namespace) -> int:
     """Remove a product, or some of its examples."""
-    gallery, writer = _opened(arguments.gallery)
-    product = gallery.find(arguments.id)
-    sources = sources_of(gallery, arguments.id, arguments.example)
-    with writer:
+    with _changing(arguments.gallery) as (gallery, writer):
+        product = gallery.find(arguments.id)
+        sources = sources_of(gallery, arguments.id, arguments.example)
         if sources:
             writer.remove_examples(product.id, sources)
         else:
             writer.remove(product.id)
     count = len(sources) or len(gallery.examples_of(product.id))
-    what = f"{count} examples of {product.name} ({product.id})"
+    examples = output.counted(count, "example")
+    what = f"{examples} of {product.name} ({product.id})"
     if not sources:
-        what = f"{product.name} ({product.id}) and its {count} examples"
+        what = f"{product.name} ({product.id}) and its {examples}"
     return _tell(arguments, f"removed {what}", {"id": product.id, "removed_examples": count})
 
 
 def rename(arguments: argparse.Namespace) -> int:
     """Give a product another name."""
-    gallery, writer = _opened(arguments.gallery)
-    product = gallery.find(arguments.id)
-    with writer:
+    with _changing(arguments.gallery) as (gallery, writer):
+        product = gallery.find(arguments.id)
         writer.rename(product.id, arguments.name)
     return _tell(
         arguments, f"{product.name} ({product.id}) is now {arguments.name}", {"id": product.id, "name": arguments.name}
@@ -49,14 +49,13 @@ def set(arguments: argparse.Namespace) -> int:
     """Change a product's fields."""
     from edgevision.cli.gallery_add import read_fields
 
-    gallery, writer = _opened(arguments.gallery)
-    product = gallery.find(arguments.id)
     given = read_fields(arguments.field)
     if not given:
         raise InputError("give at least one --field NAME=VALUE")
-    fields = {**product.fields, **given}
-    kept = {name: value for name, value in fields.items() if name not in given or value is not None}
-    with writer:
+    with _changing(arguments.gallery) as (gallery, writer):
+        product = gallery.find(arguments.id)
+        fields = {**product.fields, **given}
+        kept = {name: value for name, value in fields.items() if name not in given or value is not None}
         writer.set_fields(product.id, kept)
     told = ", ".join(f"{name} = {value}" for name, value in kept.items()) or "no fields"
     return _tell(arguments, f"{product.name} ({product.id}): {told}", {"id": product.id, "fields": kept})
@@ -64,18 +63,17 @@ def set(arguments: argparse.Namespace) -> int:
 
 def merge(arguments: argparse.Namespace) -> int:
     """Give examples to another product."""
-    gallery, writer = _opened(arguments.gallery)
-    product, into = gallery.find(arguments.id), gallery.find(arguments.into)
-    sources = sources_of(gallery, product.id, arguments.example)
-    with writer:
+    with _changing(arguments.gallery) as (gallery, writer):
+        product, into = gallery.find(arguments.id), gallery.find(arguments.into)
+        sources = sources_of(gallery, product.id, arguments.example)
         if sources:
             writer.move_examples(product.id, sources, into.id)
         else:
             writer.merge(product.id, into.id)
-    what = f"{len(sources)} examples of {product.name} ({product.id}) belong"
+    what = f"moved {output.counted(len(sources), 'example')} of {product.name} ({product.id})"
     if not sources:
-        what = f"{product.name} ({product.id}) is gone; its examples belong"
-    return _tell(arguments, f"{what} to {into.name} ({into.id}) now", {"id": product.id, "into": into.id})
+        what = f"{product.name} ({product.id}) is gone; its examples went"
+    return _tell(arguments, f"{what} to {into.name} ({into.id})", {"id": product.id, "into": into.id})
 
 
 def sources_of(gallery: Gallery, product_id: int, beginnings: Sequence[str]) -> list[str]:
@@ -97,12 +95,15 @@ def sources_of(gallery: Gallery, product_id: int, beginnings: Sequence[str]) -> 
     return found
 
 
-def _opened(path: Path) -> tuple[Gallery, GalleryWriter]:
+@contextmanager
+def _changing(path: Path) -> Iterator[tuple[Gallery, GalleryWriter]]:
+    """The gallery, as it is while no other program writes to it, and its writer."""
     from edgevision.gallery.gallery import open_gallery
     from edgevision.gallery.writer import GalleryWriter
 
-    gallery = open_gallery(path)
-    return gallery, GalleryWriter(path, bundle_id=gallery.bundle_id, dimension=gallery.dimension)
+    found = open_gallery(path)  # tells whose it is
+    with GalleryWriter(path, bundle_id=found.bundle_id, dimension=found.dimension) as writer:
+        yield open_gallery(path), writer
 
 
 def _tell(arguments: argparse.Namespace, text: str, data: dict[str, Any]) -> int:

@@ -9,6 +9,7 @@ from edgevision.cli import output
 
 if TYPE_CHECKING:
     from edgevision.gallery.audit import Finding
+    from edgevision.gallery.gallery import Gallery
     from edgevision.gallery.products import GalleryProduct
 
 
@@ -28,7 +29,7 @@ def list(arguments: argparse.Namespace) -> int:
         (str(product.id), product.name, _fields(product), str(count))
         for product, count in zip(gallery.products, counts, strict=True)
     ]
-    title = f"{len(lines)} products, {len(gallery.examples)} examples, for the bundle {gallery.bundle_id[:12]}"
+    title = f"{_size(gallery)}, for the bundle {gallery.bundle_id[:12]}"
     output.table(title, ("id", "name", "fields", "examples"), lines, left=3)
     return 0
 
@@ -77,7 +78,7 @@ def audit(arguments: argparse.Namespace) -> int:
             }
         )
         return 0
-    output.say(f"{len(gallery.products)} products, {len(gallery.examples)} examples, {len(findings)} findings")
+    output.say(f"{_size(gallery)}, {output.counted(len(findings), 'finding')}")
     for one in findings:
         _say(one)
     return 0
@@ -85,18 +86,24 @@ def audit(arguments: argparse.Namespace) -> int:
 
 def export(arguments: argparse.Namespace) -> int:
     """Write products and examples to a CSV."""
+    from edgevision.cli.outputs import check_target
     from edgevision.files import atomic_write
     from edgevision.gallery.gallery import open_gallery
     from edgevision.gallery.table import to_csv
 
+    check_target(arguments.output, [arguments.gallery])
     gallery = open_gallery(arguments.gallery)
     atomic_write(arguments.output, to_csv(gallery))
     told = {"file": str(arguments.output), "products": len(gallery.products), "examples": len(gallery.examples)}
     if arguments.json:
         output.show_json(told)
     else:
-        output.say(f"wrote {arguments.output}: {told['products']} products, {told['examples']} examples")
+        output.say(f"wrote {arguments.output}: {_size(gallery)}")
     return 0
+
+
+def _size(gallery: Gallery) -> str:
+    return f"{output.counted(len(gallery.products), 'product')}, {output.counted(len(gallery.examples), 'example')}"
 
 
 def _say(finding: Finding) -> None:

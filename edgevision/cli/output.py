@@ -35,6 +35,15 @@ def plain(text: str, keep: str = "") -> str:
     return "".join(c if c.isprintable() or c in keep else "\ufffd" for c in text)
 
 
+def counted(count: int, one: str) -> str:
+    """How many there are of what ``one`` is called.
+
+    >>> counted(1, "product"), counted(0, "example")
+    ('1 product', '0 examples')
+    """
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"
+
+
 def show_json(data: object) -> None:
     """One JSON value on stdout. Numbers that JSON does not have (NaN, infinite) become null."""
     print(json.dumps(_finite(data), indent=1, ensure_ascii=False, allow_nan=False, default=str))

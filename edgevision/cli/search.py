@@ -70,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Raise InputError for arguments that do not go together, before anything is opened."""
+    from edgevision.cli.outputs import check_target
     from edgevision.files import ensure_writable
     from edgevision.gallery.text.encoder import check_query
 
@@ -90,6 +91,7 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.photos is not None and not arguments.photos.is_dir():
         raise InputError(f"--photos is a folder, got {arguments.photos}")
     if arguments.html is not None:
+        check_target(arguments.html, [arguments.gallery, arguments.photo, arguments.model])
         ensure_writable(arguments.html)
 
 

@@ -174,7 +174,7 @@ class _Examiner:
     def _alike(self, pair: tuple[int, int], confusion: _Confusion) -> Finding:
         products = (self._gallery.products[pair[0]], self._gallery.products[pair[1]])
         says = (
-            f"{_named(products[0])} and {_named(products[1])}: {confusion.mistaken} of their {confusion.examples} examples are taken "
+            f"{_named(products[0])} and {_named(products[1])}: {confusion.mistaken} of their {confusion.examples} examples {_be(confusion.mistaken)} taken "
             f"for the other (cosine up to {confusion.nearest:.3f})"
         )
         advice = f"add photos of the sides that differ; if they are one product: {self._do('merge', products[1], into=products[0])}"
@@ -247,7 +247,7 @@ class _Examiner:
             if not len(spare):
                 continue
             examples = tuple(gallery.examples[place] for place in places[spare])
-            says = f"{len(spare)} of the {len(places)} examples of {_named(product)} are nearly the same as one before"
+            says = f"{len(spare)} of the {len(places)} examples of {_named(product)} {_be(len(spare))} nearly the same as one before"
             advice = f"they do no harm, and add nothing: {self._do('remove', product, example=examples[0])}"
             yield Finding(Kind.NEAR_DUPLICATE, says, advice, (product,), examples, weight=len(spare) / len(places))
 
@@ -269,3 +269,7 @@ def _named(product: GalleryProduct) -> str:
 
 def _called(example: Example) -> str:
     return f"{example.note} [{example.source[:8]}]" if example.note else f"the example {example.source[:8]}"
+
+
+def _be(count: int) -> str:
+    return "is" if count == 1 else "are"

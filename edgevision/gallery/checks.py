@@ -27,9 +27,9 @@ def checked_product(product: GalleryProduct) -> GalleryProduct:
 
 
 def checked_id(number: object) -> int:
-    """A product's id: a whole number that JSON keeps exactly."""
-    if isinstance(number, bool) or not isinstance(number, int) or abs(number) > MAX_ID:
-        raise GalleryError(f"a product's id is a whole number of at most 53 bits, got {number!r:.60}")
+    """A product's id: a whole number, 0 or more, that JSON keeps exactly."""
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_ID:
+        raise GalleryError(f"a product's id is a whole number, 0 or more, of at most 53 bits, got {number!r:.60}")
     return number
 
 

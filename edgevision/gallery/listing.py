@@ -6,36 +6,27 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgevision.errors import GalleryError, InputError
-from edgevision.evaluate.data.folders import class_folders, photos_below
+from edgevision.errors import InputError
+from edgevision.evaluate.data.folders import PHOTO_SUFFIXES, class_folders, photos_below
 from edgevision.files import read_regular
-from edgevision.gallery.checks import checked_name, checked_product
-from edgevision.gallery.products import FieldValue, GalleryProduct
+from edgevision.gallery.checks import checked_id, checked_name
+from edgevision.gallery.products import FieldValue
 
 MAX_CSV_BYTES = 64 << 20
 PHOTO_COLUMN, ID_COLUMN, NAME_COLUMN = "photo", "id", "name"
 
-_NUMBERED = re.compile(r"(-?\d{1,15})[ _.-]+(\S.*)")
+_NUMBERED = re.compile(r"(\d+) +([^\W\d_].*)", re.DOTALL)  # "7 Royal Gala", but neither "7-Up" nor "100 % Juice"
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-_CODE = re.compile(r"[+-]?0\d+", re.ASCII)  # 04006381333931 is a code, whose zero would be lost
-
-
-@dataclass(frozen=True)
-class ListedProduct:
-    """A product and its photos. ``is_new``: the gallery does not have it."""
-
-    product: GalleryProduct
-    photos: tuple[Path, ...]
-    is_new: bool
+_CODE = re.compile(r"[+-]?(0\d+|\d{16,})", re.ASCII)  # 04006381333931 would lose its zero, an SSCC its last digits
 
 
 @dataclass
-class _Gathered:
-    """What a list says of one product, as it is read."""
+class ListedProduct:
+    """What a list says of a product. ``id``, ``name``: None where it gives none. ``where``: in the list, for messages."""
 
     id: int | None
     name: str | None
@@ -45,10 +36,11 @@ class _Gathered:
 
 
 def field_value(text: str) -> FieldValue:
-    """What a text says: a number, true, false, nothing or text. Numbers with a leading zero stay text, for they are codes.
+    """What a text says: a number, true, false, nothing or text. Whole numbers with a leading zero, or of more than 15 digits, stay text, for
+    they are codes.
 
-    >>> [field_value(text) for text in ("1.29", "true", "", "apple", "0401")]
-    [1.29, True, None, 'apple', '0401']
+    >>> [field_value(text) for text in ("1.29", "true", "", "apple", "0401", "340123450000000018")]
+    [1.29, True, None, 'apple', '0401', '340123450000000018']
     """
     word = text.strip()
     if not word:
@@ -75,51 +67,58 @@ def photos_of(given: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def products_in_folder(folder: Path, known: Sequence[GalleryProduct]) -> list[ListedProduct]:
-    """One product for each folder directly inside: its name is the folder's; a number before it, as in ``7 Royal Gala``, is the id.
-
-    ``known``: the gallery's products; one of the same id, or without a number of the same name, gets the photos. Others without a
-    number get the next free ids.
-    """
-    gathered = []
+def products_in_folder(folder: Path) -> list[ListedProduct]:
+    """One product for each folder directly inside: its name is the folder's. A number and a space before a name that begins with a letter,
+    as in ``7 Royal Gala``, is the id. Raises InputError where there is none, and for a folder that is called by a number alone."""
+    listed = []
     for inner in class_folders(folder)[0]:
-        numbered = _NUMBERED.fullmatch(inner.name)
-        number, name = (int(numbered[1]), numbered[2]) if numbered else (None, inner.name)
         photos = list(photos_below(inner).photos)
-        if photos:
-            gathered.append(_Gathered(number, checked_name(name.replace("_", " ")), {}, photos, str(inner)))
-    if not gathered:
+        if not photos:
+            continue
+        word = inner.name.strip(" _.-")
+        if word.isdigit():
+            raise InputError(
+                f"{inner}: a number alone may be an id or a name; call the folder by both, such as '{word} Royal Gala'"
+            )
+        numbered = _NUMBERED.fullmatch(inner.name)
+        number, name = (checked_id(int(numbered[1])), numbered[2]) if numbered else (None, inner.name)
+        listed.append(ListedProduct(number, checked_name(name.replace("_", " ")), {}, photos, str(inner)))
+    if not listed:
         raise InputError(
             f"expected a folder with one folder of photos for each product, got {folder} without any; for photos of one product give "
             "--id and --name"
         )
-    return _placed(gathered, known)
+    return listed
 
 
-def products_in_csv(path: Path, known: Sequence[GalleryProduct]) -> list[ListedProduct]:
+def products_in_csv(path: Path) -> list[ListedProduct]:
     """One photo a line, in columns that the first line names: ``photo``, its path from where the file lies; ``id``, ``name``, or both;
     all others are fields. A product's name and fields may be given on one of its lines alone.
     """
+    if path.suffix.lower() in PHOTO_SUFFIXES:
+        raise InputError(
+            f"{path} is a photo, and of which product is not said; give --name, and --id for a number of yours"
+        )
     try:
         text = read_regular(path, MAX_CSV_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8; save it as CSV in UTF-8") from None
-    gathered: dict[object, _Gathered] = {}
+    listed: dict[object, ListedProduct] = {}
     for line, row in _rows(path, text):
         where = f"{path}, line {line}"
         number, name = _identity(where, row)
-        one = gathered.setdefault(name if number is None else number, _Gathered(number, name, where=where))
+        one = listed.setdefault(name if number is None else number, ListedProduct(number, name, where=where))
         _say(one, name, row, where)
         if row.get(PHOTO_COLUMN, "").strip():
             photo = path.parent / row[PHOTO_COLUMN].strip()
             if not photo.is_file():
                 raise InputError(f"{where}: there is no photo {photo}")
             one.photos.append(photo)
-    if not gathered:
+    if not listed:
         raise InputError(f"{path} lists no products")
-    return _placed(list(gathered.values()), known)
+    return list(listed.values())
 
 
 def _rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, str]]]:
@@ -154,10 +153,10 @@ def _identity(where: str, row: Mapping[str, str]) -> tuple[int | None, str | Non
         raise InputError(f"{where}: a product's id is a whole number, got {number!r:.60}")
     if not number and not name:
         raise InputError(f"{where}: a product has an id, a name, or both")
-    return int(number) if number else None, checked_name(name) if name else None
+    return checked_id(int(number)) if number else None, checked_name(name) if name else None
 
 
-def _say(one: _Gathered, name: str | None, row: Mapping[str, str], where: str) -> None:
+def _say(one: ListedProduct, name: str | None, row: Mapping[str, str], where: str) -> None:
     """Add what a line says; raise InputError where it is not what an earlier one said."""
     if name is not None and one.name not in (None, name):
         raise InputError(f"{where}: the product {one.id} is called {one.name!r} before, and {name!r} here")
@@ -171,34 +170,3 @@ def _say(one: _Gathered, name: str | None, row: Mapping[str, str], where: str) -
                 f"{where}: {column} is {one.fields[column]!r} before, and {value!r} here; a product has one"
             )
         one.fields[column] = value
-
-
-def _placed(gathered: Sequence[_Gathered], known: Sequence[GalleryProduct]) -> list[ListedProduct]:
-    """With an id for each, and what the gallery has already. Raises GalleryError where two want to be one."""
-    by_id = {product.id: product for product in known}
-    by_name: dict[str, GalleryProduct] = {}
-    for product in known:
-        by_name.setdefault(product.name, product)
-    taken = set(by_id) | {one.id for one in gathered if one.id is not None}
-    following = max(taken, default=0) + 1
-    placed: dict[int, ListedProduct] = {}
-    for one in gathered:
-        old = by_name.get(one.name or "") if one.id is None else by_id.get(one.id)
-        if old is not None:
-            listed = ListedProduct(old, tuple(one.photos), is_new=False)
-        elif one.name is None:
-            raise GalleryError(
-                f"{one.where}: the gallery has no product {one.id}, and the list gives it no name; add one"
-            )
-        else:
-            number = following if one.id is None else one.id
-            following = max(following, number + 1)
-            listed = ListedProduct(
-                checked_product(GalleryProduct(number, one.name, one.fields)), tuple(one.photos), is_new=True
-            )
-        if listed.product.id in placed:
-            raise GalleryError(
-                f"{one.where}: the product {listed.product.id} is listed twice, by its id and by its name; give both"
-            )
-        placed[listed.product.id] = listed
-    return list(placed.values())

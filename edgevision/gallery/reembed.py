@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevision.errors import GalleryError
+from edgevision.files import read_regular
 from edgevision.gallery.examples import Example
 from edgevision.gallery.gallery import Gallery
 from edgevision.gallery.photos import MAX_PHOTO_BYTES, EmbeddedPhoto, Embedder, embed_photos, vectors_of
@@ -78,8 +79,6 @@ def _add(
 
 def _digest(photo: Path) -> str:
     try:
-        if photo.stat().st_size > MAX_PHOTO_BYTES:
-            return ""
-        return hashlib.sha256(photo.read_bytes()).hexdigest()
+        return hashlib.sha256(read_regular(photo, MAX_PHOTO_BYTES)).hexdigest()
     except OSError:
         return ""

@@ -27,6 +27,7 @@ class Verdict(str, Enum):
     NOTHING_NEW = "nothing new"  # too near to a view that is kept
     ANOTHER_PRODUCT = "another product"  # the gallery knows it as that
     NOT_THE_SAME = "not the same"  # like none of the views that are kept
+    ANOTHERS_EXAMPLE = "another product's example"  # the very same picture
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,9 @@ class ViewChoice:
         return Judgement(Verdict.TAKEN, near)
 
     def _other(self, vector: Vectors, near: float | None) -> GalleryProduct | None:
-        """The other product that the gallery takes it for, unless it is nearer to its own."""
-        if self._gallery is None or self._look_alikes:
+        """The other product that the gallery takes it for, unless it is nearer to its own. None as long as the gallery has too few
+        examples to tell what is known: then all photos from one place look alike to it."""
+        if self._gallery is None or self._look_alikes or self._gallery.rejection.basis != "examples":
             return None
         (answer,) = self._gallery.match(vector, top=1)
         best = answer.best

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import os
 import shutil
 
 import pytest
@@ -14,6 +15,8 @@ from edgevision.cli.gallery import VERBS
 from edgevision.gallery.gallery import open_gallery
 from edgevision.gallery.listing import products_in_folder
 from edgevision.gallery.photos import embed_photos, vectors_of
+from edgevision.gallery.placing import place_products
+from edgevision.gallery.products import GalleryProduct
 from edgevision.gallery.writer import GalleryWriter
 
 
@@ -34,7 +37,7 @@ def made(tmp_path_factory):
     place = tmp_path_factory.mktemp("shop")
     embedder = ColourEmbedder(bundle_id=b"embed".hex().ljust(64, "0"))
     with GalleryWriter(place / "my shop.evg", bundle_id=embedder.id, dimension=512) as writer:
-        for one in products_in_folder(write_products(place / "photos", 4, 3), ()):
+        for one in place_products(products_in_folder(write_products(place / "photos", 4, 3)), ()):
             photos = list(embed_photos(embedder, one.photos))
             writer.add_product(one.product)
             sources, notes = [photo.source for photo in photos], [photo.path.name for photo in photos]
@@ -94,7 +97,7 @@ def test_add_one_product(edgevision, shop, tmp_path):
     ]
     done = edgevision(*words, fresh / "product 60" / "0.png", fresh / "product 60" / "1.png")
     assert (done.status, done.err) == (0, "")
-    assert "Royal Gala (7): 2 of 2 photos are new examples" in done.out
+    assert "Royal Gala (7): 2 new examples of 2 photos" in done.out
     assert state(path)[7] == ("Royal Gala", 2)
     assert open_gallery(path).find(7).fields == {"price": 1.29}
     more = tmp_path / "more.png"
@@ -105,10 +108,13 @@ def test_add_one_product(edgevision, shop, tmp_path):
 
 def test_a_photo_of_another_product_is_left_out_and_taken_anyway(edgevision, shop):
     path, folder = shop
-    words = ["gallery", "add", path, "--model", "embed.edge", "--name", "x", folder / "product 2" / "0.png"]
-    done = edgevision(*words)
+    near = folder / "near.png"
+    near.write_bytes(photo(2, 9))
+    words = ["gallery", "add", path, "--model", "embed.edge", "--name", "x", near]
+    done = edgevision(*words, folder / "product 2" / "0.png")
     assert done.status == 0
-    assert "looks like product 2 (3)" in done.out
+    assert "near.png: left out, it looks like product 2 (3)" in done.out
+    assert "0.png: left out, it is an example of product 2 (3) already" in done.out
     assert "--anyway" in done.out
     assert 5 not in state(path)
     assert edgevision(*words, "--anyway").status == 0
@@ -128,6 +134,157 @@ def test_add_a_csv(edgevision, shop, tmp_path):
     assert done.status == 0
     assert {one["product"]["id"]: one["examples"] for one in done.json["products"]} == {60: 2, 61: 2}
     assert open_gallery(path).find(61).fields == {"price": 6.1}
+
+
+def add(edgevision, path, *words):
+    return edgevision("gallery", "add", path, "--model", "embed.edge", *words)
+
+
+def test_photos_and_fields_go_to_no_product_of_another_name(edgevision, shop, tmp_path):
+    path, _ = shop
+    before = path.read_bytes()
+    (tmp_path / "new" / "2 plum").mkdir(parents=True)
+    plum = tmp_path / "new" / "2 plum" / "1.png"
+    plum.write_bytes(photo(60, 1))
+    (tmp_path / "new" / "list.csv").write_text("photo,id,name\n2 plum/1.png,2,plum\n")
+    for words in ([tmp_path / "new"], [tmp_path / "new" / "list.csv"], ["--id", 2, "--name", "plum", plum]):
+        done = add(edgevision, path, *words)
+        assert done.status == 2
+        assert "the product 2 is called 'product 1' in the gallery, and 'plum' here" in done.err
+    assert path.read_bytes() == before
+
+
+def test_a_csv_adds_fields_to_a_known_product(edgevision, shop, tmp_path):
+    path, folder = shop
+    table = folder / "list.csv"
+    table.write_text(f"photo,name,price,sscc\nproduct 1/0.png,product 1,1.5,{'3' * 18}\n")
+    done = add(edgevision, path, table)
+    assert (done.status, done.err) == (0, "")
+    assert "price is 1.5 now" in done.out
+    assert open_gallery(path).find(2).fields == {"price": 1.5, "sscc": "3" * 18}
+    assert add(edgevision, path, table, "--json").json["products"][0]["new_fields"] == []
+    table.write_text("photo,name,price\nproduct 1/0.png,product 1,2\n")
+    refused = add(edgevision, path, table)
+    assert refused.status == 2
+    assert "price of 'product 1' (2) is 1.5 in the gallery, and 2 here" in refused.err
+
+
+def test_photos_that_cannot_be_read_do_not_stop_the_others(edgevision, shop, tmp_path):
+    path, _ = shop
+    folder = write_products(tmp_path / "new", 2, 2, first=60)
+    (folder / "product 60" / "bad.png").write_bytes(b"no picture")
+    (folder / "product 61" / "cut.png").write_bytes(photo(61, 7)[:200])
+    done = add(edgevision, path, folder)
+    assert done.status == 1
+    assert "2 photos cannot be read" in done.err
+    assert "bad.png" in done.err
+    assert "cut.png" in done.err
+    assert (state(path)[5], state(path)[6]) == (("product 60", 2), ("product 61", 2))
+    told = add(edgevision, path, folder, "--json")
+    assert told.status == 1
+    assert [one["photo"].rpartition("/")[2] for one in told.json["unreadable"]] == ["bad.png", "cut.png"]
+    asked = edgevision("gallery", "explain", path, "--model", "embed.edge", folder / "product 60")
+    assert asked.status == 1
+    assert "It is product 60" in asked.out
+    assert "1 photo cannot be read" in asked.err
+
+
+@pytest.mark.parametrize("verb", ["add", "explain"])
+def test_nothing_is_made_of_photos_that_cannot_be_read(edgevision, shop, tmp_path, verb):
+    path, _ = shop
+    os.mkfifo(tmp_path / "pipe.png")
+    path = tmp_path / "other.evg" if verb == "add" else path
+    name = ["--name", "x"] if verb == "add" else []
+    done = edgevision("gallery", verb, path, "--model", "embed.edge", *name, tmp_path / "pipe.png")
+    assert done.status == 2
+    assert "pipe.png: it is not a regular file" in done.err
+    assert not (tmp_path / "other.evg").exists()
+
+
+def test_a_photo_without_a_product(edgevision, shop):
+    path, folder = shop
+    done = add(edgevision, path, folder / "product 0" / "0.png")
+    assert done.status == 2
+    assert "is a photo" in done.err
+    assert "--name" in done.err
+    assert "--id" in done.err
+
+
+def test_an_id_below_0_is_refused(edgevision, shop):
+    path, folder = shop
+    done = add(edgevision, path, "--id", -3, "--name", "x", folder / "product 0")
+    assert done.status == 2
+    assert "whole number, 0 or more" in done.err
+
+
+def test_one_is_not_many(edgevision, tmp_path):
+    (tmp_path / "one.png").write_bytes(photo(1, 1))
+    path = tmp_path / "shop.evg"
+    assert "x (1): 1 new example of 1 photo\n" in add(edgevision, path, "--name", "x", tmp_path / "one.png").out
+    assert "1 product, 1 example, for" in edgevision("gallery", "list", path).out
+    assert "1 product, 1 example, 1 finding" in edgevision("gallery", "audit", path).out
+    assert "1 product, 1 example" in edgevision("gallery", "export", path, "-o", tmp_path / "a.csv").out
+    assert "and its 1 example\n" in edgevision("gallery", "remove", path, "--id", 1).out
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_another_program_adds_meanwhile(edgevision, tmp_path, monkeypatch, is_there):
+    """Its product is added while ours are embedded: none is lost, and no id is given twice."""
+    path = tmp_path / "shop.evg"
+    folder = write_products(tmp_path / "new", 2, 2, first=60)
+    bundle = b"embed".hex().ljust(64, "0")
+    if is_there:
+        with GalleryWriter(path, bundle_id=bundle, dimension=512):
+            pass
+
+    class Slow(ColourEmbedder):
+        def predict(self, x):
+            with GalleryWriter(path, bundle_id=bundle, dimension=512) as writer:
+                writer.add_product(GalleryProduct(1, "theirs"))
+            return super().predict(x)
+
+    @contextlib.contextmanager
+    def slow(arguments):
+        yield Slow(bundle_id=bundle)
+
+    monkeypatch.setattr(gallery_add, "embedder", slow)
+    done = add(edgevision, path, folder)
+    assert (done.status, done.err) == (0, "")
+    assert state(path) == {1: ("theirs", 0), 2: ("product 60", 2), 3: ("product 61", 2)}
+
+
+def test_another_program_makes_the_gallery_meanwhile(edgevision, tmp_path, monkeypatch):
+    """After ours began to write, and before it had its name."""
+    path = tmp_path / "shop.evg"
+    folder = write_products(tmp_path / "new", 1, 2, first=60)
+    add_product = GalleryWriter.add_product
+
+    def late(writer, product):
+        monkeypatch.setattr(GalleryWriter, "add_product", add_product)
+        with GalleryWriter(path, bundle_id=writer.bundle_id, dimension=512) as other:
+            other.add_product(GalleryProduct(1, "theirs"))
+        add_product(writer, product)
+
+    monkeypatch.setattr(GalleryWriter, "add_product", late)
+    done = add(edgevision, path, folder)
+    assert (done.status, done.err) == (0, "")
+    assert state(path) == {1: ("theirs", 0), 2: ("product 60", 2)}
+
+
+def test_a_field_that_another_program_sets_meanwhile_stays(edgevision, shop, monkeypatch):
+    path, _ = shop
+    enter = GalleryWriter.__enter__
+
+    def late(writer):
+        """Another program is first."""
+        monkeypatch.setattr(GalleryWriter, "__enter__", enter)
+        with GalleryWriter(path, bundle_id=writer.bundle_id, dimension=512) as other:
+            other.set_fields(2, {"kind": "pear"})
+        return enter(writer)
+
+    monkeypatch.setattr(GalleryWriter, "__enter__", late)
+    assert edgevision("gallery", "set", path, "--id", 2, "--field", "price=2").status == 0
+    assert open_gallery(path).find(2).fields == {"kind": "pear", "price": 2}
 
 
 def test_remove_rename_set_merge(edgevision, shop):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -64,15 +65,60 @@ def test_what_is_left_out(shop, tmp_path):
     twice.write_bytes(photo(50, 0, comment=b"saved again"))
     blurred = tmp_path / "blurred.png"
     blurred.write_bytes(photo(50, 7, blurred=True))
-    other = folder / "product 3" / "0.png"
-    paths = [first, second, twice, blurred, other]
-    verdicts = [Verdict.TAKEN, Verdict.TAKEN, Verdict.NOTHING_NEW, Verdict.BLURRED, Verdict.ANOTHER_PRODUCT]
+    same = folder / "product 3" / "0.png"
+    other = tmp_path / "other.png"
+    other.write_bytes(photo(3, 9))
+    paths = [first, second, twice, blurred, same, other]
+    verdicts = [Verdict.TAKEN, Verdict.TAKEN, Verdict.NOTHING_NEW, Verdict.BLURRED, Verdict.ANOTHERS_EXAMPLE, Verdict.ANOTHER_PRODUCT]  # fmt: skip
     told = chosen(paths, gallery)
     assert [one.verdict for one in told.outcomes] == verdicts
-    assert told.outcomes[4].like == gallery.find(3)
+    assert [one.like for one in told.outcomes[4:]] == [gallery.find(3)] * 2
     assert [one.path for one in told.taken] == [first, second]
     anyway = chosen(paths, gallery, anyway=True)
-    assert [one.path for one in anyway.taken] == [first, second, blurred, other]
+    assert [one.path for one in anyway.taken] == [first, second, blurred, same, other]
+    own = chosen([same], gallery, 3)
+    assert [one.verdict for one in own.outcomes] == [Verdict.NOTHING_NEW]
+
+
+def test_a_gallery_of_few_examples_refuses_no_look_alikes(tmp_path):
+    folder = write_products(tmp_path / "photos", 1, 3)
+    embedder, path = ColourEmbedder(), tmp_path / "young.evg"
+    photos = list(embed_photos(embedder, sorted(folder.rglob("*.png"))))
+    with GalleryWriter(path, bundle_id=embedder.id, dimension=DIMENSION) as writer:
+        writer.add_product(GalleryProduct(1, "first"))
+        writer.add_examples(1, vectors_of(photos, DIMENSION), [one.source for one in photos])
+    gallery = open_gallery(path)
+    near = tmp_path / "near.png"
+    near.write_bytes(photo(0, 9))
+    (answer,) = gallery.match(next(embed_photos(embedder, [near])).vector)
+    assert (answer.known, gallery.rejection.basis) == (
+        True,
+        "nothing",
+    )  # it would be refused, by a line that nothing was fitted on
+    told = chosen([near, photos[0].path], gallery, 2)
+    assert [one.verdict for one in told.outcomes] == [Verdict.TAKEN, Verdict.ANOTHERS_EXAMPLE]
+
+
+def test_photos_that_cannot_be_read_are_told_and_left_out(tmp_path):
+    good = tmp_path / "good.png"
+    good.write_bytes(photo(1, 1))
+    pipe, bad = tmp_path / "pipe.png", tmp_path / "bad.png"
+    os.mkfifo(pipe)
+    bad.write_bytes(b"no picture")
+    told, done = [], []
+    paths = [bad] * 16 + [pipe, good]  # a whole batch is bad
+    embedded = embed_photos(ColourEmbedder(), paths, done.append, lambda path, error: told.append((path, str(error))))
+    assert [one.path for one in embedded] == [good]
+    assert [path for path, _ in told] == paths[:-1]
+    assert "pipe.png: it is not a regular file" in told[-1][1]
+    assert done == [16, 18]
+
+
+def test_a_pipe_is_no_picture_of_a_gallery(shop, tmp_path):
+    gallery, _, folder = shop
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    assert find_pictures(gallery, [pipe, *folder.rglob("*.png")]).missing == ()
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", photo(1, 1)[:200]])

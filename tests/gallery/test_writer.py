@@ -53,17 +53,17 @@ def test_what_was_added_is_there(path):
     fields = {"price": 1.29, "count": 3, "organic": True, "kind": "äpple\nnew line", "nothing": None}
     with writer(path) as one:
         one.add_product(GalleryProduct(7, "Royal Gala", fields))
-        one.add_product(GalleryProduct(-3, "Pear"))
+        one.add_product(GalleryProduct(3, "Pear"))
         assert one.add_examples(7, given[:3], [source(i) for i in range(3)], ["a.jpg", "b.jpg", "c.jpg"]) == 3
-        assert one.add_examples(-3, given[3], [source(3)], added=["2026-01-31T12:00:00Z"]) == 1
+        assert one.add_examples(3, given[3], [source(3)], added=["2026-01-31T12:00:00Z"]) == 1
     gallery = open_gallery(path, bundle_id=BUNDLE)
     assert (gallery.bundle_id, gallery.dimension, len(gallery)) == (BUNDLE, DIMENSION, 2)
-    assert gallery.products == (GalleryProduct(-3, "Pear"), GalleryProduct(7, "Royal Gala", fields))
+    assert gallery.products == (GalleryProduct(3, "Pear"), GalleryProduct(7, "Royal Gala", fields))
     assert {name: type(value) for name, value in gallery.find(7).fields.items()} == {
         name: type(value) for name, value in fields.items()
     }
     assert [(one.product, one.source, one.note) for one in gallery.examples] == [
-        (7, source(0), "a.jpg"), (7, source(1), "b.jpg"), (7, source(2), "c.jpg"), (-3, source(3), ""),
+        (7, source(0), "a.jpg"), (7, source(1), "b.jpg"), (7, source(2), "c.jpg"), (3, source(3), ""),
     ]  # fmt: skip
     assert gallery.examples[3].added == "2026-01-31T12:00:00Z"
     assert gallery.vectors.dtype == np.float32
@@ -157,6 +157,7 @@ REFUSED = {
     "id is no number": (lambda w: w.add_product(GalleryProduct("7", "a")), "whole number"),  # type: ignore[arg-type]
     "id is a bool": (lambda w: w.add_product(GalleryProduct(True, "a")), "whole number"),
     "id too large": (lambda w: w.add_product(GalleryProduct(2**53, "a")), "53 bits"),
+    "id below 0": (lambda w: w.add_product(GalleryProduct(-1, "a")), "0 or more"),
     "no name": (lambda w: w.add_product(GalleryProduct(9, "  ")), "1 … 500 characters, got 0"),
     "long name": (lambda w: w.rename(1, "x" * 501), "1 … 500 characters, got 501"),
     "control character": (lambda w: w.rename(1, "a\x1b[2J"), r"control character U\+001B"),
