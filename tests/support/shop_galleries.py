@@ -70,6 +70,7 @@ def scene(colour: tuple[int, int, int] | None = None, left: int = 20, blur: bool
     if colour is not None:
         product = np.full((90, 90, 3), colour, np.uint8)
         product[::6] //= 2
+        product[:, ::6] //= 2  # edges both ways: what has them one way only looks smeared
         if blur:
             product = cv2.GaussianBlur(product, (0, 0), 8)
         picture[70:160, left : left + 90] = product
