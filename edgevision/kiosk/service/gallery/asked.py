@@ -66,11 +66,14 @@ def box_in(result: Any) -> Box | None:
     """Where the product of ``the_one_in`` is: x1 y1 x2 y2 in pixels; None where the whole picture is it."""
     if not isinstance(result, Products) or len(result) == 0:
         return None
-    left, top, right, bottom = (float(one) for one in result[_largest(result)].detection.box)
+    left, top, right, bottom = (float(one) for one in _boxes(result)[_largest(result)])
     return left, top, right, bottom
 
 
 def _largest(products: Products) -> int:
-    boxes = [one.detection.box for one in products]
-    sizes = [(box[2] - box[0]) * (box[3] - box[1]) for box in boxes]
+    sizes = [(box[2] - box[0]) * (box[3] - box[1]) for box in _boxes(products)]
     return sizes.index(max(sizes))
+
+
+def _boxes(products: Products) -> list[Box]:
+    return [one.detection.box for one in products]

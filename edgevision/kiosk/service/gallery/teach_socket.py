@@ -42,6 +42,7 @@ MAX_DECODE_BYTES = 32_000_000  # of one picture: some 5 megapixels
 SILENT_S = 300.0  # somebody may look for the product's name meanwhile
 LOOK_S = 0.1  # between two frames of the service's own camera
 _KEYS = frozenset({"do", "source", "name", "fields", "id"})
+_QUERY = frozenset({"camera", "station", "product"})
 _NOTE = "before the camera"
 
 
@@ -66,7 +67,11 @@ def teach_routes(
         query, gallery, views = websocket.query_params, shop.now.gallery, stations()
         camera, product = query.get("camera", "page"), query.get("product")
         view = views.get(query.get("station", next(iter(views), ""))) if camera == "service" else None
-        if camera not in ("page", "service") or (camera == "service" and view is None):
+        if strange := sorted(set(query) - _QUERY):
+            await close(
+                websocket, 1008, f"?{strange[0][:40]}= is not known here; known are {', '.join(sorted(_QUERY))}"
+            )
+        elif camera not in ("page", "service") or (camera == "service" and view is None):
             await close(websocket, 1008, "camera is page, or service where it has one; /v1/status lists them")
         elif product is not None and product not in {str(one.id) for one in gallery.products}:
             await close(websocket, 1008, "the gallery has no such product; /v1/gallery lists them")

@@ -237,7 +237,7 @@ def test_no_more_lessons_than_may_be(school, server, monkeypatch):
     page = Page(server.port)
     assert SocketClient(server.port, PATH, ["edgevision"]).closed()[0] == 1013
     page.client.close()
-    for query in ("?camera=x", "?product=7", "?camera=service&station=none"):
+    for query in ("?camera=x", "?produkt=7", "?product=7", "?camera=service&station=none"):
         assert SocketClient(server.port, PATH + query, ["edgevision"]).closed()[0] == 1008
 
 
