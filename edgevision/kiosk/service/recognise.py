@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from edgevision.kiosk.service.answers import json_answer
 from edgevision.kiosk.service.bodies import read_body
 from edgevision.kiosk.service.deadlines import deadline_of
-from edgevision.kiosk.service.gallery.recognition import classification, matches_of, recognised
+from edgevision.kiosk.service.gallery.recognition import recognised
 from edgevision.kiosk.service.picture_body import check_media_type, recognised_by
 from edgevision.kiosk.service.route import Scope, route
-from edgevision.tasks.embedding import Embedding
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -54,10 +53,7 @@ def recognise_routes(service: Service) -> Sequence[BaseRoute]:
 
 
 def _from_gallery(result: Any, gallery: Gallery) -> dict[str, Any]:
-    """What a classifier would say, and of one product the stored views that it is like."""
-    if isinstance(result, Embedding):
-        (matches,) = matches_of([result], gallery)
-        return {**classification(result, matches).to_dict(), "matches": matches.to_dict()["top"]}
+    """What a classifier would say, and of each product the stored views that it is like."""
     (answer,) = recognised([result], gallery)
     told: dict[str, Any] = answer.to_dict()
     return told

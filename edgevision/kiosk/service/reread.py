@@ -34,6 +34,7 @@ class Reread(Generic[_T]):
         self._trouble = trouble
         self._changed = changed
         self._reading = threading.Lock()
+        self._failed = False  # whether the last read did
         self._seen = state()  # before it is read: what changes meanwhile is seen the next time
         self._kept = read()
 
@@ -48,15 +49,25 @@ class Reread(Generic[_T]):
             state = self._state()
             if state != self._seen:
                 self._seen = state
+                try:
+                    self._take()
+                except EdgeVisionError as error:
+                    self._trouble(str(error))
+        return self._kept
+
+    def read_now(self) -> _T:
+        """What the file says now. As ``look``, but raises what ``read`` raises, also where it failed before and nothing changed since."""
+        with self._reading:
+            state = self._state()
+            if state != self._seen or self._failed:
+                self._seen = state
                 self._take()
         return self._kept
 
     def _take(self) -> None:
-        try:
-            new = self._read()
-        except EdgeVisionError as error:
-            self._trouble(str(error))
-            return
+        self._failed = True
+        new = self._read()
+        self._failed = False
         old, self._kept = self._kept, new
         if self._changed is not None:
             self._changed(old, new)

@@ -109,6 +109,8 @@ class Service:
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> bool:
         """Answer what runs, refuse what waits, close the models that were loaded here. False where one hangs. Closing twice is allowed."""
         self.begin_to_stop()
+        if self.shop is not None:
+            self.shop.close()
         ended = self.models.close(timeout_s)
         self._end_threads()
         return ended

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 
+import pytest
+
 from edgevision.errors import InputError
 from edgevision.files import file_state
 from edgevision.kiosk.service.reread import Looks, Reread
@@ -40,6 +42,25 @@ def test_what_cannot_be_read_leaves_the_old_and_is_told_once(tmp_path):
     path.write_text("good again")
     assert kept.look() == "good again"
     assert told == ["cannot be used"] * 2
+
+
+def test_what_cannot_be_read_now_is_raised_until_it_can(tmp_path):
+    told, good = [], [True]
+
+    def read() -> str:
+        if not good[0]:
+            raise InputError("cannot be used")
+        return "good"
+
+    state = [1]
+    kept = Reread(read, lambda: state[0], trouble=told.append)
+    good[0], state[0] = False, 2
+    kept.look()
+    for _ in range(2):  # nothing has changed since it was found out
+        with pytest.raises(InputError, match="cannot be used"):
+            kept.read_now()
+    good[0] = True
+    assert (kept.read_now(), told) == ("good", ["cannot be used"])
 
 
 def test_a_file_that_takes_anothers_place_is_another_state(tmp_path):

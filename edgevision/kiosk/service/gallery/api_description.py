@@ -33,6 +33,9 @@ def gallery_paths() -> Json:
     product = in_path("id", "the product's id", TEXT)
     top = {"type": "integer", "minimum": 1, "maximum": 100, "default": 10}
     where = in_query("where", "only products that this filter means, such as price < 3 and kind = apple", TEXT)
+    anyway = in_query(
+        "anyway", "learn a blurred photo too, and one that looks like another product", {**FLAG, "default": False}
+    )
     note = in_query("note", "what people call the photo", {"type": "string", "maxLength": 200})
     return {
         "/v1/gallery": {
@@ -46,7 +49,7 @@ def gallery_paths() -> Json:
             ),
             "post": operation_of(
                 "addProduct", "A new product, without photos yet", tag, Scope.ADMIN,
-                answers_of({"201": ok_answer(ref("NamedProduct"))}, (409,)), body=content_of(ref("NewProduct")),
+                answers_of({"201": ok_answer(ref("NamedProduct"))}, (409, 507)), body=content_of(ref("NewProduct")),
             ),
         },
         "/v1/gallery/{id}": {
@@ -55,31 +58,31 @@ def gallery_paths() -> Json:
                 answers_of({"200": ok_answer(ref("ShownProduct"))}, (404,)), parameters=(product,),
             ),
             "put": operation_of(
-                "changeProduct", "Another name, or other fields", tag, Scope.ADMIN, answers_of({"200": ok_answer(ref("NamedProduct"))}, (404,)),
+                "changeProduct", "Another name, or other fields", tag, Scope.ADMIN, answers_of({"200": ok_answer(ref("NamedProduct"))}, (404, 507)),
                 parameters=(product,), body=content_of(ref("ProductChange")),
             ),
             "delete": operation_of(
                 "removeProduct", "Forget a product and its examples", tag, Scope.ADMIN,
-                answers_of({"200": ok_answer(ref("RemovedProduct"))}, (404,)), parameters=(product,),
+                answers_of({"200": ok_answer(ref("RemovedProduct"))}, (404, 507)), parameters=(product,),
             ),
         },
         "/v1/gallery/{id}/examples": {
             "post": operation_of(
                 "addExample", "Learn a photo of a product", tag, Scope.ADMIN,
-                answers_of({"200": ok_answer(ref("Learnt"), "It was learnt before"), "201": ok_answer(ref("Learnt"), "It is learnt")}, (404, 422)),
-                parameters=(product, note, deadline()), body=picture_body(),
+                answers_of({"200": ok_answer(ref("Learnt"), "It was learnt before"), "201": ok_answer(ref("Learnt"), "It is learnt")}, (404, 409, 422, 507)),
+                parameters=(product, note, anyway, deadline()), body=picture_body(),
             )
         },
         "/v1/gallery/{id}/examples/{source}": {
             "delete": operation_of(
                 "removeExample", "Forget one photo of a product", tag, Scope.ADMIN,
-                answers_of({"200": ok_answer(ref("RemovedExample"))}, (404,)),
+                answers_of({"200": ok_answer(ref("RemovedExample"))}, (404, 507)),
                 parameters=(product, in_path("source", "the SHA-256 of the photo, as the product's examples have it", TEXT)),
             )
         },
         "/v1/gallery/merge": {
             "post": operation_of(
-                "mergeProducts", "Two products are one", tag, Scope.ADMIN, answers_of({"200": ok_answer(ref("Merged"))}, (404,)),
+                "mergeProducts", "Two products are one", tag, Scope.ADMIN, answers_of({"200": ok_answer(ref("Merged"))}, (404, 507)),
                 body=content_of(ref("Merge")),
             )
         },
@@ -91,7 +94,7 @@ def gallery_paths() -> Json:
         },
         "/v1/search": {
             "post": operation_of(
-                "search", "Products that are like a picture, or that words mean", tag, Scope.INFER,
+                "search", "Products that are like a picture, or that words or a filter mean", tag, Scope.INFER,
                 answers_of({"200": ok_answer(ref("Found"))}, (422,)),
                 parameters=(in_query("top", "of a picture: how many to find", top), where, deadline()),
                 body={**picture_body(), **content_of(ref("Search"))},
@@ -143,12 +146,15 @@ def gallery_schemas() -> Json:
         "Learnt": object_of(
             {"id": id, "source": TEXT, "again": FLAG, "examples": COUNT, "before": or_null(object_of(like)), "ms": NUMBER}
         ),
-        "Search": object_of(
-            {
-                "text": {"type": "string", "minLength": 1, "maxLength": 1000}, "where": TEXT,
-                "top": {"type": "integer", "minimum": 1, "maximum": 100, "default": 10},
-            },
-            optional=("where", "top"),
-        ),
+        "Search": {
+            **object_of(
+                {
+                    "text": {"type": "string", "minLength": 1, "maxLength": 1000}, "where": TEXT,
+                    "top": {"type": "integer", "minimum": 1, "maximum": 100, "default": 10},
+                },
+                optional=("text", "where", "top"),
+            ),
+            "anyOf": [{"required": ["text"]}, {"required": ["where"]}],
+        },
         "Found": object_of({"known": or_null(FLAG), "top": list_of(object_of(found)), "ms": NUMBER}),
     }  # fmt: skip

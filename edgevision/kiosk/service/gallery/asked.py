@@ -12,6 +12,7 @@ from edgevision.kiosk.service.bodies import read_body
 from edgevision.kiosk.service.deadlines import deadline_of
 from edgevision.kiosk.service.gallery.recognition import embeddings_in
 from edgevision.kiosk.service.picture_body import check_media_type, recognised_by
+from edgevision.kiosk.station.looks import Box
 from edgevision.tasks.products import Products
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AskedPicture:
-    """``data``: the picture's bytes. ``embedding``: of what it shows. ``ms``: since the request came."""
+    """``data``: the picture's bytes. ``embedding``: of what it shows. ``ms``: since the request came. ``box``: x1 y1 x2 y2 in pixels, where
+    the product was found; None: the whole picture."""
 
     data: bytes
     embedding: Embedding
     ms: float
+    box: Box | None = None
 
 
 AskPicture = Callable[["Request"], Awaitable[AskedPicture]]
@@ -43,7 +46,7 @@ def asker_of(service: Service) -> AskPicture:
         with service.budget.share() as share:
             picture = await read_body(request, share)
             _, result = await recognised_by(service, request, picture, deadline_s)
-        return AskedPicture(picture, the_one_in(result), 1e3 * (time.monotonic() - began_s))
+        return AskedPicture(picture, the_one_in(result), 1e3 * (time.monotonic() - began_s), box_in(result))
 
     return ask
 
@@ -55,7 +58,22 @@ def the_one_in(result: Any) -> Embedding:
         raise RefusedError(422, "no product was found in this picture; show one, large and alone")
     if len(found) == 1 or not isinstance(result, Products):
         return found[0]
-    boxes = [one.detection.box for one in result]
-    sizes = [(box[2] - box[0]) * (box[3] - box[1]) for box in boxes]
-    largest: Embedding = result.results[sizes.index(max(sizes))]
+    largest: Embedding = result.results[_largest(result)]
     return largest
+
+
+def box_in(result: Any) -> Box | None:
+    """Where the product of ``the_one_in`` is: x1 y1 x2 y2 in pixels; None where the whole picture is it."""
+    if not isinstance(result, Products) or len(result) == 0:
+        return None
+    left, top, right, bottom = (float(one) for one in _boxes(result)[_largest(result)])
+    return left, top, right, bottom
+
+
+def _largest(products: Products) -> int:
+    sizes = [(box[2] - box[0]) * (box[3] - box[1]) for box in _boxes(products)]
+    return sizes.index(max(sizes))
+
+
+def _boxes(products: Products) -> list[Box]:
+    return [one.detection.box for one in products]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgevision.kiosk.service.answers import json_answer
+from edgevision.kiosk.service.gallery.json_body import check_query
 from edgevision.kiosk.service.gallery.listing import PATH
 from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
 from edgevision.kiosk.service.route import Scope, route
@@ -23,6 +24,7 @@ def audit_routes(shop: ShopGallery) -> list[BaseRoute]:
 
         from edgevision.gallery.audit import audit as audit_of
 
+        check_query(request)
         found = await run_in_threadpool(audit_of, shop.now.gallery, shop.path.name)
         return json_answer({"findings": [one.to_dict() for one in found]}, headers={"Cache-Control": "no-store"})
 

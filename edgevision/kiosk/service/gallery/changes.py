@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import InputError
-from edgevision.gallery.products import GalleryProduct
+from edgevision.gallery.checks import checked_fields, checked_id, checked_name
+from edgevision.gallery.products import FieldValue, GalleryProduct
 from edgevision.kiosk.service.answers import RefusedError, json_answer
 from edgevision.kiosk.service.bodies import Budget
-from edgevision.kiosk.service.gallery.json_body import path_id, read_object
+from edgevision.kiosk.service.gallery.json_body import check_query, path_id, read_object
 from edgevision.kiosk.service.gallery.listing import PATH, found_in
 from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
 from edgevision.kiosk.service.route import Scope, route
@@ -32,29 +34,37 @@ def change_routes(shop: ShopGallery, budget: Budget) -> list[BaseRoute]:
     """The routes, for one gallery. ``budget``: of the bytes that requests may hold."""
 
     async def done(work: Callable[[Gallery, GalleryWriter], Mapping[str, Any]], status: int = 200) -> Response:
-        from starlette.concurrency import run_in_threadpool
-
-        return json_answer(await run_in_threadpool(shop.change, work), status)
+        return json_answer(await shop.change_soon(work), status)
 
     async def add(request: Request) -> Response:
-        given = await read_object(request, budget, _PRODUCT)
-        return await done(partial(_add, given), 201)
+        check_query(request)
+        wished = wished_product(await read_object(request, budget, _PRODUCT))
+        return await done(partial(_add, wished), 201)
 
     async def change(request: Request) -> Response:
+        check_query(request)
         id, given = path_id(request), await read_object(request, budget, _CHANGE)
         if not given:
             raise InputError("expected name, fields, or both: what is to be changed")
-        return await done(partial(_change, id, given))
+        name = checked_name(given["name"]) if "name" in given else None
+        fields = _fields(given) if "fields" in given else None
+        return await done(partial(_change, id, name, fields))
 
     async def remove(request: Request) -> Response:
+        check_query(request)
         return await done(partial(_remove, path_id(request)))
 
     async def remove_example(request: Request) -> Response:
+        check_query(request)
         return await done(partial(_remove_example, path_id(request), request.path_params["source"]))
 
     async def merge(request: Request) -> Response:
+        check_query(request)
         given = await read_object(request, budget, _MERGE)
-        return await done(partial(_merge, _id(given, "product"), _id(given, "into")))
+        product, into = _id(given, "product"), _id(given, "into")
+        if product == into:
+            raise InputError(f"the product {product} cannot be merged into itself; give two products")
+        return await done(partial(_merge, product, into))
 
     admin = Scope.ADMIN
     return [
@@ -73,32 +83,51 @@ def free_id(gallery: Gallery) -> int:
     return max((one.id for one in gallery.products), default=0) + 1
 
 
-def new_product(gallery: Gallery, given: Mapping[str, Any]) -> GalleryProduct:
-    """The product that a caller describes by ``name``, and perhaps ``fields`` and ``id``. Raises InputError; RefusedError, 409, for an id
-    that is taken. What a name or a field may be, the writer checks."""
+@dataclass(frozen=True)
+class WishedProduct:
+    """A product that a caller describes, as a gallery keeps it: texts trimmed, and in NFC. ``id``: None for the next free one."""
+
+    id: int | None
+    name: str
+    fields: dict[str, FieldValue]
+
+
+def wished_product(given: Mapping[str, Any]) -> WishedProduct:
+    """The product that a caller describes by ``name``, and perhaps ``fields`` and ``id``. Raises InputError."""
     if "name" not in given:
         raise InputError("name is missing: what people call the product")
-    id = _id(given, "id") if "id" in given else free_id(gallery)
+    id = checked_id(_id(given, "id")) if "id" in given else None
+    return WishedProduct(id, checked_name(given["name"]), _fields(given))
+
+
+def new_product(gallery: Gallery, wished: WishedProduct) -> GalleryProduct:
+    """That product, with an id that the gallery has not. Raises RefusedError, 409, for one that is taken."""
+    id = free_id(gallery) if wished.id is None else wished.id
     if any(one.id == id for one in gallery.products):
         raise RefusedError(
             409, f"the gallery has a product with the id {id} already; leave the id out, or give another"
         )
-    return GalleryProduct(id, given["name"], _fields(given))
+    return GalleryProduct(id, wished.name, wished.fields)
 
 
-def _add(given: Mapping[str, Any], gallery: Gallery, writer: GalleryWriter) -> Mapping[str, Any]:
-    product = new_product(gallery, given)
+def _add(wished: WishedProduct, gallery: Gallery, writer: GalleryWriter) -> Mapping[str, Any]:
+    product = new_product(gallery, wished)
     writer.add_product(product)
     return product.to_dict()
 
 
-def _change(id: int, given: Mapping[str, Any], gallery: Gallery, writer: GalleryWriter) -> Mapping[str, Any]:
-    before = found_in(gallery, id)
-    if "name" in given:
-        writer.rename(id, given["name"])
-    if "fields" in given:
-        writer.set_fields(id, _fields(given))
-    return {**before.to_dict(), **given}
+def _change(
+    id: int, name: str | None, fields: dict[str, FieldValue] | None, gallery: Gallery, writer: GalleryWriter
+) -> Mapping[str, Any]:
+    """``name``, ``fields``: None where they stay."""
+    product = found_in(gallery, id)
+    if name is not None:
+        writer.rename(id, name)
+        product = replace(product, name=name)
+    if fields is not None:
+        writer.set_fields(id, fields)
+        product = replace(product, fields=fields)
+    return product.to_dict()
 
 
 def _remove(id: int, gallery: Gallery, writer: GalleryWriter) -> Mapping[str, Any]:
@@ -121,11 +150,11 @@ def _merge(id: int, into: int, gallery: Gallery, writer: GalleryWriter) -> Mappi
     return {"removed": gone.to_dict(), "into": kept.to_dict()}
 
 
-def _fields(given: Mapping[str, Any]) -> dict[str, Any]:
+def _fields(given: Mapping[str, Any]) -> dict[str, FieldValue]:
     fields = given.get("fields", {})
     if not isinstance(fields, dict):
         raise InputError('fields is an object of names and values, such as {"price": 1.29}')
-    return fields
+    return checked_fields(fields)
 
 
 def _id(given: Mapping[str, Any], name: str) -> int:

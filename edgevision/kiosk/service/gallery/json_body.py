@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import InputError
@@ -39,6 +40,13 @@ def parse_object(body: bytes | str, known: frozenset[str]) -> dict[str, Any]:
     if strange := sorted(given.keys() - known):
         raise InputError(f"{strange[0][:40]!r} is not known here; known are {', '.join(sorted(known))}")
     return given
+
+
+def check_query(request: Request, known: Collection[str] = ()) -> None:
+    """Raise InputError where the query has another key than ``known``: what is not understood is not left out in silence."""
+    if strange := sorted(set(request.query_params) - set(known)):
+        words = f"known are {', '.join(sorted(known))}" if known else "none is known"
+        raise InputError(f"?{strange[0][:40]}= is not known here; {words}")
 
 
 def path_id(request: Request) -> int:

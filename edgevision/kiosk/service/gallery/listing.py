@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgevision.kiosk.service.answers import RefusedError, json_answer
-from edgevision.kiosk.service.gallery.json_body import count_of, path_id
+from edgevision.kiosk.service.gallery.json_body import check_query, count_of, path_id
 from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
 from edgevision.kiosk.service.gallery.snapshot import Snapshot
 from edgevision.kiosk.service.money import shown
@@ -36,6 +36,7 @@ def listing_routes(shop: ShopGallery, catalogue: Callable[[], Catalogue]) -> lis
     async def products(request: Request) -> Response:
         from starlette.concurrency import run_in_threadpool
 
+        check_query(request, ("q", "where", "offset", "limit"))
         offset = count_of(request, "offset", 0, _MOST_OFFSET)
         limit = count_of(request, "limit", _LISTED, MOST_LISTED)
         words, where = request.query_params.get("q", ""), request.query_params.get("where", "")
@@ -43,6 +44,7 @@ def listing_routes(shop: ShopGallery, catalogue: Callable[[], Catalogue]) -> lis
         return json_answer(told, headers={"Cache-Control": "no-store"})
 
     async def product(request: Request) -> Response:
+        check_query(request)
         gallery, id = shop.now.gallery, path_id(request)
         found = found_in(gallery, id)
         examples = gallery.examples_of(id)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgevision.gallery.recogniser import RecognisedProduct
 from edgevision.tasks.embedding import Embedding
 from edgevision.tasks.products import Products
-from edgevision.tasks.results import Classification, Prediction
+from edgevision.tasks.results import Prediction
 
 if TYPE_CHECKING:
     from edgevision.gallery.gallery import Gallery
@@ -20,7 +21,7 @@ TOP = 5
 
 
 def recognised(results: Sequence[Any], gallery: Gallery) -> list[Any]:
-    """The same results, in their order, with a ``Classification`` in place of each ``Embedding``, also of those in ``Products``."""
+    """The same results, in their order, with a ``RecognisedProduct`` in place of each ``Embedding``, also of those in ``Products``."""
     matches = iter(matches_of(results, gallery))
     return [_answered(result, [next(matches) for _ in embeddings_in(result)]) for result in results]
 
@@ -38,17 +39,17 @@ def embeddings_in(result: Any) -> list[Embedding]:
     return [one for one in result.results if isinstance(one, Embedding)] if isinstance(result, Products) else []
 
 
-def classification(embedding: Embedding, matches: Matches) -> Classification:
+def recognised_product(embedding: Embedding, matches: Matches) -> RecognisedProduct:
     """``matches`` as a classifier's answer. ``top`` is empty, and nothing known, where the gallery is empty."""
     top = tuple(Prediction(one.product.id, one.product.name, one.score) for one in matches.top)
-    return Classification(top, matches.known and bool(top), embedding.timing, embedding.frame)
+    return RecognisedProduct(top, matches.known and bool(top), embedding.timing, embedding.frame, matches)
 
 
 def _answered(result: Any, matches: Sequence[Matches]) -> Any:
     if isinstance(result, Embedding):
-        return classification(result, matches[0])
+        return recognised_product(result, matches[0])
     if not isinstance(result, Products):
         return result
     left = iter(matches)
-    answers = [classification(one, next(left)) if isinstance(one, Embedding) else one for one in result.results]
+    answers = [recognised_product(one, next(left)) if isinstance(one, Embedding) else one for one in result.results]
     return replace(result, results=tuple(answers))

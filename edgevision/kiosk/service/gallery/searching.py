@@ -1,4 +1,5 @@
-"""``POST /v1/search``: what in the gallery is like a picture (the body), or like words: ``{"text": …, "where": …, "top": …}``."""
+"""``POST /v1/search``: what in the gallery is like a picture (the body), or that words or a filter mean:
+``{"text": …, "where": …, "top": …}``."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from edgevision.errors import InputError
 from edgevision.kiosk.service.answers import json_answer
 from edgevision.kiosk.service.bodies import Budget
 from edgevision.kiosk.service.gallery.asked import AskPicture
-from edgevision.kiosk.service.gallery.json_body import count_of, read_object
+from edgevision.kiosk.service.gallery.json_body import check_query, count_of, read_object
 from edgevision.kiosk.service.gallery.listing import filter_of, product_fields
 from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
 from edgevision.kiosk.service.gallery.snapshot import Snapshot
@@ -38,6 +39,7 @@ def search_routes(
         return await (_by_words(request) if _is_json(request) else _by_picture(request))
 
     async def _by_picture(request: Request) -> Response:
+        check_query(request, ("top", "where"))
         top = _top(count_of(request, "top", _USUAL, MOST))
         snapshot, text = shop.now, request.query_params.get("where", "")
         where = filter_of(text, snapshot.gallery.products)
@@ -48,12 +50,16 @@ def search_routes(
 
     async def _by_words(request: Request) -> Response:
         began_s = time.monotonic()
+        check_query(request)
         given = await read_object(request, budget, _KEYS)
         snapshot, text = shop.now, given.get("where", "")
         if not isinstance(text, str):
             raise InputError("where is a filter as text, such as 'price < 3 and kind = apple'")
         where = filter_of(text, snapshot.gallery.products)
-        return await _answer(snapshot, began_s, text=_text(given), where=where, top=_top(given.get("top", _USUAL)))
+        if where is None and "text" not in given:
+            raise InputError("expected text, where, or both: what is looked for")
+        words = _text(given) if "text" in given else None
+        return await _answer(snapshot, began_s, text=words, where=where, top=_top(given.get("top", _USUAL)))
 
     async def _answer(snapshot: Snapshot, began_s: float, **asked: Any) -> Response:
         from starlette.concurrency import run_in_threadpool
@@ -76,7 +82,7 @@ def _is_json(request: Request) -> bool:
 
 
 def _text(given: dict[str, Any]) -> str:
-    text = given.get("text")
+    text = given["text"]
     if not isinstance(text, str) or not text.strip() or len(text) > _MOST_TEXT:
         raise InputError(f"text is what is looked for, in 1 to {_MOST_TEXT} characters")
     return text

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from edgevision.errors import InputError
+from edgevision.errors import EdgeVisionError, GalleryError, InputError
 from edgevision.files import ensure_writable, file_state
+from edgevision.kiosk.service.answers import RefusedError
+from edgevision.kiosk.service.gallery.change_queue import ChangeQueue
+from edgevision.kiosk.service.gallery.file_trouble import gone, is_busy, refusal_of
 from edgevision.kiosk.service.gallery.snapshot import Snapshot
 from edgevision.kiosk.service.reread import Reread
 
@@ -35,7 +39,8 @@ class GalleryUse:
 
 
 class ShopGallery:
-    """``now``: the gallery as it is, for any number of readers. One that is not there yet is made, empty.
+    """``now``: the gallery as it is, for any number of readers. One that is not there when it is opened is made, empty;
+    one that goes later is not made anew.
 
     ``bundle_id``, ``dimension``: of the embedder. Raises GalleryError for a file that is no gallery, or another bundle's.
     """
@@ -44,7 +49,8 @@ class ShopGallery:
         self.path = path
         self.bundle_id = bundle_id
         self._dimension = dimension
-        self._changing = threading.Lock()
+        self._queue = ChangeQueue()
+        self._told = ""
         self._own_changes = 0  # two of them may fall within one tick of the file system's clock
         self._changed: list[Callable[[], None]] = []
         self._trouble: list[Callable[[str], None]] = []
@@ -81,17 +87,49 @@ class ShopGallery:
 
     def change(self, work: Callable[[Gallery, GalleryWriter], _T]) -> _T:
         """Change it: ``work`` gets the gallery as it is on disk and what writes to it; what it raises leaves the file as it was. Whoever
-        asks next gets the new one. Waits for other changes. What ``work`` gives.
+        asks next gets the new one. Waits for other changes, in a thread that may. What ``work`` gives.
 
-        Raises GalleryError where the file cannot be written.
+        What a caller gave is checked before, and in ``work`` only against the gallery: a GalleryError is taken to be the file's. Raises
+        RefusedError: 503 where the file is gone, damaged, or another program holds it, where too many changes wait, and at the end; 507
+        where the disk is full.
         """
-        with self._changing:
-            before = self._file.look()
+        return self._queue.submit(partial(self._change, work)).result()
+
+    async def change_soon(self, work: Callable[[Gallery, GalleryWriter], _T]) -> _T:
+        """``change`` for routes: the event loop does not wait, nor does a thread that others need."""
+        return await asyncio.wrap_future(self._queue.submit(partial(self._change, work)))
+
+    def close(self) -> None:
+        """Take no more changes; readers go on."""
+        self._queue.close()
+
+    def _change(self, work: Callable[[Gallery, GalleryWriter], _T]) -> _T:
+        try:
+            self._check_there()
             with self._writer() as writer:
-                given = work(before.gallery, writer)
-            self._own_changes += 1
-            self._file.look()
+                self._check_there()  # where it went just now, the writer begins a new one: that is dropped
+                given = work(self._file.read_now().gallery, writer)  # nobody else changes it from here on
+        except EdgeVisionError as error:
+            if isinstance(error, RefusedError) or (
+                isinstance(error, InputError) and not isinstance(error, GalleryError)
+            ):
+                raise
+            self._tell_failed(error)
+            raise refusal_of(error, self.path) from error
+        self._own_changes += 1
+        self._file.look()
         return given
+
+    def _check_there(self) -> None:
+        if file_state(self.path) is None:
+            raise gone(self.path)
+
+    def _tell_failed(self, error: EdgeVisionError) -> None:
+        """Tell of a change that the file did not take; once, however often it is asked for."""
+        words = str(error)
+        if not is_busy(error) and words != self._told:
+            self._tell_trouble(words)
+            self._told = words
 
     def _writer(self) -> GalleryWriter:
         from edgevision.gallery.writer import GalleryWriter

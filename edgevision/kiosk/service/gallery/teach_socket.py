@@ -15,9 +15,10 @@ import numpy as np
 from edgevision.decode import read_image
 from edgevision.errors import EdgeVisionError, ImageError, InputError
 from edgevision.frames import Frame
+from edgevision.gallery.checks import checked_name
 from edgevision.gallery.products import GalleryProduct
 from edgevision.kiosk.service.answers import RefusedError
-from edgevision.kiosk.service.gallery.changes import new_product
+from edgevision.kiosk.service.gallery.changes import WishedProduct, new_product, wished_product
 from edgevision.kiosk.service.gallery.json_body import parse_object
 from edgevision.kiosk.service.gallery.lesson import MOST, WANTED, Lesson, Seen, View
 from edgevision.kiosk.service.gallery.listing import found_in
@@ -41,6 +42,7 @@ MAX_DECODE_BYTES = 32_000_000  # of one picture: some 5 megapixels
 SILENT_S = 300.0  # somebody may look for the product's name meanwhile
 LOOK_S = 0.1  # between two frames of the service's own camera
 _KEYS = frozenset({"do", "source", "name", "fields", "id"})
+_QUERY = frozenset({"camera", "station", "product"})
 _NOTE = "before the camera"
 
 
@@ -65,7 +67,11 @@ def teach_routes(
         query, gallery, views = websocket.query_params, shop.now.gallery, stations()
         camera, product = query.get("camera", "page"), query.get("product")
         view = views.get(query.get("station", next(iter(views), ""))) if camera == "service" else None
-        if camera not in ("page", "service") or (camera == "service" and view is None):
+        if strange := sorted(set(query) - _QUERY):
+            await close(
+                websocket, 1008, f"?{strange[0][:40]}= is not known here; known are {', '.join(sorted(_QUERY))}"
+            )
+        elif camera not in ("page", "service") or (camera == "service" and view is None):
             await close(websocket, 1008, "camera is page, or service where it has one; /v1/status lists them")
         elif product is not None and product not in {str(one.id) for one in gallery.products}:
             await close(websocket, 1008, "the gallery has no such product; /v1/gallery lists them")
@@ -95,6 +101,8 @@ class _Classroom:
         self._websocket = websocket
         self._lesson = lesson
         self._product = product
+        self._saved: dict[str, Any] | None = None  # what the last save told
+        self._kept: frozenset[str] = frozenset()  # the sources of views that are saved
         self._shop = shop
         self._camera = camera
         self._looks = camera is None  # the service's own camera waits until somebody says that it may look
@@ -230,8 +238,7 @@ class _Classroom:
                     self._lesson.drop(str(wish.get("source")))
                     return {**self._state(), "done": "drop"}
                 case "save":
-                    saved = self._shop.change(partial(_save, wish, self._product, tuple(self._lesson.views)))
-                    return {**self._state(), "done": "save", "saved": saved}
+                    return {"saved": self._save(wish), **self._state(), "done": "save"}
                 case other:
                     raise InputError(f"do is begin, empty, drop or save, got {str(other)[:20]!r}")
         except (RefusedError, InputError) as error:
@@ -244,6 +251,25 @@ class _Classroom:
                 "error": "it could not be saved; the service's log says why",
             }
 
+    def _save(self, wish: Mapping[str, Any]) -> dict[str, Any]:
+        """Save the views that are not saved yet. Raises InputError, RefusedError."""
+        views = [one for one in self._lesson.views if one.source not in self._kept]
+        if self._saved is not None:
+            _check_same(wish, self._saved)
+            if not views:
+                found_in(self._shop.now.gallery, self._saved["id"])  # somebody may have removed it
+                return {**self._saved, "added": 0, "sources": [], "new": False}
+        if not views:
+            raise InputError("there is no view to save yet; turn the product slowly before the camera")
+        if self._product is None:
+            work = partial(_save_new, wished_product(wish), views)
+        else:
+            work = partial(_save_more, self._product, views)
+        saved = self._shop.change(work)
+        self._product, self._saved = saved["id"], saved
+        self._kept |= {one.source for one in views}
+        return saved
+
     def _state(self) -> dict[str, Any]:
         return {"count": len(self._lesson.views), "wanted": WANTED, "most": MOST}
 
@@ -253,19 +279,29 @@ class _Classroom:
         self._told = words
 
 
-def _save(
-    wish: Mapping[str, Any], id: int | None, views: Sequence[View], gallery: Gallery, writer: GalleryWriter
-) -> dict[str, Any]:
-    """A new product by its name; or more views of the one with this id."""
-    if not views:
-        raise InputError("there is no view to save yet; turn the product slowly before the camera")
-    product: GalleryProduct = new_product(gallery, wish) if id is None else found_in(gallery, id)
-    if id is None:
-        writer.add_product(product)
+def _check_same(wish: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    """A lesson is of one product. Raises InputError where another one is to be saved."""
+    if "name" in wish and checked_name(wish["name"]) != saved["name"]:
+        raise InputError(
+            f"this lesson's product is saved as {saved['name']!r} ({saved['id']}); teach another one in a lesson of its own, or give this one another name with PUT"
+        )
+
+
+def _save_new(wished: WishedProduct, views: Sequence[View], gallery: Gallery, writer: GalleryWriter) -> dict[str, Any]:
+    product = new_product(gallery, wished)
+    writer.add_product(product)
+    return _with_views(product, views, writer, new=True)
+
+
+def _save_more(id: int, views: Sequence[View], gallery: Gallery, writer: GalleryWriter) -> dict[str, Any]:
+    return _with_views(found_in(gallery, id), views, writer, new=False)
+
+
+def _with_views(product: GalleryProduct, views: Sequence[View], writer: GalleryWriter, *, new: bool) -> dict[str, Any]:
     vectors = np.stack([one.vector for one in views])
     sources = [one.source for one in views]
     added = writer.add_examples(product.id, vectors, sources, [_NOTE] * len(views))
-    return {"id": product.id, "name": product.name, "added": added, "sources": sources, "new": id is None}
+    return {"id": product.id, "name": product.name, "added": added, "sources": sources, "new": new}
 
 
 def _frame(data: bytes) -> Frame:

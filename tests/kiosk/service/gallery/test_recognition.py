@@ -7,9 +7,10 @@ import pytest
 from galleries import BUNDLE, DIMENSION, directions, make_gallery
 
 from edgevision.gallery.gallery import open_gallery
+from edgevision.gallery.recogniser import RecognisedProduct
 from edgevision.gallery.writer import GalleryWriter
 from edgevision.kiosk.service.answers import RefusedError
-from edgevision.kiosk.service.gallery.asked import the_one_in
+from edgevision.kiosk.service.gallery.asked import box_in, the_one_in
 from edgevision.kiosk.service.gallery.recognition import recognised
 from edgevision.tasks.detections import Detections
 from edgevision.tasks.embedding import Embedding
@@ -53,6 +54,15 @@ def test_each_vector_is_answered_in_its_place(gallery):
     assert recognised([], gallery) == []
 
 
+def test_each_answer_has_the_stored_views_that_it_is_like(gallery):
+    """Of one product and of several: what ``predict`` with a gallery gives."""
+    one, several = recognised([embedding(directions(4)[1]), products(embedding(directions(4)[3]))], gallery)
+    for answer, id in ((one, 1), (several.results[0], 3)):
+        assert isinstance(answer, RecognisedProduct)
+        assert [match.product.id for match in answer.matches.top] == [found.id for found in answer.top]
+        assert answer.to_dict()["matches"][0]["example"]["product"] == id
+
+
 def test_scores_are_chances_that_fall(gallery):
     (found,) = recognised([embedding(directions(4)[1])], gallery)
     scores = [one.score for one in found.top]
@@ -72,5 +82,6 @@ def test_of_several_products_the_largest_is_taught():
     first, second = embedding(directions(2)[0]), embedding(directions(2)[1])
     assert the_one_in(products(first, second)) is second
     assert the_one_in(first) is first
+    assert [box_in(one) for one in (products(first, second), first)] == [(10.0, 0.0, 20.0, 10.0), None]
     with pytest.raises(RefusedError, match="no product was found"):
         the_one_in(products())

@@ -6,12 +6,18 @@ import hashlib
 import json
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from live_service import app_of, ask
-from shop_galleries import BLUE, GREEN, RED, photo, served_gallery
+from shop_galleries import BLUE, GREEN, RED, embed, photo, served_gallery
 from texts import WordEncoder
 
+from edgevision.frames import Frame
+from edgevision.gallery.view_choice import MOST_BLUR
 from edgevision.kiosk.service.bodies import Budget
+from edgevision.kiosk.service.gallery.asked import AskedPicture
+from edgevision.kiosk.service.gallery.photos import blur_in
 from edgevision.kiosk.service.gallery.routes import GalleryService, gallery_routes
 from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
 from edgevision.kiosk.service.products import Catalogue
@@ -39,7 +45,7 @@ class Shop:
         status, told = self.ask("POST", "/v1/gallery", {"name": name, "fields": fields})
         assert status == 201
         for one in photos:
-            assert self.ask("POST", f"/v1/gallery/{told['id']}/examples", one, "image/jpeg")[0] == 201
+            assert self.ask("POST", f"/v1/gallery/{told['id']}/examples?anyway=true", one, "image/jpeg")[0] == 201
         return int(told["id"])
 
     @property
@@ -67,13 +73,51 @@ def test_a_product_is_taught_by_photos_and_found_again(shop):
 def test_a_photo_tells_what_the_gallery_took_it_for_and_counts_once(shop):
     shop.add("apple", photo(RED, 1))
     pear = shop.add("pear")
-    status, told = shop.ask("POST", f"/v1/gallery/{pear}/examples?note=by%20hand", photo(RED, 2), "image/jpeg")
+    status, told = shop.ask(
+        "POST", f"/v1/gallery/{pear}/examples?note=by%20hand&anyway=true", photo(RED, 2), "image/jpeg"
+    )
     assert (status, told["again"], told["examples"]) == (201, False, 1)
     assert told["before"]["product"]["name"] == "apple"  # the operator may have taken the wrong product
     status, told = shop.ask("POST", f"/v1/gallery/{pear}/examples", photo(RED, 2), "image/jpeg")
     assert (status, told["again"], told["examples"]) == (200, True, 1)
     (shown,) = shop.ask("GET", f"/v1/gallery/{pear}")[1]["shown"]
     assert (shown["note"], shown["source"]) == ("by hand", hashlib.sha256(photo(RED, 2)).hexdigest())
+
+
+def test_a_photo_that_looks_like_another_product_is_learnt_only_anyway(shop):
+    apple, pear = shop.add("apple", photo(RED, 1)), shop.add("pear")
+    status, told = shop.ask("POST", f"/v1/gallery/{pear}/examples", photo(RED, 2), "image/jpeg")
+    assert (status, f"looks like apple ({apple})" in told["error"], "?anyway=true" in told["error"]) == (
+        409,
+        True,
+        True,
+    )
+    assert shop.ask("POST", f"/v1/gallery/{pear}/examples?anyway=false", photo(RED, 2), "image/jpeg")[0] == 409
+    assert shop.ask("GET", f"/v1/gallery/{pear}")[1]["examples"] == 0
+    assert shop.ask("POST", f"/v1/gallery/{apple}/examples", photo(RED, 2), "image/jpeg")[0] == 201
+    assert shop.ask("POST", f"/v1/gallery/{pear}/examples", photo(GREEN, 1), "image/jpeg")[0] == 201
+    assert shop.ask("POST", f"/v1/gallery/{pear}/examples?anyway=true", photo(RED, 2), "image/jpeg")[0] == 201
+    assert shop.ask("POST", f"/v1/gallery/{pear}/examples", photo(RED, 2), "image/jpeg")[0] == 200  # it is there
+
+
+def test_a_blurred_photo_is_learnt_only_anyway(shop):
+    id = shop.add("apple")
+    sharp = cv2.imdecode(np.frombuffer(photo(RED, 1, 480, 640), np.uint8), cv2.IMREAD_COLOR)
+    _, data = cv2.imencode(".png", cv2.GaussianBlur(sharp, (0, 0), 8))
+    status, told = shop.ask("POST", f"/v1/gallery/{id}/examples", data.tobytes(), "image/png")
+    assert (status, "blurred" in told["error"]) == (409, True)
+    assert shop.ask("POST", f"/v1/gallery/{id}/examples?anyway=true", data.tobytes(), "image/png")[0] == 201
+
+
+def test_of_a_product_that_was_found_in_a_photo_its_own_blur_counts():
+    """A sharp shelf around a blurred product does not make it sharp, nor a blurred one a sharp product blurred."""
+    picture = cv2.imdecode(np.frombuffer(photo(RED, 1, 480, 640), np.uint8), cv2.IMREAD_COLOR)
+    picture[100:300, 200:400] = cv2.GaussianBlur(picture, (0, 0), 8)[100:300, 200:400]
+    data = cv2.imencode(".png", picture)[1].tobytes()
+    (embedding,) = embed([Frame.from_array(picture)])
+    product, shelf = (200.4, 99.7, 399.9, 300.0), (-3.0, 310.0, 640.0, 480.0)
+    blurs = [blur_in(AskedPicture(data, embedding, 1.0, box)) for box in (product, shelf, None)]
+    assert blurs[0] > MOST_BLUR > max(blurs[1:])
 
 
 def test_products_are_listed_in_pages_by_words_and_by_fields(shop):
@@ -98,6 +142,13 @@ def test_words_find_products_by_name_and_fields(shop):
     assert [one["product"]["name"] for one in told["top"]] == ["Red Delicious"]
 
 
+def test_a_filter_alone_finds_products(shop):
+    shop.add("Granny Smith", price=1.0)
+    shop.add("Red Delicious", price=3.0)
+    status, told = shop.ask("POST", "/v1/search", {"where": "price > 2"})
+    assert (status, [one["product"]["name"] for one in told["top"]]) == (200, ["Red Delicious"])
+
+
 def test_words_are_searched_by_what_they_mean_where_the_encoder_is_there(shop, monkeypatch):
     monkeypatch.setattr("edgevision.gallery.text.minilm.open_minilm", WordEncoder)
     shop.add("scarlet apple")
@@ -114,6 +165,19 @@ def test_a_product_is_renamed_and_priced(shop):
     assert shop.gallery.now.gallery.find(id).to_dict() == {
         "id": id, "name": "apple", "fields": {"price": 1.29, "currency": "EUR"},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "given"),
+    [("POST", "/v1/gallery", {"id": 7}), ("PUT", "/v1/gallery/1", {})],
+)
+def test_the_answer_is_what_is_kept(shop, method, path, given):
+    """Texts are kept in NFC, and without white space around them."""
+    shop.add("apple")
+    wished = {**given, "name": " Cafe\u0301 ", "fields": {" ki\u0308nd ": "cre\u0300me ", "price": 2}}
+    told = shop.ask(method, path, wished)[1]
+    assert (told["name"], told["fields"]) == ("Caf\u00e9", {"k\u00efnd": "cr\u00e8me", "price": 2})
+    assert told == shop.gallery.now.gallery.find(told["id"]).to_dict()
 
 
 def test_two_products_become_one(shop):
@@ -160,6 +224,19 @@ def test_a_product_and_one_of_its_photos_are_forgotten(shop):
         ("GET", "/v1/gallery?where=price%20%3C", b"", 400, "filter"),
         ("GET", "/v1/gallery?where=prize%20%3C%203", b"", 400, "prize"),
         ("POST", "/v1/gallery/1/examples", b"GIF", 400, "image"),
+        ("POST", "/v1/gallery/1/examples?anyway=yes", b"GIF", 400, "anyway is true or false"),
+        ("POST", "/v1/gallery/1/examples?name=x", b"GIF", 400, "known are anyway, note"),
+        ("POST", "/v1/gallery?name=x", {"name": "x"}, 400, "none is known"),
+        ("PUT", "/v1/gallery/1?name=x", {"name": "x"}, 400, "?name= is not known"),
+        ("DELETE", "/v1/gallery/1?really=1", b"", 400, "?really= is not known"),
+        ("POST", "/v1/gallery/merge?into=1", {"product": 1, "into": 1}, 400, "?into= is not known"),
+        ("GET", "/v1/gallery?text=apple", b"", 400, "known are limit, offset, q, where"),
+        ("GET", "/v1/gallery/1?q=x", b"", 400, "?q= is not known"),
+        ("GET", "/v1/gallery/audit?q=x", b"", 400, "?q= is not known"),
+        ("POST", "/v1/search?text=apple", b"GIF", 400, "known are top, where"),
+        ("POST", "/v1/search?top=1", {"text": "x"}, 400, "none is known"),
+        ("POST", "/v1/search", {}, 400, "expected text, where, or both"),
+        ("POST", "/v1/search", {"where": " "}, 400, "expected text, where, or both"),
         ("POST", "/v1/search", {"text": " "}, 400, "text"),
         ("POST", "/v1/search", {"text": "x", "top": 0}, 400, "top"),
         ("POST", "/v1/search", {"text": "x", "where": 3}, 400, "where"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import time
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ pytestmark = [
 ]
 
 RED, GREEN, BLUE = (220, 20, 20), (20, 220, 20), (20, 20, 220)  # R, G, B
+HOW_TO = Path(__file__).parents[4] / "docs" / "how-to" / "teach-the-kiosk.md"
 CLASSIFIER = Path(__file__).parents[3] / "data" / "schema1.edge"
 BACKGROUND = cv2.resize(
     np.random.default_rng(3).integers(90, 160, (15, 20), np.uint8), (320, 240), interpolation=cv2.INTER_NEAREST
@@ -67,7 +69,7 @@ class Kiosk:
     def teach(self, name: str, rgb: tuple[int, int, int], **fields: Any) -> int:
         told = ask(self.app, "POST", "/v1/gallery", _json(name=name, fields=fields)).json
         picture = jpeg(plain(rgb))
-        assert ask(self.app, "POST", f"/v1/gallery/{told['id']}/examples", picture).status == 201
+        assert ask(self.app, "POST", f"/v1/gallery/{told['id']}/examples?anyway=true", picture).status == 201
         return int(told["id"])
 
     def recognise(self, rgb: tuple[int, int, int]) -> Any:
@@ -112,6 +114,29 @@ def test_a_new_gallery_knows_nothing_then_what_it_is_taught(kiosk):
     status = ask(kiosk.app, "GET", "/v1/status").json
     assert (status["gallery"], status["models"][0]["labels"]) == ({"products": 2, "examples": 2}, 2)
     assert "edgevision_gallery_products 2.0" in ask(kiosk.app, "GET", "/metrics").body.decode()
+
+
+def test_the_commands_of_the_how_to_work_as_they_are_written(kiosk):
+    """Each ``curl`` of it, in its order; a body has the media type that curl gives it."""
+    block = HOW_TO.read_text("utf-8").split("## For developers: over HTTP")[1].split("```")[1]
+    commands = [shlex.split(line) for line in block.strip().splitlines()]
+    sharp = np.random.default_rng(0).integers(-15, 16, (48, 64, 1)) + np.array(RED[::-1])
+    photo = jpeg(np.clip(sharp, 0, 255).astype(np.uint8))
+    answers = []
+    for command in commands:
+        assert command[:3] == ["curl", "-X", "POST"]
+        path, headers, body = command[3].removeprefix("http://127.0.0.1:8765"), {}, b""
+        headers["content-type"] = "application/x-www-form-urlencoded"
+        for option, value in zip(command[4::2], command[5::2], strict=True):
+            if option == "-H":
+                name, _, text = value.partition(": ")
+                headers[name.lower()] = text
+            else:
+                body = photo if value.startswith("@") else value.encode()
+        answers.append(ask(kiosk.app, "POST", path, body, headers))
+    assert [one.status for one in answers] == [201, 201, 200, 200, 200], [one.json for one in answers]
+    assert [one.json["top"][0].get("name") for one in answers[2:3]] == ["Royal Gala apple"]
+    assert [one.json["top"][0]["product"]["name"] for one in answers[3:]] == ["Royal Gala apple"] * 2
 
 
 def test_what_another_program_adds_is_known_within_a_second_and_told(kiosk):

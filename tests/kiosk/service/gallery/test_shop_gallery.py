@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from galleries import BUNDLE, DIMENSION, OTHER_BUNDLE, directions, make_gallery, source
 
-from edgevision.errors import GalleryError
+from edgevision.errors import GalleryError, InputError
 from edgevision.gallery.products import GalleryProduct
 from edgevision.gallery.writer import GalleryWriter
+from edgevision.kiosk.service.answers import RefusedError
 from edgevision.kiosk.service.gallery.shop_gallery import GalleryUse, ShopGallery
 
 
@@ -76,9 +81,9 @@ def test_a_change_that_fails_leaves_all_as_it_was(path):
 
     def half(gallery, writer):
         writer.add_product(GalleryProduct(50, "half"))
-        raise GalleryError("not this one")
+        raise InputError("not this one")
 
-    with pytest.raises(GalleryError, match="not this one"):
+    with pytest.raises(InputError, match="not this one"):
         shop.change(half)
     assert (path.read_bytes(), shop.use.products) == (before, 3)
 
@@ -108,3 +113,67 @@ def test_readers_never_see_half_of_a_change(path):
         one.join(10.0)
     assert set(seen) == {0}
     assert shop.use == GalleryUse(15, 21)
+
+
+def test_a_change_sees_what_another_program_did_just_before(path, monkeypatch):
+    shop, writer = ShopGallery(path, BUNDLE, DIMENSION), ShopGallery._writer
+
+    def late(self):
+        add(path, 100)  # after the change was asked for, and before it has the lock
+        return writer(self)
+
+    monkeypatch.setattr(ShopGallery, "_writer", late)
+    assert 100 in shop.change(lambda gallery, writer: [one.id for one in gallery.products])
+
+
+def test_changes_wait_in_a_row_that_has_an_end_and_hold_up_no_reader(path):
+    shop, begun, held = ShopGallery(path, BUNDLE, DIMENSION), threading.Event(), threading.Event()
+
+    async def ask_for_too_many():
+        def first(gallery, writer):
+            begun.set()
+            return held.wait(30.0)
+
+        waiting = [asyncio.ensure_future(shop.change_soon(first))]
+        await asyncio.to_thread(begun.wait, 30.0)
+        waiting += [asyncio.ensure_future(shop.change_soon(partial(new, id))) for id in range(50, 66)]
+        await asyncio.sleep(0)
+        with pytest.raises(RefusedError, match="under way") as refused:
+            await shop.change_soon(partial(new, 70))
+        readers = [asyncio.to_thread(lambda: shop.use.products) for _ in range(50)]
+        read = await asyncio.wait_for(asyncio.gather(*readers), 30.0)
+        held.set()
+        await asyncio.gather(*waiting)
+        return refused.value, read
+
+    def new(id, gallery, writer):
+        writer.add_product(GalleryProduct(id, f"new {id}"))
+
+    refused, read = asyncio.run(ask_for_too_many())
+    assert (refused.status, "Retry-After" in refused.headers) == (503, True)
+    assert set(read) == {3}
+    assert {one.id for one in shop.now.gallery.products} == {0, 1, 2, *range(50, 66)}
+    shop.change(partial(new, 70))  # there is room again
+    assert shop.use.products == 20
+
+
+def test_at_the_end_what_waits_is_refused(path):
+    shop, begun, held = ShopGallery(path, BUNDLE, DIMENSION), threading.Event(), threading.Event()
+
+    def first(gallery, writer):
+        begun.set()
+        return held.wait(30.0)
+
+    with ThreadPoolExecutor(2) as threads:
+        running = threads.submit(shop.change, first)
+        assert begun.wait(30.0)
+        waiting = threads.submit(shop.change, lambda gallery, writer: True)
+        while shop._queue._under_way < 2:
+            time.sleep(0.001)
+        shop.close()
+        held.set()
+        assert running.result(30.0) is True
+        with pytest.raises(RefusedError, match="stopping"):
+            waiting.result(30.0)
+    with pytest.raises(RefusedError, match="stopping"):
+        shop.change(lambda gallery, writer: True)

@@ -90,7 +90,7 @@ def taught(page: Page, *colours: tuple[int, int, int]) -> list[Any]:
 def test_a_product_is_turned_and_saved_and_found(school, server):
     page = Page(server.port)
     assert page.first == {"count": 0, "wanted": 5, "most": 12}
-    told = taught(page, RED, GREEN)
+    told = taught(page, RED, BLUE)
     assert [one["word"] for one in told[:2]] == ["learnt", "taken"]
     assert {one["word"] for one in told[1:]} == {"taken", "alike"}
     views = [one["view"] for one in told if one["word"] == "taken"]
@@ -117,9 +117,53 @@ def test_more_views_of_a_product_that_is_there(school, server):
     assert (saved["new"], school.products) == (False, {"apple": before + saved["added"]})
 
 
+def test_what_is_saved_twice_is_one_product(school, server):
+    page = Page(server.port)
+    taught(page, RED)
+    first = page.wish(do="save", name=" apple ", fields={"price": 1.0})["saved"]
+    again = page.wish(do="save", name="apple")["saved"]
+    assert (again["id"], again["name"], again["added"], again["sources"], again["new"]) == (
+        first["id"],
+        "apple",
+        0,
+        [],
+        False,
+    )
+    told = [page.show(scene(BLUE, left)) for left in (20, 120, 200)]
+    views = [one["view"]["source"] for one in told if one["word"] == "taken"]
+    assert views
+    more = page.wish(do="save")["saved"]
+    assert (more["id"], more["added"], more["sources"], more["new"]) == (first["id"], len(views), views, False)
+    assert school.products == {"apple": first["added"] + len(views)}
+
+
+def test_a_lesson_is_of_one_product(school, server):
+    page = Page(server.port)
+    taught(page, RED)
+    id = page.wish(do="save", name="apple")["saved"]["id"]
+    assert "saved as 'apple'" in page.wish(do="save", name="pear")["error"]
+    assert list(school.products) == ["apple"]
+    school.shop.change(lambda gallery, writer: writer.remove(id))
+    assert "no product" in page.wish(do="save")["error"]
+    assert school.products == {}
+
+
+def test_what_could_not_be_saved_is_saved_by_the_next_try(school, server):
+    page = Page(server.port)
+    taught(page, RED)
+    data = school.shop.path.read_bytes()
+    school.shop.path.unlink()
+    error = page.wish(do="save", name="apple")["error"]
+    assert "shop.evg" in error
+    assert str(school.shop.path.parent) not in error
+    school.shop.path.write_bytes(data)
+    assert page.wish(do="save", name="apple")["saved"]["new"]
+    assert list(school.products) == ["apple"]
+
+
 def test_a_view_is_dropped_before_it_is_saved(school, server):
     page = Page(server.port)
-    views = [one["view"]["source"] for one in taught(page, RED, GREEN) if one["word"] == "taken"]
+    views = [one["view"]["source"] for one in taught(page, RED, BLUE) if one["word"] == "taken"]
     assert page.wish(do="drop", source=views[0])["count"] == len(views) - 1
     assert page.wish(do="save", name="x")["saved"]["sources"] == views[1:]
 
@@ -151,7 +195,7 @@ def test_the_services_own_camera(school, server):
     while page.client.text().get("word") != "learnt":
         school.camera.newest = scene()
     told: list[Any] = []
-    for colour, left in ((RED, 20), (RED, 60), (RED, 120), (RED, 200), (GREEN, 20)):
+    for colour, left in ((RED, 20), (RED, 60), (RED, 120), (RED, 200), (BLUE, 20)):
         school.camera.newest = scene(colour, left)
         told.append(page.client.text())
     assert told[-1]["word"] == "taken"
@@ -193,7 +237,7 @@ def test_no_more_lessons_than_may_be(school, server, monkeypatch):
     page = Page(server.port)
     assert SocketClient(server.port, PATH, ["edgevision"]).closed()[0] == 1013
     page.client.close()
-    for query in ("?camera=x", "?product=7", "?camera=service&station=none"):
+    for query in ("?camera=x", "?produkt=7", "?product=7", "?camera=service&station=none"):
         assert SocketClient(server.port, PATH + query, ["edgevision"]).closed()[0] == 1008
 
 
