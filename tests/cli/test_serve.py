@@ -169,8 +169,8 @@ def test_a_signal_while_models_are_loaded_ends_it_before_it_serves(edgevision, c
 
     made, closed = Service.__init__, []
 
-    def slow(self, *given) -> None:
-        made(self, *given)
+    def slow(self, *given, **named) -> None:
+        made(self, *given, **named)
         signal.raise_signal(number)
 
     monkeypatch.setattr(Service, "__init__", slow)
