@@ -9,11 +9,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from galleries import around, directions, source
 from live_service import app_of, ask
 from shop_galleries import BLUE, GREEN, RED, embed, photo, served_gallery
 from texts import WordEncoder
 
 from edgevision.frames import Frame
+from edgevision.gallery.products import GalleryProduct
 from edgevision.gallery.view_choice import MOST_BLUR
 from edgevision.kiosk.service.bodies import Budget
 from edgevision.kiosk.service.gallery.asked import AskedPicture
@@ -84,7 +86,15 @@ def test_a_photo_tells_what_the_gallery_took_it_for_and_counts_once(shop):
     assert (shown["note"], shown["source"]) == ("by hand", hashlib.sha256(photo(RED, 2)).hexdigest())
 
 
+def add_others(gallery: Any, writer: Any) -> None:
+    vectors, of = around(directions(20), 3, 0.3)
+    for place in range(20):
+        writer.add_product(GalleryProduct(100 + place, f"other {place}"))
+        writer.add_examples(100 + place, vectors[of == place], [source(place, number) for number in range(3)])
+
+
 def test_a_photo_that_looks_like_another_product_is_learnt_only_anyway(shop):
+    shop.gallery.change(add_others)  # a gallery with too few examples takes nothing for known
     apple, pear = shop.add("apple", photo(RED, 1)), shop.add("pear")
     status, told = shop.ask("POST", f"/v1/gallery/{pear}/examples", photo(RED, 2), "image/jpeg")
     assert (status, f"looks like apple ({apple})" in told["error"], "?anyway=true" in told["error"]) == (
@@ -98,6 +108,13 @@ def test_a_photo_that_looks_like_another_product_is_learnt_only_anyway(shop):
     assert shop.ask("POST", f"/v1/gallery/{pear}/examples", photo(GREEN, 1), "image/jpeg")[0] == 201
     assert shop.ask("POST", f"/v1/gallery/{pear}/examples?anyway=true", photo(RED, 2), "image/jpeg")[0] == 201
     assert shop.ask("POST", f"/v1/gallery/{pear}/examples", photo(RED, 2), "image/jpeg")[0] == 200  # it is there
+
+
+def test_a_picture_that_is_another_products_example_is_learnt_only_anyway(shop):
+    apple, pear = shop.add("apple", photo(RED, 1)), shop.add("pear")
+    status, told = shop.ask("POST", f"/v1/gallery/{pear}/examples", photo(RED, 1), "image/jpeg")
+    assert (status, f"looks like apple ({apple})" in told["error"]) == (409, True)
+    assert shop.ask("POST", f"/v1/gallery/{pear}/examples?anyway=true", photo(RED, 1), "image/jpeg")[0] == 201
 
 
 def test_a_blurred_photo_is_learnt_only_anyway(shop):
