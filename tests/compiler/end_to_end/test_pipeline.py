@@ -201,7 +201,9 @@ def test_a_bundle_always_runs_on_the_base_runtime(files, photos, quick, tmp_path
     monkeypatch.setattr(budget, "answers_of", answers_of)
     result = compile_model(files["script.pt"], tmp_path / "x.edge", options(files, photos, precision=Precision.INT8))
     *quick_ones, base = result.manifest.variants
-    assert [v.engine for v in quick_ones] == ["openvino"]  # by whichever of its graphs is the quicker
+    assert {v.engine for v in quick_ones} == {
+        "openvino"
+    }  # by whichever of its graphs is the quicker, with and without bfloat16
     assert base.id == "onnxruntime-float"
     assert answers(result.path, engine="onnxruntime") == RIGHT
 
