@@ -86,7 +86,7 @@ def job_of(validation: tuple[str, ...] = ("photo",), reference: str = FLOAT) -> 
     from edgevision.compiler.options import CompileOptions
 
     return SimpleNamespace(
-        options=CompileOptions(), threads=1, batch=1, splits=SimpleNamespace(validation=validation), measure=None,
+        options=CompileOptions(), threads=1, batch=1, splits=SimpleNamespace(validation=validation), measure=SimpleNamespace(evaluator=None),
         model=SimpleNamespace(spec=None), progress=None, reference=reference, evaluator_of=lambda fit: None,
         calibration=(), counts=SimpleNamespace(ranking_s=0.0),
     )  # fmt: skip
