@@ -276,6 +276,7 @@ def test_what_the_till_does_not_know_is_taught_with_its_picture(shop, opened_pro
     page.wait_text("#result", "We do not know this product")
     page.click("[data-key=teach]")
     page.wait_text("#teach", "turn it slowly")
+    page.wait(READY)
     teach(service, page, RED, GREEN)
     views = page.run("document.querySelectorAll('.view').length")
     write(page, "teach-name", "apple")
