@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from brokers import Broker, Listener
 from certificates import self_signed
-from stream_items import change, classified, detected, event, free_port, result, threads_named, wait_until
+from stream_items import change, classified, detected, event, free_port, result, wait_until
 
 from edgevision.errors import InputError
 from edgevision.streams.backoff import Pace
@@ -151,7 +151,14 @@ def test_what_an_earlier_run_could_not_send_is_sent_by_the_next(tmp_path, broker
     sink.close(5.0)
 
 
-def test_status_is_online_offline_when_closed_and_offline_when_torn_away(tmp_path, broker):
+@pytest.fixture
+def own_threads():
+    """Names of our threads that were not there before the test: other tests of this process may have left some."""
+    before = set(threading.enumerate())
+    return lambda: [one.name for one in set(threading.enumerate()) - before if "edgevision" in one.name]
+
+
+def test_status_is_online_offline_when_closed_and_offline_when_torn_away(tmp_path, broker, own_threads):
     listener = listen(broker.port)
     sink = opened(tmp_path, broker.port)
     wait_until(lambda: listener.of("shop/status") == [b"online"])
@@ -162,7 +169,7 @@ def test_status_is_online_offline_when_closed_and_offline_when_torn_away(tmp_pat
     wait_until(lambda: listener.of("shop/status") == [b"online", b"offline", b"online", b"offline"])
     newcomer = listen(broker.port)
     wait_until(lambda: ("shop/status", b"offline", True) in newcomer.messages)
-    assert not threads_named("edgevision")
+    assert not own_threads()
 
 
 class Middle:
@@ -426,7 +433,7 @@ def garbage() -> list[bytes]:
     ]
 
 
-def test_a_broker_that_sends_garbage_harms_nothing(tmp_path, monkeypatch):
+def test_a_broker_that_sends_garbage_harms_nothing(tmp_path, monkeypatch, own_threads):
     monkeypatch.setattr(mqtt_module, "CONNECT_S", 0.5)
     monkeypatch.setattr(mqtt_module, "CONFIRM_S", 0.5)
     monkeypatch.setattr("edgevision.streams.sinks.courier.CAREFUL", Pace(0.01, 0.01))
@@ -441,7 +448,7 @@ def test_a_broker_that_sends_garbage_harms_nothing(tmp_path, monkeypatch):
     assert sink.courier.spool.pending == 3
     sink.close(1.0)
     liar.stop()
-    wait_until(lambda: not threads_named("edgevision"))
+    wait_until(lambda: not own_threads())
     broker = start_broker(tmp_path / "broker")
     listener = listen(broker.port)
     sink = opened(tmp_path, broker.port)
@@ -464,12 +471,12 @@ def test_a_confirmation_of_something_else_confirms_nothing(tmp_path, monkeypatch
     spool.close()
 
 
-def test_nothing_is_written_where_nobody_listens(tmp_path):
+def test_nothing_is_written_where_nobody_listens(tmp_path, own_threads):
     sink = opened(tmp_path, free_port())
     sink.write(event(0))
     wait_until(lambda: "cannot connect" in sink.courier.fault)
     sink.close(5.0)
-    assert not threads_named("edgevision")
+    assert not own_threads()
 
 
 @pytest.mark.parametrize(
