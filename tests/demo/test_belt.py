@@ -111,6 +111,7 @@ def test_what_lies_where_photos_would_go_is_left_alone(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [tmp_path / "photos"]  # and nothing is left behind
 
 
+@pytest.mark.timeout(900)  # it compiles two models, on machines that do other work beside it
 @pytest.mark.requires("torch", "onnx")
 def test_the_belt_is_counted_without_a_terminal(tmp_path, tmp_path_factory, monkeypatch):
     monkeypatch.setattr(belt_module, "_PHOTOS", {"train": 16, "val": 12})  # fewer: the verdict is not what is tested
