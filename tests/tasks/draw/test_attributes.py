@@ -38,8 +38,11 @@ def test_a_line_for_each_attribute_at_the_foot(size):
 
 def test_what_is_not_known_is_amber():
     known, unknown = (draw(grey(), found(("colour", "red", 0.9, known))) for known in (True, False))
-    assert not (known == np.array(UNKNOWN)).all(axis=2).any()
-    assert (unknown == np.array(UNKNOWN)).all(axis=2).any()
+    amber = [
+        np.abs(one.astype(int) - np.array(UNKNOWN)).max(axis=2) <= 40 for one in (known, unknown)
+    ]  # thin strokes are mixed
+    assert not amber[0].any()
+    assert amber[1].any()
 
 
 def test_a_box_of_a_cascade_has_the_known_values():
