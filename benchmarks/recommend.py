@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import pickle
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any, Protocol
 
@@ -26,20 +24,19 @@ import numpy.typing as npt
 from benchmarks import recommend_peers as peers
 from benchmarks.common import RUNS, write_result
 from benchmarks.recommend_cases import Case, Split, split
+from benchmarks.recommend_goes_with import rest_of_basket
 from benchmarks.recommend_journey import read_journey
 from benchmarks.recommend_measures import AT, difference, ndcg, recall, summary
 from benchmarks.recommend_sessions import DAYS, LAUNCH_DAY, Shop, trips_of
+from benchmarks.recommend_speed import speed
 from benchmarks.recommend_vectors import front_vectors
-from edgevision.gallery.products import GalleryProduct
 from edgevision.recommend.baskets import Baskets
 from edgevision.recommend.decay import DAY_S
 from edgevision.recommend.mixture import mixed
 from edgevision.recommend.options import RecommendOptions
 from edgevision.recommend.profile import HALF_LIFE_S, Profile
 from edgevision.recommend.recommender import Recommender
-from edgevision.recommend.shelf import Shelf
 from edgevision.recommend.suggestions import Term
-from edgevision.recommend.terms import goes_with_term
 
 HISTORY = (0, 1, 3, 10)
 PRODUCTS = 2000  # of the public log
@@ -170,67 +167,6 @@ def not_bought_before(methods: dict[str, RankCase], data: Split, cases: Sequence
     }
 
 
-def rest_of_basket(data: Split, baskets: Baskets, cases: Sequence[Case], seed: int = 0) -> dict[str, Any]:
-    """Half of the wanted basket is given, the other half sought, nothing else known: which measure of "goes with" is best."""
-    rng = np.random.default_rng(seed)
-    halves = []
-    for case in cases:
-        if len(case.wanted) >= 4:
-            items = [int(item) for item in rng.permutation(sorted(case.wanted))]
-            halves.append((items[: len(items) // 2], frozenset(items[len(items) // 2 :])))
-    n = len(data.shelf)
-
-    def conditional(damping: float, shrink: float = 10.0) -> Callable[[list[int]], npt.NDArray[np.float64]]:
-        return lambda given: goes_with_term(data.shelf, baskets, dict.fromkeys(given, 1.0), damping, shrink)
-
-    gram = _gram(baskets, n)
-    measures: dict[str, Callable[[list[int]], npt.NDArray[np.float64]]] = {
-        "popularity": lambda given: np.diag(gram).copy(),
-        **{f"conditional chance, damping {damping}": conditional(damping) for damping in (0.0, 0.25, 0.5, 0.75)},
-        "lift, shrunk (damping 1)": conditional(1.0),
-        "positive PMI, shrunk": _summed(_pmi(gram, baskets.total)),
-        "cosine": _summed(gram / np.sqrt(np.maximum(np.outer(np.diag(gram), np.diag(gram)), 1))),
-        **{f"EASE of the counts, {strength:g}": _summed(_ease(gram, strength)) for strength in (100.0, 1000.0)},
-    }
-    found = {}
-    for name, measure in measures.items():
-        scores = []
-        for given, sought in halves:
-            values = np.array(measure(given))
-            values[given] = -np.inf
-            scores.append(ndcg([int(place) for place in np.argsort(-values, kind="stable")[:AT]], sought))
-        found[name] = {"ndcg@10": round(float(np.mean(scores)), 4)}
-        print(f"rest of the basket, {name:32} {found[name]['ndcg@10']:.4f}", flush=True)
-    return {"baskets": len(halves), "measures": found}
-
-
-def _gram(baskets: Baskets, n: int) -> npt.NDArray[np.float64]:
-    gram = np.zeros((n, n))
-    for place in range(n):
-        gram[place, place] = baskets.count(place)
-        for other, count in baskets.together(place).items():
-            gram[place, other] = count
-    return gram
-
-
-def _summed(weights: npt.NDArray[np.float64]) -> Callable[[list[int]], npt.NDArray[np.float64]]:
-    return lambda given: np.asarray(weights[given].sum(axis=0))
-
-
-def _pmi(gram: npt.NDArray[np.float64], total: int) -> npt.NDArray[np.float64]:
-    count = np.maximum(np.diag(gram), 1)
-    with np.errstate(divide="ignore"):
-        pmi = np.log(np.maximum(gram * total, 1e-12) / np.outer(count, count))
-    return np.asarray(np.maximum(pmi, 0) * gram / (gram + 10.0))
-
-
-def _ease(gram: npt.NDArray[np.float64], strength: float) -> npt.NDArray[np.float64]:
-    inverse = np.linalg.inv(gram + strength * np.eye(len(gram)))
-    weights = -inverse / np.diag(inverse)
-    np.fill_diagonal(weights, 0.0)
-    return np.asarray(weights)
-
-
 # ---- known tastes ----
 
 
@@ -355,49 +291,6 @@ def _best(
     zeros = np.zeros(len(parts[Term.POPULAR]))
     chances = mixed({term: parts.get(term, zeros) for term in Term}, evidence, options).chances
     return [int(place) for place in np.argsort(-chances, kind="stable")[:AT]]
-
-
-# ---- speed ----
-
-
-def speed() -> dict[str, Any]:
-    """One update and one ranking; 256 numbers a vector, 20,000 baskets of 8, 50 baskets of history. CPU time, which other work does not lengthen
-    by its turns."""
-    rows = []
-    for n in (100, 1000, 10_000):
-        rows.append(_speed_at(n))
-        print(rows[-1], flush=True)
-    return {"medians over 200, CPU time": rows}
-
-
-def _speed_at(n: int) -> dict[str, Any]:
-    rng = np.random.default_rng(n)
-    shelf = Shelf([GalleryProduct(place, f"product {place}") for place in range(n)], rng.standard_normal((n, 256)))
-    baskets = Baskets()
-    for ids in (rng.zipf(1.3, 160_000) % n).reshape(-1, 8).tolist():
-        baskets.add(ids)
-    recommender = Recommender(shelf, baskets)
-    profile = Profile("speed", 256)
-    for day in range(50):
-        profile.bought({id: shelf.vector_of(id) for id in rng.integers(n, size=8).tolist()}, day * DAY_S)
-    more = {id: shelf.vector_of(id) for id in rng.integers(n, size=8).tolist()}
-    return {
-        "products": n,
-        "ranking_us": _median_us(lambda: recommender.rank(profile, top=10)),
-        "ranking_with_reasons_us": _median_us(lambda: recommender.suggest(profile, top=10)),
-        "profile_update_us": _median_us(lambda: profile.bought(more, 51 * DAY_S)),
-        "baskets_update_us": _median_us(lambda: baskets.add(more)),
-        "profile_bytes": len(json.dumps(profile.to_dict())),
-    }
-
-
-def _median_us(act: Callable[[], object], times: int = 200) -> float:
-    taken = []
-    for _ in range(times):
-        start = time.process_time()
-        act()
-        taken.append(time.process_time() - start)
-    return round(1e6 * float(np.median(taken)), 1)
 
 
 # ---- runs ----

@@ -49,8 +49,45 @@ class PairedComparison:
         )
 
 
+class NetLoss:
+    """What a group of photos, such as a class, lost in sum: ``lost`` and ``gained`` of ``n``, of which the reference answers ``reference_right``
+    rightly. For dataclasses with these fields."""
+
+    n: int
+    lost: int
+    gained: int
+    reference_right: int
+
+    @property
+    def net(self) -> int:
+        """Photos lost in sum; negative = gained."""
+        return self.lost - self.gained
+
+    @property
+    def share(self) -> float:
+        """``net`` as a share of the photos, -1…1."""
+        return self.net / self.n
+
+    @property
+    def right(self) -> int:
+        """Photos that the other model answers rightly."""
+        return self.reference_right - self.net
+
+    @property
+    def ruled(self) -> bool:
+        """Whether it has photos enough for the rule."""
+        return self.n >= MIN_PHOTOS_PER_CLASS
+
+    def exceeds(self, max_points: float = MAX_POINTS_LOST) -> bool:
+        """Whether the group lost too much: with at least 20 photos, more than 2 photos and ``max_points`` net.
+
+        Smaller groups are never said to: a single photo would be more than the rule allows.
+        """
+        return self.ruled and 100 * self.net > max(100 * MAX_PHOTOS_LOST, max_points * self.n)
+
+
 @dataclass(frozen=True)
-class ClassLoss:
+class ClassLoss(NetLoss):
     """What a class lost and gained on its ``n`` photos, of which the reference answers ``reference_right`` rightly.
 
     ``index``: the class's place in the labels. A ``GroupLoss`` as ``evaluate.base`` has it.
@@ -65,33 +102,6 @@ class ClassLoss:
     lost: int
     gained: int
     reference_right: int
-
-    @property
-    def net(self) -> int:
-        """Photos lost in sum; negative = gained."""
-        return self.lost - self.gained
-
-    @property
-    def share(self) -> float:
-        """``net`` as a share of the class, -1…1."""
-        return self.net / self.n
-
-    @property
-    def right(self) -> int:
-        """Photos that the other model answers rightly."""
-        return self.reference_right - self.net
-
-    @property
-    def ruled(self) -> bool:
-        """Whether it has photos enough for the class rule."""
-        return self.n >= MIN_PHOTOS_PER_CLASS
-
-    def exceeds(self, max_points: float = MAX_POINTS_LOST) -> bool:
-        """Whether the class lost too much: with at least 20 photos, more than 2 photos and ``max_points`` net.
-
-        Smaller classes are never said to: a single photo would be more than the rule allows.
-        """
-        return self.ruled and 100 * self.net > max(100 * MAX_PHOTOS_LOST, max_points * self.n)
 
     def sentence(self) -> str:
         """Name and loss in words."""

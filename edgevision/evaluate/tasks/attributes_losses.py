@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevision.errors import InputError
-from edgevision.evaluate.statistics.paired import MAX_PHOTOS_LOST, MAX_POINTS_LOST, MIN_PHOTOS_PER_CLASS
+from edgevision.evaluate.statistics.paired import NetLoss
 from edgevision.evaluate.tasks.attributes_scores import NOT_KNOWN, AttributesScores
 from edgevision.tasks.attributes import SEPARATOR, Head
 
 
 @dataclass(frozen=True)
-class ValueLoss:
+class ValueLoss(NetLoss):
     """What an attribute, or one of its values, lost and gained on the ``n`` photos where it is known; ``reference_right`` of them the
     reference answers rightly. ``name``: the attribute's, or ``"colour: red"``. A ``GroupLoss`` as ``evaluate.base`` has it.
 
@@ -29,30 +29,6 @@ class ValueLoss:
     lost: int
     gained: int
     reference_right: int
-
-    @property
-    def net(self) -> int:
-        """Photos lost in sum; negative = gained."""
-        return self.lost - self.gained
-
-    @property
-    def share(self) -> float:
-        """``net`` as a share of the photos, -1…1."""
-        return self.net / self.n
-
-    @property
-    def right(self) -> int:
-        """Photos that the other model answers rightly."""
-        return self.reference_right - self.net
-
-    @property
-    def ruled(self) -> bool:
-        """Whether it has photos enough for the rule, which is the one of classes."""
-        return self.n >= MIN_PHOTOS_PER_CLASS
-
-    def exceeds(self, max_points: float = MAX_POINTS_LOST) -> bool:
-        """Whether it lost too much: with at least 20 photos, more than 2 photos and ``max_points`` net."""
-        return self.ruled and 100 * self.net > max(100 * MAX_PHOTOS_LOST, max_points * self.n)
 
     def sentence(self) -> str:
         """Name and loss in words."""
