@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from edgevision.errors import InputError
 from edgevision.evaluate.data.dataset import Dataset
 from edgevision.evaluate.page.html import Section
 from edgevision.evaluate.statistics.paired import MAX_POINTS_LOST, PairedComparison
@@ -228,6 +229,18 @@ class PhotoPage(Protocol):
 
     def with_photos(self, paths: Sequence[Path]) -> TaskEvaluation:
         """The same, knowing where the photos are, in their order."""
+
+
+_Evaluation = TypeVar("_Evaluation", bound=TaskEvaluation)
+
+
+def evaluations_of(kind: type[_Evaluation], models: str, evaluations: Sequence[TaskEvaluation]) -> list[_Evaluation]:
+    """The evaluations, all of one kind: for ``TaskEvaluator.page``. ``models``: what they are of, in the plural. Raises InputError for one of
+    another task."""
+    own = [one for one in evaluations if isinstance(one, kind)]
+    if len(own) < len(evaluations):
+        raise InputError(f"expected evaluations of {models}, got one of another task")
+    return own
 
 
 def doubts_of(evaluator: TaskEvaluator, digest: Outputs, truth: Sequence[Truth | None]) -> tuple[Doubt, ...]:

@@ -18,6 +18,7 @@ from edgevision.evaluate.base import (
     TaskEvaluator,
     Truth,
     Truths,
+    evaluations_of,
 )
 from edgevision.evaluate.data.dataset import Dataset
 from edgevision.evaluate.data.described import only_attributes
@@ -198,10 +199,7 @@ class AttributesEvaluator:
 
     def page(self, evaluations: Sequence[TaskEvaluation], paired: PairedComparison | None) -> str:
         """See ``evaluation_page``. Raises InputError for evaluations of another task."""
-        own = [one for one in evaluations if isinstance(one, AttributesEvaluation)]
-        if len(own) < len(evaluations):
-            raise InputError("expected evaluations of models of attributes, got one of another task")
-        return evaluation_page(own, paired)
+        return evaluation_page(evaluations_of(AttributesEvaluation, "models of attributes", evaluations), paired)
 
 
 def make_evaluator(spec: TaskSpec, preprocess: PreprocessSpec | None = None) -> TaskEvaluator:

@@ -17,6 +17,7 @@ from edgevision.evaluate.base import (
     TaskEvaluator,
     Truth,
     Truths,
+    evaluations_of,
 )
 from edgevision.evaluate.data.dataset import Dataset
 from edgevision.evaluate.page.html import Section
@@ -154,10 +155,7 @@ class ClassifyEvaluator:
 
     def page(self, evaluations: Sequence[TaskEvaluation], paired: PairedComparison | None) -> str:
         """See ``evaluation_page``. Raises InputError for evaluations of another task."""
-        own = [one for one in evaluations if isinstance(one, ClassifyEvaluation)]
-        if len(own) < len(evaluations):
-            raise InputError("expected evaluations of classifiers, got one of another task")
-        return evaluation_page(own, paired)
+        return evaluation_page(evaluations_of(ClassifyEvaluation, "classifiers", evaluations), paired)
 
 
 def make_evaluator(spec: TaskSpec, preprocess: PreprocessSpec | None = None) -> TaskEvaluator:

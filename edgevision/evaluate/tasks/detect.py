@@ -17,6 +17,7 @@ from edgevision.evaluate.base import (
     TaskEvaluator,
     Truth,
     Truths,
+    evaluations_of,
 )
 from edgevision.evaluate.data.boxes import PhotoBoxes
 from edgevision.evaluate.data.dataset import Dataset
@@ -181,10 +182,7 @@ class DetectEvaluator:
 
     def page(self, evaluations: Sequence[TaskEvaluation], paired: PairedComparison | None) -> str:
         """See ``evaluation_page``. Raises InputError for evaluations of another task."""
-        own = [one for one in evaluations if isinstance(one, DetectEvaluation)]
-        if len(own) < len(evaluations):
-            raise InputError("expected evaluations of detectors, got one of another task")
-        return evaluation_page(own, paired)
+        return evaluation_page(evaluations_of(DetectEvaluation, "detectors", evaluations), paired)
 
 
 def make_evaluator(spec: TaskSpec, preprocess: PreprocessSpec | None = None) -> TaskEvaluator:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.errors import InputError
 from edgevision.evaluate.base import (
     Doubt,
     Fit,
@@ -18,6 +17,7 @@ from edgevision.evaluate.base import (
     TaskEvaluator,
     Truth,
     Truths,
+    evaluations_of,
 )
 from edgevision.evaluate.data.dataset import Dataset
 from edgevision.evaluate.page.html import Section
@@ -152,10 +152,7 @@ class EmbedEvaluator:
 
     def page(self, evaluations: Sequence[TaskEvaluation], paired: PairedComparison | None) -> str:
         """See ``evaluation_page``. Raises InputError for evaluations of another task."""
-        own = [one for one in evaluations if isinstance(one, EmbedEvaluation)]
-        if len(own) < len(evaluations):
-            raise InputError("expected evaluations of embedders, got one of another task")
-        return evaluation_page(own, paired)
+        return evaluation_page(evaluations_of(EmbedEvaluation, "embedders", evaluations), paired)
 
 
 def _groups(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
