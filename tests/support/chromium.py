@@ -234,12 +234,24 @@ class Tab:
             f"{_FIND}({json.dumps(selector)}).filter(e => !e.disabled && e.innerText.includes({json.dumps(text)}))[0]"
         )
         self.wait(found + " !== undefined")
+        end = time.monotonic() + WAIT_S
+        while not self._clicked(found, selector):
+            if time.monotonic() > end:
+                raise BrowserError(f"no click reaches {selector}: it moves, or something lies above it")
+
+    def _clicked(self, found: str, selector: str) -> bool:
+        """Click where the element is; false where the page moved meanwhile, so that something else was hit."""
         x, y = self.run(
-            f"(() => {{ const e = {found}; e.scrollIntoView({{block: 'center', behavior: 'instant'}});"
+            f"(() => {{ const e = {found}; e.scrollIntoView({{block: 'center', behavior: 'instant'}}); window.hit = null;"
+            "document.addEventListener('click', event => { window.hit = event.target }, {capture: true, once: true});"
             "const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        try:  # no such variable: the click led to another page
+            return bool(self.run(f"window.hit === undefined || window.hit?.closest({json.dumps(selector)}) != null"))
+        except BrowserError:  # that is loading
+            return True
 
     def press(self, key: str, *, shift: bool = False) -> None:
         """Press a key of ``KEYS``."""
