@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+import edgevision as ev
 from benchmarks.common import RUNS
 from edgevision.preprocess import PreprocessSpec
+from edgevision.tasks.embed import EMBEDDING
 from edgevision.train import backbones, load_checkpoint, model_from_checkpoint
 from edgevision.train.compute import choose_compute
 from edgevision.train.efficientnet_lite import EfficientNetLite
@@ -21,8 +24,20 @@ FOLDER = RUNS / "gallery"
 Vectors = npt.NDArray[np.float32]
 
 
-class Embedder:
-    """What gives vectors: ``name`` for the file they are kept in, and how pictures become them."""
+BATCH = 16  # photos that a bundle is given at once
+
+
+class Embedder(Protocol):
+    """What gives vectors: ``name`` for the file they are kept in, and float32 [n, d] of photos."""
+
+    name: str
+
+    def embed(self, paths: tuple[Path, ...]) -> Vectors:
+        """float32 [n, d] of photos."""
+
+
+class TorchEmbedder:
+    """A network of PyTorch, and how pictures become vectors of it."""
 
     def __init__(
         self, name: str, network: nn.Module, spec: PreprocessSpec, vectors: Callable[[Tensor], Tensor]
@@ -42,19 +57,32 @@ class Embedder:
         return np.concatenate(parts)
 
 
-def off_the_shelf(arch: str) -> Embedder:
+class BundleEmbedder:
+    """A compiled embedder, as a shop runs it: the variant that the bundle chooses on this machine."""
+
+    def __init__(self, name: str, bundle: Path) -> None:
+        self.name, self._bundle = name, bundle
+
+    def embed(self, paths: tuple[Path, ...]) -> Vectors:
+        """float32 [n, d] unit vectors of photos."""
+        with ev.load(self._bundle) as model:
+            parts = [model.digest(paths[start : start + BATCH])[EMBEDDING] for start in range(0, len(paths), BATCH)]
+        return np.concatenate(parts)
+
+
+def off_the_shelf(arch: str) -> TorchEmbedder:
     """The pooled features of a classifier with ImageNet's weights."""
     network = backbones.pretrained(arch, 2)
     assert isinstance(network, EfficientNetLite)
-    return Embedder(f"{arch}-imagenet", network, backbones.default_preprocess(arch), network.features)
+    return TorchEmbedder(f"{arch}-imagenet", network, backbones.default_preprocess(arch), network.features)
 
 
-def of_checkpoint(name: str, path: Path) -> Embedder:
+def of_checkpoint(name: str, path: Path) -> TorchEmbedder:
     """An embedder of ours, or a classifier without its head."""
     checkpoint = load_checkpoint(path)
     network = model_from_checkpoint(checkpoint)
     vectors = network.features if isinstance(network, EfficientNetLite) else network
-    return Embedder(name, network, checkpoint.preprocess, vectors)
+    return TorchEmbedder(name, network, checkpoint.preprocess, vectors)
 
 
 def kept(embedder: Embedder, paths: tuple[Path, ...], wanted: npt.NDArray[np.bool_], *, anew: bool = False) -> Vectors:

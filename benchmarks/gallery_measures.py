@@ -97,12 +97,12 @@ def as_strangers(scores: Rights, products: Numbers, truth: Numbers) -> Stranger:
     return Stranger(scores.max(1)[right], np.where(own, -np.inf, scores).max(1))
 
 
-def percent(rights: Rights, groups: Numbers) -> dict[str, float | int]:
+def percent(rights: Rights, groups: Numbers, *, least: float = 0.0) -> dict[str, float | int]:
     """The mean of ``rights`` [q] in percent, with the 95 % interval from drawing ``groups`` [q] (the products) again: photos of
-    one product are not independent."""
+    one product are not independent. ``least``: that the figure can be; below 0 for a difference."""
     names, places = np.unique(groups, return_inverse=True)
     sums, counts = np.bincount(places, rights), np.bincount(places)
     weights = draw_weights(len(names), _DRAWS, 0)
     estimate = 100 * float(rights.mean())
     low, high = interval(estimate, 100 * (weights @ sums) / (weights @ counts), len(names), 0.95)
-    return {"percent": estimate, "low": max(0.0, low), "high": high, "photos": len(rights), "products": len(names)}
+    return {"percent": estimate, "low": max(least, low), "high": high, "photos": len(rights), "products": len(names)}
