@@ -40,6 +40,12 @@ def on(build: str, *values: Any) -> Any:
     return pytest.param(build, *values, marks=pytest.mark.requires(BUILDS[build][0]), id=build)
 
 
+def at_length(build: str, *values: Any) -> Any:
+    """The same with more draws than a change to anything else should wait for."""
+    marks = (pytest.mark.requires(BUILDS[build][0]), pytest.mark.slow)
+    return pytest.param(build, *values, marks=marks, id=f"{build}-at-length")
+
+
 def run(command: list[str]) -> str:
     environment = {name: value for name, value in os.environ.items() if name not in ("CXX", "CXXFLAGS", "MAKEFLAGS")}
     done = subprocess.run(
@@ -90,11 +96,14 @@ def host_loops() -> str:
 @pytest.mark.parametrize(
     ("build", "plans", "loops"),
     [
-        on("host", 3000, host_loops()),
-        on("clang", 1500, host_loops()),
-        on("aarch64", 1500, "neon "),
-        on("sanitizers", 600, host_loops()),
-        on("aarch64-sanitizers", 100, "neon "),
+        on("host", 1000, host_loops()),
+        on("clang", 500, host_loops()),
+        on("aarch64", 400, "neon "),
+        on("sanitizers", 200, host_loops()),
+        on("aarch64-sanitizers", 40, "neon "),
+        at_length("host", 10_000, host_loops()),
+        at_length("aarch64", 3000, "neon "),
+        at_length("sanitizers", 2000, host_loops()),
     ],
 )
 def test_the_loops_of_this_cpu_equal_the_scalar_ones(program, build, plans, loops):
@@ -139,7 +148,10 @@ def test_other_compilers_and_cpus_find_the_same_rows_with_the_same_bits(program,
     assert program(build, "check_search", "digest", "100") == program("host", "check_search", "digest", "100")
 
 
-@pytest.mark.parametrize(("build", "plans"), [on("host", 300), on("sanitizers", 60)])
+@pytest.mark.parametrize(
+    ("build", "plans"),
+    [on("host", 100), on("sanitizers", 25), at_length("host", 1000), at_length("sanitizers", 200)],
+)
 def test_the_threads_of_the_cuda_kernel_equal_the_scalar_loops(program, build, plans):
     output = program(build, "check_cuda_host", str(plans))
     assert output.startswith(f"{plans} plans")
