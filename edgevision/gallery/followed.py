@@ -20,7 +20,8 @@ class FollowedGallery:
     """``now``: the gallery that serves. ``source``: it, or its file, which is then followed. ``bundle_id``, ``dimension``: of the embedder.
 
     A file that changed is read by a thread of its own, and serves when it is ready: no frame waits. One that cannot serve is left,
-    and ``problem`` says why; the gallery before goes on. Raises GalleryError for one that cannot serve at the beginning.
+    and ``problem`` says why; the gallery before goes on. One that has become empty serves: then nothing is known. Raises GalleryError for
+    one that cannot serve at the beginning, or is empty then: somebody most likely gave the wrong file.
     """
 
     def __init__(self, source: Gallery | str | os.PathLike[str], bundle_id: str, dimension: int) -> None:
@@ -30,6 +31,11 @@ class FollowedGallery:
         self._seen = None if self._path is None else file_state(self._path)
         self.problem = ""
         self.now = source if isinstance(source, Gallery) else open_gallery(source, bundle_id=bundle_id)
+        self._check_owner(self.now)
+        if not self.now.examples:
+            raise GalleryError(
+                f"{self._name()} has no examples, so nothing can be recognised; add products: edgevision gallery add"
+            )
         self._make_ready(self.now)
         self._reader: threading.Thread | None = None
         self._next_s = time.monotonic() + LOOK_S
@@ -72,12 +78,12 @@ class FollowedGallery:
 
     def _make_ready(self, gallery: Gallery) -> None:
         """What the first answer would wait for. Raises GalleryError."""
+        self._check_owner(gallery)
+        if gallery.examples:
+            gallery.match(gallery.vectors[:1])
+
+    def _check_owner(self, gallery: Gallery) -> None:
         check_owner(self._name(), gallery.bundle_id, gallery.dimension, self._bundle_id, self._dimension)
-        if not gallery.examples:
-            raise GalleryError(
-                f"{self._name()} has no examples, so nothing can be recognised; add products: edgevision gallery add"
-            )
-        gallery.match(gallery.vectors[:1])
 
     def _name(self) -> str:
         return "the gallery" if self._path is None else os.fspath(self._path)
