@@ -32,8 +32,8 @@ def recogniser(model: Model, gallery: Gallery | str | os.PathLike[str], *, top: 
     So it serves wherever a classifier does: ``predict``, streams, a Station, and as the second of a cascade. ``model``: a loaded
     embedder; both have one engine, and closing either closes both. ``top``: how many products an answer names, at most.
 
-    ``gallery``: its file, or what ``open_gallery`` gave. A file is followed: while there are frames it is looked at once a
-    second, a changed one is read beside the work, and serves from the next frame on. ``model.task.update(gallery)`` exchanges it
+    ``gallery``: its file, or what ``open_gallery`` gave. A file is followed: while there are frames it is looked at twice
+    a second, a changed one is read beside the work, and serves from the next frame on. ``model.task.update(gallery)`` exchanges it
     by hand; ``model.task.problem`` says why a change was not taken up. Where a gallery becomes empty, nothing is known any more: answers
     have no ``top``.
 

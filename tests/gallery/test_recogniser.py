@@ -18,11 +18,11 @@ from edgevision.cli.main import main
 from edgevision.decode import encode_png
 from edgevision.errors import EdgeVisionError, GalleryError, InputError
 from edgevision.frames import Frame
-from edgevision.gallery.followed import LOOK_S
 from edgevision.gallery.gallery import open_gallery
 from edgevision.gallery.products import GalleryProduct
 from edgevision.gallery.recogniser import RecognisedProduct, load_with_gallery, recogniser
 from edgevision.gallery.writer import GalleryWriter
+from edgevision.reread import LOOK_S
 from edgevision.tasks.results import Classification
 
 pytestmark = pytest.mark.requires("onnx")
@@ -147,6 +147,14 @@ def test_a_pickled_one_knows_its_gallery(model):
     with pickle.loads(pickle.dumps(model)) as again:
         assert again.predict(plain(PRODUCTS[9][1])).best.id == 9
         assert len(again.labels) == 3
+
+
+def test_a_pickled_one_follows_its_file(embedder, shop, monkeypatch):
+    with pickle.loads(pickle.dumps(recogniser(embedder, shop))) as again:
+        with_pear(shop, embedder.id)
+        later(monkeypatch)
+        again.predict(plain(PEAR))
+        wait_for(lambda: len(again.labels) == 4)
 
 
 def test_as_the_second_of_a_cascade(tmp_path, model):
