@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from edgevision.decode import read_image
 from edgevision.errors import EdgeVisionError, ImageError, InputError
@@ -22,6 +22,7 @@ from edgevision.kiosk.service.gallery.json_body import parse_object
 from edgevision.kiosk.service.gallery.lesson import MOST, WANTED, Lesson, Seen
 from edgevision.kiosk.service.gallery.listing import found_in
 from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
+from edgevision.kiosk.service.live.camera_route import CameraView
 from edgevision.kiosk.service.live.messages import data_url, encoded
 from edgevision.kiosk.service.live.sockets import SEND_S, TRY_LATER, accept, close
 from edgevision.kiosk.service.route import Scope, socket_route
@@ -41,14 +42,6 @@ SILENT_S = 300.0  # somebody may look for the product's name meanwhile
 LOOK_S = 0.1  # between two frames of the service's own camera
 _KEYS = frozenset({"do", "source", "name", "fields", "id"})
 _QUERY = frozenset({"camera", "station", "product"})
-
-
-class CameraView(Protocol):
-    """A Station's camera, as ``live.camera_route`` has it."""
-
-    @property
-    def newest(self) -> Frame | None:
-        """The newest frame; None before the first."""
 
 
 def teach_routes(
