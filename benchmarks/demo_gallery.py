@@ -22,6 +22,8 @@ import numpy.typing as npt
 from benchmarks.common import RESULTS, RUNS, edgevision, write_result
 from benchmarks.recommend_vectors import demo_embedder
 from edgevision.demo.compiling import CLASSIFIER
+from edgevision.demo.gallery_sheet import Pair
+from edgevision.demo.gallery_sheet import sheet as sheet_of
 from edgevision.demo.unseen import ENROLLED, UnseenProduct, unseen_photo, unseen_products
 from edgevision.frames import ImageArray
 from edgevision.gallery.gallery import Gallery, open_gallery
@@ -30,7 +32,6 @@ from edgevision.gallery.writer import GalleryWriter
 
 SEARCHED = 5
 _SEED = 0
-_TILE_PX, _TEXT_PX = 160, 34
 Vectors = npt.NDArray[np.float32]
 Embed = Callable[[list[ImageArray]], Vectors]
 
@@ -127,26 +128,17 @@ def _best(matches: Matches) -> int:
 
 
 def sheet(gallery: Gallery, products: Sequence[UnseenProduct], searched: Vectors, count: int = 12) -> ImageArray:
-    """``count`` queries, each beside the stored view that matched: green where it is the same product."""
+    """``count`` queries, each beside the stored view that matched."""
     rng = np.random.default_rng(_SEED + 1)
     by_id = {product.id: product for product in products}
-    tiles = []
+    pairs = []
     for place in rng.choice(len(products), count, replace=False):
         view = int(rng.integers(searched.shape[1]))
         best = gallery.match(searched[place, view])[0].top[0]
-        query = unseen_photo(products[place], ENROLLED + view, side_px=_TILE_PX)
-        stored = unseen_photo(by_id[best.product.id], int(best.example.note.split()[-1]), side_px=_TILE_PX)
-        color = (60, 140, 40) if best.product.id == products[place].id else (40, 40, 200)
-        tiles.append(_tile(query, stored, f"{best.product.name} {best.score:.2f}", color))
-    rows = [np.concatenate(tiles[at : at + 4], axis=1) for at in range(0, count, 4)]
-    return np.asarray(np.concatenate(rows), np.uint8)
-
-
-def _tile(query: ImageArray, stored: ImageArray, text: str, color: tuple[int, int, int]) -> ImageArray:
-    pair = np.concatenate([query, stored], axis=1)
-    strip = np.full((_TEXT_PX, pair.shape[1], 3), 250, np.uint8)
-    cv2.putText(strip, text, (8, 23), cv2.FONT_HERSHEY_SIMPLEX, 0.5, color, 1, cv2.LINE_AA)
-    return np.concatenate([pair, strip])
+        query = unseen_photo(products[place], ENROLLED + view)
+        stored = unseen_photo(by_id[best.product.id], int(best.example.note.split()[-1]))
+        pairs.append(Pair(query, stored, best.product.name, best.score, best.product.id == products[place].id))
+    return sheet_of(pairs)
 
 
 def main() -> None:

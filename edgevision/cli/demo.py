@@ -12,7 +12,7 @@ from edgevision.cli import output
 from edgevision.cli.progress import step_progress
 from edgevision.errors import InputError
 
-PARTS = ("till", "belt")
+PARTS = ("till", "belt", "gallery")
 KIOSK_PORT = 8000
 _READY_S = 60.0
 
@@ -20,9 +20,10 @@ _READY_S = 60.0
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     p: argparse.ArgumentParser = commands.add_parser(
         "demo",
-        help="compile two small models; watch them recognise rendered products at a till, and count them on a belt",
+        help="compile small models; watch them recognise rendered products at a till, count them on a belt, and learn new ones",
         description="Compile the checkpoints that come with EdgeVision to int8. Then recognise a live stream of rendered "
-        "products, unlisted ones and empty trays among them; and find, name, track and count what passes on a belt. "
+        "products, unlisted ones and empty trays among them; find, name, track and count what passes on a belt; and learn "
+        "products that no model has seen from five photos each, and look for them in new ones. "
         "With --kiosk: open the kiosk's page, with a rendered camera before which products are placed.",
     )
     p.add_argument("--part", choices=PARTS, help="one of them alone (default: one after the other)")
@@ -34,7 +35,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p.add_argument("--port", type=int, help=f"of the page, with --kiosk (default {KIOSK_PORT})")
     p.add_argument("--open", action="store_true", help="with --kiosk: open the page in this machine's browser")
     p.add_argument("-o", dest="folder", type=Path, default=Path("runs/demo"), metavar="DIR",
-                   help="where the bundles and a few frames go (default runs/demo)")  # fmt: skip
+                   help="where the bundles, the gallery and a few frames go (default runs/demo)")  # fmt: skip
     return p
 
 
@@ -54,22 +55,23 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from edgevision.demo.belt import run_belt
+    from edgevision.demo.gallery import run_gallery
     from edgevision.demo.till import run_till
 
     console = Console(quiet=True) if arguments.json else output.console()
     found = {}
     for part in PARTS if arguments.part is None else (arguments.part,):
-        progress = step_progress(not arguments.json)
-        if part == "till":
-            found[part] = run_till(
-                console, frames=arguments.frames, seed=arguments.seed, threads=arguments.threads,
-                folder=arguments.folder, progress=progress,
-            ).to_dict()  # fmt: skip
-        else:
-            found[part] = run_belt(
-                console, seconds=arguments.seconds, seed=arguments.seed, threads=arguments.threads,
-                folder=arguments.folder, progress=progress,
-            ).to_dict()  # fmt: skip
+        common = {
+            "seed": arguments.seed, "threads": arguments.threads, "folder": arguments.folder,
+            "progress": step_progress(not arguments.json),
+        }  # fmt: skip
+        match part:
+            case "till":
+                found[part] = run_till(console, frames=arguments.frames, **common).to_dict()
+            case "belt":
+                found[part] = run_belt(console, seconds=arguments.seconds, **common).to_dict()
+            case _:
+                found[part] = run_gallery(console, **common).to_dict()
     if arguments.json:
         output.show_json(found)
     return 0

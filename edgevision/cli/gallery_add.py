@@ -113,11 +113,11 @@ def reembed(arguments: argparse.Namespace) -> int:
     """Make the gallery anew for another bundle."""
     from edgevision.gallery.gallery import open_gallery
     from edgevision.gallery.listing import photos_of
-    from edgevision.gallery.reembed import find_pictures
+    from edgevision.gallery.pictures import find_pictures
     from edgevision.gallery.reembed import reembed as write_anew
 
     gallery = open_gallery(arguments.gallery)
-    found = find_pictures(gallery, photos_of(arguments.photos))
+    found = find_pictures(gallery.examples, photos_of(arguments.photos))
     if found.missing and not arguments.skip_missing:
         raise GalleryError(_missing_words(gallery, len(found.missing)))
     with embedder(arguments) as model, step_progress(not arguments.json) as tell:

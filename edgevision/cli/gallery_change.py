@@ -48,14 +48,14 @@ def rename(arguments: argparse.Namespace) -> int:
 def set(arguments: argparse.Namespace) -> int:
     """Change a product's fields."""
     from edgevision.cli.gallery_add import read_fields
+    from edgevision.gallery.checks import merged_fields
 
     given = read_fields(arguments.field)
     if not given:
         raise InputError("give at least one --field NAME=VALUE")
     with _changing(arguments.gallery) as (gallery, writer):
         product = gallery.find(arguments.id)
-        fields = {**product.fields, **given}
-        kept = {name: value for name, value in fields.items() if name not in given or value is not None}
+        kept = merged_fields(product.fields, given)
         writer.set_fields(product.id, kept)
     told = ", ".join(f"{name} = {value}" for name, value in kept.items()) or "no fields"
     return _tell(arguments, f"{product.name} ({product.id}): {told}", {"id": product.id, "fields": kept})

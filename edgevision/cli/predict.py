@@ -113,6 +113,8 @@ def _lines(result: Any, top: int) -> list[str]:
         return [f"{len(result)} found", *(_product_line(product, top) for product in result)]
     if not isinstance(result, Classification):
         return [json.dumps(result.to_dict(), ensure_ascii=False)]
+    if not result.top:
+        return ["unknown (the gallery has no products)"]
     answer = ", ".join(f"{p.name} {p.score:.1%}" for p in result.top[:top])
     return [answer if result.known else f"unknown (closest: {answer})"]
 

@@ -145,11 +145,13 @@ def _show(result: SearchResult) -> None:
 
 def _write_page(arguments: argparse.Namespace, result: SearchResult) -> None:
     from edgevision.cli.search_page import search_page
+    from edgevision.evaluate.data.folders import photos_below
     from edgevision.files import atomic_write
     from edgevision.gallery.pictures import find_pictures
 
     shown = [one.example for one in result.top if one.example is not None]
-    pictures = {} if arguments.photos is None else find_pictures(shown, arguments.photos)
+    files = () if arguments.photos is None else photos_below(arguments.photos).photos
+    pictures = find_pictures(shown, files).paths
     asked = {"words": arguments.text, "filter": arguments.where, "photo": arguments.photo}
     page = search_page(result, {name: str(value) for name, value in asked.items() if value is not None}, pictures)
     atomic_write(arguments.html, page.encode())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.cli.signals import Signals
 from edgevision.cli.stream_settings import check_finds_boxes, counter_of, kind_of, settings_of
 from edgevision.errors import EdgeVisionError, InputError
+from edgevision.files import file_state
 
 if TYPE_CHECKING:
     from edgevision.streams.distributor import Distributor
@@ -115,19 +115,11 @@ class Reloading:
             told.append(f"start the program anew to take up what changed in: {', '.join(found.restart)}")
         return told or ["the settings are as they were"]
 
-    def _look_at_file(self) -> tuple[int, ...] | None:
+    def _look_at_file(self) -> object:
         """What tells whether the file changed; None while it is not there, as when an editor replaces it."""
-        return None if self._arguments.config is None else _look_at(self._arguments.config)
+        return None if self._arguments.config is None else file_state(self._arguments.config)
 
 
-def _look_at_models(settings: Settings) -> list[tuple[int, ...] | None]:
+def _look_at_models(settings: Settings) -> list[object]:
     """The same of the models' files."""
-    return [_look_at(path) for path in (settings.model, settings.then) if path is not None]
-
-
-def _look_at(path: Path) -> tuple[int, ...] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    return [file_state(path) for path in (settings.model, settings.then) if path is not None]

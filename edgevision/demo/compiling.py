@@ -22,9 +22,10 @@ def silent(step: str, done: int, total: int) -> None:
 
 
 def compile_checkpoint(
-    checkpoint: Path, target: Path, threads: int | None, progress: ProgressFn, data: Path | None = None
-) -> CompileResult:
-    """``checkpoint`` to int8, written to ``target``, judged by the photos of ``data``, or by those that travel in it.
+    checkpoint: Path, target: Path, threads: int | None, progress: ProgressFn, data: Path | None = None, task: str | None = None
+) -> CompileResult:  # fmt: skip
+    """``checkpoint`` to int8, written to ``target``, judged by the photos of ``data``, or by those that travel in it. ``task``: another than
+    its own.
 
     Raises MissingExtraError where the compiler's packages are not installed, InputError where the folder cannot be made.
     """
@@ -35,7 +36,7 @@ def compile_checkpoint(
     from edgevision.compiler.pipeline import compile_model
 
     make_folder(target.parent)
-    options = CompileOptions(precision=Precision.INT8, threads=threads, data=data)
+    options = CompileOptions(precision=Precision.INT8, threads=threads, data=data, task=task)
     return compile_model(checkpoint, target, options, progress)
 
 

@@ -57,6 +57,17 @@ def checked_fields(fields: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
     return kept
 
 
+def merged_fields(old: Mapping[str, FieldValue], given: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
+    """``old`` with the fields ``given`` in place of its own of the same names; one that is given as None goes.
+
+    >>> merged_fields({"price": 1.29, "kind": "apple"}, {"price": 1.49, "kind": None})
+    {'price': 1.49}
+    """
+    changed = checked_fields(given)
+    merged = {**old, **changed}
+    return checked_fields({name: value for name, value in merged.items() if name not in changed or value is not None})
+
+
 def checked_note(note: object) -> str:
     """A note as it is kept. It often is a file's name, which may hold anything: what no text can hold becomes a replacement character."""
     if not isinstance(note, str):

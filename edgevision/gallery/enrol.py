@@ -8,17 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.errors import GalleryError, InputError
+from edgevision.errors import InputError
 from edgevision.frames import Frame
-from edgevision.gallery.blur import blur_of
 from edgevision.gallery.checks import checked_product
 from edgevision.gallery.gallery import Gallery
 from edgevision.gallery.products import GalleryProduct
-from edgevision.gallery.sources import source_of_frame
+from edgevision.gallery.taken_views import TakenViews, save_views
 from edgevision.gallery.vectors import Vectors, unit_rows
-from edgevision.gallery.view_choice import MOST_BLUR, Judgement, Verdict, ViewChoice
+from edgevision.gallery.view_choice import MOST_BLUR, Judgement, Verdict
 from edgevision.gallery.writer import GalleryWriter
-from edgevision.tracking.luma import luma
 
 _LONGEST_STEP_S = 0.5  # between two frames that count as one movement
 _STILL_AFTER_S = 1.0
@@ -89,30 +87,22 @@ class Enrolment:
         self.options = options or EnrolmentOptions()
         if not 1 <= self.options.least <= self.options.most:
             raise InputError(f"expected 1 ≤ least ≤ most views, got {self.options.least} and {self.options.most}")
-        if gallery is not None and gallery.dimension != dimension:
-            raise GalleryError(f"expected vectors of {gallery.dimension} numbers, as the gallery has, got {dimension}")
-        self._dimension = dimension
-        self._choice = ViewChoice(
-            gallery,
-            self.product.id,
-            step=self.options.step,
-            most_blur=self.options.most_blur,
+        self._taken = TakenViews(
+            gallery, self.product.id, dimension=dimension, step=self.options.step, most_blur=self.options.most_blur,
             look_alikes=self.options.look_alikes,
-        )
-        self._vectors: list[Vectors] = []
-        self._sources: list[str] = []
-        self._notes: list[str] = []
-        self._pace = _Pace(self._choice.step * _MOVED)
+        )  # fmt: skip
+        self._pace = _Pace(self._taken.step * _MOVED)
 
     @property
     def vectors(self) -> Vectors:
         """Of the views that were taken, [n, d] float32 of length 1."""
-        return np.array(self._vectors, np.float32).reshape(-1, self._dimension)
+        vectors = [one.vector for one in self._taken.views]
+        return np.array(vectors, np.float32).reshape(-1, self._taken.dimension)
 
     @property
     def taken(self) -> int:
         """How many views there are."""
-        return len(self._vectors)
+        return len(self._taken.views)
 
     @property
     def done(self) -> bool:
@@ -128,16 +118,13 @@ class Enrolment:
 
         Raises InputError for a vector that is none, and for a frame in a device's memory.
         """
-        (unit,) = unit_rows(vector, self._dimension)
+        (unit,) = unit_rows(vector, self._taken.dimension)
         if not np.isfinite(time_s):
             raise InputError(f"expected a finite time in seconds, got {time_s}")
         if self.done:
             return self._step(Judgement(Verdict.NOTHING_NEW))
-        judgement = self._choice.judge(unit, blur_of(luma(frame)))
+        judgement = self._taken.offer(frame, unit, note)
         if judgement.verdict is Verdict.TAKEN:
-            self._vectors.append(unit)
-            self._sources.append(source_of_frame(frame))
-            self._notes.append(note)
             self._pace.start(unit, time_s)
         elif judgement.verdict is Verdict.NOTHING_NEW:
             self._pace.see(unit, time_s)
@@ -147,11 +134,7 @@ class Enrolment:
 
     def save(self, writer: GalleryWriter) -> int:
         """Write the product, unless the gallery has it, and its views; how many were new. Raises GalleryError where there are none."""
-        if not self._vectors:
-            raise GalleryError(f"no view of {self.product.name!r} was taken; show the product to the camera first")
-        if not writer.has_product(self.product.id):
-            writer.add_product(self.product)
-        return writer.add_examples(self.product.id, self.vectors, self._sources, self._notes)
+        return save_views(writer, self.product, self._taken.views)
 
     def _step(self, judgement: Judgement) -> EnrolmentStep:
         return EnrolmentStep(judgement.verdict, self._words(judgement), self.taken, self.done, judgement.like)

@@ -8,6 +8,8 @@ from typing import Any
 from edgevision.gallery.gallery import Gallery
 from edgevision.gallery.matches import Match, Matches
 
+SURE, LIKELY = 0.9, 0.5  # chances from which the words say so
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -23,14 +25,22 @@ class Explanation:
     @property
     def sentences(self) -> tuple[str, ...]:
         """The same for people."""
-        name = self.best.product.name
-        line = f"score {self.best.score:.0%}, from {self.threshold:.0%} it is known"
-        first = f"It is {name}: {line}." if self.known else f"It is unknown. The nearest is {name}: {line}."
+        first = f"{self._verdict}: score {self.best.score:.0%}, from {self.threshold:.0%} it is known."
         like = f"It is most like {_called(self.best)} (cosine {self.best.similarity:.3f})."
         if self.second is None or self.gap is None:
             return first, like, "There is no other product to compare with."
         after = f"The next is {self.second.product.name}, {self.gap:.3f} further (cosine {self.second.similarity:.3f}, {_called(self.second)})."
         return first, like, after
+
+    @property
+    def _verdict(self) -> str:
+        """No surer than the score, which is a chance: a gallery of look-alikes counts products as known from 60 %, or less."""
+        name = self.best.product.name
+        if not self.known:
+            return f"We do not know this product; the nearest is {name}"
+        if self.best.score >= SURE:
+            return f"It is {name}"
+        return f"Most likely it is {name}" if self.best.score >= LIKELY else f"Perhaps it is {name}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

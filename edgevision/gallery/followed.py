@@ -5,82 +5,89 @@ from __future__ import annotations
 import os
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgevision.errors import EdgeVisionError, GalleryError
+from edgevision.errors import GalleryError
 from edgevision.files import file_state
 from edgevision.gallery.gallery import Gallery, open_gallery
 from edgevision.gallery.owner import check_owner
-
-LOOK_S = 1.0  # how often the file is looked at, while there are frames
+from edgevision.reread import LOOK_S, Reread
 
 
 class FollowedGallery:
     """``now``: the gallery that serves. ``source``: it, or its file, which is then followed. ``bundle_id``, ``dimension``: of the embedder.
 
     A file that changed is read by a thread of its own, and serves when it is ready: no frame waits. One that cannot serve is left,
-    and ``problem`` says why; the gallery before goes on. Raises GalleryError for one that cannot serve at the beginning.
+    and ``problem`` says why; the gallery before goes on. One that has become empty serves: then nothing is known. Raises GalleryError for
+    one that cannot serve at the beginning, or is empty then: somebody most likely gave the wrong file.
     """
 
     def __init__(self, source: Gallery | str | os.PathLike[str], bundle_id: str, dimension: int) -> None:
         self._bundle_id = bundle_id
         self._dimension = dimension
-        self._path = None if isinstance(source, Gallery) else Path(source)
-        self._seen = None if self._path is None else file_state(self._path)
         self.problem = ""
-        self.now = source if isinstance(source, Gallery) else open_gallery(source, bundle_id=bundle_id)
-        self._make_ready(self.now)
+        self._given: Gallery | None = None  # by hand
+        self._file: Reread[Gallery] | None = None
         self._reader: threading.Thread | None = None
         self._next_s = time.monotonic() + LOOK_S
+        if isinstance(source, Gallery):
+            self._given = self._ready(source)
+        else:
+            path = Path(source)
+            self._file = Reread(
+                partial(self._read, path), partial(file_state, path), trouble=self._tell, changed=self._taken
+            )
+        if not self.now.examples:
+            name = "the gallery" if isinstance(source, Gallery) else os.fspath(source)
+            raise GalleryError(
+                f"{name} has no examples, so nothing can be recognised; add products: edgevision gallery add"
+            )
+
+    @property
+    def now(self) -> Gallery:
+        """As it was read last, or given. At once."""
+        if self._given is not None:
+            return self._given
+        assert self._file is not None
+        return self._file.kept
 
     def current(self) -> Gallery:
         """``now``, after a look at the file where it is time for one."""
-        if self._path is not None and time.monotonic() >= self._next_s:
+        if self._given is None and time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + LOOK_S
-            self._look(self._path)
+            self._look()
         return self.now
 
     def update(self, gallery: Gallery) -> None:
         """Serve this one from now on, and follow no file. Raises GalleryError for one that cannot serve."""
-        self._make_ready(gallery)
-        self._path = None
-        if self._reader is not None:
-            self._reader.join()
-        self.now, self.problem = gallery, ""
+        self._given = self._ready(gallery)
+        self.problem = ""
 
-    def _look(self, path: Path) -> None:
-        if self._reader is not None and self._reader.is_alive():
+    def _look(self) -> None:
+        """Have the file read, if it changed, unless it is being read."""
+        if self._file is None or not self._file.due or (self._reader is not None and self._reader.is_alive()):
             return
-        seen = file_state(path)
-        if seen == self._seen:
-            return
-        self._seen = seen
-        self._reader = threading.Thread(target=self._read, args=(path,), name="gallery", daemon=True)
+        self._reader = threading.Thread(target=self._file.look, name="gallery", daemon=True)
         self._reader.start()
 
-    def _read(self, path: Path) -> None:
-        try:
-            gallery = open_gallery(path, bundle_id=self._bundle_id)
-            self._make_ready(gallery)
-        except (EdgeVisionError, OSError) as error:
-            self.problem = f"{error}; the gallery before it goes on"
-            self._seen = None  # it is tried again: a lock or a disk may have been the reason
-            return
-        if self._path is path:
-            self.now, self.problem = gallery, ""
+    def _read(self, path: Path) -> Gallery:
+        return self._ready(open_gallery(path, bundle_id=self._bundle_id), os.fspath(path))
 
-    def _make_ready(self, gallery: Gallery) -> None:
-        """What the first answer would wait for. Raises GalleryError."""
-        check_owner(self._name(), gallery.bundle_id, gallery.dimension, self._bundle_id, self._dimension)
-        if not gallery.examples:
-            raise GalleryError(
-                f"{self._name()} has no examples, so nothing can be recognised; add products: edgevision gallery add"
-            )
-        gallery.match(gallery.vectors[:1])
+    def _ready(self, gallery: Gallery, name: str = "the gallery") -> Gallery:
+        """The gallery, after what its first answer would wait for. Raises GalleryError."""
+        check_owner(name, gallery.bundle_id, gallery.dimension, self._bundle_id, self._dimension)
+        if gallery.examples:
+            gallery.match(gallery.vectors[:1])
+        return gallery
 
-    def _name(self) -> str:
-        return "the gallery" if self._path is None else os.fspath(self._path)
+    def _taken(self, old: Gallery, new: Gallery) -> None:
+        self.problem = ""
+
+    def _tell(self, words: str) -> None:
+        if self._given is None:
+            self.problem = f"{words}; the gallery before it goes on"
 
     def __getstate__(self) -> dict[str, Any]:
         """To pickle it, without the thread."""

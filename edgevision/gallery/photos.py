@@ -16,13 +16,12 @@ from edgevision.frames import Frame
 from edgevision.gallery.blur import blur_of
 from edgevision.gallery.gallery import Gallery
 from edgevision.gallery.products import GalleryProduct
-from edgevision.gallery.sources import source_of_bytes
+from edgevision.gallery.sources import MAX_PHOTO_BYTES, source_of_bytes
 from edgevision.gallery.vectors import Vectors, unit_rows
 from edgevision.gallery.view_choice import MOST_BLUR, Judgement, Verdict, ViewChoice
 from edgevision.tracking.luma import luma
 
 SAME_PICTURE = 1e-3  # 1 - cosine: nearer photos are one photo, saved twice
-MAX_PHOTO_BYTES = 256 << 20
 _BATCH = 16  # photos decoded at once
 
 

@@ -32,9 +32,10 @@ def recogniser(model: Model, gallery: Gallery | str | os.PathLike[str], *, top: 
     So it serves wherever a classifier does: ``predict``, streams, a Station, and as the second of a cascade. ``model``: a loaded
     embedder; both have one engine, and closing either closes both. ``top``: how many products an answer names, at most.
 
-    ``gallery``: its file, or what ``open_gallery`` gave. A file is followed: while there are frames it is looked at once a
-    second, a changed one is read beside the work, and serves from the next frame on. ``model.task.update(gallery)`` exchanges it
-    by hand; ``model.task.problem`` says why a change was not taken up.
+    ``gallery``: its file, or what ``open_gallery`` gave. A file is followed: while there are frames it is looked at twice
+    a second, a changed one is read beside the work, and serves from the next frame on. ``model.task.update(gallery)`` exchanges it
+    by hand; ``model.task.problem`` says why a change was not taken up. Where a gallery becomes empty, nothing is known any more: answers
+    have no ``top``.
 
     Raises InputError for a model that is no embedder, and GalleryError for a gallery of another bundle, or without examples.
 
@@ -128,7 +129,7 @@ class GalleryTask:
     def update(self, gallery: Gallery) -> None:
         """Recognise the products of another gallery from the next batch on; a file is no longer followed.
 
-        Raises GalleryError, and goes on with what is there, for a gallery of another bundle, and for one without examples.
+        An empty one knows nothing. Raises GalleryError, and goes on with what is there, for a gallery of another bundle.
 
         >>> model.task.update(open_gallery("shop.evg"))  # doctest: +SKIP
         """

@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgevision.errors import GalleryError
-from edgevision.files import read_regular
 from edgevision.gallery.examples import Example
 from edgevision.gallery.gallery import Gallery
-from edgevision.gallery.photos import MAX_PHOTO_BYTES, EmbeddedPhoto, Embedder, embed_photos, vectors_of
+from edgevision.gallery.photos import EmbeddedPhoto, Embedder, embed_photos, vectors_of
+from edgevision.gallery.pictures import FoundPictures
 from edgevision.gallery.writer import GalleryWriter
-
-
-@dataclass(frozen=True)
-class FoundPictures:
-    """``paths``: source → the picture's file. ``missing``: examples whose picture was not among the files, such as all that came
-    of a camera."""
-
-    paths: dict[str, Path]
-    missing: tuple[Example, ...]
-
-
-def find_pictures(gallery: Gallery, photos: Iterable[Path]) -> FoundPictures:
-    """Look for the gallery's pictures among ``photos``, by the SHA-256 of their bytes. Files that cannot be read are passed over."""
-    wanted = {example.source for example in gallery.examples}
-    paths: dict[str, Path] = {}
-    for photo in photos:
-        source = _digest(photo)
-        if source in wanted:
-            paths.setdefault(source, photo)
-    missing = tuple(example for example in gallery.examples if example.source not in paths)
-    return FoundPictures(paths, missing)
 
 
 def reembed(
@@ -75,10 +52,3 @@ def _add(
         [one.note for one in examples],
         added=[one.added for one in examples],
     )
-
-
-def _digest(photo: Path) -> str:
-    try:
-        return hashlib.sha256(read_regular(photo, MAX_PHOTO_BYTES)).hexdigest()
-    except OSError:
-        return ""

@@ -16,7 +16,7 @@ from edgevision.gallery.gallery import Gallery
 from edgevision.gallery.matches import Match
 from edgevision.gallery.text.bm25 import Bm25
 from edgevision.gallery.text.encoder import check_query
-from edgevision.gallery.text.fusion import fuse
+from edgevision.gallery.text.fusion import Scores, fuse
 from edgevision.gallery.text.meanings import Meanings
 from edgevision.gallery.vectors import Vectors
 
@@ -26,11 +26,9 @@ _PICTURE_RANKS = 1000  # products that a picture ranks, where words rank them to
 # How much each ranking counts where there are several; benchmarks/gallery_text.py measured them.
 WEIGHTS: Mapping[str, float] = {"picture": 1.0, "words": 1.0, "meaning": 1.0, "looks": 0.5}
 
-Scores = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
-class _Evidence:
+class _Gathered:
     """What a search knows. ``matches``: how the picture is like each product, by the product's place. ``views``: [examples], how
     much each looks like the words; NaN where nobody knows. ``rankings``: [products] each, NaN is not found by it."""
 
@@ -72,12 +70,12 @@ class Searcher:
             where.check(self.gallery.products)
         # Of a picture alone the best are enough; beside words a product may be far down, and still be the best of all.
         wide = top if text is None else max(top, _PICTURE_RANKS)
-        evidence = self._gather(picture, None if text is None else check_query(text), where, wide)
+        gathered = self._gather(picture, None if text is None else check_query(text), where, wide)
         allowed = np.array([where is None or where(product) for product in self.gallery.products], bool)
-        found = [self._found(place, score, evidence, where) for place, score in _ranked(evidence, allowed)[:top]]
-        return SearchResult(tuple(found), evidence.known)
+        found = [self._found(place, score, gathered, where) for place, score in _ranked(gathered, allowed)[:top]]
+        return SearchResult(tuple(found), gathered.known)
 
-    def _gather(self, picture: Vectors | None, query: str | None, where: Filter | None, wide: int) -> _Evidence:
+    def _gather(self, picture: Vectors | None, query: str | None, where: Filter | None, wide: int) -> _Gathered:
         matches, known = self._like_picture(picture, where, wide)
         rankings: dict[By, Scores] = {}
         count = len(self.gallery.products)
@@ -95,7 +93,7 @@ class Searcher:
             views = self.meanings.of_pictures(encoded)
             if self.meanings.projection is not None:
                 rankings["looks"] = best_of_each(views, self.gallery.product_of, count)
-        return _Evidence(query, matches, known, views, rankings)
+        return _Gathered(query, matches, known, views, rankings)
 
     def _like_picture(
         self, picture: Vectors | None, where: Filter | None, wide: int
@@ -105,32 +103,32 @@ class Searcher:
         matches = self.gallery.match(picture, top=wide, where=where)[0]
         return {self._place_of[match.product.id]: match for match in matches.top}, matches.known
 
-    def _found(self, place: int, score: float, evidence: _Evidence, where: Filter | None) -> Found:
-        shown = self._shown(place, evidence)
-        reasons = tuple(self._reasons(place, evidence, shown, where))
-        return Found(self.gallery.products[place], score, shown, reasons, evidence.matches.get(place))
+    def _found(self, place: int, score: float, gathered: _Gathered, where: Filter | None) -> Found:
+        shown = self._shown(place, gathered)
+        reasons = tuple(self._reasons(place, gathered, shown, where))
+        return Found(self.gallery.products[place], score, shown, reasons, gathered.matches.get(place))
 
-    def _shown(self, place: int, evidence: _Evidence) -> Example | None:
+    def _shown(self, place: int, gathered: _Gathered) -> Example | None:
         """The example to show: the one like the picture, else the one that looks most like the words, else the first."""
-        if place in evidence.matches:
-            return evidence.matches[place].example
+        if place in gathered.matches:
+            return gathered.matches[place].example
         own = np.flatnonzero(self.gallery.product_of == place)
         if not len(own):
             return None
-        views = np.nan_to_num(evidence.views[own], nan=-np.inf)
+        views = np.nan_to_num(gathered.views[own], nan=-np.inf)
         return self.gallery.examples[int(own[views.argmax()])]
 
     def _reasons(
-        self, place: int, evidence: _Evidence, shown: Example | None, where: Filter | None
+        self, place: int, gathered: _Gathered, shown: Example | None, where: Filter | None
     ) -> Iterator[Reason]:
         product = self.gallery.products[place]
         values = {
-            name: float(scores[place]) for name, scores in evidence.rankings.items() if not np.isnan(scores[place])
+            name: float(scores[place]) for name, scores in gathered.rankings.items() if not np.isnan(scores[place])
         }
         if "picture" in values and shown is not None:
             yield Reason("picture", f"like {called(shown)}: {values['picture']:.2f}", values["picture"])
-        if "words" in values and evidence.query is not None:
-            yield Reason("words", self._words_told(evidence.query, place), values["words"])
+        if "words" in values and gathered.query is not None:
+            yield Reason("words", self._words_told(gathered.query, place), values["words"])
         if "meaning" in values:
             yield Reason("meaning", f"its texts mean the like: {values['meaning']:.2f}", values["meaning"])
         if "looks" in values and shown is not None:
@@ -160,21 +158,21 @@ def search(
     return Searcher(gallery, meanings).search(picture=picture, text=text, where=where, top=top)
 
 
-def _ranked(evidence: _Evidence, allowed: npt.NDArray[np.bool_]) -> list[tuple[int, float]]:
+def _ranked(gathered: _Gathered, allowed: npt.NDArray[np.bool_]) -> list[tuple[int, float]]:
     """(place, score) of all that is found, best first. A picture alone: as the gallery matches it, with its chances."""
-    if list(evidence.rankings) == ["picture"]:
-        return [(place, match.score) for place, match in evidence.matches.items()]
-    total = _total(evidence, len(allowed))
-    found = allowed & _is_ranked(evidence, len(allowed))
+    if list(gathered.rankings) == ["picture"]:
+        return [(place, match.score) for place, match in gathered.matches.items()]
+    total = _total(gathered, len(allowed))
+    found = allowed & _is_ranked(gathered, len(allowed))
     return [(int(place), float(total[place])) for place in np.argsort(-total, kind="stable") if found[place]]
 
 
-def _total(evidence: _Evidence, products: int) -> Scores:
+def _total(gathered: _Gathered, products: int) -> Scores:
     """[products]: what they are sorted by."""
-    if not evidence.rankings:  # a filter alone: all that it allows, in the gallery's order
+    if not gathered.rankings:  # a filter alone: all that it allows, in the gallery's order
         return np.ones(products)
-    rankings = [_filled(name, scores) for name, scores in evidence.rankings.items()]
-    return fuse(rankings, [WEIGHTS[name] for name in evidence.rankings])
+    rankings = [_filled(name, scores) for name, scores in gathered.rankings.items()]
+    return fuse(rankings, [WEIGHTS[name] for name in gathered.rankings])
 
 
 def _filled(name: By, scores: Scores) -> Scores:
@@ -183,11 +181,11 @@ def _filled(name: By, scores: Scores) -> Scores:
     return np.nan_to_num(scores, nan=worst)
 
 
-def _is_ranked(evidence: _Evidence, products: int) -> npt.NDArray[np.bool_]:
+def _is_ranked(gathered: _Gathered, products: int) -> npt.NDArray[np.bool_]:
     """[products]: whether anything speaks for it; a filter alone speaks for all."""
-    if not evidence.rankings:
+    if not gathered.rankings:
         return np.ones(products, bool)
-    return np.asarray(~np.all([np.isnan(scores) for scores in evidence.rankings.values()], axis=0), bool)
+    return np.asarray(~np.all([np.isnan(scores) for scores in gathered.rankings.values()], axis=0), bool)
 
 
 def best_of_each(scores: Scores, product_of: npt.NDArray[np.int64], products: int) -> Scores:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 
 from edgevision.errors import InputError
+from edgevision.files import read_regular
 from edgevision.frames import Frame, MemoryKind
+
+MAX_PHOTO_BYTES = 256 << 20  # of one file
 
 
 def source_of_bytes(data: bytes) -> str:
@@ -17,6 +21,14 @@ def source_of_bytes(data: bytes) -> str:
     'e3b0c442'
     """
     return hashlib.sha256(data).hexdigest()
+
+
+def source_of_file(path: Path) -> str | None:
+    """Of a picture file on disk; None for what cannot be read, is no file, or has more than ``MAX_PHOTO_BYTES``."""
+    try:
+        return source_of_bytes(read_regular(path, MAX_PHOTO_BYTES))
+    except OSError:
+        return None
 
 
 def source_of_frame(frame: Frame) -> str:

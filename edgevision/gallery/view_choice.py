@@ -85,6 +85,10 @@ class ViewChoice:
         self._kept.append(vector)
         return Judgement(Verdict.TAKEN, near)
 
+    def drop(self, vector: Vectors) -> None:
+        """Keep a view no longer that was taken."""
+        self._kept = [one for one in self._kept if one is not vector]
+
     def _other(self, vector: Vectors, near: float | None) -> GalleryProduct | None:
         """The other product that the gallery takes it for, unless it is nearer to its own. None as long as the gallery has too few
         examples to tell what is known: then all photos from one place look alike to it."""

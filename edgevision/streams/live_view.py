@@ -200,6 +200,8 @@ def describe(result: Any) -> str:
     'cola 98 %'
     """
     if isinstance(result, Classification):
+        if not result.top:
+            return "unknown"
         best = f"{result.best.name} {100 * result.best.score:.0f} %"
         return best if result.known else f"unknown (closest: {best})"
     if isinstance(result, Detections):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from edgevision.errors import InputError
+
 
 @dataclass(frozen=True)
 class Label:
@@ -45,7 +47,8 @@ class Prediction:
 @dataclass(frozen=True)
 class Classification:
     """What a frame shows: the best classes, best first. ``known`` is False for what the model does not recognise
-    (best score under the stored threshold): an empty tray, a product that is not listed."""
+    (best score under the stored threshold): an empty tray, a product that is not listed. ``top`` is empty only where the model knows no
+    class at all, as of a gallery whose products were all removed."""
 
     top: tuple[Prediction, ...]
     known: bool
@@ -54,7 +57,9 @@ class Classification:
 
     @property
     def best(self) -> Prediction:
-        """The class with the best score, known or not."""
+        """The class with the best score, known or not. Raises InputError where ``top`` is empty; ``known`` is False then."""
+        if not self.top:
+            raise InputError("the answer names no class: the gallery has no products now; look at known first")
         return self.top[0]
 
     def to_dict(self) -> dict[str, Any]:

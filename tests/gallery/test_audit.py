@@ -10,8 +10,10 @@ from galleries import BUNDLE, around, directions, held, source
 
 from edgevision.cli.main import parser
 from edgevision.gallery.audit import Kind, audit
-from edgevision.gallery.explanation import explain
+from edgevision.gallery.examples import Example
+from edgevision.gallery.explanation import Explanation, explain
 from edgevision.gallery.gallery import open_gallery
+from edgevision.gallery.matches import Match
 from edgevision.gallery.products import GalleryProduct
 from edgevision.gallery.writer import GalleryWriter
 
@@ -140,7 +142,7 @@ def test_an_explanation_names_the_example_and_the_second_product(tmp_path):
     assert (one.known, one.best.product.id, one.best.example.note) == (True, 4, "23.jpg")
     assert one.gap == pytest.approx(similarity[23] - second, abs=1e-5)
     first, like, after = one.sentences
-    assert first.startswith("It is product 4: score")
+    assert first.startswith(("It is product 4: score", "Most likely it is product 4: score"))
     assert f"23.jpg (cosine {similarity[23]:.3f})" in like
     assert one.second.product.name in after
     assert f"{one.gap:.3f} further" in after
@@ -151,8 +153,24 @@ def test_an_explanation_of_what_is_unknown(tmp_path):
     (answer,) = gallery.match(-gallery.vectors.mean(axis=0))
     one = explain(gallery, answer)
     assert not one.known
-    assert one.sentences[0].startswith("It is unknown. The nearest is product")
+    assert one.sentences[0].startswith("We do not know this product; the nearest is product")
     assert one.best.score < one.threshold
+
+
+@pytest.mark.parametrize(
+    ("score", "known", "words"),
+    [
+        (0.97, True, "It is Gala: score 97%, from 30% it is known."),
+        (0.90, True, "It is Gala: "),
+        (0.89, True, "Most likely it is Gala: "),
+        (0.50, True, "Most likely it is Gala: "),
+        (0.49, True, "Perhaps it is Gala: score 49%, from 30% it is known."),
+        (0.20, False, "We do not know this product; the nearest is Gala: score 20%, from 30% it is known."),
+    ],
+)
+def test_the_words_are_no_surer_than_the_chance(score, known, words):
+    best = Match(GalleryProduct(1, "Gala"), 0.8, score, Example(1, source(1), "2026-01-02T03:04:05Z", ""))
+    assert Explanation(known, best, None, None, 0.3).sentences[0].startswith(words)
 
 
 def test_explanations_of_little(tmp_path):

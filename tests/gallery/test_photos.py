@@ -12,8 +12,9 @@ from example_photos import DIMENSION, ColourEmbedder, photo, write_products
 from edgevision.errors import GalleryError, ImageError
 from edgevision.gallery.gallery import open_gallery
 from edgevision.gallery.photos import check_embedder, choose_photos, embed_photos, vectors_of
+from edgevision.gallery.pictures import find_pictures
 from edgevision.gallery.products import GalleryProduct
-from edgevision.gallery.reembed import find_pictures, reembed
+from edgevision.gallery.reembed import reembed
 from edgevision.gallery.view_choice import Verdict
 from edgevision.gallery.writer import GalleryWriter
 
@@ -118,7 +119,7 @@ def test_a_pipe_is_no_picture_of_a_gallery(shop, tmp_path):
     gallery, _, folder = shop
     pipe = tmp_path / "pipe.png"
     os.mkfifo(pipe)
-    assert find_pictures(gallery, [pipe, *folder.rglob("*.png")]).missing == ()
+    assert find_pictures(gallery.examples, [pipe, *folder.rglob("*.png")]).missing == ()
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", photo(1, 1)[:200]])
@@ -147,7 +148,7 @@ def test_a_gallery_made_anew_has_the_other_bundles_vectors(shop, tmp_path):
     other = ColourEmbedder(bundle_id="ee" * 32, bins=4)
     target = tmp_path / "new.evg"
     renamed = folder.rename(tmp_path / "moved")  # found by their hashes, wherever they are
-    found = find_pictures(gallery, renamed.rglob("*"))
+    found = find_pictures(gallery.examples, renamed.rglob("*"))
     assert found.missing == ()
     assert reembed(gallery, found, other, target) == 30
     made = open_gallery(target, bundle_id=other.id)
@@ -164,7 +165,7 @@ def test_pictures_that_are_missing(shop, tmp_path):
     gone = folder / "product 3" / "1.png"
     source = hashlib.sha256(gone.read_bytes()).hexdigest()
     gone.unlink()
-    found = find_pictures(gallery, [*folder.rglob("*.png"), Path("/nonexistent")])
+    found = find_pictures(gallery.examples, [*folder.rglob("*.png"), Path("/nonexistent")])
     assert [(one.product, one.source, one.note) for one in found.missing] == [(3, source, "1.png")]
     assert reembed(gallery, found, ColourEmbedder("ee" * 32), tmp_path / "new.evg") == 29
     assert len(open_gallery(tmp_path / "new.evg").examples_of(3)) == 2
@@ -173,5 +174,5 @@ def test_pictures_that_are_missing(shop, tmp_path):
 def test_nothing_is_made_of_nothing(shop, tmp_path):
     gallery, *_ = shop
     with pytest.raises(GalleryError, match="none of the gallery's pictures"):
-        reembed(gallery, find_pictures(gallery, []), ColourEmbedder("ee" * 32), tmp_path / "new.evg")
+        reembed(gallery, find_pictures(gallery.examples, []), ColourEmbedder("ee" * 32), tmp_path / "new.evg")
     assert not (tmp_path / "new.evg").exists()

@@ -6,9 +6,11 @@ import hashlib
 
 import pytest
 
-from edgevision.gallery import pictures
+from edgevision.evaluate.data.folders import photos_below
+from edgevision.gallery import pictures, sources
 from edgevision.gallery.examples import Example
 from edgevision.gallery.pictures import find_pictures
+from edgevision.gallery.sources import source_of_file
 
 
 def example(content: bytes, note: str = "") -> Example:
@@ -33,25 +35,26 @@ def test_bytes_decide(folder):
         example(b"three", "three.txt"),
         example(b"four", "a.jpg"),
     ]
-    assert find_pictures(wanted, folder) == {
+    found = find_pictures(wanted, photos_below(folder).photos)
+    assert found.paths == {
         wanted[0].source: folder / "deep" / "er" / "renamed.PNG",
         wanted[1].source: folder / "deep" / "b.jpg",
     }
+    assert found.missing == (wanted[2], wanted[3])
 
 
 def test_files_of_that_name_are_read_first_and_no_more_than_needed(folder, monkeypatch):
     read = []
-    hash_of = pictures._hash_of
-    monkeypatch.setattr(pictures, "_hash_of", lambda path: read.append(path.name) or hash_of(path))
-    assert len(find_pictures([example(b"two", "album/b.jpg")], folder)) == 1
+    monkeypatch.setattr(pictures, "source_of_file", lambda path: read.append(path.name) or source_of_file(path))
+    assert len(find_pictures([example(b"two", "album/b.jpg")], photos_below(folder).photos).paths) == 1
     assert read == ["b.jpg"]
 
 
 def test_nothing_wanted_reads_nothing(folder, monkeypatch):
-    monkeypatch.setattr(pictures, "_hash_of", lambda path: pytest.fail("read"))
-    assert find_pictures([], folder) == {}
+    monkeypatch.setattr(pictures, "source_of_file", lambda path: pytest.fail("read"))
+    assert find_pictures([], photos_below(folder).photos).paths == {}
 
 
 def test_a_file_that_is_too_large_is_left_out(folder, monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_BYTES", 2)
-    assert find_pictures([example(b"one")], folder) == {}
+    monkeypatch.setattr(sources, "MAX_PHOTO_BYTES", 2)
+    assert find_pictures([example(b"one")], photos_below(folder).photos).paths == {}

@@ -18,11 +18,11 @@ from edgevision.cli.main import main
 from edgevision.decode import encode_png
 from edgevision.errors import EdgeVisionError, GalleryError, InputError
 from edgevision.frames import Frame
-from edgevision.gallery.followed import LOOK_S
 from edgevision.gallery.gallery import open_gallery
 from edgevision.gallery.products import GalleryProduct
 from edgevision.gallery.recogniser import RecognisedProduct, load_with_gallery, recogniser
 from edgevision.gallery.writer import GalleryWriter
+from edgevision.reread import LOOK_S
 from edgevision.tasks.results import Classification
 
 pytestmark = pytest.mark.requires("onnx")
@@ -149,6 +149,14 @@ def test_a_pickled_one_knows_its_gallery(model):
         assert len(again.labels) == 3
 
 
+def test_a_pickled_one_follows_its_file(embedder, shop, monkeypatch):
+    with pickle.loads(pickle.dumps(recogniser(embedder, shop))) as again:
+        with_pear(shop, embedder.id)
+        later(monkeypatch)
+        again.predict(plain(PEAR))
+        wait_for(lambda: len(again.labels) == 4)
+
+
 def test_as_the_second_of_a_cascade(tmp_path, model):
     finder = write_spot_finder(tmp_path / "spots.edge")
     with ev.load(finder, then=model) as cascade:
@@ -222,6 +230,52 @@ def test_a_file_that_cannot_serve_is_told_and_left(embedder, shop, monkeypatch):
     shop.unlink()
     later(monkeypatch)
     assert model.predict(plain(PRODUCTS[9][1])).best.id == 9
+
+
+def emptied(path, bundle_id, *, keep_products=False):
+    with GalleryWriter(path, bundle_id=bundle_id, dimension=DIMENSION) as gallery:
+        for number in PRODUCTS:
+            if keep_products:
+                gallery.remove_examples(number, [f"{number:032x}{i:032x}" for i in range(4)])
+            else:
+                gallery.remove(number)
+
+
+@pytest.mark.parametrize(("keep_products", "labels"), [(False, 0), (True, 3)])
+def test_a_gallery_that_becomes_empty_knows_nothing_until_it_learns_again(
+    embedder, shop, monkeypatch, keep_products, labels
+):
+    from edgevision.kiosk.station.looks import Eyes
+    from edgevision.streams.live_view import describe
+    from edgevision.tasks.draw import draw
+
+    model = recogniser(embedder, shop)
+    eyes = Eyes(model)
+    assert eyes.classes == 3
+    emptied(shop, embedder.id, keep_products=keep_products)
+    later(monkeypatch)
+    model.predict(plain(PEAR))
+    wait_for(lambda: not model.task.gallery.examples)
+    answer = model.predict(plain(PRODUCTS[7][1]))
+    assert (answer.known, answer.top, answer.matches.top, len(model.labels)) == (False, (), (), labels)
+    assert answer.to_dict()["matches"] == []
+    with pytest.raises(InputError, match="look at known first"):
+        _ = answer.best
+    assert describe(answer) == "unknown"
+    assert draw(plain(PEAR), answer).size
+    assert eyes.classes == max(1, labels)
+    assert model.task.problem == ""
+    with_pear(shop, embedder.id)
+    later(monkeypatch)
+    model.predict(plain(PEAR))
+    wait_for(lambda: model.task.gallery.examples)
+    assert (model.predict(plain(PEAR)).best.id, len(model.labels)) == (20, labels + 1)
+
+
+def test_an_empty_gallery_may_be_given_by_hand(embedder, model, shop):
+    emptied(shop, embedder.id)
+    model.task.update(open_gallery(shop))
+    assert not model.predict(plain(PRODUCTS[7][1])).known
 
 
 def test_threads_see_one_gallery_or_the_other(embedder, model, shop):

@@ -27,7 +27,7 @@ _OPERATORS = frozenset({"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulIn
 
 
 @dataclass(frozen=True)
-class Finding:
+class LintFinding:
     """One thing an engine holds against a graph. ``node``: its name. ``effect``: what comes of it.
 
     ``refused``: the graph does not load. ``wrong``: it runs, and its answers are not those of the graph. ``slow``: it
@@ -40,7 +40,7 @@ class Finding:
     message: str
 
 
-def lint(graph: bytes, engine: str, cpu: str | None = None) -> list[Finding]:
+def lint(graph: bytes, engine: str, cpu: str | None = None) -> list[LintFinding]:
     """What ``engine`` holds against a Q/DQ graph, in graph order; nothing where it runs it as meant.
 
     Args:
@@ -65,7 +65,7 @@ def lint(graph: bytes, engine: str, cpu: str | None = None) -> list[Finding]:
     return sorted(found, key=lambda finding: order[finding.node])
 
 
-def refused(findings: list[Finding]) -> bool:
+def refused(findings: list[LintFinding]) -> bool:
     """Whether the engine does not load the graph, or gives other answers than it says."""
     return any(finding.effect in ("refused", "wrong") for finding in findings)
 
@@ -125,48 +125,50 @@ class _View:
                 yield node, data, values
 
 
-def _zero_points(view: _View) -> Iterator[Finding]:
+def _zero_points(view: _View) -> Iterator[LintFinding]:
     for node in view.of_type("QuantizeLinear", "DequantizeLinear"):
         zero = view.constant(view.input(node, 2))
         if zero is not None and zero.any():
-            yield Finding(node.name, "zero-point", "refused", f"zero point {zero.flat[0]}; TensorRT takes 0 alone")
+            yield LintFinding(node.name, "zero-point", "refused", f"zero point {zero.flat[0]}; TensorRT takes 0 alone")
 
 
-def _unsigned(view: _View) -> Iterator[Finding]:
+def _unsigned(view: _View) -> Iterator[LintFinding]:
     for node in view.of_type("QuantizeLinear", "DequantizeLinear"):
         if view.dtype(node) == _U8:
-            yield Finding(
+            yield LintFinding(
                 node.name, "unsigned", "refused", "u8; TensorRT has s8 alone, and refuses u8 or takes it for s8"
             )
 
 
-def _int32_bias(view: _View) -> Iterator[Finding]:
+def _int32_bias(view: _View) -> Iterator[LintFinding]:
     for node in view.of_type("DequantizeLinear"):
         if view.dtype(node) == _S32:
-            yield Finding(node.name, "int32-bias", "refused", "int32 behind DequantizeLinear; TensorRT wants float32")
+            yield LintFinding(
+                node.name, "int32-bias", "refused", "int32 behind DequantizeLinear; TensorRT wants float32"
+            )
 
 
-def _quantized_constants(view: _View) -> Iterator[Finding]:
+def _quantized_constants(view: _View) -> Iterator[LintFinding]:
     for node in view.of_type("DequantizeLinear"):
         constant = view.constant(node.input[0])
         readers = view.readers.get(node.output[0], [])
         if constant is not None and constant.dtype == _S8 and not any(r.op_type in WEIGHTED for r in readers):
-            yield Finding(
+            yield LintFinding(
                 node.name, "quantized-constant", "refused",
                 "a quantized constant that is no weight, which TensorRT's builder does not take; write it in float32",
             )  # fmt: skip
 
 
-def _operators(view: _View) -> Iterator[Finding]:
+def _operators(view: _View) -> Iterator[LintFinding]:
     for node in view.nodes:
         if node.op_type in _OPERATORS or node.domain not in ("", "ai.onnx"):
-            yield Finding(
+            yield LintFinding(
                 node.name, "operator", "refused",
                 f"{node.op_type}; TensorRT knows quantization as QuantizeLinear and DequantizeLinear alone",
             )  # fmt: skip
 
 
-def _fuses_nothing(view: _View) -> Iterator[Finding]:
+def _fuses_nothing(view: _View) -> Iterator[LintFinding]:
     """Q/DQ of activations that no weighted operator reads, and no Add behind a convolution."""
     for node in view.of_type("DequantizeLinear"):
         if node.input[0] not in view.producer:  # weights
@@ -174,7 +176,7 @@ def _fuses_nothing(view: _View) -> Iterator[Finding]:
         readers = view.readers.get(node.output[0], [])
         if not any(reader.op_type in WEIGHTED or _is_residual(view, reader) for reader in readers):
             kinds = ", ".join(sorted({reader.op_type for reader in readers})) or "the output"
-            yield Finding(
+            yield LintFinding(
                 node.name, "fuses-nothing", "slow", f"read by {kinds} alone, which TensorRT runs in float all the same"
             )
 
@@ -184,46 +186,46 @@ def _is_residual(view: _View, node: onnx.NodeProto) -> bool:
     return node.op_type == "Add" and any(entry is not None and entry.op_type == "Conv" for entry in before)
 
 
-def _half(view: _View) -> Iterator[Finding]:
+def _half(view: _View) -> Iterator[LintFinding]:
     for node in view.of_type(*WEIGHTED):
         data, weight = view.dequantizer(node, 0), view.dequantizer(node, 1)
         if data is None and weight is not None:
-            yield Finding(node.name, "half-quantized", "slow", "int8 weights, but float data: runs in float")
+            yield LintFinding(node.name, "half-quantized", "slow", "int8 weights, but float data: runs in float")
 
 
-def _saturation(view: _View) -> Iterator[Finding]:
+def _saturation(view: _View) -> Iterator[LintFinding]:
     if view.cpu != "x86":
         return
     for node, data, values in view.int8_weighted():
         largest = int(np.abs(values.astype(np.int64)).max(initial=0))
         if view.dtype(data) == _U8 and largest > SATURATION_PROOF:
-            yield Finding(
+            yield LintFinding(
                 node.name, "saturation", "wrong",
                 f"u8 × s8 with weights up to {largest}: pairs of products are clamped at 16 bits on CPUs without VNNI; "
                 f"at most {SATURATION_PROOF} is safe",
             )  # fmt: skip
 
 
-def _signed_on_x86(view: _View) -> Iterator[Finding]:
+def _signed_on_x86(view: _View) -> Iterator[LintFinding]:
     if view.cpu == "arm":
         return
     for node, data, _ in view.int8_weighted():
         if view.dtype(data) == _S8:
-            yield Finding(
+            yield LintFinding(
                 node.name, "signed-activations", "slow",
                 "s8 activations: ONNX Runtime fuses u8 on x86, and leaves most of s8 to float between conversions",
             )  # fmt: skip
 
 
-def _unfused(view: _View) -> Iterator[Finding]:
+def _unfused(view: _View) -> Iterator[LintFinding]:
     for node, _, _ in view.int8_weighted():
         if node.op_type == "Conv" and not _is_quantized_directly(view, node):
-            yield Finding(
+            yield LintFinding(
                 node.name, "float-output", "slow",
                 "the output is not quantized at once: ONNX Runtime has no int8 convolution with float output",
             )  # fmt: skip
         if node.op_type == "Gemm" and view.input(node, 2) and view.dequantizer(node, 2) is None:
-            yield Finding(
+            yield LintFinding(
                 node.name, "float-bias", "slow", "a float bias: ONNX Runtime's int8 Gemm wants int32 behind DQ"
             )
 
@@ -253,7 +255,7 @@ def _only_reader(view: _View, node: onnx.NodeProto) -> onnx.NodeProto | None:
     return readers[0] if len(readers) == 1 and node.output[0] not in view.outputs else None
 
 
-def _rounded_weights(view: _View) -> Iterator[Finding]:
+def _rounded_weights(view: _View) -> Iterator[LintFinding]:
     for node in view.of_type("Conv", "Gemm"):
         bias = view.input(node, 2)
         if (
@@ -262,13 +264,13 @@ def _rounded_weights(view: _View) -> Iterator[Finding]:
             and (not bias or view.constant(bias) is not None)
             and _is_quantized_directly(view, node)
         ):
-            yield Finding(
+            yield LintFinding(
                 node.name, "rounded-weights", "wrong",
                 "float weights between int8 tensors: ONNX Runtime rounds them to int8, with one scale for all channels",
             )  # fmt: skip
 
 
-def _shared_weights(view: _View) -> Iterator[Finding]:
+def _shared_weights(view: _View) -> Iterator[LintFinding]:
     """Only where ONNX Runtime has to turn weights to u8."""
     if view.cpu != "x86":
         return
@@ -276,7 +278,7 @@ def _shared_weights(view: _View) -> Iterator[Finding]:
     counts = Counter(name for node in wide if node is not None for name in {node.input[0], view.input(node, 2)} if name)
     for node in wide:
         if node is not None and any(counts[name] > 1 for name in (node.input[0], view.input(node, 2))):
-            yield Finding(
+            yield LintFinding(
                 node.name, "shared-weights", "refused",
                 "weights or their zero point are shared: ONNX Runtime cannot turn them to u8 for exact sums",
             )  # fmt: skip
@@ -286,7 +288,7 @@ def _exceeds(values: NDArray[np.generic]) -> bool:
     return bool(np.abs(values.astype(np.int64)).max(initial=0) > SATURATION_PROOF)
 
 
-def _rounded_concat(view: _View) -> Iterator[Finding]:
+def _rounded_concat(view: _View) -> Iterator[LintFinding]:
     """See ``OPENVINO_VNNI``: joined, rounded with a zero point, and rounded anew, with float nodes between or without."""
     for node in view.of_type("Concat"):
         quantizer = _only_reader(view, node)
@@ -296,7 +298,7 @@ def _rounded_concat(view: _View) -> Iterator[Finding]:
         dequantizers = view.readers.get(quantizer.output[0], [])
         readers = [reader for dequantizer in dequantizers for reader in view.readers.get(dequantizer.output[0], [])]
         if zero is not None and zero.any() and readers and all(_rounds_again(view, reader) for reader in readers):
-            yield Finding(
+            yield LintFinding(
                 node.name, "rounded-concat", "refused",
                 "joined, rounded with a zero point, and read by float nodes alone: OpenVINO dies of it",
             )  # fmt: skip
@@ -312,7 +314,7 @@ def _rounds_again(view: _View, node: onnx.NodeProto) -> bool:
     return str(node.op_type) == "QuantizeLinear"
 
 
-Rule = Callable[[_View], Iterator[Finding]]
+Rule = Callable[[_View], Iterator[LintFinding]]
 _TENSORRT: tuple[Rule, ...] = (
     _operators, _int32_bias, _unsigned, _zero_points, _quantized_constants, _half, _fuses_nothing
 )  # fmt: skip

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from edgevision.errors import GalleryError
 from edgevision.gallery.gallery import Gallery
 from edgevision.gallery.text.encoder import TextEncoder
+from edgevision.gallery.text.fusion import Scores
 from edgevision.gallery.text.projection import MIN_PRODUCTS, Projection, fit_projection
 from edgevision.gallery.vectors import Vectors
-
-Scores = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
-import hashlib
 import io
 import os
 import threading
@@ -18,6 +17,7 @@ from typing import Any
 from edgevision.errors import EdgeVisionError, InputError
 from edgevision.evaluate.data.names import composed
 from edgevision.files import atomic_write, is_temporary
+from edgevision.gallery.sources import source_of_bytes
 from edgevision.kiosk.service.live.messages import encoded
 from edgevision.tasks.results import Label
 
@@ -112,7 +112,7 @@ class PictureFolder:
         Raises QuotaError where the quota or the disk is full, EdgeVisionError where it cannot be written otherwise. Then nothing is
         left of it.
         """
-        digest = hashlib.sha256(data).hexdigest()[:_DIGEST]
+        digest = source_of_bytes(data)[:_DIGEST]
         now = datetime.now(timezone.utc)
         name = f"{label_folder}/{now:%Y%m%dT%H%M%S}.{now.microsecond:06d}Z-{digest}{suffix}"
         with self._lock:

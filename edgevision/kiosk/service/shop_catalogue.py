@@ -13,7 +13,7 @@ from edgevision.kiosk.service.gallery.prices import with_gallery_prices
 from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
 from edgevision.kiosk.service.price_list import PriceList, read_price_list
 from edgevision.kiosk.service.products import Catalogue
-from edgevision.kiosk.service.reread import Reread
+from edgevision.reread import Reread
 
 HONOURED_S = 3600.0  # a shopper pays what the screen said when the product was placed
 

@@ -46,7 +46,7 @@ class Eyes:
 
     def __init__(self, model: Any) -> None:
         self._model: Any = model
-        self._classes: int | None = None
+        self._served: ServedModel | None = None
         if all(hasattr(model, name) for name in ("predict_frames", "finds_boxes", "classes")):
             self.finds_boxes = bool(model.finds_boxes)
             return
@@ -58,9 +58,8 @@ class Eyes:
         from edgevision.tasks.registry import task_type
 
         kind = served.parts[0].task.spec.kind
-        self._model = served
+        self._model = self._served = served
         self.finds_boxes = task_type(kind).finds_boxes
-        self._classes = len(served.parts[-1].labels)
         if not self.finds_boxes and kind != "classify":
             raise InputError(
                 f"a Station needs a model that classifies, one that finds boxes, or both as a cascade; got one that can {kind}"
@@ -68,8 +67,8 @@ class Eyes:
 
     @property
     def classes(self) -> int:
-        """As of now: a model of your own may learn more."""
-        return int(self._model.classes) if self._classes is None else self._classes
+        """As of now, at least 1: a gallery may change, and a model of your own may learn more."""
+        return max(1, int(self._model.classes) if self._served is None else len(self._served.parts[-1].labels))
 
     def look(self, frames: Sequence[Frame]) -> list[list[Look]]:
         """For each frame, what is seen in it. Raises what the model raises, and InputError for answers of another kind."""

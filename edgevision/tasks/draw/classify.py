@@ -32,18 +32,25 @@ def draw_classification(image: ImageArray, result: Classification) -> ImageArray
     band = min(height, text_px + bar_px + 3 * margin)
     canvas[height - band :] = (canvas[height - band :] * (1 - _BAND_OPACITY)).astype(np.uint8)
 
-    best = result.best
-    score = f"{100 * best.score:.0f}%"
+    name, number = _said(result)
+    score = "" if number is None else f"{100 * number:.0f}%"
     score_width = text_width(score, text_px)
     baseline = height - 2 * margin - bar_px
     room = width - score_width - 3 * margin
-    name = printable(best.name if result.known else f"? {best.name}")
-    put_text(canvas, shorten(name, text_px, room), margin, baseline, text_px, _INK)
+    put_text(canvas, shorten(printable(name), text_px, room), margin, baseline, text_px, _INK)
     put_text(canvas, score, width - margin - score_width, baseline, text_px, _INK)
 
     top, bottom = height - margin - bar_px, height - margin - 1
     right = width - margin - 1
     cv2.rectangle(canvas, (margin, top), (right, bottom), _TRACK, cv2.FILLED)
-    filled = round((right - margin) * min(max(best.score, 0.0), 1.0))
+    filled = round((right - margin) * min(max(number or 0.0, 0.0), 1.0))
     cv2.rectangle(canvas, (margin, top), (margin + filled, bottom), _KNOWN if result.known else _UNKNOWN, cv2.FILLED)
     return canvas
+
+
+def _said(result: Classification) -> tuple[str, float | None]:
+    """Name and score; of a model that knows no class, no score."""
+    if not result.top:
+        return "? unknown", None
+    best = result.best
+    return best.name if result.known else f"? {best.name}", best.score

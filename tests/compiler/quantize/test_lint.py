@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 from edgevision.compiler.quantize.dialects import ARM, DIALECTS, OPENVINO_VNNI, TENSORRT, X86, X86_VNNI
 from edgevision.compiler.quantize.emitter import quantizable_nodes, quantize
 from edgevision.compiler.quantize.estimators import estimate
-from edgevision.compiler.quantize.lint import Finding, lint, refused
+from edgevision.compiler.quantize.lint import LintFinding, lint, refused
 from edgevision.compiler.quantize.ranges import collect_ranges
 from edgevision.errors import InputError, ModelFileError
 from edgevision.machine import cpu_features
@@ -176,7 +176,7 @@ class TestTensorRt:
             ],
         )  # fmt: skip
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
-        assert Finding("conv", "operator", "refused", lint(model, "tensorrt")[0].message) in lint(model, "tensorrt")
+        assert LintFinding("conv", "operator", "refused", lint(model, "tensorrt")[0].message) in lint(model, "tensorrt")
         assert not tensorrt_rtx(model)[0]
 
 

@@ -149,6 +149,8 @@ RECEIPT = json.dumps({"items": [{"id": 7, "quantity": 2}], "total": "2.58"}).enc
         ("POST", "/v1/gallery", None, b'{"name": "apple", "fields": {"price": 1.29}}', 201),
         ("GET", "/v1/gallery/5", "/v1/gallery/{id}", b"", 404),
         ("DELETE", "/v1/gallery/5", "/v1/gallery/{id}", b"", 404),
+        ("PUT", "/v1/gallery/5", "/v1/gallery/{id}", b'{"name": "apple"}', 404),
+        ("PATCH", "/v1/gallery/5", "/v1/gallery/{id}", b'{"name": "apple"}', 404),
         ("POST", "/v1/gallery/merge", None, b'{"product": 5, "into": 6}', 404),
         ("POST", "/v1/gallery/5/examples", "/v1/gallery/{id}/examples", jpeg_of(1), 404),
         ("GET", "/metrics", None, b"", 200),

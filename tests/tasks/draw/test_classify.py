@@ -81,3 +81,10 @@ def test_other_scripts_can_be_drawn(monkeypatch):
 def test_refuses_what_is_no_bgr_picture(image):
     with pytest.raises(InputError, match="H×W×3 uint8 BGR"):
         draw(image, answer(0.5, True))
+
+
+def test_an_answer_that_names_nothing_is_drawn_without_a_score():
+    drawn = draw(grey(300, 400), Classification((), False, Timing(0, 0, 0)))
+    assert (drawn > 200).all(axis=2).any()
+    assert bar_length(drawn, AMBER) <= 1
+    assert (drawn[:, 400 - 60 :] <= 200).any(axis=2).all()

@@ -17,7 +17,7 @@ from edgevision.kiosk.service.access.refusals import Refusal
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _PORTS = {"http": 80, "https": 443}
-_ALLOWED_METHODS = "GET, HEAD, POST, PUT, DELETE"
+_ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _ALLOWED_HEADERS = "authorization, content-type, edgevision-deadline-ms, idempotency-key, inference-header-content-length, last-event-id, x-request-id"
 _SHOWN_HEADERS = "inference-header-content-length, retry-after, x-request-id"
 _PREFLIGHT_S = 600

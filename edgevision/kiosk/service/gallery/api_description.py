@@ -58,8 +58,13 @@ def gallery_paths() -> Json:
                 answers_of({"200": ok_answer(ref("ShownProduct"))}, (404,)), parameters=(product,),
             ),
             "put": operation_of(
-                "changeProduct", "Another name, or other fields", tag, Scope.ADMIN, answers_of({"200": ok_answer(ref("NamedProduct"))}, (404, 507)),
-                parameters=(product,), body=content_of(ref("ProductChange")),
+                "replaceProduct", "Another name and other fields, in place of all that it had; without fields it has none", tag, Scope.ADMIN,
+                answers_of({"200": ok_answer(ref("NamedProduct"))}, (404, 507)), parameters=(product,), body=content_of(ref("WholeProduct")),
+            ),
+            "patch": operation_of(
+                "changeProduct", "Another name, or some other fields; the rest stays, and a field that is null goes (RFC 7396)", tag, Scope.ADMIN,
+                answers_of({"200": ok_answer(ref("NamedProduct"))}, (404, 507)), parameters=(product,),
+                body={**content_of(ref("ProductChange"), "application/merge-patch+json"), **content_of(ref("ProductChange"))},
             ),
             "delete": operation_of(
                 "removeProduct", "Forget a product and its examples", tag, Scope.ADMIN,
@@ -137,6 +142,7 @@ def gallery_schemas() -> Json:
         ),
         "GalleryUse": object_of({"products": COUNT, "examples": COUNT}),
         "NewProduct": object_of(product, optional=("id", "fields")),
+        "WholeProduct": object_of({"name": name, "fields": fields}, optional=("fields",)),
         "ProductChange": {**object_of({"name": name, "fields": fields}, optional=("name", "fields")), "minProperties": 1},
         "RemovedProduct": object_of({"removed": ref("NamedProduct"), "examples": COUNT}),
         "RemovedExample": object_of({"id": id, "removed": TEXT}),

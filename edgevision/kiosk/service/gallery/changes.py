@@ -1,4 +1,4 @@
-"""What changes the gallery's products: ``POST``, ``PUT``, ``DELETE`` and ``merge`` under ``/v1/gallery``. Each is done whole, or not at all."""
+"""What changes the gallery's products: ``POST``, ``PUT``, ``PATCH``, ``DELETE`` and ``merge`` under ``/v1/gallery``. Each is done whole, or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import InputError
-from edgevision.gallery.checks import checked_fields, checked_id, checked_name
+from edgevision.gallery.checks import checked_fields, checked_id, checked_name, merged_fields
 from edgevision.gallery.products import FieldValue, GalleryProduct
 from edgevision.kiosk.service.answers import RefusedError, json_answer
 from edgevision.kiosk.service.bodies import Budget
@@ -41,6 +41,13 @@ def change_routes(shop: ShopGallery, budget: Budget) -> list[BaseRoute]:
         wished = wished_product(await read_object(request, budget, _PRODUCT))
         return await done(partial(_add, wished), 201)
 
+    async def replace_whole(request: Request) -> Response:
+        check_query(request)
+        id, given = path_id(request), await read_object(request, budget, _CHANGE)
+        if "name" not in given:
+            raise InputError("name is missing: PUT replaces the whole product; to change a part of it, send PATCH")
+        return await done(partial(_replace, GalleryProduct(id, checked_name(given["name"]), _fields(given))))
+
     async def change(request: Request) -> Response:
         check_query(request)
         id, given = path_id(request), await read_object(request, budget, _CHANGE)
@@ -70,7 +77,8 @@ def change_routes(shop: ShopGallery, budget: Budget) -> list[BaseRoute]:
     return [
         route(f"{PATH}/merge", merge, scope=admin, methods=("POST",)),
         route(PATH, add, scope=admin, methods=("POST",)),
-        route(f"{PATH}/{{id}}", change, scope=admin, methods=("PUT",)),
+        route(f"{PATH}/{{id}}", replace_whole, scope=admin, methods=("PUT",)),
+        route(f"{PATH}/{{id}}", change, scope=admin, methods=("PATCH",)),
         route(f"{PATH}/{{id}}", remove, scope=admin, methods=("DELETE",), max_body_bytes=0),
         route(
             f"{PATH}/{{id}}/examples/{{source}}", remove_example, scope=admin, methods=("DELETE",), max_body_bytes=0
@@ -116,17 +124,25 @@ def _add(wished: WishedProduct, gallery: Gallery, writer: GalleryWriter) -> Mapp
     return product.to_dict()
 
 
+def _replace(wished: GalleryProduct, gallery: Gallery, writer: GalleryWriter) -> Mapping[str, Any]:
+    found_in(gallery, wished.id)
+    writer.rename(wished.id, wished.name)
+    writer.set_fields(wished.id, wished.fields)
+    return wished.to_dict()
+
+
 def _change(
     id: int, name: str | None, fields: dict[str, FieldValue] | None, gallery: Gallery, writer: GalleryWriter
 ) -> Mapping[str, Any]:
-    """``name``, ``fields``: None where they stay."""
+    """``name``: None where it stays. ``fields``: those to change, see ``merged_fields``; None: none."""
     product = found_in(gallery, id)
     if name is not None:
         writer.rename(id, name)
         product = replace(product, name=name)
     if fields is not None:
-        writer.set_fields(id, fields)
-        product = replace(product, fields=fields)
+        merged = merged_fields(product.fields, fields)
+        writer.set_fields(id, merged)
+        product = replace(product, fields=merged)
     return product.to_dict()
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, Literal
 
 from edgevision.frames import Frame, ImageArray
-from edgevision.gallery.sources import source_of_frame
+from edgevision.gallery.taken_views import TakenView, TakenViews
+from edgevision.gallery.view_choice import Verdict
 from edgevision.kiosk.events import BlockedReason
 from edgevision.kiosk.service.answers import RefusedError
 from edgevision.kiosk.service.gallery.asked import the_one_in
-from edgevision.kiosk.service.gallery.picking import Picked
 from edgevision.kiosk.station.looks import Box, part_of, windows
 from edgevision.kiosk.station.options import StationOptions
 from edgevision.kiosk.station.scene import Scene
@@ -23,59 +20,53 @@ from edgevision.tasks.embedding import Embedding
 
 WANTED = 5  # views: what the recall of one product gains by more is little
 MOST = 12
+_NOTE = "before the camera"
 _MARGIN = 0.16  # around the product, of its longer side: as a Station shows it to the model
 _MIDDLE = 0.8  # of the shorter side: where a product is held while nobody has shown the empty place
 
 # nothing: the place is empty. learnt: what was seen is the empty place. full: there is room for no more views.
 Word = Literal["taken", "alike", "blurred", "other", "nothing", "learnt", "dark", "covered", "full"]
-
-
-class Picker(Protocol):
-    """Decides which views are kept, see ``picking.ViewPicker``."""
-
-    def offer(self, frame: Frame, vector: npt.NDArray[np.float32]) -> Picked:
-        """Judge a view."""
-
-    def drop(self, place: int) -> None:
-        """Forget one."""
+_WORDS: dict[Verdict, Word] = {
+    Verdict.TAKEN: "taken",
+    Verdict.NOTHING_NEW: "alike",
+    Verdict.BLURRED: "blurred",
+    Verdict.NOT_THE_SAME: "other",
+    Verdict.ANOTHER_PRODUCT: "other",
+}
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """One view that was taken. ``source``: as ``source_of_frame`` has it; ``picture``: H×W×3 uint8 BGR; ``vector``: [d] float32."""
-
-    source: str
-    picture: ImageArray
-    vector: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
 class Seen:
-    """What came of one frame. ``view``: where it was taken. ``embedding``: where the model was asked."""
+    """What came of one frame. ``embedding``: where the model was asked. ``view``, ``picture`` (H×W×3 uint8 BGR): where it was taken."""
 
     word: Word
-    view: View | None = None
     embedding: Embedding | None = None
+    view: TakenView | None = None
+    picture: ImageArray | None = None
 
 
 class Lesson:
-    """One product that is being taught. ``views``: those taken so far. One thread at a time uses it.
+    """One product that is being taught. One thread at a time uses it.
 
-    ``embed``: what the embedder says of frames. ``finds``: whether it finds products by itself, and gets whole frames.
+    ``taken``: judges its views, and keeps those that are taken; ``views``: these. ``embed``: what the embedder says of frames. ``finds``: whether it finds products by itself, and gets whole frames.
 
     Until ``learn_empty`` was called with nothing before the camera, the product is expected in the middle of the picture.
     """
 
     def __init__(
-        self, embed: Callable[[Sequence[Frame]], Sequence[Any]], picker: Picker, *, finds: bool = False, most: int = MOST
+        self, embed: Callable[[Sequence[Frame]], Sequence[Any]], taken: TakenViews, *, finds: bool = False, most: int = MOST
     ) -> None:  # fmt: skip
-        self.views: list[View] = []
         self._embed = embed
-        self._picker = picker
+        self._taken = taken
         self._finds = finds
         self._most = most
         self._scene = Scene(StationOptions())
         self._learning = False
+
+    @property
+    def views(self) -> Sequence[TakenView]:
+        """Those taken so far."""
+        return self._taken.views
 
     def learn_empty(self) -> None:
         """The next frame shows the empty place."""
@@ -98,11 +89,7 @@ class Lesson:
 
     def drop(self, source: str) -> None:
         """Forget a view; one that is not there is no matter."""
-        for place, view in enumerate(self.views):
-            if view.source == source:
-                del self.views[place]
-                self._picker.drop(place)
-                return
+        self._taken.drop(source)
 
     def _look(self, frame: Frame, boxes: Sequence[Box] | None) -> Seen:
         part = part_of(frame, _window(frame, boxes))
@@ -111,12 +98,10 @@ class Lesson:
             embedding = the_one_in(result)
         except RefusedError:  # the model that finds products found none
             return Seen("nothing")
-        word = self._picker.offer(part, embedding.vector)
+        word = _WORDS[self._taken.offer(part, embedding.vector, _NOTE).verdict]
         if word != "taken":
-            return Seen(word, None, embedding)
-        view = View(source_of_frame(part), to_bgr(part).copy(), embedding.vector)
-        self.views.append(view)
-        return Seen("taken", view, embedding)
+            return Seen(word, embedding)
+        return Seen(word, embedding, self._taken.views[-1], to_bgr(part).copy())
 
 
 def _window(frame: Frame, boxes: Sequence[Box] | None) -> Box:

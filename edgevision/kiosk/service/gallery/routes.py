@@ -15,7 +15,8 @@ from edgevision.kiosk.service.gallery.listing import listing_routes
 from edgevision.kiosk.service.gallery.photos import photo_routes
 from edgevision.kiosk.service.gallery.searching import search_routes
 from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
-from edgevision.kiosk.service.gallery.teach_socket import CameraView, teach_routes
+from edgevision.kiosk.service.gallery.teach_socket import teach_routes
+from edgevision.kiosk.service.live.camera_route import CameraView
 from edgevision.kiosk.service.products import Catalogue
 
 if TYPE_CHECKING:

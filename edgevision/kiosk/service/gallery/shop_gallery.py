@@ -15,7 +15,7 @@ from edgevision.kiosk.service.answers import RefusedError
 from edgevision.kiosk.service.gallery.change_queue import ChangeQueue
 from edgevision.kiosk.service.gallery.file_trouble import gone, is_busy, refusal_of
 from edgevision.kiosk.service.gallery.snapshot import Snapshot
-from edgevision.kiosk.service.reread import Reread
+from edgevision.reread import Reread
 
 if TYPE_CHECKING:
     from edgevision.cascade import Cascade

@@ -8,22 +8,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from edgevision.decode import read_image
 from edgevision.errors import EdgeVisionError, ImageError, InputError
 from edgevision.frames import Frame
 from edgevision.gallery.checks import checked_name
 from edgevision.gallery.products import GalleryProduct
+from edgevision.gallery.taken_views import TakenView, TakenViews, save_views
 from edgevision.kiosk.service.answers import RefusedError
-from edgevision.kiosk.service.gallery.changes import WishedProduct, new_product, wished_product
+from edgevision.kiosk.service.gallery.changes import WishedProduct, free_id, new_product, wished_product
 from edgevision.kiosk.service.gallery.json_body import parse_object
-from edgevision.kiosk.service.gallery.lesson import MOST, WANTED, Lesson, Seen, View
+from edgevision.kiosk.service.gallery.lesson import MOST, WANTED, Lesson, Seen
 from edgevision.kiosk.service.gallery.listing import found_in
-from edgevision.kiosk.service.gallery.picking import ViewPicker
 from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
+from edgevision.kiosk.service.live.camera_route import CameraView
 from edgevision.kiosk.service.live.messages import data_url, encoded
 from edgevision.kiosk.service.live.sockets import SEND_S, TRY_LATER, accept, close
 from edgevision.kiosk.service.route import Scope, socket_route
@@ -43,15 +42,6 @@ SILENT_S = 300.0  # somebody may look for the product's name meanwhile
 LOOK_S = 0.1  # between two frames of the service's own camera
 _KEYS = frozenset({"do", "source", "name", "fields", "id"})
 _QUERY = frozenset({"camera", "station", "product"})
-_NOTE = "before the camera"
-
-
-class CameraView(Protocol):
-    """A Station's camera, as ``live.camera_route`` has it."""
-
-    @property
-    def newest(self) -> Frame | None:
-        """The newest frame; None before the first."""
 
 
 def teach_routes(
@@ -83,7 +73,7 @@ def teach_routes(
             lessons[0] += 1
             try:
                 id = None if product is None else int(product)
-                made = Lesson(embed, ViewPicker(gallery, id), finds=finds)
+                made = Lesson(embed, _views_of(id, gallery), finds=finds)
                 await _Classroom(websocket, made, id, shop, view, closed, trouble, silent_s).run()
             finally:
                 lessons[0] -= 1
@@ -209,9 +199,9 @@ class _Classroom:
         return frame
 
     def _view(self, seen: Seen) -> dict[str, Any]:
-        return (
-            {} if seen.view is None else {"view": {"source": seen.view.source, "picture": data_url(seen.view.picture)}}
-        )
+        if seen.view is None or seen.picture is None:
+            return {}
+        return {"view": {"source": seen.view.source, "picture": data_url(seen.picture)}}
 
     def _likeness(self, seen: Seen) -> dict[str, Any]:
         """What the gallery takes it for as it is: perhaps it knows the product already."""
@@ -283,25 +273,32 @@ def _check_same(wish: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
     """A lesson is of one product. Raises InputError where another one is to be saved."""
     if "name" in wish and checked_name(wish["name"]) != saved["name"]:
         raise InputError(
-            f"this lesson's product is saved as {saved['name']!r} ({saved['id']}); teach another one in a lesson of its own, or give this one another name with PUT"
+            f"this lesson's product is saved as {saved['name']!r} ({saved['id']}); teach another one in a lesson of its own, or give this one another name with PATCH"
         )
 
 
-def _save_new(wished: WishedProduct, views: Sequence[View], gallery: Gallery, writer: GalleryWriter) -> dict[str, Any]:
-    product = new_product(gallery, wished)
-    writer.add_product(product)
-    return _with_views(product, views, writer, new=True)
+def _views_of(product: int | None, gallery: Gallery) -> TakenViews:
+    """None yet, of this product, or of a new one. A product may look like another one: that is when people teach it. They are told so, and
+    decide."""
+    id = free_id(gallery) if product is None else product
+    return TakenViews(gallery, id, dimension=gallery.dimension, look_alikes=True)
 
 
-def _save_more(id: int, views: Sequence[View], gallery: Gallery, writer: GalleryWriter) -> dict[str, Any]:
-    return _with_views(found_in(gallery, id), views, writer, new=False)
+def _save_new(
+    wished: WishedProduct, views: Sequence[TakenView], gallery: Gallery, writer: GalleryWriter
+) -> dict[str, Any]:
+    return _saved(new_product(gallery, wished), views, writer, new=True)
 
 
-def _with_views(product: GalleryProduct, views: Sequence[View], writer: GalleryWriter, *, new: bool) -> dict[str, Any]:
-    vectors = np.stack([one.vector for one in views])
-    sources = [one.source for one in views]
-    added = writer.add_examples(product.id, vectors, sources, [_NOTE] * len(views))
-    return {"id": product.id, "name": product.name, "added": added, "sources": sources, "new": new}
+def _save_more(id: int, views: Sequence[TakenView], gallery: Gallery, writer: GalleryWriter) -> dict[str, Any]:
+    return _saved(found_in(gallery, id), views, writer, new=False)
+
+
+def _saved(product: GalleryProduct, views: Sequence[TakenView], writer: GalleryWriter, *, new: bool) -> dict[str, Any]:
+    added = save_views(writer, product, views)
+    return {
+        "id": product.id, "name": product.name, "added": added, "sources": [one.source for one in views], "new": new,
+    }  # fmt: skip
 
 
 def _frame(data: bytes) -> Frame:

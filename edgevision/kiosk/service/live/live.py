@@ -11,6 +11,7 @@ from edgevision.kiosk.events import Blocked, BlockedReason, StationEvent
 from edgevision.kiosk.service.bodies import Budget
 from edgevision.kiosk.service.described import ServedDescription
 from edgevision.kiosk.service.feedback import feedback_routes
+from edgevision.kiosk.service.file_looks import Looks
 from edgevision.kiosk.service.gallery.routes import GalleryService, gallery_routes
 from edgevision.kiosk.service.gallery.shop_gallery import GalleryUse
 from edgevision.kiosk.service.live.camera_route import camera_routes
@@ -27,7 +28,6 @@ from edgevision.kiosk.service.options import ServiceOptions
 from edgevision.kiosk.service.picture_folder import FolderUse, PictureFolder
 from edgevision.kiosk.service.products import product_routes
 from edgevision.kiosk.service.receipts import ReceiptPost, receipt_routes
-from edgevision.kiosk.service.reread import Looks
 from edgevision.kiosk.service.shop_catalogue import ShopCatalogue
 from edgevision.kiosk.service.status import CameraReport, StatusSources, status_routes
 from edgevision.kiosk.service.watching import App, ErrorsSeen, Watch

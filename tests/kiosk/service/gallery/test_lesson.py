@@ -2,72 +2,69 @@
 
 from __future__ import annotations
 
-import cv2
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from galleries import BUNDLE, make_gallery
+from galleries import DIMENSION
 from shop_galleries import BLUE, GREEN, RED, colour_vector, embed, scene
 
 from edgevision.frames import Frame
-from edgevision.gallery.gallery import open_gallery
+from edgevision.gallery.taken_views import TakenViews
+from edgevision.gallery.view_choice import Verdict
 from edgevision.kiosk.service.gallery.lesson import Lesson
-from edgevision.kiosk.service.gallery.picking import ViewPicker
 from edgevision.tasks.detections import Detections
 from edgevision.tasks.products import Products
 from edgevision.tasks.results import Label, Timing
 
 
-class TakesAll:
-    """A picker that takes every view."""
-
-    def __init__(self) -> None:
-        self.dropped: list[int] = []
-
-    def offer(self, frame, vector):
-        return "taken"
-
-    def drop(self, place):
-        self.dropped.append(place)
+def takes_all():
+    """Views of which every one is taken."""
+    return TakenViews(None, 1, dimension=DIMENSION, step=-1.0, most_blur=1.0)
 
 
-def taught(frames, picker=None, **options):
-    lesson = Lesson(embed, picker or TakesAll(), **options)
+def taught(frames, **options):
+    lesson = Lesson(embed, takes_all(), **options)
     lesson.learn_empty()
-    words = [lesson.see(frame, 0.1 * number).word for number, frame in enumerate(frames)]
-    return lesson, words
+    return lesson, [lesson.see(frame, 0.1 * number) for number, frame in enumerate(frames)]
+
+
+def words_of(seen):
+    return [one.word for one in seen]
 
 
 def test_the_product_is_cut_out_of_the_place():
-    lesson, words = taught([scene(), scene(), scene(RED, 20), scene(RED, 200)])
-    assert words == ["learnt", "nothing", "taken", "taken"]
-    for view in lesson.views:
-        height, width = view.picture.shape[:2]
+    lesson, seen = taught([scene(), scene(), scene(RED, 20), scene(RED, 200)])
+    assert words_of(seen) == ["learnt", "nothing", "taken", "taken"]
+    for one in seen[2:]:
+        height, width = one.picture.shape[:2]
         assert 90 <= height <= 150
         assert 90 <= width <= 150
-        middle = view.picture[height // 4 : -height // 4, width // 4 : -width // 4].reshape(-1, 3).mean(0)
+        middle = one.picture[height // 4 : -height // 4, width // 4 : -width // 4].reshape(-1, 3).mean(0)
         assert middle.argmax() == 2  # red, in B, G, R
-        np.testing.assert_allclose(view.vector, colour_vector(view.picture), atol=1e-6)
+        np.testing.assert_allclose(one.view.vector, colour_vector(one.picture), atol=1e-6)
+    assert lesson.views == [one.view for one in seen[2:]]
     assert len({view.source for view in lesson.views}) == 2
 
 
 def test_until_the_empty_place_is_known_the_middle_is_looked_at():
-    lesson = Lesson(embed, TakesAll())
-    assert lesson.see(scene(RED), 0.0).word == "taken"
-    assert lesson.views[0].picture.shape == (192, 192, 3)
+    lesson = Lesson(embed, takes_all())
+    seen = lesson.see(scene(RED), 0.0)
+    assert (seen.word, seen.picture.shape) == ("taken", (192, 192, 3))
 
 
 @pytest.mark.parametrize(("level", "word"), [(0, "dark")])
 def test_what_cannot_be_seen_is_not_taken(level, word):
-    lesson, words = taught([scene(), Frame.from_array(np.full((240, 320, 3), level, np.uint8))])
-    assert words == ["learnt", word]
+    lesson, seen = taught([scene(), Frame.from_array(np.full((240, 320, 3), level, np.uint8))])
+    assert words_of(seen) == ["learnt", word]
     assert lesson.views == []
 
 
 def test_no_more_are_taken_than_may_be_and_a_dropped_one_makes_room():
-    lesson, words = taught(
+    lesson, seen = taught(
         [scene(), *[scene(colour, left) for left in (10, 100, 200) for colour in (RED, GREEN)]], most=3
     )
-    assert words == ["learnt", "taken", "taken", "taken", "full", "full", "full"]
+    assert words_of(seen) == ["learnt", "taken", "taken", "taken", "full", "full", "full"]
     lesson.drop(lesson.views[1].source)
     lesson.drop("of no view")
     assert [lesson.see(scene(BLUE), 9.0).word, len(lesson.views)] == ["taken", 3]
@@ -85,40 +82,15 @@ def test_a_model_that_finds_products_gets_the_whole_frame():
         small, large = embed([scene(RED), scene(GREEN)])
         return [Products(found, (small, large))]
 
-    lesson = Lesson(find, TakesAll(), finds=True)
+    lesson = Lesson(find, takes_all(), finds=True)
     seen = lesson.see(scene(RED), 0.0)
     assert (asked[0].width, asked[0].height) == (320, 240)
     np.testing.assert_array_equal(seen.embedding.vector, embed([scene(GREEN)])[0].vector)  # the larger one
 
 
-# ---- which views ----
-
-
-@pytest.fixture
-def gallery(tmp_path):
-    make_gallery(tmp_path / "shop.evg", 2)
-    return open_gallery(tmp_path / "shop.evg", bundle_id=BUNDLE)
-
-
-def offered(picker, *frames):
-    return [picker.offer(frame, colour_vector(frame.planes[0])) for frame in frames]
-
-
-def test_views_that_add_nothing_are_not_taken(gallery):
-    picker = ViewPicker(gallery)
-    words = offered(picker, scene(RED), scene(RED), scene(GREEN), scene(GREEN), scene(RED))
-    assert words == ["taken", "alike", "taken", "alike", "alike"]
-    picker.drop(1)
-    assert offered(picker, scene(RED), scene(GREEN)) == ["alike", "taken"]
-
-
-def test_a_blurred_view_is_not_taken(gallery):
-    blurred = Frame.from_array(cv2.GaussianBlur(scene(BLUE).planes[0], (0, 0), 12))
-    assert offered(ViewPicker(gallery), scene(RED), blurred, scene(BLUE)) == ["taken", "blurred", "taken"]
-
-
-def test_what_a_product_has_already_adds_nothing_to_it_but_to_another(gallery):
-    known = gallery.vectors[0]
-    frame = scene(RED)
-    assert ViewPicker(gallery, gallery.examples[0].product).offer(frame, known) == "alike"
-    assert ViewPicker(gallery).offer(frame, known) == "taken"  # it may look like another product
+@pytest.mark.parametrize("verdict", set(Verdict) - {Verdict.ANOTHERS_EXAMPLE})
+def test_there_is_a_word_for_whatever_is_judged_of_a_frame(monkeypatch, verdict):
+    taken = takes_all()
+    judge = taken.offer
+    monkeypatch.setattr(taken, "offer", lambda *given: replace(judge(*given), verdict=verdict))
+    assert Lesson(embed, taken).see(scene(RED), 0.0).word in ("taken", "alike", "blurred", "other")

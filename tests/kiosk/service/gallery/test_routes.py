@@ -185,8 +185,39 @@ def test_a_product_is_renamed_and_priced(shop):
 
 
 @pytest.mark.parametrize(
+    ("method", "given", "name", "fields"),
+    [
+        ("PUT", {"name": "apple"}, "apple", {}),
+        ("PUT", {"name": "apple", "fields": {"price": 2, "kind": None}}, "apple", {"price": 2, "kind": None}),
+        ("PATCH", {"name": "apple"}, "apple", {"price": 1.0, "kind": "fruit"}),
+        (
+            "PATCH",
+            {"fields": {"price": 2, "origin": "Chile"}},
+            "aple",
+            {"price": 2, "kind": "fruit", "origin": "Chile"},
+        ),
+        ("PATCH", {"name": "apple", "fields": {"price": None, "gone": None}}, "apple", {"kind": "fruit"}),
+        ("PATCH", {"fields": {}}, "aple", {"price": 1.0, "kind": "fruit"}),
+    ],
+)
+def test_put_replaces_and_patch_merges(shop, method, given, name, fields):
+    id = shop.add("aple", photo(RED), price=1.0, kind="fruit")
+    kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+    status, told = shop.ask(method, f"/v1/gallery/{id}", given, kind)
+    assert (status, told) == (200, {"id": id, "name": name, "fields": fields})
+    assert told == shop.gallery.now.gallery.find(id).to_dict()
+    assert len(shop.gallery.now.gallery.examples) == 1
+
+
+def test_fields_that_unicode_writes_in_two_ways_are_one_to_patch(shop):
+    id = shop.add("apple", kïnd="x")
+    told = shop.ask("PATCH", f"/v1/gallery/{id}", {"fields": {"ki\u0308nd": "y"}})[1]
+    assert told["fields"] == {"k\u00efnd": "y"}
+
+
+@pytest.mark.parametrize(
     ("method", "path", "given"),
-    [("POST", "/v1/gallery", {"id": 7}), ("PUT", "/v1/gallery/1", {})],
+    [("POST", "/v1/gallery", {"id": 7}), ("PUT", "/v1/gallery/1", {}), ("PATCH", "/v1/gallery/1", {})],
 )
 def test_the_answer_is_what_is_kept(shop, method, path, given):
     """Texts are kept in NFC, and without white space around them."""
@@ -227,7 +258,13 @@ def test_a_product_and_one_of_its_photos_are_forgotten(shop):
         ("POST", "/v1/gallery", b"[1]", 400, "JSON object"),
         ("POST", "/v1/gallery", b"\xff", 400, "JSON"),
         ("POST", "/v1/gallery", b"[" * 100_000, 400, "JSON"),
-        ("PUT", "/v1/gallery/1", {}, 400, "expected name"),
+        ("PUT", "/v1/gallery/1", {}, 400, "name is missing"),
+        ("PUT", "/v1/gallery/1", {"fields": {"price": 2}}, 400, "send PATCH"),
+        ("PATCH", "/v1/gallery/1", {}, 400, "expected name"),
+        ("PATCH", "/v1/gallery/1", {"name": None}, 400, "text"),
+        ("PATCH", "/v1/gallery/1", {"fields": None}, 400, "fields is an object"),
+        ("PATCH", "/v1/gallery/7", {"name": "x"}, 404, "no product"),
+        ("PATCH", "/v1/gallery/1?name=x", {"name": "x"}, 400, "?name= is not known"),
         ("PUT", "/v1/gallery/1", {"name": "a\nb"}, 400, "control character"),
         ("PUT", "/v1/gallery/7", {"name": "x"}, 404, "no product"),
         ("PUT", "/v1/gallery/x", {"name": "x"}, 404, "whole number"),

@@ -23,9 +23,10 @@ export async function foundByPicture(blob) {
   return { products: top.map((one) => one.product), known };
 }
 
+/** Another name, and the fields that change; one that is null goes, and the others stay, whoever changed them meanwhile. */
 export async function changed(id, { name, fields }) {
   const body = JSON.stringify({ name, fields });
-  await request(`/v1/gallery/${id}`, { method: "PUT", body, headers: { "Content-Type": "application/json" } });
+  await request(`/v1/gallery/${id}`, { method: "PATCH", body, headers: { "Content-Type": "application/merge-patch+json" } });
 }
 
 export async function forgotten(id) {

@@ -42,9 +42,7 @@ export function openProduct(product, currency, does) {
     event.preventDefault();
     attempt(trouble, async () => {
       const { name, fields: written } = fields.read();
-      const kept = { ...product.fields };
-      delete kept.price;
-      await does.change({ name, fields: { ...kept, ...written } });
+      await does.change({ name, fields: { price: null, ...written } });
       closeDialog();
     });
   });

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+import time
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 from edgevision.errors import EdgeVisionError
 
 LOOK_S = 0.4  # between two looks: a change is taken up within a second, and a look costs some microseconds
+RETRY_S = 5.0  # after a read that failed: a lock, the file's permissions or the disk may have been the reason, and those pass unseen
 _T = TypeVar("_T")
 
 
 class Reread(Generic[_T]):
     """Keeps what ``read`` gave, and has ``look`` call it again once ``state`` gives another value.
 
-    A file that cannot be read changes nothing: what it said before stays, and ``trouble`` is told why, once. ``changed``: called with the
-    old and the new, by the thread that read it. Raises what ``read`` raises, when it is made.
+    ``state`` is asked often, and should not open the file: ``files.file_state`` does not. A file that cannot be read changes nothing: what
+    it said before stays, ``trouble`` is told why, once, and it is tried again every ``RETRY_S``. ``changed``: called with the old and the
+    new, by the thread that read it. Raises what ``read`` raises, when it is made.
 
     >>> numbers = [1]
     >>> last = Reread(lambda: numbers[-1], lambda: len(numbers), trouble=print)
@@ -35,6 +38,8 @@ class Reread(Generic[_T]):
         self._changed = changed
         self._reading = threading.Lock()
         self._failed = False  # whether the last read did
+        self._told = ""  # why, as ``trouble`` knows it
+        self._retry_s = 0.0
         self._seen = state()  # before it is read: what changes meanwhile is seen the next time
         self._kept = read()
 
@@ -43,16 +48,20 @@ class Reread(Generic[_T]):
         """What was read last. From any thread, and at once."""
         return self._kept
 
+    @property
+    def due(self) -> bool:
+        """Whether a look would read: the file changed, or could not be read a while ago. At once, but for what ``state`` takes."""
+        return self._state() != self._seen or self._is_retried()
+
     def look(self) -> _T:
         """Look at the file, and read it again if it changed. What it says."""
         with self._reading:
             state = self._state()
             if state != self._seen:
-                self._seen = state
-                try:
-                    self._take()
-                except EdgeVisionError as error:
-                    self._trouble(str(error))
+                self._seen, self._told = state, ""
+                self._try()
+            elif self._is_retried():
+                self._try()
         return self._kept
 
     def read_now(self) -> _T:
@@ -64,47 +73,30 @@ class Reread(Generic[_T]):
                 self._take()
         return self._kept
 
+    def _is_retried(self) -> bool:
+        return self._failed and time.monotonic() >= self._retry_s
+
+    def _try(self) -> None:
+        try:
+            self._take()
+        except (EdgeVisionError, OSError) as error:
+            words = str(error)
+            if words != self._told:
+                self._trouble(words)
+            self._told = words
+
     def _take(self) -> None:
-        self._failed = True
+        self._failed, self._retry_s = True, time.monotonic() + RETRY_S
         new = self._read()
-        self._failed = False
+        self._failed, self._told = False, ""
         old, self._kept = self._kept, new
         if self._changed is not None:
             self._changed(old, new)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """To pickle it, without its lock; its functions have to be such that can be."""
+        return {name: value for name, value in self.__dict__.items() if name != "_reading"}
 
-class Looks:
-    """Looks at files again and again, in a thread of its own. ``looks``: each looks at one; what it raises is told ``trouble``, once."""
-
-    def __init__(
-        self, looks: Sequence[Callable[[], object]], trouble: Callable[[str], None], *, look_s: float = LOOK_S
-    ) -> None:
-        self._looks = tuple(looks)
-        self._trouble = trouble
-        self._look_s = look_s
-        self._told = ""
-        self._ending = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Begin."""
-        if self._looks:
-            self._thread = threading.Thread(target=self._run, name="edgevision files", daemon=True)
-            self._thread.start()
-
-    def close(self, timeout_s: float) -> None:
-        """End."""
-        self._ending.set()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        while not self._ending.wait(self._look_s):
-            for look in self._looks:
-                try:
-                    look()
-                except Exception as error:  # the next look may find it well
-                    words = f"{type(error).__name__}: {error}"
-                    if words != self._told:
-                        self._trouble(words)
-                    self._told = words
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reading = threading.Lock()

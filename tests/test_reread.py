@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
+import pickle
 
 import pytest
 
 from edgevision.errors import InputError
 from edgevision.files import file_state
-from edgevision.kiosk.service.reread import Looks, Reread
+from edgevision.reread import RETRY_S, Reread
 
 
 def test_a_change_is_taken_up_and_told(tmp_path):
@@ -77,15 +77,36 @@ def test_a_file_that_takes_anothers_place_is_another_state(tmp_path):
     assert file_state(path) is None
 
 
-def test_looks_go_on_after_one_that_fails():
-    told, came = [], threading.Event()
+@pytest.mark.parametrize("failure", [InputError("another program uses it"), PermissionError(13, "Permission denied")])
+def test_what_failed_is_tried_again_though_the_file_is_the_same(monkeypatch, failure):
+    """A lock that another program held, permissions, the disk: no state of the file tells that they are well again."""
+    told, now_s, well = [], [100.0], [True]
+    monkeypatch.setattr("edgevision.reread.time.monotonic", lambda: now_s[0])
 
-    def fail() -> None:
-        raise OSError("no disk")
+    def read() -> int:
+        if not well[0]:
+            raise failure
+        return state[0]
 
-    looked = iter(range(100))
-    looks = Looks([fail, lambda: came.set() if next(looked) > 2 else None], told.append, look_s=0.001)
-    looks.start()
-    assert came.wait(10.0)
-    looks.close(10.0)
-    assert told == ["OSError: no disk"]
+    state = [1]
+    kept = Reread(read, lambda: state[0], trouble=told.append)
+    assert not kept.due
+    well[0], state[0] = False, 2
+    assert kept.due
+    assert (kept.look(), kept.due) == (1, False)
+    now_s[0] += RETRY_S
+    assert (kept.due, kept.look()) == (True, 1)
+    assert told == [str(failure)]  # once
+    well[0] = True
+    assert kept.look() == 1  # not yet
+    now_s[0] += RETRY_S
+    assert (kept.look(), kept.due) == (2, False)
+
+
+def test_a_pickled_one_goes_on(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("one")
+    kept = pickle.loads(pickle.dumps(Reread(path.read_text, path.exists, trouble=print)))
+    path.unlink()
+    assert kept.due
+    assert kept.kept == "one"
