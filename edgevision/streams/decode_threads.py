@@ -10,6 +10,8 @@ from collections.abc import Callable
 class DecodeThreads:
     """Runs calls in at most ``most`` daemon threads, which are started as they are needed. Thread-safe.
 
+    ``idle``: threads that wait for a call.
+
     Those of ``concurrent.futures`` would keep a program alive whose decoder hangs.
     """
 
@@ -18,7 +20,7 @@ class DecodeThreads:
         self._calls: deque[Callable[[], None]] = deque()
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
-        self._idle = 0
+        self.idle = 0
         self._stopping = False
 
     def submit(self, call: Callable[[], None]) -> None:
@@ -27,7 +29,7 @@ class DecodeThreads:
             if self._stopping:
                 return
             self._calls.append(call)
-            if self._idle < len(self._calls) and len(self._threads) < self.most:
+            if self.idle < len(self._calls) and len(self._threads) < self.most:
                 thread = threading.Thread(target=self._work, name="edgevision-decode", daemon=True)
                 self._threads.append(thread)
                 thread.start()
@@ -48,8 +50,8 @@ class DecodeThreads:
 
     def _next(self) -> Callable[[], None] | None:
         with self._changed:
-            self._idle += 1
+            self.idle += 1
             while not self._calls and not self._stopping:
                 self._changed.wait()
-            self._idle -= 1
+            self.idle -= 1
             return None if self._stopping else self._calls.popleft()
