@@ -20,7 +20,8 @@ class BatchCost:
     """The cost of one model's batches in seconds, by least squares over the last 50. Not thread-safe.
 
     ``seed``: batches measured before, as (frames, seconds). Until batches of two sizes are known, all of the cost is taken to be the
-    frames' (b = 0); later, while all batches have one size, the last known ratio of b to a is kept.
+    frames' (b = 0); later, while all batches have one size, the last known ratio of b to a is kept. ``before_s``: what goes by before a batch runs, such as
+    for decoding: part of what it takes, and of no other figure.
 
     >>> cost = BatchCost([(1, 0.011), (8, 0.018)])
     >>> round(cost.fixed_s, 3), round(cost.per_frame_s, 3), round(cost.seconds(4), 3)
@@ -28,6 +29,7 @@ class BatchCost:
     """
 
     def __init__(self, seed: Iterable[tuple[int, float]] = ()) -> None:
+        self.before_s = 0.0
         self.fixed_s = 0.0
         self.per_frame_s = 0.0
         self._batches: deque[tuple[int, float]] = deque(maxlen=WINDOW)
@@ -45,13 +47,17 @@ class BatchCost:
 
     def seconds(self, frames: float) -> float:
         """What a batch of so many frames will take; 0 while nothing is known."""
+        return self.before_s + self.run_s(frames)
+
+    def run_s(self, frames: float) -> float:
+        """What the model will take for it."""
         return self.fixed_s + self.per_frame_s * frames
 
     def gains_from(self, max_batch: int) -> bool:
         """Whether batches of ``max_batch`` serve clearly more frames a second than single frames do. True while unknown."""
         if not self._has_line or max_batch == 1:
             return max_batch > 1
-        return max_batch * self.seconds(1) >= MIN_GAIN * self.seconds(max_batch)
+        return max_batch * self.run_s(1) >= MIN_GAIN * self.run_s(max_batch)
 
     def _fit(self) -> None:
         sizes, seconds = self._without_hiccups()
@@ -79,7 +85,7 @@ class BatchCost:
 
     def _scale(self, mean_n: float, mean_t: float) -> None:
         """One size alone: its cost is known, how it divides is not."""
-        predicted = self.seconds(mean_n)
+        predicted = self.run_s(mean_n)
         if not self._has_line or predicted <= 0:
             self.fixed_s, self.per_frame_s = 0.0, mean_t / mean_n
             return

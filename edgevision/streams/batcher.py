@@ -2,6 +2,9 @@
 
 Its workers do all of it in turn: whoever is free decides by ``policy``, takes a batch and runs it, so that a frame is handed from one
 thread to another once. There are as many as calls of the model gain by running at once: one for most.
+
+Pictures that came as files (JPEG) are decoded when they are taken, by threads of their own, several at once; so that the model need not wait for
+that, they are taken a little before it is free (see ``decode_lead``), by one worker more.
 """
 
 from __future__ import annotations
@@ -15,10 +18,13 @@ from typing import Any, NamedTuple
 
 from edgevision.errors import EngineError
 from edgevision.frames import Frame
+from edgevision.machine import usable_cores
 from edgevision.streams.arrivals import MAX_LATE
 from edgevision.streams.batch_cost import BatchCost
 from edgevision.streams.captured import Captured
 from edgevision.streams.clock import Clock, SystemClock
+from edgevision.streams.decode_lead import DecodeLead
+from edgevision.streams.decode_threads import DecodeThreads
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Ledger
 from edgevision.streams.mailbox import Mailbox
@@ -114,12 +120,16 @@ class _Camera:
 
 @dataclass(eq=False)
 class _Batch:
-    """``started_s``: when the call of the model that runs now began. ``abandoned``: it hung, and its results are for nobody."""
+    """``is_encoded``: pictures of it had to be decoded; ``undecoded``: that are still being decoded. ``begun_s``: when the model got it, ``started_s``: when the call that runs now began.
+    ``abandoned``: it hung, and its results are for nobody."""
 
     model: StreamModel
     tickets: list[_Ticket]
     taken_s: float
+    begun_s: float
     started_s: float
+    is_encoded: bool = False
+    undecoded: int = 0
     abandoned: bool = False
 
 
@@ -133,6 +143,8 @@ class Batcher:
     A call of the model that raises costs the frames that make it raise, and no others: the batch is halved until they are found. A
     call that takes longer than ``options.model_timeout_s`` is given up with its frames, and another thread goes on. ``trouble``:
     called for each of these. ``cost``: batches that were measured before, see ``warm_up``.
+
+    A picture that cannot be decoded is ``CORRUPT``, and costs its batch nothing else.
 
     ``watch`` may be set, at any time: it is called with each batch that is done, by its worker.
     """
@@ -155,6 +167,8 @@ class Batcher:
         self._cameras: dict[str, _Camera] = {}
         self._ready: dict[str, _Camera] = {}  # those with waiting frames
         self._running: list[_Batch] = []
+        self._ahead: list[_Batch] = []  # whose pictures are being decoded, or wait for the model; the oldest first
+        self._lead = DecodeLead()
         self._lock = threading.Lock()  # of everything above
         self._wake = threading.Condition(self._lock)  # where workers wait
         self._watch = threading.Condition(threading.Lock())
@@ -164,6 +178,8 @@ class Batcher:
         self._places: int | None = None
         self._stopping = False
         self._is_warm = not self.options.warm_up
+        self._decoders = DecodeThreads(usable_cores())
+        self._takes_ahead = False  # whether the worker for that was started
         self._hung: list[_Batch] = []
         self._singles = 0  # batches of one frame since there was a larger one
         self._larger = 0  # and the reverse
@@ -254,7 +270,7 @@ class Batcher:
     def in_use(self, model: StreamModel) -> bool:
         """Whether a batch runs on it, or it is the one for the next."""
         with self._lock:
-            return model is self._model or any(batch.model is model for batch in self._running)
+            return model is self._model or any(batch.model is model for batch in (*self._running, *self._ahead))
 
     def refuse(self) -> None:
         """Begin no more batches. Returns at once; ``stop`` is still to be called."""
@@ -268,7 +284,7 @@ class Batcher:
         self.refuse()
         with self._lock:
             cameras = list(self._cameras.values())
-            threads = list(self._threads)
+            threads = [*self._threads, *self._decoders.stop()]
         with self._watch:
             self._watch.notify_all()
         for camera in cameras:
@@ -302,33 +318,76 @@ class Batcher:
         return batch is not None and self._run(batch)
 
     def _next_batch(self) -> _Batch | None:
-        """Wait for frames, and take them. None: the end."""
+        """Wait for frames, and take them; those that are to be decoded first are taken again when they are. None: the end."""
         while True:
-            expired: list[_Camera] = []
+            encoded: list[_Ticket] = []
             with self._lock:
                 if self._stopping:
                     return None
                 now_s = self.clock.now_s()
-                most, at_once = self._limits()
-                until_s: float | None = None
-                batch = None
-                if now_s < self._rest_until_s:
-                    until_s = self._rest_until_s
-                elif not self._held and not self._is_warming() and len(self._running) < at_once:
-                    batch, expired, until_s = self._decide(now_s, most)
+                batch, expired, until_s = self._choose(now_s)
                 if batch is not None:
-                    self._running.append(batch)
-                    if self._ready:
+                    encoded = [ticket for ticket in batch.tickets if ticket.captured.must_be_decoded]
+                    self._begin(batch, len(encoded), now_s)
+                    if self._ready or self._ahead:
                         self._wake.notify()  # another worker may take what is left
                 elif not expired:
                     self.clock.wait_until(self._wake, until_s)
             for camera in expired:  # outside the lock: whoever is told may call us
                 self._tell_next(camera)
-            if batch is not None:
+            if batch is not None and not encoded:
                 return batch
+            if batch is not None:
+                self._decode(batch, encoded)
+
+    def _choose(self, now_s: float) -> tuple[_Batch | None, list[_Camera], float | None]:
+        """As ``_decide``, or a batch that was taken before and is decoded. With the lock held, as in those below."""
+        if now_s < self._rest_until_s:
+            return None, [], self._rest_until_s
+        if self._is_warming():
+            return None, [], None
+        most, at_once = self._limits()
+        if len(self._running) < at_once:
+            for batch in self._ahead:
+                if not batch.undecoded:
+                    self._ahead.remove(batch)
+                    return batch, [], None
+        take_s = None if self._held else self._take_s(now_s, at_once)
+        if take_s is None or take_s > now_s:
+            return None, [], take_s
+        return self._decide(now_s, most)
+
+    def _take_s(self, now_s: float, at_once: int) -> float | None:
+        """From when on frames may be taken; None: not before something else happens. Where they are to be decoded, that is before the model is free
+        for them, as long as a thread is free, no decoded batch waits, and results do not wait for a loop that is slow."""
+        if len(self._running) + len(self._ahead) < at_once:
+            return now_s
+        undecoded = sum(batch.undecoded for batch in self._ahead)
+        decoded = sum(not batch.undecoded for batch in self._ahead)
+        if undecoded >= self._decoders.most or decoded >= at_once:
+            return None
+        with_model = sum(len(batch.tickets) for batch in (*self._running, *self._ahead))
+        if self._places is not None and with_model >= self._places:
+            return None
+        left_s = sum(
+            max(0.0, one.started_s + self._cost.run_s(len(one.tickets)) - now_s) for one in self._running
+        ) + sum(self._cost.run_s(len(one.tickets)) for one in self._ahead)
+        return self._lead.take_s(now_s + left_s / at_once)
+
+    def _begin(self, batch: _Batch, undecoded: int, now_s: float) -> None:
+        """Note a batch that a worker is about to decode, or to run."""
+        if undecoded:
+            batch.is_encoded, batch.undecoded = True, undecoded
+            self._ahead.append(batch)
+            return
+        if not batch.is_encoded:
+            self._lead.add(0.0)
+        batch.begun_s = batch.started_s = now_s
+        self._running.append(batch)
 
     def _decide(self, now_s: float, most: int) -> tuple[_Batch | None, list[_Camera], float | None]:
-        """A batch, if one should run now; cameras of which frames were given up; and when to look again. With the lock held."""
+        """A batch, if one should be taken now; cameras of which frames were given up; and when to look again."""
+        self._cost.before_s = self._lead.seconds
         most_untold = max(_MOST_UNTOLD, 4 * most)
         waiting = {
             name: frames
@@ -343,7 +402,7 @@ class Batcher:
         if not tickets:
             return None, expired, decision.wait_until_s
         self._count(len(tickets))
-        return _Batch(self._model, tickets, now_s, now_s), expired, None
+        return _Batch(self._model, tickets, now_s, now_s, now_s), expired, None
 
     def _count(self, frames: int) -> None:
         """A batch of so many frames was taken. Where it was the other kind after enough of one, it told: the next may be later."""
@@ -383,6 +442,35 @@ class Batcher:
             return (1 if self._larger >= self._probe_every else most), min(parallel, _MAX_BATCHES)
         return (most if self._singles >= self._probe_every else 1), parallel
 
+    # ---- decoding ----
+
+    def _decode(self, batch: _Batch, tickets: Sequence[_Ticket]) -> None:
+        """Have these frames of a batch decoded."""
+        with self._lock:
+            starts, self._takes_ahead = not self._takes_ahead, True
+        if starts:  # while the others are with the model
+            self._start_worker()
+        for ticket in tickets:
+            self._decoders.submit(partial(self._decode_one, batch, ticket))
+
+    def _decode_one(self, batch: _Batch, ticket: _Ticket) -> None:
+        """Called by a thread that decodes."""
+        began_s = self.clock.now_s()
+        try:
+            ticket.captured.decoded()
+        except Exception as error:  # whatever it is, one frame is lost
+            self._settle(ticket, Fate.CORRUPT, error=error)
+        now_s = self.clock.now_s()
+        ticket.camera.metrics.add("decode", now_s - began_s)
+        with self._lock:
+            batch.undecoded -= 1
+            if not batch.undecoded:
+                self._lead.add(now_s - batch.taken_s)
+                batch.tickets = [one for one in batch.tickets if one.fate is None]
+                if not batch.tickets:
+                    self._ahead.remove(batch)
+            self._wake.notify()  # a batch may run, and there is a thread for another picture
+
     # ---- running ----
 
     def _is_warming(self) -> bool:
@@ -397,7 +485,7 @@ class Batcher:
             self._is_warm = True
             most = min(self._model.max_batch, self.options.max_batch or self._model.max_batch)
             now_s = self.clock.now_s()
-            batch = _Batch(self._model, [], now_s, now_s)
+            batch = _Batch(self._model, [], now_s, now_s, now_s)
             self._running.append(batch)  # so that the watchdog sees it
         try:
             measured = warm_up(batch.model, most)
@@ -426,14 +514,14 @@ class Batcher:
             self._running.remove(batch)
             if batch.model is self._model:  # what the one before it does tells nothing of it
                 if not failures:
-                    self._cost.add(len(batch.tickets), now_s - batch.taken_s)
+                    self._cost.add(len(batch.tickets), now_s - batch.begun_s)
                 self._rest_if(failures == len(batch.tickets), now_s)
             self._wake.notify()
-        self.metrics.add_batch(len(batch.tickets), now_s - batch.taken_s)
+        self.metrics.add_batch(len(batch.tickets), now_s - batch.begun_s)
         for ticket, outcome in zip(batch.tickets, outcomes, strict=True):
             ticket.camera.metrics.add("queue", batch.taken_s - ticket.captured.received_s)
             ticket.camera.metrics.add("age_at_take", batch.taken_s - ticket.captured.captured_s)
-            ticket.camera.metrics.add("model", now_s - batch.taken_s)
+            ticket.camera.metrics.add("model", now_s - batch.begun_s)
             if isinstance(outcome, _Failure):
                 self._settle(ticket, Fate.POISON, batch.model.id, error=outcome.error)
             else:
@@ -445,7 +533,7 @@ class Batcher:
         """What the model gives for each frame, or why it gives nothing: a batch that raises is halved."""
         batch.started_s = self.clock.now_s()
         try:
-            results = list(batch.model.predict_frames([ticket.captured.frame for ticket in tickets]))
+            results = list(batch.model.predict_frames([ticket.captured.decoded() for ticket in tickets]))
             if len(results) != len(tickets):
                 raise EngineError(f"the model gave {len(results)} results for {len(tickets)} frames")
             return results
@@ -464,7 +552,7 @@ class Batcher:
         if watch is None or not batch.tickets:
             return
         error = next((one.error for one in outcomes if isinstance(one, _Failure)), None)
-        frames = [ticket.captured.frame for ticket in batch.tickets]
+        frames = [ticket.captured.decoded() for ticket in batch.tickets]
         cost = self._cost
         spare_s = min(one.captured.captured_s + one.camera.lane.max_age_s(cost) for one in batch.tickets) - now_s
         seconds, idle_s = now_s - batch.started_s, self._idle_s(now_s)

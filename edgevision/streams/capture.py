@@ -16,6 +16,7 @@ from edgevision.frames import Frame, MemoryKind
 from edgevision.streams.camera_state import CameraState, State, StateChange
 from edgevision.streams.captured import Captured
 from edgevision.streams.clock import Clock
+from edgevision.streams.encoded import EncodedFrame
 from edgevision.streams.fates import Fate
 from edgevision.streams.health import Health
 from edgevision.streams.ledger import Ledger
@@ -38,6 +39,10 @@ class Capture:
     where a connection was just made or had paused, and what comes first is older than the camera's ``max_age_s``.
 
     A source that fails is closed and opened again, see ``Health``; ``on_state`` is told of each change, in this thread.
+
+    Pictures that come as files are let in as they are, and taken for whole: they are decoded when the model takes them. But a live camera is
+    doubted when it was just opened, and when one of its pictures turned out to be damaged: then each is decoded here until one is whole, so that
+    its state tells of damage as that of any other camera does, whether the model takes its frames or not.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class Capture:
         self._in_time = True  # since the last pause a frame came that was not too old
         self._catch_up_until_s = -math.inf
         self._look_s = 0.0
+        self._doubted = False  # whether pictures that come as files are decoded here; set by any thread
         self._thread = threading.Thread(target=self._run, name=f"edgevision capture {camera}", daemon=True)
 
     @property
@@ -112,6 +118,7 @@ class Capture:
             self._source.open()
             health.opened(clock.now_s(), getattr(self._source, "announced_fps", None))
             self._received_s, self._in_time = None, True
+            self._doubted = self._source.live
             while not self._stopping and self._read_one():
                 self._tell()
                 if health.must_reopen(clock.now_s()):
@@ -148,6 +155,10 @@ class Capture:
         sequence = self._ledger.captured(self._camera)
         try:
             captured = replace(captured, frame=replace(captured.frame, sequence=sequence))
+            if not self._is_whole(captured):
+                self._ledger.settle(self._camera, sequence, Fate.CORRUPT)
+                self._health.damaged(self._clock.now_s())
+                return True
             self._watch(captured)
         except BaseException:  # a frame that nothing can be made of, such as one without pixels
             self._ledger.settle(self._camera, sequence, Fate.CORRUPT)
@@ -159,6 +170,25 @@ class Capture:
             self._wait_for_room()
         self._mailbox.put(captured)
         return True
+
+    def _is_whole(self, captured: Captured) -> bool:
+        """Whether the picture is, where that is known or has to be found out."""
+        if not isinstance(captured.frame, EncodedFrame):
+            return True
+        if self._source.live:
+            captured.frame.picture.on_damage = self._doubt
+        if not self._doubted:
+            return True
+        try:
+            captured.decoded()
+        except DamagedFrameError:
+            return False
+        self._doubted = False
+        return True
+
+    def _doubt(self) -> None:
+        """A picture turned out to be damaged; called by whoever decoded it."""
+        self._doubted = True
 
     def _is_stale(self, captured: Captured) -> bool:
         """Whether it is a frame that the network or the camera had kept, and that is too old by now."""
@@ -178,8 +208,9 @@ class Capture:
         if not self._source.live or now_s < self._look_s:
             return
         self._look_s = now_s + _LOOK_S
-        if captured.frame.memory is MemoryKind.HOST:
-            health.pictured(now_s, _digest(captured.frame))
+        digest = _digest(captured.frame)
+        if digest is not None:
+            health.pictured(now_s, digest)
         skew_s = None
         if captured.frame.captured_ns is not None:
             age_s = self._clock.now_s() - captured.captured_s
@@ -202,6 +233,11 @@ class Capture:
             self._on_state(StateChange(self._camera, state.state, state.reason, state.words, self._clock.now_ns()))
 
 
-def _digest(frame: Frame) -> int:
-    """A number that differs where pictures differ, from some rows of the first plane."""
+def _digest(frame: Frame | EncodedFrame) -> int | None:
+    """A number that differs where pictures differ: from some rows of the first plane, or from the file, which nobody may ever decode: the model
+    may be busy elsewhere for minutes. None: it cannot be told."""
+    if isinstance(frame, EncodedFrame):
+        return frame.picture.digest()
+    if frame.memory is not MemoryKind.HOST:
+        return None
     return zlib.crc32(np.ascontiguousarray(frame.planes[0][::_LOOK_ROWS]).data)

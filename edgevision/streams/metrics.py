@@ -2,8 +2,8 @@
 
 What is measured for each frame, in seconds:
 
-``decode``: the camera's packet → a frame. ``queue``: decoded → taken by the batcher. ``model``: taken → the model's answer, for the
-whole batch. ``age_at_take``: captured → taken. ``age``: captured → result.
+``queue``: it came → taken by the batcher. ``decode``: a picture that came as a file → its pixels. ``model``: the model got its batch → its answer,
+for the whole batch. ``age_at_take``: captured → taken. ``age``: captured → result.
 """
 
 from __future__ import annotations

@@ -321,7 +321,7 @@ class Stream:
                 captured.camera, captured.sequence, settled.result, captured.frame.captured_ns, settled.age_s, settled.gap,
                 settled.model_id,
             )  # fmt: skip
-            with_frame = replace(result, frame=captured.frame) if self._frames_wanted else result
+            with_frame = replace(result, frame=captured.decoded()) if self._frames_wanted else result
             for runner in self._runners:
                 runner.put(with_frame if runner.sink.wants_frames else result)
             self._outlet.put(with_frame if self._keep_frames else result)

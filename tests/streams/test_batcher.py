@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
+from batcher_rig import PATIENT, QUEUE, Rig, running
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stream_frames import captured
@@ -20,54 +18,6 @@ from edgevision.streams.clock import FakeClock
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Ledger
 from edgevision.streams.options import EVERY, Mode, Service, StreamOptions
-
-PATIENT = Service(max_age_s=1e9)
-QUEUE = Service(EVERY, max_age_s=1e9)
-
-
-class Rig:
-    """A batcher with cameras; ``settled``: what each was told."""
-
-    def __init__(self, model, services: dict[str, Service], clock: FakeClock | None = None, **options) -> None:
-        self.settled = defaultdict(list)
-        self.troubles = []
-        self.told = threading.Condition()
-        self.batcher = Batcher(
-            model, Ledger(), options=StreamOptions(warm_up=False, **options), clock=clock, trouble=self.troubles.append
-        )
-        self.mailboxes = {name: self.batcher.add(name, service, self.answer) for name, service in services.items()}
-
-    def answer(self, settled) -> None:
-        with self.told:
-            self.settled[settled.captured.camera].append(settled)
-            self.told.notify_all()
-
-    def put(self, camera: str, count: int = 1) -> None:
-        ledger, clock = self.batcher.ledger, self.batcher.clock
-        for _ in range(count):
-            frame = captured(ledger.captured(camera), clock.now_s(), camera=camera)
-            self.mailboxes[camera].put(frame)
-
-    def wait_for(self, camera: str, count: int) -> None:
-        with self.told:
-            assert self.told.wait_for(lambda: len(self.settled[camera]) >= count, 30)
-
-    def fates(self, camera: str) -> list[tuple[int, Fate]]:
-        return [(one.captured.sequence, one.fate) for one in self.settled[camera]]
-
-
-@contextmanager
-def running(model, services, **options) -> Iterator[Rig]:
-    rig = Rig(model, services, **options)
-    rig.batcher.start()
-    try:
-        yield rig
-    finally:
-        left = rig.batcher.stop(10.0)
-    assert left == []
-    for account in rig.batcher.ledger.accounts():
-        assert account.balanced
-        assert account.in_flight == 0
 
 
 def test_each_frame_gets_its_own_result():

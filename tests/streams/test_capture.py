@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stream_frames import Pictures, damaged
 
 from edgevision.errors import DamagedFrameError, InputError, SourceError
 from edgevision.frames import Frame, MemoryKind
@@ -180,6 +181,99 @@ def test_what_frames_show_and_tell_is_watched():
     assert till.states() == [
         (State.LIVE, None), (State.LIVE, Reason.CLOCK_SKEW), (State.STALLED, Reason.FROZEN_PICTURE), (State.ENDED, None),
     ]  # fmt: skip
+
+
+def test_pictures_that_come_as_files_are_let_in_undecoded_after_the_first_of_a_connection():
+    pictures = Pictures()
+    script = [pictures.captured(k, 13.0 + 0.04 * k) for k in range(6)]
+    source = Scripted([*script[:3], SourceError(Reason.GONE, "reset")], script[3:])
+    clock = FakeClock(13.0)
+    till = Till(source, clock=clock, service=Service(mode=Mode("every", 100)))
+    till.wait_for(lambda: till.capture.state.state is State.BACKOFF)
+    clock.wait_for_sleepers(1)
+    clock.advance(5.0)
+    till.wait_for(lambda: len(till.mailbox) == 6)
+    till.stop()
+    assert pictures.decoded == [0, 3]
+    assert [one.must_be_decoded for one in till.mailbox.waiting()] == [False, True, True, False, True, True]
+
+
+def test_files_and_folders_are_not_doubted():
+    pictures = Pictures(damaged(0))
+    till = Till(Scripted([pictures.captured(0), None], live=False), Service(mode=EVERY))
+    till.wait_for(lambda: till.capture.state.state is State.ENDED)
+    assert pictures.decoded == []
+    with pytest.raises(DamagedFrameError):
+        till.mailbox.take().decoded()
+    till.stop()
+
+
+def test_a_camera_whose_first_pictures_are_damaged_is_not_live():
+    pictures = Pictures(damaged(0, 1))
+    hold = threading.Event()
+    source = Scripted([pictures.captured(0), pictures.captured(1), lambda: hold.wait(10), pictures.captured(2)])
+    till = Till(source)
+    till.wait_for(lambda: till.ledger.counts("till") == {Fate.CORRUPT: 2})
+    assert till.states() == []
+    hold.set()
+    till.wait_for(lambda: len(till.mailbox) == 1)
+    till.stop()
+    assert till.states()[0] == (State.LIVE, None)
+    assert till.ledger.counts("till") == {Fate.CORRUPT: 2}
+
+
+def test_a_damaged_picture_that_the_model_took_makes_the_camera_doubted_until_one_is_whole():
+    """Frame 1 is let in, and turns out to be damaged when it is taken; 2 is found damaged as it comes; 3 is whole; 4 is let in as it is."""
+    pictures, taken = Pictures(damaged(1, 2)), threading.Event()
+    script = [pictures.captured(k, 13.0 + 0.04 * k) for k in range(5)]
+    source = Scripted([*script[:2], lambda: taken.wait(10), *script[2:]])
+    till = Till(source, clock=FakeClock(13.0), service=Service(mode=Mode("every", 100)))
+    till.wait_for(lambda: len(till.mailbox) == 2)
+    assert pictures.decoded == [0]
+    till.mailbox.take()
+    with pytest.raises(DamagedFrameError):
+        till.mailbox.take().decoded()
+    taken.set()
+    till.wait_for(lambda: len(till.mailbox) == 2)
+    till.stop()
+    assert pictures.decoded == [0, 1, 2, 3]
+    assert [one.sequence for one in till.mailbox.waiting()] == [3, 4]
+    assert till.ledger.counts("till") == {Fate.CORRUPT: 1}  # the other is for whoever took it to settle
+
+
+@pytest.mark.parametrize("damage", [False, True])
+def test_a_camera_that_sends_damage_alone_stalls_as_soon_as_somebody_saw_it(damage):
+    """From the second frame on all are damaged. Who takes none cannot know it."""
+    pictures = Pictures(damaged(*range(1, 100)))
+    script: list[Any] = [pictures.captured(k, 13.0 + 0.1 * k) for k in range(60)]
+    clock = FakeClock(13.0)
+    seen = threading.Event()
+    between = [step for one in script[2:] for step in (lambda: clock.advance(0.1), one)]
+    till = Till(
+        Scripted([*script[:2], lambda: seen.wait(10), *between]), clock=clock, service=Service(mode=Mode("every", 100))
+    )
+    till.wait_for(lambda: len(till.mailbox) == 2)
+    if damage:
+        till.mailbox.take()
+        with pytest.raises(DamagedFrameError):
+            till.mailbox.take().decoded()
+    seen.set()
+    till.wait_for(lambda: till.ledger.account("till").captured == 60)
+    till.wait_for(lambda: (State.STALLED, Reason.CORRUPT) in till.states() or not damage)
+    till.stop()
+    corrupt = till.ledger.counts("till").get(Fate.CORRUPT, 0)
+    assert corrupt == (58 if damage else 0)
+    assert ((State.STALLED, Reason.CORRUPT) in till.states()) == damage
+
+
+def test_a_frozen_picture_is_seen_by_the_bytes_of_its_files():
+    pictures = Pictures()
+    script = [pictures.captured(k, 13.0 + 0.25 * k, level=7) for k in range(80)]
+    till = Till(Scripted(script), clock=FakeClock(13.0))
+    till.wait_for(lambda: till.capture.state.reason is Reason.FROZEN_PICTURE)
+    till.stop()
+    assert pictures.decoded == [0]
+    assert (State.STALLED, Reason.FROZEN_PICTURE) in till.states()
 
 
 class Careless(Scripted):

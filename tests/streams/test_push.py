@@ -6,7 +6,9 @@ from functools import partial
 
 import numpy as np
 import pytest
+from picture_files import encoded, photo
 
+from edgevision.decode import read_image
 from edgevision.errors import EdgeVisionError, InputError
 from edgevision.frames import Frame
 from edgevision.streams.clock import FakeClock
@@ -62,10 +64,27 @@ def test_waiting_for_room_is_bounded():
     assert ledger.counts("till") == {Fate.OVERFLOW: 1}
 
 
-def test_a_bad_picture_counts_nowhere():
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_the_bytes_of_a_file_are_kept_as_they_are_and_decoded_when_they_are_taken(kind):
+    source, mailbox, _ = attached(Service())
+    data = encoded(".jpg", photo())
+    mine = bytearray(data)
+    assert source.put(kind(mine), captured_ns=123, age_s=0.5)
+    mine[:] = bytes(len(mine))  # the app uses its memory again
+    taken = mailbox.take()
+    assert taken.must_be_decoded
+    assert (taken.camera, taken.sequence, taken.captured_s) == ("till", 0, 4.5)
+    frame = taken.decoded()
+    np.testing.assert_array_equal(frame.planes[0], read_image(data))
+    assert (frame.camera, frame.sequence, frame.captured_ns) == ("till", 0, 123)
+    assert not taken.must_be_decoded
+
+
+@pytest.mark.parametrize("bad", [[[1, 2], [3, 4]], b"", b"no picture", b"/9j/4AAQSkZJRg==", "till.jpg"])
+def test_a_bad_picture_counts_nowhere(bad):
     source, _, ledger = attached(Service())
     with pytest.raises(InputError):
-        source.put([[1, 2], [3, 4]])
+        source.put(bad)
     assert ledger.account("till").captured == 0
 
 

@@ -120,7 +120,6 @@ class BundleStream:
         self._sources = [PushSource(str(camera)) for camera in range(cameras)]
         # The stream counts the frames that are put in from 0: here, what the caller calls each.
         self._numbers: list[list[int]] = [[] for _ in range(cameras)]
-        self._decoders: list[_Decoder | None] = [None] * cameras
         self._served = served
         self._failure: Exception | None = None
         self._stream = ev.stream(self._sources, model)
@@ -129,20 +128,12 @@ class BundleStream:
         self._reader.start()
 
     def push(self, camera: int, number: int, frame: Any) -> None:
-        """See ``base.Stream``. A JPEG is decoded in a thread of its camera, as the stream's own sources do."""
-        if not isinstance(frame, bytes):
-            self._put(camera, number, frame)
-            return
-        decoder = self._decoders[camera]
-        if decoder is None:
-            decoder = self._decoders[camera] = _Decoder(lambda number, picture: self._put(camera, number, picture))
-        decoder.give(number, frame)
+        """See ``base.Stream``. A JPEG is put in as it is: the stream decodes it when the model takes it."""
+        self._numbers[camera].append(number)
+        self._sources[camera].put(frame)
 
     def close(self) -> None:
         """Stop it. Raises EngineError where the model failed meanwhile, for then what was counted is not what it serves."""
-        for decoder in self._decoders:
-            if decoder is not None:
-                decoder.close()
         ended = self._stream.stop()
         self._reader.join(CLOSE_TIMEOUT_S)
         troubles = [trouble.words for trouble in self._stream.troubles]
@@ -152,10 +143,6 @@ class BundleStream:
         if not ended or self._reader.is_alive():
             raise EngineError("the stream did not end in time")
 
-    def _put(self, camera: int, number: int, picture: Any) -> None:
-        self._numbers[camera].append(number)
-        self._sources[camera].put(picture)
-
     def _read(self) -> None:
         try:
             for result in self._stream:
@@ -163,39 +150,6 @@ class BundleStream:
                 self._served(camera, self._numbers[camera][result.sequence])
         except Exception as error:  # told by close
             self._failure = error
-
-
-class _Decoder:
-    """A camera's thread that decodes the newest frame, and drops those that came before while it was busy."""
-
-    def __init__(self, put: Callable[[int, Any], None]) -> None:
-        self._put = put
-        self._newest: tuple[int, bytes] | None = None
-        self._changed = threading.Condition()
-        self._closed = False
-        self._thread = threading.Thread(target=self._work, name="decoder", daemon=True)
-        self._thread.start()
-
-    def give(self, number: int, frame: bytes) -> None:
-        with self._changed:
-            self._newest = number, frame
-            self._changed.notify()
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        self._thread.join(CLOSE_TIMEOUT_S)
-
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                while self._newest is None and not self._closed:
-                    self._changed.wait()
-                if self._closed or self._newest is None:
-                    return
-                (number, frame), self._newest = self._newest, None
-            self._put(number, read_image(frame))
 
 
 def _told_of(model: Model, path: Path) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.closing import CLOSE_TIMEOUT_S, close_at_exit
-from edgevision.errors import EdgeVisionError, InputError
+from edgevision.errors import EdgeVisionError, InputError, SourceError
 from edgevision.fork import tell_after_fork
 from edgevision.frames import Frame, ImageArray
 from edgevision.kiosk.events import BlockedReason, StationEvent
@@ -97,8 +97,11 @@ class Station:
 
     # ---- frames ----
 
-    def put(self, frame: Frame | ImageArray, *, captured_ns: int | None = None, age_s: float = 0.0) -> bool:
-        """Let a frame in: an H×W×3 uint8 BGR array, or a ``Frame``, whose planes nobody writes to afterwards. Never blocks.
+    def put(
+        self, frame: Frame | ImageArray | bytes | bytearray | memoryview, *, captured_ns: int | None = None, age_s: float = 0.0
+    ) -> bool:  # fmt: skip
+        """Let a frame in: an H×W×3 uint8 BGR array, or a ``Frame``, whose planes nobody writes to afterwards; or the bytes of a picture file, which
+        is decoded in the Station's thread. Never blocks.
 
         ``captured_ns``: when it was captured, UTC, for people; ``age_s``: how many seconds ago. Whether it was let in: not after ``close``.
         Raises EdgeVisionError where the Station has a camera, and InputError for what is no frame or age.
@@ -242,6 +245,11 @@ class Station:
             return not self._stopping
 
     def _step(self, captured: Captured) -> None:
+        try:
+            frame = captured.decoded()
+        except SourceError:  # as if it had not come
+            self.ledger.settle(self.name, captured.sequence, Fate.CORRUPT)
+            return
         if self._learning:
             self._learning = False
             self._placements.learn_empty()
@@ -250,7 +258,7 @@ class Station:
             self._last_s, captured.captured_s
         )  # an estimate, for many cameras: it may step back a little
         try:
-            events = self._placements.step(captured.frame, self._last_s)
+            events = self._placements.step(frame, self._last_s)
         except Exception as error:  # a frame that cannot be one, such as one on a device: the next may be well
             self.troubles.append(error)
             self.ledger.settle(self.name, captured.sequence, Fate.POISON)

@@ -140,7 +140,7 @@ class _StreamCollector(_Collector):
 
     def _accounts(self) -> Iterator[Any]:
         core = _core()
-        captured = core.CounterMetricFamily("edgevision_frames_captured", "Frames that were decoded", labels=["camera"])
+        captured = core.CounterMetricFamily("edgevision_frames_captured", "Frames that came", labels=["camera"])
         fates = core.CounterMetricFamily(
             "edgevision_frames", "Frames by what became of them", labels=["camera", "fate"]
         )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from edgevision.errors import SourceError
+from edgevision.streams.encoded import EncodedPicture
 from edgevision.streams.reasons import Reason
 from edgevision.streams.sources.ffmpeg import decoder_options, explain
+from edgevision.streams.sources.jpeg_packets import CODEC, JpegPackets
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -21,16 +23,19 @@ _NS_IN_S = 1_000_000_000
 
 
 class Picture(NamedTuple):
-    """One decoded picture. ``stamp_s``: its time stamp, from wherever the stream begins to count. ``captured_ns``: the sender's
-    clock (UTC), None until it has told it. ``picture``: PyAV's; None for a damaged one."""
+    """One picture. ``stamp_s``: its time stamp, from wherever the stream begins to count. ``captured_ns``: the sender's clock (UTC),
+    None until it has told it. ``picture``: PyAV's, or one that stands alone and is still to be decoded; None for a damaged one."""
 
-    picture: VideoFrame | None
+    picture: VideoFrame | EncodedPicture | None
     stamp_s: float | None
     captured_ns: int | None
 
 
 class Decoder:
     """Takes packets from ``container`` until there is a picture. Owns neither: who opened the container closes it.
+
+    Pictures of a live camera that sends MJPEG are not decoded here: each stands alone, and most may be replaced before the model is free. Those
+    of other codecs are, all of them: each is needed for the next.
 
     What is not whole is given as a picture without pixels, so that it can be counted: a packet that cannot be decoded, a picture
     that FFmpeg had to mend, and after either of them, or at the start, all until the next key frame.
@@ -46,8 +51,9 @@ class Decoder:
             raise SourceError(Reason.UNSUPPORTED, "its pictures are packed in a way that it does not tell")
         context.options = decoder_options(live=live)
         context.thread_type, context.thread_count = "SLICE", 1  # threads that work on several frames hold frames back
+        self._alone = JpegPackets(context) if live and context.name == CODEC else None
         self._packets: Iterator[Packet[Any]] = container.demux(self._stream)
-        self._pictures: deque[VideoFrame] = deque()
+        self._pictures: deque[VideoFrame | Packet[Any]] = deque()
         self._broken = True  # until the first key frame
         self._sender_offset_ns: int | None = None  # sender's UTC − time stamp
         self._ended = False
@@ -94,6 +100,10 @@ class Decoder:
         self._learn_time(packet)
         if packet.is_corrupt:  # the network lost a part of it
             self._broken = True
+        if self._alone is not None:
+            if packet.size:  # the last one is empty: it tells decoders to give what they hold
+                self._pictures.append(packet)
+            return False
         try:
             self._pictures.extend(packet.decode())
         except EndOfStream:
@@ -110,15 +120,23 @@ class Decoder:
         (utc_us,) = struct.unpack_from("=q", bytes(packet.get_sidedata("prft")))
         self._sender_offset_ns = utc_us * _NS_IN_US - round(packet.pts * packet.time_base * _NS_IN_S)
 
-    def _whole(self, picture: VideoFrame) -> Picture:
+    def _whole(self, picture: VideoFrame | Packet[Any]) -> Picture:
         stamp_s = captured_ns = None
         if picture.pts is not None and picture.time_base is not None:
             stamp = picture.pts * picture.time_base
             stamp_s = float(stamp)
             if self._sender_offset_ns is not None:
                 captured_ns = self._sender_offset_ns + round(stamp * _NS_IN_S)
-        if picture.is_corrupt:
+        return Picture(self._pixels(picture), stamp_s, captured_ns)
+
+    def _pixels(self, picture: VideoFrame | Packet[Any]) -> VideoFrame | EncodedPicture | None:
+        """The picture, or what will make it; None for one that is not whole."""
+        if self._alone is not None:
+            packet = cast("Packet[Any]", picture)
+            return None if packet.is_corrupt else self._alone.picture(packet)
+        decoded = cast("VideoFrame", picture)
+        if decoded.is_corrupt:
             self._broken = True
-        elif picture.key_frame:
+        elif decoded.key_frame:
             self._broken = False
-        return Picture(None if self._broken else picture, stamp_s, captured_ns)
+        return None if self._broken else decoded

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from edgevision.decode import to_frame
-from edgevision.errors import DamagedFrameError, ImageError, InputError, SourceError
+from edgevision.errors import InputError, SourceError
 from edgevision.streams.captured import Captured
+from edgevision.streams.encoded import EncodedFrame, EncodedPicture
 from edgevision.streams.reasons import Reason
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".gif"})
@@ -18,7 +19,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
 
 class PictureFolder:
     """The pictures of one folder, one by one; folders in it are not looked into. Numbers in names count as numbers, so that 9.jpg
-    comes before 10.jpg. One that cannot be read is a damaged frame."""
+    comes before 10.jpg. A file is read and decoded when the model takes it; one that cannot be is a damaged frame."""
 
     live = False
 
@@ -44,18 +45,14 @@ class PictureFolder:
             raise SourceError(Reason.GONE, f"the folder {self._folder} cannot be listed: {error.strerror}") from None
 
     def read(self) -> Captured | None:
-        """The next picture, None at the end. Raises DamagedFrameError for one that cannot be read."""
+        """The next picture, not read yet; None at the end."""
         if self._left is None:
             raise SourceError(Reason.GONE, "it is not open")
         path = next(self._left, None)
         if path is None or self._interrupted:
             return None
-        try:
-            frame = to_frame(path)
-        except ImageError as error:
-            raise DamagedFrameError(Reason.CORRUPT, str(error)) from None
         now_s = time.monotonic()
-        return Captured(replace(frame, camera=self._camera), now_s, now_s)
+        return Captured(EncodedFrame(EncodedPicture(partial(to_frame, path)), self._camera), now_s, now_s)
 
     def close(self) -> None:
         """Forget where it was."""

@@ -1,12 +1,14 @@
-"""Decoded pictures → captured frames, with their camera's name and times."""
+"""Pictures → captured frames, with their camera's name and times."""
 
 from __future__ import annotations
 
 import time
 
 from edgevision.errors import DamagedFrameError
+from edgevision.frames import Frame
 from edgevision.streams.camera_clock import CaptureClock
 from edgevision.streams.captured import Captured
+from edgevision.streams.encoded import EncodedFrame, EncodedPicture
 from edgevision.streams.reasons import Reason
 from edgevision.streams.sources.decoding import Picture
 from edgevision.streams.sources.planes import PlaneReader
@@ -34,5 +36,9 @@ class FrameMaker:
         received_s = time.monotonic()
         if picture.picture is None:
             raise DamagedFrameError(Reason.CORRUPT, "a picture is damaged, or came before the first key frame")
-        frame = self._reader.frame(picture.picture, camera=self._camera, captured_ns=picture.captured_ns)
+        frame: Frame | EncodedFrame
+        if isinstance(picture.picture, EncodedPicture):
+            frame = EncodedFrame(picture.picture, self._camera, captured_ns=picture.captured_ns)
+        else:
+            frame = self._reader.frame(picture.picture, camera=self._camera, captured_ns=picture.captured_ns)
         return Captured(frame, received_s, self._clock.captured_s(picture.stamp_s, received_s))

@@ -13,6 +13,7 @@ import pytest
 from station_frames import FPS, WIDTH, ScriptedModel, classification, frame, place, play, with_hand, with_product
 
 import edgevision as ev
+from edgevision.decode import encode_png
 from edgevision.errors import EdgeVisionError, InputError
 from edgevision.kiosk import Station
 from edgevision.kiosk.events import BlockedReason
@@ -223,6 +224,21 @@ def test_a_frame_that_is_none_is_a_trouble_and_the_next_is_taken():
         put_all(station, clock)
         assert kinds(station.poll()) == CHAIN
     assert station.ledger.account("station").fates[Fate.POISON] == 1
+
+
+def test_pictures_that_come_as_files_are_decoded_and_damaged_ones_have_their_name():
+    clock = FakeClock()
+    with Station(model(), clock=clock, name="till") as station:
+        for _, one in play(SCRIPT):
+            clock.advance(1 / FPS)
+            assert station.put(encode_png(one.planes[0]))
+            settled(station)
+        assert station.put(encode_png(place(0))[:-30])
+        settled(station)
+        events = station.poll()
+    assert kinds(events) == CHAIN
+    assert station.ledger.counts("till") == {Fate.SERVED: 62, Fate.CORRUPT: 1}
+    assert not station.troubles
 
 
 def test_learn_empty_reaches_the_thread():

@@ -26,14 +26,16 @@ def test_pictures_come_in_the_order_of_their_names_and_numbers(tmp_path):
         folder.open()
         values = []
         for _ in range(7):
+            captured = folder.read()
+            assert captured.camera == "photos"
             try:
-                captured = folder.read()
+                frame = captured.decoded()
             except DamagedFrameError as error:
                 assert "11.png" in str(error)  # noqa: PT017
                 values.append(None)
                 continue
-            values.append(int(captured.frame.planes[0][0, 0, 0]))
-            assert captured.frame.camera == "photos"
+            values.append(int(frame.planes[0][0, 0, 0]))
+            assert frame.camera == "photos"
         assert values == [0, 1, 2, None, 3, 4, 5]
         assert folder.read() is None
         folder.close()

@@ -69,8 +69,10 @@ def test_mjpeg_over_http_is_what_another_decoder_sees():
     with serving(http(multipart(parts), headers=MULTIPART)) as port:
         till = camera(port)
         till.open()
-        frames = [till.read().frame for _ in range(6)]
+        captured = [till.read() for _ in range(6)]
         till.close()
+    assert all(one.must_be_decoded for one in captured)
+    frames = [one.decoded() for one in captured]  # which needs no connection
     expected = [np.asarray(Image.open(io.BytesIO(part)).convert("YCbCr"))[..., 0].astype(float) for part in parts]
     for frame in frames:
         assert frame.format is PixelFormat.I420

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgevision.errors import SourceError
 from edgevision.frames import Frame
 from edgevision.kiosk.events import StationEvent
 from edgevision.kiosk.service.status import CameraReport
@@ -34,9 +35,14 @@ class ShownSource:
 
     @property
     def newest(self) -> Frame | None:
-        """The newest frame; None before the first, and while the camera is closed."""
+        """The newest frame; None before the first, while the camera is closed, and where it is damaged."""
         newest = self._newest
-        return None if newest is None else newest.frame
+        if newest is None:
+            return None
+        try:
+            return newest.decoded()
+        except SourceError:  # damaged: the next may be whole
+            return None
 
     @property
     def fps(self) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from stream_frames import Pictures, damaged
 
 from edgevision.errors import EdgeVisionError
 from edgevision.frames import Frame
@@ -54,6 +55,21 @@ def test_a_shown_source_gives_every_frame_and_remembers_the_newest():
     assert source.did == ["open", "interrupt", "close"]
     with pytest.raises(AttributeError):
         _ = shown.stamp_speed
+
+
+def test_who_looks_at_a_picture_that_came_as_a_file_has_it_decoded():
+    pictures = Pictures(damaged(2))
+    source = Source([])
+    frames = [pictures.captured(1), pictures.captured(2)]
+    source.read = lambda: frames.pop(0)
+    shown = ShownSource(source, now_s=lambda: 0.0)
+    shown.open()
+    shown.read()
+    assert pictures.decoded == []
+    assert [int(shown.newest.planes[0][0, 0, 0]) for _ in range(2)] == [1, 1]
+    shown.read()
+    assert shown.newest is None
+    assert pictures.decoded == [1, 2]
 
 
 class FakeServed:

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import threading
+
+from edgevision.streams.decode_threads import DecodeThreads
+
+
+def test_calls_run_at_once_in_as_many_threads_as_are_needed_and_no_more():
+    threads = DecodeThreads(3)
+    together = threading.Barrier(4)  # three calls and the test
+    for _ in range(3):
+        threads.submit(lambda: together.wait(10))
+    together.wait(10)
+    done = threading.Event()
+    threads.submit(done.set)
+    assert done.wait(10)
+    found = threads.stop()
+    assert len(found) == 3
+    for one in found:
+        one.join(10)
+        assert not one.is_alive()
+
+
+def test_one_call_after_the_other_needs_one_thread():
+    threads = DecodeThreads(8)
+    for _ in range(5):
+        done = threading.Event()
+        threads.submit(done.set)
+        assert done.wait(10)
+        while threads.idle < 1:
+            pass
+    assert len(threads.stop()) == 1
+
+
+def test_stopping_forgets_what_was_not_begun():
+    threads = DecodeThreads(1)
+    begun, go_on = threading.Event(), threading.Event()
+    made: list[int] = []
+
+    def first() -> None:
+        begun.set()
+        go_on.wait(10)
+
+    threads.submit(first)
+    assert begun.wait(10)
+    threads.submit(lambda: made.append(1))
+    (left,) = threads.stop()
+    threads.submit(lambda: made.append(2))
+    go_on.set()
+    left.join(10)
+    assert not left.is_alive()
+    assert made == []
+    assert DecodeThreads(2).stop() == []

@@ -1,0 +1,254 @@
+"""The batcher and pictures that came as files: which are decoded, when, by whom, and what becomes of damaged ones."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from batcher_rig import PATIENT, QUEUE, Rig, running
+from picture_files import encoded, photo
+from stream_frames import Pictures, captured, damaged
+from stream_items import wait_until
+from stream_models import Gate, ToyModel
+
+import edgevision as ev
+from edgevision.decode import pictures as decoder
+from edgevision.decode import read_image, to_frame
+from edgevision.streams import batcher as batcher_module
+from edgevision.streams.clock import FakeClock
+from edgevision.streams.fates import Fate
+from edgevision.streams.options import StreamOptions
+from edgevision.streams.sources.push import PushSource
+
+
+def put(rig: Rig, pictures: Pictures, camera: str, count: int = 1) -> None:
+    ledger, clock = rig.batcher.ledger, rig.batcher.clock
+    for _ in range(count):
+        rig.mailboxes[camera].put(pictures.captured(ledger.captured(camera), clock.now_s(), camera=camera))
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    monkeypatch.setattr(batcher_module, "usable_cores", lambda: 2)
+
+
+def test_what_a_newer_frame_replaces_is_never_decoded():
+    gate, pictures = Gate(), Pictures()
+    with running(ToyModel(before=gate), {"a": PATIENT}) as rig:
+        put(rig, pictures, "a")
+        gate.wait_for_calls(1)
+        put(rig, pictures, "a", 50)
+        gate.let_go(2)
+        rig.wait_for("a", 2)
+    assert pictures.decoded == [0, 50]
+    assert rig.fates("a") == [(0, Fate.SERVED), (50, Fate.SERVED)]
+    assert rig.settled["a"][1].gap == {Fate.SUPERSEDED: 49}
+    assert rig.batcher.ledger.counts("a") == {Fate.SERVED: 2, Fate.SUPERSEDED: 49}
+
+
+@pytest.mark.parametrize("bad", [{0}, {3}, {1, 6}, set(range(8))])
+def test_a_damaged_one_is_one_drop_of_its_own_name_and_the_model_never_sees_it(bad):
+    gate, pictures = Gate(), Pictures(damaged(*bad))
+    model = ToyModel(before=gate)
+    with running(model, {"a": QUEUE, "b": PATIENT}) as rig:
+        rig.put("b")
+        gate.wait_for_calls(1)
+        put(rig, pictures, "a", 8)
+        gate.let_go(100)
+        rig.wait_for("a", 8)
+        rig.put("b")
+        rig.wait_for("b", 2)  # it goes on
+    assert rig.fates("a") == [(i, Fate.CORRUPT if i in bad else Fate.SERVED) for i in range(8)]
+    assert sorted(pictures.decoded) == list(range(8))
+    seen = {sequence for call in model.calls for camera, sequence in call if camera == "a"}
+    assert seen == set(range(8)) - bad
+    assert rig.troubles == []
+    last = [one for one in rig.settled["a"] if one.fate is Fate.SERVED][-1:]
+    lost_before = sum(sum(one.gap.values()) for one in rig.settled["a"] if one.fate is Fate.SERVED)
+    assert lost_before == sum(one < last[0].captured.sequence for one in bad) if last else bad == set(range(8))
+    for one in rig.settled["a"]:
+        assert (one.error is not None) == (one.fate is Fate.CORRUPT)
+
+
+def test_frames_of_one_batch_are_decoded_at_once(two_cores):
+    gate, together = Gate(), threading.Barrier(2)
+    pictures = Pictures(lambda sequence: None if sequence < 0 else together.wait(10) and None)
+    model = ToyModel(before=gate)
+    with running(model, dict.fromkeys("abc", PATIENT)) as rig:
+        rig.put("c")
+        gate.wait_for_calls(1)
+        for camera in "ab":
+            put(rig, pictures, camera)
+        gate.let_go(2)
+        for camera in "ab":
+            rig.wait_for(camera, 1)
+    assert [sorted(call) for call in model.calls] == [[("c", 0)], [("a", 0), ("b", 0)]]
+    assert rig.fates("a") == rig.fates("b") == [(0, Fate.SERVED)]
+
+
+def test_frames_that_need_no_decoding_share_batches_with_those_that_do():
+    gate, pictures = Gate(), Pictures()
+    model = ToyModel(before=gate)
+    with running(model, dict.fromkeys("abc", PATIENT)) as rig:
+        rig.put("c")
+        gate.wait_for_calls(1)
+        rig.put("a")
+        put(rig, pictures, "b")
+        gate.let_go(2)
+        for camera in "ab":
+            rig.wait_for(camera, 1)
+    assert sorted(model.calls[1]) == [("a", 0), ("b", 0)]
+    assert pictures.decoded == [0]
+
+
+class Slow:
+    """A decoder that takes 10 ms by the stream's clock."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock(100.0)
+
+    def __call__(self, sequence: int) -> None:
+        self.clock.advance(0.010)
+
+
+@pytest.mark.parametrize("places", [None, 1])
+def test_while_the_model_runs_the_next_batch_is_decoded_and_no_more_than_that(places, two_cores):
+    """One at a time where results wait for a slow loop: see ``Outlet``."""
+    slow, gate = Slow(), Gate()
+    pictures = Pictures(slow)
+    model = ToyModel(max_batch=1, before=gate)
+    with running(model, {"a": PATIENT}, clock=slow.clock) as rig:
+        rig.batcher.go_on(places)
+        put(rig, pictures, "a")
+        gate.wait_for_calls(1)
+        put(rig, pictures, "a")
+        if places is None:
+            wait_until(lambda: pictures.decoded == [0, 1])
+            wait_until(lambda: len(rig.mailboxes["a"]) == 0)
+        put(rig, pictures, "a", 5)
+        assert pictures.decoded == ([0, 1] if places is None else [0])
+        assert len(rig.mailboxes["a"]) == 1
+        gate.let_go(10)
+        rig.wait_for("a", 3 if places is None else 2)
+    newest = 6
+    assert pictures.decoded == ([0, 1, newest] if places is None else [0, newest])
+    assert rig.batcher.metrics.cameras["a"].stages["decode"].read().count == len(pictures.decoded)
+
+
+def test_a_model_that_takes_longer_gets_its_next_frame_no_sooner_than_it_has_to(two_cores):
+    """Decoding takes 10 ms and the model 50: the next frame is taken when 10 ms are left, for one that comes until then is newer."""
+    slow, gate = Slow(), Gate()
+    clock, pictures = slow.clock, Pictures(slow)
+    model = ToyModel(max_batch=1, before=gate)
+    with running(model, {"a": PATIENT}, clock=clock) as rig:
+        put(rig, pictures, "a")
+        gate.wait_for_calls(1)
+        clock.advance(0.050)
+        gate.let_go()
+        rig.wait_for("a", 1)
+        put(rig, pictures, "a")
+        gate.wait_for_calls(1)
+        began_s = clock.now_s()
+        put(rig, pictures, "a")
+        wait_until(lambda: clock.next_deadline_s() == pytest.approx(began_s + 0.040))
+        put(rig, pictures, "a", 3)
+        assert pictures.decoded == [0, 1]
+        clock.advance_to(began_s + 0.0401)
+        wait_until(lambda: pictures.decoded == [0, 1, 5])
+        gate.let_go(2)
+        rig.wait_for("a", 3)
+    assert rig.batcher.ledger.counts("a") == {Fate.SERVED: 3, Fate.SUPERSEDED: 3}
+
+
+@pytest.mark.parametrize("how", ["remove", "stop"])
+def test_a_camera_or_stream_that_ends_while_it_decodes_leaves_no_frame_and_no_thread(how):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait(sequence: int) -> None:
+        begun.set()
+        go_on.wait(10)
+
+    before = threading.active_count()
+    pictures, model = Pictures(wait), ToyModel()
+    with running(model, {"a": PATIENT, "b": PATIENT}) as rig:
+        put(rig, pictures, "a")
+        assert begun.wait(10)
+        if how == "remove":
+            rig.batcher.remove("a")
+            assert rig.fates("a") == [(0, Fate.STOPPED)]
+            go_on.set()
+            rig.put("b")
+            rig.wait_for("b", 1)
+        else:
+            rig.batcher.refuse()
+            go_on.set()
+    assert rig.fates("a") == [(0, Fate.STOPPED)]
+    assert all(camera == "b" for call in model.calls for camera, _ in call)
+    wait_until(lambda: threading.active_count() == before)
+
+
+def test_a_decoder_that_hangs_does_not_keep_the_stream():
+    begun, go_on = threading.Event(), threading.Event()
+    pictures = Pictures(lambda sequence: begun.set() or (go_on.wait(20) and None))
+    rig = Rig(ToyModel(), {"a": PATIENT})
+    rig.batcher.start()
+    put(rig, pictures, "a")
+    assert begun.wait(10)
+    (left,) = rig.batcher.stop(0.2)
+    assert left.name == "edgevision-decode"
+    assert rig.batcher.ledger.counts("a") == {Fate.STOPPED: 1}
+    go_on.set()
+    left.join(10)
+    assert rig.batcher.ledger.counts("a") == {Fate.STOPPED: 1}
+    assert rig.fates("a") == [(0, Fate.STOPPED)]
+
+
+def test_a_batch_that_was_taken_for_a_model_runs_on_that_one(two_cores):
+    begun, go_on = threading.Event(), threading.Event()
+    pictures = Pictures(lambda sequence: begun.set() or (go_on.wait(10) and None))
+    old, new = ToyModel(id="old"), ToyModel(id="new")
+    with running(old, {"a": PATIENT}) as rig:
+        put(rig, pictures, "a")
+        assert begun.wait(10)
+        rig.batcher.switch(new)
+        assert rig.batcher.in_use(old)
+        go_on.set()
+        rig.wait_for("a", 1)
+        wait_until(lambda: not rig.batcher.in_use(old))
+    assert [one.model_id for one in rig.settled["a"]] == ["old"]
+
+
+def test_who_watches_and_who_draws_gets_the_pixels(monkeypatch):
+    """From the app's JPEG to the model, a shadow run and a picture with the answer: decoded once, to the pixels that ``read_image`` gives."""
+    calls: list[int] = []
+    original = decoder._decode
+    monkeypatch.setattr(decoder, "_decode", lambda *given: calls.append(1) or original(*given))
+    data = encoded(".jpg", photo())
+    seen: list[np.ndarray] = []
+    model = ToyModel(before=lambda frames: seen.extend(frame.planes[0] for frame in frames))
+    till = PushSource("till")
+    watched = []
+    with ev.stream([till], model, options=StreamOptions(warm_up=False), keep_frames=True) as results:
+        results._batcher.watch = watched.append
+        till.put(bytearray(data), captured_ns=77)
+        result = next(results)
+    assert len(calls) == 1
+    expected = read_image(data)
+    wait_until(lambda: len(watched) == 1)
+    for pixels in (seen[0], result.frame.planes[0], watched[0].frames[0].planes[0]):
+        np.testing.assert_array_equal(pixels, expected)
+    assert (result.frame.camera, result.frame.sequence, result.captured_ns) == ("till", 0, 77)
+
+
+def test_a_picture_that_is_decoded_already_goes_straight_to_the_model():
+    data = encoded(".jpg", photo())
+    pictures = Pictures()
+    with running(ToyModel(), {"a": PATIENT}) as rig:
+        ready = pictures.captured(rig.batcher.ledger.captured("a"), rig.batcher.clock.now_s(), camera="a")
+        ready.decoded()
+        rig.mailboxes["a"].put(ready)
+        rig.wait_for("a", 1)
+        assert rig.batcher._decoders.stop() == []
+    assert not captured(0).must_be_decoded
+    assert to_frame(data).camera is None
