@@ -61,7 +61,7 @@ class Reader:
                 continue
             now_ns, now_s = time.time_ns(), time.monotonic()
             self.ledger.settle("cam", captured.sequence, Fate.SERVED)
-            stamp = read_stamp(captured.frame.planes[0], now_ns)
+            stamp = read_stamp(captured.decoded().planes[0], now_ns)
             if stamp is not None:
                 self.served.append(Served(stamp.number, (now_ns - stamp.time_ns) / 1e9, now_s))
 
