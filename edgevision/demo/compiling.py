@@ -22,21 +22,24 @@ def silent(step: str, done: int, total: int) -> None:
 
 
 def compile_checkpoint(
-    checkpoint: Path, target: Path, threads: int | None, progress: ProgressFn, data: Path | None = None, task: str | None = None
+    checkpoint: Path, target: Path, threads: int | None, progress: ProgressFn, data: Path | None = None, *, task: str | None = None,
+    quick: bool = False,
 ) -> CompileResult:  # fmt: skip
     """``checkpoint`` to int8, written to ``target``, judged by the photos of ``data``, or by those that travel in it. ``task``: another than
-    its own.
+    its own. ``quick``: without what only a written report shows.
 
     Raises MissingExtraError where the compiler's packages are not installed, InputError where the folder cannot be made.
     """
     for package in ("torch", "torchvision", "onnx", "onnxscript"):
         if find_spec(package) is None:
             raise MissingExtraError(package, "compile", "edgevision demo")
+    from edgevision.compiler.effort import Effort
     from edgevision.compiler.options import CompileOptions, Precision
     from edgevision.compiler.pipeline import compile_model
 
     make_folder(target.parent)
-    options = CompileOptions(precision=Precision.INT8, threads=threads, data=data, task=task)
+    effort = Effort.QUICK if quick else Effort.NORMAL
+    options = CompileOptions(precision=Precision.INT8, threads=threads, data=data, task=task, effort=effort)
     return compile_model(checkpoint, target, options, progress)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -15,7 +15,7 @@ import numpy as np
 
 from edgevision.demo.compiling import CLASSIFIER, ProgressFn, compile_checkpoint, make_folder, silent
 from edgevision.demo.gallery_sheet import Pair, sheet
-from edgevision.demo.gallery_tally import GalleryTally
+from edgevision.demo.gallery_tally import GalleryTally, words_of
 from edgevision.demo.kept import keep_frame
 from edgevision.demo.products import LISTED
 from edgevision.demo.unseen import ENROLLED, UnseenProduct, unseen_photo, unseen_products
@@ -39,6 +39,9 @@ SEARCHED = 3  # new photos of each
 _TOLD_EVERY = 10  # products
 _KEPT_PAIRS = 12
 Render = Callable[[UnseenProduct, int], Any]
+_Show = Callable[
+    [Any, str, str, str, bool], None
+]  # a photo, what it shows, what is done, what is said of it, whether that is right
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def run_gallery(
 
     started = time.perf_counter()
     with progress or nullcontext(silent) as tell:
-        result = compile_checkpoint(CLASSIFIER, folder / "embed.edge", threads, tell, task="embed")
+        result = compile_checkpoint(CLASSIFIER, folder / "embed.edge", threads, tell, task="embed", quick=True)
     compile_s = time.perf_counter() - started
     _show_compiled(console, result, compile_s)
     with warnings.catch_warnings():
@@ -125,38 +128,41 @@ def learn_and_find(
     cv_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # the renderer's many small steps are quicker without
     try:
-        gallery: Gallery | None = None
-        for number, product in enumerate(learnt, start=1):
-            gallery = _learn(model, path, gallery, product, tally, render)
-            if number % _TOLD_EVERY == 0 or number == len(learnt):
-                console.print(
-                    f"learnt {number} of {len(learnt)} products, {median(tally.learn_ms):.0f} ms each; their photos: {_told(tally)}"
-                )
-        pairs = _find(recogniser(model, path), learnt, strangers, tally, render)
+        with _shown(console, tally) as show:
+            gallery: Gallery | None = None
+            for product in learnt:
+                gallery = _learn(model, path, gallery, product, tally, render, show)
+            pairs = _find(recogniser(model, path), learnt, strangers, tally, render, show)
     finally:
         cv2.setNumThreads(cv_threads)
     return tally, keep_frame(folder / "gallery" / "found.jpg", sheet(pairs))
 
 
 def _learn(
-    model: Model, path: Path, gallery: Gallery | None, product: UnseenProduct, tally: GalleryTally, render: Render
-) -> Gallery:
+    model: Model, path: Path, gallery: Gallery | None, product: UnseenProduct, tally: GalleryTally, render: Render, show: _Show
+) -> Gallery:  # fmt: skip
     """Show five photos of a product, save those that are taken, and read the gallery again, as the next one is judged beside it."""
-    frames = [Frame.from_array(render(product, view)) for view in range(ENROLLED)]
+    photos = [render(product, view) for view in range(ENROLLED)]
     began = time.perf_counter()
+    frames = [Frame.from_array(photo) for photo in photos]
     vectors = [one.vector for one in model.predict(frames)]
     views = TakenViews(gallery, product.id, dimension=len(vectors[0]), look_alikes=True)
-    for view, (frame, vector) in enumerate(zip(frames, vectors, strict=True)):
-        tally.shown[views.offer(frame, vector, f"photo {view}").verdict] += 1
+    verdicts = [
+        views.offer(frame, vector, f"photo {view}").verdict
+        for view, (frame, vector) in enumerate(zip(frames, vectors, strict=True))
+    ]
     with GalleryWriter(path, bundle_id=model.id, dimension=len(vectors[0])) as writer:
         if views.views:
             save_views(writer, product.to_gallery(), views.views)
     tally.learn_ms.append(1e3 * (time.perf_counter() - began))
+    tally.shown.update(verdicts)
+    for photo, verdict in zip(photos, verdicts, strict=True):
+        show(photo, product.name, "shown to learn it", words_of(verdict), verdict is Verdict.TAKEN)
     return open_gallery(path, bundle_id=model.id)
 
 
 def _find(
-    model: Model, learnt: Sequence[UnseenProduct], strangers: Sequence[UnseenProduct], tally: GalleryTally, render: Render
+    model: Model, learnt: Sequence[UnseenProduct], strangers: Sequence[UnseenProduct], tally: GalleryTally, render: Render, show: _Show
 ) -> list[Pair]:  # fmt: skip
     """Look at new photos. Some of them, beside what they matched."""
     by_id = {one.id: one for one in learnt}
@@ -167,12 +173,16 @@ def _find(
             answer = _asked(model, photo, tally)
             best = by_id[answer.best.id]
             tally.add_found(product, answer, best)
+            show(photo, product.name, "the gallery says", _answer_words(answer), best is product and answer.known)
             if view == ENROLLED and number % max(1, len(learnt) // _KEPT_PAIRS) == 0 and len(pairs) < _KEPT_PAIRS:
                 stored = render(best, int(answer.matches.top[0].example.note.split()[-1]))
                 pairs.append(Pair(photo, stored, best.name, answer.best.score, best is product, answer.known))
     for product in strangers:
         for view in range(ENROLLED, ENROLLED + SEARCHED):
-            tally.add_stranger(_asked(model, render(product, view), tally))
+            photo = render(product, view)
+            answer = _asked(model, photo, tally)
+            tally.add_stranger(answer)
+            show(photo, f"{product.name} (not learnt)", "the gallery says", _answer_words(answer), not answer.known)
     return pairs
 
 
@@ -186,15 +196,43 @@ def _asked(model: Model, photo: Any, tally: GalleryTally) -> RecognisedProduct:
 # ---- what is told ----
 
 
+@contextmanager
+def _shown(console: Console, tally: GalleryTally) -> Iterator[_Show]:
+    """The live view on a terminal that can show it; else a plain line from time to time."""
+    from edgevision.demo import gallery_screen, screen
+
+    if not screen.fits(console):
+        told: set[int] = set()
+
+        def tell(*moment: object) -> None:
+            if len(tally.learn_ms) % _TOLD_EVERY == 0 and len(tally.learn_ms) not in told:
+                told.add(len(tally.learn_ms))
+                console.print(_progress(tally))
+
+        yield tell
+        return
+    from rich.live import Live
+
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield lambda *moment: live.update(
+            gallery_screen.view(gallery_screen.Moment(*moment), tally, console), refresh=True
+        )
+    console.print(_progress(tally))
+
+
+def _progress(tally: GalleryTally) -> str:
+    photos = ", ".join(f"{count} {words_of(verdict)}" for verdict, count in tally.shown.most_common())
+    return f"learnt {len(tally.learn_ms)} products, {median(tally.learn_ms):.0f} ms each; their photos: {photos}"
+
+
+def _answer_words(answer: RecognisedProduct) -> str:
+    name = answer.best.name if answer.known else f"I don't know; nearest {answer.best.name}"
+    return f"{name} {answer.best.score:.2f}"
+
+
 def _show_compiled(console: Console, result: CompileResult, seconds: float) -> None:
     console.print(f"Compiled {CLASSIFIER.name}, without its last layer, in {seconds:.0f} s. {result.report.why}")
     console.print(result.report.verdict_line(), end="\n\n")
-
-
-def _told(tally: GalleryTally) -> str:
-    """``33 taken, 7 blurred``."""
-    words = {Verdict.NOTHING_NEW: "near one before", Verdict.NOT_THE_SAME: "unlike the others"}
-    return ", ".join(f"{count} {words.get(verdict, verdict.value)}" for verdict, count in tally.shown.most_common())
 
 
 def _show_summary(console: Console, found: GalleryResult) -> None:
@@ -203,8 +241,8 @@ def _show_summary(console: Console, found: GalleryResult) -> None:
 
     tally = found.tally
     low, high = tally.right_interval
-    title = f"{len(tally.hits)} products that the network never saw, {tally.photos} new photos, against the truth"
-    table = Table(title=title, title_justify="left", header_style="bold", title_style="bold")
+    title = f"{len(tally.hits)} products that the network never saw, {tally.photos} new photos"
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
     table.add_column("")
     table.add_column("", justify="right")
     right = f"{tally.percent(tally.right, tally.photos):.1f} % ({low:.0f} … {high:.0f})"

@@ -15,6 +15,16 @@ from edgevision.gallery.recogniser import RecognisedProduct
 from edgevision.gallery.view_choice import Verdict
 
 _DRAWS, _CONFIDENCE = 2000, 0.95
+_WORDS = {Verdict.NOTHING_NEW: "near one before", Verdict.NOT_THE_SAME: "unlike the others"}
+
+
+def words_of(verdict: Verdict) -> str:
+    """What was done with a photo.
+
+    >>> words_of(Verdict.BLURRED)
+    'blurred'
+    """
+    return _WORDS.get(verdict, verdict.value)
 
 
 @dataclass

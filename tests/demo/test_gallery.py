@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from functools import partial
 from types import SimpleNamespace
 
@@ -62,8 +63,18 @@ def test_what_is_learnt_is_found_and_counted(tmp_path, bundle):
     assert tally.known + tally.mistaken <= tally.photos
     assert len(tally.learn_ms) == len(learnt)
     assert len(tally.find_ms) == tally.photos + tally.strangers
-    assert "learnt 10 of 10 products" in console.file.getvalue()
+    assert console.file.getvalue().count("learnt 10 products") == 1
     assert cv2.imread(str(picture)).shape[1] == 4 * 320
+
+
+@pytest.mark.requires("onnx")
+def test_on_a_terminal_it_is_watched_and_told_once(tmp_path, bundle):
+    console = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor", width=76, height=22)
+    with ev.load(bundle, threads=1) as model:
+        learn_and_find(console, model, tmp_path, unseen_products()[:2], unseen_products()[4:5], render=coloured)
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", console.file.getvalue())
+    for words in ("products that no network saw", "the gallery says", "(not learnt)", "learnt 2 products"):
+        assert words in text
 
 
 @pytest.mark.requires("onnx")
@@ -79,7 +90,7 @@ def test_the_part_runs_without_a_terminal(tmp_path, bundle, monkeypatch):
     monkeypatch.setattr(gallery_module, "learn_and_find", partial(learn_and_find, render=coloured))
     console = Console(file=io.StringIO(), width=120)
     found = run_gallery(console, threads=1, folder=tmp_path)
-    assert asked == [{"task": "embed"}]
+    assert asked == [{"task": "embed", "quick": True}]
     text = console.file.getvalue()
     assert "\x1b" not in text
     for part in ("2 products that the network never saw", "false accepts", "edgevision gallery list", "proven"):

@@ -9,12 +9,13 @@ import pytest
 from batcher_rig import PATIENT, QUEUE, Rig, running
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stream_frames import captured
+from stream_frames import Pictures, captured, damaged
 from stream_items import wait_until
 from stream_models import Gate, ToyModel
 
 from edgevision.streams.batcher import Batcher
 from edgevision.streams.clock import FakeClock
+from edgevision.streams.encoded import EncodedFrame
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Ledger
 from edgevision.streams.options import EVERY, Mode, Service, StreamOptions
@@ -513,23 +514,29 @@ def test_a_model_that_fails_when_warmed_up_is_tried_all_the_same():
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["put", "put", "put", "remove", "pause", "switch"]), st.integers(0, 3)), max_size=60),
-    st.sets(st.integers(0, 30), max_size=6), st.integers(1, 3), st.integers(1, 4),
+    st.lists(
+        st.tuples(st.sampled_from(["put", "put", "file", "file", "remove", "pause", "switch"]), st.integers(0, 3)), max_size=60
+    ),
+    st.sets(st.integers(0, 30), max_size=6), st.sets(st.integers(0, 30), max_size=6), st.integers(1, 3), st.integers(1, 4),
 )  # fmt: skip
 @settings(max_examples=40, deadline=None)
-def test_whatever_happens_every_frame_has_one_fate(steps, bad, parallel, max_batch):
-    """Frames come, make the model fail, wait in both kinds of mailboxes; cameras are removed and come back, models change, while it runs."""
+def test_whatever_happens_every_frame_has_one_fate(steps, bad, broken, parallel, max_batch):
+    """Frames come, some as files, some of these damaged, make the model fail, wait in both kinds of mailboxes; cameras are removed and come back,
+    models change, while it runs."""
 
     def fail(frames) -> None:
         if any(frame.sequence in bad for frame in frames):
             raise ValueError("bad")
 
     services = {"0": PATIENT, "1": QUEUE, "2": Service(max_age_s=0.001), "3": Service(EVERY, max_age_s=0.001, fps=100)}
+    pictures = Pictures(damaged(*broken))
     with running(ToyModel(max_batch, parallel, fail), services) as rig:
         for step, place in steps:
             camera = str(place)
             if step == "put":
                 rig.put(camera, 1 + place)
+            elif step == "file":
+                rig.put(camera, 1 + place, pictures)
             elif step == "pause":
                 time.sleep(0.0005)
             elif step == "switch":
@@ -545,6 +552,8 @@ def test_whatever_happens_every_frame_has_one_fate(steps, bad, parallel, max_bat
         assert [one.captured.sequence for one in settled] == sorted(one.captured.sequence for one in settled)
         told = sum(sum(one.gap.values()) for one in settled)
         assert told == (served[-1] + 1 - len(served) if served else 0)  # each gap tells of all frames before its result
+        corrupt = [one.captured for one in settled if one.fate is Fate.CORRUPT]
+        assert all(isinstance(one.frame, EncodedFrame) and one.sequence in broken for one in corrupt)
 
 
 # ---- frames that nobody waits for any more, and how long one would wait ----

@@ -22,12 +22,6 @@ from edgevision.streams.options import StreamOptions
 from edgevision.streams.sources.push import PushSource
 
 
-def put(rig: Rig, pictures: Pictures, camera: str, count: int = 1) -> None:
-    ledger, clock = rig.batcher.ledger, rig.batcher.clock
-    for _ in range(count):
-        rig.mailboxes[camera].put(pictures.captured(ledger.captured(camera), clock.now_s(), camera=camera))
-
-
 @pytest.fixture
 def two_cores(monkeypatch):
     monkeypatch.setattr(batcher_module, "usable_cores", lambda: 2)
@@ -36,9 +30,9 @@ def two_cores(monkeypatch):
 def test_what_a_newer_frame_replaces_is_never_decoded():
     gate, pictures = Gate(), Pictures()
     with running(ToyModel(before=gate), {"a": PATIENT}) as rig:
-        put(rig, pictures, "a")
+        rig.put("a", pictures=pictures)
         gate.wait_for_calls(1)
-        put(rig, pictures, "a", 50)
+        rig.put("a", 50, pictures)
         gate.let_go(2)
         rig.wait_for("a", 2)
     assert pictures.decoded == [0, 50]
@@ -54,7 +48,7 @@ def test_a_damaged_one_is_one_drop_of_its_own_name_and_the_model_never_sees_it(b
     with running(model, {"a": QUEUE, "b": PATIENT}) as rig:
         rig.put("b")
         gate.wait_for_calls(1)
-        put(rig, pictures, "a", 8)
+        rig.put("a", 8, pictures)
         gate.let_go(100)
         rig.wait_for("a", 8)
         rig.put("b")
@@ -79,7 +73,7 @@ def test_frames_of_one_batch_are_decoded_at_once(two_cores):
         rig.put("c")
         gate.wait_for_calls(1)
         for camera in "ab":
-            put(rig, pictures, camera)
+            rig.put(camera, pictures=pictures)
         gate.let_go(2)
         for camera in "ab":
             rig.wait_for(camera, 1)
@@ -94,7 +88,7 @@ def test_frames_that_need_no_decoding_share_batches_with_those_that_do():
         rig.put("c")
         gate.wait_for_calls(1)
         rig.put("a")
-        put(rig, pictures, "b")
+        rig.put("b", pictures=pictures)
         gate.let_go(2)
         for camera in "ab":
             rig.wait_for(camera, 1)
@@ -120,13 +114,13 @@ def test_while_the_model_runs_the_next_batch_is_decoded_and_no_more_than_that(pl
     model = ToyModel(max_batch=1, before=gate)
     with running(model, {"a": PATIENT}, clock=slow.clock) as rig:
         rig.batcher.go_on(places)
-        put(rig, pictures, "a")
+        rig.put("a", pictures=pictures)
         gate.wait_for_calls(1)
-        put(rig, pictures, "a")
+        rig.put("a", pictures=pictures)
         if places is None:
             wait_until(lambda: pictures.decoded == [0, 1])
             wait_until(lambda: len(rig.mailboxes["a"]) == 0)
-        put(rig, pictures, "a", 5)
+        rig.put("a", 5, pictures)
         assert pictures.decoded == ([0, 1] if places is None else [0])
         assert len(rig.mailboxes["a"]) == 1
         gate.let_go(10)
@@ -142,17 +136,17 @@ def test_a_model_that_takes_longer_gets_its_next_frame_no_sooner_than_it_has_to(
     clock, pictures = slow.clock, Pictures(slow)
     model = ToyModel(max_batch=1, before=gate)
     with running(model, {"a": PATIENT}, clock=clock) as rig:
-        put(rig, pictures, "a")
+        rig.put("a", pictures=pictures)
         gate.wait_for_calls(1)
         clock.advance(0.050)
         gate.let_go()
         rig.wait_for("a", 1)
-        put(rig, pictures, "a")
+        rig.put("a", pictures=pictures)
         gate.wait_for_calls(1)
         began_s = clock.now_s()
-        put(rig, pictures, "a")
+        rig.put("a", pictures=pictures)
         wait_until(lambda: clock.next_deadline_s() == pytest.approx(began_s + 0.040))
-        put(rig, pictures, "a", 3)
+        rig.put("a", 3, pictures)
         assert pictures.decoded == [0, 1]
         clock.advance_to(began_s + 0.0401)
         wait_until(lambda: pictures.decoded == [0, 1, 5])
@@ -172,7 +166,7 @@ def test_a_camera_or_stream_that_ends_while_it_decodes_leaves_no_frame_and_no_th
     before = threading.active_count()
     pictures, model = Pictures(wait), ToyModel()
     with running(model, {"a": PATIENT, "b": PATIENT}) as rig:
-        put(rig, pictures, "a")
+        rig.put("a", pictures=pictures)
         assert begun.wait(10)
         if how == "remove":
             rig.batcher.remove("a")
@@ -193,7 +187,7 @@ def test_a_decoder_that_hangs_does_not_keep_the_stream():
     pictures = Pictures(lambda sequence: begun.set() or (go_on.wait(20) and None))
     rig = Rig(ToyModel(), {"a": PATIENT})
     rig.batcher.start()
-    put(rig, pictures, "a")
+    rig.put("a", pictures=pictures)
     assert begun.wait(10)
     (left,) = rig.batcher.stop(0.2)
     assert left.name == "edgevision-decode"
@@ -209,7 +203,7 @@ def test_a_batch_that_was_taken_for_a_model_runs_on_that_one(two_cores):
     pictures = Pictures(lambda sequence: begun.set() or (go_on.wait(10) and None))
     old, new = ToyModel(id="old"), ToyModel(id="new")
     with running(old, {"a": PATIENT}) as rig:
-        put(rig, pictures, "a")
+        rig.put("a", pictures=pictures)
         assert begun.wait(10)
         rig.batcher.switch(new)
         assert rig.batcher.in_use(old)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stream_frames import captured
+from stream_frames import Pictures, captured
 
 from edgevision.streams.batcher import Batcher
 from edgevision.streams.clock import FakeClock
@@ -36,11 +36,12 @@ class Rig:
             self.settled[settled.captured.camera].append(settled)
             self.told.notify_all()
 
-    def put(self, camera: str, count: int = 1) -> None:
+    def put(self, camera: str, count: int = 1, pictures: Pictures | None = None) -> None:
+        """``pictures``: makes the frames, as files that are still to be decoded; None: they are decoded."""
+        make = captured if pictures is None else pictures.captured
         ledger, clock = self.batcher.ledger, self.batcher.clock
         for _ in range(count):
-            frame = captured(ledger.captured(camera), clock.now_s(), camera=camera)
-            self.mailboxes[camera].put(frame)
+            self.mailboxes[camera].put(make(ledger.captured(camera), clock.now_s(), camera=camera))
 
     def wait_for(self, camera: str, count: int) -> None:
         with self.told:

@@ -233,7 +233,7 @@ def test_pictures_that_come_as_files_are_decoded_and_damaged_ones_have_their_nam
             clock.advance(1 / FPS)
             assert station.put(encode_png(one.planes[0]))
             settled(station)
-        assert station.put(encode_png(place(0))[:-30])
+        assert station.put(encode_png(one.planes[0])[:-30])
         settled(station)
         events = station.poll()
     assert kinds(events) == CHAIN
