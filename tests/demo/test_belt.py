@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from functools import partial
 
 import cv2
 import numpy as np
@@ -115,6 +116,7 @@ def test_what_lies_where_photos_would_go_is_left_alone(tmp_path, monkeypatch):
 @pytest.mark.requires("torch", "onnx")
 def test_the_belt_is_counted_without_a_terminal(tmp_path, tmp_path_factory, monkeypatch):
     monkeypatch.setattr(belt_module, "_PHOTOS", {"train": 16, "val": 12})  # fewer: the verdict is not what is tested
+    monkeypatch.setattr(belt_module, "compile_checkpoint", partial(belt_module.compile_checkpoint, quick=True))
     shutil.copy(demo_model(tmp_path_factory), tmp_path / "model.edge")  # as the till leaves it
     console = Console(file=io.StringIO(), width=120)
     found = run_belt(console, seconds=6, seed=1, threads=1, folder=tmp_path)
