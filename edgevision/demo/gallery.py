@@ -255,7 +255,7 @@ def _show_summary(console: Console, found: GalleryResult) -> None:
     table.add_row("to find a photo's product, median", f"{median(tally.find_ms):.1f} ms")
     console.print(table, soft_wrap=False)
     console.print(
-        f"The network was trained to tell {len(LISTED)} other products apart, and nothing else. One that is trained to embed does far better.",
+        f"The network was trained to tell {len(LISTED)} other products apart, and nothing else; an embedder is trained for this.",
         end="\n\n",
     )
     for text, command in (
