@@ -92,7 +92,7 @@ class Frame:
                 f"got {got}"
             )
         for plane in self.planes:
-            if str(plane.dtype).removeprefix("torch.") != "uint8":
+            if plane.dtype is not _UINT8 and str(plane.dtype).removeprefix("torch.") != "uint8":
                 raise InputError(f"a frame holds uint8 samples, got {plane.dtype}; scale to 0…255 and convert first")
 
     @classmethod
@@ -109,6 +109,10 @@ class Frame:
 
 
 _Kind = TypeVar("_Kind", bound=Enum)
+
+_UINT8 = np.dtype(np.uint8)
+# Of a pixel, where all samples lie in one plane. By value: an enum takes longer to look up.
+_SAMPLES = {"bgr": 3, "rgb": 3, "bgra": 4, "yuyv": 2}
 
 
 def _member(kind: type[_Kind], name: str, value: object) -> _Kind:
@@ -136,13 +140,9 @@ def plane_shapes(format: PixelFormat, height: int, width: int) -> tuple[tuple[in
         raise InputError(f"{format.name} needs an even height and width, got {height}×{width}")
     if format is PixelFormat.YUYV and width % 2:
         raise InputError(f"YUYV needs an even width, got {width}")
-    full, half = (height, width), (height // 2, width // 2)
-    return {
-        PixelFormat.BGR: ((*full, 3),),
-        PixelFormat.RGB: ((*full, 3),),
-        PixelFormat.BGRA: ((*full, 4),),
-        PixelFormat.GRAY: (full,),
-        PixelFormat.NV12: (full, (*half, 2)),
-        PixelFormat.I420: (full, half, half),
-        PixelFormat.YUYV: ((*full, 2),),
-    }[format]
+    full = (height, width)
+    if format is PixelFormat.NV12:
+        return full, (height // 2, width // 2, 2)
+    if format is PixelFormat.I420:
+        return full, (height // 2, width // 2), (height // 2, width // 2)
+    return (full if format is PixelFormat.GRAY else (*full, _SAMPLES[format.value]),)

@@ -195,7 +195,7 @@ class Batcher:
     @property
     def gave_up(self) -> bool:
         """Whether too many calls of the model hang for more to be made."""
-        return sum(batch.model is self._model for batch in tuple(self._hung)) >= _MAX_HUNG
+        return bool(self._hung) and sum(batch.model is self._model for batch in tuple(self._hung)) >= _MAX_HUNG
 
     def add(self, camera: str, service: Service, answer: Callable[[Settled], None]) -> Mailbox:
         """A camera is there: the mailbox for its frames. Raises ValueError for a name that is taken."""
@@ -389,16 +389,20 @@ class Batcher:
         """A batch, if one should be taken now; cameras of which frames were given up; and when to look again."""
         self._cost.before_s = self._lead.seconds
         most_untold = max(_MOST_UNTOLD, 4 * most)
-        waiting = {
-            name: frames
-            for name, one in self._ready.items()
-            if len(one.tickets) < most_untold and (frames := one.mailbox.waiting())
-        }
+        waiting: dict[str, Sequence[Captured]] = {}
+        for name, one in tuple(self._ready.items()):
+            frames = one.mailbox.waiting()
+            if not frames:
+                del self._ready[name]
+            elif len(one.tickets) < most_untold:
+                waiting[name] = frames
         decision = self._policy.decide(now_s, waiting, self._cost, most)
         self._policy.take(decision, now_s)
         expired = [self._cameras[choice.camera] for choice in decision.expired if self._give_up(choice)]
         tickets = [self._take(choice) for choice in decision.batch]
-        self._ready = {name: one for name, one in self._ready.items() if len(one.mailbox)}
+        for choice in (*decision.expired, *decision.batch):
+            if not len(self._cameras[choice.camera].mailbox):
+                self._ready.pop(choice.camera, None)
         if not tickets:
             return None, expired, decision.wait_until_s
         self._count(len(tickets))
@@ -435,8 +439,10 @@ class Batcher:
     def _limits(self) -> tuple[int, int]:
         """How many frames may run together, and how many batches at once. Where batches gain nothing: single frames, as many at once
         as the model gains by, but for a full batch now and then, to see; where they gain, a single frame now and then."""
-        limits = (self._model.max_batch, self.options.max_batch, self._places)
-        most = min(limit for limit in limits if limit is not None)
+        most = self._model.max_batch
+        for limit in (self.options.max_batch, self._places):
+            if limit is not None and limit < most:
+                most = limit
         parallel = 0 if self.gave_up else self._model.parallel
         if self._cost.gains_from(most):
             return (1 if self._larger >= self._probe_every else most), min(parallel, _MAX_BATCHES)
@@ -553,8 +559,8 @@ class Batcher:
             return
         error = next((one.error for one in outcomes if isinstance(one, _Failure)), None)
         frames = [ticket.captured.decoded() for ticket in batch.tickets]
-        cost = self._cost
-        spare_s = min(one.captured.captured_s + one.camera.lane.max_age_s(cost) for one in batch.tickets) - now_s
+        single_s = self._cost.seconds(1)
+        spare_s = min(one.captured.captured_s + one.camera.lane.max_age_s(single_s) for one in batch.tickets) - now_s
         seconds, idle_s = now_s - batch.started_s, self._idle_s(now_s)
         watch(BatchDone(batch.model, frames, [] if error else outcomes, error, seconds, spare_s, idle_s))
 
@@ -599,13 +605,17 @@ class Batcher:
         with ticket.camera.order:
             if ticket.fate is None:
                 ticket.fate, ticket.model_id, ticket.result, ticket.error = fate, model_id, result, error
-        self._tell_next(ticket.camera)
+            self._tell_all(ticket.camera)
 
     def _tell_next(self, camera: _Camera) -> None:
         """Tell all frames of a camera that have their fate, up to the first that has none."""
         with camera.order:
-            while camera.tickets and (fate := camera.tickets[0].fate) is not None:
-                self._tell(camera.tickets.popleft(), fate)
+            self._tell_all(camera)
+
+    def _tell_all(self, camera: _Camera) -> None:
+        """The same, with ``order`` held."""
+        while camera.tickets and (fate := camera.tickets[0].fate) is not None:
+            self._tell(camera.tickets.popleft(), fate)
 
     def _tell(self, ticket: _Ticket, fate: Fate) -> None:
         camera, captured = ticket.camera, ticket.captured

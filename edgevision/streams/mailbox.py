@@ -40,6 +40,7 @@ class Mailbox:
         self._waiting: deque[Captured] = deque()
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
+        self._want_room = 0  # threads that wait for it
         self._due_s: float | None = None  # when the fps limit lets in the next frame; None: at once
         self._closed = False
 
@@ -71,7 +72,8 @@ class Mailbox:
             if not self._waiting:
                 return None
             taken = self._waiting.popleft()
-            self._room.notify_all()
+            if self._want_room:
+                self._room.notify_all()
             return taken
 
     def remove(self, captured: Captured) -> bool:
@@ -89,7 +91,13 @@ class Mailbox:
         For sources that can wait: files and folders.
         """
         with self._lock:
-            return self._room.wait_for(lambda: self._closed or len(self._waiting) < self.service.mode.depth, timeout_s)
+            self._want_room += 1
+            try:
+                return self._room.wait_for(
+                    lambda: self._closed or len(self._waiting) < self.service.mode.depth, timeout_s
+                )
+            finally:
+                self._want_room -= 1
 
     def close(self) -> None:
         """Let nothing in any more, and drop what waits."""

@@ -46,10 +46,10 @@ class Lane:
     virtual_time: float = 0.0
     gave_up: bool = False
 
-    def max_age_s(self, cost: BatchCost) -> float:
-        """The most age of a result, with a model of this cost."""
+    def max_age_s(self, single_s: float) -> float:
+        """The most age of a result, where one frame takes ``single_s``."""
         asked_s = self.service.max_age_s
-        return max(asked_s, SLOW_MODEL * cost.seconds(1)) if self.service.stretches else asked_s
+        return max(asked_s, SLOW_MODEL * single_s) if self.service.stretches else asked_s
 
 
 class Choice(NamedTuple):
@@ -59,8 +59,7 @@ class Choice(NamedTuple):
     captured: Captured
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What to do now. ``batch``: frames to run, in the order of their turns; those of one camera in the order they came.
     ``expired``: frames to give up. ``wait_until_s``: where the batch is empty, when to look again unless a frame comes; None: no need.
     """
@@ -108,8 +107,9 @@ class Policy:
         """What to do now, while the model could take a batch. ``waiting``: frames by camera, the oldest first."""
         candidates: list[_Candidate] = []
         expired: list[Choice] = []
+        single_s = cost.seconds(1)
         for place, (camera, frames) in enumerate(waiting.items()):
-            self._sort(camera, place, frames, cost, now_s, candidates, expired)
+            self._sort(camera, place, frames, single_s, now_s, candidates, expired)
         candidates.sort()
         chosen = _within_deadlines(candidates, now_s, cost, max_batch)
         until_s = None
@@ -139,22 +139,23 @@ class Policy:
         return max(lane.virtual_time, self._virtual_time - _CREDIT / lane.service.weight)
 
     def _sort(
-        self, camera: str, place: int, frames: Sequence[Captured], cost: BatchCost, now_s: float,
+        self, camera: str, place: int, frames: Sequence[Captured], single_s: float, now_s: float,
         candidates: list[_Candidate], expired: list[Choice],
     ) -> None:  # fmt: skip
         """Divide a camera's frames into candidates and those that not even a batch of one serves in time."""
         lane = self._lanes[camera]
-        earliest_s, max_age_s = now_s + cost.seconds(1), lane.max_age_s(cost)
+        earliest_s, max_age_s = now_s + single_s, lane.max_age_s(single_s)
         overdue = now_s - lane.served_s >= self._min_interval_s
         start = self._start(lane)
         for captured in frames:
             deadline_s = min(captured.captured_s + max_age_s, captured.deadline_s)
             late = earliest_s > deadline_s
             choice = Choice(camera, captured)
-            by_grace = overdue and lane.gave_up and captured is frames[-1] and earliest_s <= captured.deadline_s
-            if late and not by_grace:
-                expired.append(choice)
-                continue
+            if late:
+                by_grace = overdue and lane.gave_up and captured is frames[-1] and earliest_s <= captured.deadline_s
+                if not by_grace:
+                    expired.append(choice)
+                    continue
             candidates.append(_Candidate(not overdue, start, deadline_s, place, late, choice))
             start += 1.0 / lane.service.weight
 

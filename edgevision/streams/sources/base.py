@@ -13,6 +13,7 @@ class Source(Protocol):
     ``open``, ``read`` and ``close`` are called by its capture thread alone; ``interrupt`` by any thread.
     A source may have two more properties: ``announced_fps``, the rate that a camera tells, and ``stamp_speed``, how fast its time stamps
     run, in seconds a second; both None where they are not known.
+    A picture that stands alone, such as a JPEG, may be given as it came, as an ``encoded.EncodedFrame``: it is decoded when the model takes it.
     ``live``: False for files and folders, which can wait: no frame of theirs is lost unless that is asked for.
     """
 
