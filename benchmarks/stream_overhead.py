@@ -6,6 +6,8 @@
   ``SimpleQueue.put`` to ``get`` in another thread: what the machine itself takes to wake a thread.
 - ``processor``: time of all threads for each frame, 64 cameras at 25 fps, less that of making the same frames and putting them into
   mailboxes that are closed, in turns.
+- ``one_thread``: the same work without waking a thread, in one: put, taken, run, told; the least of many short stretches, in turns with that of making the
+  same frames. It says what Python does for a frame, also on a machine that does other work besides.
 - ``throughput``: a model that sleeps 10 ms whatever it gets, behind the batcher and called in a bare loop, in turns, while the same
   frames are made beside both: batches a second.
 - ``overload``: a model that sleeps 10 ms a frame and 8 cameras at 25 fps with weights: shares against weighted max-min shares,
@@ -20,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import cycle
 from queue import SimpleQueue
 from typing import Any
 
@@ -164,6 +167,29 @@ def feed_for_nobody(cameras: Mapping[str, Service]) -> Feed:
     return Feed(ledger, closed)
 
 
+def one_thread(stretches: int = 60, frames: int = 200) -> dict[str, Any]:
+    """Microseconds for each frame, of the scheduler and of making and counting the frame."""
+    cameras = {str(i): Service() for i in range(64)}
+    ledger = Ledger()
+    batcher = Batcher(SleepingModel(lambda n: 0.0, 8), ledger, options=StreamOptions(warm_up=False))
+    served = Feed(ledger, {name: batcher.add(name, service, lambda one: None) for name, service in cameras.items()})
+    alone = feed_for_nobody(cameras)
+    names = [name for _, name in zip(range(frames), cycle(cameras), strict=False)]
+    costs: dict[str, list[float]] = {"scheduler": [], "frame": []}
+    for _ in range(stretches):
+        begin_s = time.thread_time()
+        for name in names:
+            served.put(name)
+            batcher._serve()  # what a worker does, in this thread
+        middle_s = time.thread_time()
+        for name in names:
+            alone.put(name)
+        costs["scheduler"].append(1e6 * (middle_s - begin_s) / frames)
+        costs["frame"].append(1e6 * (time.thread_time() - middle_s) / frames)
+    frame_us = min(costs["frame"])
+    return {"scheduler_us": round(min(costs["scheduler"]) - frame_us, 1), "frame_us": round(frame_us, 1)}
+
+
 def throughput(seconds: float, turns: int = 11) -> dict[str, Any]:
     """Batches a second behind the batcher ÷ in a bare loop, for each turn."""
     ratios = []
@@ -234,6 +260,7 @@ def main() -> None:
     parts: dict[str, Callable[[], Any]] = {
         "hand_off": lambda: hand_off(seconds),
         "processor": lambda: processor(seconds),
+        "one_thread": one_thread,
         "throughput": lambda: throughput(seconds),
         "overload_equal": lambda: overload([1] * 8, seconds),
         "overload_weighted": lambda: overload([1, 1, 1, 1, 2, 2, 4, 4], seconds),

@@ -93,7 +93,7 @@ class BatchDone:
     idle_s: float
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Ticket:
     """A frame that a worker took. Its ``fate``, once it has one, never changes; the rest is told with it, see ``Settled``."""
 
@@ -105,7 +105,7 @@ class _Ticket:
     error: BaseException | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Camera:
     """``tickets``: frames that are with the model, in the order they came. ``order``: held while results are given back."""
 
@@ -118,7 +118,7 @@ class _Camera:
     order: threading.Lock = field(default_factory=threading.Lock)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Batch:
     """``is_encoded``: pictures of it had to be decoded; ``undecoded``: that are still being decoded. ``begun_s``: when the model got it, ``started_s``: when the call that runs now began.
     ``abandoned``: it hung, and its results are for nobody."""
