@@ -38,6 +38,7 @@ FPS = 10
 SECONDS = 20.0
 _LONGER_S = 6.0  # a watch waits for a clear line at its ends, for no longer than this
 _CLEAR_PX = 20.0  # from the line: neither the tracker's tremble nor the camera's slant makes a doubt of it
+_STILL_S = 0.5  # the belt stands still at the end, so that what crossed last can be seen to stay beyond the line
 _KEPT_FRAMES = 4
 _PHOTOS = {"train": 32, "val": 40}
 _LINE_COLOR = (255, 255, 255)
@@ -116,7 +117,7 @@ def rendered_photos(folder: Path, progress: ProgressFn) -> Path:
 
 def snapshots(belt: Conveyor, seconds: float) -> Iterator[Snapshot]:
     """The frames of a watch of ``seconds``. It begins and ends while no product is on its way over the counting line, so
-    that there is no doubt about what has passed it."""
+    that there is no doubt about what has passed it; then the belt stands still for half a second."""
     start = next(
         (time_s for time_s in np.arange(0, _LONGER_S, 0.5).tolist() if clear_of_line(belt.at(time_s), belt)), 0.0
     )
@@ -124,13 +125,21 @@ def snapshots(belt: Conveyor, seconds: float) -> Iterator[Snapshot]:
         snapshot = belt.at(start + number / FPS)
         yield snapshot
         if number + 1 >= seconds * FPS and clear_of_line(snapshot, belt):
-            return
+            break
+    for number in range(1, round(_STILL_S * FPS) + 1):
+        yield replace(snapshot, time_s=snapshot.time_s + number / FPS)
 
 
 def clear_of_line(snapshot: Snapshot, belt: Conveyor) -> bool:
-    """Whether the middle of every product is well off the counting line."""
-    line = Line("line", *belt.line)
-    return all(abs(line.offset(Anchor.CENTER.of(one.full))) >= _CLEAR_PX for one in snapshot.seen)
+    """Whether the middle of every product is well off the counting line, on the side where the product truly is: seen aslant,
+    the top of a tall one is past the line before its foot."""
+    line, passed = Line("line", *belt.line), belt.passed(snapshot.time_s)
+    return all(_is_clear(line.offset(Anchor.CENTER.of(one.full)), one.id in passed) for one in snapshot.seen)
+
+
+def _is_clear(offset: float, is_past: bool) -> bool:
+    """``offset``: pixels past the line."""
+    return offset >= _CLEAR_PX if is_past else offset <= -_CLEAR_PX
 
 
 def _watch(
