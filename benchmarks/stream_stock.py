@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 import edgevision as ev
 from benchmarks.common import write_result
-from edgevision.demo.belt import FPS, named, snapshots
+from edgevision.demo.belt import FPS, likeliest, snapshots
 from edgevision.demo.world.conveyor import Conveyor
 from edgevision.demo.world.truth import Crossing
 from edgevision.errors import UnprovenWarning
@@ -48,8 +48,8 @@ from edgevision.streams.sinks.base import Item
 from edgevision.streams.sinks.callback import CallbackSink
 from edgevision.streams.sinks.inventory import InventorySink
 from edgevision.streams.stream import Stream
-from edgevision.tasks.detections import Detections
-from edgevision.tracking import Line, TrackerOptions
+from edgevision.tasks.products import Products
+from edgevision.tracking import InventoryEvent, Line, TrackerOptions
 
 WIDTH, SHOWN = 640, 480  # of the belt's picture
 HEIGHT = 528  # with room above it for the bar code
@@ -110,16 +110,21 @@ def counted(rows: Iterable[StockRow]) -> Stock:
 
 
 class NamedCascade:
-    """Gives each box the product that the recogniser holds for the likeliest, as the demo does: it may doubt one view, the track has many."""
+    """Doubts no product, as the demo does: it may doubt one view, the track has many, and every product on the belt is listed."""
 
     def __init__(self, cascade: ev.Cascade) -> None:
-        self._cascade = cascade
         self._served = ServedModel(cascade)
         self.id, self.max_batch, self.parallel = self._served.id, self._served.max_batch, self._served.parallel
 
-    def predict_frames(self, frames: Sequence[Frame]) -> list[Detections]:
-        """The boxes of each frame."""
-        return [named(one, self._cascade.recogniser.labels) for one in self._served.predict_frames(frames)]
+    def predict_frames(self, frames: Sequence[Frame]) -> list[Products]:
+        """The products in each frame."""
+        return [likeliest(one) for one in self._served.predict_frames(frames)]
+
+
+def add(stock: Stock, events: Iterable[InventoryEvent]) -> None:
+    """What the events say is there more, or less."""
+    for event in events:
+        stock[event.product] += event.delta
 
 
 def direct(model: NamedCascade, belt: Belt, tracker: TrackerOptions) -> Stock:
@@ -129,8 +134,8 @@ def direct(model: NamedCascade, belt: Belt, tracker: TrackerOptions) -> Stock:
     for number, picture in enumerate(belt.frames):
         frame = Frame.from_array(picture)
         result = StreamResult("belt", number, model.predict_frames([frame])[0], round(1e9 * number / FPS), 0.0)
-        for event in counter.update(result):
-            stock[event.product] += event.delta
+        add(stock, counter.update(result))
+    add(stock, counter.end_all())
     return Tally({product: count for product, count in stock.items() if count})
 
 

@@ -24,10 +24,12 @@ from edgevision.demo.world.truth import Snapshot
 from edgevision.demo.world.worlds import Place
 from edgevision.errors import InputError, UnprovenWarning
 from edgevision.frames import ImageArray
+from edgevision.streams.inventory.counting import InventoryCounter
+from edgevision.streams.results import StreamResult
 from edgevision.tasks.detections import Detections
 from edgevision.tasks.products import Products
 from edgevision.tasks.results import Label
-from edgevision.tracking import Anchor, Counter, Line, Tracker
+from edgevision.tracking import Anchor, Line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -155,8 +157,7 @@ def _watch(
     belt, tally, kept = Conveyor(seed), BoxTally(), []
     labels = model.recogniser.labels
     names = [label.name for label in labels]
-    tracker = Tracker()
-    counter = Counter([Line("line", *belt.line)], camera="belt", products=names)
+    counter = InventoryCounter({"belt": [Line("line", *belt.line)]})
     cv_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # the renderer's many small steps are quicker without
     try:
@@ -167,24 +168,32 @@ def _watch(
                 if number == 0:
                     before = len(snapshot.crossings)  # these passed before the watch
                 began = time.perf_counter()
-                answer = named(model.predict(snapshot.frame), labels)
-                tally.add_events(counter.update(tracker.update(answer, time_s=snapshot.time_s)))
+                products = model.predict(snapshot.frame)
+                answer = named(products, labels)
+                captured_ns = round(1e9 * snapshot.time_s)
+                tally.add_events(counter.update(StreamResult("belt", number, likeliest(products), captured_ns, 0.0)))
                 tally.add(snapshot.seen, answer, 1e3 * (time.perf_counter() - began))
                 tally.set_truth(snapshot.crossings[before:], names)
                 drawn = picture(snapshot.frame, answer, belt)
                 if number % round(seconds * FPS / _KEPT_FRAMES) == round(FPS * seconds / _KEPT_FRAMES / 2):
                     kept.append(keep_frame(folder / "belt" / f"{number:04d}.jpg", drawn))
                 show(drawn, snapshot, tally, number)
+            tally.add_events(counter.end_all())
     finally:
         cv2.setNumThreads(cv_threads)
     return tally, tuple(kept)
 
 
 def named(products: Products, labels: tuple[Label, ...]) -> Detections:
-    """The boxes, each with the class that the classifier holds for the likeliest. It may doubt one view; the track has many."""
+    """The boxes, each with the class that the classifier holds for the likeliest."""
     places = {label.id: place for place, label in enumerate(labels)}
     classes = np.array([places[one.best.id] for one in products.results], np.int64)
     return replace(products.detections, classes=classes, labels=labels)
+
+
+def likeliest(products: Products) -> Products:
+    """The same, every product known: it may doubt one view, the track has many. A belt of the demo carries nothing that is not listed."""
+    return replace(products, results=tuple(replace(one, known=True) for one in products.results))
 
 
 def picture(frame: ImageArray, answer: Detections, belt: Conveyor) -> ImageArray:
