@@ -24,10 +24,12 @@ from edgevision.demo.world.truth import Snapshot
 from edgevision.demo.world.worlds import Place
 from edgevision.errors import InputError, UnprovenWarning
 from edgevision.frames import ImageArray
+from edgevision.streams.inventory.counting import InventoryCounter
+from edgevision.streams.results import StreamResult
 from edgevision.tasks.detections import Detections
 from edgevision.tasks.products import Products
 from edgevision.tasks.results import Label
-from edgevision.tracking import Anchor, Counter, Line, Tracker
+from edgevision.tracking import Anchor, Line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,6 +40,7 @@ FPS = 10
 SECONDS = 20.0
 _LONGER_S = 6.0  # a watch waits for a clear line at its ends, for no longer than this
 _CLEAR_PX = 20.0  # from the line: neither the tracker's tremble nor the camera's slant makes a doubt of it
+_STILL_S = 0.5  # the belt stands still at the end, so that what crossed last can be seen to stay beyond the line
 _KEPT_FRAMES = 4
 _PHOTOS = {"train": 32, "val": 40}
 _LINE_COLOR = (255, 255, 255)
@@ -116,7 +119,7 @@ def rendered_photos(folder: Path, progress: ProgressFn) -> Path:
 
 def snapshots(belt: Conveyor, seconds: float) -> Iterator[Snapshot]:
     """The frames of a watch of ``seconds``. It begins and ends while no product is on its way over the counting line, so
-    that there is no doubt about what has passed it."""
+    that there is no doubt about what has passed it; then the belt stands still for half a second."""
     start = next(
         (time_s for time_s in np.arange(0, _LONGER_S, 0.5).tolist() if clear_of_line(belt.at(time_s), belt)), 0.0
     )
@@ -124,13 +127,21 @@ def snapshots(belt: Conveyor, seconds: float) -> Iterator[Snapshot]:
         snapshot = belt.at(start + number / FPS)
         yield snapshot
         if number + 1 >= seconds * FPS and clear_of_line(snapshot, belt):
-            return
+            break
+    for number in range(1, round(_STILL_S * FPS) + 1):
+        yield replace(snapshot, time_s=snapshot.time_s + number / FPS)
 
 
 def clear_of_line(snapshot: Snapshot, belt: Conveyor) -> bool:
-    """Whether the middle of every product is well off the counting line."""
-    line = Line("line", *belt.line)
-    return all(abs(line.offset(Anchor.CENTER.of(one.full))) >= _CLEAR_PX for one in snapshot.seen)
+    """Whether the middle of every product is well off the counting line, on the side where the product truly is: seen aslant,
+    the top of a tall one is past the line before its foot."""
+    line, passed = Line("line", *belt.line), belt.passed(snapshot.time_s)
+    return all(_is_clear(line.offset(Anchor.CENTER.of(one.full)), one.id in passed) for one in snapshot.seen)
+
+
+def _is_clear(offset: float, is_past: bool) -> bool:
+    """``offset``: pixels past the line."""
+    return offset >= _CLEAR_PX if is_past else offset <= -_CLEAR_PX
 
 
 def _watch(
@@ -146,8 +157,7 @@ def _watch(
     belt, tally, kept = Conveyor(seed), BoxTally(), []
     labels = model.recogniser.labels
     names = [label.name for label in labels]
-    tracker = Tracker()
-    counter = Counter([Line("line", *belt.line)], camera="belt", products=names)
+    counter = InventoryCounter({"belt": [Line("line", *belt.line)]})
     cv_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # the renderer's many small steps are quicker without
     try:
@@ -158,24 +168,32 @@ def _watch(
                 if number == 0:
                     before = len(snapshot.crossings)  # these passed before the watch
                 began = time.perf_counter()
-                answer = named(model.predict(snapshot.frame), labels)
-                tally.add_events(counter.update(tracker.update(answer, time_s=snapshot.time_s)))
+                products = model.predict(snapshot.frame)
+                answer = named(products, labels)
+                captured_ns = round(1e9 * snapshot.time_s)
+                tally.add_events(counter.update(StreamResult("belt", number, likeliest(products), captured_ns, 0.0)))
                 tally.add(snapshot.seen, answer, 1e3 * (time.perf_counter() - began))
                 tally.set_truth(snapshot.crossings[before:], names)
                 drawn = picture(snapshot.frame, answer, belt)
                 if number % round(seconds * FPS / _KEPT_FRAMES) == round(FPS * seconds / _KEPT_FRAMES / 2):
                     kept.append(keep_frame(folder / "belt" / f"{number:04d}.jpg", drawn))
                 show(drawn, snapshot, tally, number)
+            tally.add_events(counter.end_all())
     finally:
         cv2.setNumThreads(cv_threads)
     return tally, tuple(kept)
 
 
 def named(products: Products, labels: tuple[Label, ...]) -> Detections:
-    """The boxes, each with the class that the classifier holds for the likeliest. It may doubt one view; the track has many."""
+    """The boxes, each with the class that the classifier holds for the likeliest."""
     places = {label.id: place for place, label in enumerate(labels)}
     classes = np.array([places[one.best.id] for one in products.results], np.int64)
     return replace(products.detections, classes=classes, labels=labels)
+
+
+def likeliest(products: Products) -> Products:
+    """The same, every product known: it may doubt one view, the track has many. A belt of the demo carries nothing that is not listed."""
+    return replace(products, results=tuple(replace(one, known=True) for one in products.results))
 
 
 def picture(frame: ImageArray, answer: Detections, belt: Conveyor) -> ImageArray:

@@ -67,8 +67,9 @@ class BoxTally:
 
     @property
     def rows(self) -> list[tuple[str, int, int]]:
-        """Each product with what was counted and what truly passed, most first."""
-        names = sorted({*self.counted, *self.crossed}, key=lambda name: (-self.crossed[name], name))
+        """Each product with what was counted and what truly passed, most first. Without those that were counted and taken off again."""
+        there = {name for tally in (self.counted, self.crossed) for name, count in tally.items() if count}
+        names = sorted(there, key=lambda name: (-self.crossed[name], name))
         return [(name, self.counted[name], self.crossed[name]) for name in names]
 
     @property

@@ -16,11 +16,13 @@ _NAMESPACE = uuid.UUID("4c8e8f6e-6e0b-5a0e-9d0c-7f6d1f0a2b51")  # of the ids of 
 
 class Cause(Enum):
     """Why a product counts. ``CROSSED``: it was seen on both sides of the border. ``APPEARED``: it was inside when it was first seen.
-    ``LOST``: it was inside when it was last seen, and the tracker gave it up."""
+    ``LOST``: it was inside when it was last seen, and the tracker gave it up. ``RENAMED``: it was counted under another name, which later views
+    of it proved wrong: one such event takes that off, another puts the right one on."""
 
     CROSSED = "crossed"
     APPEARED = "appeared"
     LOST = "lost"
+    RENAMED = "renamed"
 
 
 @dataclass(frozen=True)

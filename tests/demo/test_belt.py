@@ -13,41 +13,87 @@ from rich.console import Console
 
 from edgevision.demo import belt as belt_module
 from edgevision.demo.belt import FPS, clear_of_line, named, picture, rendered_photos, run_belt, snapshots
+from edgevision.demo.camera import project
+from edgevision.demo.raster import solid
 from edgevision.demo.world.conveyor import Conveyor
 from edgevision.demo.world.truth import Corners, Seen, Snapshot
+from edgevision.demo.world.world import LABELS
 from edgevision.errors import InputError
 from edgevision.evaluate.data.dataset import read_dataset
 from edgevision.tasks.detections import Detections
 from edgevision.tasks.products import Products
 from edgevision.tasks.results import Classification, Label, Prediction, Timing
+from edgevision.tracking import Counter, Line, Tracker
 
 
 class _Line:
-    line = ((40.0, 0.0), (40.0, 100.0))
+    line = ((40.0, 100.0), (40.0, 0.0))  # what goes right has passed
+
+    def __init__(self, *passed: int) -> None:
+        self._passed = frozenset(passed)
+
+    def passed(self, time_s: float) -> frozenset[int]:
+        return self._passed
 
 
 @pytest.mark.parametrize(
-    ("box", "clear"),
+    ("box", "is_past", "clear"),
     [
-        ((60, 20, 70, 60), True),  # its middle is 25 px off
-        ((0, 20, 30, 60), True),
-        ((50, 20, 66, 60), False),  # 18 px
-        ((40, 0, 100, 10), True),  # it lies on the line, but its middle is 30 px off
+        ((60, 20, 70, 60), True, True),  # its middle is 25 px off
+        ((0, 20, 30, 60), False, True),
+        ((50, 20, 66, 60), True, False),  # 18 px
+        ((40, 0, 100, 10), True, True),  # it lies on the line, but its middle is 30 px off
+        ((60, 20, 70, 60), False, False),  # its top leans over the line, its foot is still before it
+        ((0, 20, 30, 60), True, False),
     ],
 )
-def test_a_middle_near_the_line_is_told(box, clear):
-    one = Seen(0, 0, Corners(*box), Corners(*box), 10, 1.0)
-    assert clear_of_line(Snapshot(np.zeros((100, 100, 3), np.uint8), 0.0, (one,)), _Line()) is clear
+def test_a_middle_near_the_line_is_told(box, is_past, clear):
+    one = Seen(7, 0, Corners(*box), Corners(*box), 10, 1.0)
+    belt = _Line(7) if is_past else _Line()
+    assert clear_of_line(Snapshot(np.zeros((100, 100, 3), np.uint8), 0.0, (one,)), belt) is clear
 
 
 def test_a_watch_begins_and_ends_with_an_empty_line():
     belt = Conveyor(3, 240, 320)
     shots = list(snapshots(belt, 2.0))
-    assert len(shots) >= 2 * FPS
+    assert len(shots) >= 2.5 * FPS
     assert clear_of_line(shots[0], belt)
-    assert clear_of_line(shots[-1], belt)
+    last = shots[-1 - FPS // 2]
+    assert clear_of_line(last, belt)
     times = [shot.time_s for shot in shots]
     assert np.allclose(np.diff(times), 1 / FPS)
+    assert all(shot.seen is last.seen and shot.crossings is last.crossings for shot in shots[-FPS // 2 :])
+
+
+@pytest.mark.parametrize("seed", [5002, 5006])  # aslant, with a tall product near the edge; and towards the camera
+def test_who_sees_perfect_boxes_counts_the_truth(seed, monkeypatch):
+    """Boxes of the bodies' corners: no pixel is painted. Counted wrongly when the line was as wide as the belt (5002), and
+    when a watch began while the top of a product was past the line and its foot was not (5006)."""
+    belt = Conveyor(seed)
+    monkeypatch.setattr(belt, "at", lambda time_s: _outlined(belt, time_s))
+    tracker, counter = Tracker(), Counter([Line("line", *belt.line)], camera="belt", products=[""] * len(LABELS))
+    before: frozenset[int] | None = None
+    events, number = [], 0
+    for number, shot in enumerate(snapshots(belt, 6.0)):
+        before = belt.passed(shot.time_s) if before is None else before
+        boxes = np.clip([one.full for one in shot.seen], 0, (640, 480, 640, 480)).reshape(-1, 4)
+        tracks = tracker.update_arrays(boxes, [0.9] * len(boxes), [0] * len(boxes), time_s=number / FPS)
+        events += counter.update(tracks)
+    after = belt.passed(shot.time_s - 0.5)
+    assert sum(one.delta for one in events) == len(after - before) > 3
+
+
+def _outlined(belt: Conveyor, time_s: float) -> Snapshot:
+    seen = []
+    for item in belt.layers(time_s)[1].items:
+        body = solid(item.product).posed(item.pose)
+        if not belt._in_view(body):
+            continue
+        pixels = project(belt.matrix, body.points) + 0.5
+        full = Corners(*pixels.min(axis=0).tolist(), *pixels.max(axis=0).tolist())
+        if full.x2 > 8 and full.y2 > 8 and full.x1 < 632 and full.y1 < 472:
+            seen.append(Seen(item.id, item.label, full, full, 1, 1.0))
+    return Snapshot(np.empty((0, 0, 3), np.uint8), time_s, tuple(seen))
 
 
 def test_the_picture_shows_line_and_boxes_and_leaves_the_frame_alone():

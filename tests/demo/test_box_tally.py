@@ -57,7 +57,9 @@ def event(product: str, delta: int) -> InventoryEvent:
 
 def test_counts_stand_beside_the_truth():
     tally = BoxTally()
-    tally.add_events([event("milk", 1), event("milk", 1), event("tea", 1), event("tea", -1)])
+    tally.add_events(
+        [event("milk", 1), event("milk", 1), event("tea", 1), event("tea", -1), event("cola", 1), event("cola", -1)]
+    )
     tally.set_truth([Crossing(1, 0, 0.5), Crossing(2, 1, 0.6)], ["milk", "tea"])
     assert tally.rows == [("milk", 2, 1), ("tea", 0, 1)]
     assert tally.count_errors == 2

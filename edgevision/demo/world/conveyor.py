@@ -23,6 +23,7 @@ from edgevision.frames import ImageArray
 BELT_CM = 44.0
 _USED_CM = 40.0  # products keep off the edges
 _RAIL_CM = 5.0
+_BESIDE_CM = 25.0  # of the counting line on each side: half of the tallest product, seen from the lowest camera
 _TILE_CM = 96.0  # the belt's picture repeats after this
 _SHUTTER_S = 1 / 60
 _BELTS: tuple[Color, ...] = ((52, 50, 48), (66, 72, 60), (86, 66, 48), (44, 46, 50), (92, 94, 90))
@@ -68,8 +69,12 @@ class Conveyor(World):
 
     @property
     def line(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """The two ends of the counting line on the belt, (x, y) in the frame's pixels, continuous."""
-        ends = project(self.matrix, np.array([(0.0, -BELT_CM / 2, 0), (0.0, BELT_CM / 2, 0)])) + 0.5
+        """The two ends of the counting line, (x, y) in the frame's pixels, continuous: in the plane of the belt, and wider than it.
+
+        Seen aslant, the middle of a tall product near the belt's edge is beside the belt.
+        """
+        reach = BELT_CM / 2 + _BESIDE_CM
+        ends = project(self.matrix, np.array([(0.0, -reach, 0), (0.0, reach, 0)])) + 0.5
         return (float(ends[0, 0]), float(ends[0, 1])), (float(ends[1, 0]), float(ends[1, 1]))
 
     def crossings(self, until_s: float) -> tuple[Crossing, ...]:
@@ -78,6 +83,11 @@ class Conveyor(World):
         times = [(-item.pose.x / self.speed, item) for item in self._fed]
         passed = [Crossing(item.id, item.label, time) for time, item in times if 0 < time <= until_s]
         return tuple(sorted(passed, key=lambda one: (one.time_s, one.id)))
+
+    def passed(self, time_s: float) -> frozenset[int]:
+        """The ids of what is past the line, also of what was before 0 s."""
+        self._feed(time_s)
+        return frozenset(item.id for item in self._fed if item.pose.x + self.speed * time_s > 0)
 
     def layers(self, time_s: float) -> tuple[Layer, ...]:
         """Floor and rails; then the belt and what is on it."""

@@ -5,30 +5,29 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter as Tally
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from edgevision.errors import InputError
 from edgevision.streams.inventory.stock import StockRow
+from edgevision.streams.inventory.track_name import UNKNOWN, TrackName, View
 from edgevision.streams.results import StreamResult
 from edgevision.tasks.detections import Detections
 from edgevision.tasks.products import Products
 from edgevision.tracking.counter import Counter
 from edgevision.tracking.events import Cause, InventoryEvent
+from edgevision.tracking.nested import NESTED_SHARE, nested
 from edgevision.tracking.places import Line, Zone
 from edgevision.tracking.tracker import Tracker, TrackerOptions
 from edgevision.tracking.tracks import Tracks
 
 Places = Sequence[Line | Zone]
 
-UNKNOWN = "unknown"  # the product of a box that the second model does not know
-# Of such a view in the vote of its track, against 1 of a view that is known. The threshold of the second model refuses many views of products
-# that it knows (turned, blurred, half covered), and lets few of others pass. So a name wins that was seen in one view of ten; less may be
-# those few, and the track stays unknown. A track that was never known has no other vote.
-UNKNOWN_WEIGHT = 0.1
 _STEP_S = 0.001  # between two frames whose times are equal, or go back a little
 _BACK_S = 1.0  # a clock that goes back further was set: what was followed before is over
 _NAMESPACE = uuid.UUID("1b1f9a8e-7c64-5a0e-8a5e-2f6f0f8a9d34")  # of the ids of closing events; any fixed value does
@@ -36,20 +35,40 @@ _NAMESPACE = uuid.UUID("1b1f9a8e-7c64-5a0e-8a5e-2f6f0f8a9d34")  # of the ids of 
 
 @dataclass
 class _Camera:
-    """What follows one camera. ``time_s``: of its last frame; ``inside``: (place, product, track) → how often it is in there."""
+    """What follows one camera. ``time_s``: of its last frame; ``inside``: (place, product, track) → how often it is in there; ``names``:
+    of the tracks that are followed; ``crossed``: and the lines that each has crossed."""
 
     tracker: Tracker
     counter: Counter
     time_s: float | None = None
     inside: Tally[tuple[str, str, int]] = field(default_factory=Tally)
+    names: dict[int, TrackName] = field(default_factory=lambda: defaultdict(TrackName))
+    crossed: dict[int, list[InventoryEvent]] = field(default_factory=lambda: defaultdict(list))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The boxes of a result, one row each. ``classes``: the detector's; ``views``: what each row says of its product."""
+
+    boxes: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    classes: npt.NDArray[np.int64]
+    views: tuple[View, ...]
+
+    def __getitem__(self, rows: npt.NDArray[np.bool_]) -> _Found:
+        views = tuple(view for view, kept in zip(self.views, rows.tolist(), strict=True) if kept)
+        return _Found(self.boxes[rows], self.scores[rows], self.classes[rows], views)
 
 
 class InventoryCounter:
     """Follows the products of each camera through its results, and gives an event for each that crosses a line, or comes into or
-    leaves a zone.
+    leaves a zone. A product that crossed a line is named by the views up to then; when its track ends, by all of them: where that is
+    another name, two more events take the one off and put the other on, with the crossing's time (``Cause.RENAMED``). Boxes on parts of a
+    product and around several are left out, see ``nested``.
 
     ``places``: camera → its lines and zones, in pixels of its frames; results of other cameras give nothing. ``options``: the
-    trackers'. ``now_s``: the wall clock, for cameras that tell no time of their own. One thread at a time uses it.
+    trackers'. ``now_s``: the wall clock, for cameras that tell no time of their own. ``nested_share``: of the smaller box, see there; 1 leaves none
+    out. One thread at a time uses it.
     """
 
     def __init__(
@@ -58,10 +77,12 @@ class InventoryCounter:
         options: TrackerOptions | None = None,
         *,
         now_s: Callable[[], float] = time.time,
+        nested_share: float = NESTED_SHARE,
     ) -> None:
         self._places = {camera: tuple(some) for camera, some in places.items() if some}
         self._options = options
         self._now_s = now_s
+        self._nested_share = nested_share
         self._cameras: dict[str, _Camera] = {}
         self._names: list[str] = []  # of products, in the order they were first seen: the classes that trackers get
         for camera, some in self._places.items():
@@ -76,8 +97,8 @@ class InventoryCounter:
         """The events of one result. Those of a camera come in their order. Raises InputError for results without boxes."""
         if result.camera not in self._places:
             return []
-        boxes, scores, names = _columns(result.result)
-        classes = [self._class_of(UNKNOWN if name is None else name) for name in names]
+        found = _found(result.result)
+        found = found[~nested(found.boxes, found.scores, found.classes, self._nested_share)]
         time_s = self._now_s() - result.age_s if result.captured_ns is None else result.captured_ns / 1e9
         events = []
         camera = self._cameras.get(result.camera)
@@ -89,18 +110,18 @@ class InventoryCounter:
         elif camera.time_s is not None:
             time_s = max(time_s, camera.time_s + _STEP_S)
         camera.time_s = time_s
-        camera.counter.products = tuple(self._names)
-        weights = [UNKNOWN_WEIGHT if name is None else 1.0 for name in names]
-        tracks = camera.tracker.update_arrays(boxes, scores, classes, time_s=time_s, weights=weights)
-        events += self._told(camera, tracks)
+        classes = [self._class_of(_likeliest(view)) for view in found.views]
+        tracks = camera.tracker.update_arrays(found.boxes, found.scores, classes, time_s=time_s)
+        events += self._told(camera, self._named(camera, tracks, found.views))
         return events
 
     def end(self, name: str) -> list[InventoryEvent]:
-        """Stop following a camera: what is inside its zones leaves them, for nobody sees it any more. Allowed for any name."""
+        """Stop following a camera: its tracks have their last names, and what is inside its zones leaves them, for nobody sees it any
+        more. Allowed for any name."""
         camera = self._cameras.pop(name, None)
         if camera is None or camera.time_s is None:
             return []
-        ended = sorted({track for (_, _, track), count in camera.inside.items() if count > 0})
+        ended = sorted({track for (_, _, track), count in camera.inside.items() if count > 0} | camera.names.keys())
         return self._told(camera, _no_tracks(tuple(ended), camera.time_s + _STEP_S, name))
 
     def end_all(self) -> list[InventoryEvent]:
@@ -111,11 +132,27 @@ class InventoryCounter:
         counter = Counter(self._places[name], camera=name, products=())
         return _Camera(Tracker(self._options, camera=name), counter)
 
-    @staticmethod
-    def _told(camera: _Camera, tracks: Tracks) -> list[InventoryEvent]:
+    def _named(self, camera: _Camera, tracks: Tracks, views: Sequence[View]) -> Tracks:
+        """The tracks, each with the class that its views have the most chances for."""
+        classes = tracks.classes.copy()
+        for row, (track, detection) in enumerate(zip(tracks.ids, tracks.detections.tolist(), strict=True)):
+            if track is not None:
+                camera.names[track].see(views[detection])
+                classes[row] = self._class_of(camera.names[track].best)
+        return replace(tracks, classes=classes)
+
+    def _told(self, camera: _Camera, tracks: Tracks) -> list[InventoryEvent]:
+        camera.counter.products = tuple(self._names)
         events = camera.counter.update(tracks)
+        zones = {place.name for place in camera.counter.places if isinstance(place, Zone)}
         for event in events:
             camera.inside[event.place, event.product, event.track_id] += event.delta
+            if event.place not in zones:
+                camera.crossed[event.track_id].append(event)
+        for track in tracks.ended:
+            name, crossed = camera.names.pop(track, None), camera.crossed.pop(track, [])
+            if name is not None:
+                events += [later for event in crossed for later in _renamed(event, name.best)]
         return events
 
     def _class_of(self, name: str) -> int:
@@ -141,16 +178,47 @@ def closing_events(rows: Iterable[StockRow], at_s: float) -> list[InventoryEvent
     return events
 
 
-def _columns(result: Any) -> tuple[Any, Any, Sequence[str | None]]:
-    """Boxes, scores, and the name of each product; None for one that the second model does not know."""
+def _renamed(event: InventoryEvent, product: str) -> list[InventoryEvent]:
+    """The events that make the stock as if ``event`` had been of ``product``: none where it is. The same again for the same frames."""
+    if event.product == product:
+        return []
+    return [
+        replace(
+            event,
+            event_id=str(uuid.uuid5(_NAMESPACE, repr((event.event_id, name, delta)))),
+            product=name, delta=delta, cause=Cause.RENAMED,
+        )
+        for name, delta in ((event.product, -event.delta), (product, event.delta))
+    ]  # fmt: skip
+
+
+def _found(result: Any) -> _Found:
+    """The columns of what a model says of a frame."""
     if isinstance(result, Detections):
-        return result.boxes, result.scores, result.names
+        pairs = zip(result.names, result.scores.tolist(), strict=True)
+        views = tuple(View({name: 1.0}, score) for name, score in pairs)
+        return _Found(result.boxes, result.scores, result.classes, views)
     if isinstance(result, Products):
-        names = [one.best.name if one.known else None for one in result.results]
-        return result.detections.boxes, result.detections.scores, names
+        boxes = result.detections
+        answers = zip(result.results, boxes.scores.tolist(), strict=True)
+        views = tuple(View(_chances(answer), score, answer.known) for answer, score in answers)
+        return _Found(boxes.boxes, boxes.scores, boxes.classes, views)
     raise InputError(
         f"lines and zones need a model that finds boxes, got a {type(result).__name__}; stream a detector, or a detector --then a classifier"
     )
+
+
+def _chances(answer: Any) -> dict[str, float]:
+    """Name → chance of a ``Classification``. Classes of one name are one product."""
+    chances: dict[str, float] = {}
+    for one in answer.top:
+        chances[one.name] = chances.get(one.name, 0.0) + one.score
+    return chances
+
+
+def _likeliest(view: View) -> str:
+    """What the tracker takes the view for; only ``class_aware`` ones look at it."""
+    return max(view.chances, key=view.chances.__getitem__) if view.is_known and view.chances else UNKNOWN
 
 
 def _no_tracks(ended: tuple[int, ...], time_s: float, camera: str) -> Tracks:

@@ -98,6 +98,80 @@ def test_one_view_of_many_gives_no_name():
     assert told(events) == [("gate", "unknown", 1, "crossed")]
 
 
+def turned(n: int, at: int) -> StreamResult:
+    """Taken for tea until frame ``at``, then surely for milk. It moves 15 pixels a frame, over the gate in frame 11."""
+    score, name, other = (0.6, "tea", "milk") if n < at else (0.95, "milk", "tea")
+    top = (Prediction(3, name, score), Prediction(4, other, 1 - score))
+    answer = Products(detected(box(50 + 15 * n), name="box"), (Classification(top, True, TIMING),))
+    return result(n, answer=answer, captured_ns=T0_NS + FRAME_NS * n)
+
+
+RENAMED = [("gate", "tea", 1, "crossed"), ("gate", "tea", -1, "renamed"), ("gate", "milk", 1, "renamed")]
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        (12, RENAMED),
+        (4, [("gate", "milk", 1, "crossed")]),  # by then most says milk already
+        (27, [("gate", "tea", 1, "crossed")]),  # three views of 30 do not outweigh the others
+    ],
+)
+@pytest.mark.parametrize("ends_with", ["track", "stream"])
+def test_the_views_after_the_crossing_name_it_too(at, expected, ends_with):
+    """When its track ends, or the stream, a crossing that was counted under another name is counted anew, at the time when it was."""
+    counter = InventoryCounter({"till": [GATE]})
+    events = counted(counter, [turned(n, at) for n in range(30)])
+    if ends_with == "track":
+        events += counted(
+            counter, [result(n, "till", detected(), captured_ns=T0_NS + FRAME_NS * n) for n in range(30, 45)]
+        )
+        assert told(events) == expected
+    events += counter.end_all()
+    assert told(events) == expected
+    assert len({one.time_s for one in events}) == 1
+    assert len({one.event_id for one in events}) == len(events)
+
+
+def test_what_is_renamed_has_the_same_ids_in_another_run():
+    runs = []
+    for _ in range(2):
+        counter = InventoryCounter({"till": [GATE]})
+        runs.append(counted(counter, [turned(n, 12) for n in range(30)]) + counter.end_all())
+    assert told(runs[0]) == RENAMED
+    assert [one.event_id for one in runs[0]] == [one.event_id for one in runs[1]]
+
+
+def test_one_that_comes_back_is_renamed_both_ways():
+    """Over the gate and back: +1 and −1 under the first name, and both again under the last one."""
+    counter = InventoryCounter({"till": [GATE]})
+    there = [turned(n, 99) for n in range(14)]
+    back = [
+        result(
+            14 + n, answer=Products(detected(box(245 - 15 * n), name="box"), turned(0, 0).result.results),
+            captured_ns=T0_NS + FRAME_NS * (14 + n),
+        )
+        for n in range(14)
+    ]  # fmt: skip
+    events = counted(counter, there + back) + counter.end_all()
+    assert [one.cause.value for one in events].count("crossed") == 2
+    totals = {name: [one.delta for one in events if one.product == name] for name in ("tea", "milk")}
+    assert all(sum(deltas) == 0 for deltas in totals.values())
+
+
+def test_a_box_on_a_part_of_a_product_counts_nothing():
+    def frame(n: int, name: str) -> StreamResult:
+        x1, y1, x2, y2 = box(50 + 15 * n)
+        found = detected((x1, y1, x2, y2), (x1, y1, x1 + 18, y2), name=name)
+        found.scores[1] = 0.7
+        return result(n, "till", found, captured_ns=T0_NS + FRAME_NS * n)
+
+    once = counted(InventoryCounter({"till": [GATE]}), [frame(n, "cola") for n in range(30)])
+    assert told(once) == [("gate", "cola", 1, "crossed")]
+    both = counted(InventoryCounter({"till": [GATE]}, nested_share=1.0), [frame(n, "cola") for n in range(30)])
+    assert len(both) == 2
+
+
 def test_a_name_that_comes_later_is_counted_too():
     results = passing() + [
         result(100 + n, "till", detected(box(50 + 15 * n), name="tea"), captured_ns=T0_NS + FRAME_NS * (100 + n))
