@@ -3,8 +3,8 @@
 Its workers do all of it in turn: whoever is free decides by ``policy``, takes a batch and runs it, so that a frame is handed from one
 thread to another once. There are as many as calls of the model gain by running at once: one for most.
 
-Pictures that came as files (JPEG) are decoded when they are taken, by threads of their own, several at once; so that the model need not wait for
-that, they are taken a little before it is free (see ``decode_lead``), by one worker more.
+Pictures that came as files (JPEG) are decoded when they are taken, by threads of their own (see ``decode_ahead``). So that the model need not wait
+for that, they are taken a little before it is free, by one worker more; frames that need no decoding never wait for one that does.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-from edgevision.errors import EngineError
+from edgevision.errors import DamagedFrameError, EngineError
 from edgevision.frames import Frame
 from edgevision.machine import usable_cores
 from edgevision.streams.arrivals import MAX_LATE
 from edgevision.streams.batch_cost import BatchCost
 from edgevision.streams.captured import Captured
 from edgevision.streams.clock import Clock, SystemClock
-from edgevision.streams.decode_lead import DecodeLead
-from edgevision.streams.decode_threads import DecodeThreads
+from edgevision.streams.decode_ahead import DecodeAhead
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Ledger
 from edgevision.streams.mailbox import Mailbox
 from edgevision.streams.metrics import CameraMetrics, Metrics
 from edgevision.streams.options import Service, StreamOptions
-from edgevision.streams.policy import Choice, Lane, Policy
+from edgevision.streams.policy import Choice, Decision, Lane, Policy
+from edgevision.streams.reasons import Reason
 from edgevision.streams.served_model import StreamModel, warm_up
 
 _MAX_BATCHES = 2  # in flight, of an engine that gains from batches: one is prepared while another runs
@@ -40,7 +40,9 @@ _PROBE_EVERY = (4, 64)
 _MOST_UNTOLD = (
     64  # frames of a camera that were taken and not told; more would be held in memory behind a call that hangs
 )
+_LEAST_DECODERS = 2  # threads: one picture that hangs must not stop those of other cameras
 _MAX_HUNG = 2  # calls that may hang before no more are made
+_UNLIMITED = 1 << 30
 _REST_AFTER = 3  # batches in a row of which every frame failed
 _REST_S = (0.1, 5.0)  # the first rest after them, and the longest: it doubles
 
@@ -95,19 +97,25 @@ class BatchDone:
 
 @dataclass(eq=False, slots=True)
 class _Ticket:
-    """A frame that a worker took. Its ``fate``, once it has one, never changes; the rest is told with it, see ``Settled``."""
+    """A frame that a worker took at ``taken_s``. Its ``fate``, once it has one, never changes; the rest is told with it, see ``Settled``."""
 
     camera: _Camera
     captured: Captured
+    taken_s: float
     fate: Fate | None = None
     model_id: str = ""
     result: Any = None
     error: BaseException | None = None
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has its fate."""
+        return self.fate is not None
+
 
 @dataclass(eq=False, slots=True)
 class _Camera:
-    """``tickets``: frames that are with the model, in the order they came. ``order``: held while results are given back."""
+    """``tickets``: frames that were taken and not told, in the order they came. ``order``: held while results are given back."""
 
     name: str
     lane: Lane
@@ -120,17 +128,23 @@ class _Camera:
 
 @dataclass(eq=False, slots=True)
 class _Batch:
-    """``is_encoded``: pictures of it had to be decoded; ``undecoded``: that are still being decoded. ``begun_s``: when the model got it, ``started_s``: when the call that runs now began.
-    ``abandoned``: it hung, and its results are for nobody."""
+    """``given_s``: when the model got it; ``call_began_s``: when the call that runs now began. ``abandoned``: it hung, and its results are for nobody."""
 
     model: StreamModel
     tickets: list[_Ticket]
-    taken_s: float
-    begun_s: float
-    started_s: float
-    is_encoded: bool = False
-    undecoded: int = 0
+    given_s: float
+    call_began_s: float
     abandoned: bool = False
+
+
+class _Taken(NamedTuple):
+    """What a worker took. ``batch``: to run now; ``encoded``: to be decoded first; ``expired``: cameras of which frames were given up;
+    ``look_again_s``: where nothing was taken, when to look again unless something happens; None: no need."""
+
+    batch: _Batch | None = None
+    encoded: Sequence[_Ticket] = ()
+    expired: Sequence[_Camera] = ()
+    look_again_s: float | None = None
 
 
 class Batcher:
@@ -144,7 +158,7 @@ class Batcher:
     call that takes longer than ``options.model_timeout_s`` is given up with its frames, and another thread goes on. ``trouble``:
     called for each of these. ``cost``: batches that were measured before, see ``warm_up``.
 
-    A picture that cannot be decoded is ``CORRUPT``, and costs its batch nothing else.
+    A picture that cannot be decoded is ``CORRUPT``, and so is one whose decoding takes longer than that; others lose nothing by it.
 
     ``watch`` may be set, at any time: it is called with each batch that is done, by its worker.
     """
@@ -167,8 +181,7 @@ class Batcher:
         self._cameras: dict[str, _Camera] = {}
         self._ready: dict[str, _Camera] = {}  # those with waiting frames
         self._running: list[_Batch] = []
-        self._ahead: list[_Batch] = []  # whose pictures are being decoded, or wait for the model; the oldest first
-        self._lead = DecodeLead()
+        self._ahead: DecodeAhead[_Ticket] = DecodeAhead(max(_LEAST_DECODERS, usable_cores()))
         self._lock = threading.Lock()  # of everything above
         self._wake = threading.Condition(self._lock)  # where workers wait
         self._watch = threading.Condition(threading.Lock())
@@ -178,7 +191,6 @@ class Batcher:
         self._places: int | None = None
         self._stopping = False
         self._is_warm = not self.options.warm_up
-        self._decoders = DecodeThreads(usable_cores())
         self._takes_ahead = False  # whether the worker for that was started
         self._hung: list[_Batch] = []
         self._singles = 0  # batches of one frame since there was a larger one
@@ -270,7 +282,7 @@ class Batcher:
     def in_use(self, model: StreamModel) -> bool:
         """Whether a batch runs on it, or it is the one for the next."""
         with self._lock:
-            return model is self._model or any(batch.model is model for batch in (*self._running, *self._ahead))
+            return model is self._model or any(batch.model is model for batch in self._running)
 
     def refuse(self) -> None:
         """Begin no more batches. Returns at once; ``stop`` is still to be called."""
@@ -284,7 +296,7 @@ class Batcher:
         self.refuse()
         with self._lock:
             cameras = list(self._cameras.values())
-            threads = [*self._threads, *self._decoders.stop()]
+            threads = [*self._threads, *self._ahead.stop()]
         with self._watch:
             self._watch.notify_all()
         for camera in cameras:
@@ -318,95 +330,143 @@ class Batcher:
         return batch is not None and self._run(batch)
 
     def _next_batch(self) -> _Batch | None:
-        """Wait for frames, and take them; those that are to be decoded first are taken again when they are. None: the end."""
+        """Wait for frames and take them. Those that are still encoded are handed to the decoders, and are part of a later batch. None: the end."""
         while True:
-            encoded: list[_Ticket] = []
             with self._lock:
                 if self._stopping:
                     return None
                 now_s = self.clock.now_s()
-                batch, expired, until_s = self._choose(now_s)
-                if batch is not None:
-                    encoded = [ticket for ticket in batch.tickets if ticket.captured.must_be_decoded]
-                    self._begin(batch, len(encoded), now_s)
-                    if self._ready or self._ahead:
+                taken = self._take(now_s)
+                for ticket in taken.encoded:
+                    self._ahead.begin(ticket, now_s, partial(self._decode, ticket))
+                if taken.batch is not None or taken.encoded:
+                    if self._ready or len(self._ahead):
                         self._wake.notify()  # another worker may take what is left
-                elif not expired:
-                    self.clock.wait_until(self._wake, until_s)
-            for camera in expired:  # outside the lock: whoever is told may call us
+                elif not taken.expired:
+                    self.clock.wait_until(self._wake, taken.look_again_s)
+            for camera in taken.expired:  # outside the lock: whoever is told may call us
                 self._tell_next(camera)
-            if batch is not None and not encoded:
-                return batch
-            if batch is not None:
-                self._decode(batch, encoded)
+            if taken.encoded:
+                self._start_taking_ahead()
+            if taken.batch is not None:
+                return taken.batch
 
-    def _choose(self, now_s: float) -> tuple[_Batch | None, list[_Camera], float | None]:
-        """As ``_decide``, or a batch that was taken before and is decoded. With the lock held, as in those below."""
+    def _start_taking_ahead(self) -> None:
+        """One worker more, the first time that there is something to decode while the others are with the model."""
+        with self._lock:
+            starts, self._takes_ahead = not self._takes_ahead, True
+        if starts:
+            self._start_worker()
+
+    def _take(self, now_s: float) -> _Taken:
+        """Frames for the model, or for the decoders. With the lock held, as in those below."""
         if now_s < self._rest_until_s:
-            return None, [], self._rest_until_s
+            return _Taken(look_again_s=self._rest_until_s)
         if self._is_warming():
-            return None, [], None
+            return _Taken()
         most, at_once = self._limits()
         if len(self._running) < at_once:
-            for batch in self._ahead:
-                if not batch.undecoded:
-                    self._ahead.remove(batch)
-                    return batch, [], None
-        take_s = None if self._held else self._take_s(now_s, at_once)
+            return self._take_now(now_s, most)
+        return self._take_ahead(now_s, most * at_once)
+
+    def _take_now(self, now_s: float, most: int) -> _Taken:
+        """While the model is free: what is decoded, and the policy's choice."""
+        tickets = self._ahead.take(most)
+        waiting: Mapping[str, Sequence[Captured]] = {}
+        if not self._held and len(tickets) < most:
+            waiting = self._waiting(most)
+        decision = self._decide(now_s, waiting, most - len(tickets)) if waiting else Decision()
+        chosen, expired = self._carry_out(
+            decision, self._takable(decision, min(self._ahead.free, self._room() - len(tickets))), now_s
+        )
+        tickets += [one for one in chosen if not one.captured.must_be_decoded]
+        batch = None
+        if tickets:
+            self._count(len(tickets))
+            batch = _Batch(self._model, tickets, now_s, now_s)
+            self._running.append(batch)
+        return _Taken(batch, [one for one in chosen if one.captured.must_be_decoded], expired, decision.wait_until_s)
+
+    def _take_ahead(self, now_s: float, most: int) -> _Taken:
+        """While the model is busy: pictures that are to be decoded until it is free, if it is time for that."""
+        room = min(most - len(self._ahead), self._room())
+        if self._held or room <= 0 or not self._ahead.free or not self._running:
+            return _Taken()
+        waiting = self._waiting(most)
+        pictures = sum(frames[0].must_be_decoded for frames in waiting.values())
+        if not pictures:
+            return _Taken()
+        free_s = min(max(now_s, one.given_s + self._cost.run_s(len(one.tickets))) for one in self._running)
+        take_s = self._ahead.take_s(free_s, min(pictures, room))
         if take_s is None or take_s > now_s:
-            return None, [], take_s
-        return self._decide(now_s, most)
+            return _Taken(look_again_s=take_s)
+        decision = self._decide(now_s, waiting, room)
+        choices = self._takable(decision, self._ahead.free, only_encoded=True)
+        chosen, expired = self._carry_out(decision, choices, now_s)
+        return _Taken(None, chosen, expired, decision.wait_until_s)
 
-    def _take_s(self, now_s: float, at_once: int) -> float | None:
-        """From when on frames may be taken; None: not before something else happens. Where they are to be decoded, that is before the model is free
-        for them, as long as a thread is free, no decoded batch waits, and results do not wait for a loop that is slow."""
-        if len(self._running) + len(self._ahead) < at_once:
-            return now_s
-        undecoded = sum(batch.undecoded for batch in self._ahead)
-        decoded = sum(not batch.undecoded for batch in self._ahead)
-        if undecoded >= self._decoders.most or decoded >= at_once:
-            return None
-        with_model = sum(len(batch.tickets) for batch in (*self._running, *self._ahead))
-        if self._places is not None and with_model >= self._places:
-            return None
-        left_s = sum(
-            max(0.0, one.started_s + self._cost.run_s(len(one.tickets)) - now_s) for one in self._running
-        ) + sum(self._cost.run_s(len(one.tickets)) for one in self._ahead)
-        return self._lead.take_s(now_s + left_s / at_once)
+    def _room(self) -> int:
+        """For how many frames more whoever gets the results has places; frames that are with the model or the decoders have theirs."""
+        if self._places is None:
+            return _UNLIMITED
+        return self._places - len(self._ahead) - sum(len(batch.tickets) for batch in self._running)
 
-    def _begin(self, batch: _Batch, undecoded: int, now_s: float) -> None:
-        """Note a batch that a worker is about to decode, or to run."""
-        if undecoded:
-            batch.is_encoded, batch.undecoded = True, undecoded
-            self._ahead.append(batch)
-            return
-        if not batch.is_encoded:
-            self._lead.add(0.0)
-        batch.begun_s = batch.started_s = now_s
-        self._running.append(batch)
-
-    def _decide(self, now_s: float, most: int) -> tuple[_Batch | None, list[_Camera], float | None]:
-        """A batch, if one should be taken now; cameras of which frames were given up; and when to look again."""
-        self._cost.before_s = self._lead.seconds
+    def _waiting(self, most: int) -> dict[str, Sequence[Captured]]:
+        """Waiting frames by camera. Cameras of which a picture is being decoded are left out, and those that take no results."""
         most_untold = max(_MOST_UNTOLD, 4 * most)
         waiting: dict[str, Sequence[Captured]] = {}
         for name, one in tuple(self._ready.items()):
             frames = one.mailbox.waiting()
             if not frames:
                 del self._ready[name]
-            elif len(one.tickets) < most_untold:
+            elif len(one.tickets) < most_untold and not self._ahead.decodes(one):
                 waiting[name] = frames
-        decision = self._policy.decide(now_s, waiting, self._cost, most)
-        self._policy.take(decision, now_s)
-        expired = [self._cameras[choice.camera] for choice in decision.expired if self._give_up(choice)]
-        tickets = [self._take(choice) for choice in decision.batch]
-        for choice in (*decision.expired, *decision.batch):
+        return waiting
+
+    def _decide(self, now_s: float, waiting: Mapping[str, Sequence[Captured]], most: int) -> Decision:
+        """The policy's choice. Where pictures are to be decoded, results come later by that."""
+        encodes = any(frames[0].must_be_decoded for frames in waiting.values())
+        self._cost.before_s = self._ahead.lead_s if encodes else 0.0
+        return self._policy.decide(now_s, waiting, self._cost, most)
+
+    def _takable(self, decision: Decision, decodable: int, *, only_encoded: bool = False) -> list[Choice]:
+        """The choices that can be taken: at most ``decodable`` of those to be decoded, one of each camera, and all others unless
+        ``only_encoded``. Each camera's first ones, without a gap."""
+        found: list[Choice] = []
+        encodes: set[str] = set()
+        left: set[str] = set()
+        for choice in decision.batch:
+            camera = choice.camera
+            is_encoded = choice.captured.must_be_decoded
+            is_decodable = len(encodes) < decodable and camera not in encodes
+            takes = is_decodable if is_encoded else not only_encoded
+            if not takes or camera in left:
+                left.add(camera)
+                continue
+            found.append(choice)
+            if is_encoded:
+                encodes.add(camera)
+        return found
+
+    def _carry_out(
+        self, decision: Decision, chosen: Sequence[Choice], now_s: float
+    ) -> tuple[list[_Ticket], list[_Camera]]:
+        """Take the ``chosen`` ones of a decision, and give up what it gives up, but for frames that only had to go before others that stay.
+        Gives what was taken, and the cameras of which frames were given up."""
+        last = {choice.camera: choice.captured.sequence for choice in chosen}
+        left = {choice.camera for choice in decision.batch if choice not in chosen}
+        given_up = tuple(
+            one
+            for one in decision.expired
+            if one.camera not in left or one.captured.sequence < last.get(one.camera, -1)
+        )
+        self._policy.take(Decision(tuple(chosen), given_up), now_s)
+        expired = [self._cameras[choice.camera] for choice in given_up if self._give_up(choice, now_s)]
+        tickets = [self._take_one(choice, now_s) for choice in chosen]
+        for choice in (*given_up, *chosen):
             if not len(self._cameras[choice.camera].mailbox):
                 self._ready.pop(choice.camera, None)
-        if not tickets:
-            return None, expired, decision.wait_until_s
-        self._count(len(tickets))
-        return _Batch(self._model, tickets, now_s, now_s, now_s), expired, None
+        return tickets, expired
 
     def _count(self, frames: int) -> None:
         """A batch of so many frames was taken. Where it was the other kind after enough of one, it told: the next may be later."""
@@ -419,21 +479,21 @@ class Batcher:
         if of_the_other_kind >= self._probe_every:
             self._probe_every = min(2 * self._probe_every, _PROBE_EVERY[1])
 
-    def _take(self, choice: Choice) -> _Ticket:
+    def _take_one(self, choice: Choice, now_s: float) -> _Ticket:
         """Take the frame, or the one that replaced it since. It is the oldest of its camera that is left: the others were given up."""
         camera = self._cameras[choice.camera]
         captured = camera.mailbox.take()
         assert captured is not None  # only workers take, one at a time
-        ticket = _Ticket(camera, captured)
+        ticket = _Ticket(camera, captured, now_s)
         camera.tickets.append(ticket)
         return ticket
 
-    def _give_up(self, choice: Choice) -> bool:
+    def _give_up(self, choice: Choice, now_s: float) -> bool:
         """Take the frame out, unless it was replaced since; whether it was there."""
         camera = self._cameras[choice.camera]
         if not camera.mailbox.remove(choice.captured):
             return False
-        camera.tickets.append(_Ticket(camera, choice.captured, Fate.EXPIRED))
+        camera.tickets.append(_Ticket(camera, choice.captured, now_s, Fate.EXPIRED))
         return True
 
     def _limits(self) -> tuple[int, int]:
@@ -450,16 +510,7 @@ class Batcher:
 
     # ---- decoding ----
 
-    def _decode(self, batch: _Batch, tickets: Sequence[_Ticket]) -> None:
-        """Have these frames of a batch decoded."""
-        with self._lock:
-            starts, self._takes_ahead = not self._takes_ahead, True
-        if starts:  # while the others are with the model
-            self._start_worker()
-        for ticket in tickets:
-            self._decoders.submit(partial(self._decode_one, batch, ticket))
-
-    def _decode_one(self, batch: _Batch, ticket: _Ticket) -> None:
+    def _decode(self, ticket: _Ticket) -> None:
         """Called by a thread that decodes."""
         began_s = self.clock.now_s()
         try:
@@ -469,13 +520,8 @@ class Batcher:
         now_s = self.clock.now_s()
         ticket.camera.metrics.add("decode", now_s - began_s)
         with self._lock:
-            batch.undecoded -= 1
-            if not batch.undecoded:
-                self._lead.add(now_s - batch.taken_s)
-                batch.tickets = [one for one in batch.tickets if one.fate is None]
-                if not batch.tickets:
-                    self._ahead.remove(batch)
-            self._wake.notify()  # a batch may run, and there is a thread for another picture
+            self._ahead.end(ticket, now_s)
+            self._wake.notify()  # it may run, and there is a thread for another picture
 
     # ---- running ----
 
@@ -491,7 +537,7 @@ class Batcher:
             self._is_warm = True
             most = min(self._model.max_batch, self.options.max_batch or self._model.max_batch)
             now_s = self.clock.now_s()
-            batch = _Batch(self._model, [], now_s, now_s, now_s)
+            batch = _Batch(self._model, [], now_s, now_s)
             self._running.append(batch)  # so that the watchdog sees it
         try:
             measured = warm_up(batch.model, most)
@@ -520,14 +566,14 @@ class Batcher:
             self._running.remove(batch)
             if batch.model is self._model:  # what the one before it does tells nothing of it
                 if not failures:
-                    self._cost.add(len(batch.tickets), now_s - batch.begun_s)
+                    self._cost.add(len(batch.tickets), now_s - batch.given_s)
                 self._rest_if(failures == len(batch.tickets), now_s)
             self._wake.notify()
-        self.metrics.add_batch(len(batch.tickets), now_s - batch.begun_s)
+        self.metrics.add_batch(len(batch.tickets), now_s - batch.given_s)
         for ticket, outcome in zip(batch.tickets, outcomes, strict=True):
-            ticket.camera.metrics.add("queue", batch.taken_s - ticket.captured.received_s)
-            ticket.camera.metrics.add("age_at_take", batch.taken_s - ticket.captured.captured_s)
-            ticket.camera.metrics.add("model", now_s - batch.begun_s)
+            ticket.camera.metrics.add("queue", ticket.taken_s - ticket.captured.received_s)
+            ticket.camera.metrics.add("age_at_take", ticket.taken_s - ticket.captured.captured_s)
+            ticket.camera.metrics.add("model", now_s - batch.given_s)
             if isinstance(outcome, _Failure):
                 self._settle(ticket, Fate.POISON, batch.model.id, error=outcome.error)
             else:
@@ -537,7 +583,7 @@ class Batcher:
 
     def _predict(self, batch: _Batch, tickets: Sequence[_Ticket]) -> list[Any]:
         """What the model gives for each frame, or why it gives nothing: a batch that raises is halved."""
-        batch.started_s = self.clock.now_s()
+        batch.call_began_s = self.clock.now_s()
         try:
             results = list(batch.model.predict_frames([ticket.captured.decoded() for ticket in tickets]))
             if len(results) != len(tickets):
@@ -561,13 +607,13 @@ class Batcher:
         frames = [ticket.captured.decoded() for ticket in batch.tickets]
         single_s = self._cost.seconds(1)
         spare_s = min(one.captured.captured_s + one.camera.lane.max_age_s(single_s) for one in batch.tickets) - now_s
-        seconds, idle_s = now_s - batch.started_s, self._idle_s(now_s)
+        seconds, idle_s = now_s - batch.call_began_s, self._idle_s(now_s)
         watch(BatchDone(batch.model, frames, [] if error else outcomes, error, seconds, spare_s, idle_s))
 
     def _idle_s(self, now_s: float) -> float:
         """Until the next frame is expected. A camera that is far too late is not."""
         with self._lock:
-            if self._ready or self._running:
+            if self._ready or self._running or len(self._ahead):
                 return 0.0
             each = [camera.lane.arrivals for camera in self._cameras.values()]
             expected_s = [
@@ -648,7 +694,7 @@ class Batcher:
             thread.start()
 
     def _watch_calls(self) -> None:
-        """Look for calls of the model that do not come back."""
+        """Look for calls of the model, and of decoders, that do not come back."""
         timeout_s = self.options.model_timeout_s
         while not self._stopping:
             with self._watch:
@@ -656,13 +702,18 @@ class Batcher:
                     self.clock.wait_until(self._watch, self.clock.now_s() + timeout_s / 4)
             with self._lock:
                 late_s = self.clock.now_s() - timeout_s
-                hung = [] if self._stopping else [batch for batch in self._running if batch.started_s <= late_s]
+                hung = [] if self._stopping else [batch for batch in self._running if batch.call_began_s <= late_s]
                 for batch in hung:
                     batch.abandoned = True
                     self._running.remove(batch)
                     self._hung.append(batch)
+                undecoded = [] if self._stopping else self._ahead.give_up(late_s)
+                if undecoded:
+                    self._wake.notify()
             for batch in hung:
                 self._abandon(batch)
+            for ticket in undecoded:
+                self._abandon_picture(ticket)
 
     def _abandon(self, batch: _Batch) -> None:
         self.metrics.add_model_failure()
@@ -676,6 +727,16 @@ class Batcher:
             self._settle(ticket, Fate.POISON, batch.model.id, error=error)
         self._trouble(ModelTrouble(words, error, None, None, self.clock.now_ns()))
         self._start_worker()
+
+    def _abandon_picture(self, ticket: _Ticket) -> None:
+        name, sequence = ticket.camera.name, ticket.captured.sequence
+        words = (
+            f"frame {sequence} of camera {name!r} was not decoded within {self.options.model_timeout_s:g} s, and is dropped; "
+            "the camera is left out until that ends"
+        )
+        error = DamagedFrameError(Reason.CORRUPT, words)
+        self._settle(ticket, Fate.CORRUPT, error=error)
+        self._trouble(ModelTrouble(words, error, name, sequence, self.clock.now_ns()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,7 +65,7 @@ def test_a_damaged_one_is_one_drop_of_its_own_name_and_the_model_never_sees_it(b
         assert (one.error is not None) == (one.fate is Fate.CORRUPT)
 
 
-def test_frames_of_one_batch_are_decoded_at_once(two_cores):
+def test_frames_of_several_cameras_are_decoded_at_once(two_cores):
     gate, together = Gate(), threading.Barrier(2)
     pictures = Pictures(lambda sequence: None if sequence < 0 else together.wait(10) and None)
     model = ToyModel(before=gate)
@@ -77,23 +77,48 @@ def test_frames_of_one_batch_are_decoded_at_once(two_cores):
         gate.let_go(2)
         for camera in "ab":
             rig.wait_for(camera, 1)
-    assert [sorted(call) for call in model.calls] == [[("c", 0)], [("a", 0), ("b", 0)]]
-    assert rig.fates("a") == rig.fates("b") == [(0, Fate.SERVED)]
+    assert rig.fates("a") == rig.fates("b") == [(0, Fate.SERVED)]  # neither would be decoded before the other is
 
 
-def test_frames_that_need_no_decoding_share_batches_with_those_that_do():
+def holding(begun: threading.Event, go_on: threading.Event) -> Pictures:
+    """Pictures whose decoding takes until ``go_on``."""
+    return Pictures(lambda sequence: begun.set() or (go_on.wait(20) and None))
+
+
+@pytest.mark.parametrize("max_batch", [1, 4])
+def test_a_picture_that_is_slow_to_decode_holds_up_its_own_camera_only(max_batch, two_cores):
+    begun, go_on = threading.Event(), threading.Event()
+    slow, quick, model = holding(begun, go_on), Pictures(), ToyModel(max_batch=max_batch)
+    with running(model, {"slow": QUEUE, "raw": QUEUE, "jpeg": QUEUE}) as rig:
+        rig.put("slow", 5, slow)
+        assert begun.wait(10)
+        for count in range(1, 20):
+            rig.put("raw")
+            rig.put("jpeg", pictures=quick)
+            rig.wait_for("raw", count)
+            rig.wait_for("jpeg", count)
+        assert rig.fates("slow") == []
+        assert len(rig.mailboxes["slow"]) == 4  # one at a time
+        go_on.set()
+        rig.wait_for("slow", 5)
+    assert rig.fates("slow") == [(i, Fate.SERVED) for i in range(5)]
+
+
+def test_what_is_decoded_by_the_time_that_the_model_is_free_goes_into_one_batch(two_cores):
     gate, pictures = Gate(), Pictures()
-    model = ToyModel(before=gate)
-    with running(model, dict.fromkeys("abc", PATIENT)) as rig:
-        rig.put("c")
+    model = ToyModel(max_batch=4, before=gate)
+    with running(model, dict.fromkeys("abcd", PATIENT)) as rig:
+        rig.put("d", pictures=Pictures())
         gate.wait_for_calls(1)
-        rig.put("a")
-        rig.put("b", pictures=pictures)
-        gate.let_go(2)
+        rig.batcher._ahead._lead.seconds = 60.0  # so that they are taken at once
         for camera in "ab":
+            rig.put(camera, pictures=pictures)
+        wait_until(lambda: sorted(pictures.decoded) == [0, 0] and len(rig.batcher._ahead.waiting) == 2)
+        rig.put("c")
+        gate.let_go(2)
+        for camera in "abc":
             rig.wait_for(camera, 1)
-    assert sorted(model.calls[1]) == [("a", 0), ("b", 0)]
-    assert pictures.decoded == [0]
+    assert sorted(model.calls[1]) == [("a", 0), ("b", 0), ("c", 0)]
 
 
 class Slow:
@@ -182,12 +207,11 @@ def test_a_camera_or_stream_that_ends_while_it_decodes_leaves_no_frame_and_no_th
     wait_until(lambda: threading.active_count() == before)
 
 
-def test_a_decoder_that_hangs_does_not_keep_the_stream():
+def test_a_decoder_that_hangs_keeps_no_stream_from_ending():
     begun, go_on = threading.Event(), threading.Event()
-    pictures = Pictures(lambda sequence: begun.set() or (go_on.wait(20) and None))
     rig = Rig(ToyModel(), {"a": PATIENT})
     rig.batcher.start()
-    rig.put("a", pictures=pictures)
+    rig.put("a", pictures=holding(begun, go_on))
     assert begun.wait(10)
     (left,) = rig.batcher.stop(0.2)
     assert left.name == "edgevision-decode"
@@ -198,19 +222,63 @@ def test_a_decoder_that_hangs_does_not_keep_the_stream():
     assert rig.fates("a") == [(0, Fate.STOPPED)]
 
 
-def test_a_batch_that_was_taken_for_a_model_runs_on_that_one(two_cores):
+def test_one_that_hangs_is_given_up_and_its_camera_left_out_until_it_ends(two_cores):
+    clock, begun, go_on = FakeClock(100.0), threading.Event(), threading.Event()
+    with running(ToyModel(), {"a": PATIENT, "b": PATIENT, "c": PATIENT}, clock=clock, model_timeout_s=8.0) as rig:
+        rig.put("a", pictures=holding(begun, go_on))
+        assert begun.wait(10)
+        rig.put("b", pictures=Pictures())  # by the other thread
+        rig.wait_for("b", 1)
+        for _ in range(6):
+            wait_until(lambda: clock.next_deadline_s() is not None)
+            clock.advance(2.0)
+        rig.wait_for("a", 1)
+        assert rig.fates("a") == [(0, Fate.CORRUPT)]
+        wait_until(lambda: len(rig.troubles) == 1)
+        assert "was not decoded within 8 s" in rig.troubles[0].words
+        assert rig.troubles[0].camera == "a"
+
+        together, newer = threading.Barrier(2), Pictures()
+        both = Pictures(lambda sequence: together.wait(10) and None)
+        rig.put("a", pictures=newer)
+        for camera in "bc":
+            rig.put(camera, pictures=both)  # its thread was replaced: two are decoded at once
+        for camera, count in (("b", 2), ("c", 1)):
+            rig.wait_for(camera, count)
+        assert newer.decoded == []
+        go_on.set()
+        rig.wait_for("a", 2)
+    assert rig.fates("a") == [(0, Fate.CORRUPT), (1, Fate.SERVED)]
+    assert rig.batcher.ledger.counts("a") == {Fate.CORRUPT: 1, Fate.SERVED: 1}
+
+
+def test_the_model_of_the_moment_gets_what_was_decoded_before(two_cores):
     begun, go_on = threading.Event(), threading.Event()
-    pictures = Pictures(lambda sequence: begun.set() or (go_on.wait(10) and None))
     old, new = ToyModel(id="old"), ToyModel(id="new")
     with running(old, {"a": PATIENT}) as rig:
-        rig.put("a", pictures=pictures)
+        rig.put("a", pictures=holding(begun, go_on))
         assert begun.wait(10)
         rig.batcher.switch(new)
-        assert rig.batcher.in_use(old)
+        assert not rig.batcher.in_use(old)
         go_on.set()
         rig.wait_for("a", 1)
-        wait_until(lambda: not rig.batcher.in_use(old))
-    assert [one.model_id for one in rig.settled["a"]] == ["old"]
+    assert [one.model_id for one in rig.settled["a"]] == ["new"]
+
+
+def test_nothing_decoded_is_kept_after_the_end(two_cores):
+    gate, pictures = Gate(), Pictures()
+    model = ToyModel(max_batch=4, before=gate)
+    with running(model, dict.fromkeys("abc", PATIENT)) as rig:
+        rig.put("c", pictures=Pictures())
+        gate.wait_for_calls(1)
+        rig.batcher._ahead._lead.seconds = 60.0  # so that they are taken at once
+        for camera in "ab":
+            rig.put(camera, pictures=pictures)
+        wait_until(lambda: len(rig.batcher._ahead.waiting) == 2)
+        rig.batcher.refuse()
+        gate.let_go(5)
+    assert len(rig.batcher._ahead) == 0
+    assert rig.fates("a") == [(0, Fate.STOPPED)]
 
 
 def test_who_watches_and_who_draws_gets_the_pixels(monkeypatch):
@@ -243,6 +311,6 @@ def test_a_picture_that_is_decoded_already_goes_straight_to_the_model():
         ready.decoded()
         rig.mailboxes["a"].put(ready)
         rig.wait_for("a", 1)
-        assert rig.batcher._decoders.stop() == []
+        assert rig.batcher._ahead.stop() == []
     assert not captured(0).must_be_decoded
     assert to_frame(data).camera is None
