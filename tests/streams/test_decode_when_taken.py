@@ -74,7 +74,7 @@ def test_frames_of_several_cameras_are_decoded_at_once(two_cores):
         gate.wait_for_calls(1)
         for camera in "ab":
             rig.put(camera, pictures=pictures)
-        gate.let_go(2)
+        gate.let_go(3)
         for camera in "ab":
             rig.wait_for(camera, 1)
     assert rig.fates("a") == rig.fates("b") == [(0, Fate.SERVED)]  # neither would be decoded before the other is
