@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevision.demo.till import run_till
 
     console = Console(quiet=True) if arguments.json else output.console()
-    found = {}
+    found: dict[str, Any] = {}
     for part in parts:
         common = {
             "seed": arguments.seed, "threads": arguments.threads, "folder": arguments.folder,
