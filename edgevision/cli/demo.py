@@ -13,6 +13,8 @@ from edgevision.cli.progress import step_progress
 from edgevision.errors import InputError
 
 PARTS = ("till", "belt", "gallery")
+FRAMES = 240
+SECONDS = 20.0
 KIOSK_PORT = 8000
 _READY_S = 60.0
 
@@ -27,8 +29,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "With --kiosk: open the kiosk's page, with a rendered camera before which products are placed.",
     )
     p.add_argument("--part", choices=PARTS, help="one of them alone (default: one after the other)")
-    p.add_argument("--frames", type=int, default=240, help="frames to watch at the till (default 240, about 20 s)")
-    p.add_argument("--seconds", type=float, default=20.0, help="camera time to watch the belt (default 20)")
+    p.add_argument("--frames", type=int, help=f"frames to watch at the till (default {FRAMES}, about 20 s)")
+    p.add_argument("--seconds", type=float, help=f"camera time to watch the belt (default {SECONDS:g})")
     p.add_argument("--seed", type=int, default=0, help="of what is rendered")
     p.add_argument("--threads", type=int, help="engine threads (default: all cores)")
     p.add_argument("--kiosk", action="store_true", help="serve the kiosk's page, until Ctrl-C")
@@ -42,10 +44,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     from edgevision.cli.extras import check_threads, need_compile
 
-    if arguments.frames < 1:
-        raise InputError(f"--frames is at least 1, got {arguments.frames}")
-    if not 1 <= arguments.seconds <= 3600:
-        raise InputError(f"--seconds is 1 to 3600, got {arguments.seconds:g}")
+    parts = _parts(arguments)
+    frames = FRAMES if arguments.frames is None else arguments.frames
+    seconds = SECONDS if arguments.seconds is None else arguments.seconds
+    if frames < 1:
+        raise InputError(f"--frames is at least 1, got {frames}")
+    if not 1 <= seconds <= 3600:
+        raise InputError(f"--seconds is 1 to 3600, got {seconds:g}")
     check_threads(arguments.threads)
     if arguments.kiosk:
         return _run_kiosk(arguments)
@@ -59,22 +64,34 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevision.demo.till import run_till
 
     console = Console(quiet=True) if arguments.json else output.console()
-    found = {}
-    for part in PARTS if arguments.part is None else (arguments.part,):
+    found: dict[str, Any] = {}
+    for part in parts:
         common = {
             "seed": arguments.seed, "threads": arguments.threads, "folder": arguments.folder,
             "progress": step_progress(not arguments.json),
         }  # fmt: skip
         match part:
             case "till":
-                found[part] = run_till(console, frames=arguments.frames, **common).to_dict()
+                found[part] = run_till(console, frames=frames, **common).to_dict()
             case "belt":
-                found[part] = run_belt(console, seconds=arguments.seconds, **common).to_dict()
+                found[part] = run_belt(console, seconds=seconds, **common).to_dict()
             case _:
                 found[part] = run_gallery(console, **common).to_dict()
     if arguments.json:
         output.show_json(found)
     return 0
+
+
+def _parts(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Those that are to run; none with ``--kiosk``. Raises InputError for an option of one that is not."""
+    if arguments.kiosk:
+        parts: tuple[str, ...] = ()
+    else:
+        parts = PARTS if arguments.part is None else (arguments.part,)
+    for name, value, part in (("--frames", arguments.frames, "till"), ("--seconds", arguments.seconds, "belt")):
+        if value is not None and part not in parts:
+            raise InputError(f"{name} is for the {part}; leave it out, or give --part {part}")
+    return parts
 
 
 def _run_kiosk(arguments: argparse.Namespace) -> int:

@@ -46,6 +46,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     import edgevision as ev
+    from edgevision.gallery.recogniser import gallery_problem
 
     check_threads(arguments.threads)
     if not 1 <= arguments.top <= 5:
@@ -58,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     answers: list[tuple[Path, Any]] = []  # a result of the bundle's task, or the ImageError of a photo
     given = {"engine": arguments.engine, "threads": arguments.threads, "threshold": arguments.threshold}
     with _loaded(arguments, given) as model:
+        if problem := gallery_problem(model):
+            print(f"edgevision: warning: {output.plain(problem)}", file=sys.stderr)
         if arguments.draw is not None and isinstance(model, ev.Model):
             _check_drawn(model.task.spec.kind)
         for photo in photos:
@@ -114,7 +117,7 @@ def _lines(result: Any, top: int) -> list[str]:
     if not isinstance(result, Classification):
         return [json.dumps(result.to_dict(), ensure_ascii=False)]
     if not result.top:
-        return ["unknown (the gallery has no products)"]
+        return ["unknown (the gallery has no examples)"]
     answer = ", ".join(f"{p.name} {p.score:.1%}" for p in result.top[:top])
     return [answer if result.known else f"unknown (closest: {answer})"]
 

@@ -66,7 +66,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     from edgevision.demo.rendered_camera import rendered_camera
-    from edgevision.gallery.recogniser import load_with_gallery
+    from edgevision.gallery.recogniser import gallery_problem, load_with_gallery
     from edgevision.streams.allocator import keep_memory_flat
     from edgevision.streams.distributor import Distributor
     from edgevision.streams.ledger_file import LedgerFile
@@ -89,6 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
     assert settings.model is not None  # settings_of sees to that
     chosen = {"engine": arguments.engine, "threads": arguments.threads}
     with load_with_gallery(settings.model, settings.gallery, then=settings.then, **chosen) as model:
+        if problem := gallery_problem(model):
+            _warn(problem)
         kind = kind_of(settings)
         check_finds_boxes(kind, settings)
         stream = Stream(model, options=settings.stream, sinks=[distributor])

@@ -21,15 +21,15 @@ BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR")  # of a JPEG, PNG, GI
 
 def read_header(data: bytes) -> ImageHeader:
     """Read the header of a JPEG, PNG, WebP, AVIF, BMP, GIF or TIFF file. Raises ImageError for anything else."""
-    parse = check_signature(data)
+    parse = parser_for(data)
     try:
         return parse(data)
     except (struct.error, IndexError):
         raise ImageError("the file ends within its header") from None
 
 
-def check_signature(data: bytes) -> Callable[[bytes], ImageHeader]:
-    """What reads the header of such a file, by its first bytes alone: so little that it costs nothing. Raises ImageError for what is no picture."""
+def parser_for(data: bytes) -> Callable[[bytes], ImageHeader]:
+    """What reads the header of such a file. Reads only the first bytes. Raises ImageError for what is no picture."""
     for signature, offset, parse in _PARSERS:
         if data[offset : offset + len(signature)] == signature:
             return parse

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgevision.demo.compiling import CLASSIFIER, ProgressFn, compile_checkpoint, make_folder, silent
+from edgevision.demo.gallery_file import check_replaceable
+from edgevision.demo.gallery_moment import Moment
 from edgevision.demo.gallery_sheet import Pair, sheet
 from edgevision.demo.gallery_tally import GalleryTally, words_of
 from edgevision.demo.kept import keep_frame
@@ -39,9 +41,7 @@ SEARCHED = 3  # new photos of each
 _TOLD_EVERY = 10  # products
 _KEPT_PAIRS = 12
 Render = Callable[[UnseenProduct, int], Any]
-_Show = Callable[
-    [Any, str, str, str, bool], None
-]  # a photo, what it shows, what is done, what is said of it, whether that is right
+_Show = Callable[[Moment], None]
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,12 @@ def run_gallery(
     progress: AbstractContextManager[ProgressFn] | None = None,
 ) -> GalleryResult:  # fmt: skip
     """Compile the till's classifier as an embedder, learn products that it never saw, look for them, sum up. Writes ``embed.edge``,
-    ``unseen.evg`` and a picture into ``folder``. The rest as in ``till.run_till``."""
+    ``unseen.evg`` and a picture into ``folder``. The rest as in ``till.run_till``. Raises InputError where ``unseen.evg`` is there, and is not
+    of an earlier demo."""
     import edgevision as ev
 
+    path = folder / "unseen.evg"
+    check_replaceable(path)  # before anything is compiled, which takes minutes
     started = time.perf_counter()
     with progress or nullcontext(silent) as tell:
         result = compile_checkpoint(CLASSIFIER, folder / "embed.edge", threads, tell, task="embed", quick=True)
@@ -88,11 +91,9 @@ def run_gallery(
     started = time.perf_counter()
     learnt, strangers = chosen_products(seed)
     with model:
-        tally, picture = learn_and_find(console, model, folder, learnt, strangers)
+        tally, picture = learn_and_find(console, model, path, learnt, strangers)
     seconds = time.perf_counter() - started
-    found = GalleryResult(
-        result.path, folder / "unseen.evg", picture, tally, result.report.verdict_line(), compile_s, seconds
-    )
+    found = GalleryResult(result.path, path, picture, tally, result.report.verdict_line(), compile_s, seconds)
     _show_summary(console, found)
     return found
 
@@ -111,20 +112,21 @@ def chosen_products(seed: int) -> tuple[tuple[UnseenProduct, ...], tuple[UnseenP
 
 
 def learn_and_find(
-    console: Console, model: Model, folder: Path, learnt: Sequence[UnseenProduct], strangers: Sequence[UnseenProduct],
+    console: Console, model: Model, path: Path, learnt: Sequence[UnseenProduct], strangers: Sequence[UnseenProduct],
     *, render: Render = unseen_photo,
 ) -> tuple[GalleryTally, Path]:  # fmt: skip
     """Learn products one after the other, each saved as the kiosk saves it, then look at new photos of them and of ``strangers``. What was
     counted, and the picture.
 
-    ``model``: an embedder. ``render``: draws photo number n of a product.
+    ``model``: an embedder. ``path``: of the gallery, which begins empty; the picture goes into the folder ``gallery`` beside it. ``render``: draws
+    photo number n of a product.
     """
     import cv2
 
     tally = GalleryTally()
-    path = folder / "unseen.evg"
-    make_folder(folder)
-    path.unlink(missing_ok=True)  # an earlier demo's, perhaps of another bundle
+    make_folder(path.parent)
+    check_replaceable(path)
+    path.unlink(missing_ok=True)  # perhaps of another bundle
     cv_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # the renderer's many small steps are quicker without
     try:
@@ -135,7 +137,7 @@ def learn_and_find(
             pairs = _find(recogniser(model, path), learnt, strangers, tally, render, show)
     finally:
         cv2.setNumThreads(cv_threads)
-    return tally, keep_frame(folder / "gallery" / "found.jpg", sheet(pairs))
+    return tally, keep_frame(path.parent / "gallery" / "found.jpg", sheet(pairs))
 
 
 def _learn(
@@ -157,7 +159,7 @@ def _learn(
     tally.learn_ms.append(1e3 * (time.perf_counter() - began))
     tally.shown.update(verdicts)
     for photo, verdict in zip(photos, verdicts, strict=True):
-        show(photo, product.name, "shown to learn it", words_of(verdict), verdict is Verdict.TAKEN)
+        show(Moment(photo, product.name, "shown to learn it", words_of(verdict), verdict is Verdict.TAKEN))
     return open_gallery(path, bundle_id=model.id)
 
 
@@ -173,7 +175,8 @@ def _find(
             answer = _asked(model, photo, tally)
             best = by_id[answer.best.id]
             tally.add_found(product, answer, best)
-            show(photo, product.name, "the gallery says", _answer_words(answer), best is product and answer.known)
+            right = best is product and answer.known
+            show(Moment(photo, product.name, "the gallery says", _answer_words(answer), right))
             if view == ENROLLED and number % max(1, len(learnt) // _KEPT_PAIRS) == 0 and len(pairs) < _KEPT_PAIRS:
                 stored = render(best, int(answer.matches.top[0].example.note.split()[-1]))
                 pairs.append(Pair(photo, stored, best.name, answer.best.score, best is product, answer.known))
@@ -182,7 +185,8 @@ def _find(
             photo = render(product, view)
             answer = _asked(model, photo, tally)
             tally.add_stranger(answer)
-            show(photo, f"{product.name} (not learnt)", "the gallery says", _answer_words(answer), not answer.known)
+            name = f"{product.name} (not learnt)"
+            show(Moment(photo, name, "the gallery says", _answer_words(answer), not answer.known))
     return pairs
 
 
@@ -204,7 +208,7 @@ def _shown(console: Console, tally: GalleryTally) -> Iterator[_Show]:
     if not screen.fits(console):
         told: set[int] = set()
 
-        def tell(*moment: object) -> None:
+        def tell(moment: Moment) -> None:
             if len(tally.learn_ms) % _TOLD_EVERY == 0 and len(tally.learn_ms) not in told:
                 told.add(len(tally.learn_ms))
                 console.print(_progress(tally))
@@ -214,9 +218,7 @@ def _shown(console: Console, tally: GalleryTally) -> Iterator[_Show]:
     from rich.live import Live
 
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        yield lambda *moment: live.update(
-            gallery_screen.view(gallery_screen.Moment(*moment), tally, console), refresh=True
-        )
+        yield lambda moment: live.update(gallery_screen.view(moment, tally, console), refresh=True)
     console.print(_progress(tally))
 
 

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from edgevision.demo.gallery_moment import Moment
 from edgevision.demo.gallery_tally import GalleryTally, words_of
 from edgevision.demo.screen import Picture
-from edgevision.frames import ImageArray
 
 _FACTS = 44  # characters beside the picture
-
-
-@dataclass(frozen=True, eq=False)
-class Moment:
-    """A photo, H×W×3 uint8 BGR, and what is made of it. ``product``: what it truly shows. ``doing``: such as "the gallery says"; ``said``:
-    what was decided, or answered; ``right``: whether that is as it should be."""
-
-    photo: ImageArray
-    product: str
-    doing: str
-    said: str
-    right: bool
 
 
 def view(moment: Moment, tally: GalleryTally, console: Console) -> Panel:

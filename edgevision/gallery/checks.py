@@ -108,7 +108,8 @@ def _checked_value(name: str, value: object) -> FieldValue:
     if isinstance(value, str):
         return _checked_text(value, f"the field {name!r}", 0, MAX_TEXT, keep="\n\t")
     if isinstance(value, (int, float)):
-        if not math.isfinite(value) or (isinstance(value, int) and abs(value) > MAX_ID):
+        too_large = abs(value) > MAX_ID if isinstance(value, int) else not math.isfinite(value)
+        if too_large:
             raise GalleryError(
                 f"the field {name!r} is a finite number of at most 53 bits, got {value!r:.40}; or give it as text"
             )

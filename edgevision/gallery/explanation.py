@@ -34,7 +34,8 @@ class Explanation:
 
     @property
     def _verdict(self) -> str:
-        """No surer than the score, which is a chance: a gallery of look-alikes counts products as known from 60 %, or less."""
+        """Words no surer than the score. Where products look alike, the threshold may be 60 % or less, so that "known" alone does not mean
+        sure."""
         name = self.best.product.name
         if not self.known:
             return f"We do not know this product; the nearest is {name}"

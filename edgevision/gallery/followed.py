@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgevision.errors import GalleryError
 from edgevision.files import file_state
 from edgevision.gallery.gallery import Gallery, open_gallery
 from edgevision.gallery.owner import check_owner
@@ -20,14 +19,15 @@ class FollowedGallery:
     """``now``: the gallery that serves. ``source``: it, or its file, which is then followed. ``bundle_id``, ``dimension``: of the embedder.
 
     A file that changed is read by a thread of its own, and serves when it is ready: no frame waits. One that cannot serve is left,
-    and ``problem`` says why; the gallery before goes on. One that has become empty serves: then nothing is known. Raises GalleryError for
-    one that cannot serve at the beginning, or is empty then: somebody most likely gave the wrong file.
+    and ``problem`` says why; the previous gallery stays in use. One without examples serves, at the start and later: nothing is known then, and
+    ``problem`` says so. Raises GalleryError for one that cannot serve at the start.
     """
 
     def __init__(self, source: Gallery | str | os.PathLike[str], bundle_id: str, dimension: int) -> None:
         self._bundle_id = bundle_id
         self._dimension = dimension
-        self.problem = ""
+        self._name = "the gallery" if isinstance(source, Gallery) else os.fspath(source)
+        self._refused = ""  # why the last change of the file was
         self._given: Gallery | None = None  # by hand
         self._file: Reread[Gallery] | None = None
         self._reader: threading.Thread | None = None
@@ -37,12 +37,10 @@ class FollowedGallery:
         else:
             path = Path(source)
             self._file = Reread(
-                partial(self._read, path), partial(file_state, path), trouble=self._tell, changed=self._taken
-            )
-        if not self.now.examples:
-            name = "the gallery" if isinstance(source, Gallery) else os.fspath(source)
-            raise GalleryError(
-                f"{name} has no examples, so nothing can be recognised; add products: edgevision gallery add"
+                partial(self._read, path),
+                partial(file_state, path),
+                trouble=self._note_problem,
+                changed=self._clear_problem,
             )
 
     @property
@@ -52,6 +50,13 @@ class FollowedGallery:
             return self._given
         assert self._file is not None
         return self._file.kept
+
+    @property
+    def problem(self) -> str:
+        """Why a change was not taken up, or that there is nothing to recognise; empty where all is well."""
+        if self._refused or self.now.examples:
+            return self._refused
+        return f"{self._name} has no examples, so nothing is known; add products: edgevision gallery add"
 
     def current(self) -> Gallery:
         """``now``, after a look at the file where it is time for one."""
@@ -63,7 +68,7 @@ class FollowedGallery:
     def update(self, gallery: Gallery) -> None:
         """Serve this one from now on, and follow no file. Raises GalleryError for one that cannot serve."""
         self._given = self._ready(gallery)
-        self.problem = ""
+        self._name, self._refused = "the gallery", ""
 
     def _look(self) -> None:
         """Have the file read, if it changed, unless it is being read."""
@@ -82,12 +87,12 @@ class FollowedGallery:
             gallery.match(gallery.vectors[:1])
         return gallery
 
-    def _taken(self, old: Gallery, new: Gallery) -> None:
-        self.problem = ""
+    def _clear_problem(self, old: Gallery, new: Gallery) -> None:
+        self._refused = ""
 
-    def _tell(self, words: str) -> None:
+    def _note_problem(self, words: str) -> None:
         if self._given is None:
-            self.problem = f"{words}; the gallery before it goes on"
+            self._refused = f"{words}; the previous gallery stays in use"
 
     def __getstate__(self) -> dict[str, Any]:
         """To pickle it, without the thread."""

@@ -32,12 +32,12 @@ def recogniser(model: Model, gallery: Gallery | str | os.PathLike[str], *, top: 
     So it serves wherever a classifier does: ``predict``, streams, a Station, and as the second of a cascade. ``model``: a loaded
     embedder; both have one engine, and closing either closes both. ``top``: how many products an answer names, at most.
 
-    ``gallery``: its file, or what ``open_gallery`` gave. A file is followed: while there are frames it is looked at twice
-    a second, a changed one is read beside the work, and serves from the next frame on. ``model.task.update(gallery)`` exchanges it
-    by hand; ``model.task.problem`` says why a change was not taken up. Where a gallery becomes empty, nothing is known any more: answers
-    have no ``top``.
+    ``gallery``: its file, or what ``open_gallery`` gave. A file is followed: while there are frames it is looked at every
+    ``reread.LOOK_S`` seconds, a changed one is read beside the work, and serves from the next frame on. ``model.task.update(gallery)``
+    exchanges it by hand; ``model.task.problem`` says why a change was not taken up. Where a gallery has no examples, at the start or later,
+    nothing is known: answers have no ``top``, and ``problem`` says why.
 
-    Raises InputError for a model that is no embedder, and GalleryError for a gallery of another bundle, or without examples.
+    Raises InputError for a model that is no embedder, and GalleryError for a gallery of another bundle, or a file that is none.
 
     >>> with recogniser(ev.load("embed.edge"), "shop.evg") as model:  # doctest: +SKIP
     ...     answer = model.predict("tray.jpg")
@@ -84,6 +84,14 @@ def load_with_gallery(
     return cascade
 
 
+def gallery_problem(model: Model | Cascade) -> str:
+    """``GalleryTask.problem`` of what ``load_with_gallery`` gave; empty where it has no gallery."""
+    from edgevision.cascade import Cascade
+
+    last = model.recogniser if isinstance(model, Cascade) else model
+    return last.task.problem if isinstance(last.task, GalleryTask) else ""
+
+
 def _closed_if_refused(embedder: Model, gallery: Gallery | str | os.PathLike[str]) -> Model:
     try:
         return recogniser(embedder, gallery)
@@ -123,13 +131,13 @@ class GalleryTask:
 
     @property
     def problem(self) -> str:
-        """Why a gallery that came later was not taken up; empty where nothing is wrong."""
+        """Why a gallery that came later was not taken up, or that this one has no examples; empty where nothing is wrong."""
         return self._gallery.problem
 
     def update(self, gallery: Gallery) -> None:
         """Recognise the products of another gallery from the next batch on; a file is no longer followed.
 
-        An empty one knows nothing. Raises GalleryError, and goes on with what is there, for a gallery of another bundle.
+        One without examples knows nothing. Raises GalleryError, and goes on with what is there, for a gallery of another bundle.
 
         >>> model.task.update(open_gallery("shop.evg"))  # doctest: +SKIP
         """

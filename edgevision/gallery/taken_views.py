@@ -64,7 +64,7 @@ class TakenViews:
         return judgement
 
     def drop(self, source: str) -> None:
-        """Forget a view, so that another one like it is taken; one that is not there is no matter."""
+        """Forget a view, so that another one like it is taken. Nothing happens where there is no such view."""
         for place, view in enumerate(self.views):
             if view.source == source:
                 del self.views[place]

@@ -21,7 +21,7 @@ class BatchCost:
 
     ``seed``: batches measured before, as (frames, seconds). Until batches of two sizes are known, all of the cost is taken to be the
     frames' (b = 0); later, while all batches have one size, the last known ratio of b to a is kept. ``before_s``: what goes by before a batch runs, such as
-    for decoding: part of what it takes, and of no other figure.
+    for decoding: added to ``seconds()``, and to nothing else.
 
     >>> cost = BatchCost([(1, 0.011), (8, 0.018)])
     >>> round(cost.fixed_s, 3), round(cost.per_frame_s, 3), round(cost.seconds(4), 3)

@@ -179,6 +179,7 @@ class Capture:
             captured.frame.picture.on_damage = self._doubt
         if not self._doubted:
             return True
+        captured.frame.picture.digest()  # while its file is there: ``_watch`` asks for it
         try:
             captured.decoded()
         except DamagedFrameError:

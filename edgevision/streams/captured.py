@@ -31,8 +31,9 @@ class Captured:
         return isinstance(self.frame, EncodedFrame) and not self.frame.picture.is_decoded
 
     def decoded(self) -> Frame:
-        """The frame with its pixels: decoded now where it was not, and once however often it is asked for. Raises DamagedFrameError."""
-        return self.frame.decode() if isinstance(self.frame, EncodedFrame) else self.frame
+        """The frame with its pixels, the same object each time: decoded now where it was not. Raises DamagedFrameError, and SourceError for what
+        else keeps it from being decoded."""
+        return self.frame.decoded() if isinstance(self.frame, EncodedFrame) else self.frame
 
     @property
     def camera(self) -> str:

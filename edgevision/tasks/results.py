@@ -48,7 +48,7 @@ class Prediction:
 class Classification:
     """What a frame shows: the best classes, best first. ``known`` is False for what the model does not recognise
     (best score under the stored threshold): an empty tray, a product that is not listed. ``top`` is empty only where the model knows no
-    class at all, as of a gallery whose products were all removed."""
+    class at all, as of a gallery without examples."""
 
     top: tuple[Prediction, ...]
     known: bool
@@ -59,7 +59,7 @@ class Classification:
     def best(self) -> Prediction:
         """The class with the best score, known or not. Raises InputError where ``top`` is empty; ``known`` is False then."""
         if not self.top:
-            raise InputError("the answer names no class: the gallery has no products now; look at known first")
+            raise InputError("the answer names no class: the gallery has no examples now; look at known first")
         return self.top[0]
 
     def to_dict(self) -> dict[str, Any]:

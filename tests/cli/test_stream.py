@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from embedders import write_colour_embedder
 from spots import write_spot_finder
 from stream_items import T0_NS, event, wait_until
 
@@ -69,6 +70,16 @@ def test_json_lines_on_stdout(edgevision, color_bundle, photos):
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert [row["sequence"] for row in rows if row["kind"] == "result"] == list(range(20))
     assert {row["camera"] for row in rows} == {"cam1"}
+
+
+def test_a_gallery_without_examples_is_told_at_the_start_and_serves(edgevision, photos, tmp_path):
+    bundle, gallery = write_colour_embedder(tmp_path / "embed.edge"), tmp_path / "shop.evg"
+    assert edgevision("gallery", "new", gallery, "--model", bundle).status == 0
+    done = edgevision("stream", bundle, "--gallery", gallery, "--camera", photos / "red", "--json")
+    assert done.status == 0
+    assert f"warning: {gallery} has no examples" in done.err
+    results = [row["result"] for row in map(json.loads, done.out.splitlines()) if row["kind"] == "result"]
+    assert [(one["known"], one["top"]) for one in results] == [(False, [])] * 20
 
 
 def test_everything_from_a_file(edgevision, color_bundle, photos, tmp_path):

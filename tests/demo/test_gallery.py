@@ -6,6 +6,7 @@ import io
 import json
 import re
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -21,8 +22,11 @@ from edgevision.demo.gallery import SEARCHED, chosen_products, learn_and_find, r
 from edgevision.demo.gallery_sheet import Pair, sheet
 from edgevision.demo.gallery_tally import GalleryTally
 from edgevision.demo.unseen import ENROLLED, unseen_products
+from edgevision.errors import InputError
 from edgevision.gallery.gallery import open_gallery
+from edgevision.gallery.products import GalleryProduct
 from edgevision.gallery.view_choice import Verdict
+from edgevision.gallery.writer import GalleryWriter
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +39,33 @@ def coloured(product, view):
     rng = np.random.default_rng((product.id, view))
     color = np.random.default_rng(product.id).integers(30, 226, 3) + rng.integers(-8, 9, 3)
     return np.clip(color + rng.integers(-25, 26, (48, 48, 3)), 0, 255).astype(np.uint8)
+
+
+def of_an_earlier_demo(path):
+    """Of another bundle."""
+    with GalleryWriter(path, bundle_id="e" * 64, dimension=4) as writer:
+        writer.add_product(unseen_products()[150].to_gallery())
+    return path
+
+
+def of_a_shop(path):
+    of_an_earlier_demo(path)
+    with GalleryWriter(path, bundle_id="e" * 64, dimension=4) as writer:
+        writer.add_product(GalleryProduct(7, "an apple"))
+
+
+@pytest.mark.parametrize(
+    "make", [Path.mkdir, of_a_shop, lambda path: path.write_bytes(b"notes"), lambda path: path.symlink_to("none")]
+)
+def test_what_is_of_no_demo_is_refused_before_anything_is_compiled_and_stays(tmp_path, monkeypatch, make):
+    monkeypatch.setattr(gallery_module, "compile_checkpoint", lambda *given, **named: pytest.fail("it was compiled"))
+    path = tmp_path / "unseen.evg"
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(InputError, match="not of an earlier demo"):
+        run_gallery(Console(file=io.StringIO()), folder=tmp_path)
+    assert (path.read_bytes() if path.is_file() else None) == before
+    assert path.is_dir() or path.is_symlink() or before
 
 
 @pytest.mark.parametrize("seed", [0, 7])
@@ -51,9 +82,9 @@ def test_whole_brands_are_learnt_and_strangers_are_of_others(seed):
 def test_what_is_learnt_is_found_and_counted(tmp_path, bundle):
     learnt, strangers = unseen_products()[:160:16], unseen_products()[8:160:40]
     console = Console(file=io.StringIO(), width=120)
-    (tmp_path / "unseen.evg").write_bytes(b"of an earlier demo")
+    path = of_an_earlier_demo(tmp_path / "unseen.evg")
     with ev.load(bundle, threads=1) as model:
-        tally, picture = learn_and_find(console, model, tmp_path, learnt, strangers, render=coloured)
+        tally, picture = learn_and_find(console, model, path, learnt, strangers, render=coloured)
         gallery = open_gallery(tmp_path / "unseen.evg", bundle_id=model.id)
     assert [one.to_dict() for one in gallery.products] == [one.to_gallery().to_dict() for one in learnt]
     assert sum(tally.shown.values()) == ENROLLED * len(learnt)
@@ -71,7 +102,9 @@ def test_what_is_learnt_is_found_and_counted(tmp_path, bundle):
 def test_on_a_terminal_it_is_watched_and_told_once(tmp_path, bundle):
     console = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor", width=76, height=22)
     with ev.load(bundle, threads=1) as model:
-        learn_and_find(console, model, tmp_path, unseen_products()[:2], unseen_products()[4:5], render=coloured)
+        learn_and_find(
+            console, model, tmp_path / "unseen.evg", unseen_products()[:2], unseen_products()[4:5], render=coloured
+        )
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", console.file.getvalue())
     for words in ("products that no network saw", "the gallery says", "(not learnt)", "learnt 2 products"):
         assert words in text
@@ -114,6 +147,21 @@ def test_the_command_runs_the_part_that_is_asked_for(tmp_path, monkeypatch, caps
     assert main(["demo", "--part", part, "--seed", "3", "-o", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {part: {"ran": part}}
     assert (given["seed"], given["folder"], given["threads"]) == (3, tmp_path, None)
+
+
+@pytest.mark.requires("torch", "onnx")
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--part", "gallery", "--frames", "5"], "till"),
+        (["--part", "belt", "--frames", "240"], "till"),
+        (["--part", "till", "--seconds", "5"], "belt"),
+        (["--kiosk", "--seconds", "5"], "belt"),
+    ],
+)
+def test_an_option_of_a_part_that_does_not_run_is_refused(tmp_path, capsys, words, part):
+    assert main(["demo", *words, "-o", str(tmp_path)]) == 2
+    assert f"is for the {part}" in capsys.readouterr().err
 
 
 def answer(known):

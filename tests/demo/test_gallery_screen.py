@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from edgevision.demo import gallery_screen, screen
+from edgevision.demo.gallery_moment import Moment
 from edgevision.demo.gallery_tally import GalleryTally
 from edgevision.gallery.view_choice import Verdict
 
@@ -23,9 +24,7 @@ def test_the_view_fits_its_terminal(width, height):
     shown = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor", width=width, height=height)
     assert screen.fits(shown)
     photo = np.zeros((320, 320, 3), np.uint8)
-    moment = gallery_screen.Moment(
-        photo, "Knackwerk Almonds " * 4, "the gallery says", "Knackwerk Hazelnuts 0.24", False
-    )
+    moment = Moment(photo, "Knackwerk Almonds " * 4, "the gallery says", "Knackwerk Hazelnuts 0.24", False)
     shown.print(gallery_screen.view(moment, TALLY, shown))
     lines = re.sub(r"\x1b\[[0-9;]*m", "", shown.file.getvalue()).splitlines()
     assert max(map(len, lines)) <= width

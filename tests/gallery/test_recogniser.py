@@ -225,7 +225,7 @@ def test_a_file_that_cannot_serve_is_told_and_left(embedder, shop, monkeypatch):
     shop.write_bytes(b"no gallery at all" * 100)
     model.predict(plain(PEAR))
     wait_for(lambda: model.task.problem)
-    assert "goes on" in model.task.problem
+    assert "the previous gallery stays in use" in model.task.problem
     assert model.predict(plain(PRODUCTS[7][1])).best.id == 7
     shop.unlink()
     later(monkeypatch)
@@ -259,17 +259,18 @@ def test_a_gallery_that_becomes_empty_knows_nothing_until_it_learns_again(
     answer = model.predict(plain(PRODUCTS[7][1]))
     assert (answer.known, answer.top, answer.matches.top, len(model.labels)) == (False, (), (), labels)
     assert answer.to_dict()["matches"] == []
-    with pytest.raises(InputError, match="look at known first"):
+    with pytest.raises(InputError, match="no examples now; look at known first"):
         _ = answer.best
     assert describe(answer) == "unknown"
     assert draw(plain(PEAR), answer).size
     assert eyes.classes == max(1, labels)
-    assert model.task.problem == ""
+    assert "has no examples" in model.task.problem
     with_pear(shop, embedder.id)
     later(monkeypatch)
     model.predict(plain(PEAR))
     wait_for(lambda: model.task.gallery.examples)
     assert (model.predict(plain(PEAR)).best.id, len(model.labels)) == (20, labels + 1)
+    assert model.task.problem == ""
 
 
 def test_an_empty_gallery_may_be_given_by_hand(embedder, model, shop):
@@ -316,12 +317,38 @@ def test_a_gallery_of_another_bundle_is_refused_with_the_cure(tmp_path, embedder
     assert model.predict(plain(PRODUCTS[7][1])).best.id == 7
 
 
-def test_a_gallery_without_examples_is_refused(tmp_path, embedder):
-    empty = tmp_path / "empty.evg"
-    with GalleryWriter(empty, bundle_id=embedder.id, dimension=DIMENSION) as gallery:
+@pytest.fixture
+def empty(tmp_path, embedder):
+    """A gallery of one product without examples."""
+    path = tmp_path / "empty.evg"
+    with GalleryWriter(path, bundle_id=embedder.id, dimension=DIMENSION) as gallery:
         gallery.add_product(GalleryProduct(1, "nothing yet"))
-    with pytest.raises(GalleryError, match="no examples"):
-        recogniser(embedder, empty)
+    return path
+
+
+@pytest.mark.parametrize("by_path", [True, False])
+def test_a_gallery_without_examples_serves_from_the_start_and_says_so(embedder, empty, by_path, monkeypatch):
+    """A program that starts anew while the shop empties its gallery comes up."""
+    model = recogniser(embedder, empty if by_path else open_gallery(empty))
+    assert not model.predict(plain(PRODUCTS[7][1])).known
+    assert model.task.problem.startswith(f"{empty if by_path else 'the gallery'} has no examples")
+    assert "gallery add" in model.task.problem
+    if by_path:
+        enrol(empty, embedder.id)
+        later(monkeypatch)
+        model.predict(plain(PEAR))
+        wait_for(lambda: model.task.gallery.examples)
+        assert model.predict(plain(PRODUCTS[7][1])).best.id == 7
+    else:
+        model.task.update(open_gallery(enrol(empty, embedder.id)))
+    assert model.task.problem == ""
+
+
+def test_a_file_that_is_no_gallery_is_refused_at_the_start(tmp_path, embedder):
+    (tmp_path / "no.evg").write_bytes(b"no gallery at all" * 100)
+    for name in ("no.evg", "none.evg"):
+        with pytest.raises(GalleryError):
+            recogniser(embedder, tmp_path / name)
 
 
 def test_a_model_that_is_no_embedder_is_refused(color_bundle, model, shop):
@@ -372,6 +399,17 @@ def test_the_command_line_names_products(tmp_path, bundle, shop, capsys):
     assert main(["predict", str(bundle), "--gallery", str(shop), str(photo), "--json"]) == 0
     (answer,) = json.loads(capsys.readouterr().out)
     assert answer["matches"][0]["example"]["note"].startswith("lime")
+
+
+@pytest.mark.parametrize("then", [False, True])
+def test_the_command_line_says_where_the_gallery_has_no_examples(tmp_path, bundle, empty, then, capsys):
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(encode_png(spot_picture({(1, 1): PRODUCTS[12][1]}) if then else plain(PRODUCTS[9][1])))
+    models = [str(write_spot_finder(tmp_path / "spots.edge")), "--then", str(bundle)] if then else [str(bundle)]
+    assert main(["predict", *models, "--gallery", str(empty), str(photo)]) == 0
+    told = capsys.readouterr()
+    assert "unknown (the gallery has no examples)" in told.out
+    assert f"warning: {empty} has no examples" in told.err
 
 
 def test_a_stream_takes_a_swap_with_its_gallery(bundle, shop):

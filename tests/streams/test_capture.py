@@ -372,3 +372,15 @@ def test_no_thread_is_left():
     for till in tills:
         till.stop()
     assert threading.active_count() == before
+
+
+def test_a_frozen_picture_is_seen_while_each_is_doubted():
+    """Each is decoded as it comes, since the one before turned out to be damaged: what it shows is looked at all the same."""
+    pictures = Pictures()
+    frames = [pictures.captured(k, 13.0 + 0.25 * k, level=7) for k in range(80)]
+    script = [step for one in frames for step in (one, lambda one=one: one.frame.picture.on_damage())]
+    till = Till(Scripted(script), clock=FakeClock(13.0))
+    till.wait_for(lambda: till.capture.state.reason is Reason.FROZEN_PICTURE)
+    till.wait_for(lambda: till.ledger.account("till").captured == 80)
+    till.stop()
+    assert pictures.decoded == list(range(80))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,14 +38,15 @@ def test_it_is_decoded_once_whoever_asks_and_is_what_the_decoder_gives():
 
     def ask() -> Frame:
         both.wait(10)
-        return frame.decode()
+        return frame.decoded()
 
     assert not picture.is_decoded
     with ThreadPoolExecutor(4) as threads:
         found = [one.result() for one in [threads.submit(ask) for _ in range(4)]]
     assert len(calls) == 1
     assert picture.is_decoded
-    for one in found:
+    assert len({id(one) for one in found}) == 1
+    for one in found[:1]:
         assert (one.camera, one.sequence, one.captured_ns) == ("till", 7, 123)
         np.testing.assert_array_equal(one.planes[0], to_frame(data).planes[0])
 
@@ -69,7 +72,7 @@ def test_damage_is_told_each_time_and_found_once(error, kind, reason):
     picture.on_damage = lambda: told.append(1)
     for _ in range(3):
         with pytest.raises(kind, match="the end is missing") as caught:
-            EncodedFrame(picture).decode()
+            EncodedFrame(picture).decoded()
         assert type(caught.value) is kind
         assert caught.value.reason is reason
     assert (len(calls), len(told)) == (1, 1)
@@ -84,3 +87,33 @@ def test_the_digest_is_of_what_pixels_depend_on():
     assert picture_of(data).digest() != picture_of(other).digest()
     assert picture_of(b"no picture").digest() != picture_of(b"nor this").digest()
     assert EncodedPicture(lambda: BLACK).digest() is None
+
+
+def test_a_picture_under_two_names_is_decoded_once_and_is_two_frames():
+    """As a source gives it, and as it is counted."""
+    pixels = iter([BLACK])
+    came = EncodedFrame(EncodedPicture(lambda: next(pixels)), "till")
+    counted = replace(came, sequence=3)
+    assert came.decoded() is came.decoded()
+    assert counted.decoded() is counted.decoded()
+    assert (came.decoded().sequence, counted.decoded().sequence) == (None, 3)
+    assert came.decoded().planes[0] is counted.decoded().planes[0]
+
+
+def test_a_decoded_picture_keeps_its_digest_but_not_its_file():
+    class File:
+        def decode(self) -> Frame:
+            return BLACK
+
+        def data(self) -> bytes:
+            return b"bytes"
+
+    for asked_before in (True, False):
+        file = File()
+        gone = weakref.ref(file)
+        picture = EncodedPicture(file.decode, file.data)
+        digest = picture.digest() if asked_before else None
+        del file
+        picture.decoded()
+        assert gone() is None
+        assert picture.digest() == digest

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from edgevision.decode import to_frame
-from edgevision.decode.formats import check_signature
+from edgevision.decode.formats import parser_for
 from edgevision.errors import EdgeVisionError
 from edgevision.frames import Frame, ImageArray
 from edgevision.streams.captured import Captured
@@ -78,6 +78,6 @@ def _frame_of(frame: Frame | ImageArray | bytes | bytearray | memoryview) -> Fra
         return frame
     if isinstance(frame, (bytes, bytearray, memoryview)):
         data = bytes(frame)  # a buffer may be written to again
-        check_signature(data)
+        parser_for(data)  # refuses what is no picture
         return EncodedFrame(EncodedPicture(partial(to_frame, data)))
     return Frame.from_array(frame)

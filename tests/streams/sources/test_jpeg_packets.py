@@ -61,7 +61,7 @@ def test_they_are_what_the_streams_own_decoder_gives(format, becomes):
     assert [stamp for _, stamp in later] == [stamp for _, stamp in at_once]
     reader = PlaneReader()
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(lambda one: one[0].frame(), later))
+        found = list(threads.map(lambda one: one[0].decoded(), later))
     assert len(found) == 6
     for frame, (expected, _) in zip(found, at_once, strict=True):
         assert frame.format is becomes
@@ -77,7 +77,7 @@ def test_a_damaged_one_costs_itself_alone():
     found = []
     for picture, _ in pictures_of(bytes(broken), live=True):
         try:
-            found.append(picture.frame().height)
+            found.append(picture.decoded().height)
         except DamagedFrameError:
             found.append(None)
     assert found == [48, 48, None, 48, 48, 48]
@@ -90,4 +90,4 @@ def test_films_are_decoded_as_they_are_read():
 def test_a_picture_that_is_too_large_is_refused(monkeypatch):
     monkeypatch.setattr("edgevision.streams.sources.ffmpeg._DECODER", {"max_pixels": "100"})
     with pytest.raises(SourceError):
-        pictures_of(film(), live=True)[0][0].frame()
+        pictures_of(film(), live=True)[0][0].decoded()

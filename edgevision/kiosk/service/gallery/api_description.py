@@ -58,7 +58,7 @@ def gallery_paths() -> Json:
                 answers_of({"200": ok_answer(ref("ShownProduct"))}, (404,)), parameters=(product,),
             ),
             "put": operation_of(
-                "replaceProduct", "Another name and other fields, in place of all that it had; without fields it has none", tag, Scope.ADMIN,
+                "replaceProduct", "Another name and other fields, in place of all that it had; fields that are null are left out", tag, Scope.ADMIN,
                 answers_of({"200": ok_answer(ref("NamedProduct"))}, (404, 507)), parameters=(product,), body=content_of(ref("WholeProduct")),
             ),
             "patch": operation_of(

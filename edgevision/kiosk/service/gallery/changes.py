@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from edgevision.errors import InputError
+from edgevision.errors import GalleryError, InputError
 from edgevision.gallery.checks import checked_fields, checked_id, checked_name, merged_fields
 from edgevision.gallery.products import FieldValue, GalleryProduct
 from edgevision.kiosk.service.answers import RefusedError, json_answer
@@ -46,7 +46,7 @@ def change_routes(shop: ShopGallery, budget: Budget) -> list[BaseRoute]:
         id, given = path_id(request), await read_object(request, budget, _CHANGE)
         if "name" not in given:
             raise InputError("name is missing: PUT replaces the whole product; to change a part of it, send PATCH")
-        return await done(partial(_replace, GalleryProduct(id, checked_name(given["name"]), _fields(given))))
+        return await done(partial(_replace, GalleryProduct(id, checked_name(given["name"]), _set_fields(given))))
 
     async def change(request: Request) -> Response:
         check_query(request)
@@ -105,7 +105,7 @@ def wished_product(given: Mapping[str, Any]) -> WishedProduct:
     if "name" not in given:
         raise InputError("name is missing: what people call the product")
     id = checked_id(_id(given, "id")) if "id" in given else None
-    return WishedProduct(id, checked_name(given["name"]), _fields(given))
+    return WishedProduct(id, checked_name(given["name"]), _set_fields(given))
 
 
 def new_product(gallery: Gallery, wished: WishedProduct) -> GalleryProduct:
@@ -140,7 +140,7 @@ def _change(
         writer.rename(id, name)
         product = replace(product, name=name)
     if fields is not None:
-        merged = merged_fields(product.fields, fields)
+        merged = _merged(product.fields, fields)
         writer.set_fields(id, merged)
         product = replace(product, fields=merged)
     return product.to_dict()
@@ -171,6 +171,19 @@ def _fields(given: Mapping[str, Any]) -> dict[str, FieldValue]:
     if not isinstance(fields, dict):
         raise InputError('fields is an object of names and values, such as {"price": 1.29}')
     return checked_fields(fields)
+
+
+def _set_fields(given: Mapping[str, Any]) -> dict[str, FieldValue]:
+    """Those that have a value: a field that is null is not there, for ``POST`` and ``PUT`` as for ``PATCH``."""
+    return {name: value for name, value in _fields(given).items() if value is not None}
+
+
+def _merged(old: Mapping[str, FieldValue], given: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
+    """As ``merged_fields``. Raises InputError: too many fields are the caller's trouble, not the file's."""
+    try:
+        return merged_fields(old, given)
+    except GalleryError as error:
+        raise InputError(str(error)) from None
 
 
 def _id(given: Mapping[str, Any], name: str) -> int:

@@ -33,8 +33,10 @@ def parse_object(body: bytes | str, known: frozenset[str]) -> dict[str, Any]:
     """
     try:
         given = json.loads(body if isinstance(body, str) else body.decode())
-    except (ValueError, RecursionError):
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         raise InputError("expected JSON in UTF-8") from None
+    except ValueError:  # Python reads no whole number of thousands of digits
+        raise InputError("a number has too many digits; give it as text") from None
     if not isinstance(given, dict):
         raise InputError(f"expected a JSON object with {', '.join(sorted(known))}")
     if strange := sorted(given.keys() - known):

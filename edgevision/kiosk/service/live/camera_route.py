@@ -30,11 +30,12 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class CameraView(Protocol):
-    """What is asked of a Station whose camera people may look at. Called from any thread, and never waits."""
+    """What is asked of a Station whose camera people may look at."""
 
     @property
     def newest(self) -> Frame | None:
-        """The newest frame; None before the first."""
+        """The newest frame, the same object until there is a newer one; None before the first. From any thread but an event loop's: a picture
+        that came as a file is decoded now, or waited for."""
 
 
 def camera_routes(
@@ -96,12 +97,17 @@ class _Pictures:
     async def newest(self) -> bytes | None:
         """The same object as long as there is no newer frame; None before the first."""
         async with self._encoding:
-            frame = self.view.newest
-            if frame is not None and frame is not self._frame:
-                loop = asyncio.get_running_loop()
-                self._picture = await loop.run_in_executor(None, lambda: jpeg(to_bgr(frame), PICTURE_PX))
-                self._frame = frame
+            found = await asyncio.get_running_loop().run_in_executor(None, self._look)
+            if found is not None:
+                self._frame, self._picture = found
             return self._picture
+
+    def _look(self) -> tuple[Frame, bytes] | None:
+        """Called in a thread that may wait: a frame that was not shown yet, and its picture; None where there is none."""
+        frame = self.view.newest
+        if frame is None or frame is self._frame:
+            return None
+        return frame, jpeg(to_bgr(frame), PICTURE_PX)
 
 
 class _Film:

@@ -11,7 +11,7 @@ from edgevision.kiosk.events import Blocked, BlockedReason, StationEvent
 from edgevision.kiosk.service.bodies import Budget
 from edgevision.kiosk.service.described import ServedDescription
 from edgevision.kiosk.service.feedback import feedback_routes
-from edgevision.kiosk.service.file_looks import Looks
+from edgevision.kiosk.service.file_watch import FileWatch
 from edgevision.kiosk.service.gallery.routes import GalleryService, gallery_routes
 from edgevision.kiosk.service.gallery.shop_gallery import GalleryUse
 from edgevision.kiosk.service.live.camera_route import camera_routes
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
 _LOG_S = 1.0  # for the last lines of the log
-_LOOKS_S = 1.0  # for a file that is being read
+_FILES_S = 1.0  # for a file that is being read
 
 
 class ServerStation(Protocol):
@@ -112,7 +112,7 @@ class Live:
             settings.prices, settings.product_pictures, trouble=self.trouble, changed=self._prices_changed, shop=self._shop,
             currency=settings.currency,
         )  # fmt: skip
-        self._looks = Looks(self._all_looks(), self.trouble)
+        self._files = FileWatch(self._all_looks(), self.trouble)
         self._folder = None if settings.feedback is None else PictureFolder(settings.feedback, settings.feedback_quota)
         self._keeper = None if settings.keep is None else Keeper(settings.keep, settings.feedback_quota, self.trouble)
         self._post = None if settings.receipts is None else ReceiptPost(settings.receipts)
@@ -179,7 +179,7 @@ class Live:
         self._write_labels()
         if self._post is not None:
             self._post.open()
-        self._looks.start()
+        self._files.start()
         for station in self._stations.values():
             station.start()
 
@@ -192,7 +192,7 @@ class Live:
     def close(self, timeout_s: float) -> None:
         """Let cameras go, send what can be sent in time, and write the last lines of the log."""
         self.refuse()
-        self._looks.close(_LOOKS_S)
+        self._files.close(_FILES_S)
         for station in self._stations.values():
             station.close(timeout_s / 2)
         if self._keeper is not None:

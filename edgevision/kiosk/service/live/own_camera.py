@@ -22,7 +22,8 @@ _RATE_FRAMES = 30  # that the frame rate is measured over
 
 
 class ShownSource:
-    """A source of frames that also remembers the newest, for those who look. ``newest``, ``fps`` and ``age_s`` may be read by any thread."""
+    """A source of frames that also remembers the newest, for those who look. ``newest``, ``fps`` and ``age_s`` may be read by any thread, ``newest`` by any
+    but an event loop's."""
 
     def __init__(self, source: Source, now_s: Callable[[], float] = time.monotonic) -> None:
         self._source = source
@@ -35,7 +36,8 @@ class ShownSource:
 
     @property
     def newest(self) -> Frame | None:
-        """The newest frame; None before the first, while the camera is closed, and where it is damaged."""
+        """The newest frame; None before the first, while the camera is closed, and where it is damaged. Decoded now, or waited for, where it
+        came as a file; the same object each time."""
         newest = self._newest
         if newest is None:
             return None
@@ -109,7 +111,7 @@ class OwnCamera:
 
     @property
     def newest(self) -> Frame | None:
-        """The newest frame, for those who look."""
+        """The newest frame, for those who look. Decoded when it is asked for: not for an event loop's thread."""
         return self._shown.newest
 
     @property

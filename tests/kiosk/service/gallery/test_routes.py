@@ -15,6 +15,7 @@ from shop_galleries import BLUE, GREEN, RED, embed, photo, served_gallery
 from texts import WordEncoder
 
 from edgevision.frames import Frame
+from edgevision.gallery.checks import MAX_FIELDS
 from edgevision.gallery.products import GalleryProduct
 from edgevision.gallery.view_choice import MOST_BLUR
 from edgevision.kiosk.service.bodies import Budget
@@ -188,7 +189,7 @@ def test_a_product_is_renamed_and_priced(shop):
     ("method", "given", "name", "fields"),
     [
         ("PUT", {"name": "apple"}, "apple", {}),
-        ("PUT", {"name": "apple", "fields": {"price": 2, "kind": None}}, "apple", {"price": 2, "kind": None}),
+        ("PUT", {"name": "apple", "fields": {"price": 2, "kind": None}}, "apple", {"price": 2}),
         ("PATCH", {"name": "apple"}, "apple", {"price": 1.0, "kind": "fruit"}),
         (
             "PATCH",
@@ -207,6 +208,21 @@ def test_put_replaces_and_patch_merges(shop, method, given, name, fields):
     assert (status, told) == (200, {"id": id, "name": name, "fields": fields})
     assert told == shop.gallery.now.gallery.find(id).to_dict()
     assert len(shop.gallery.now.gallery.examples) == 1
+
+
+def test_a_patch_that_makes_too_many_fields_is_the_callers_trouble(shop):
+    troubles: list[str] = []
+    shop.gallery.when_in_trouble(troubles.append)
+    id = shop.add("apple", **{f"field {place}": place for place in range(MAX_FIELDS)})
+    status, told = shop.ask("PATCH", f"/v1/gallery/{id}", {"fields": {"one more": 1}})
+    assert (status, f"at most {MAX_FIELDS} fields" in told["error"]) == (400, True)
+    assert troubles == []
+    assert shop.ask("PATCH", f"/v1/gallery/{id}", {"fields": {"one more": 1, "field 0": None}})[0] == 200
+
+
+def test_a_field_that_is_null_is_not_there(shop):
+    status, told = shop.ask("POST", "/v1/gallery", {"name": "apple", "fields": {"price": 1, "kind": None}})
+    assert (status, told["fields"]) == (201, {"price": 1})
 
 
 def test_fields_that_unicode_writes_in_two_ways_are_one_to_patch(shop):
@@ -257,6 +273,8 @@ def test_a_product_and_one_of_its_photos_are_forgotten(shop):
         ("POST", "/v1/gallery", {"name": "x", "id": 2**60}, 400, "53 bits"),
         ("POST", "/v1/gallery", b"[1]", 400, "JSON object"),
         ("POST", "/v1/gallery", b"\xff", 400, "JSON"),
+        ("POST", "/v1/gallery", b'{"name": "x", "id": ' + b"1" * 5000 + b"}", 400, "number"),
+        ("POST", "/v1/gallery", b'{"name": "x", "fields": {"a": ' + b"1" * 400 + b"}}", 400, "53 bits"),
         ("POST", "/v1/gallery", b"[" * 100_000, 400, "JSON"),
         ("PUT", "/v1/gallery/1", {}, 400, "name is missing"),
         ("PUT", "/v1/gallery/1", {"fields": {"price": 2}}, 400, "send PATCH"),

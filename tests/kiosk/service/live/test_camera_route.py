@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
+import threading
 
 import cv2
 import numpy as np
 import pytest
 from live_service import app_of, ask, running, wait_for
+from stream_frames import Pictures
 
 from edgevision.frames import Frame, PixelFormat
 from edgevision.kiosk.service.live import camera_route
 from edgevision.kiosk.service.live.camera_route import MOST_VIEWERS, camera_routes
+from edgevision.kiosk.service.live.own_camera import ShownSource
 
 pytestmark = pytest.mark.requires("serve")
 PATH = "/v1/camera"
@@ -148,3 +152,31 @@ def test_no_more_viewers_than_places():
 def test_head_gives_headers_and_no_film():
     answer = ask(routes({"till": View(1)}), "HEAD", PATH)
     assert (answer.status, answer.body) == (200, b"")
+
+
+def test_a_picture_that_came_as_a_file_is_decoded_beside_the_event_loop_and_encoded_once(monkeypatch):
+    encoded = []
+    real = camera_route.jpeg
+    monkeypatch.setattr(camera_route, "jpeg", lambda *arguments: encoded.append(1) or real(*arguments))
+    decoders = []
+    pictures = Pictures(lambda sequence: decoders.append(threading.current_thread()))
+
+    class Camera:
+        live = True
+
+        def read(self):
+            return pictures.captured(1)
+
+    shown = ShownSource(Camera())  # type: ignore[arg-type]
+    shown.read()
+
+    async def look() -> list[bytes | None]:
+        one = camera_route._Pictures(shown)
+        return [await one.newest() for _ in range(3)]
+
+    first, *later = asyncio.run(look())
+    assert first is not None
+    assert all(one is first for one in later)
+    assert len(encoded) == 1
+    assert len(decoders) == 1
+    assert decoders[0] is not threading.current_thread()

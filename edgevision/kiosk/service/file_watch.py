@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from edgevision.reread import LOOK_S
 
 
-class Looks:
+class FileWatch:
     """Looks at files again and again, in a thread of its own. ``looks``: each looks at one; what it raises is told ``trouble``, once."""
 
     def __init__(
