@@ -88,7 +88,7 @@ def test_a_model_that_finds_products_gets_the_whole_frame():
     np.testing.assert_array_equal(seen.embedding.vector, embed([scene(GREEN)])[0].vector)  # the larger one
 
 
-@pytest.mark.parametrize("verdict", set(Verdict) - {Verdict.ANOTHERS_EXAMPLE})
+@pytest.mark.parametrize("verdict", sorted(set(Verdict) - {Verdict.ANOTHERS_EXAMPLE}))
 def test_there_is_a_word_for_whatever_is_judged_of_a_frame(monkeypatch, verdict):
     taken = takes_all()
     judge = taken.offer
