@@ -240,16 +240,17 @@ class Tab:
                 raise BrowserError(f"no click reaches {selector}: it moves, or something lies above it")
 
     def _clicked(self, found: str, selector: str) -> bool:
-        """Click where the element is; false where the page moved meanwhile, so that something else was hit."""
+        """Click where the element is; false where the page moved meanwhile, so that something else was hit, or nothing."""
+        hit = f"event.target.closest({json.dumps(selector)}) !== null"  # asked at the click: the page may take it away then
         x, y = self.run(
-            f"(() => {{ const e = {found}; e.scrollIntoView({{block: 'center', behavior: 'instant'}}); window.hit = null;"
-            "document.addEventListener('click', event => { window.hit = event.target }, {capture: true, once: true});"
+            f"(() => {{ const e = {found}; e.scrollIntoView({{block: 'center', behavior: 'instant'}}); window.hit = false;"
+            f"document.addEventListener('click', event => {{ window.hit = {hit} }}, {{capture: true, once: true}});"
             "const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
-        try:  # no such variable: the click led to another page
-            return bool(self.run(f"window.hit === undefined || window.hit?.closest({json.dumps(selector)}) != null"))
+        try:
+            return bool(self.run("window.hit !== false"))  # undefined: the click led to another page
         except BrowserError:  # that is loading
             return True
 
