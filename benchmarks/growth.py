@@ -20,8 +20,10 @@ exponent tells about where. Networks are small, seeded and made here (``growth_n
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -124,23 +126,35 @@ class Axis:
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--only", choices=tuple(AXES), nargs="+", default=tuple(AXES))
+    p.add_argument(
+        "--only",
+        choices=tuple(AXES),
+        nargs="+",
+        default=tuple(AXES),
+        help="the others stay as they were measured before",
+    )
     p.add_argument("--quick", action="store_true", help="few and small points: whether it works")
     p.add_argument("--threads", type=int, default=1, help="of the engine; cameras have all cores (default 1)")
     arguments = p.parse_args()
     asked = Asked(arguments.threads, RUNS / RESULT)
     if arguments.quick:
         asked = quick(asked)
-    axes: dict[str, Any] = {}
+    axes: dict[str, Any] = {} if arguments.quick else measured_before()
     for name in arguments.only:
         axis = AXES[name](QUICK[name] if arguments.quick else POINTS[name], asked)
-        axes[name] = values_of(axis)
+        axes[name] = {"measured": date.today().isoformat(), **values_of(axis)}
         print("\n".join(table_of(axis)), flush=True)
         if not arguments.quick:  # what that shows is no result
             write_result(RESULT, {"asked": asdict(asked), "axes": axes})
     from benchmarks.growth_chart import draw
 
     draw(axes, (asked.folder if arguments.quick else RESULTS) / f"{RESULT}.svg")
+
+
+def measured_before() -> dict[str, Any]:
+    """The axes that are in the results, each with the day it was ``measured``."""
+    file = RESULTS / f"{RESULT}.json"
+    return dict(json.loads(file.read_text())["axes"]) if file.is_file() else {}
 
 
 def quick(asked: Asked) -> Asked:
