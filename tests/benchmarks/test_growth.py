@@ -170,6 +170,7 @@ def test_nobody_serves_every_frame_at_once():
     assert served == [(1, 7)]
 
 
+@pytest.mark.slow
 @pytest.mark.requires("onnx")
 def test_batches_are_measured_by_bench_in_one_run(tmp_path):
     asked = replace(quick(Asked(1, tmp_path)), folder=tmp_path, minutes=3.0)

@@ -84,6 +84,7 @@ def test_sessions_come_in_their_shares_and_always_the_same():
             assert np.array_equal(picture, same)
 
 
+@pytest.mark.slow
 @pytest.mark.requires("torch", "onnx")
 @pytest.mark.filterwarnings("ignore::edgevision.errors.UnprovenWarning")  # the demo's bundle has few validation photos
 def test_a_short_form_of_it(tmp_path_factory):

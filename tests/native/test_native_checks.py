@@ -35,9 +35,13 @@ BUILDS: dict[str, tuple[str, list[str], list[str]]] = {
 }
 
 
+SLOW_BUILDS = ("clang",)  # those with sanitizers are Clang's too, and in every run
+
+
 def on(build: str, *values: Any) -> Any:
     """A case for one build."""
-    return pytest.param(build, *values, marks=pytest.mark.requires(BUILDS[build][0]), id=build)
+    slow = (pytest.mark.slow,) if build in SLOW_BUILDS else ()
+    return pytest.param(build, *values, marks=(pytest.mark.requires(BUILDS[build][0]), *slow), id=build)
 
 
 def at_length(build: str, *values: Any) -> Any:
