@@ -30,12 +30,13 @@ import numpy as np
 
 from benchmarks.common import write_result
 from edgevision.frames import Frame
-from edgevision.streams.batcher import Batcher, Settled
+from edgevision.streams.batcher import Batcher
 from edgevision.streams.captured import Captured
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Ledger
 from edgevision.streams.mailbox import Mailbox
 from edgevision.streams.options import Service, StreamOptions
+from edgevision.streams.tickets import Settled
 
 ENGINE_S = 0.010
 _PIXELS = np.zeros((2, 2, 3), np.uint8)

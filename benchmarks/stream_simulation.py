@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from edgevision.frames import Frame
-from edgevision.streams.batcher import Batcher, Settled
+from edgevision.streams.batcher import Batcher
 from edgevision.streams.captured import Captured
 from edgevision.streams.clock import Clock, FakeClock
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Account, Ledger
 from edgevision.streams.mailbox import Mailbox
 from edgevision.streams.options import Service, StreamOptions
+from edgevision.streams.tickets import Settled
 
 _PIXELS = np.zeros((2, 2, 3), np.uint8)
 _NEVER_S = 1e9  # no call of the model hangs here

@@ -10,9 +10,8 @@ for that, they are taken a little before it is free, by one worker more; frames 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -27,11 +26,13 @@ from edgevision.streams.decode_ahead import DecodeAhead
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Ledger
 from edgevision.streams.mailbox import Mailbox
-from edgevision.streams.metrics import CameraMetrics, Metrics
+from edgevision.streams.metrics import Metrics
 from edgevision.streams.options import Service, StreamOptions
-from edgevision.streams.policy import Choice, Decision, Lane, Policy
+from edgevision.streams.policy import Choice, Decision, Policy
 from edgevision.streams.reasons import Reason
 from edgevision.streams.served_model import StreamModel, warm_up
+from edgevision.streams.takable import given_up, takable
+from edgevision.streams.tickets import Settled, Settler, TakenCamera, Ticket
 
 _MAX_BATCHES = 2  # in flight, of an engine that gains from batches: one is prepared while another runs
 # Batches of one frame after which a full one is tried, and the reverse, to see whether batches gain: the first time, and at most.
@@ -45,19 +46,6 @@ _MAX_HUNG = 2  # calls that may hang before no more are made
 _UNLIMITED = 1 << 30
 _REST_AFTER = 3  # batches in a row of which every frame failed
 _REST_S = (0.1, 5.0)  # the first rest after them, and the longest: it doubles
-
-
-class Settled(NamedTuple):
-    """What became of a frame that was with the batcher. ``result`` and ``gap`` where it was served (see ``StreamResult``); ``error``
-    where the model failed on it; ``age_s``: from its capture until now."""
-
-    captured: Captured
-    fate: Fate
-    age_s: float
-    model_id: str
-    result: Any
-    gap: Mapping[Fate, int]
-    error: BaseException | None
 
 
 @dataclass(frozen=True)
@@ -96,42 +84,11 @@ class BatchDone:
 
 
 @dataclass(eq=False, slots=True)
-class _Ticket:
-    """A frame that a worker took at ``taken_s``. Its ``fate``, once it has one, never changes; the rest is told with it, see ``Settled``."""
-
-    camera: _Camera
-    captured: Captured
-    taken_s: float
-    fate: Fate | None = None
-    model_id: str = ""
-    result: Any = None
-    error: BaseException | None = None
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether it has its fate."""
-        return self.fate is not None
-
-
-@dataclass(eq=False, slots=True)
-class _Camera:
-    """``tickets``: frames that were taken and not told, in the order they came. ``order``: held while results are given back."""
-
-    name: str
-    lane: Lane
-    mailbox: Mailbox
-    metrics: CameraMetrics
-    answer: Callable[[Settled], None]
-    tickets: deque[_Ticket] = field(default_factory=deque)
-    order: threading.Lock = field(default_factory=threading.Lock)
-
-
-@dataclass(eq=False, slots=True)
 class _Batch:
     """``given_s``: when the model got it; ``call_began_s``: when the call that runs now began. ``abandoned``: it hung, and its results are for nobody."""
 
     model: StreamModel
-    tickets: list[_Ticket]
+    tickets: list[Ticket]
     given_s: float
     call_began_s: float
     abandoned: bool = False
@@ -142,8 +99,8 @@ class _Taken(NamedTuple):
     ``look_again_s``: where nothing was taken, when to look again unless something happens; None: no need."""
 
     batch: _Batch | None = None
-    encoded: Sequence[_Ticket] = ()
-    expired: Sequence[_Camera] = ()
+    encoded: Sequence[Ticket] = ()
+    expired: Sequence[TakenCamera] = ()
     look_again_s: float | None = None
 
 
@@ -177,14 +134,15 @@ class Batcher:
         self._cost = BatchCost(cost)
         self._trouble = trouble
         self._settled = settled
+        self._settler = Settler(ledger, self.clock, settled)
         self._policy = Policy(min_interval_s=self.options.min_interval_s, age_budget_s=self.options.age_budget_s)
-        self._cameras: dict[str, _Camera] = {}
-        self._ready: dict[str, _Camera] = {}  # those with waiting frames
+        self._cameras: dict[str, TakenCamera] = {}
+        self._ready: dict[str, TakenCamera] = {}  # those with waiting frames
         self._running: list[_Batch] = []
-        self._ahead: DecodeAhead[_Ticket] = DecodeAhead(max(_LEAST_DECODERS, usable_cores()))
+        self._ahead = DecodeAhead(max(_LEAST_DECODERS, usable_cores()))
         self._lock = threading.Lock()  # of everything above
         self._wake = threading.Condition(self._lock)  # where workers wait
-        self._watch = threading.Condition(threading.Lock())
+        self._watchdog_wake = threading.Condition(threading.Lock())
         self._threads: list[threading.Thread] = []
         self._workers = 0  # that are not hanging
         self._held = False
@@ -216,7 +174,7 @@ class Batcher:
                 raise ValueError(f"camera {camera!r} is there already")
             lane = self._policy.add(camera, service, self.clock.now_s())
             mailbox = Mailbox(service, partial(self.ledger.settle, camera), lambda: self._came(camera))
-            self._cameras[camera] = _Camera(camera, lane, mailbox, self.metrics.camera(camera), answer)
+            self._cameras[camera] = TakenCamera(camera, lane, mailbox, self.metrics.camera(camera), answer)
         return mailbox
 
     def remove(self, camera: str) -> None:
@@ -225,7 +183,7 @@ class Batcher:
             gone = self._cameras.pop(camera)
             self._ready.pop(camera, None)
             self._policy.remove(camera)
-        self._close(gone)
+        self._settler.close(gone)
 
     def withdraw(self, camera: str, captured: Captured) -> bool:
         """Nobody waits for this frame any more: take it out, unless the model has it already. Whether it was waiting; then no answer comes."""
@@ -251,7 +209,7 @@ class Batcher:
             count = self._workers = max(1, self._model.parallel)
         for _ in range(count):
             self._start_worker()
-        self._start_thread(self._watch_calls, "edgevision-watchdog")
+        self._start_thread(self._look_for_hung, "edgevision-watchdog")
 
     def hold(self) -> None:
         """Take no more frames until ``go_on``: whoever gets the results has not taken them. Frames wait, and newer ones replace them."""
@@ -297,15 +255,15 @@ class Batcher:
         with self._lock:
             cameras = list(self._cameras.values())
             threads = [*self._threads, *self._ahead.stop()]
-        with self._watch:
-            self._watch.notify_all()
+        with self._watchdog_wake:
+            self._watchdog_wake.notify_all()
         for camera in cameras:
             camera.mailbox.close()
             self._settled()
         for thread in threads:
             thread.join(max(0.0, deadline_s - SystemClock().now_s()))
         for camera in cameras:
-            self._close(camera)
+            self._settler.close(camera)
         return [thread for thread in threads if thread.is_alive()]
 
     # ---- taking frames ----
@@ -345,7 +303,7 @@ class Batcher:
                 elif not taken.expired:
                     self.clock.wait_until(self._wake, taken.look_again_s)
             for camera in taken.expired:  # outside the lock: whoever is told may call us
-                self._tell_next(camera)
+                self._settler.tell_next(camera)
             if taken.encoded:
                 self._start_taking_ahead()
             if taken.batch is not None:
@@ -377,7 +335,7 @@ class Batcher:
             waiting = self._waiting(most)
         decision = self._decide(now_s, waiting, most - len(tickets)) if waiting else Decision()
         chosen, expired = self._carry_out(
-            decision, self._takable(decision, min(self._ahead.free, self._room() - len(tickets))), now_s
+            decision, takable(decision, min(self._ahead.free, self._room() - len(tickets))), now_s
         )
         tickets += [one for one in chosen if not one.captured.must_be_decoded]
         batch = None
@@ -401,7 +359,7 @@ class Batcher:
         if take_s is None or take_s > now_s:
             return _Taken(look_again_s=take_s)
         decision = self._decide(now_s, waiting, room)
-        choices = self._takable(decision, self._ahead.free, only_encoded=True)
+        choices = takable(decision, self._ahead.free, only_encoded=True)
         chosen, expired = self._carry_out(decision, choices, now_s)
         return _Taken(None, chosen, expired, decision.wait_until_s)
 
@@ -429,41 +387,15 @@ class Batcher:
         self._cost.before_s = self._ahead.lead_s if encodes else 0.0
         return self._policy.decide(now_s, waiting, self._cost, most)
 
-    def _takable(self, decision: Decision, decodable: int, *, only_encoded: bool = False) -> list[Choice]:
-        """The choices that can be taken: at most ``decodable`` of those to be decoded, one of each camera, and all others unless
-        ``only_encoded``. Each camera's first ones, without a gap."""
-        found: list[Choice] = []
-        encodes: set[str] = set()
-        left: set[str] = set()
-        for choice in decision.batch:
-            camera = choice.camera
-            is_encoded = choice.captured.must_be_decoded
-            is_decodable = len(encodes) < decodable and camera not in encodes
-            takes = is_decodable if is_encoded else not only_encoded
-            if not takes or camera in left:
-                left.add(camera)
-                continue
-            found.append(choice)
-            if is_encoded:
-                encodes.add(camera)
-        return found
-
     def _carry_out(
         self, decision: Decision, chosen: Sequence[Choice], now_s: float
-    ) -> tuple[list[_Ticket], list[_Camera]]:
-        """Take the ``chosen`` ones of a decision, and give up what it gives up, but for frames that only had to go before others that stay.
-        Gives what was taken, and the cameras of which frames were given up."""
-        last = {choice.camera: choice.captured.sequence for choice in chosen}
-        left = {choice.camera for choice in decision.batch if choice not in chosen}
-        given_up = tuple(
-            one
-            for one in decision.expired
-            if one.camera not in left or one.captured.sequence < last.get(one.camera, -1)
-        )
-        self._policy.take(Decision(tuple(chosen), given_up), now_s)
-        expired = [self._cameras[choice.camera] for choice in given_up if self._give_up(choice, now_s)]
+    ) -> tuple[list[Ticket], list[TakenCamera]]:
+        """Take the ``chosen`` ones of a decision. Gives what was taken, and the cameras of which frames were given up."""
+        gone = given_up(decision, chosen)
+        self._policy.take(Decision(tuple(chosen), gone), now_s)
+        expired = [self._cameras[choice.camera] for choice in gone if self._give_up(choice, now_s)]
         tickets = [self._take_one(choice, now_s) for choice in chosen]
-        for choice in (*given_up, *chosen):
+        for choice in (*gone, *chosen):
             if not len(self._cameras[choice.camera].mailbox):
                 self._ready.pop(choice.camera, None)
         return tickets, expired
@@ -479,12 +411,12 @@ class Batcher:
         if of_the_other_kind >= self._probe_every:
             self._probe_every = min(2 * self._probe_every, _PROBE_EVERY[1])
 
-    def _take_one(self, choice: Choice, now_s: float) -> _Ticket:
+    def _take_one(self, choice: Choice, now_s: float) -> Ticket:
         """Take the frame, or the one that replaced it since. It is the oldest of its camera that is left: the others were given up."""
         camera = self._cameras[choice.camera]
         captured = camera.mailbox.take()
         assert captured is not None  # only workers take, one at a time
-        ticket = _Ticket(camera, captured, now_s)
+        ticket = Ticket(camera, captured, now_s)
         camera.tickets.append(ticket)
         return ticket
 
@@ -493,7 +425,7 @@ class Batcher:
         camera = self._cameras[choice.camera]
         if not camera.mailbox.remove(choice.captured):
             return False
-        camera.tickets.append(_Ticket(camera, choice.captured, now_s, Fate.EXPIRED))
+        camera.tickets.append(Ticket(camera, choice.captured, now_s, Fate.EXPIRED))
         return True
 
     def _limits(self) -> tuple[int, int]:
@@ -510,13 +442,13 @@ class Batcher:
 
     # ---- decoding ----
 
-    def _decode(self, ticket: _Ticket) -> None:
+    def _decode(self, ticket: Ticket) -> None:
         """Called by a thread that decodes."""
         began_s = self.clock.now_s()
         try:
             ticket.captured.decoded()
         except Exception as error:  # whatever it is, one frame is lost
-            self._settle(ticket, Fate.CORRUPT, error=error)
+            self._settler.settle(ticket, Fate.CORRUPT, error=error)
         now_s = self.clock.now_s()
         ticket.camera.metrics.add("decode", now_s - began_s)
         with self._lock:
@@ -575,13 +507,13 @@ class Batcher:
             ticket.camera.metrics.add("age_at_take", ticket.taken_s - ticket.captured.captured_s)
             ticket.camera.metrics.add("model", now_s - batch.given_s)
             if isinstance(outcome, _Failure):
-                self._settle(ticket, Fate.POISON, batch.model.id, error=outcome.error)
+                self._settler.settle(ticket, Fate.POISON, batch.model.id, error=outcome.error)
             else:
-                self._settle(ticket, Fate.SERVED, batch.model.id, result=outcome)
+                self._settler.settle(ticket, Fate.SERVED, batch.model.id, result=outcome)
         self._show(batch, outcomes, now_s)
         return True
 
-    def _predict(self, batch: _Batch, tickets: Sequence[_Ticket]) -> list[Any]:
+    def _predict(self, batch: _Batch, tickets: Sequence[Ticket]) -> list[Any]:
         """What the model gives for each frame, or why it gives nothing: a batch that raises is halved."""
         batch.call_began_s = self.clock.now_s()
         try:
@@ -632,7 +564,7 @@ class Batcher:
             doublings = min(self._failed_batches - _REST_AFTER, 16)
             self._rest_until_s = now_s + min(shortest_s * 2**doublings, longest_s)
 
-    def _tell_failure(self, ticket: _Ticket, error: BaseException) -> None:
+    def _tell_failure(self, ticket: Ticket, error: BaseException) -> None:
         self.metrics.add_model_failure()
         self._trouble(
             ModelTrouble(
@@ -641,46 +573,6 @@ class Batcher:
                 error, ticket.camera.name, ticket.captured.sequence, self.clock.now_ns(),
             )
         )  # fmt: skip
-
-    # ---- settling ----
-
-    def _settle(
-        self, ticket: _Ticket, fate: Fate, model_id: str = "", *, result: Any = None, error: BaseException | None = None
-    ) -> None:
-        """Give a frame its fate, unless it has one, and tell all of the camera's that are next in order."""
-        with ticket.camera.order:
-            if ticket.fate is None:
-                ticket.fate, ticket.model_id, ticket.result, ticket.error = fate, model_id, result, error
-            self._tell_all(ticket.camera)
-
-    def _tell_next(self, camera: _Camera) -> None:
-        """Tell all frames of a camera that have their fate, up to the first that has none."""
-        with camera.order:
-            self._tell_all(camera)
-
-    def _tell_all(self, camera: _Camera) -> None:
-        """The same, with ``order`` held."""
-        while camera.tickets and (fate := camera.tickets[0].fate) is not None:
-            self._tell(camera.tickets.popleft(), fate)
-
-    def _tell(self, ticket: _Ticket, fate: Fate) -> None:
-        camera, captured = ticket.camera, ticket.captured
-        age_s = self.clock.now_s() - captured.captured_s
-        gap: dict[Fate, int] = {}
-        if fate is Fate.SERVED:
-            gap = self.ledger.take_gap(camera.name, captured.sequence)
-            camera.metrics.add("age", age_s)
-        camera.answer(Settled(captured, fate, age_s, ticket.model_id, ticket.result, gap, ticket.error))
-        self.ledger.settle(camera.name, captured.sequence, fate)
-        self._settled()
-
-    def _close(self, camera: _Camera) -> None:
-        """Settle all that a camera has, for nobody waits for it any more. What is being told now has been told when this returns."""
-        camera.mailbox.close()
-        for ticket in tuple(camera.tickets):
-            self._settle(ticket, Fate.STOPPED)
-        self._tell_next(camera)
-        self._settled()
 
     # ---- threads ----
 
@@ -693,13 +585,13 @@ class Batcher:
             self._threads = [one for one in self._threads if one.is_alive()] + [thread]
             thread.start()
 
-    def _watch_calls(self) -> None:
+    def _look_for_hung(self) -> None:
         """Look for calls of the model, and of decoders, that do not come back."""
         timeout_s = self.options.model_timeout_s
         while not self._stopping:
-            with self._watch:
+            with self._watchdog_wake:
                 if not self._stopping:
-                    self.clock.wait_until(self._watch, self.clock.now_s() + timeout_s / 4)
+                    self.clock.wait_until(self._watchdog_wake, self.clock.now_s() + timeout_s / 4)
             with self._lock:
                 late_s = self.clock.now_s() - timeout_s
                 hung = [] if self._stopping else [batch for batch in self._running if batch.call_began_s <= late_s]
@@ -724,18 +616,18 @@ class Batcher:
             words += "; this is not the first such call: no more are made until one comes back. Restart the program"
         error = EngineError(words)
         for ticket in batch.tickets:
-            self._settle(ticket, Fate.POISON, batch.model.id, error=error)
+            self._settler.settle(ticket, Fate.POISON, batch.model.id, error=error)
         self._trouble(ModelTrouble(words, error, None, None, self.clock.now_ns()))
         self._start_worker()
 
-    def _abandon_picture(self, ticket: _Ticket) -> None:
+    def _abandon_picture(self, ticket: Ticket) -> None:
         name, sequence = ticket.camera.name, ticket.captured.sequence
         words = (
             f"frame {sequence} of camera {name!r} was not decoded within {self.options.model_timeout_s:g} s, and is dropped; "
             "the camera is left out until that ends"
         )
         error = DamagedFrameError(Reason.CORRUPT, words)
-        self._settle(ticket, Fate.CORRUPT, error=error)
+        self._settler.settle(ticket, Fate.CORRUPT, error=error)
         self._trouble(ModelTrouble(words, error, name, sequence, self.clock.now_ns()))
 
 

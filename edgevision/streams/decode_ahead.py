@@ -5,26 +5,13 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
 
 from edgevision.streams.decode_lead import DecodeLead
 from edgevision.streams.decode_threads import DecodeThreads
+from edgevision.streams.tickets import TakenCamera, Ticket
 
 
-class Decodable(Protocol):
-    """What is decoded. ``camera``: whose it is. ``is_settled``: nobody waits for it any more."""
-
-    @property
-    def camera(self) -> object: ...  # noqa: D102
-
-    @property
-    def is_settled(self) -> bool: ...  # noqa: D102
-
-
-Ticket = TypeVar("Ticket", bound=Decodable)
-
-
-class DecodeAhead(Generic[Ticket]):
+class DecodeAhead:
     """What is being decoded, and what is decoded and waits for the model. Not thread-safe: its owner's lock is held at each call.
 
     Of each camera one picture is decoded at a time, so that one that is slow to decode holds up its own camera only. One that does not end
@@ -57,7 +44,7 @@ class DecodeAhead(Generic[Ticket]):
         """For how many pictures more there is a thread."""
         return max(0, self._threads.most - len(self._decoding) - len(self._hung))
 
-    def decodes(self, camera: object) -> bool:
+    def decodes(self, camera: TakenCamera) -> bool:
         """Whether a picture of this camera is being decoded, or hangs."""
         return any(one.camera is camera for one in (*self._decoding, *self._hung))
 

@@ -15,7 +15,7 @@ from edgevision.closing import CLOSE_TIMEOUT_S, close_at_exit
 from edgevision.errors import EdgeVisionError, EngineError, InputError, SourceError
 from edgevision.fork import tell_after_fork
 from edgevision.streams.awaiting import next_of
-from edgevision.streams.batcher import Batcher, ModelTrouble, Settled
+from edgevision.streams.batcher import Batcher, ModelTrouble
 from edgevision.streams.camera_state import CameraState, State, StateChange
 from edgevision.streams.clock import Clock, SystemClock
 from edgevision.streams.fates import Fate
@@ -30,6 +30,7 @@ from edgevision.streams.served_model import as_stream_model
 from edgevision.streams.sinks.base import Item, Sink
 from edgevision.streams.sources.push import PushSource
 from edgevision.streams.swap import Swapper
+from edgevision.streams.tickets import Settled
 
 if TYPE_CHECKING:
     from edgevision.streams.capture import Capture

@@ -233,7 +233,7 @@ def test_a_frame_is_settled_after_its_answer_was_given():
     camera = rig.batcher._cameras["a"]
     camera.answer = lambda settled: seen.append((settled.captured.sequence, ledger.in_flight("a")))
     ended = []
-    rig.batcher._settled = lambda: ended.append(ledger.in_flight("a"))
+    rig.batcher._settler._settled = lambda: ended.append(ledger.in_flight("a"))
     rig.put("a", 3)
     rig.batcher.start()
     wait_until(lambda: len(ended) == 3)

@@ -10,6 +10,8 @@ from edgevision.streams.decode_ahead import DecodeAhead
 
 @dataclass(eq=False)
 class Ticket:
+    """What it asks of a ticket."""
+
     camera: str
     is_settled: bool = False
 
@@ -19,7 +21,7 @@ def nothing() -> None:
 
 
 def test_what_is_decoded_waits_in_the_order_in_which_it_was():
-    ahead: DecodeAhead[Ticket] = DecodeAhead(4)
+    ahead = DecodeAhead(4)
     a, b, c = (Ticket(name) for name in "abc")
     for ticket in (a, b, c):
         ahead.begin(ticket, 1.0, nothing)
@@ -35,7 +37,7 @@ def test_what_is_decoded_waits_in_the_order_in_which_it_was():
 
 
 def test_what_nobody_waits_for_is_no_part_of_a_batch():
-    ahead: DecodeAhead[Ticket] = DecodeAhead(2)
+    ahead = DecodeAhead(2)
     damaged, stopped, whole = Ticket("a"), Ticket("b"), Ticket("c")
     for ticket in (damaged, stopped, whole):
         ahead.begin(ticket, 0.0, nothing)
@@ -53,7 +55,7 @@ def test_what_nobody_waits_for_is_no_part_of_a_batch():
     [(1, 0.010), (2, 0.010), (3, 0.020), (8, 0.040)],
 )
 def test_many_pictures_are_taken_sooner_than_few(pictures, seconds):
-    ahead: DecodeAhead[Ticket] = DecodeAhead(2)
+    ahead = DecodeAhead(2)
     assert ahead.take_s(5.0, pictures) is None  # nothing was decoded yet
     ticket = Ticket("a")
     ahead.begin(ticket, 1.0, nothing)
@@ -64,7 +66,7 @@ def test_many_pictures_are_taken_sooner_than_few(pictures, seconds):
 
 
 def test_one_that_hangs_has_its_thread_replaced_until_it_ends():
-    ahead: DecodeAhead[Ticket] = DecodeAhead(1)
+    ahead = DecodeAhead(1)
     begun, go_on, other = threading.Event(), threading.Event(), threading.Event()
     hangs, next_one = Ticket("a"), Ticket("b")
     ahead.begin(hangs, 1.0, lambda: begun.set() or (go_on.wait(10) and None))
@@ -87,7 +89,7 @@ def test_one_that_hangs_has_its_thread_replaced_until_it_ends():
 
 
 def test_the_end_forgets_everything():
-    ahead: DecodeAhead[Ticket] = DecodeAhead(2)
+    ahead = DecodeAhead(2)
     decoding, decoded = Ticket("a"), Ticket("b")
     for ticket in (decoding, decoded):
         ahead.begin(ticket, 0.0, nothing)

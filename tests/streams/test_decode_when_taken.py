@@ -104,16 +104,21 @@ def test_a_picture_that_is_slow_to_decode_holds_up_its_own_camera_only(max_batch
     assert rig.fates("slow") == [(i, Fate.SERVED) for i in range(5)]
 
 
+def decode_two_ahead(rig: Rig, gate: Gate, pictures: Pictures) -> None:
+    """Until one of camera d is with the model, and one each of a and b are decoded and wait for it."""
+    rig.put("d", pictures=Pictures())
+    gate.wait_for_calls(1)
+    rig.batcher._ahead._lead.seconds = 60.0  # so that they are taken at once
+    for camera in "ab":
+        rig.put(camera, pictures=pictures)
+    wait_until(lambda: len(rig.batcher._ahead.waiting) == 2)
+
+
 def test_what_is_decoded_by_the_time_that_the_model_is_free_goes_into_one_batch(two_cores):
     gate, pictures = Gate(), Pictures()
     model = ToyModel(max_batch=4, before=gate)
     with running(model, dict.fromkeys("abcd", PATIENT)) as rig:
-        rig.put("d", pictures=Pictures())
-        gate.wait_for_calls(1)
-        rig.batcher._ahead._lead.seconds = 60.0  # so that they are taken at once
-        for camera in "ab":
-            rig.put(camera, pictures=pictures)
-        wait_until(lambda: sorted(pictures.decoded) == [0, 0] and len(rig.batcher._ahead.waiting) == 2)
+        decode_two_ahead(rig, gate, pictures)
         rig.put("c")
         gate.let_go(2)
         for camera in "abc":
@@ -266,15 +271,10 @@ def test_the_model_of_the_moment_gets_what_was_decoded_before(two_cores):
 
 
 def test_nothing_decoded_is_kept_after_the_end(two_cores):
-    gate, pictures = Gate(), Pictures()
+    gate = Gate()
     model = ToyModel(max_batch=4, before=gate)
-    with running(model, dict.fromkeys("abc", PATIENT)) as rig:
-        rig.put("c", pictures=Pictures())
-        gate.wait_for_calls(1)
-        rig.batcher._ahead._lead.seconds = 60.0  # so that they are taken at once
-        for camera in "ab":
-            rig.put(camera, pictures=pictures)
-        wait_until(lambda: len(rig.batcher._ahead.waiting) == 2)
+    with running(model, dict.fromkeys("abd", PATIENT)) as rig:
+        decode_two_ahead(rig, gate, Pictures())
         rig.batcher.refuse()
         gate.let_go(5)
     assert len(rig.batcher._ahead) == 0

@@ -16,8 +16,8 @@ from edgevision.streams.fates import Fate
 if TYPE_CHECKING:
     from edgevision.frames import Frame
     from edgevision.runtime.preparation import PreparedItem
-    from edgevision.streams.batcher import Settled
     from edgevision.streams.captured import Captured
+    from edgevision.streams.tickets import Settled
 
 # Waited before anybody looks whether the client is still there: most answers are quicker than a look costs.
 _LOOK_S = 0.05

@@ -16,13 +16,14 @@ from edgevision.errors import InputError
 from edgevision.kiosk.service.answers import RefusedError
 from edgevision.kiosk.service.options import ServiceOptions
 from edgevision.kiosk.service.requests import Reply, Work, why_not
-from edgevision.streams.batcher import Batcher, ModelTrouble, Settled
+from edgevision.streams.batcher import Batcher, ModelTrouble
 from edgevision.streams.captured import Captured
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Ledger
 from edgevision.streams.metrics import Metrics
 from edgevision.streams.options import Mode, Service, StreamOptions
 from edgevision.streams.served_model import ServedModel, warm_up
+from edgevision.streams.tickets import Settled
 from edgevision.streams.time_limit import in_time
 
 if TYPE_CHECKING:
