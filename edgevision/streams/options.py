@@ -123,7 +123,8 @@ class StreamOptions:
     ``age_budget_s``: None: results as fresh as can be. A number of seconds: wait for fuller batches as long as no result gets
     older than this, which costs less energy. ``max_batch``: frames that are run together at most; None: the model's own.
     ``min_interval_s``: each camera that has frames is served at least one in this time, however old, so that an overloaded
-    stream degrades and starves nobody. ``model_timeout_s``: a call of the model that takes longer is given up with its frames. ``warm_up``: run
+    stream degrades and starves nobody. ``model_timeout_s``: a call of the model that takes longer is given up with its frames, and so is a
+    picture that takes longer to decode. ``warm_up``: run
     black frames first, alone and in a full batch, so that the first results are as quick as the others.
     """
 
