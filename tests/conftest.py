@@ -7,6 +7,7 @@ import importlib.util
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -196,6 +197,16 @@ def pytest_xdist_auto_num_workers() -> int:
     return math.ceil(1.5 * (os.cpu_count() or 1))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Say how a process of pytest-xdist ended that died: it only says that it did."""
+    process = getattr(getattr(node.gateway, "_io", None), "popen", None)
+    if error and process is not None:
+        status = process.wait(10)  # its pipe is closed: it has ended, or is about to
+        how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        print(f"\n{node.gateway.id} (process {process.pid}): {how}", file=sys.stderr, flush=True)
+
+
 def pytest_configure() -> None:
     _required()  # a name that is not known ends the run before it starts
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -226,6 +237,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="minutes long; run with --slow"))
         if missing := _missing([n for marker in item.iter_markers("requires") for n in marker.args], item.nodeid):
             item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)}"))
+
+
+@pytest.fixture(autouse=True)
+def _signals_are_left_as_found() -> Iterator[None]:
+    """A handler that a test leaves behind fails that test, and not another one, much later: where SIGINT is left to the system, the
+    next test that interrupts itself ends its process without a word."""
+    before = _signal_handling()
+    yield
+    after = _signal_handling()
+    if after != before:
+        for number in _SIGNALS:
+            signal.signal(number, before[number][0])
+        pytest.fail(f"the test left signals handled otherwise than it found them: {before} before, {after} after")
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _signal_handling() -> dict[signal.Signals, tuple[Any, bool]]:
+    """What Python does at a signal, and, on Linux, whether the process catches it: C libraries can change that without Python."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else ()
+    caught = next((int(line.split()[1], 16) for line in lines if line.startswith("SigCgt")), 0)
+    return {number: (signal.getsignal(number), bool(caught >> (number - 1) & 1)) for number in _SIGNALS}
 
 
 @pytest.fixture
