@@ -46,7 +46,7 @@ class Reader:
         self._arrived = threading.Semaphore(0)
         source = make_source(self.options)
         settle = partial(self.ledger.settle, "cam")
-        self.mailbox = Mailbox(self.options.service(live=source.live), settle, self._arrived.release)
+        self.mailbox = Mailbox(self.options.service(live=source.live), settle, lambda wake: self._arrived.release())
         self.capture = Capture("cam", source, self.mailbox, self.ledger, SystemClock(), self._note)
         self._stopping = False
         self._thread = threading.Thread(target=self._take, daemon=True)

@@ -85,13 +85,15 @@ class BatchDone:
 
 @dataclass(eq=False, slots=True)
 class _Batch:
-    """``given_s``: when the model got it; ``call_began_s``: when the call that runs now began. ``abandoned``: it hung, and its results are for nobody."""
+    """``given_s``: when the model got it; ``call_began_s``: when the call that runs now began. ``abandoned``: it hung, and its results are for nobody.
+    ``lent``: whether its thread is none of the workers'."""
 
     model: StreamModel
     tickets: list[Ticket]
     given_s: float
     call_began_s: float
     abandoned: bool = False
+    lent: bool = False
 
 
 class _Taken(NamedTuple):
@@ -144,6 +146,8 @@ class Batcher:
         self._wake = threading.Condition(self._lock)  # where workers wait
         self._watchdog_wake = threading.Condition(threading.Lock())
         self._threads: list[threading.Thread] = []
+        self._lent: list[threading.Thread] = []  # that run a batch, or are about to
+        self._lent_changed = threading.Condition(self._lock)
         self._workers = 0  # that are not hanging
         self._held = False
         self._places: int | None = None
@@ -173,7 +177,7 @@ class Batcher:
             if camera in self._cameras:
                 raise ValueError(f"camera {camera!r} is there already")
             lane = self._policy.add(camera, service, self.clock.now_s())
-            mailbox = Mailbox(service, partial(self.ledger.settle, camera), lambda: self._came(camera))
+            mailbox = Mailbox(service, partial(self.ledger.settle, camera), partial(self._came, camera))
             self._cameras[camera] = TakenCamera(camera, lane, mailbox, self.metrics.camera(camera), answer)
         return mailbox
 
@@ -210,6 +214,28 @@ class Batcher:
         for _ in range(count):
             self._start_worker()
         self._start_thread(self._look_for_hung, "edgevision-watchdog")
+
+    def lend(self) -> None:
+        """Run a batch in the calling thread, if the model is free and a frame waits. Else a worker is woken, to look again.
+
+        For a thread that put a frame (with ``wake=False``) and has nothing else to do: no other need be woken, and what it made of the frame is
+        still in its core's caches. Where the model hangs, the caller hangs too; what it ran is settled all the same.
+        """
+        lent = threading.current_thread()
+        with self._lock:
+            if self._stopping or not self._is_warm:
+                self._wake.notify()
+                return
+            self._lent.append(lent)
+        try:
+            batch = self._next_batch(waits=False)
+            if batch is not None:
+                batch.lent = True
+                self._run(batch)
+        finally:
+            with self._lock:
+                self._lent.remove(lent)
+                self._lent_changed.notify_all()
 
     def hold(self) -> None:
         """Take no more frames until ``go_on``: whoever gets the results has not taken them. Frames wait, and newer ones replace them."""
@@ -262,20 +288,24 @@ class Batcher:
             self._settled()
         for thread in threads:
             thread.join(max(0.0, deadline_s - SystemClock().now_s()))
+        with self._lock:
+            self._lent_changed.wait_for(lambda: not self._lent, max(0.0, deadline_s - SystemClock().now_s()))
+            lent = list(self._lent)
         for camera in cameras:
             self._settler.close(camera)
-        return [thread for thread in threads if thread.is_alive()]
+        return [thread for thread in threads if thread.is_alive()] + lent
 
     # ---- taking frames ----
 
-    def _came(self, name: str) -> None:
+    def _came(self, name: str, wake: bool) -> None:
         """A frame was let into a mailbox."""
         with self._lock:
             camera = self._cameras.get(name)
             if camera is not None:
                 camera.lane.arrivals.add(self.clock.now_s())
                 self._ready[name] = camera
-                self._wake.notify()
+                if wake:
+                    self._wake.notify()
 
     def _work(self) -> None:
         if self._warm_up():
@@ -287,8 +317,9 @@ class Batcher:
         batch = self._next_batch()
         return batch is not None and self._run(batch)
 
-    def _next_batch(self) -> _Batch | None:
-        """Wait for frames and take them. Those that are still encoded are handed to the decoders, and are part of a later batch. None: the end."""
+    def _next_batch(self, *, waits: bool = True) -> _Batch | None:
+        """Wait for frames and take them. Those that are still encoded are handed to the decoders, and are part of a later batch. None: the end;
+        and without ``waits``, where there is nothing to run now: a worker looks then."""
         while True:
             with self._lock:
                 if self._stopping:
@@ -301,6 +332,9 @@ class Batcher:
                     if self._ready or len(self._ahead):
                         self._wake.notify()  # another worker may take what is left
                 elif not taken.expired:
+                    if not waits:
+                        self._wake.notify()
+                        return None
                     self.clock.wait_until(self._wake, taken.look_again_s)
             for camera in taken.expired:  # outside the lock: whoever is told may call us
                 self._settler.tell_next(camera)
@@ -618,7 +652,8 @@ class Batcher:
         for ticket in batch.tickets:
             self._settler.settle(ticket, Fate.POISON, batch.model.id, error=error)
         self._trouble(ModelTrouble(words, error, None, None, self.clock.now_ns()))
-        self._start_worker()
+        if not batch.lent:
+            self._start_worker()
 
     def _abandon_picture(self, ticket: Ticket) -> None:
         name, sequence = ticket.camera.name, ticket.captured.sequence

@@ -63,7 +63,7 @@ class DecodeAhead:
         began_s = self._decoding.pop(ticket, None)
         if ticket in self._hung:
             self._hung.remove(ticket)
-            self._threads.most -= 1
+            self._threads.one_less()
         if began_s is not None and not ticket.is_settled:
             self._lead.add(now_s - began_s)
             self._decoded.append(ticket)
@@ -80,7 +80,7 @@ class DecodeAhead:
         for ticket in hung:
             del self._decoding[ticket]
             self._hung.append(ticket)
-            self._threads.most += 1
+            self._threads.one_more()
         return hung
 
     def stop(self) -> list[threading.Thread]:

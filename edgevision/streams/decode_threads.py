@@ -29,11 +29,19 @@ class DecodeThreads:
             if self._stopping:
                 return
             self._calls.append(call)
-            if self.idle < len(self._calls) and len(self._threads) < self.most:
-                thread = threading.Thread(target=self._work, name="edgevision-decode", daemon=True)
-                self._threads.append(thread)
-                thread.start()
+            self._start_one()
             self._changed.notify()
+
+    def one_more(self) -> None:
+        """A thread is at something else, for a while or for ever: there may be one more in its place."""
+        with self._changed:
+            self.most += 1
+            self._start_one()
+
+    def one_less(self) -> None:
+        """It came back."""
+        with self._changed:
+            self.most -= 1
 
     def stop(self) -> list[threading.Thread]:
         """Forget what was not begun, and end the threads: these, to be waited for."""
@@ -42,6 +50,13 @@ class DecodeThreads:
             self._calls.clear()
             self._changed.notify_all()
             return list(self._threads)
+
+    def _start_one(self) -> None:
+        """Where calls wait for a thread, and there may be another one. With the lock held."""
+        if not self._stopping and self.idle < len(self._calls) and len(self._threads) < self.most:
+            thread = threading.Thread(target=self._work, name="edgevision-decode", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _work(self) -> None:
         while (call := self._next()) is not None:

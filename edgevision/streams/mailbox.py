@@ -11,7 +11,7 @@ from edgevision.streams.fates import Fate
 from edgevision.streams.options import Service
 
 
-def _nobody() -> None:
+def _nobody(wake: bool) -> None:
     return None
 
 
@@ -21,7 +21,7 @@ class Mailbox:
 
     ``settle``: called, by the thread that puts or closes, with the sequence and fate of each frame that is dropped, and before the one
     it is dropped for can be taken: so the result of that one tells of it. It must be quick, and not call the mailbox.
-    ``accepted``: called, by the thread that puts, after each frame that was let in.
+    ``accepted``: called, by the thread that puts, after each frame that was let in, with what ``put`` was given for ``wake``.
 
     >>> mailbox = Mailbox(Service(), settle=print)
     >>> mailbox.put(first)  # doctest: +SKIP
@@ -32,7 +32,7 @@ class Mailbox:
     """
 
     def __init__(
-        self, service: Service, settle: Callable[[int, Fate], None], accepted: Callable[[], None] = _nobody
+        self, service: Service, settle: Callable[[int, Fate], None], accepted: Callable[[bool], None] = _nobody
     ) -> None:
         self.service = service
         self._settle = settle
@@ -47,8 +47,8 @@ class Mailbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, captured: Captured) -> bool:
-        """Let a frame in; whether it was. Never blocks."""
+    def put(self, captured: Captured, *, wake: bool = True) -> bool:
+        """Let a frame in; whether it was. Never blocks. ``wake``: False where no worker need be woken for it."""
         with self._lock:
             if self._closed:
                 self._settle(captured.sequence, Fate.STOPPED)
@@ -58,7 +58,7 @@ class Mailbox:
                 return False
             self._make_room()
             self._waiting.append(captured)
-        self._accepted()
+        self._accepted(wake)
         return True
 
     def waiting(self) -> tuple[Captured, ...]:

@@ -51,3 +51,25 @@ def test_stopping_forgets_what_was_not_begun():
     assert not left.is_alive()
     assert made == []
     assert DecodeThreads(2).stop() == []
+
+
+def test_a_thread_that_is_at_something_else_is_replaced():
+    """Also where calls wait for it already; and when it comes back there are as many as before."""
+    threads = DecodeThreads(1)
+    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        go_on.wait(10)
+        threads.one_less()
+
+    threads.submit(hang)
+    assert begun.wait(10)
+    threads.submit(done.set)
+    assert not done.wait(0.05)
+    threads.one_more()
+    assert done.wait(10)
+    go_on.set()
+    for one in threads.stop():
+        one.join(10)
+    assert threads.most == 1

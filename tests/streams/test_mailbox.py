@@ -17,7 +17,7 @@ BURST = Mode("burst", 3)
 class Box(Mailbox):
     """``dropped``: what it settled."""
 
-    def __init__(self, service: Service, accepted=lambda: None) -> None:
+    def __init__(self, service: Service, accepted=lambda wake: None) -> None:
         self.dropped: list[tuple[int, Fate]] = []
         super().__init__(service, lambda sequence, fate: self.dropped.append((sequence, fate)), accepted)
 
@@ -70,15 +70,17 @@ def test_a_pause_is_no_credit_for_a_burst():
 
 def test_who_is_let_in_is_told():
     told = []
-    mailbox = Box(Service(LATEST, fps=10), lambda: told.append(1))
+    mailbox = Box(Service(LATEST, fps=10), told.append)
     fill(mailbox, 3)
-    assert len(told) == 1
+    assert told == [True]
+    mailbox.put(captured(3, 10.0), wake=False)
+    assert told == [True, False]
 
 
 def test_what_is_dropped_is_settled_before_the_one_it_gave_way_to_can_be_taken():
     """Else a result would not know of it: its gap would come one result late."""
     seen = []
-    mailbox = Box(Service(LATEST), lambda: seen.append(list(mailbox.dropped)))
+    mailbox = Box(Service(LATEST), lambda wake: seen.append(list(mailbox.dropped)))
     fill(mailbox, 2)
     assert seen == [[], [(0, Fate.SUPERSEDED)]]
 

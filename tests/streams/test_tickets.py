@@ -20,7 +20,7 @@ class Rig:
         self.ledger, self.clock = Ledger(), FakeClock(105.0)
         self.told: list[tuple[Settled, int]] = []
         self.settled = 0
-        mailbox = Mailbox(Service(), lambda sequence, fate: None, lambda: None)
+        mailbox = Mailbox(Service(), lambda sequence, fate: None)
         self.camera = TakenCamera("a", Lane(Service(), 0.0), mailbox, Metrics().camera("a"), self._answer)
         self.settler = Settler(self.ledger, self.clock, self._count)
         for place in range(3):

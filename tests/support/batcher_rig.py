@@ -43,6 +43,12 @@ class Rig:
         for _ in range(count):
             self.mailboxes[camera].put(make(ledger.captured(camera), clock.now_s(), camera=camera))
 
+    def put_and_lend(self, camera: str) -> None:
+        """A frame, and this thread to run it."""
+        ledger, clock = self.batcher.ledger, self.batcher.clock
+        self.mailboxes[camera].put(captured(ledger.captured(camera), clock.now_s(), camera=camera), wake=False)
+        self.batcher.lend()
+
     def wait_for(self, camera: str, count: int) -> None:
         with self.told:
             assert self.told.wait_for(lambda: len(self.settled[camera]) >= count, 30)

@@ -48,7 +48,7 @@ class Watched:
         source = self.source or make_source(self.options)
         self._arrived = threading.Semaphore(0)
         settle = partial(self.ledger.settle, self.options.name)
-        self.mailbox = Mailbox(self.options.service(live=source.live), settle, self._arrived.release)
+        self.mailbox = Mailbox(self.options.service(live=source.live), settle, lambda wake: self._arrived.release())
         self.capture = Capture(self.options.name, source, self.mailbox, self.ledger, SystemClock(), self.changes.append)
         self._stopping = False
         self._consumer = threading.Thread(target=self._consume, daemon=True)

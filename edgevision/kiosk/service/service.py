@@ -17,6 +17,7 @@ from edgevision.kiosk.service.models import ModelSource, ServedModels
 from edgevision.kiosk.service.options import ServiceOptions
 from edgevision.kiosk.service.versions import ServedVersion, Shared
 from edgevision.machine import usable_cores
+from edgevision.streams.decode_threads import DecodeThreads
 from edgevision.streams.ledger import Ledger
 from edgevision.streams.metrics import Metrics
 
@@ -53,7 +54,7 @@ class Service:
         self.troubles: deque[ModelTrouble] = deque(maxlen=_TROUBLES)
         self.budget = Budget(self.options.max_bytes_in_flight)
         self.stopping = threading.Event()
-        self.decoders = ThreadPoolExecutor(usable_cores(), thread_name_prefix="edgevision-decode")
+        self.decoders = DecodeThreads(usable_cores())
         # One at a time: JSON of tensors takes ten times its length in memory.
         self.numbers = ThreadPoolExecutor(1, thread_name_prefix="edgevision-json")
         self._on_stop: list[Callable[[], None]] = []
@@ -116,7 +117,7 @@ class Service:
         return ended
 
     def _end_threads(self) -> None:
-        self.decoders.shutdown(wait=False, cancel_futures=True)
+        self.decoders.stop()
         self.numbers.shutdown(wait=False, cancel_futures=True)
 
     def _note(self, trouble: ModelTrouble) -> None:

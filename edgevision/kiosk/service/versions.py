@@ -6,7 +6,6 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +17,7 @@ from edgevision.kiosk.service.options import ServiceOptions
 from edgevision.kiosk.service.requests import Reply, Work, why_not
 from edgevision.streams.batcher import Batcher, ModelTrouble
 from edgevision.streams.captured import Captured
+from edgevision.streams.decode_threads import DecodeThreads
 from edgevision.streams.fates import Fate
 from edgevision.streams.ledger import Ledger
 from edgevision.streams.metrics import Metrics
@@ -47,7 +47,7 @@ class Shared:
     options: ServiceOptions
     ledger: Ledger
     metrics: dict[str, Metrics]
-    decoders: ThreadPoolExecutor
+    decoders: DecodeThreads
     trouble: Callable[[ModelTrouble], None]
 
 
@@ -141,13 +141,13 @@ class ServedVersion:
     # ---- requests ----
 
     def recognise(self, pictures: Sequence[bytes], *, deadline_s: float | None = None, raw: bool = False) -> Reply:
-        """Encoded pictures: decoded by other threads, then recognised. ``deadline_s``: of ``time.monotonic``. ``raw``: the network's outputs.
+        """Encoded pictures: decoded by other threads, and recognised by those where they can be. ``deadline_s``: of ``time.monotonic``. ``raw``: the network's outputs.
 
         Raises RefusedError, with 503, where there is no room, or the deadline cannot be met; Retired.
         """
         reply = self._accept(len(pictures), deadline_s, raw)
         for work, picture in zip(reply.works, pictures, strict=True):
-            self._shared.decoders.submit(self._decode, work, picture, deadline_s)
+            self._shared.decoders.submit(partial(self._decode, work, picture, deadline_s))
         return reply
 
     def recognise_frame(self, frame: Frame, *, deadline_s: float | None = None) -> Reply:
@@ -219,24 +219,27 @@ class ServedVersion:
                 work, Fate.CORRUPT, RefusedError(500, f"the picture could not be decoded: {type(error).__name__}")
             )
         else:
-            self._put(work, frame, deadline_s)
+            self._put(work, frame, deadline_s, wake=False)
+            self._shared.decoders.one_more()  # while this one is with the model, another may decode
+            self.batcher.lend()
+            self._shared.decoders.one_less()
 
-    def _put(self, work: Work, item: Any, deadline_s: float | None) -> None:
+    def _put(self, work: Work, item: Any, deadline_s: float | None, *, wake: bool = True) -> None:
         work.item = item
         with self._order:
-            is_in = self._put_next(work, math.inf if deadline_s is None else deadline_s)
+            is_in = self._put_next(work, math.inf if deadline_s is None else deadline_s, wake)
         if not is_in:  # the mailbox is closed, and has told the ledger
             self._forget(work)
             work.reply.fail(RefusedError(503, "the service is stopping; try again", retry_after_s=1.0))
         elif work.reply.cancelled:
             self._withdraw(work)
 
-    def _put_next(self, work: Work, deadline_s: float) -> bool:
+    def _put_next(self, work: Work, deadline_s: float, wake: bool) -> bool:
         now_s = time.monotonic()
         work.sequence = self._shared.ledger.captured(self.name)
         # The batcher looks at the name and the number alone, and gives the work to our model as it is.
         work.captured = Captured(cast("Frame", work), now_s, now_s, deadline_s)
-        return self._mailbox.put(work.captured)
+        return self._mailbox.put(work.captured, wake=wake)
 
     def _drop(self, work: Work, fate: Fate, why: RefusedError) -> None:
         """Of a work that the batcher has not seen."""

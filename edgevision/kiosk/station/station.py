@@ -307,7 +307,9 @@ class Station:
         service = replace(
             camera.service(live=True), mode=LATEST
         )  # the newest alone, also of a file, which waits for room
-        return Mailbox(service, lambda sequence, fate: self.ledger.settle(self.name, sequence, fate), self._notify)
+        return Mailbox(
+            service, lambda sequence, fate: self.ledger.settle(self.name, sequence, fate), lambda wake: self._notify()
+        )
 
     def _notify(self) -> None:
         with self._wake:
