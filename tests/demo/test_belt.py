@@ -175,7 +175,7 @@ def test_the_belt_is_counted_without_a_terminal(tmp_path, tmp_path_factory, monk
     belt = data["belt"]
     assert belt["frames"] >= 6 * FPS
     assert belt["found_percent"] > 85
-    assert belt["named_percent"] > 50  # of single views; the classifier was taught at a till
+    assert belt["named_percent"] > 75  # of single views
     assert belt["crossed"] >= 3
     assert abs(belt["counted"] - belt["crossed"]) <= 2
     assert "int8" in found.latencies.chosen
