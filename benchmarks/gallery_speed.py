@@ -1,9 +1,10 @@
 """Search in a gallery: ours against faiss and usearch at equal recall, on the same vectors, paired in one run.
 
     python -m benchmarks.gallery_speed --prepare      # once: builds graphs of 1,000,000 vectors into runs/, half an hour
-    python -m benchmarks.gallery_speed                # 4 minutes on an idle machine
+    python -m benchmarks.gallery_speed --embedder M.edge    # 4 minutes on an idle machine
 
-Needs faiss-cpu and usearch. One thread each. Vectors: products of several categories, a few views each, 256 numbers; queries are
+Needs faiss-cpu and usearch. One thread each. ``--embedder``: also what a shop waits for, a photo of 640×480 embedded by that bundle
+and then searched; the vector that is searched is one of the queries, for the made gallery is not of that embedder. Vectors: products of several categories, a few views each, 256 numbers; queries are
 views that are not among them. Every candidate's answers are compared with a search in float64; those that are approximate get the
 least effort that finds 99 % of the nearest, and of the five nearest. Then all run in shuffled turns; ratios are medians over
 rounds with a bootstrap 95 % interval.
@@ -15,7 +16,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ import numpy.typing as npt
 from benchmarks.common import RUNS, write_result
 from edgevision.gallery.index import ExactIndex, ListIndex, make_index
 from edgevision.latency import Samples, measure_interleaved, paired_ratio
+from edgevision.tasks.embed import EmbedTask
 
 FOLDER = RUNS / "gallery_speed"
 DIMENSION, TOP, RECALL = 256, 5, 0.99
@@ -42,18 +44,20 @@ def main() -> None:
     p.add_argument("--prepare", action="store_true", help="only build what the peers need for the largest gallery")
     p.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     p.add_argument("--rounds", type=int, default=200)
+    p.add_argument("--embedder", type=Path, help="a bundle that embeds pictures, to measure both steps together")
     arguments = p.parse_args()
     import faiss
 
     faiss.omp_set_num_threads(1)
     FOLDER.mkdir(parents=True, exist_ok=True)
+    encode = encoder_of(arguments.embedder) if arguments.embedder else None
     rows = {}
     for size in arguments.sizes:
         vectors, queries = made_gallery(size)
         if arguments.prepare:
             hnsw_of(vectors), ivf_of(vectors), usearch_of(vectors)
         else:
-            rows[str(size)] = compared(size, vectors, queries, arguments.rounds)
+            rows[str(size)] = compared(size, vectors, queries, arguments.rounds, encode)
     if not arguments.prepare:
         versions = {name: _version(name) for name in ("faiss-cpu", "usearch")}
         write_result(
@@ -96,7 +100,23 @@ class Candidate:
     recall: tuple[float, float] = (0.0, 0.0)
 
 
-def compared(size: int, vectors: Vectors, queries: Vectors, rounds: int) -> dict[str, Any]:
+def encoder_of(bundle: Path) -> Callable[[int], None]:
+    """What embeds that many photos, each another one."""
+    import edgevision
+
+    model = edgevision.load(bundle, threads=1)
+    assert isinstance(model.task, EmbedTask), f"{bundle} does not embed pictures"
+    photos = list(np.random.default_rng(0).integers(0, 256, (BATCH, 480, 640, 3), np.uint8))
+
+    def encode(count: int) -> None:
+        model.predict(photos[:count])
+
+    return encode
+
+
+def compared(
+    size: int, vectors: Vectors, queries: Vectors, rounds: int, encode: Callable[[int], None] | None
+) -> dict[str, Any]:
     print(f"{size:,} vectors", flush=True)
     nearest = by_float64(vectors, queries)
     candidates: dict[str, Candidate] = {}
@@ -116,6 +136,11 @@ def compared(size: int, vectors: Vectors, queries: Vectors, rounds: int) -> dict
         if slow:
             few = {name: one for name, one in enough.items() if name in slow}
             rows[f"{batch} at once, exact"] = timed(few, queries, batch, max(5, rounds // 10), "ours, exact")
+        if encode:
+            both = {name: replace(one, search=_encoded(encode, one.search)) for name, one in quick.items()}
+            rows[f"{batch} at once, encoded before"] = timed(
+                both, queries, batch, rounds // 2, "ours", " with encoding"
+            )
     facts = {
         name: {**asdict(one), "search": None, "bytes_per_vector": one.bytes / size} for name, one in candidates.items()
     }
@@ -191,13 +216,23 @@ def recall_of(places: Places, vectors: Vectors, queries: Vectors, nearest: Vecto
     return float(first), float(five)
 
 
-def timed(candidates: Mapping[str, Candidate], queries: Vectors, batch: int, rounds: int, base: str) -> dict[str, Any]:
+def _encoded(encode: Callable[[int], None], search: Search) -> Search:
+    def both(queries: Vectors) -> Places:
+        encode(len(queries))
+        return search(queries)
+
+    return both
+
+
+def timed(
+    candidates: Mapping[str, Candidate], queries: Vectors, batch: int, rounds: int, base: str, how: str = ""
+) -> dict[str, Any]:
     """Every round each candidate answers the same ``batch`` queries."""
     turns = {name: _turns(one.search, queries, batch) for name, one in candidates.items()}
     samples = measure_interleaved(
         {name: turn.__next__ for name, turn in turns.items()}, rounds, warmup=max(3, rounds // 10)
     )
-    print(f"  {batch} at once")
+    print(f"  {batch} at once{how}")
     rows = {}
     for name, taken in samples.items():
         ratio = paired_ratio(taken, samples[base])
