@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class DecodeThreads:
-    """Runs calls in at most ``most`` daemon threads, which are started as they are needed. Thread-safe.
+    """Makes calls, at most ``most`` at once, in daemon threads, which are started as they are needed and stay. Thread-safe.
 
     ``idle``: threads that wait for a call.
 
@@ -21,6 +21,7 @@ class DecodeThreads:
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         self.idle = 0
+        self._busy = 0
         self._stopping = False
 
     def submit(self, call: Callable[[], None]) -> None:
@@ -29,17 +30,16 @@ class DecodeThreads:
             if self._stopping:
                 return
             self._calls.append(call)
-            self._start_one()
-            self._changed.notify()
+            self._see_to_calls()
 
     def one_more(self) -> None:
-        """A thread is at something else, for a while or for ever: there may be one more in its place."""
+        """A call is at something else, for a while or for ever: there may be one more in its place."""
         with self._changed:
             self.most += 1
-            self._start_one()
+            self._see_to_calls()
 
     def one_less(self) -> None:
-        """It came back."""
+        """It came back. Until one of the calls returns, there is one too many."""
         with self._changed:
             self.most -= 1
 
@@ -51,22 +51,32 @@ class DecodeThreads:
             self._changed.notify_all()
             return list(self._threads)
 
-    def _start_one(self) -> None:
-        """Where calls wait for a thread, and there may be another one. With the lock held."""
-        if not self._stopping and self.idle < len(self._calls) and len(self._threads) < self.most:
+    def _see_to_calls(self) -> None:
+        """Wake a thread, or start one, where a call waits that may be made now. With the lock held."""
+        may_begin = 0 if self._stopping else min(len(self._calls), self.most - self._busy)
+        if may_begin <= 0:
+            return
+        if self.idle < may_begin:
             thread = threading.Thread(target=self._work, name="edgevision-decode", daemon=True)
             self._threads.append(thread)
+            self.idle += 1  # so that the next look knows of it
             thread.start()
+        self._changed.notify()
 
     def _work(self) -> None:
         while (call := self._next()) is not None:
             call()
             del call  # it holds a picture
+            with self._changed:
+                self._busy -= 1
+                self.idle += 1
 
     def _next(self) -> Callable[[], None] | None:
         with self._changed:
-            self.idle += 1
-            while not self._calls and not self._stopping:
+            while not self._stopping and not (self._calls and self._busy < self.most):
                 self._changed.wait()
+            if self._stopping:
+                return None
             self.idle -= 1
-            return None if self._stopping else self._calls.popleft()
+            self._busy += 1
+            return self._calls.popleft()

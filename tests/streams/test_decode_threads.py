@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import threading
+import time
+from functools import partial
+
+import pytest
 
 from edgevision.streams.decode_threads import DecodeThreads
 
@@ -73,3 +77,70 @@ def test_a_thread_that_is_at_something_else_is_replaced():
     for one in threads.stop():
         one.join(10)
     assert threads.most == 1
+
+
+@pytest.mark.parametrize("turns", [1, 4])
+def test_who_came_back_makes_no_more_calls_at_once_than_before(turns):
+    """The threads that were started in its place stay, and wait."""
+    threads = DecodeThreads(1)
+    for _ in range(turns):
+        away, back, done = threading.Event(), threading.Event(), threading.Event()
+
+        def goes_away(away: threading.Event = away, back: threading.Event = back) -> None:
+            threads.one_more()
+            away.set()
+            back.wait(10)
+            threads.one_less()
+
+        threads.submit(goes_away)
+        assert away.wait(10)
+        threads.submit(done.set)
+        assert done.wait(10)
+        back.set()
+        while threads.idle < 2:
+            pass
+    lock, at_once, most_at_once = threading.Lock(), 0, 0
+    all_done = threading.Barrier(2)
+
+    def call(is_last: bool) -> None:
+        nonlocal at_once, most_at_once
+        with lock:
+            at_once += 1
+            most_at_once = max(most_at_once, at_once)
+        time.sleep(0.005)
+        with lock:
+            at_once -= 1
+        if is_last:
+            all_done.wait(10)
+
+    for number in range(20):
+        threads.submit(partial(call, number == 19))
+    all_done.wait(10)
+    assert most_at_once == 1
+    assert len(threads.stop()) == 2
+
+
+def test_calls_that_wait_are_made_when_there_may_be_more():
+    """A thread that waits is woken by ``one_more``, and not only started."""
+    threads = DecodeThreads(2)
+    together, go_on = threading.Barrier(3), threading.Event()
+    for _ in range(2):
+        threads.submit(lambda: together.wait(10))
+    together.wait(10)
+    while threads.idle < 2:
+        pass
+    threads.one_less()
+    begun, done = threading.Event(), threading.Event()
+
+    def first() -> None:
+        begun.set()
+        go_on.wait(10)
+
+    threads.submit(first)
+    assert begun.wait(10)
+    threads.submit(done.set)
+    assert not done.wait(0.05)
+    threads.one_more()
+    assert done.wait(10)
+    go_on.set()
+    assert len(threads.stop()) == 2
