@@ -16,7 +16,7 @@ def keep_memory_flat() -> bool:
     has settings of glibc's own in the environment (``MALLOC_…``, ``GLIBC_TUNABLES``), which stay.
 
     By itself glibc keeps what was freed in a heap for each thread that once loaded a model: see benchmarks/README.md, "Streams", for what
-    that takes. Large blocks stay in the heap too: given back, each picture would be mapped anew, which takes half as long as decoding it. It
+    that takes. Large blocks mostly stay in the heap too: given back, each picture would be mapped anew, which takes half as long as decoding it. It
     holds for the whole process: call it in a program, not in a library.
 
     >>> keep_memory_flat() in (True, False)

@@ -230,7 +230,6 @@ class Batcher:
         try:
             batch = self._next_batch(waits=False)
             if batch is not None:
-                batch.lent = True
                 self._run(batch)
         finally:
             with self._lock:
@@ -288,9 +287,10 @@ class Batcher:
             self._settled()
         for thread in threads:
             thread.join(max(0.0, deadline_s - SystemClock().now_s()))
+        me = threading.current_thread()  # its batch is what it stops from
         with self._lock:
-            self._lent_changed.wait_for(lambda: not self._lent, max(0.0, deadline_s - SystemClock().now_s()))
-            lent = list(self._lent)
+            self._lent_changed.wait_for(lambda: set(self._lent) <= {me}, max(0.0, deadline_s - SystemClock().now_s()))
+            lent = [thread for thread in self._lent if thread is not me]
         for camera in cameras:
             self._settler.close(camera)
         return [thread for thread in threads if thread.is_alive()] + lent
@@ -326,6 +326,8 @@ class Batcher:
                     return None
                 now_s = self.clock.now_s()
                 taken = self._take(now_s)
+                if taken.batch is not None:
+                    taken.batch.lent = not waits
                 for ticket in taken.encoded:
                     self._ahead.begin(ticket, now_s, partial(self._decode, ticket))
                 if taken.batch is not None or taken.encoded:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
+
+from edgevision.closing import CLOSE_TIMEOUT_S, close_at_exit
 
 
 class DecodeThreads:
@@ -12,7 +16,8 @@ class DecodeThreads:
 
     ``idle``: threads that wait for a call.
 
-    Those of ``concurrent.futures`` would keep a program alive whose decoder hangs.
+    Those of ``concurrent.futures`` would keep a program alive whose decoder hangs. These are waited for when the program ends, but not for ever:
+    one that is torn out of C++ aborts it.
     """
 
     def __init__(self, most: int) -> None:
@@ -23,14 +28,22 @@ class DecodeThreads:
         self.idle = 0
         self._busy = 0
         self._stopping = False
+        close_at_exit(self)
 
     def submit(self, call: Callable[[], None]) -> None:
-        """Have a call made. It must not raise. After ``stop`` nothing is done."""
+        """Have a call made. What it raises is told as of any thread, and harms no other call. After ``stop`` nothing is done.
+
+        Raises RuntimeError where the system gives no thread and there is none: the call is not made then.
+        """
         with self._changed:
             if self._stopping:
                 return
             self._calls.append(call)
-            self._see_to_calls()
+            try:
+                self._see_to_calls()
+            except RuntimeError:
+                self._calls.remove(call)
+                raise
 
     def one_more(self) -> None:
         """A call is at something else, for a while or for ever: there may be one more in its place."""
@@ -51,21 +64,43 @@ class DecodeThreads:
             self._changed.notify_all()
             return list(self._threads)
 
+    def refuse(self) -> None:
+        """See ``Closable``."""
+        self.stop()
+
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
+        """Stop, and wait for the threads."""
+        deadline_s = time.monotonic() + timeout_s
+        for thread in self.stop():
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline_s - time.monotonic()))
+
     def _see_to_calls(self) -> None:
         """Wake a thread, or start one, where a call waits that may be made now. With the lock held."""
         may_begin = 0 if self._stopping else min(len(self._calls), self.most - self._busy)
         if may_begin <= 0:
             return
         if self.idle < may_begin:
-            thread = threading.Thread(target=self._work, name="edgevision-decode", daemon=True)
-            self._threads.append(thread)
-            self.idle += 1  # so that the next look knows of it
-            thread.start()
+            self._start_one()
         self._changed.notify()
+
+    def _start_one(self) -> None:
+        thread = threading.Thread(target=self._work, name="edgevision-decode", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives no more: the calls wait for those that are there
+            if not self._threads:
+                raise
+            return
+        self._threads.append(thread)
+        self.idle += 1  # so that the next look knows of it
 
     def _work(self) -> None:
         while (call := self._next()) is not None:
-            call()
+            try:
+                call()
+            except Exception:
+                threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
             del call  # it holds a picture
             with self._changed:
                 self._busy -= 1

@@ -48,7 +48,8 @@ class Mailbox:
         return len(self._waiting)
 
     def put(self, captured: Captured, *, wake: bool = True) -> bool:
-        """Let a frame in; whether it was. Never blocks. ``wake``: False where no worker need be woken for it."""
+        """Let a frame in; whether it was. Never blocks. ``wake``: False where the caller lends its thread next (``Batcher.lend``);
+        else the frame may lie for ever."""
         with self._lock:
             if self._closed:
                 self._settle(captured.sequence, Fate.STOPPED)

@@ -697,3 +697,35 @@ def test_frames_are_withdrawn_while_others_are_taken():
 def test_how_long_a_frame_would_wait(cost, parallel, ahead, expected_s):
     batcher = Batcher(ToyModel(parallel=parallel), Ledger(), options=StreamOptions(warm_up=False), cost=cost)
     assert batcher.expected_s(ahead) == pytest.approx(expected_s)
+
+
+def test_a_lent_thread_that_stops_the_batcher_does_not_wait_for_itself():
+    left = []
+
+    def before(frames):
+        left.append(rig.batcher.stop(60.0))  # as an answer or a trouble may do
+
+    rig = Rig(ToyModel(before=before), {"a": QUEUE})
+    rig.batcher.start()
+    thread = threading.Thread(target=rig.put_and_lend, args=("a",))
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert left == [[]]
+
+
+def test_where_the_policy_waits_a_worker_looks_again_after_a_lent_thread():
+    """The frame is brought by a thread that is lent, and the policy wants it to wait for others: somebody has to come back to it."""
+    rig = Rig(ToyModel(max_batch=8, before=lambda frames: time.sleep(0.02)), {"a": QUEUE, "b": QUEUE}, age_budget_s=2.0)
+    rig.batcher.start()
+    time.sleep(0.2)
+    for _ in range(12):
+        rig.put("a")
+        rig.put("b")
+        time.sleep(0.3)
+    rig.put_and_lend("a")
+    until_s = time.monotonic() + 20
+    while len(rig.settled["a"]) < 13 and time.monotonic() < until_s:
+        time.sleep(0.01)
+    assert len(rig.settled["a"]) == 13
+    rig.batcher.stop(10)

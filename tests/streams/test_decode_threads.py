@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -144,3 +146,70 @@ def test_calls_that_wait_are_made_when_there_may_be_more():
     assert done.wait(10)
     go_on.set()
     assert len(threads.stop()) == 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_call_that_raises_harms_no_other():
+    def fails() -> None:
+        raise MemoryError
+
+    threads = DecodeThreads(1)
+    for _ in range(2):
+        threads.submit(fails)
+    done = threading.Event()
+    threads.submit(done.set)
+    assert done.wait(10)
+    assert len(threads.stop()) == 1
+
+
+def test_where_the_system_gives_no_more_threads_those_that_are_there_make_the_calls(monkeypatch):
+    threads = DecodeThreads(2)
+    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def first() -> None:
+        begun.set()
+        go_on.wait(10)
+
+    def refused(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError):
+            threads.submit(done.set)  # nobody would make it, and nobody does later
+    threads.submit(first)
+    assert begun.wait(10)
+    assert not done.is_set()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        threads.submit(done.set)
+    go_on.set()
+    assert done.wait(10)
+    assert len(threads.stop()) <= 2
+
+
+DECODING = """
+import sys, time
+import cv2, numpy as np
+from edgevision.decode import to_frame
+from edgevision.streams.decode_threads import DecodeThreads
+picture = cv2.resize(np.random.default_rng(0).integers(0, 255, (400, 400, 3), np.uint8), (2000, 2000))
+jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+threads = DecodeThreads(2)
+for _ in range(60):
+    threads.submit(lambda: to_frame(jpeg, 1 << 30))
+time.sleep(float(sys.argv[2]))
+if sys.argv[1] == "stopped":
+    threads.stop()
+"""
+
+
+@pytest.mark.parametrize("how", ["stopped", "left"])
+def test_a_program_that_ends_while_pictures_are_decoded_is_not_aborted(how):
+    """A thread that is torn out of C++ by the interpreter's end aborts the process: without waiting, some of these did."""
+    for wait_s in (0.03, 0.06, 0.09, 0.12, 0.15, 0.18):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", DECODING, how, str(wait_s)],
+            capture_output=True, text=True, timeout=100, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -109,15 +110,16 @@ class Service:
 
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> bool:
         """Answer what runs, refuse what waits, close the models that were loaded here. False where one hangs. Closing twice is allowed."""
+        deadline_s = time.monotonic() + timeout_s
         self.begin_to_stop()
         if self.shop is not None:
             self.shop.close()
         ended = self.models.close(timeout_s)
-        self._end_threads()
+        self._end_threads(max(0.0, deadline_s - time.monotonic()))
         return ended
 
-    def _end_threads(self) -> None:
-        self.decoders.stop()
+    def _end_threads(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
+        self.decoders.close(timeout_s)
         self.numbers.shutdown(wait=False, cancel_futures=True)
 
     def _note(self, trouble: ModelTrouble) -> None:

@@ -221,8 +221,10 @@ class ServedVersion:
         else:
             self._put(work, frame, deadline_s, wake=False)
             self._shared.decoders.one_more()  # while this one is with the model, another may decode
-            self.batcher.lend()
-            self._shared.decoders.one_less()
+            try:
+                self.batcher.lend()
+            finally:
+                self._shared.decoders.one_less()
 
     def _put(self, work: Work, item: Any, deadline_s: float | None, *, wake: bool = True) -> None:
         work.item = item
