@@ -1,7 +1,7 @@
 """Search in a gallery: ours against faiss and usearch at equal recall, on the same vectors, paired in one run.
 
-    python -m benchmarks.gallery_speed --prepare      # once: builds graphs of 1,000,000 vectors into runs/, half an hour
-    python -m benchmarks.gallery_speed --embedder M.edge    # 4 minutes on an idle machine
+    python -m benchmarks.gallery_speed --prepare      # once: builds graphs of 1,000,000 vectors into runs/, two hours
+    python -m benchmarks.gallery_speed --embedder M.edge    # 7 minutes on an idle machine
 
 Needs faiss-cpu and usearch. One thread each. ``--embedder``: also what a shop waits for, a photo of 640×480 embedded by that bundle
 and then searched; the vector that is searched is one of the queries, for the made gallery is not of that embedder. Vectors: products of several categories, a few views each, 256 numbers; queries are

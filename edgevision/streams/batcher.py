@@ -1,7 +1,8 @@
 """The batcher: takes waiting frames, runs the model on them, and gives back results, each camera's in order.
 
 Its workers do all of it in turn: whoever is free decides by ``policy``, takes a batch and runs it, so that a frame is handed from one
-thread to another once. There are as many as calls of the model gain by running at once: one for most.
+thread to another once. There are as many as calls of the model gain by running at once: one for most. A thread that brought a frame may be lent
+for one batch (``lend``): then nothing is handed over.
 
 Pictures that came as files (JPEG) are decoded when they are taken, by threads of their own (see ``decode_ahead``). So that the model need not wait
 for that, they are taken a little before it is free, by one worker more; frames that need no decoding never wait for one that does.
@@ -97,7 +98,7 @@ class _Batch:
 
 
 class _Taken(NamedTuple):
-    """What a worker took. ``batch``: to run now; ``encoded``: to be decoded first; ``expired``: cameras of which frames were given up;
+    """What a thread took. ``batch``: to run now; ``encoded``: to be decoded first; ``expired``: cameras of which frames were given up;
     ``look_again_s``: where nothing was taken, when to look again unless something happens; None: no need."""
 
     batch: _Batch | None = None
@@ -110,7 +111,7 @@ class Batcher:
     """Serves the frames of any number of cameras with one model.
 
     ``add`` gives the mailbox that a camera's frames are put into; its ``answer`` is called for each frame that the batcher takes, in
-    their order, by a worker's thread, which must not be kept waiting. A frame is settled in the ledger after its answer was given: whoever finds
+    their order, by a thread that runs the model, which must not be kept waiting. A frame is settled in the ledger after its answer was given: whoever finds
     none in flight has got all answers. ``settled``: called after that.
 
     A call of the model that raises costs the frames that make it raise, and no others: the batch is halved until they are found. A
@@ -119,7 +120,7 @@ class Batcher:
 
     A picture that cannot be decoded is ``CORRUPT``, and so is one whose decoding takes longer than that; others lose nothing by it.
 
-    ``watch`` may be set, at any time: it is called with each batch that is done, by its worker.
+    ``watch`` may be set, at any time: it is called with each batch that is done, by the thread that ran it.
     """
 
     def __init__(
@@ -451,7 +452,7 @@ class Batcher:
         """Take the frame, or the one that replaced it since. It is the oldest of its camera that is left: the others were given up."""
         camera = self._cameras[choice.camera]
         captured = camera.mailbox.take()
-        assert captured is not None  # only workers take, one at a time
+        assert captured is not None  # one thread takes at a time, with the lock held
         ticket = Ticket(camera, captured, now_s)
         camera.tickets.append(ticket)
         return ticket

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from edgevision.closing import CLOSE_TIMEOUT_S, close_at_exit
+from edgevision.fork import tell_after_fork
 
 
 class DecodeThreads:
@@ -29,6 +30,7 @@ class DecodeThreads:
         self._busy = 0
         self._stopping = False
         close_at_exit(self)
+        tell_after_fork(self)
 
     def submit(self, call: Callable[[], None]) -> None:
         """Have a call made. What it raises is told as of any thread, and harms no other call. After ``stop`` nothing is done.
@@ -74,6 +76,12 @@ class DecodeThreads:
         for thread in self.stop():
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline_s - time.monotonic()))
+
+    def after_fork(self) -> None:
+        """In a child of ``fork``: another thread of the parent may have held the lock, and no thread is here. Nothing is done any more."""
+        self._changed = threading.Condition()
+        self._threads = []
+        self._stopping = True
 
     def _see_to_calls(self) -> None:
         """Wake a thread, or start one, where a call waits that may be made now. With the lock held."""

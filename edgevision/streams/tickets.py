@@ -32,7 +32,7 @@ class Settled(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """A frame that a worker took at ``taken_s``. Its ``fate``, once it has one, never changes; the rest is told with it, see ``Settled``."""
+    """A frame that was taken at ``taken_s``. Its ``fate``, once it has one, never changes; the rest is told with it, see ``Settled``."""
 
     camera: TakenCamera
     captured: Captured

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -186,6 +188,34 @@ def test_where_the_system_gives_no_more_threads_those_that_are_there_make_the_ca
     go_on.set()
     assert done.wait(10)
     assert len(threads.stop()) <= 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_of_fork_stops_them_at_once():
+    """Also where another thread of the parent held the lock; its threads are not in the child."""
+    threads = DecodeThreads(1)
+    done = threading.Event()
+    threads.submit(done.set)
+    assert done.wait(10)
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with threads._changed:
+            held.set()
+            let_go.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(10)
+    pid = os.fork()
+    if not pid:
+        signal.alarm(20)
+        threads.submit(done.clear)
+        os._exit(7 if threads.stop() == [] else 8)
+    let_go.set()
+    holder.join(10)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert len(threads.stop()) == 1
 
 
 DECODING = """

@@ -42,7 +42,7 @@ class Work:
 
 
 class Reply:
-    """The answers to the pictures or tensors of one request: given by the batcher's threads, awaited by the request's own.
+    """The answers to the pictures or tensors of one request: given by the threads that run the model, awaited by the request's own.
 
     ``future``: the answers, in their order; or why there are none. ``withdraw``: called with each work that nobody waits for any more.
     """

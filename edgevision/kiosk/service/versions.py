@@ -197,7 +197,7 @@ class ServedVersion:
             )  # fmt: skip
 
     def _decode(self, work: Work, picture: bytes, deadline_s: float | None) -> None:
-        """In a thread of its own."""
+        """In a thread that decodes, which then runs the model if that is free."""
         from edgevision.decode import to_frame
 
         if work.reply.cancelled:
@@ -256,7 +256,7 @@ class ServedVersion:
             self._forget(work)
 
     def _settled(self, settled: Settled) -> None:
-        """Called by the batcher's threads."""
+        """Called by the threads that run the model."""
         work = cast("Work", settled.captured.frame)
         self._forget(work)
         if settled.fate is Fate.SERVED:
