@@ -191,6 +191,7 @@ def test_where_the_system_gives_no_more_threads_those_that_are_there_make_the_ca
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12, for a process with threads
 def test_a_child_of_fork_stops_them_at_once():
     """Also where another thread of the parent held the lock; its threads are not in the child."""
     threads = DecodeThreads(1)
@@ -209,9 +210,13 @@ def test_a_child_of_fork_stops_them_at_once():
     assert held.wait(10)
     pid = os.fork()
     if not pid:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # pytest-timeout's would raise, and this go on as a second pytest
         signal.alarm(20)
-        threads.submit(done.clear)
-        os._exit(7 if threads.stop() == [] else 8)
+        try:
+            threads.submit(done.clear)
+            os._exit(7 if threads.stop() == [] else 8)
+        finally:
+            os._exit(9)
     let_go.set()
     holder.join(10)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
