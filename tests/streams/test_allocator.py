@@ -1,4 +1,5 @@
-"""All threads share one heap: seen by where glibc puts blocks, in a process of its own, for what is told to an allocator stays."""
+"""All threads share one heap, which keeps pictures' memory: seen by where glibc puts blocks and by page faults, in a process of its own, for what is
+told to an allocator stays."""
 
 from __future__ import annotations
 
@@ -26,11 +27,32 @@ heaps = {place >> 26 for place in places}  # that of a thread is aligned to 64 M
 print(told, len(heaps))
 """
 
+PICTURES = """
+import ctypes, resource, sys
+from edgevision.streams.allocator import keep_memory_flat
 
-def run(how: str, **settings: str) -> str:
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+told = keep_memory_flat() if sys.argv[1] == "told" else None
+
+def pictures(count):
+    places = [libc.malloc(1_228_800) for _ in range(count)]  # of 640 x 640 pixels
+    for place in places: ctypes.memset(place, 1, 1_228_800)
+    for place in places: libc.free(place)
+
+pictures(8)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(50): pictures(8)
+faults = (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 400
+print(told, "stays" if faults < 10 else "is mapped anew")
+"""
+
+
+def run(how: str, program: str = PROGRAM, **settings: str) -> str:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_TUNABLES"))}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, how], capture_output=True, text=True, check=True, env={**clean, **settings}
+        [sys.executable, "-c", program, how], capture_output=True, text=True, check=True, env={**clean, **settings}
     )
     return done.stdout.strip()
 
@@ -48,6 +70,12 @@ glibc = pytest.mark.skipif(not has_glibc(), reason="needs glibc")
 def test_threads_share_one_heap():
     assert run("told") == "True 1"
     assert run("not told") == "None 4"  # the test sees the difference
+
+
+@glibc
+def test_the_memory_of_pictures_stays_for_the_next_ones():
+    assert run("told", PICTURES) == "True stays"
+    assert run("not told", PICTURES) == "None is mapped anew"  # 300 faults a picture
 
 
 @glibc
