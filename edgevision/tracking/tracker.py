@@ -4,6 +4,9 @@ After Y. Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every De
 are associated first, then those with low ones, for a covered product still has a box, only a weak one. Here the life of a
 track is counted in seconds of camera time, so that it does not change with the frame rate or with dropped frames; and what is
 seen for the second time is looked for where others went before (``flow``), and where it can have moved to.
+
+Where no frame comes for a while, as when a connection breaks, nobody looked: tracks do not end by it, and what is seen first after it came the way that
+others go there. So a product that crosses a line meanwhile is counted, if it is seen before or after.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ LATELY_S = 0.2  # a track that is not seen for longer is lost: no weak box conti
 DOUBLE_IOU = 0.5  # a box that overlaps a stronger one more than that is taken for a second box on the same product
 LEAST_SHARE = 0.2  # of its usual score: under that, a box is not taken for more inexact
 FLOW_STEP = 0.5  # sizes: a track that moved so far tells its velocity to those that follow
+LEAST_GAP = 0.5  # of ``lost_s``: a longer time without a frame is a gap
+SURE_FLOW = 1.0  # standard deviations: a slower flow does not tell where something was
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class TrackerOptions:
     a track; those under it are not looked at. ``least_iou``: boxes that overlap their prediction no more than that are not its product.
     ``confirm_s``: a track gets its id when it has been seen for that many seconds of camera time, at least three times, and in at least half
     of the frames. ``lost_s``: a confirmed track that is not seen for longer ends; more than the longest time between two frames.
+    ``gap_s``: a time without any frame, longer than half of ``lost_s`` and no longer than this, counts as that half, for nobody looked; 0: it counts as it is.
     ``class_aware``: associate boxes of equal classes only; for detectors that never take one product for another.
     """
 
@@ -51,6 +57,7 @@ class TrackerOptions:
     least_iou: float = 0.1
     confirm_s: float = 0.15
     lost_s: float = 1.0
+    gap_s: float = 3.0
     class_aware: bool = False
 
     def __post_init__(self) -> None:
@@ -60,7 +67,7 @@ class TrackerOptions:
             )
         if not 0 <= self.least_iou < 1:
             raise InputError(f"least_iou is a share of 0 up to, not including, 1, got {self.least_iou}")
-        for name in ("confirm_s", "lost_s"):
+        for name in ("confirm_s", "lost_s", "gap_s"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise InputError(f"{name} is a number of seconds, 0 or more, got {value}")
@@ -71,9 +78,10 @@ class _Life:
     """What is known of a track besides its motion."""
 
     first_s: float
-    last_s: float
     first_box: Floats
     flow_center: Floats  # where it was when it last told its velocity
+    gap_s: float = 0.0  # before it was first seen
+    unseen_s: float = 0.0
     id: int | None = None
     frames: int = 1  # since it was first seen
     unseen_frames: int = 0
@@ -81,9 +89,8 @@ class _Life:
     score_sum: float = 0.0
     votes: dict[int, float] = field(default_factory=dict)  # class → sum of scores times weights
 
-    def see(self, time_s: float, score: float, kind: int, weight: float) -> None:
-        self.last_s = time_s
-        self.unseen_frames = 0
+    def see(self, score: float, kind: int, weight: float) -> None:
+        self.unseen_s, self.unseen_frames = 0.0, 0
         self.sightings += 1
         self.vote(score, kind, weight)
 
@@ -128,6 +135,7 @@ class Tracker:
 
     def _forget_all(self) -> None:
         self._time_s: float | None = None
+        self._gap_s = 0.0  # between the last two frames, where it was a gap
         self._motion = Motion()
         self._flow = Flow()
         self._lives: list[_Life] = []
@@ -174,12 +182,12 @@ class Tracker:
 
     def _step(self, found: Columns, time_s: float, camera: str | None, weights: Floats) -> Tracks:
         self._pass_time(time_s)
-        ended = self._drop(np.array([time_s - one.last_s <= self.options.lost_s for one in self._lives], bool))
-        pairs = self._associate(found, time_s)
+        ended = self._drop(np.array([one.unseen_s <= self.options.lost_s for one in self._lives], bool))
+        pairs = self._associate(found)
         self._motion.correct(pairs[:, 0], found.boxes[pairs[:, 1]], self._doubt(pairs, found))
         for track, detection in pairs.tolist():
             score, kind = float(found.scores[detection]), int(found.classes[detection])
-            self._lives[track].see(time_s, score, kind, float(weights[detection]))
+            self._lives[track].see(score, kind, float(weights[detection]))
         self._confirm(pairs[:, 0], time_s)
         self._tell_flow(pairs[:, 0])
 
@@ -200,11 +208,15 @@ class Tracker:
                     f"frames come in the order of their capture: expected a time after {self._time_s} s, got {time_s} s; "
                     "call reset() where a camera or a film begins again"
                 )
-            self._motion.predict(time_s - self._time_s)
+            passed_s = time_s - self._time_s
+            self._motion.predict(passed_s)
+            short_s = LEAST_GAP * self.options.lost_s
+            self._gap_s = passed_s if short_s < passed_s <= self.options.gap_s else 0.0
+            for one in self._lives:
+                one.unseen_s += short_s if self._gap_s else passed_s
+                one.unseen_frames += 1
+                one.frames += 1
         self._time_s = time_s
-        for one in self._lives:
-            one.frames += 1
-            one.unseen_frames += 1
 
     def _drop(self, kept: npt.NDArray[np.bool_]) -> tuple[int, ...]:
         """Forget all tracks but ``kept``; the ids that end with it."""
@@ -215,10 +227,10 @@ class Tracker:
         self._motion.keep(kept)
         return ended
 
-    def _associate(self, found: Columns, time_s: float) -> Rows:
+    def _associate(self, found: Columns) -> Rows:
         """Pairs (track, detection): those that are surest are made first."""
         confirmed = np.array([one.id is not None for one in self._lives], bool)
-        lately = np.array([one.unseen_frames <= 1 or time_s - one.last_s <= LATELY_S for one in self._lives], bool)
+        lately = np.array([one.unseen_frames <= 1 or one.unseen_s <= LATELY_S for one in self._lives], bool)
         strong = found.scores >= self.options.high_score
         weak = ~strong & (found.scores >= self.options.low_score)
         single = strong & ~_doubles(
@@ -267,6 +279,16 @@ class Tracker:
             one = self._lives[row]
             if one.id is None and one.believable and time_s - one.first_s >= self.options.confirm_s:
                 one.id, self._next_id = self._next_id, self._next_id + 1
+                if one.gap_s:
+                    self._look_back(one)
+
+    def _look_back(self, life: _Life) -> None:
+        """A track that was first seen right after a gap: where it was when the gap began, if others nearby show the way."""
+        box = life.first_box[None]
+        velocity, variance = self._flow.expect((box[:, :2] + box[:, 2:]) / 2, scale_of(box))
+        if np.square(velocity).sum() > SURE_FLOW**2 * variance.sum():
+            life.first_box = life.first_box - life.gap_s * np.tile(velocity[0], 2)
+            life.first_s -= life.gap_s
 
     def _tell_flow(self, rows: Rows) -> None:
         """Confirmed tracks that moved on tell how fast. What stands still does not: it would crowd out what moves."""
@@ -286,7 +308,7 @@ class Tracker:
         tracks = np.arange(len(self._lives), len(self._lives) + len(detections))
         self._motion.add(boxes, velocity, variance)
         for detection, box, center in zip(detections.tolist(), boxes, centers, strict=True):
-            life = _Life(time_s, time_s, box, center)
+            life = _Life(time_s, box, center, self._gap_s)
             life.vote(float(found.scores[detection]), int(found.classes[detection]), float(weights[detection]))
             self._lives.append(life)
         return np.stack([tracks, detections], axis=1)

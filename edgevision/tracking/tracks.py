@@ -29,7 +29,8 @@ class Tracks:
     ``ids``: int, or None for tracks that are not confirmed. No number stands for "none", so that nothing counts it by mistake.
     ``boxes`` float32 [n, 4] as x1 y1 x2 y2 in pixels, as they were detected; ``scores`` float32 [n]; ``classes`` int64 [n]: the class
     that has most of the votes (scores times weights) in the track so far; ``ages_s`` float64 [n]: seconds since it was first seen; ``first_boxes``
-    float32 [n, 4]: where that was; ``detections`` int64 [n]: the row of the detections that each was seen in.
+    float32 [n, 4]: where that was (of a track that was first seen after a time without frames, where and since when it was on its way, as others
+    went there); ``detections`` int64 [n]: the row of the detections that each was seen in.
     ``ended``: ids that were given up in this frame. ``time_s``: camera time in seconds. ``camera``: its name, if known.
     """
 

@@ -117,6 +117,33 @@ def test_what_crossed_before_it_was_confirmed_counts_when_it_is():
     assert told(events) == [(0.2, "line", 1, 1, Cause.CROSSED)]
 
 
+@pytest.mark.parametrize(("start", "with_others", "expected"), [
+    (200.0, True, 1), (200.0, False, 1),  # seen before the line, and after the gap beyond it
+    (60.0, True, 1),  # before the line, before and after the gap: crosses later
+    (-80.0, True, 1),  # not seen before: it came in during the gap, and had not crossed
+    (700.0, True, 0), (700.0, False, 0),  # beyond the line all the time
+])  # fmt: skip
+def test_a_line_that_is_crossed_while_no_frame_comes_counts_once(start, with_others, expected):
+    """200 px a second over the line at 500 px; no frame from 1.0 to 2.2 s. Others go the same way first."""
+    tracker, counter, events = Tracker(), Counter([UP], camera="dock", products=PRODUCTS), []
+    others = [380.0, 260.0 + 700] if with_others else []
+    for t in [n / 10 for n in range(50) if not 10 < n < 22]:
+        boxes = [box(x + 200 * t) for x in (*others, start) if 0 < x + 200 * t < 1500]
+        events += counter.update(tracker.update_arrays(boxes, [0.9] * len(boxes), [0] * len(boxes), time_s=t))
+    assert sum(event.delta for event in events) == expected + (1 if with_others else 0)
+
+
+@pytest.mark.parametrize(("speed", "expected"), [(420.0, 1), (0.0, 0)])
+def test_what_came_in_and_crossed_while_no_frame_came_counts_where_others_show_the_way(speed, expected):
+    """First seen at 530 px, beyond the line: on a belt it must have crossed; on a shelf somebody put it there."""
+    tracker, counter, events = Tracker(), Counter([UP], camera="dock", products=PRODUCTS), []
+    for t in [n / 10 for n in range(40) if not 14 < n < 26]:
+        boxes = [box(700 + speed * (t - 1.5))] if t < 1.5 else []
+        boxes += [box(530 + speed * (t - 2.6), 205.0)] if t > 2.5 else []
+        events += counter.update(tracker.update_arrays(boxes, [0.9] * len(boxes), [0] * len(boxes), time_s=t))
+    assert told(events)[1 if speed else 0 :] == ([(2.8, "line", 1, 2, Cause.CROSSED)] if expected else [])
+
+
 # ---- unconfirmed ids: supervision#2578 counted 97 crossings for 7 ----
 
 

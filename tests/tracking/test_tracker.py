@@ -111,6 +111,59 @@ def test_a_gap_longer_than_life_ends_everything():
     assert (after.ids, after.ended) == ((None,), (1,))
 
 
+# ---- times without a frame, in which nobody looked ----
+
+
+def belt_film(starts, *, gap=(9.0, 9.0), until_s=5.0, speed=150.0):
+    """Products that were at ``starts`` px at 0 s, ten frames a second, none of them in ``gap``; seen from 0 to 1280 px."""
+    times = [t for t in np.arange(0, until_s, 0.1).round(3).tolist() if not gap[0] < t < gap[1]]
+    return [(t, [box(x + speed * t, 200) for x in starts if 0 < x + speed * t < 1280]) for t in times]
+
+
+@pytest.mark.parametrize(("gap_s", "options", "expected"), [
+    (0.4, {}, [1]), (1.2, {}, [1]), (2.9, {}, [1]),
+    (3.3, {}, [1, 2]),  # longer than gap_s
+    (1.2, {"gap_s": 0.0}, [1, 2]), (1.2, {"gap_s": 1.0}, [1, 2]), (1.8, {"gap_s": 2.0}, [1]),
+])  # fmt: skip
+def test_a_time_without_a_frame_ends_no_track(gap_s, options, expected):
+    ids = run(Tracker(TrackerOptions(**options)), belt_film([100.0], gap=(1.0, 1.0 + gap_s)))
+    assert given(ids) == expected
+
+
+def test_what_is_not_seen_after_a_gap_ends_half_a_life_later():
+    tracker = Tracker()
+    run(tracker, [(t / 10, [box(200, 200)]) for t in range(11)])
+    ended = [tracker.update_arrays([], [], [], time_s=3.0 + t / 10).ended for t in range(8)]
+    assert ended == [
+        (),
+        (),
+        (),
+        (),
+        (),
+        (),
+        (1,),
+        (),
+    ]  # 2 s without a frame count as 0.5 s, and 0.6 s more are over 1 s
+
+
+@pytest.mark.parametrize(("others", "gap", "moved_back"), [
+    ([300.0, 150.0], (2.0, 3.2), True),
+    ([300.0, 150.0], (2.0, 2.4), False),  # no gap
+    ([], (2.0, 3.2), False),  # nothing shows the way
+])  # fmt: skip
+def test_what_is_first_seen_after_a_gap_came_the_way_of_the_others(others, gap, moved_back):
+    """A product that comes in at 2.1 s, after others on the same way."""
+    tracker, told = Tracker(), {}
+    for t, boxes in belt_film([*others, -310.0], gap=gap):
+        tracks = tracker.update_arrays(boxes, [0.9] * len(boxes), [0] * len(boxes), time_s=t)
+        if boxes and tracks.ids[-1] == len(others) + 1 and not told:
+            told = {"now_s": t, "first": tracks.first_boxes[-1], "age_s": tracks.ages_s[-1]}
+    seen_s = gap[1]  # the first frame after the gap
+    began_s = gap[0] if moved_back else seen_s
+    assert told["now_s"] - told["age_s"] == pytest.approx(began_s, abs=0.001)
+    assert told["first"] == pytest.approx(box(-310.0 + 150 * began_s, 200), abs=30 if moved_back else 0.01)
+
+
 @pytest.mark.parametrize("rate_hz", [10, 25])
 @pytest.mark.parametrize("speed", [-300.0, -200.0, 200.0, 350.0, 450.0])
 def test_a_product_goes_behind_a_pillar(rate_hz, speed):
@@ -346,7 +399,7 @@ def test_a_frame_without_a_time_is_refused():
 
 @pytest.mark.parametrize(("options", "says"), [
     ({"low_score": 0.6}, "low_score=0.6"), ({"high_score": 1.1}, "≤ 1"), ({"least_iou": 1.0}, "least_iou"),
-    ({"lost_s": -1}, "lost_s is a number of seconds"), ({"confirm_s": np.nan}, "confirm_s"),
+    ({"lost_s": -1}, "lost_s is a number of seconds"), ({"confirm_s": np.nan}, "confirm_s"), ({"gap_s": -0.1}, "gap_s is a number of seconds"),
 ])  # fmt: skip
 def test_options_that_make_no_sense_are_refused(options, says):
     with pytest.raises(InputError, match=says):
