@@ -18,6 +18,8 @@ class Pace:
 
 
 USUAL = Pace(0.5, 30.0)
+# Once, after a connection that was fine: what broke is mostly the connection, and each frame that is missed may have shown a product.
+AT_ONCE = Pace(0.1, 0.1)
 # Where every try can lock an account, or asks for somebody to act.
 CAREFUL = Pace(60.0, 900.0)
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 
 from edgevision.streams.arrivals import Arrivals
-from edgevision.streams.backoff import CAREFUL, USUAL, Backoff
+from edgevision.streams.backoff import AT_ONCE, CAREFUL, USUAL, Backoff
 from edgevision.streams.camera_state import CameraState, State
 from edgevision.streams.reasons import Reason
 
@@ -93,16 +93,19 @@ class Health:
 
     def failed(self, now_s: float, reason: Reason, words: str) -> None:
         """It could not be opened, or gives no more frames: it is tried again at ``retry_s``."""
+        pace = CAREFUL if reason in _CAREFULLY else USUAL
         if self._live_since_s is not None:
             if reason is Reason.SILENT:
                 self._become(State.STALLED, now_s, reason, words)
             if now_s - self._live_since_s >= SETTLED_S:
                 self._backoff.reset()
                 self._expected_until_s = now_s + EXPECTED_S
+                if pace is USUAL:
+                    pace = AT_ONCE
             self._live_since_s = None
         elif reason not in _CAREFULLY and now_s < self._expected_until_s:
             self._backoff.reset()
-        wait_s = self._backoff.wait_s(CAREFUL if reason in _CAREFULLY else USUAL)
+        wait_s = self._backoff.wait_s(pace)
         self.retry_s = now_s + wait_s
         self._become(State.BACKOFF, now_s, reason, f"{words}; tried again in {wait_s:.1f} s")
 
