@@ -12,13 +12,13 @@ _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
 _ARENAS = 1
-# A block from here on is a mapping of its own, given back when it is freed. No picture under 11 megapixels is; more is not allowed.
+# A block from here on is a mapping of its own, given back when it is freed. No picture under 11 megapixels is. glibc takes no higher value.
 _MAPPED_FROM_BYTES = 32 << 20
 _KEPT_BYTES = 64 << 20  # at the end of the heap: some pictures at once
 
 
 def keep_memory_flat() -> bool:
-    """Let all threads share one heap, which keeps what pictures take. False where the C library is not glibc, or the user
+    """Let all threads share one heap, which keeps what pictures take. False where the C library is not glibc or refuses a setting, and where the user
     has settings of glibc's own in the environment (``MALLOC_…``, ``GLIBC_TUNABLES``), which stay.
 
     By itself glibc keeps what was freed in a heap for each thread that once loaded a model: see benchmarks/README.md, "Streams", for what
@@ -36,4 +36,5 @@ def keep_memory_flat() -> bool:
     if not hasattr(libc, "gnu_get_libc_version"):
         return False
     settings = {_M_ARENA_MAX: _ARENAS, _M_MMAP_THRESHOLD: _MAPPED_FROM_BYTES, _M_TRIM_THRESHOLD: _KEPT_BYTES}
-    return all(libc.mallopt(key, value) for key, value in settings.items())
+    done = [libc.mallopt(key, value) for key, value in settings.items()]
+    return all(done)

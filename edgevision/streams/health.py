@@ -106,6 +106,8 @@ class Health:
         elif reason not in _CAREFULLY and now_s < self._expected_until_s:
             self._backoff.reset()
         wait_s = self._backoff.wait_s(pace)
+        if pace is AT_ONCE:
+            self._backoff.reset()  # that try is one more, and makes no later wait longer
         self.retry_s = now_s + wait_s
         self._become(State.BACKOFF, now_s, reason, f"{words}; tried again in {wait_s:.1f} s")
 

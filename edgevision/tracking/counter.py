@@ -6,10 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from edgevision.errors import InputError
 from edgevision.tracking.events import Cause, InventoryEvent, event_id_of
 from edgevision.tracking.places import Line, Point, Zone
 from edgevision.tracking.tracks import Tracks
+
+_Step = tuple[tuple[float, ...], float, Sequence[Line | Zone]]  # a box, when, and the places that look at it
 
 
 @dataclass
@@ -53,7 +57,7 @@ class Counter:
 
     A line gives an event when a track is seen on both sides, and the way leads through it. A zone's events add up to what is inside:
     +1 when a track comes in or is first seen inside, −1 when it leaves or ends inside. A track's way begins where it was first
-    seen, before it was confirmed.
+    seen, before it was confirmed; for lines, where it came from in a time without frames (``Tracks.came_from``).
 
     >>> from edgevision.tracking import Tracker
     >>> tracker = Tracker()
@@ -94,14 +98,12 @@ class Counter:
         events = []
         for row, identity, product in confirmed:
             memory = self._memories.setdefault(identity, _Memory())
-            steps = [(tuple(tracks.boxes[row].tolist()), tracks.time_s)]
-            if not memory.met:
-                first_s = tracks.time_s - float(tracks.ages_s[row])
-                steps.insert(0, (tuple(tracks.first_boxes[row].tolist()), first_s))
-                memory.met = True
-            for box, time_s in steps:
+            now = (tuple(tracks.boxes[row].tolist()), tracks.time_s, self.places)
+            steps = [now] if memory.met else [*self._beginning(tracks, row), now]
+            memory.met = True
+            for box, time_s, places in steps:
                 memory.box = box
-                for place in self.places:
+                for place in places:
                     event = self._look(memory, place, identity, product, time_s)
                     if event is not None:
                         events.append(event)
@@ -111,6 +113,17 @@ class Counter:
             identity: one for identity, one in self._memories.items() if tracks.time_s - one.ended_s <= self.remember_s
         }
         return events
+
+    def _beginning(self, tracks: Tracks, row: int) -> list[_Step]:
+        """Where a track was before it had an id: where it came from, which is a guess and for lines alone, and where it was first seen."""
+        first_s, lines = (
+            tracks.time_s - float(tracks.ages_s[row]),
+            tuple(one for one in self.places if isinstance(one, Line)),
+        )
+        first: _Step = (tuple(tracks.first_boxes[row].tolist()), first_s, self.places)
+        if tracks.came_from is None or np.array_equal(tracks.came_from[row], tracks.first_boxes[row]):
+            return [first]
+        return [(tuple(tracks.came_from[row].tolist()), first_s, lines), first]
 
     def identify(self, track_id: int, earlier_id: int) -> None:
         """Tell that a new track is a product that was followed before, under an id that ended: by its looks, or its barcode.

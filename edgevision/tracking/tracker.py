@@ -5,13 +5,14 @@ are associated first, then those with low ones, for a covered product still has 
 track is counted in seconds of camera time, so that it does not change with the frame rate or with dropped frames; and what is
 seen for the second time is looked for where others went before (``flow``), and where it can have moved to.
 
-Where no frame comes for a while, as when a connection breaks, nobody looked: tracks do not end by it, and what is seen first after it came the way that
-others go there. So a product that crosses a line meanwhile is counted, if it is seen before or after.
+Where no frame comes for a while, as when a connection breaks, nobody looked: tracks do not end by it (``gap``), and what is first seen after it was
+somewhere else before, if it moves. So a product that crosses a line meanwhile is counted, if it is seen after.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,9 @@ from edgevision.errors import InputError
 from edgevision.tracking.assignment import assign
 from edgevision.tracking.detected import Columns, Detected, camera_of, check_columns, check_weights, time_of
 from edgevision.tracking.flow import Flow
-from edgevision.tracking.motion import Floats, Motion, scale_of
+from edgevision.tracking.gap import Gap, Rhythm
+from edgevision.tracking.motion import JITTER, Floats, Motion, scale_of
+from edgevision.tracking.overlap import iou
 from edgevision.tracking.tracks import Tracks
 
 Rows = npt.NDArray[np.int64]
@@ -35,9 +38,9 @@ MOST_REACH = 0.5  # sizes: and no further than that
 LATELY_S = 0.2  # a track that is not seen for longer is lost: no weak box continues it
 DOUBLE_IOU = 0.5  # a box that overlaps a stronger one more than that is taken for a second box on the same product
 LEAST_SHARE = 0.2  # of its usual score: under that, a box is not taken for more inexact
+WAY = 12  # sightings that the velocity over a gap is taken from
 FLOW_STEP = 0.5  # sizes: a track that moved so far tells its velocity to those that follow
-LEAST_GAP = 0.5  # of ``lost_s``: a longer time without a frame is a gap
-SURE_FLOW = 1.0  # standard deviations: a slower flow does not tell where something was
+LEAST_MOVE = 3 * JITTER  # sizes, from the first sighting to the id: what moves less is taken to stand
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class TrackerOptions:
     a track; those under it are not looked at. ``least_iou``: boxes that overlap their prediction no more than that are not its product.
     ``confirm_s``: a track gets its id when it has been seen for that many seconds of camera time, at least three times, and in at least half
     of the frames. ``lost_s``: a confirmed track that is not seen for longer ends; more than the longest time between two frames.
-    ``gap_s``: a time without any frame, longer than half of ``lost_s`` and no longer than this, counts as that half, for nobody looked; 0: it counts as it is.
+    ``gap_s``: the longest time without any frame that ends no track, for nobody looked, see ``gap``; 0: every time counts.
     ``class_aware``: associate boxes of equal classes only; for detectors that never take one product for another.
     """
 
@@ -80,8 +83,12 @@ class _Life:
     first_s: float
     first_box: Floats
     flow_center: Floats  # where it was when it last told its velocity
-    gap_s: float = 0.0  # before it was first seen
+    came_from: Floats  # where it was before a gap that ended when it was first seen; else where it was first seen
+    unlooked_s: float = 0.0  # for so long it can have moved before it was first seen, with nobody looking
     unseen_s: float = 0.0
+    way: deque[tuple[float, Floats]] = field(
+        default_factory=lambda: deque(maxlen=WAY)
+    )  # when and where it was seen last
     id: int | None = None
     frames: int = 1  # since it was first seen
     unseen_frames: int = 0
@@ -135,7 +142,9 @@ class Tracker:
 
     def _forget_all(self) -> None:
         self._time_s: float | None = None
-        self._gap_s = 0.0  # between the last two frames, where it was a gap
+        self._rhythm = Rhythm()
+        self._gap: Gap | None = None  # before this frame
+        self._after_gap: Gap | None = None  # the last one, while it tells what new tracks did before
         self._motion = Motion()
         self._flow = Flow()
         self._lives: list[_Life] = []
@@ -182,12 +191,15 @@ class Tracker:
 
     def _step(self, found: Columns, time_s: float, camera: str | None, weights: Floats) -> Tracks:
         self._pass_time(time_s)
+        self._look_after_gap(found, time_s)
         ended = self._drop(np.array([one.unseen_s <= self.options.lost_s for one in self._lives], bool))
         pairs = self._associate(found)
         self._motion.correct(pairs[:, 0], found.boxes[pairs[:, 1]], self._doubt(pairs, found))
         for track, detection in pairs.tolist():
             score, kind = float(found.scores[detection]), int(found.classes[detection])
             self._lives[track].see(score, kind, float(weights[detection]))
+        for track in pairs[:, 0].tolist():
+            self._lives[track].way.append((time_s, self._motion.center[track].copy()))
         self._confirm(pairs[:, 0], time_s)
         self._tell_flow(pairs[:, 0])
 
@@ -209,14 +221,28 @@ class Tracker:
                     "call reset() where a camera or a film begins again"
                 )
             passed_s = time_s - self._time_s
+            usual_s = self._rhythm.usual_s
+            is_gap = self._rhythm.add(passed_s, self.options.gap_s)
+            centers, velocity = self._motion.center, self._steady_velocity() if is_gap else None
             self._motion.predict(passed_s)
-            short_s = LEAST_GAP * self.options.lost_s
-            self._gap_s = passed_s if short_s < passed_s <= self.options.gap_s else 0.0
+            self._gap = None
+            if velocity is not None:
+                self._gap = Gap(time_s, passed_s, centers)
+                self._motion.center = centers + passed_s * velocity
             for one in self._lives:
-                one.unseen_s += short_s if self._gap_s else passed_s
+                one.unseen_s += usual_s if is_gap else passed_s
                 one.unseen_frames += 1
                 one.frames += 1
         self._time_s = time_s
+
+    def _steady_velocity(self) -> Floats:
+        """Of each track over its last sightings, [n, 2]: over a gap, the filter's own, which follows every tremble, leads astray."""
+        velocity: Floats = self._motion.velocity.copy()
+        for row, one in enumerate(self._lives):
+            (from_s, start), (to_s, end) = one.way[0], one.way[-1]
+            if to_s - from_s >= LATELY_S:
+                velocity[row] = (end - start) / (to_s - from_s)
+        return velocity
 
     def _drop(self, kept: npt.NDArray[np.bool_]) -> tuple[int, ...]:
         """Forget all tracks but ``kept``; the ids that end with it."""
@@ -231,6 +257,7 @@ class Tracker:
         """Pairs (track, detection): those that are surest are made first."""
         confirmed = np.array([one.id is not None for one in self._lives], bool)
         lately = np.array([one.unseen_frames <= 1 or one.unseen_s <= LATELY_S for one in self._lives], bool)
+        lately &= self._gap is None
         strong = found.scores >= self.options.high_score
         weak = ~strong & (found.scores >= self.options.low_score)
         single = strong & ~_doubles(
@@ -258,7 +285,7 @@ class Tracker:
 
     def _similarity(self, rows: Rows, columns: Rows, found: Columns, grown: Floats) -> Floats:
         """IoU [rows, columns] of predictions and detections, both grown by so many pixels [rows, 1] on each side."""
-        similarity = _iou(self._motion.boxes[rows], found.boxes[columns], grown)
+        similarity = iou(self._motion.boxes[rows], found.boxes[columns], grown)
         if self.options.class_aware:
             kinds = np.array([self._lives[row].kind for row in rows])
             similarity[kinds[:, None] != found.classes[columns][None, :]] = 0
@@ -279,16 +306,26 @@ class Tracker:
             one = self._lives[row]
             if one.id is None and one.believable and time_s - one.first_s >= self.options.confirm_s:
                 one.id, self._next_id = self._next_id, self._next_id + 1
-                if one.gap_s:
-                    self._look_back(one)
+                if one.unlooked_s:
+                    self._look_back(one, self._motion.boxes[row], time_s)
 
-    def _look_back(self, life: _Life) -> None:
-        """A track that was first seen right after a gap: where it was when the gap began, if others nearby show the way."""
-        box = life.first_box[None]
-        velocity, variance = self._flow.expect((box[:, :2] + box[:, 2:]) / 2, scale_of(box))
-        if np.square(velocity).sum() > SURE_FLOW**2 * variance.sum():
-            life.first_box = life.first_box - life.gap_s * np.tile(velocity[0], 2)
-            life.first_s -= life.gap_s
+    def _look_after_gap(self, found: Columns, time_s: float) -> None:
+        """In the first frame after a gap: move the tracks by as much as explains best what is seen."""
+        gap, confirmed = self._gap, np.array([one.id is not None for one in self._lives], bool)
+        if gap is not None:
+            strong = found.boxes[found.scores >= self.options.high_score]
+            gap.judge(self._motion.boxes, confirmed, strong)
+            self._motion.center = gap.moved(self._motion.center)
+            self._after_gap = gap
+        elif self._after_gap is not None and time_s - self._after_gap.end_s > self.options.confirm_s:
+            self._after_gap = None
+
+    def _look_back(self, life: _Life, box: Floats, time_s: float) -> None:
+        """A track that was first seen right after a gap: where it was when the gap began, going by how it moves now."""
+        moved = (box[:2] + box[2:] - life.first_box[:2] - life.first_box[2:]) / 2
+        if np.hypot(*moved) > LEAST_MOVE * float(scale_of(box[None])[0, 0]):
+            velocity = moved / (time_s - life.first_s)
+            life.came_from = life.first_box - life.unlooked_s * np.tile(velocity, 2)
 
     def _tell_flow(self, rows: Rows) -> None:
         """Confirmed tracks that moved on tell how fast. What stands still does not: it would crowd out what moves."""
@@ -308,14 +345,19 @@ class Tracker:
         tracks = np.arange(len(self._lives), len(self._lives) + len(detections))
         self._motion.add(boxes, velocity, variance)
         for detection, box, center in zip(detections.tolist(), boxes, centers, strict=True):
-            life = _Life(time_s, box, center, self._gap_s)
+            gap = self._after_gap
+            life = _Life(time_s, box, center, box, 0.0 if gap is None else gap.moving_s + time_s - gap.end_s)
+            life.way.append((time_s, center))
             life.vote(float(found.scores[detection]), int(found.classes[detection]), float(weights[detection]))
             self._lives.append(life)
         return np.stack([tracks, detections], axis=1)
 
     def _tracks(self, seen: Rows, found: Columns, ended: tuple[int, ...], time_s: float, camera: str | None) -> Tracks:
         lives = [self._lives[row] for row in seen[:, 0]]
-        first = np.array([one.first_box for one in lives], np.float32).reshape(-1, 4)
+        first, earlier = (
+            np.array([getattr(one, name) for one in lives], np.float32).reshape(-1, 4)
+            for name in ("first_box", "came_from")
+        )
         return Tracks(
             ids=tuple(one.id for one in lives),
             boxes=found.boxes[seen[:, 1]].astype(np.float32),
@@ -323,6 +365,7 @@ class Tracker:
             classes=np.array([one.kind for one in lives], np.int64),
             ages_s=np.array([time_s - one.first_s for one in lives], np.float64),
             first_boxes=first,
+            came_from=earlier,
             detections=seen[:, 1],
             ended=ended,
             time_s=time_s,
@@ -332,19 +375,6 @@ class Tracker:
 
 def _doubles(found: Columns) -> npt.NDArray[np.bool_]:
     """Which boxes lie on a stronger one: bool [n]."""
-    overlap = _iou(found.boxes, found.boxes, np.zeros((len(found.boxes), 1))) > DOUBLE_IOU
+    overlap = iou(found.boxes, found.boxes, np.zeros((len(found.boxes), 1))) > DOUBLE_IOU
     stronger = found.scores[None, :] > found.scores[:, None]
     return np.asarray((overlap & stronger).any(axis=1), bool)
-
-
-def _iou(boxes: Floats, others: Floats, grown: Floats) -> Floats:
-    """Intersection over union [n, m] of ``boxes`` [n, 4] and ``others`` [m, 4], all grown by ``grown`` [n, 1] pixels on each side.
-    0 where both are empty."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2]) - grown[:, :, None]
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:]) + grown[:, :, None]
-    common = np.prod(np.maximum(high - low, 0), axis=2)
-    own = np.prod(boxes[:, None, 2:] - boxes[:, None, :2] + 2 * grown[:, :, None], axis=2)
-    other = np.prod(others[None, :, 2:] - others[None, :, :2] + 2 * grown[:, :, None], axis=2)
-    union = own + other - common
-    iou: Floats = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
-    return iou

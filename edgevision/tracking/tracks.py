@@ -29,8 +29,9 @@ class Tracks:
     ``ids``: int, or None for tracks that are not confirmed. No number stands for "none", so that nothing counts it by mistake.
     ``boxes`` float32 [n, 4] as x1 y1 x2 y2 in pixels, as they were detected; ``scores`` float32 [n]; ``classes`` int64 [n]: the class
     that has most of the votes (scores times weights) in the track so far; ``ages_s`` float64 [n]: seconds since it was first seen; ``first_boxes``
-    float32 [n, 4]: where that was (of a track that was first seen after a time without frames, where and since when it was on its way, as others
-    went there); ``detections`` int64 [n]: the row of the detections that each was seen in.
+    float32 [n, 4]: where that was; ``detections`` int64 [n]: the row of the detections that each was seen in; ``came_from`` float32 [n, 4]: where it was
+    before, for a track that moves and was first seen right after a time without frames: as far back as it moved in that time; of others
+    ``first_boxes``. None: the same for all.
     ``ended``: ids that were given up in this frame. ``time_s``: camera time in seconds. ``camera``: its name, if known.
     """
 
@@ -44,6 +45,7 @@ class Tracks:
     ended: tuple[int, ...]
     time_s: float
     camera: str | None = None
+    came_from: npt.NDArray[np.float32] | None = None
 
     @property
     def confirmed(self) -> npt.NDArray[np.bool_]:

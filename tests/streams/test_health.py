@@ -223,6 +223,14 @@ def test_a_camera_that_was_live_and_refuses_is_tried_carefully(reason):
     assert waits == pytest.approx([60, 120])
 
 
+def test_the_try_at_once_makes_no_later_wait_longer():
+    life = live()
+    life.health.failed(life.now, Reason.GONE, "it ended the stream")
+    assert life.health.retry_s - life.now == pytest.approx(0.1)
+    life.health.failed(life.now, Reason.REFUSED, "no")
+    assert life.health.retry_s - life.now == pytest.approx(60)
+
+
 def test_a_file_never_stalls():
     life = Life(live=False)
     life.open()

@@ -124,44 +124,62 @@ def belt_film(starts, *, gap=(9.0, 9.0), until_s=5.0, speed=150.0):
     (0.4, {}, [1]), (1.2, {}, [1]), (2.9, {}, [1]),
     (3.3, {}, [1, 2]),  # longer than gap_s
     (1.2, {"gap_s": 0.0}, [1, 2]), (1.2, {"gap_s": 1.0}, [1, 2]), (1.8, {"gap_s": 2.0}, [1]),
+    (1.2, {"lost_s": 0.35}, [1]), (1.2, {"lost_s": 0.35, "gap_s": 0.0}, [1, 2]),
 ])  # fmt: skip
 def test_a_time_without_a_frame_ends_no_track(gap_s, options, expected):
     ids = run(Tracker(TrackerOptions(**options)), belt_film([100.0], gap=(1.0, 1.0 + gap_s)))
     assert given(ids) == expected
 
 
-def test_what_is_not_seen_after_a_gap_ends_half_a_life_later():
+def test_what_is_not_seen_after_a_gap_ends_when_it_was_looked_for_long_enough():
     tracker = Tracker()
     run(tracker, [(t / 10, [box(200, 200)]) for t in range(11)])
-    ended = [tracker.update_arrays([], [], [], time_s=3.0 + t / 10).ended for t in range(8)]
-    assert ended == [
-        (),
-        (),
-        (),
-        (),
-        (),
-        (),
-        (1,),
-        (),
-    ]  # 2 s without a frame count as 0.5 s, and 0.6 s more are over 1 s
+    ended = [tracker.update_arrays([], [], [], time_s=3.0 + t / 10).ended for t in range(12)]
+    # The two seconds without a frame count as 0.1 s, as usual between frames; the tenth frame after makes it 1.1 s.
+    assert ended == [()] * 10 + [(1,), ()]
+
+
+@pytest.mark.parametrize("rate_hz", [0.7, 1.9, 3.0])
+def test_a_slow_camera_has_no_gaps(rate_hz):
+    """What stands there goes after ``lost_s``, whatever the rate."""
+    tracker = Tracker(TrackerOptions(lost_s=2.0))
+    run(tracker, [(t / rate_hz, [box(200, 200)]) for t in range(10)])
+    gone_s = [t / rate_hz for t in range(1, 20) if tracker.update_arrays([], [], [], time_s=(9 + t) / rate_hz).ended]
+    assert gone_s == pytest.approx([next(t / rate_hz for t in range(20) if t / rate_hz > 2.0)])
+
+
+@pytest.mark.parametrize("stood_s", [0.0, 0.6, 1.0, 1.5])
+def test_a_belt_that_stood_still_meanwhile_keeps_its_ids(stood_s):
+    """1.5 s without a frame, and for so many of them the belt stood: power failed for both."""
+    film = [(t / 10, [box(x + 15 * t, 200) for x in (100, 330, 610)]) for t in range(20)]
+    film += [
+        (3.4 + t / 10, [box(x + 15 * t + 300 + 150 * (1.5 - stood_s), 200) for x in (85, 315, 595)]) for t in range(10)
+    ]
+    ids = run(Tracker(), film)
+    assert ids[-1] == (1, 2, 3)
 
 
 @pytest.mark.parametrize(("others", "gap", "moved_back"), [
-    ([300.0, 150.0], (2.0, 3.2), True),
-    ([300.0, 150.0], (2.0, 2.4), False),  # no gap
-    ([], (2.0, 3.2), False),  # nothing shows the way
+    ([300.0, 120.0], (2.0, 3.2), True),
+    ([300.0, 120.0], (2.0, 2.2), False),  # no gap
+    ([], (2.0, 3.2), False),  # nothing tells whether the belt moved
 ])  # fmt: skip
-def test_what_is_first_seen_after_a_gap_came_the_way_of_the_others(others, gap, moved_back):
+def test_what_is_first_seen_after_a_gap_was_elsewhere_before(others, gap, moved_back):
     """A product that comes in at 2.1 s, after others on the same way."""
     tracker, told = Tracker(), {}
     for t, boxes in belt_film([*others, -310.0], gap=gap):
         tracks = tracker.update_arrays(boxes, [0.9] * len(boxes), [0] * len(boxes), time_s=t)
         if boxes and tracks.ids[-1] == len(others) + 1 and not told:
-            told = {"now_s": t, "first": tracks.first_boxes[-1], "age_s": tracks.ages_s[-1]}
+            told = {
+                "came_from": tracks.came_from[-1],
+                "first": tracks.first_boxes[-1],
+                "first_s": t - tracks.ages_s[-1],
+            }
     seen_s = gap[1]  # the first frame after the gap
-    began_s = gap[0] if moved_back else seen_s
-    assert told["now_s"] - told["age_s"] == pytest.approx(began_s, abs=0.001)
-    assert told["first"] == pytest.approx(box(-310.0 + 150 * began_s, 200), abs=30 if moved_back else 0.01)
+    assert told["first_s"] == pytest.approx(seen_s, abs=0.001)
+    assert told["first"] == pytest.approx(box(-310.0 + 150 * seen_s, 200), abs=0.01)
+    expected = box(-310.0 + 150 * (gap[0] if moved_back else seen_s), 200)
+    assert told["came_from"] == pytest.approx(expected, abs=1.0 if moved_back else 0.01)
 
 
 @pytest.mark.parametrize("rate_hz", [10, 25])
@@ -312,7 +330,7 @@ def test_columns_of_a_frame():
     dtypes = {name: column.dtype for name, column in vars(tracks).items() if isinstance(column, np.ndarray)}
     assert dtypes == {
         "boxes": np.float32, "scores": np.float32, "classes": np.int64, "ages_s": np.float64, "first_boxes": np.float32,
-        "detections": np.int64,
+        "detections": np.int64, "came_from": np.float32,
     }  # fmt: skip
 
 
