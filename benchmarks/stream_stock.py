@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 import edgevision as ev
 from benchmarks.common import write_result
-from edgevision.demo.belt import FPS, likeliest, snapshots
+from edgevision.demo.belt import FPS, SCORE_TO_TRACK, likeliest, snapshots
 from edgevision.demo.world.conveyor import Conveyor
 from edgevision.demo.world.truth import Crossing
 from edgevision.errors import UnprovenWarning
@@ -269,7 +269,7 @@ def main() -> None:
     rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnprovenWarning)
-        model = ev.load(arguments.detector, then=arguments.recogniser)
+        model = ev.load(arguments.detector, then=arguments.recogniser, threshold=SCORE_TO_TRACK)
     with model:
         seeds = range(arguments.first_seed, arguments.first_seed + arguments.runs)
         network = not arguments.no_network

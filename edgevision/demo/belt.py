@@ -29,7 +29,7 @@ from edgevision.streams.results import StreamResult
 from edgevision.tasks.detections import Detections
 from edgevision.tasks.products import Products
 from edgevision.tasks.results import Label
-from edgevision.tracking import Anchor, Line
+from edgevision.tracking import Anchor, Line, TrackerOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,6 +42,8 @@ _LONGER_S = 6.0  # a watch waits for a clear line at its ends, for no longer tha
 _CLEAR_PX = 20.0  # from the line: neither the tracker's tremble nor the camera's slant makes a doubt of it
 _STILL_S = 0.5  # the belt stands still at the end, so that what crossed last can be seen to stay beyond the line
 _KEPT_FRAMES = 4
+# The tracker's; the threshold that was fitted for single pictures is higher, and a track needs products that are half covered, too.
+SCORE_TO_TRACK = TrackerOptions().high_score
 _PHOTOS = {"train": 32, "val": 40}
 _LINE_COLOR = (255, 255, 255)
 
@@ -153,7 +155,7 @@ def _watch(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnprovenWarning)  # the verdicts were printed
-        model = ev.load(folder / "detector.edge", then=folder / "model.edge", threads=threads)
+        model = ev.load(folder / "detector.edge", then=folder / "model.edge", threads=threads, threshold=SCORE_TO_TRACK)
     belt, tally, kept = Conveyor(seed), BoxTally(), []
     labels = model.recogniser.labels
     names = [label.name for label in labels]
