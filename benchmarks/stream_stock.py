@@ -20,7 +20,7 @@ import time
 import warnings
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 import edgevision as ev
 from benchmarks.common import write_result
-from edgevision.demo.belt import FPS, SCORE_TO_TRACK, likeliest, snapshots
+from edgevision.demo.belt import FPS, SCORE_TO_TRACK, TRACKER, likeliest, snapshots
 from edgevision.demo.world.conveyor import Conveyor
 from edgevision.demo.world.truth import Crossing
 from edgevision.errors import UnprovenWarning
@@ -265,7 +265,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    tracker = TrackerOptions(lost_s=arguments.lost_s)
+    tracker = replace(TRACKER, lost_s=arguments.lost_s)
     rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnprovenWarning)

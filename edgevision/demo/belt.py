@@ -42,8 +42,9 @@ _LONGER_S = 6.0  # a watch waits for a clear line at its ends, for no longer tha
 _CLEAR_PX = 20.0  # from the line: neither the tracker's tremble nor the camera's slant makes a doubt of it
 _STILL_S = 0.5  # the belt stands still at the end, so that what crossed last can be seen to stay beyond the line
 _KEPT_FRAMES = 4
-# The tracker's; the threshold that was fitted for single pictures is higher, and a track needs products that are half covered, too.
-SCORE_TO_TRACK = TrackerOptions().high_score
+# A track begins at the score that compile fits for this detector on single pictures; weaker boxes, of products that are half covered, continue it.
+SCORE_TO_TRACK = 0.4
+TRACKER = TrackerOptions(high_score=0.6)
 _PHOTOS = {"train": 32, "val": 40}
 _LINE_COLOR = (255, 255, 255)
 
@@ -159,7 +160,7 @@ def _watch(
     belt, tally, kept = Conveyor(seed), BoxTally(), []
     labels = model.recogniser.labels
     names = [label.name for label in labels]
-    counter = InventoryCounter({"belt": [Line("line", *belt.line)]})
+    counter = InventoryCounter({"belt": [Line("line", *belt.line)]}, TRACKER)
     cv_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # the renderer's many small steps are quicker without
     try:
