@@ -1,11 +1,15 @@
 """Train the demo's checkpoint, ``edgevision/demo/model.pt``, on rendered frames: python -m benchmarks.train_demo
 
-It learns from two kinds of pictures: a product before the till's camera, and products cut out of belts, shelves and trays, as a detector
-would cut them: lids, backs, any side up, partly covered.
+    python -m benchmarks.train_demo --tune edgevision/demo/model.pt --epochs 3 --frames 6000 --worlds 600   # go on from a checkpoint
 
-Measures: top-1 on pictures of both kinds, drawn from seeds that training never saw, and how well the best score tells listed
-products from unlisted ones and empty places. Does not measure: anything on real photos. The network sees listed products only; what is
-not listed is told by its low score.
+It learns from three kinds of pictures: a product before the till's camera; products cut out of belts, shelves and trays, as a detector
+would cut them: lids, backs, any side up, partly covered; and strangers, products that are not listed, for which no class is right, so that
+each is as good as any other. That is outlier exposure (D. Hendrycks et al., "Deep Anomaly Detection with Outlier Exposure", ICLR 2019); a
+stranger weighs half of a product.
+
+Measures: top-1 on pictures of the first two kinds, drawn from seeds that training never saw, and how well the best score tells listed
+products from unlisted ones and empty places. The strangers that it learns from are of designs that no demo and no other benchmark shows.
+Does not measure: anything on real photos.
 """
 
 from __future__ import annotations
@@ -28,8 +32,8 @@ from torch import Tensor, nn
 
 from benchmarks.common import ROOT, write_result
 from edgevision.cascade import MARGIN, regions
-from edgevision.demo.products import LISTED
-from edgevision.demo.scene import SceneKind, render, sample_scene
+from edgevision.demo.products import LISTED, unlisted
+from edgevision.demo.scene import UNLISTED_DESIGNS, SceneKind, render, render_with_truth, sample_scene
 from edgevision.demo.world.worlds import Place, make_world
 from edgevision.evaluate.statistics.ranking import auroc
 from edgevision.frames import Frame, ImageArray
@@ -39,6 +43,7 @@ from edgevision.tasks.classify import classify_spec
 from edgevision.tasks.results import Label
 from edgevision.train.backbones import build
 from edgevision.train.checkpoint import Checkpoint, PackedPhoto, PhotoPack, load_checkpoint, save_checkpoint
+from edgevision.train.compute import cpu_has_bfloat16
 from edgevision.train.efficientnet_lite import ConvNorm
 
 ARCH, ARCH_OPTIONS = "lite0", {"width": 0.45, "depth": 0.5, "features": 256}
@@ -48,12 +53,15 @@ MAX_BYTES = 2_000_000
 BATCH = 64
 
 # One seed for each use, so that no frame serves two.
-TRAIN_SEED, TEST_SEED, CALIBRATION_SEED, VALIDATION_SEED, UNLISTED_SEED, EMPTY_SEED = 1, 2, 3, 4, 5, 6
+TRAIN_SEED, TEST_SEED, CALIBRATION_SEED, VALIDATION_SEED, UNLISTED_SEED, EMPTY_SEED, STRANGER_SEED = 1, 2, 3, 4, 5, 6, 7
 # Of worlds, the first of as many as are wanted: far from those of the demo, of the benchmarks and of the detector's training.
 TRAIN_WORLD, TEST_WORLD = 7_000_000, 8_000_000
 PLACES = (Place.CONVEYOR, Place.CONVEYOR, Place.CONVEYOR, Place.SHELF, Place.TRAY)  # in turn: belts show the most sides
 LATEST_S = 10.0
 LEAST_VISIBLE = 0.4  # of a product, to be learnt from
+STRANGER, STRANGER_WEIGHT = -1, 0.5  # in the place of a class; in the loss, against 1 of a listed product
+STRANGER_DESIGNS = range(25 * UNLISTED_DESIGNS, 50 * UNLISTED_DESIGNS)
+SMOOTHING = 0.03
 
 Job = tuple[int, int, str, int, int]  # seed, index, kind, side in pixels, class (-1: any)
 
@@ -120,6 +128,25 @@ def others(pool: Any, seed: int, kind: str, count: int, side: int) -> list[Image
     return list(pool.imap(draw, [(seed, i, kind, side, -1) for i in range(count)], chunksize=32))
 
 
+def stranger(job: tuple[int, int]) -> ImageArray:
+    """A product that is not listed, S×S×3: half of them before the till's camera, half cut out."""
+    cv2.setNumThreads(1)
+    index, side = job
+    rng = np.random.default_rng((STRANGER_SEED, index))
+    product = unlisted(int(rng.choice(STRANGER_DESIGNS)))
+    shown = render_with_truth(sample_scene(rng, SceneKind.UNLISTED, product=product, side_px=2 * side))
+    if index % 2 == 0 or shown.box is None:
+        return np.asarray(cv2.resize(shown.frame, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+    at = regions(np.array([shown.box], np.float64), Frame.from_array(shown.frame), MARGIN)[0]
+    return letterboxed(shown.frame[at.y : at.y + at.height, at.x : at.x + at.width], side)
+
+
+def strange(pool: Any, count: int, side: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """``count`` strangers to learn from, N×S×S×3, and ``STRANGER`` for each."""
+    frames = list(pool.imap(stranger, [(i, side) for i in range(count)], chunksize=32))
+    return np.array(frames, np.uint8).reshape(-1, side, side, 3), np.full(count, STRANGER, np.int64)
+
+
 def batches(
     frames: npt.NDArray[np.uint8], truth: npt.NDArray[np.int64], size: int, side: int, rng: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -161,30 +188,40 @@ def logits(model: nn.Module, inputs: Tensor) -> npt.NDArray[np.float64]:
     return np.concatenate([model(part).double().numpy() for part in inputs.split(64)])
 
 
+def targets(classes: Tensor) -> Tensor:
+    """What the network should say, N×K: nearly all for the class; for strangers the same for each."""
+    smooth = torch.full((len(classes), len(LISTED)), 1 / len(LISTED))
+    known = nn.functional.one_hot(classes.clamp(min=0), len(LISTED)) * (1 - SMOOTHING) + SMOOTHING * smooth
+    return torch.where((classes == STRANGER)[:, None], smooth, known)
+
+
 def train(
-    model: nn.Module, frames: npt.NDArray[np.uint8], truth: npt.NDArray[np.int64], epochs: int, seed: int
+    model: nn.Module, frames: npt.NDArray[np.uint8], truth: npt.NDArray[np.int64], epochs: int, seed: int, *, tune: bool
 ) -> dict[str, Tensor]:
-    """AdamW with warm-up and cosine; small pictures first. Returns the averaged weights."""
+    """AdamW with warm-up and cosine; small pictures first. ``tune``: the weights are good already, so that the rate is low and pictures
+    are large from the start. Returns the averaged weights."""
     rng = np.random.default_rng(seed)
     decay, plain = [], []
     for parameter in model.parameters():
         (decay if parameter.ndim > 1 else plain).append(parameter)
     groups = [{"params": decay, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=0.0)
-    loss_of = nn.CrossEntropyLoss(label_smoothing=0.03)
+    loss_of = nn.CrossEntropyLoss(reduction="none")
+    highest, early = (1e-3, 0.0) if tune else (4e-3, 0.6)
     averaged = {k: v.detach().clone() for k, v in model.state_dict().items()}
     steps, step, losses = epochs * (len(frames) // BATCH), 0, []
     for epoch in range(epochs):
-        side = EARLY_PX if epoch < 0.6 * epochs else INPUT_PX
+        side = EARLY_PX if epoch < early * epochs else INPUT_PX
         for inputs, classes in batches(frames, truth, BATCH, side, rng):
-            rate = 4e-3 * min(1.0, (step + 1) / 150) * 0.5 * (1 + math.cos(math.pi * step / steps)) + 1e-5
+            rate = highest * min(1.0, (step + 1) / 150) * 0.5 * (1 + math.cos(math.pi * step / steps)) + 1e-5
             for group in optimizer.param_groups:
                 group["lr"] = rate
             model.train()
             # bfloat16 and channels last: several times quicker on CPUs that have bfloat16.
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bfloat16()):
                 predicted = model(inputs.contiguous(memory_format=torch.channels_last))
-            loss = loss_of(predicted.float(), classes)
+            weights = torch.where(classes == STRANGER, STRANGER_WEIGHT, 1.0)
+            loss = (weights * loss_of(predicted.float(), targets(classes))).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -224,18 +261,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=20_000, help="before the till's camera, for training")
     parser.add_argument("--worlds", type=int, default=2_400, help="of which products are cut out, about 12 each")
+    parser.add_argument("--strangers", type=int, default=6_000, help="products that are not listed")
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--tune", type=Path, help="a checkpoint of this script to begin with")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("-o", dest="target", type=Path, default=ROOT / "edgevision/demo/model.pt")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(arguments.cores)
     began = time.perf_counter()
+    learnt = None if arguments.tune is None else load_checkpoint(arguments.tune).state_dict
     with Pool(arguments.cores) as pool:
         print("rendering", flush=True)
         parts = (
             listed(pool, TRAIN_SEED, arguments.frames, RENDERED_PX),
             from_worlds(pool, TRAIN_WORLD, arguments.worlds, RENDERED_PX),
+            strange(pool, arguments.strangers, RENDERED_PX),
         )
         frames, truth = (np.concatenate(both) for both in zip(*parts, strict=True))
         cuts, cuts_truth = from_worlds(pool, TEST_WORLD, 200, INPUT_PX)
@@ -248,7 +289,9 @@ def main() -> None:
         if isinstance(layer, ConvNorm):
             layer.norm.momentum = 0.05  # a thousand steps, not a million
     print("training", flush=True)
-    model.load_state_dict(train(model, frames, truth, arguments.epochs, seed=0))
+    if learnt is not None:
+        model.load_state_dict(learnt)
+    model.load_state_dict(train(model, frames, truth, arguments.epochs, seed=0, tune=learnt is not None))
     state = half_precision(model)
     model.load_state_dict(state)
 
@@ -267,6 +310,7 @@ def main() -> None:
         "auroc_empty": round(auroc(known_scores, scores(model, prepared(empty))), 4),
         "train_frames": len(parts[0][0]),
         "train_cut_out": len(parts[1][0]),
+        "train_strangers": len(parts[2][0]),
         "parameters": sum(p.numel() for p in model.parameters()),
         "minutes": round((time.perf_counter() - began) / 60, 1),
         "core_minutes": round(sum(os.times()[:4]) / 60, 1),
