@@ -6,7 +6,8 @@ The bundles are those that ``edgevision demo`` makes. Each run is a belt of its 
 frame given to the model, as fast as it is; what is wrong there is the vision's fault. ``streamed``: at 10 frames a second through RTSP, while
 the network breaks the connection once, holds everything back once, and is slow once, at moments of the seed. A run is exact where every product's stock equals what
 truly passed; ``exact_total`` where the sum does, whatever the products were taken for. The belt begins and ends while no product is near the line.
-``--no-network`` gives the direct form alone, which needs neither extra nor server.
+``--no-network`` gives the direct form alone, which needs neither extra nor server; and with ``--gap-s 1.2`` how much the count changes where frames are missing for so
+long, as while a connection is made again.
 
 Goal: exact in 98 of 100 runs. Needs ``[stream]`` and GStreamer's RTSP server (see ``edgevision camsim``). A run takes about a minute.
 """
@@ -59,6 +60,7 @@ LEAD_S, TAIL_S = (
     8.0,
     3.0,
 )  # the first and the last picture stand still: time to connect, and for what was held back to come
+GAPS_AT_S = (4.0, 8.0, 12.0)
 DRAIN_S, NEAR_S = 30.0, 1.0  # a slow machine may take so long until its results are of now
 CALM_S = 5.0  # at the end nothing fails
 assert band_height(HEIGHT) <= ABOVE
@@ -128,16 +130,36 @@ def add(stock: Stock, events: Iterable[InventoryEvent]) -> None:
         stock[event.product] += event.delta
 
 
-def direct(model: NamedCascade, belt: Belt, tracker: TrackerOptions) -> Stock:
+def looked_at(model: NamedCascade, belt: Belt) -> list[StreamResult]:
     """Every frame, one after the other, at the camera's times."""
-    counter = InventoryCounter({"belt": [belt.line]}, tracker)
+    return [
+        StreamResult(
+            "belt", number, model.predict_frames([Frame.from_array(picture)])[0], round(1e9 * number / FPS), 0.0
+        )
+        for number, picture in enumerate(belt.frames)
+    ]
+
+
+def direct(results: Iterable[StreamResult], line: Line, tracker: TrackerOptions) -> Stock:
+    """What is counted of them."""
+    counter = InventoryCounter({"belt": [line]}, tracker)
     stock: Stock = Tally()
-    for number, picture in enumerate(belt.frames):
-        frame = Frame.from_array(picture)
-        result = StreamResult("belt", number, model.predict_frames([frame])[0], round(1e9 * number / FPS), 0.0)
+    for result in results:
         add(stock, counter.update(result))
     add(stock, counter.end_all())
     return Tally({product: count for product, count in stock.items() if count})
+
+
+def without_a_while(
+    results: Sequence[StreamResult], gap_s: float, line: Line, tracker: TrackerOptions
+) -> list[dict[str, Any]]:
+    """The same with ``gap_s`` seconds of frames left out, once at each of ``GAPS_AT_S``, beside the count of all frames."""
+    whole = direct(results, line, tracker)
+    left = [[one for one in results if not at_s <= one.sequence / FPS < at_s + gap_s] for at_s in GAPS_AT_S]
+    return [
+        {"at_s": at_s, **compare(whole, direct(some, line, tracker))}
+        for at_s, some in zip(GAPS_AT_S, left, strict=True)
+    ]
 
 
 def faults(seed: int, seconds: float) -> list[Fault]:
@@ -221,20 +243,28 @@ def compare(truth: Stock, stock: Stock) -> dict[str, Any]:
 
 
 def runs(
-    cascade: ev.Cascade, seeds: Iterable[int], seconds: float, tracker: TrackerOptions, *, network: bool
+    cascade: ev.Cascade,
+    seeds: Iterable[int],
+    seconds: float,
+    tracker: TrackerOptions,
+    *,
+    network: bool,
+    gap_s: float = 0.0,
 ) -> Iterator[dict[str, Any]]:
-    """One belt after the other; without ``network``, only the direct form."""
+    """One belt after the other; without ``network``, only the direct form, and with ``gap_s`` also that with frames left out."""
     names, model = [label.name for label in cascade.recogniser.labels], NamedCascade(cascade)
     for seed in seeds:
         began_s = time.monotonic()
         belt = render(seed, seconds, names)
         rendered_s = time.monotonic() - began_s
         if not network:
-            found = compare(belt.truth, direct(model, belt, tracker))
+            results = looked_at(model, belt)
+            gaps = {"gaps": without_a_while(results, gap_s, belt.line, tracker)} if gap_s else {}
             yield {
                 "seed": seed,
                 "passed": belt.truth.total(),
-                "direct": found,
+                "direct": compare(belt.truth, direct(results, belt.line, tracker)),
+                **gaps,
                 "took_s": round(time.monotonic() - began_s, 1),
             }
             continue
@@ -243,7 +273,7 @@ def runs(
             found = streamed(model, belt, tracker, chaos, Path(folder))
         streamed_s = time.monotonic() - began_s - rendered_s
         yield {
-            "seed": seed, "passed": belt.truth.total(), "direct": compare(belt.truth, direct(model, belt, tracker)),
+            "seed": seed, "passed": belt.truth.total(), "direct": compare(belt.truth, direct(looked_at(model, belt), belt.line, tracker)),
             "streamed": compare(belt.truth, found.pop("stock")), **found, "rendered_s": round(rendered_s, 1),
             "streamed_s": round(streamed_s, 1), "took_s": round(time.monotonic() - began_s, 1),
             "chaos": [f"{one.kind.value} at {one.at_s:.1f} s for {one.lasts_s:.1f} s" for one in chaos],
@@ -263,9 +293,17 @@ def main() -> None:
     parser.add_argument(
         "--lost-s", type=float, default=TrackerOptions().lost_s, help="how long a product may be unseen"
     )
+    parser.add_argument(
+        "--gap-s", type=float, default=0.0, help="with --no-network: count again without so many seconds of frames"
+    )
+    parser.add_argument(
+        "--old-gaps", action="store_true", help="a time without frames counts as one in which nothing was seen"
+    )
     arguments = parser.parse_args()
+    if arguments.gap_s and not arguments.no_network:
+        parser.error("--gap-s is for --no-network")
     cv2.setNumThreads(1)
-    tracker = replace(TRACKER, lost_s=arguments.lost_s)
+    tracker = replace(TRACKER, lost_s=arguments.lost_s, gap_s=0.0 if arguments.old_gaps else TRACKER.gap_s)
     rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnprovenWarning)
@@ -273,7 +311,7 @@ def main() -> None:
     with model:
         seeds = range(arguments.first_seed, arguments.first_seed + arguments.runs)
         network = not arguments.no_network
-        for row in runs(model, seeds, arguments.seconds, tracker, network=network):
+        for row in runs(model, seeds, arguments.seconds, tracker, network=network, gap_s=arguments.gap_s):
             rows.append(row)
             print(row, flush=True)
             summary = {
@@ -282,8 +320,14 @@ def main() -> None:
                 for what in ("exact", "exact_total")
             }
             summary["passed"] = sum(one["passed"] for one in rows)
+            if gaps := [gap for one in rows for gap in one.get("gaps", ())]:
+                summary["gaps_exact"] = sum(gap["exact"] for gap in gaps) / len(gaps)
+                summary["wrong_per_gap"] = sum(gap["products_wrong"] for gap in gaps) / len(gaps)
             summary["direct_wrong"] = sum(one["direct"]["products_wrong"] for one in rows)
-            write_result("stream-stock", {"runs": len(rows), "lost_s": arguments.lost_s, **summary, "rows": rows})
+            write_result(
+                "stream-stock-gaps" if arguments.gap_s else "stream-stock",
+                {"runs": len(rows), "lost_s": arguments.lost_s, **summary, "rows": rows},
+            )
 
 
 if __name__ == "__main__":
