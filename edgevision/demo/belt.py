@@ -173,6 +173,7 @@ def _watch(
                 began = time.perf_counter()
                 products = model.predict(snapshot.frame)
                 answer = named(products, labels)
+                answer = answer[answer.scores >= TRACKER.high_score]  # the others are for the tracker alone
                 captured_ns = round(1e9 * snapshot.time_s)
                 tally.add_events(counter.update(StreamResult("belt", number, likeliest(products), captured_ns, 0.0)))
                 tally.add(snapshot.seen, answer, 1e3 * (time.perf_counter() - began))
