@@ -7,6 +7,7 @@ fonts. Ours go to the cache folder. Whoever has such a folder, or has set MPLCON
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import threading
@@ -17,6 +18,7 @@ from edgevision.errors import MissingExtraError
 from edgevision.files import cache_folder
 
 _SETTING = "MPLCONFIGDIR"  # matplotlib reads it while it is imported, and remembers what it found
+_FONTS = "matplotlib.font_manager"  # warns on stderr where the list of fonts takes long, or cannot be kept: nobody asked for it
 _lock = threading.Lock()
 
 
@@ -26,11 +28,15 @@ def import_matplotlib() -> Any:
         ours = not ("matplotlib" in sys.modules or os.environ.get(_SETTING) or _has_own_folder())
         if ours:
             os.environ[_SETTING] = str(cache_folder() / "matplotlib")
+        log = logging.getLogger(_FONTS)
+        level = log.level
+        log.setLevel(logging.ERROR)
         try:
             import matplotlib.figure
         except ImportError as error:
             raise MissingExtraError("matplotlib", "report", "drawing the pictures of a report") from error
         finally:
+            log.setLevel(level)
             if ours:
                 os.environ.pop(_SETTING, None)
         return matplotlib

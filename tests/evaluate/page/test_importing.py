@@ -44,3 +44,22 @@ def test_a_user_who_has_one_keeps_it(tmp_path, folder):
 )
 def test_what_is_decided_already_stays(tmp_path, before, settings, expected):
     assert imported(tmp_path, before, **settings) == expected
+
+
+@pytest.mark.requires("matplotlib")
+@pytest.mark.parametrize(
+    ("how", "expected"), [("import_matplotlib()", ""), ("import matplotlib.figure", "Could not save")]
+)
+def test_a_list_of_fonts_that_cannot_be_kept_is_no_news(tmp_path, how, expected):
+    """A full disk: stderr is for what the user can do something about."""
+    code = "import resource; from edgevision.evaluate.page.importing import import_matplotlib\n"
+    code += f"resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); {how}\n"
+    code += "import logging; print(logging.getLogger('matplotlib.font_manager').level)"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MPL", "XDG_"))}
+    environment |= {"HOME": str(tmp_path), "EDGEVISION_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path, check=True
+    )
+    assert done.stdout == "0\n"  # as it was
+    assert expected in done.stderr
+    assert bool(done.stderr) is bool(expected)
