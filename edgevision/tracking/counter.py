@@ -116,13 +116,11 @@ class Counter:
 
     def _beginning(self, tracks: Tracks, row: int) -> list[_Step]:
         """Where a track was before it had an id: where it came from, which is a guess and for lines alone, and where it was first seen."""
-        first_s, lines = (
-            tracks.time_s - float(tracks.ages_s[row]),
-            tuple(one for one in self.places if isinstance(one, Line)),
-        )
+        first_s = tracks.time_s - float(tracks.ages_s[row])
         first: _Step = (tuple(tracks.first_boxes[row].tolist()), first_s, self.places)
         if tracks.came_from is None or np.array_equal(tracks.came_from[row], tracks.first_boxes[row]):
             return [first]
+        lines = tuple(one for one in self.places if isinstance(one, Line))
         return [(tuple(tracks.came_from[row].tolist()), first_s, lines), first]
 
     def identify(self, track_id: int, earlier_id: int) -> None:

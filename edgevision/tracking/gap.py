@@ -40,11 +40,10 @@ class Rhythm:
         return float(np.median(self._times)) if self._times else 0.0
 
     def add(self, passed_s: float, longest_s: float) -> bool:
-        """So much time passed: whether that is a gap, no longer than ``longest_s``. Gaps are no part of what is usual."""
-        is_gap = len(self._times) >= 3 and passed_s > max(LEAST_S, LEAST_PERIODS * self.usual_s)
-        if not is_gap:
-            self._times.append(passed_s)
-        return is_gap and passed_s <= longest_s
+        """So much time passed: whether that is a gap, no longer than ``longest_s``. A camera that has become slow has no gaps, once that is usual."""
+        is_gap = len(self._times) >= 3 and max(LEAST_S, LEAST_PERIODS * self.usual_s) < passed_s <= longest_s
+        self._times.append(passed_s)
+        return is_gap
 
 
 class Gap:

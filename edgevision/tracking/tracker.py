@@ -86,9 +86,7 @@ class _Life:
     came_from: Floats  # where it was before a gap that ended when it was first seen; else where it was first seen
     unlooked_s: float = 0.0  # for so long it can have moved before it was first seen, with nobody looking
     unseen_s: float = 0.0
-    way: deque[tuple[float, Floats]] = field(
-        default_factory=lambda: deque(maxlen=WAY)
-    )  # when and where it was seen last
+    way: deque[tuple[float, Floats]] = field(default_factory=lambda: deque(maxlen=WAY))  # when and where it was seen
     id: int | None = None
     frames: int = 1  # since it was first seen
     unseen_frames: int = 0
@@ -198,7 +196,6 @@ class Tracker:
         for track, detection in pairs.tolist():
             score, kind = float(found.scores[detection]), int(found.classes[detection])
             self._lives[track].see(score, kind, float(weights[detection]))
-        for track in pairs[:, 0].tolist():
             self._lives[track].way.append((time_s, self._motion.center[track].copy()))
         self._confirm(pairs[:, 0], time_s)
         self._tell_flow(pairs[:, 0])
@@ -343,10 +340,11 @@ class Tracker:
         centers = (boxes[:, :2] + boxes[:, 2:]) / 2
         velocity, variance = self._flow.expect(centers, scale_of(boxes))
         tracks = np.arange(len(self._lives), len(self._lives) + len(detections))
+        gap = self._after_gap
+        unlooked_s = gap.moving_s + time_s - gap.end_s if gap is not None and gap.moving_s else 0.0
         self._motion.add(boxes, velocity, variance)
         for detection, box, center in zip(detections.tolist(), boxes, centers, strict=True):
-            gap = self._after_gap
-            life = _Life(time_s, box, center, box, 0.0 if gap is None else gap.moving_s + time_s - gap.end_s)
+            life = _Life(time_s, box, center, box, unlooked_s)
             life.way.append((time_s, center))
             life.vote(float(found.scores[detection]), int(found.classes[detection]), float(weights[detection]))
             self._lives.append(life)

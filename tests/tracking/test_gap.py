@@ -14,7 +14,8 @@ from edgevision.tracking.gap import Gap, Rhythm
     ([0.5] * 4 + [1.4], 3.0, False), ([0.5] * 4 + [1.6], 3.0, True),
     ([0.1] * 4 + [3.1], 3.0, False), ([0.1] * 4 + [2.9], 3.0, True), ([0.1] * 4 + [1.0], 0.0, False),
     ([0.1] * 2 + [1.0], 3.0, False),  # nothing is usual yet
-    ([0.1, 0.1, 0.1, 1.0, 1.0], 3.0, True),  # gaps do not become usual
+    ([0.1, 0.1, 0.1, 1.0, 1.0], 3.0, True),  # one gap does not become usual
+    ([0.1] * 15 + [1.0] * 7, 3.0, True), ([0.1] * 15 + [1.0] * 9, 3.0, False),  # ten times as slow, from now on
     ([0.1] * 15 + [0.2] * 8 + [0.5], 3.0, False),  # the camera became slower
 ])  # fmt: skip
 def test_a_gap_is_a_time_that_is_not_usual(times, longest_s, expected):
