@@ -18,7 +18,7 @@ NETWORK = ("socket", "connect", "bind", "sendto", "sendmsg", "sendmmsg")
 STARTS = ("execve", "execveat")
 CALLS = (*OPENS, *CHANGES, *NETWORK, *STARTS)
 
-_CALL = re.compile(r"(\w+)\((.*)\) += (-?\d+ EEXIST|-?\d+|\?)")
+_CALL = re.compile(r"([\d.]+) (\w+)\((.*)\) += (-?\d+ EEXIST|-?\d+|\?)")
 _PATH = re.compile(r'(?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"((?:[^"\\]|\\.)*)"')  # folder that it is relative to, path
 _THERE = "-1 EEXIST"  # what was to be made is there already: nothing changes
 _WRITES = re.compile(r"O_(WRONLY|RDWR|CREAT|TRUNC|APPEND)")
@@ -48,12 +48,14 @@ class Seen:
 def trace(command: Sequence[str], folder: Path, cwd: Path, environment: Mapping[str, str]) -> Seen:
     """Run ``command`` to its end, in ``cwd``. ``folder``: for the traces; made here. The command has to succeed."""
     folder.mkdir()
-    # One file for each thread (-ff), so that no call is cut in two; descriptors with their paths (-y).
-    strace = ["strace", "-ff", "-y", "-qq", "-s", "4096", "--seccomp-bpf", "-e", f"trace={','.join(f'?{c}' for c in CALLS)}",
+    # One file for each thread (-ff), so that no call is cut in two; descriptors with their paths (-y), each call's time (-ttt).
+    strace = ["strace", "-ff", "-y", "-ttt", "-qq", "-s", "4096", "--seccomp-bpf", "-e", f"trace={','.join(f'?{c}' for c in CALLS)}",
               "-e", "signal=none", "-o", str(folder / "trace"), *command]  # fmt: skip
     done = subprocess.run(strace, capture_output=True, text=True, check=False, cwd=cwd, env=dict(environment))
     assert done.returncode == 0, done.stdout + done.stderr
-    calls = [call for file in sorted(folder.iterdir()) for call in _calls(file)]
+    # By time, so that the traced program comes first: the files are named by numbers of processes, which begin anew.
+    timed = sorted((call for file in folder.iterdir() for call in _calls(file)), key=lambda call: call[0])
+    calls = [(name, text, result) for _, name, text, result in timed]
     return Seen(
         tuple(
             Path(os.path.realpath(cwd / path))
@@ -67,11 +69,11 @@ def trace(command: Sequence[str], folder: Path, cwd: Path, environment: Mapping[
     )
 
 
-def _calls(file: Path) -> Iterator[tuple[str, str, str]]:
-    """(name, arguments, result) of each system call."""
+def _calls(file: Path) -> Iterator[tuple[float, str, str, str]]:
+    """(time in seconds, name, arguments, result) of each system call."""
     for line in file.read_text(errors="replace").splitlines():
         if match := _CALL.match(line):
-            yield match[1], match[2], match[3]
+            yield float(match[1]), match[2], match[3], match[4]
 
 
 def _written(name: str, arguments: str) -> Iterator[Path]:
