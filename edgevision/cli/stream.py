@@ -15,7 +15,7 @@ from edgevision.cli import output
 from edgevision.cli.extras import check_threads
 from edgevision.cli.signals import Signals, signals_caught
 from edgevision.cli.stream_reload import Reloading
-from edgevision.cli.stream_settings import check_finds_boxes, counter_of, kind_of, settings_of, sinks_of
+from edgevision.cli.stream_settings import check_finds_boxes, counter_of, kind_of, load_options, settings_of, sinks_of
 from edgevision.errors import EdgeVisionError
 
 if TYPE_CHECKING:
@@ -59,6 +59,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     p.add_argument(
         "--ledger", type=Path, metavar="FILE", help="append what became of every frame, for edgevision explain"
     )
+    p.add_argument(
+        "--threshold", type=float, metavar="X",
+        help="score, 0…1, that a box must reach to be found, or the best class to be known (default: stored)",
+    )  # fmt: skip
     p.add_argument("--engine", help="onnxruntime or openvino (default: the quickest that runs here)")
     p.add_argument("--threads", type=int)
     return p
@@ -87,8 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     swaps = _Swaps(view, ledger)
     distributor = Distributor(sinks_of(settings, json=arguments.json), counter_of(settings), watch=swaps.see)
     assert settings.model is not None  # settings_of sees to that
-    chosen = {"engine": arguments.engine, "threads": arguments.threads}
-    with load_with_gallery(settings.model, settings.gallery, then=settings.then, **chosen) as model:
+    with load_with_gallery(settings.model, **load_options(arguments, settings)) as model:
         if problem := gallery_problem(model):
             _warn(problem)
         kind = kind_of(settings)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgevision.cli.signals import Signals
-from edgevision.cli.stream_settings import check_finds_boxes, counter_of, kind_of, settings_of
+from edgevision.cli.stream_settings import check_finds_boxes, counter_of, kind_of, load_options, settings_of
 from edgevision.errors import EdgeVisionError, InputError
 from edgevision.files import file_state
 
 if TYPE_CHECKING:
     from edgevision.streams.distributor import Distributor
+    from edgevision.streams.model_change import Step
     from edgevision.streams.settings import Changes, Settings
 
 LOOK_S = 1.0  # how often the settings file is looked at
@@ -59,11 +61,18 @@ class Reloading:
     def _take_up(self, new: Settings, *, asked: bool) -> list[str]:
         """All of it, or nothing: what the start of the program refuses is refused here, before anything is changed. Raises
         EdgeVisionError."""
+        from edgevision.streams.model_change import Step
         from edgevision.streams.settings import changes
         from edgevision.streams.sources.registry import make_source
 
         found = changes(self._settings, new)
-        swaps = found.model or (asked and self._is_another_model(new))
+        step = self._last_step()
+        others = _look_at_models(new) != self._models
+        swaps = found.model or (asked and (others or step in (Step.REFUSED, Step.ROLLED_BACK)))
+        options = new.swap
+        if not others and step in (None, Step.KEPT):
+            # Another threshold for the model that serves: it is meant to find other boxes, and agreement says nothing.
+            options = replace(options, frames=0)
         kind = kind_of(new) if swaps else self._kind
         check_finds_boxes(kind, new)
         if kind != self._kind:
@@ -82,22 +91,13 @@ class Reloading:
         self._settings = new
         if swaps:
             self._models = _look_at_models(new)
-            load = {
-                "then": new.then,
-                "gallery": new.gallery,
-                "engine": self._arguments.engine,
-                "threads": self._arguments.threads,
-            }
-            self._stream.swap(new.model, options=new.swap, **load)
+            self._stream.swap(new.model, options=options, **load_options(self._arguments, new))
         return self._told(found, swaps)
 
-    def _is_another_model(self, new: Settings) -> bool:
-        """Whether its file was replaced, or what was there was not taken up."""
-        from edgevision.streams.model_change import Step
-
+    def _last_step(self) -> Step | None:
+        """Of the model that was asked for last; None where none was."""
         last = next(reversed(self._stream.model_changes), None)
-        failed = last is not None and last.step in (Step.REFUSED, Step.ROLLED_BACK)
-        return failed or _look_at_models(new) != self._models
+        return None if last is None else last.step
 
     def _told(self, found: Changes, swaps: bool) -> list[str]:
         parts = {
@@ -108,7 +108,8 @@ class Reloading:
         if found.places:
             told.append("lines and zones were taken up; counting begins anew")
         if swaps:
-            told.append(f"the model is to be {self._settings.model}")
+            at = "" if self._settings.threshold is None else f" with threshold {self._settings.threshold:g}"
+            told.append(f"the model is to be {self._settings.model}{at}")
         if found.swap:
             told.append("what a new model has to show was taken up")
         if found.restart:
@@ -121,5 +122,5 @@ class Reloading:
 
 
 def _look_at_models(settings: Settings) -> list[object]:
-    """The same of the models' files."""
-    return [file_state(path) for path in (settings.model, settings.then) if path is not None]
+    """The same of the models' files; and the gallery, which is followed, by its name alone."""
+    return [*(file_state(path) for path in (settings.model, settings.then) if path is not None), settings.gallery]

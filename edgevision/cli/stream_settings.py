@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import InputError
 
@@ -21,6 +21,8 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     from edgevision.streams.settings import Settings, SinkSettings, read_settings
 
     settings = read_settings(arguments.config) if arguments.config is not None else Settings()
+    if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
+        raise InputError(f"--threshold is a score, 0…1, got {arguments.threshold}")
     cameras = list(settings.cameras)
     for given in arguments.camera:
         name, url = _name_and_url(given)
@@ -34,6 +36,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         model=arguments.bundle or settings.model,
         then=arguments.then or settings.then,
         gallery=arguments.gallery or settings.gallery,
+        threshold=settings.threshold if arguments.threshold is None else arguments.threshold,
         cameras=tuple(cameras),
         sinks=(*settings.sinks, *(SinkSettings(url) for url in arguments.sink)),
     )
@@ -55,6 +58,17 @@ def _free_name(taken: set[str]) -> str:
     while f"cam{number}" in taken:
         number += 1
     return f"cam{number}"
+
+
+def load_options(arguments: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """How the model is loaded, at the start and when another one takes over: arguments of ``load_with_gallery``."""
+    return {
+        "then": settings.then,
+        "gallery": settings.gallery,
+        "threshold": settings.threshold,
+        "engine": arguments.engine,
+        "threads": arguments.threads,
+    }
 
 
 def counter_of(settings: Settings) -> InventoryCounter | None:

@@ -39,12 +39,13 @@ class SinkSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a file says. ``gallery``: whose products the model answers with, or the second one. ``places``: camera → its lines and
-    zones."""
+    """All that a file says. ``gallery``: whose products the model answers with, or the second one. ``threshold``: the first model's, as
+    ``edgevision.load`` takes it; None: the bundle's own. ``places``: camera → its lines and zones."""
 
     model: Path | None = None
     then: Path | None = None
     gallery: Path | None = None
+    threshold: float | None = None
     cameras: tuple[CameraOptions, ...] = ()
     places: Mapping[str, tuple[Line | Zone, ...]] = field(default_factory=dict)
     stream: StreamOptions = field(default_factory=StreamOptions)
@@ -56,7 +57,7 @@ class Settings:
 @dataclass(frozen=True)
 class Changes:
     """What a new file says otherwise. ``added``, ``removed`` and ``changed``: cameras. ``places``: whether lines, zones or the
-    tracker changed; ``model``: whether the model did, the second one, or the gallery; ``swap``: what a new model has to show. ``restart``: parts
+    tracker changed; ``model``: whether the model did, the second one, the gallery or the threshold; ``swap``: what a new model has to show. ``restart``: parts
     of the file that only a new start of the program takes up."""
 
     added: tuple[CameraOptions, ...] = ()
@@ -85,10 +86,15 @@ def changes(old: Settings, new: Settings) -> Changes:
         removed=tuple(name for name in before if name not in after),
         changed=tuple(camera for name, camera in after.items() if name in before and before[name] != camera),
         places=(old.places, old.tracker) != (new.places, new.tracker),
-        model=(old.model, old.then, old.gallery) != (new.model, new.then, new.gallery),
+        model=_served(old) != _served(new),
         swap=old.swap != new.swap,
         restart=tuple(name for name in ("stream", "sinks") if getattr(old, name) != getattr(new, name)),
     )
+
+
+def _served(settings: Settings) -> tuple[object, ...]:
+    """All that another model has to be loaded for."""
+    return settings.model, settings.then, settings.gallery, settings.threshold
 
 
 def read_settings(path: str | Path) -> Settings:
@@ -128,6 +134,7 @@ def parse_settings(text: str, name: str = "streams.toml") -> Settings:
         model=model,
         then=then,
         gallery=gallery,
+        threshold=top.take("threshold", _score),
         cameras=cameras,
         places=places,
         stream=top.options("stream", StreamOptions),
@@ -201,6 +208,13 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise _Wrong("a number")
     return float(value)
+
+
+def _score(value: Any) -> float:
+    number = _number(value)
+    if not 0 <= number <= 1:
+        raise _Wrong("a score, 0…1")
+    return number
 
 
 def _whole(value: Any) -> int:

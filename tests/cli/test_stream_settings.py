@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgevision.cli.stream_settings import counter_of, settings_of, sinks_of
+from edgevision.cli.stream_settings import counter_of, load_options, settings_of, sinks_of
 from edgevision.errors import InputError
 
 
@@ -18,6 +18,9 @@ def given(**changed) -> argparse.Namespace:
         "bundle": Path("shelf.edge"),
         "then": None,
         "gallery": None,
+        "threshold": None,
+        "engine": None,
+        "threads": 1,
         "sink": [],
     }
     return argparse.Namespace(**{**usual, **changed})
@@ -53,12 +56,23 @@ def test_the_command_line_goes_before_the_file(tmp_path):
     assert counter_of(settings) is None
 
 
+@pytest.mark.parametrize(("asked", "loaded"), [(None, 0.3), (0.1, 0.1), (0.0, 0.0)])
+def test_the_threshold_of_the_command_line_goes_before_the_file_s(tmp_path, asked, loaded):
+    config = tmp_path / "streams.toml"
+    config.write_text("threshold = 0.3\n")
+    arguments = given(config=config, threshold=asked)
+    assert load_options(arguments, settings_of(arguments))["threshold"] == loaded
+    assert load_options(given(), settings_of(given()))["threshold"] is None
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
         ({"camera": ["a=x", "a=y"]}, "there is a camera 'a' already"),
         ({"bundle": None}, "no model"),
         ({"camera": []}, "no camera"),
+        ({"threshold": 1.5}, "--threshold is a score, 0…1, got 1.5"),
+        ({"threshold": float("nan")}, "--threshold is a score"),
     ],
 )
 def test_what_is_missing_or_there_twice_is_told(changed, words):

@@ -17,6 +17,7 @@ WHOLE = """\
 # a shop
 model = "shelf.edge"
 then = "products.edge"
+threshold = 0.25
 
 [stream]
 age_budget_s = 0.04
@@ -70,6 +71,7 @@ CAMERA = '[[camera]]\nname = "a"\nsource = "rtsp://u:hush@h/x"\n'
 def test_everything_is_taken():
     settings = parse_settings(WHOLE)
     assert (settings.model, settings.then) == (Path("shelf.edge"), Path("products.edge"))
+    assert settings.threshold == 0.25
     assert settings.stream == StreamOptions(age_budget_s=0.04, max_batch=8)
     assert settings.swap == SwapOptions(frames=50, min_agreement=0.95, keep_labels=False)
     assert settings.tracker == TrackerOptions(lost_s=2.0)
@@ -103,6 +105,9 @@ def test_nothing_is_a_setting_too():
         ("model = ", 1, "Invalid value"),
         ('\n\nmodel = "a"\nmodel = "b"\n', 4, "overwrite"),
         ("model = 3", 1, "model is a text in quotes, got 3"),
+        ("\nthreshold = 1.5", 2, "threshold is a score, 0…1, got 1.5"),
+        ("threshold = nan", 1, "threshold is a score, 0…1, got nan"),
+        ("threshold = '0.5'", 1, "threshold is a number, got '0.5'"),
         ("# x\nmodle = 'a'", 2, "did you mean model"),
         ("[streem]\n", 1, "did you mean stream"),
         ("\n[stream]\nmax_batch = true", 3, "max_batch is a whole number, got True"),
@@ -213,6 +218,6 @@ def test_what_changed_between_two_files():
     assert not found.model
     only_tracker = changes(old, parse_settings(WHOLE.replace("lost_s = 2", "lost_s = 3")))
     assert only_tracker == Changes(places=True)
-    for old_name, new_name in (("shelf.edge", "shelf-2.edge"), ("products.edge", "products-2.edge")):
+    for old_name, new_name in (("shelf.edge", "shelf-2.edge"), ("products.edge", "products-2.edge"), ("0.25", "0.2")):
         assert changes(old, parse_settings(WHOLE.replace(old_name, new_name))) == Changes(model=True)
     assert changes(old, parse_settings(WHOLE.replace("frames = 50", "frames = 60"))) == Changes(swap=True)
