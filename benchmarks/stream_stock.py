@@ -56,10 +56,9 @@ from edgevision.tracking import InventoryEvent, Line, TrackerOptions
 WIDTH, SHOWN = 640, 480  # of the belt's picture
 HEIGHT = 528  # with room above it for the bar code
 ABOVE = HEIGHT - SHOWN
-LEAD_S, TAIL_S = (
-    8.0,
-    3.0,
-)  # the first and the last picture stand still: time to connect, and for what was held back to come
+# The first and the last picture stand still: time to connect, to be live for as long as a camera of a shop is before anything fails (10 s and
+# more: health.SETTLED_S), and for what was held back to come.
+LEAD_S, TAIL_S = 12.0, 3.0
 GAPS_AT_S = (4.0, 8.0, 12.0)
 DRAIN_S, NEAR_S = 30.0, 1.0  # a slow machine may take so long until its results are of now
 CALM_S = 5.0  # at the end nothing fails

@@ -90,6 +90,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     option(
         "--hard-share", "hard_share", "share of a batch's products that are look-alikes (default {default})", type=float
     )
+    option(
+        "--ood-data", "ood_data", "photos of what is none of the classes: it learns to be unsure of such (out of distribution)",
+        type=Path, metavar="SRC",
+    )  # fmt: skip
+    option("--ood-share", "ood_share", "of them beside a batch, for each of its photos (default {default})", type=float)
+    option("--ood-weight", "ood_weight", "of their share of the loss (default {default})", type=float)
     option("--teacher", "teacher", "a checkpoint to distil from", type=Path, metavar="MODEL.pt")
     option("--resume", "resume", "go on from FILE.state where there is one")
     p.add_argument(

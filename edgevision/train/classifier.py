@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from edgevision.tasks.classify import classify_spec
 from edgevision.train import backbones
 from edgevision.train.checkpoint import PhotoPack
 from edgevision.train.compute import Compute
-from edgevision.train.data import TrainingData, read_training_data
+from edgevision.train.data import TrainingData, read_training_data, with_ood_photos
 from edgevision.train.loader import Batch, BatchMaker, PhotoCache, cache_for
 from edgevision.train.objective import Teacher, distillation_loss, label_loss
 from edgevision.train.options import TrainOptions
@@ -30,15 +31,17 @@ class ClassifyTraining:
 
     def __init__(self, options: TrainOptions, compute: Compute, progress: Progress) -> None:
         """Reads the photos. Raises as ``trainer.train`` does."""
-        if options.teacher is not None and is_same_file(options.output, options.teacher):
-            raise InputError(
-                f"{options.teacher} is read to train and would be replaced by the checkpoint; name another with -o"
-            )
+        for path in (options.teacher, options.ood_data):
+            if path is not None and is_same_file(options.output, path):
+                raise InputError(
+                    f"{path} is read to train and would be replaced by the checkpoint; name another with -o"
+                )
         self._options, self._compute = options, compute
         self.spec: PreprocessSpec = backbones.default_preprocess(options.arch, options.size)
         self.sizes = (1.0,) if backbones.has_fixed_size(options.arch) else options.sizes
         cache: PhotoCache = cache_for(self.spec.height, options.cache_mb)
-        self.data: TrainingData = read_training_data(options, progress.photos_checked, cache.read)
+        known = read_training_data(options, progress.photos_checked, cache.read)
+        self.data: TrainingData = with_ood_photos(known, options, progress.photos_checked, cache.read)
         self.task: TaskSpec = classify_spec(self.data.labels)
         self._teacher: Teacher | None = None
         if options.teacher is not None:
@@ -46,7 +49,7 @@ class ClassifyTraining:
         self._validation = None if self.data.val is None else Validation(self.data.val, self.spec)
         self._maker = BatchMaker(
             self.data.train, cache, self.spec, options.batch, options.seed, options.augmentation, options.mixup,
-            options.cutmix,
+            options.cutmix, () if self.data.ood is None else self.data.ood.paths, math.ceil(options.ood_share * options.batch),
         )  # fmt: skip
 
     def new_network(self) -> nn.Module:  # noqa: D102 - as in Training
@@ -72,7 +75,7 @@ class ClassifyTraining:
     def rehearse(self, network: nn.Module) -> None:  # noqa: D102
         options, size = self._options, self.spec.height
         rehearse(
-            options.arch, network, options.batch, size, self.sizes, self._compute,
+            options.arch, network, self._maker.rows, size, self.sizes, self._compute,
             frozen_statistics=not options.scratch,
         )  # fmt: skip
         if self._teacher is not None:
@@ -83,14 +86,17 @@ class ClassifyTraining:
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:  # noqa: D102
         images, targets = self._compute.put(batch.images), self._compute.put(batch.targets)
+        known = len(images) - batch.ood
         with self._compute.precision():
             logits = network(images)
-            answers = None if self._teacher is None else self._teacher.logits(images)
-        loss = label_loss(logits, targets, self._options.label_smoothing)
-        if answers is None:
-            return loss
-        weight = self._options.distil_weight
-        return (1 - weight) * loss + weight * distillation_loss(logits, answers, self._options.distil_temperature)
+            answers = None if self._teacher is None else self._teacher.logits(images[:known])
+        loss = label_loss(logits[:known], targets[:known], self._options.label_smoothing)
+        if answers is not None:
+            weight, temperature = self._options.distil_weight, self._options.distil_temperature
+            loss = (1 - weight) * loss + weight * distillation_loss(logits[:known], answers, temperature)
+        if batch.ood:
+            loss = loss + self._options.ood_weight * label_loss(logits[known:], targets[known:], 0.0)
+        return loss
 
     def score(self, network: nn.Module, *, exact: bool = False) -> Score:  # noqa: D102
         assert self._validation is not None

@@ -17,7 +17,7 @@ from edgevision.evaluate.data.names import composed
 from edgevision.evaluate.data.photo_check import BadPhoto, Checked, CheckProgress, ReadPhoto, read_checked
 from edgevision.evaluate.data.splits import overlap
 from edgevision.tasks.results import Label
-from edgevision.train.options import AttributesTrainOptions, RunOptions
+from edgevision.train.options import AttributesTrainOptions, RunOptions, TrainOptions
 
 MAX_VALUES = 1000  # of all attributes together: more are prices or descriptions, and nothing to choose from
 
@@ -26,7 +26,8 @@ MAX_VALUES = 1000  # of all attributes together: more are prices or descriptions
 class TrainingData:
     """Photos to learn from and, perhaps, photos to choose the best epoch by; both with the same classes, or with boxes of them.
 
-    All photos can be read; ``bad_photos`` were left out. ``warnings`` are sentences for the user.
+    ``ood``: photos of none of these classes, to learn from too. All photos can be read; ``bad_photos`` were left out. ``warnings`` are
+    sentences for the user.
     """
 
     train: Dataset
@@ -34,6 +35,7 @@ class TrainingData:
     labels: tuple[Label, ...]
     warnings: tuple[str, ...] = ()
     bad_photos: tuple[BadPhoto, ...] = ()
+    ood: Dataset | None = None
 
     @property
     def digest(self) -> str:
@@ -44,6 +46,8 @@ class TrainingData:
                 rows = zip(dataset.content_hashes, dataset.photos, strict=True)
                 digest.update("".join(f"{content} {_truth(photo)}\n" for content, photo in rows).encode())
             digest.update(b"--\n")
+        if self.ood is not None:
+            digest.update("".join(f"{content}\n" for content in self.ood.content_hashes).encode())
         return digest.hexdigest()
 
     def describe(self) -> dict[str, Any]:
@@ -55,6 +59,8 @@ class TrainingData:
             "bad_photos": len(self.bad_photos),
             "train_sha256": self.train.digest,
             "val_sha256": None if self.val is None else self.val.digest,
+            "ood": 0 if self.ood is None else len(self.ood),
+            "ood_sha256": None if self.ood is None else self.ood.digest,
         }
 
 
@@ -84,6 +90,30 @@ def read_training_data(
         said = f"{several} photos are there under several classes: the same content, as a link or a copy"
         return replace(data, warnings=(*data.warnings, said))
     return data
+
+
+def with_ood_photos(
+    data: TrainingData, options: TrainOptions, progress: CheckProgress | None = None, read: ReadPhoto = read_image
+) -> TrainingData:
+    """``data`` with the photos of ``options.ood_data``, where there are any. What classes these have does not matter.
+
+    Raises DataError for photos that ``data`` has in its classes, or that cannot be read.
+    """
+    if options.ood_data is None:
+        return data
+    checked = read_checked(options.ood_data, None, options.on_bad_photo, progress, read)
+    for known, source in ((data.train, options.data), (data.val, options.val)):
+        if known is not None and (twins := overlap(checked.dataset, known)):
+            raise DataError(
+                f"{len(twins)} of the {len(checked.dataset)} photos of {options.ood_data} are photos of {source} too, such as "
+                f"{twins[0][0].path}: what the model is to know, it cannot learn as unknown; leave them out of one"
+            )
+    return replace(
+        data,
+        ood=checked.dataset,
+        warnings=(*data.warnings, *(note for note in checked.notes if note not in data.warnings)),
+        bad_photos=(*data.bad_photos, *checked.bad),
+    )
 
 
 def read_boxed_data(

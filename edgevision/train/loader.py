@@ -35,16 +35,17 @@ KEPT_SCALE = 2.0  # photos are kept at up to this many times the model's size: c
 _WORK_AHEAD = 4  # batches
 
 # What a random generator is for; with the seed and a number it gives the generator's own seed.
-_ORDER, _AUGMENT, _MIX, _NETWORK, PRODUCTS = range(5)
+_ORDER, _AUGMENT, _MIX, _NETWORK, PRODUCTS, _OOD_ORDER, _OOD_AUGMENT = range(7)
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """``images`` N×3×S×S float32, channels last, prepared as the spec says; ``targets`` N×classes float32, rows sum to
-    1."""
+    1. The last ``ood`` rows are photos of none of the classes."""
 
     images: Tensor
     targets: Tensor
+    ood: int = 0
 
 
 class LabelledPhotos(Protocol):
@@ -107,8 +108,8 @@ class PhotoOrder:
     full even where there are fewer photos than places.
     """
 
-    def __init__(self, count: int, batch: int, seed: int) -> None:
-        self._count, self._batch, self._seed = count, batch, seed
+    def __init__(self, count: int, batch: int, seed: int, purpose: int = _ORDER) -> None:
+        self._count, self._batch, self._seed, self._purpose = count, batch, seed, purpose
         self._order = lru_cache(maxsize=4)(self._new_order)
 
     def positions(self, number: int) -> range:
@@ -120,36 +121,54 @@ class PhotoOrder:
         return int(self._order(position // self._count)[position % self._count])
 
     def _new_order(self, epoch: int) -> npt.NDArray[np.int64]:
-        return generator(self._seed, _ORDER, epoch).permutation(self._count)
+        return generator(self._seed, self._purpose, epoch).permutation(self._count)
 
 
 class BatchMaker:
-    """Makes batch number ``i`` of the stream, for a classifier."""
+    """Makes batch number ``i`` of the stream, for a classifier. To the ``batch`` photos of it come ``ood_batch`` of ``ood``, photos of
+    none of the classes, which are not mixed; without any the photos are the same."""
 
     def __init__(
         self, dataset: LabelledPhotos, cache: PhotoCache, spec: PreprocessSpec, batch: int, seed: int,
-        augmentation: Augmentation, mixup: float = 0.0, cutmix: float = 0.0,
+        augmentation: Augmentation, mixup: float = 0.0, cutmix: float = 0.0, ood: Sequence[Path | bytes] = (), ood_batch: int = 0,
     ) -> None:  # fmt: skip
         self._paths, self._truth = dataset.paths, dataset.truth
         self._classes = len(dataset.labels or ())
         self._cache, self._spec, self._batch, self._seed = cache, spec, batch, seed
         self._augmentation, self._mixup, self._cutmix = augmentation, mixup, cutmix
         self.order = PhotoOrder(len(self._truth), batch, seed)
+        self._ood, self._ood_batch = ood, ood_batch if ood else 0
+        self._ood_order = PhotoOrder(len(ood), ood_batch, seed, _OOD_ORDER)
+
+    @property
+    def rows(self) -> int:
+        """Of a batch."""
+        return self._batch + self._ood_batch
 
     def make(self, number: int, size: int) -> Batch:
         """Batch ``number`` with pictures of ``size``×``size`` pixels."""
-        pictures = np.empty((self._batch, size, size, 3), np.uint8)
         positions = self.order.positions(number)
         indices = [self.order.photo(position) for position in positions]
-        for row, (position, index) in enumerate(zip(positions, indices, strict=True)):
-            random = picture_generator(self._seed, position)
-            antialias = self._spec.filter is Filter.TRIANGLE
-            pictures[row] = augment(
-                self._cache.read(self._paths[index]), size, self._augmentation, random, antialias=antialias
-            )
-        images = normalise(pictures, self._spec)
+        images = self._prepared([self._paths[index] for index in indices], positions, _AUGMENT, size)
         targets = torch.nn.functional.one_hot(torch.from_numpy(self._truth[indices]), self._classes).float()
-        return Batch(*mix(images, targets, generator(self._seed, _MIX, number), self._mixup, self._cutmix))
+        images, targets = mix(images, targets, generator(self._seed, _MIX, number), self._mixup, self._cutmix)
+        if not self._ood_batch:
+            return Batch(images, targets)
+        positions = self._ood_order.positions(number)
+        paths = [self._ood[self._ood_order.photo(position)] for position in positions]
+        unknown = self._prepared(paths, positions, _OOD_AUGMENT, size)
+        none = torch.full((len(paths), self._classes), 1 / self._classes)
+        both = torch.cat([images, unknown]).contiguous(memory_format=torch.channels_last)
+        return Batch(both, torch.cat([targets, none]), len(paths))
+
+    def _prepared(self, paths: Sequence[Path | bytes], positions: range, purpose: int, size: int) -> Tensor:
+        """These photos, each augmented as its place in the stream says."""
+        pictures = np.empty((len(paths), size, size, 3), np.uint8)
+        antialias = self._spec.filter is Filter.TRIANGLE
+        for row, (path, position) in enumerate(zip(paths, positions, strict=True)):
+            random = generator(self._seed, purpose, position)
+            pictures[row] = augment(self._cache.read(path), size, self._augmentation, random, antialias=antialias)
+        return normalise(pictures, self._spec)
 
 
 def generator(seed: int, purpose: int, number: int) -> np.random.Generator:

@@ -136,6 +136,11 @@ class TrainOptions(RunOptions):
     ``sizes``: crops show products larger than they are at run time, so less than 1 at the end is right. ``mixup`` and
     ``cutmix``: probability for each batch. ``teacher``: a checkpoint to distil from; the loss is then ``distil_weight`` × KL
     at ``distil_temperature`` and the rest from the labels.
+
+    ``ood_data``: photos of what is none of the classes (out of distribution), for which each class should be as good as any
+    other, so that the best score tells known from unknown (outlier exposure: Hendrycks et al., "Deep Anomaly Detection with
+    Outlier Exposure", ICLR 2019). A batch has ``ood_share`` × ``batch`` of them besides its photos; they count for
+    ``ood_weight`` × their cross-entropy.
     """
 
     arch: str = "lite0"
@@ -155,6 +160,9 @@ class TrainOptions(RunOptions):
     teacher: Path | None = None
     distil_weight: float = 0.7
     distil_temperature: float = 2.0
+    ood_data: Path | None = None
+    ood_share: float = 0.25
+    ood_weight: float = 0.5
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -295,6 +303,8 @@ _CLASSIFIER_RANGES: dict[str, tuple[float, float]] = {
     "cutmix": (0, 1),
     "distil_weight": (0, 1),
     "distil_temperature": (0.1, 100),
+    "ood_share": (0.01, 4),
+    "ood_weight": (0, 10),
 }
 _ATTRIBUTES_RANGES: dict[str, tuple[float, float]] = {"label_smoothing": (0, 0.9), "class_balance": (0, 1)}
 _DETECTOR_RANGES: dict[str, tuple[float, float]] = {"frozen_stages": (0, 6)}
@@ -313,4 +323,4 @@ _WHOLE = {
     "photos_per_product",
 }  # fmt: skip
 _WITHOUT_EFFECT = {"output", "resume", "save_every_s", "photos", "tensorboard", "cache_mb", "minutes", "val", "data",
-                   "labels", "attributes", "teacher", "patience", "threads", "on_bad_photo"}  # fmt: skip
+                   "labels", "attributes", "ood_data", "teacher", "patience", "threads", "on_bad_photo"}  # fmt: skip

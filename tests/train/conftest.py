@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 
 COLOURS = {"blue": (200, 60, 40), "green": (40, 200, 60), "red": (60, 40, 200)}  # BGR
+UNKNOWN_COLOURS = {"purple": (200, 40, 200), "turquoise": (200, 200, 40)}
 
 
-def write_photos(folder: Path, per_class: int, seed: int, size: tuple[int, int] = (40, 48)) -> Path:
+def write_photos(
+    folder: Path, per_class: int, seed: int, size: tuple[int, int] = (40, 48), colours: dict[str, Any] = COLOURS
+) -> Path:
     """``folder/<colour>/<n>.png``: noise around one colour, dimmed at random."""
     import cv2
 
     random = np.random.default_rng(seed)
-    for name, colour in COLOURS.items():
+    for name, colour in colours.items():
         (folder / name).mkdir(parents=True)
         for number in range(per_class):
             noise = random.normal(0, 15, (*size, 3))
@@ -51,6 +54,18 @@ def colour_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def other_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four more photos of each of the same classes."""
     return write_photos(tmp_path_factory.mktemp("val-photos") / "photos", 4, seed=2)
+
+
+@pytest.fixture(scope="session")
+def unknown_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six photos of each of two colours that are no class."""
+    return write_photos(tmp_path_factory.mktemp("unknown-photos") / "photos", 6, seed=3, colours=UNKNOWN_COLOURS)
+
+
+@pytest.fixture(scope="session")
+def other_unknown_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four more of each of these."""
+    return write_photos(tmp_path_factory.mktemp("more-unknown") / "photos", 4, seed=4, colours=UNKNOWN_COLOURS)
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 
-from edgevision.errors import BadPhotosError, InputError
+from edgevision.errors import BadPhotosError, DataError, InputError
 from edgevision.evaluate.data.photo_check import OnBadPhoto
 from edgevision.train import load_checkpoint, loader, train
-from edgevision.train.data import read_training_data
+from edgevision.train.data import read_training_data, with_ood_photos
 from edgevision.train.loader import PhotoCache
 from edgevision.train.progress import SilentProgress
 
@@ -157,3 +157,28 @@ def test_a_data_set_of_one_class_after_skipping_is_refused(tiny, tmp_path, colou
     (folder / "blue/0.png").write_bytes(b"x")
     with pytest.raises(InputError, match="at least 2 classes"):
         read_training_data(tiny(data=folder, on_bad_photo=OnBadPhoto.SKIP))
+
+
+def test_photos_of_no_class_are_read_counted_and_named_by_the_digest(tiny, unknown_photos, tmp_path):
+    known = read_training_data(tiny())
+    assert with_ood_photos(known, tiny()) is known
+    data = with_ood_photos(known, tiny(ood_data=unknown_photos))
+    assert (data.describe()["ood"], known.describe()["ood"]) == (12, 0)
+    assert data.digest != known.digest
+    shutil.copytree(unknown_photos, tmp_path / "unknown")
+    (tmp_path / "unknown/purple/0.png").write_bytes(b"")
+    with pytest.raises(BadPhotosError):
+        with_ood_photos(known, tiny(ood_data=tmp_path / "unknown"))
+    fewer = with_ood_photos(known, tiny(ood_data=tmp_path / "unknown", on_bad_photo=OnBadPhoto.SKIP))
+    assert (fewer.describe()["ood"], len(fewer.bad_photos)) == (11, 1)
+    assert fewer.digest != data.digest
+    assert any("left out" in warning for warning in fewer.warnings)
+
+
+@pytest.mark.parametrize("of", ["data", "val"])
+def test_a_photo_cannot_be_of_a_class_and_of_none(tiny, colour_photos, other_photos, unknown_photos, tmp_path, of):
+    shutil.copytree(unknown_photos, tmp_path / "unknown")
+    source = colour_photos if of == "data" else other_photos
+    shutil.copy(source / "red/2.png", tmp_path / "unknown/purple/copy.png")
+    with pytest.raises(DataError, match=r"1 of the 13 photos of .*unknown are photos of .*copy\.png.*leave them out"):
+        train(tiny(val=other_photos, ood_data=tmp_path / "unknown"))

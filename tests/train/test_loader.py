@@ -60,6 +60,33 @@ def test_the_loader_and_the_runtime_prepare_alike(colour_photos, no_augmentation
     assert abs(stream.make(0, 32).images.numpy() - expected).max() <= 1.01 / 128
 
 
+def test_photos_of_no_class_come_to_a_batch_and_leave_its_own_as_they_are(colour_photos, unknown_photos):
+    unknown = read_dataset(unknown_photos).paths
+    both = {number: maker(colour_photos, cutmix=0.5, ood=unknown, ood_batch=3).make(number, 32) for number in range(8)}
+    for number, batch in both.items():
+        alone = maker(colour_photos, cutmix=0.5).make(number, 32)
+        assert (len(batch.images), batch.ood, alone.ood) == (8, 3, 0)
+        assert torch.equal(batch.images[:5], alone.images)
+        assert torch.equal(batch.targets[:5], alone.targets)
+        assert batch.targets[5:].tolist() == [pytest.approx([1 / 3] * 3)] * 3
+        assert batch.images.is_contiguous(memory_format=torch.channels_last)
+        again = maker(colour_photos, cutmix=0.5, cache_bytes=0, ood=unknown, ood_batch=3).make(number, 32)
+        assert torch.equal(batch.images, again.images)
+    assert maker(colour_photos, ood=unknown, ood_batch=3).rows == 8
+    assert maker(colour_photos, ood_batch=3).rows == 5  # none were given
+
+
+def test_every_photo_of_no_class_is_seen_in_a_pass(colour_photos, unknown_photos, no_augmentation):
+    """Twelve of them, three a batch; told apart by their pixels."""
+    unknown = read_dataset(unknown_photos).paths
+    stream = maker(colour_photos, augmentation=no_augmentation, ood=unknown, ood_batch=3)
+    rows = [row for number in range(8) for row in stream.make(number, 32).images[5:]]
+    first, second = ([row.numpy().tobytes() for row in some] for some in (rows[:12], rows[12:]))
+    assert len(set(first)) == 12
+    assert set(first) == set(second)
+    assert first != second
+
+
 @pytest.mark.parametrize("color", [ColorOrder.RGB, ColorOrder.BGR])
 def test_normalise(color):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3), dtype=np.uint8)

@@ -13,8 +13,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from edgevision.decode import read_image
 from edgevision.errors import DataError, EdgeVisionError, InputError, ModelFileError
+from edgevision.preprocess import Preprocessor
 from edgevision.train import backbones, classifier, load_checkpoint, train, trainer
+from edgevision.train.checkpoint import model_from_checkpoint
 from edgevision.train.progress import SilentProgress
 from edgevision.train.validate import Score, Validation
 
@@ -282,7 +285,7 @@ def test_time_that_runs_out_between_two_steps_still_ends_an_epoch(tiny, other_ph
     assert result.epochs[0].train_loss > 0
 
 
-@pytest.mark.parametrize("option", ["data", "val", "labels", "teacher"])
+@pytest.mark.parametrize("option", ["data", "val", "labels", "teacher", "ood_data"])
 def test_what_is_read_is_not_written_over(tiny, colour_photos, tmp_path, option):
     listed = tmp_path / "list.txt"
     listed.write_text("".join(f"{path}, {path.parent.name}\n" for path in sorted(colour_photos.rglob("*.png"))))
@@ -306,6 +309,27 @@ def test_distils_from_a_teacher(tiny, tmp_path, no_augmentation):
     result = train(options, alone)
     assert alone.steps[-1].loss < 0.5 * alone.steps[0].loss
     assert result.checkpoint.training["teacher"] is not None
+
+
+def test_photos_of_no_class_teach_it_to_doubt_such_and_not_its_own(
+    tiny, other_photos, unknown_photos, other_unknown_photos, tmp_path
+):
+    """Seen on photos that it never saw, of colours that it saw as no class."""
+    strange = other_unknown_photos
+    usual = {"epochs": 25, "batch": 12, "lr": 5e-3, "head_lr": 1e-2, "patience": None, "photos": False}
+    best = {}
+    for name, more in (("without", {}), ("with", {"ood_data": unknown_photos, "ood_weight": 1.0})):
+        result = train(tiny(val=other_photos, output=tmp_path / f"{name}.pt", **usual, **more))
+        assert result.score.top1 == 100
+        network = model_from_checkpoint(result.checkpoint).eval()
+        preprocessor = Preprocessor(result.checkpoint.preprocess)
+        for folder in (strange, other_photos):
+            pictures = preprocessor.batch([read_image(path) for path in sorted(folder.rglob("*.png"))])
+            with torch.no_grad():
+                best[name, folder] = network(torch.from_numpy(pictures)).softmax(1).max(1).values
+    assert best["with", strange].max() < best["with", other_photos].min()
+    assert best["with", strange].mean() < best["without", strange].mean() - 0.1
+    assert load_checkpoint(tmp_path / "with.pt").training["data"]["ood"] == 12
 
 
 def test_the_checkpoint_carries_photos_unless_told_not_to(tiny, other_photos):
