@@ -376,7 +376,10 @@ def test_a_model_is_swapped_where_the_file_names_another_and_where_its_file_was_
 
 def test_a_threshold_holds_for_the_model_that_serves_and_for_the_next(running, tmp_path):
     """Weak boxes are found, then they are not, although the two models do not agree; and another model gets the same threshold."""
-    first, second = write_spot_finder(tmp_path / "first.edge"), write_spot_finder(tmp_path / "second.edge", threshold=0.3)
+    first, second = (
+        write_spot_finder(tmp_path / "first.edge"),
+        write_spot_finder(tmp_path / "second.edge", threshold=0.3),
+    )
     results = tmp_path / "r.jsonl"
     text = (
         'model = "{}"\nthreshold = {}\n[[camera]]\nname = "shelf"\nsource = "rendered:shelf?seed=3&fps=20&height=60&width=80"\n'
