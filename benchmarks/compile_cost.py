@@ -2,8 +2,9 @@
 
     .venv/bin/python -m benchmarks.compile_cost resnet50              # no layer falls back to float: 5 minutes
     .venv/bin/python -m benchmarks.compile_cost resnet50 --float-fallback    # a budget of nothing, so that layers do: 15
+    .venv/bin/python -m benchmarks.compile_cost --model yolo11n.onnx --data ../shared/data/beverages/data.yaml    # memory alone has a goal
 
-The network has random weights, batch norms with the statistics of photos, and a linear classifier solved for on the
+A model that is given is compiled as it is, within no budget, on as many of its photos as compile takes (512). Otherwise the network has random weights, batch norms with the statistics of photos, and a linear classifier solved for on the
 photos: activations live, and answers are worth keeping. 300 photos calibrate, those of ``val.txt`` validate. Timed is the
 whole command, from the start of its process to its end: reading files, decoding photos, export, and writing the bundle.
 
@@ -47,9 +48,50 @@ def main() -> None:
     p.add_argument("arch", nargs="?", default="resnet50", help="of torchvision")
     p.add_argument("--float-fallback", action="store_true", help="force layers to fall back to float")
     p.add_argument("--photos", type=int, default=300, help="that calibrate")
+    p.add_argument("--model", type=Path, help="a model's file, in place of a network that is made here")
+    p.add_argument("--data", type=Path, help="its photos")
     arguments = p.parse_args()
+    if (arguments.model is None) != (arguments.data is None):
+        p.error("--model and --data go together")
     folder = RUNS / "compile-cost"
     folder.mkdir(parents=True, exist_ok=True)
+    made = arguments.model is None
+    called = arguments.arch if made else arguments.model.stem
+    source = _made(arguments, folder) if made else [arguments.model, "--data", arguments.data, "--force"]
+    budget = (0, 0) if arguments.float_fallback else (100, 100)
+    command = [
+        "compile", *source, "--int8", "--max-drop", budget[0], "--max-class-drop", budget[1],
+        "-o", folder / f"{called}.edge", "--json",
+    ]  # fmt: skip
+    steps_file = folder / "steps.json"
+    run = timed(list(map(str, command)), steps_file)
+    if run.status not in ((0, 3) if arguments.float_fallback else (0,)):
+        sys.exit(run.status)
+    minutes = (GOAL_FALLBACK_MINUTES if arguments.float_fallback else GOAL_MINUTES) if made else None
+    in_time = None if minutes is None else run.wall_s <= 60 * minutes
+    peak_gib = run.peak_bytes / 2**30
+    figures = {
+        "compiled": ["edgevision", *map(shorten, map(str, command))],
+        "status": run.status,
+        "wall_s": round(run.wall_s, 1),
+        "cpu_s": round(run.cpu_s, 1),
+        "peak_rss_gib": round(peak_gib, 2),
+        "goals": {"minutes": minutes, "peak_rss_gib": GOAL_MEMORY_GIB},
+        "met": {"minutes": in_time, "peak_rss_gib": peak_gib <= GOAL_MEMORY_GIB},
+        "steps": run.steps,
+        "longest_silence_s": run.longest_silence_s,
+        "result": {k: run.result[k] for k in KEPT if k in run.result},
+    }
+    for name, step in run.steps.items():
+        print(f"{name:24} {step['wall_s']:7.1f} s  {step['cpu_s']:7.1f} s CPU")
+    in_minutes = "" if minutes is None else f"{minutes:g} minutes {_met(run.wall_s <= 60 * minutes)}, "
+    print(f"{'all':24} {run.wall_s:7.1f} s  {run.cpu_s:7.1f} s CPU, at most {peak_gib:.2f} GiB; "
+          f"goals: {in_minutes}{GOAL_MEMORY_GIB:g} GiB {_met(peak_gib <= GOAL_MEMORY_GIB)}")  # fmt: skip
+    write_result(f"compile-cost-{called}{'-float-fallback' if arguments.float_fallback else ''}", figures)
+
+
+def _made(arguments: argparse.Namespace, folder: Path) -> list[object]:
+    """The network with its weights, its photos, and what compile is told of them."""
     calibration, validation = folder / "calibrate.txt", folder / "validate.txt"
     trained = read_dataset(GROCERY / "train.txt", GROCERY / "classes.csv")
     chosen = trained.select(_spread(trained, arguments.photos))
@@ -57,39 +99,11 @@ def main() -> None:
     _write_list(
         validation, read_dataset(GROCERY / "val.txt", GROCERY / "classes.csv"), labelled=not arguments.float_fallback
     )
-    weights = make_weights(arguments.arch, chosen, folder / f"{arguments.arch}.pt")
-
-    budget = (0, 0) if arguments.float_fallback else (100, 100)
-    command = [
-        "compile", weights, "--int8", "--arch", f"torchvision:{arguments.arch}", "--preprocess", "imagenet",
-        "--labels", GROCERY / "classes.csv", "--output", "logits", "--data", calibration, "--val", validation,
-        "--max-drop", budget[0], "--max-class-drop", budget[1], "--max-ece-increase", budget[1],
-        "-o", folder / f"{arguments.arch}.edge", "--json",
+    return [
+        make_weights(arguments.arch, chosen, folder / f"{arguments.arch}.pt"), "--arch", f"torchvision:{arguments.arch}",
+        "--preprocess", "imagenet", "--labels", GROCERY / "classes.csv", "--output", "logits", "--data", calibration,
+        "--val", validation, "--max-ece-increase", 0 if arguments.float_fallback else 100,
     ]  # fmt: skip
-    steps_file = folder / "steps.json"
-    run = timed(list(map(str, command)), steps_file)
-    if run.status not in ((0, 3) if arguments.float_fallback else (0,)):
-        sys.exit(run.status)
-    minutes = GOAL_FALLBACK_MINUTES if arguments.float_fallback else GOAL_MINUTES
-    peak_gib = run.peak_bytes / 2**30
-    figures = {
-        "compiled": ["edgevision", *map(shorten, map(str, command))],
-        "photos": {"calibration": arguments.photos, "validation": len(validation.read_text().splitlines())},
-        "status": run.status,
-        "wall_s": round(run.wall_s, 1),
-        "cpu_s": round(run.cpu_s, 1),
-        "peak_rss_gib": round(peak_gib, 2),
-        "goals": {"minutes": minutes, "peak_rss_gib": GOAL_MEMORY_GIB},
-        "met": {"minutes": run.wall_s <= 60 * minutes, "peak_rss_gib": peak_gib <= GOAL_MEMORY_GIB},
-        "steps": run.steps,
-        "longest_silence_s": run.longest_silence_s,
-        "result": {k: run.result[k] for k in KEPT if k in run.result},
-    }
-    for name, step in run.steps.items():
-        print(f"{name:24} {step['wall_s']:7.1f} s  {step['cpu_s']:7.1f} s CPU")
-    print(f"{'all':24} {run.wall_s:7.1f} s  {run.cpu_s:7.1f} s CPU, at most {peak_gib:.2f} GiB; "
-          f"goals: {minutes:g} minutes {_met(run.wall_s <= 60 * minutes)}, {GOAL_MEMORY_GIB:g} GiB {_met(peak_gib <= GOAL_MEMORY_GIB)}")  # fmt: skip
-    write_result(f"compile-cost-{arguments.arch}{'-float-fallback' if arguments.float_fallback else ''}", figures)
 
 
 def _met(yes: bool) -> str:
