@@ -60,7 +60,7 @@ def main() -> None:
     source = _made(arguments, folder) if made else [arguments.model, "--data", arguments.data, "--force"]
     budget = (0, 0) if arguments.float_fallback else (100, 100)
     command = [
-        "compile", *source, "--int8", "--max-drop", budget[0], "--max-class-drop", budget[1],
+        "compile", *source, "--int8", "--max-drop", budget[0], "--max-class-drop", budget[1], "--max-ece-increase", budget[1],
         "-o", folder / f"{called}.edge", "--json",
     ]  # fmt: skip
     steps_file = folder / "steps.json"
@@ -72,6 +72,7 @@ def main() -> None:
     peak_gib = run.peak_bytes / 2**30
     figures = {
         "compiled": ["edgevision", *map(shorten, map(str, command))],
+        "photos": arguments.photos if made else None,
         "status": run.status,
         "wall_s": round(run.wall_s, 1),
         "cpu_s": round(run.cpu_s, 1),
@@ -102,7 +103,7 @@ def _made(arguments: argparse.Namespace, folder: Path) -> list[object]:
     return [
         make_weights(arguments.arch, chosen, folder / f"{arguments.arch}.pt"), "--arch", f"torchvision:{arguments.arch}",
         "--preprocess", "imagenet", "--labels", GROCERY / "classes.csv", "--output", "logits", "--data", calibration,
-        "--val", validation, "--max-ece-increase", 0 if arguments.float_fallback else 100,
+        "--val", validation,
     ]  # fmt: skip
 
 

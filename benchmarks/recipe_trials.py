@@ -4,7 +4,8 @@
     .venv/bin/python -m benchmarks.recipe_trials table
 
 A trial learns train.txt without one fold of visits (``grocery_visits``), and answers the photos of that fold and those of val.txt: some 500, of
-other shops and days than what it learnt. Trials of one seed hold out the same fold, and are compared photo by photo. Each run is one line of
+other shops and days than what it learnt. Trials of one seed hold out the same fold, and are compared photo by photo. The interval is of photos alone: it
+knows nothing of what another training would give, nor that val.txt is answered once for each seed; look at the gain of each seed beside it. Each run is one line of
 ``runs/recipe-trials/``; the table goes into ``results/recipe-trials.json``, so that nobody has to try the same twice. Float alone: int8 costs
 nothing here (``out_of_fold``).
 """
@@ -82,9 +83,18 @@ def ran(trial: str, seed: int) -> dict[str, Any]:
     file = FOLDER / f"{trial}-{seed}.json"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(_run(trial, seed)))
+        unfinished = file.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps({"asked": asked(trial), **_run(trial, seed)}))
+        unfinished.replace(file)
     told: dict[str, Any] = json.loads(file.read_text())
+    if told["asked"] != asked(trial):
+        raise SystemExit(f"{file} is of another trial of that name; delete it, or give the new one a new name")
     return told
+
+
+def asked(trial: str) -> dict[str, str]:
+    """All that a trial is, in plain values."""
+    return {name: str(value) for name, value in {**BASE, **TRIALS[trial]}.items()}
 
 
 def _run(trial: str, seed: int) -> dict[str, Any]:
@@ -139,11 +149,16 @@ def table() -> list[dict[str, Any]]:
             {
                 "trial": trial, "changes": {name: str(value) for name, value in changes.items()}, "seeds": seeds,
                 "top1": 100 * float(_pooled(trial, seeds).mean()), "val_top1": float(np.mean([one["val_top1"] for one in told])),
+                "gains": [_gain(trial, seed) for seed in both],
                 "gain": -paired.drop, "interval": (-paired.interval[1], -paired.interval[0]), "photos": paired.n,
                 "minutes": float(np.mean([one["minutes"] for one in told])),
             }
         )  # fmt: skip
     return rows
+
+
+def _gain(trial: str, seed: int) -> float:
+    return 100 * float(_pooled(trial, [seed]).mean() - _pooled("base", [seed]).mean())
 
 
 def _pooled(trial: str, seeds: Sequence[int]) -> npt.NDArray[np.bool_]:

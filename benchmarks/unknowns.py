@@ -44,7 +44,7 @@ def main() -> None:
     assert dataset.labels is not None
     unknown, strange = drawn(len(dataset.labels), arguments.draw, arguments.strangers)
     name = f"unknowns-{arch}" + (f"-draw{arguments.draw}" if arguments.draw else "")
-    name += "-strangers" if len(strange) else ""
+    name += f"-strangers{len(strange)}" if len(strange) else ""
     folder = RUNS / name
     lists = write_lists(folder, dataset, unknown, strange)
     recipe = [*RECIPES[arch], *(("--epochs", arguments.epochs) if arguments.epochs else ())]

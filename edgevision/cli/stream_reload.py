@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgevision.cli.signals import Signals
@@ -14,7 +13,6 @@ from edgevision.files import file_state
 
 if TYPE_CHECKING:
     from edgevision.streams.distributor import Distributor
-    from edgevision.streams.model_change import Step
     from edgevision.streams.settings import Changes, Settings
 
 LOOK_S = 1.0  # how often the settings file is looked at
@@ -61,18 +59,11 @@ class Reloading:
     def _take_up(self, new: Settings, *, asked: bool) -> list[str]:
         """All of it, or nothing: what the start of the program refuses is refused here, before anything is changed. Raises
         EdgeVisionError."""
-        from edgevision.streams.model_change import Step
         from edgevision.streams.settings import changes
         from edgevision.streams.sources.registry import make_source
 
         found = changes(self._settings, new)
-        step = self._last_step()
-        others = _look_at_models(new) != self._models
-        swaps = found.model or (asked and (others or step in (Step.REFUSED, Step.ROLLED_BACK)))
-        options = new.swap
-        if not others and step in (None, Step.KEPT):
-            # Another threshold for the model that serves: it is meant to find other boxes, and agreement says nothing.
-            options = replace(options, frames=0)
+        swaps = found.model or (asked and self._is_another_model(new))
         kind = kind_of(new) if swaps else self._kind
         check_finds_boxes(kind, new)
         if kind != self._kind:
@@ -88,18 +79,21 @@ class Reloading:
             self._stream.add(camera, source=source)
         if found.places:
             self._distributor.count_with(counter)
-        self._settings = new
+        before, self._settings = self._settings, new
         if swaps:
             self._models = _look_at_models(new)
-            self._stream.swap(new.model, options=options, **load_options(self._arguments, new))
-        return self._told(found, swaps)
+            self._stream.swap(new.model, options=new.swap, **load_options(self._arguments, new))
+        return self._told(found, swaps, new.threshold != before.threshold)
 
-    def _last_step(self) -> Step | None:
-        """Of the model that was asked for last; None where none was."""
+    def _is_another_model(self, new: Settings) -> bool:
+        """Whether its file was replaced, or what was there was not taken up."""
+        from edgevision.streams.model_change import Step
+
         last = next(reversed(self._stream.model_changes), None)
-        return None if last is None else last.step
+        failed = last is not None and last.step in (Step.REFUSED, Step.ROLLED_BACK)
+        return failed or _look_at_models(new) != self._models
 
-    def _told(self, found: Changes, swaps: bool) -> list[str]:
+    def _told(self, found: Changes, swaps: bool, other_threshold: bool) -> list[str]:
         parts = {
             "added": [camera.name for camera in found.added], "removed": found.removed,
             "changed": [camera.name for camera in found.changed],
@@ -108,8 +102,10 @@ class Reloading:
         if found.places:
             told.append("lines and zones were taken up; counting begins anew")
         if swaps:
-            at = "" if self._settings.threshold is None else f" with threshold {self._settings.threshold:g}"
-            told.append(f"the model is to be {self._settings.model}{at}")
+            told.append(f"the model is to be {self._settings.model}")
+        if other_threshold:
+            threshold = self._settings.threshold
+            told.append(f"the threshold is to be {'its own' if threshold is None else f'{threshold:g}'}")
         if found.swap:
             told.append("what a new model has to show was taken up")
         if found.restart:
@@ -122,5 +118,5 @@ class Reloading:
 
 
 def _look_at_models(settings: Settings) -> list[object]:
-    """The same of the models' files; and the gallery, which is followed, by its name alone."""
-    return [*(file_state(path) for path in (settings.model, settings.then) if path is not None), settings.gallery]
+    """The same of the models' files."""
+    return [file_state(path) for path in (settings.model, settings.then) if path is not None]

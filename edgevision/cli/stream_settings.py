@@ -78,14 +78,19 @@ def counter_of(settings: Settings) -> InventoryCounter | None:
 
 
 def kind_of(settings: Settings) -> str:
-    """What the model does, such as detect. Raises BundleError for a file, or a second one, that is no bundle."""
+    """What the model does, such as detect. Raises BundleError for a file, or a second one, that is no bundle, and InputError for a
+    threshold where it has none."""
     from edgevision.bundle.reader import open_bundle
+    from edgevision.tasks.registry import make_task
 
     assert settings.model is not None  # settings_of sees to that
     if settings.then is not None:
         open_bundle(settings.then).close()
     with open_bundle(settings.model) as bundle:
-        return bundle.manifest.task.kind
+        task = bundle.manifest.task
+    if settings.threshold is not None:
+        make_task(task.with_parameters({"threshold": settings.threshold}))
+    return task.kind
 
 
 def check_finds_boxes(kind: str, settings: Settings) -> None:

@@ -94,8 +94,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--ood-data", "ood_data", "photos of what is none of the classes: it learns to be unsure of such (out of distribution)",
         type=Path, metavar="SRC",
     )  # fmt: skip
-    option("--ood-share", "ood_share", "of them beside a batch, for each of its photos (default {default})", type=float)
-    option("--ood-weight", "ood_weight", "of their share of the loss (default {default})", type=float)
+    option("--ood-share", "ood_share", "of them in a batch, for each photo of a class (default {default})", type=float)
+    option(
+        "--ood-weight",
+        "ood_weight",
+        "how much their loss counts beside that of the others (default {default})",
+        type=float,
+    )
     option("--teacher", "teacher", "a checkpoint to distil from", type=Path, metavar="MODEL.pt")
     option("--resume", "resume", "go on from FILE.state where there is one")
     p.add_argument(
@@ -165,6 +170,10 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
             raise InputError(
                 f"--{name.replace('_', '-')} is for --task {owners}, and --task is {arguments.task}; leave it out"
             )
+    if "ood_data" not in given and (alone := [name for name in ("ood_share", "ood_weight") if name in given]):
+        raise InputError(
+            f"--{alone[0].replace('_', '-')} is of the photos of --ood-data, and there are none; give both"
+        )
     if "patience" in given:
         given["patience"] = given["patience"] or None
     if "heads" in given:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -85,6 +85,27 @@ def misfit(live: StreamModel, new: StreamModel, *, keep_labels: bool) -> str:
             more = f" and {len(lost) - _MOST_LABELS} more" if len(lost) > _MOST_LABELS else ""
             return f"it does not know these labels of the live model by the same id: {shown}{more}; to allow that, set keep_labels to false"
     return ""
+
+
+def other_threshold(live: StreamModel, new: StreamModel) -> str:
+    """The thresholds, in words, where both are the same bundles and only that of the first differs; empty where they are not."""
+    if not isinstance(live, ServedModel) or not isinstance(new, ServedModel):
+        return ""
+    if [part.id for part in live.parts] != [part.id for part in new.parts]:
+        return ""
+    if any(before.labels != after.labels for before, after in zip(live.parts, new.parts, strict=True)):
+        return ""  # of galleries
+    before, after = live.parts[0].task.spec.parameters, new.parts[0].task.spec.parameters
+    if all(before.get(name) == after.get(name) for name in ("threshold", "thresholds")):
+        return ""
+    return f"threshold {_threshold_in_words(after)} in place of {_threshold_in_words(before)}"
+
+
+def _threshold_in_words(parameters: Mapping[str, Any]) -> str:
+    if parameters.get("thresholds"):
+        return "of each class"
+    value = parameters.get("threshold")
+    return "of its own" if value is None else f"{value:g}"
 
 
 def _kinds_of(model: ServedModel) -> str:

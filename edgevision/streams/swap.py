@@ -9,7 +9,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from edgevision.streams.batcher import BatchDone, Batcher
 from edgevision.streams.clock import Clock
 from edgevision.streams.model_change import ModelChange, Step, TrialReport
 from edgevision.streams.options import SwapOptions
-from edgevision.streams.served_model import ServedModel, StreamModel, as_stream_model, misfit, warm_up
+from edgevision.streams.served_model import ServedModel, StreamModel, as_stream_model, misfit, other_threshold, warm_up
 from edgevision.streams.time_limit import in_time
 from edgevision.streams.trial import Trial
 
@@ -161,8 +161,13 @@ class Swapper:
         reason = misfit(live, candidate, keep_labels=wish.options.keep_labels)
         if reason:
             raise _Refused(reason)
-        self._say(Step.LOADED, candidate.id, live.id, f"{candidate.id} is loaded and fits")
-        trial = Trial(wish.options, self._clock.now_s())
+        words, options = f"{candidate.id} is loaded and fits", wish.options
+        if threshold := other_threshold(live, candidate):
+            # It is meant to find other boxes than the live model: how many answers agree says nothing.
+            words = f"{words}; it is the model that serves, with {threshold}, and is compared in speed alone"
+            options = replace(options, min_agreement=0.0)
+        self._say(Step.LOADED, candidate.id, live.id, words)
+        trial = Trial(options, self._clock.now_s())
         if not wish.options.frames:
             if self._batcher.options.warm_up:
                 most = min(candidate.max_batch, self._batcher.options.max_batch or candidate.max_batch)

@@ -40,8 +40,8 @@ class ClassifyTraining:
         self.spec: PreprocessSpec = backbones.default_preprocess(options.arch, options.size)
         self.sizes = (1.0,) if backbones.has_fixed_size(options.arch) else options.sizes
         cache: PhotoCache = cache_for(self.spec.height, options.cache_mb)
-        known = read_training_data(options, progress.photos_checked, cache.read)
-        self.data: TrainingData = with_ood_photos(known, options, progress.photos_checked, cache.read)
+        data = read_training_data(options, progress.photos_checked, cache.read)
+        self.data: TrainingData = with_ood_photos(data, options, progress.photos_checked, cache.read)
         self.task: TaskSpec = classify_spec(self.data.labels)
         self._teacher: Teacher | None = None
         if options.teacher is not None:

@@ -97,10 +97,14 @@ def with_ood_photos(
 ) -> TrainingData:
     """``data`` with the photos of ``options.ood_data``, where there are any. What classes these have does not matter.
 
-    Raises DataError for photos that ``data`` has in its classes, or that cannot be read.
+    Raises DataError for photos that ``data`` has in its classes, that are in parts, as those of a ``data.yaml``, or that cannot be read.
     """
     if options.ood_data is None:
         return data
+    if parts := named_parts(options.ood_data):
+        raise DataError(
+            f"{options.ood_data} has its photos in parts ({', '.join(parts)}); give a folder or a list of them"
+        )
     checked = read_checked(options.ood_data, None, options.on_bad_photo, progress, read)
     for known, source in ((data.train, options.data), (data.val, options.val)):
         if known is not None and (twins := overlap(checked.dataset, known)):

@@ -125,8 +125,8 @@ class PhotoOrder:
 
 
 class BatchMaker:
-    """Makes batch number ``i`` of the stream, for a classifier. To the ``batch`` photos of it come ``ood_batch`` of ``ood``, photos of
-    none of the classes, which are not mixed; without any the photos are the same."""
+    """Makes batch number ``i`` of the stream, for a classifier. After its ``batch`` photos come ``ood_batch`` of ``ood``, which are of none of the
+    classes and are not mixed. The ``batch`` photos are the same with them and without."""
 
     def __init__(
         self, dataset: LabelledPhotos, cache: PhotoCache, spec: PreprocessSpec, batch: int, seed: int,

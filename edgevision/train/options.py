@@ -140,7 +140,7 @@ class TrainOptions(RunOptions):
     ``ood_data``: photos of what is none of the classes (out of distribution), for which each class should be as good as any
     other, so that the best score tells known from unknown (outlier exposure: Hendrycks et al., "Deep Anomaly Detection with
     Outlier Exposure", ICLR 2019). A batch has ``ood_share`` × ``batch`` of them besides its photos; they count for
-    ``ood_weight`` × their cross-entropy.
+    ``ood_weight`` × their cross-entropy. ``ood_share`` × ``batch`` is rounded up.
     """
 
     arch: str = "lite0"
@@ -169,6 +169,11 @@ class TrainOptions(RunOptions):
         self._check_ranges(_CLASSIFIER_RANGES)
         if self.mixup + self.cutmix > 1:
             raise InputError(f"mixup + cutmix is a probability, at most 1, got {self.mixup + self.cutmix:g}")
+
+    def what_matters(self) -> dict[str, Any]:
+        """As in ``RunOptions``; without photos of no class, how many and what they weigh does not."""
+        values = super().what_matters()
+        return values if self.ood_data is not None else {k: v for k, v in values.items() if k not in _OF_OOD_DATA}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,6 +322,7 @@ _EMBEDDER_RANGES: dict[str, tuple[float, float]] = {
     "frozen_stages": (0, 6),
 }
 _EMBEDDER_WORDS = {"pooling": ("average", "gem"), "loss": ("proxy-anchor", "arcface")}
+_OF_OOD_DATA = {"ood_share", "ood_weight"}
 _MAY_BE_NONE = {"size", "minutes", "patience", "cache_mb", "threads", "scale", "margin"}
 _WHOLE = {
     "size", "patience", "batch", "accumulate", "seed", "cache_mb", "threads", "frozen_stages", "dimension",

@@ -211,11 +211,11 @@ class _Run:
         with contextlib.closing(work_ahead(self._make_batch, first)) as batches:
             while (progress := self.clock.progress(self.step)) < 1 and not self._out_of_patience():
                 rate = self._set_rates(progress)
-                loss, size = self._optimise(batches)
+                loss, size, rows = self._optimise(batches)
                 self.step += 1
                 self.ema.update(self.model, ema_decay(self.step - 1, self.options.ema))
                 now = time.monotonic()
-                self._record_step(loss, size, rate, now - reported)
+                self._record_step(loss, size, rate, rows, now - reported)
                 reported = now
                 epoch_ended = math.floor(self.step / self.steps_per_epoch) > math.floor(
                     (self.step - 1) / self.steps_per_epoch
@@ -246,14 +246,15 @@ class _Run:
             group["lr"] = base * factor
         return self.options.lr * factor
 
-    def _optimise(self, batches: Iterator[Any]) -> tuple[float, int]:
-        """One step over ``accumulate`` batches; returns the mean loss and the pictures' size."""
+    def _optimise(self, batches: Iterator[Any]) -> tuple[float, int, int]:
+        """One step over ``accumulate`` batches; returns the mean loss, the pictures' size, and how many there were."""
         self.training.set_mode(self.model, head_only=self.step < self.freeze_steps)
         self.optimizer.zero_grad()
-        total, size = 0.0, 0
+        total, size, rows = 0.0, 0, 0
         for part in range(self.options.accumulate):
             batch = next(batches)
             size = batch.images.shape[-1]
+            rows += len(batch.images)
             torch.manual_seed(network_seed(self.options.seed, self.step * self.options.accumulate + part))
             loss = self.training.loss(self.model, batch) / self.options.accumulate
             loss.backward()  # type: ignore[no-untyped-call]
@@ -264,7 +265,7 @@ class _Run:
             )
         nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
         self.optimizer.step()
-        return total, size
+        return total, size, rows
 
     def _out_of_patience(self) -> bool:
         patience = self.options.patience
@@ -272,12 +273,11 @@ class _Run:
 
     # ---- reports and records ----
 
-    def _record_step(self, loss: float, side_px: int, learning_rate: float, step_s: float) -> None:
+    def _record_step(self, loss: float, side_px: int, learning_rate: float, photos: int, step_s: float) -> None:
         """Add up the step's loss, keep time for validation in reserve, and tell the progress."""
         self.loss_sum += loss
         self.loss_count += 1
         done = self.clock.progress(self.step)
-        photos = self.options.batch * self.options.accumulate
         left = self.clock.elapsed_s * (1 - done) / max(done, 1e-6)
         if self.data.val is not None and not self.history:
             # Until an epoch was timed: two passes over the validation photos, each photo as slow as one to learn from.

@@ -376,27 +376,25 @@ def test_a_model_is_swapped_where_the_file_names_another_and_where_its_file_was_
 
 def test_a_threshold_holds_for_the_model_that_serves_and_for_the_next(running, tmp_path):
     """Weak boxes are found, then they are not, although the two models do not agree; and another model gets the same threshold."""
-    first, second = (
-        write_spot_finder(tmp_path / "first.edge"),
-        write_spot_finder(tmp_path / "second.edge", threshold=0.3),
-    )
+    first = write_spot_finder(tmp_path / "first.edge", threshold=1.0)
+    second = write_spot_finder(tmp_path / "second.edge", threshold=0.01)
     results = tmp_path / "r.jsonl"
     text = (
         'model = "{}"\nthreshold = {}\n[[camera]]\nname = "shelf"\nsource = "rendered:shelf?seed=3&fps=20&height=60&width=80"\n'
-        f'[[sink]]\nurl = "jsonl:{results}"\n[swap]\nframes = 5\nmax_slowdown = 1000.0\nwatched_batches = 3\n'
+        f'[[sink]]\nurl = "jsonl:{results}"\n[swap]\nframes = 5\nshare = 1.0\nmax_slowdown = 1000.0\nwatched_batches = 3\n'
     )
     one = running(text.format(first, 0.01), "--threads", 1)
     wait_until(lambda: results.is_file() and '"kind": "result"' in results.read_text("utf-8"), 60.0)
     one.config.write_text(text.format(first, 1.0))
-    one.waits_for("first.edge with threshold 1\n")
+    one.waits_for("the threshold is to be 1\n")
+    one.waits_for("with threshold 1 in place of 0.01, and is compared in speed alone")
     one.waits_for("model kept: spots@")
     one.config.write_text(text.format(second, 1.0))
-    one.waits_for("second.edge with threshold 1\n")
-    one.waits_for("runs in shadow on 5 live frames")  # it is another file: it has to show that it agrees
+    one.waits_for("the model is to be")
     wait_until(lambda: one.log.read_text("utf-8").count("model kept: spots@") == 2, 60.0)
     assert one.end(signal.SIGTERM) == 0
     rows = lines(results)
-    assert [row["step"] for row in rows if row["kind"] == "model"][:4] == ["loading", "loaded", "switched", "kept"]
+    assert len({row["model_id"] for row in rows if row["kind"] == "result"}) == 2
     found = [len(row["result"]["detections"]) for row in rows if row["kind"] == "result"]
     assert found[0] > 0
     assert found == sorted(found, key=lambda count: count == 0)  # from one moment on none

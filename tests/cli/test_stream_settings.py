@@ -6,8 +6,10 @@ import argparse
 from pathlib import Path
 
 import pytest
+from embedders import write_colour_embedder
+from spots import write_spot_finder
 
-from edgevision.cli.stream_settings import counter_of, load_options, settings_of, sinks_of
+from edgevision.cli.stream_settings import counter_of, kind_of, load_options, settings_of, sinks_of
 from edgevision.errors import InputError
 
 
@@ -63,6 +65,16 @@ def test_the_threshold_of_the_command_line_goes_before_the_file_s(tmp_path, aske
     arguments = given(config=config, threshold=asked)
     assert load_options(arguments, settings_of(arguments))["threshold"] == loaded
     assert load_options(given(), settings_of(given()))["threshold"] is None
+
+
+@pytest.mark.requires("onnx")
+def test_a_threshold_is_refused_before_anything_is_changed_where_the_model_has_none(tmp_path):
+    embedder = write_colour_embedder(tmp_path / "embed.edge")
+    assert kind_of(settings_of(given(bundle=embedder))) == "embed"
+    with pytest.raises(InputError, match="an embedder has no parameters"):
+        kind_of(settings_of(given(bundle=embedder, threshold=0.5)))
+    spots = write_spot_finder(tmp_path / "spots.edge")
+    assert kind_of(settings_of(given(bundle=spots, threshold=0.5))) == "detect"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from spots import write_spot_finder
+from spots import spot_picture, write_spot_finder
 from stream_frames import PIXELS
 from stream_items import threads_named, wait_until
 from stream_models import Gate, ToyModel
@@ -458,6 +458,40 @@ def test_a_bundle_takes_over_from_another_on_live_frames(color_bundle):
     assert got[-1].model_id.startswith("second@")
     with pytest.raises(EdgeVisionError, match="the model is closed"):
         first.predict(red)
+
+
+@real
+@pytest.mark.requires("onnx")
+@pytest.mark.parametrize(
+    ("name", "threshold", "last", "words"),
+    [
+        ("live.edge", 0.9999, Step.KEPT, "it is the model that serves, with threshold 0.9999 in place of 0.1, and is compared in speed alone"),
+        ("live.edge", 0.1, Step.KEPT, "is loaded and fits"),
+        ("other.edge", 0.9999, Step.REFUSED, "is loaded and fits"),
+        ("other.edge", 0.1, Step.KEPT, "is loaded and fits"),
+    ],
+)  # fmt: skip
+def test_the_same_bundle_may_find_other_boxes_by_another_threshold_and_another_bundle_may_not(
+    tmp_path, name, threshold, last, words
+):
+    """Of two spots, one is weak: with the higher threshold half of the boxes are lost."""
+    for bundle, stored in (("live.edge", 0.5), ("other.edge", 0.4)):
+        write_spot_finder(tmp_path / bundle, threshold=stored)
+    picture = spot_picture({(1, 2): (60, 60, 60), (3, 4): (250, 250, 250)})
+    load = {"engine": "onnxruntime", "threads": 1}
+    with ev.load(tmp_path / "live.edge", threshold=0.1, **load) as live, Stream(live) as stream:
+        till = PushSource("till", max_age_s=1000)
+        stream.add(till)
+        stream.swap(tmp_path / name, options=replace(QUICK, frames=5), threshold=threshold, **load)
+        while not stream.model_changes or not stream.model_changes[-1].step.is_last:
+            till.put(picture)
+            result = next(stream)
+        till.put(picture)
+        result = next(stream)
+    told = {change.step: change.words for change in stream.model_changes}
+    assert list(told)[-1] is last, told
+    assert told[Step.LOADED].endswith(words)
+    assert len(result.result.boxes) == (1 if (name, threshold) == ("live.edge", 0.9999) else 2)
 
 
 @real

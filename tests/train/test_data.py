@@ -182,3 +182,9 @@ def test_a_photo_cannot_be_of_a_class_and_of_none(tiny, colour_photos, other_pho
     shutil.copy(source / "red/2.png", tmp_path / "unknown/purple/copy.png")
     with pytest.raises(DataError, match=r"1 of the 13 photos of .*unknown are photos of .*copy\.png.*leave them out"):
         train(tiny(val=other_photos, ood_data=tmp_path / "unknown"))
+
+
+def test_photos_of_no_class_in_parts_are_refused(tiny, tmp_path):
+    (tmp_path / "data.yaml").write_text("train: a\nval: b\nnames: [x]\n")
+    with pytest.raises(DataError, match=r"in parts \(train, val\); give a folder or a list"):
+        train(tiny(ood_data=tmp_path / "data.yaml"))

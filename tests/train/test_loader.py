@@ -62,8 +62,9 @@ def test_the_loader_and_the_runtime_prepare_alike(colour_photos, no_augmentation
 
 def test_photos_of_no_class_come_to_a_batch_and_leave_its_own_as_they_are(colour_photos, unknown_photos):
     unknown = read_dataset(unknown_photos).paths
-    both = {number: maker(colour_photos, cutmix=0.5, ood=unknown, ood_batch=3).make(number, 32) for number in range(8)}
-    for number, batch in both.items():
+    stream = maker(colour_photos, cutmix=0.5, ood=unknown, ood_batch=3)
+    for number in range(8):
+        batch = stream.make(number, 32)
         alone = maker(colour_photos, cutmix=0.5).make(number, 32)
         assert (len(batch.images), batch.ood, alone.ood) == (8, 3, 0)
         assert torch.equal(batch.images[:5], alone.images)

@@ -36,6 +36,12 @@ def test_the_record_is_plain_and_knows_what_decides_the_weights():
     assert options.what_matters() == same.what_matters()
     assert options.what_matters() != TrainOptions(**BASE, lr=1e-3).what_matters()
     assert options.state_path == Path("model.pt.state")
+    unknown = TrainOptions(**BASE, ood_data=Path("strange"))
+    assert (
+        options.what_matters() == TrainOptions(**BASE, val=Path("val"), ood_share=0.5).what_matters()
+    )  # there are none
+    assert unknown.what_matters() != TrainOptions(**BASE, ood_data=Path("strange"), ood_share=0.5).what_matters()
+    assert unknown.what_matters() == TrainOptions(**BASE, ood_data=Path("moved")).what_matters()
 
 
 def test_options_need_no_torch():

@@ -82,12 +82,15 @@ def test_learns_three_colours(tiny, other_photos):
 
 
 @pytest.mark.parametrize("kill_after", [1, 3, 4, 9])
-def test_a_killed_run_goes_on_to_the_same_weights(tiny, other_photos, tmp_path, monkeypatch, kill_after):
-    """Across frozen and free steps, epochs, accumulation, mixing, dropout, stochastic depth and the learning rate."""
+def test_a_killed_run_goes_on_to_the_same_weights(
+    tiny, other_photos, unknown_photos, tmp_path, monkeypatch, kill_after
+):
+    """Across frozen and free steps, epochs, accumulation, mixing, dropout, stochastic depth, photos of no class and the learning rate."""
     monkeypatch.setattr(backbones, "pretrained", backbones.build)  # so that the head learns alone at first
     options = tiny(
         scratch=False, val=other_photos, epochs=3.3, freeze_epochs=1, batch=4, accumulate=2, mixup=0.3, cutmix=0.3,
         arch_options={"width": 0.25, "depth": 0.3, "features": 32, "dropout": 0.3, "drop_path": 0.3}, photos=False,
+        ood_data=unknown_photos,
     )  # fmt: skip
     straight = train(options)
     assert straight.steps == 10
