@@ -27,13 +27,13 @@ import numpy.typing as npt
 
 from benchmarks.beverages import BEVERAGES
 from benchmarks.common import RESULTS, RUNS, edgevision, write_result
-from benchmarks.peers_int8 import NNCF_PRESETS, nncf_quantize
+from benchmarks.peers_int8 import NNCF_PRESETS, nncf_quantize, open_graph
 from edgevision.bundle import open_bundle
 from edgevision.bundle.reader import Bundle
 from edgevision.compiler.answers import AnswerMeasure
 from edgevision.compiler.select.run_photos import run_all
 from edgevision.decode import read_image
-from edgevision.engines import Engine, EngineOptions, open_engine
+from edgevision.engines import Engine, EngineOptions
 from edgevision.evaluate.data.dataset import Dataset, read_dataset
 from edgevision.evaluate.statistics.average_precision import Found, Marked
 from edgevision.evaluate.statistics.coco_summary import coco_summary
@@ -109,7 +109,7 @@ def compared(checkpoint: Path, options: Sequence[str], arguments: argparse.Names
     measure = AnswerMeasure.of(task, spec)
     with ExitStack() as stack:
         engines = {
-            name: stack.enter_context(open_engine(engine, file, EngineOptions(1)))
+            name: stack.enter_context(open_graph(engine, file, EngineOptions(1)))
             for name, (engine, file) in sessions.items()
         }
         answers = run_all(engines, photos[:, None], measure)

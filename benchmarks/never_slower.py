@@ -34,7 +34,7 @@ import numpy.typing as npt
 
 from benchmarks.common import RESULTS, RUNS, shorten, write_result
 from benchmarks.networks import CLASSES, NAMES, float_graph, measure_of, network
-from benchmarks.peers_int8 import NNCF_PRESETS, nncf_quantize, quantize_static, with_static_batch
+from benchmarks.peers_int8 import NNCF_PRESETS, nncf_quantize, open_graph, quantize_static, with_static_batch
 from edgevision.bundle.manifest import Verdict
 from edgevision.compiler.answers import AnswerMeasure
 from edgevision.compiler.data.photos import prepared, truths_of
@@ -46,7 +46,7 @@ from edgevision.compiler.select.measure import open_each
 from edgevision.compiler.select.run_photos import run_all
 from edgevision.compiler.select.verdict import ScoredVariant, ValidationTruth, verdict
 from edgevision.compiler.variants import REFERENCE, Candidate, VariantMeasurement
-from edgevision.engines import Engine, EngineOptions, available_engines, open_engine
+from edgevision.engines import Engine, EngineOptions, available_engines
 from edgevision.errors import EngineError
 from edgevision.latency import Samples, measure_interleaved, paired_ratio
 from edgevision.machine import describe_machine, package_versions, usable_cores
@@ -79,7 +79,7 @@ class Session:
         graph: bytes | Path = self.graph
         if self.engine == "onnxruntime":
             graph = with_static_batch(self.graph.read_bytes(), batch)
-        return open_engine(self.engine, graph, EngineOptions(threads, self.precision))
+        return open_graph(self.engine, graph, EngineOptions(threads, self.precision))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,15 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+
+from edgevision.engines import Engine, EngineOptions, available_engines, open_engine
+from edgevision.engines.openvino import OpenVinoEngine
 
 NNCF_PRESETS = ("performance", "mixed")  # the first is the default; the second has activations with a zero point
 _SCRIPT = Path(__file__).with_name("nncf_quantize.py")
@@ -56,6 +60,26 @@ def nncf_quantize(
         raise SystemExit(f"NNCF failed on {graph.name} ({preset}):\n{done.stderr.strip()[-2000:]}")
     versions: dict[str, str] = json.loads(done.stdout.strip().splitlines()[-1])
     return versions
+
+
+def open_graph(engine: str, graph: bytes | Path, options: EngineOptions) -> Engine:
+    """``open_engine``, which opens OpenVINO's IR too, as NNCF writes it: what compile packs is ONNX, and nothing else is opened there."""
+    if isinstance(graph, Path) and graph.suffix == ".xml":
+        return _IrEngine(graph, options)
+    return open_engine(engine, graph, options)
+
+
+class _IrEngine(OpenVinoEngine):
+    """Runs an IR, whose weights lie beside it."""
+
+    def __init__(self, path: Path, options: EngineOptions) -> None:
+        self._path = path
+        super().__init__(
+            path.read_bytes(), replace(options, cache=False), available_engines()["openvino"], lambda _: None
+        )
+
+    def _read(self, graph: bytes) -> Any:
+        return self._core.read_model(str(self._path))
 
 
 def with_static_batch(graph: bytes, batch: int) -> bytes:

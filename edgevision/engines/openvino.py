@@ -43,11 +43,15 @@ class OpenVinoEngine(HostEngine):
         self._compiled: dict[int, Any] = {}
         self._blobs = BlobCache(self._blob_key(graph, version)) if options.cache else None
         with engine_errors(lambda error: load_error("openvino", error)):
-            self._model: Any = self._core.read_model(model=graph, weights=b"")
+            self._model: Any = self._read(graph)
             inputs = [_tensor_info(port) for port in self._model.inputs]
             outputs = [_tensor_info(port) for port in self._model.outputs]
         super().__init__("openvino", version, options, inputs, outputs, check_batch)
         self._compile(self._fixed_batch or 1)  # a graph that cannot be compiled is found now
+
+    def _read(self, graph: bytes) -> Any:
+        """OpenVINO's own form of it."""
+        return self._core.read_model(model=graph, weights=b"")
 
     def _make_config(self, options: EngineOptions) -> dict[str, Any]:
         hint = _HINTS.get(options.precision)
