@@ -9,7 +9,7 @@ returning any one of them shows little.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,8 @@ from edgevision.compiler.quantize.ranges import Ranges
 from edgevision.compiler.quantize.segments import SegmentedGraph
 from edgevision.errors import InputError
 
-PHOTOS_AT_ONCE = 8  # whose activations between all segments are in memory
+# Their activations between all segments are in memory: eight photos of 320 × 320 pixels, two of 640 × 640.
+PHOTOS_AT_ONCE, VALUES_AT_ONCE = 8, 8 * 3 * 320 * 320
 
 Progress = Callable[[int, int], None]  # steps done, steps to do
 
@@ -94,7 +95,7 @@ def measure_nodes(
     everything = frozenset(quantizable_nodes(graph, dialect))
     names = measurable_nodes(graph, dialect)
     order = [names[index] for index in np.random.default_rng(0).permutation(len(names)).tolist()]
-    parts = [batch[i : i + PHOTOS_AT_ONCE] for batch in batches for i in range(0, len(batch), PHOTOS_AT_ONCE)]
+    parts = list(in_parts(batches))
     losses: dict[str, float] = {}
     photos = 0
     started = time.monotonic()
@@ -120,6 +121,18 @@ def measure_nodes(
             losses[name] = (losses.get(name, 0.0) * photos + loss * len(part)) / (photos + len(part))
         photos += len(part)
     return losses
+
+
+def in_parts(batches: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    """The photos, as many at once as are measured together.
+
+    >>> [len(part) for part in in_parts([np.zeros((12, 3, 32, 32)), np.zeros((3, 3, 640, 640))])]
+    [8, 4, 2, 1]
+    """
+    for batch in batches:
+        count = max(1, min(PHOTOS_AT_ONCE, VALUES_AT_ONCE // max(1, batch[:1].size)))
+        for start in range(0, len(batch), count):
+            yield batch[start : start + count]
 
 
 @dataclass(frozen=True)
