@@ -105,7 +105,8 @@ class Reloading:
             told.append(f"the model is to be {self._settings.model}")
         if other_threshold:
             threshold = self._settings.threshold
-            told.append(f"the threshold is to be {'its own' if threshold is None else f'{threshold:g}'}")
+            shown = "the bundle's own" if threshold is None else f"{threshold:g}"
+            told.append(f"the threshold is to be {shown}")
         if found.swap:
             told.append("what a new model has to show was taken up")
         if found.restart:

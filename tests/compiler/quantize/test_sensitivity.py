@@ -8,7 +8,7 @@ from edgevision.compiler.quantize.dialects import X86_VNNI
 from edgevision.compiler.quantize.emitter import quantizable_nodes, quantize
 from edgevision.compiler.quantize.estimators import estimate
 from edgevision.compiler.quantize.ranges import collect_ranges
-from edgevision.compiler.quantize.sensitivity import fallback_until, rank_nodes
+from edgevision.compiler.quantize.sensitivity import fallback_until, in_parts, rank_nodes
 from edgevision.errors import InputError
 
 pytestmark = pytest.mark.requires("onnx")
@@ -114,3 +114,14 @@ class TestFloatFallback:
     def test_bad_limit(self, bad_tensor, bad_ranges, ranking):
         with pytest.raises(InputError, match="at least 0"):
             fallback_until(bad_tensor[0], bad_ranges, X86_VNNI, ranking, lambda made: True, -1)
+
+
+def test_large_photos_are_measured_fewer_at_a_time():
+    """As many values at once whatever their size; every photo once, in order, and one at least."""
+    batches = [np.arange(count, dtype=np.float32)[:, None, None, None] * np.ones((1, 3, side, side), np.float32)
+               for count, side in ((12, 32), (9, 320), (3, 640), (2, 1280))]  # fmt: skip
+    parts = list(in_parts(batches))
+    assert [len(part) for part in parts] == [8, 4, 8, 1, 2, 1, 1, 1]
+    assert [part[i, 0, 0, 0] for part in parts for i in range(len(part))] == [
+        i for count in (12, 9, 3, 2) for i in range(count)
+    ]
