@@ -17,6 +17,7 @@ from edgevision.train import backbones
 from edgevision.train.checkpoint import PhotoPack
 from edgevision.train.compute import Compute
 from edgevision.train.data import TrainingData, read_training_data, with_ood_photos
+from edgevision.train.efficientnet_lite import EfficientNetLite
 from edgevision.train.loader import Batch, BatchMaker, PhotoCache, cache_for
 from edgevision.train.objective import Teacher, distillation_loss, label_loss
 from edgevision.train.options import TrainOptions
@@ -55,7 +56,10 @@ class ClassifyTraining:
     def new_network(self) -> nn.Module:  # noqa: D102 - as in Training
         options, classes = self._options, len(self.data.labels)
         make = backbones.build if options.scratch else backbones.pretrained
-        return make(options.arch, classes, **options.arch_options)
+        network = make(options.arch, classes, **options.arch_options)
+        if options.frozen_stages:
+            _staged(network, options.arch)
+        return network
 
     def kept(self, network: nn.Module) -> nn.Module:  # noqa: D102
         return network
@@ -71,6 +75,9 @@ class ClassifyTraining:
         network.requires_grad_(not head_only)
         for parameter in self.head_parameters(network):
             parameter.requires_grad_(True)
+        if self._options.frozen_stages:
+            for part in _staged(network, self._options.arch).first_stages(self._options.frozen_stages):
+                part.requires_grad_(False)
 
     def rehearse(self, network: nn.Module) -> None:  # noqa: D102
         options, size = self._options, self.spec.height
@@ -113,3 +120,9 @@ class ClassifyTraining:
 
     def record(self) -> dict[str, Any]:  # noqa: D102
         return {"teacher": None if self._teacher is None else self._teacher.digest}
+
+
+def _staged(network: nn.Module, arch: str) -> EfficientNetLite:
+    if not isinstance(network, EfficientNetLite):
+        raise InputError(f"only lite0, lite1 and lite2 have stages to freeze, got {arch}; leave frozen_stages at 0")
+    return network

@@ -191,6 +191,10 @@ class EfficientNetLite(nn.Module):
         maps: Tensor = self.head(self.blocks(self.stem(x)))
         return maps.mean((2, 3))
 
+    def first_stages(self, count: int) -> list[nn.Module]:
+        """The stem, and the blocks of the first ``count`` stages; nothing for 0."""
+        return first_stages(self.stem, self.blocks, self.stages, count)
+
 
 def scaled_channels(channels: int, width: float) -> int:
     """Scale a channel count and round it to a multiple of 8, never more than 10 % down."""

@@ -133,7 +133,8 @@ class RunOptions:
 class TrainOptions(RunOptions):
     """Training a classifier. Everything has a default but the photos and the file to write; see ``RunOptions``.
 
-    ``sizes``: crops show products larger than they are at run time, so less than 1 at the end is right. ``mixup`` and
+    ``sizes``: crops show products larger than they are at run time, so less than 1 at the end is right. ``frozen_stages``: so
+    many of the first stages of a Lite network keep ImageNet's weights, and their gradients need not be computed. ``mixup`` and
     ``cutmix``: probability for each batch. ``teacher``: a checkpoint to distil from; the loss is then ``distil_weight`` × KL
     at ``distil_temperature`` and the rest from the labels.
 
@@ -156,6 +157,7 @@ class TrainOptions(RunOptions):
     ema: float = 0.995
     mixup: float = 0.1
     cutmix: float = 0.25
+    frozen_stages: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
     teacher: Path | None = None
     distil_weight: float = 0.7
@@ -169,11 +171,16 @@ class TrainOptions(RunOptions):
         self._check_ranges(_CLASSIFIER_RANGES)
         if self.mixup + self.cutmix > 1:
             raise InputError(f"mixup + cutmix is a probability, at most 1, got {self.mixup + self.cutmix:g}")
+        if self.frozen_stages and self.scratch:
+            raise InputError("frozen_stages keep ImageNet's weights, and scratch has none of them; give one of the two")
 
     def what_matters(self) -> dict[str, Any]:
-        """As in ``RunOptions``; without photos of no class, how many and what they weigh does not."""
-        values = super().what_matters()
-        return values if self.ood_data is not None else {k: v for k, v in values.items() if k not in _OF_OOD_DATA}
+        """As in ``RunOptions``; without photos of no class, how many and what they weigh does not. Nor is said what is not frozen: runs
+        from before there was a choice go on."""
+        without = set() if self.ood_data is not None else set(_OF_OOD_DATA)
+        if not self.frozen_stages:
+            without.add("frozen_stages")
+        return {name: value for name, value in super().what_matters().items() if name not in without}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,6 +315,7 @@ _CLASSIFIER_RANGES: dict[str, tuple[float, float]] = {
     "cutmix": (0, 1),
     "distil_weight": (0, 1),
     "distil_temperature": (0.1, 100),
+    "frozen_stages": (0, 7),
     "ood_share": (0.01, 4),
     "ood_weight": (0, 10),
 }

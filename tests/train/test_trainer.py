@@ -186,6 +186,36 @@ def test_the_head_learns_alone_first(tiny, monkeypatch):
     assert changed == [False, False, True, True, True]
 
 
+def test_frozen_stages_keep_their_weights(tiny, monkeypatch):
+    monkeypatch.setattr(backbones, "pretrained", backbones.build)
+    run = trainer._Run(tiny(scratch=False, freeze_epochs=1, epochs=2, frozen_stages=2), SilentProgress())
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run._train()
+    changed = {name for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])}
+    blocks = {stage: f"blocks.{place}." for place, stage in enumerate(run.model.stages)}
+    for stage, name in blocks.items():
+        assert any(one.startswith(name) for one in changed) == (stage >= 2)
+    assert not any(name.startswith("stem.") for name in changed)
+    assert {"head.conv.weight", "classifier.weight"} <= changed
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frozen_stages": 1, "scratch": True}, "scratch has none"),
+        ({"frozen_stages": 8}, "frozen_stages is a whole number within 0…7"),
+        (
+            {"frozen_stages": 1, "arch": "torchvision:resnet18", "arch_options": {}, "scratch": False},
+            "only lite0, lite1 and lite2",
+        ),
+    ],
+)
+def test_stages_that_cannot_be_frozen(tiny, monkeypatch, changes, message):
+    monkeypatch.setattr(backbones, "pretrained", backbones.build)
+    with pytest.raises(InputError, match=message):
+        train(tiny(**{"scratch": False, **changes}))
+
+
 def test_parameter_groups(tiny):
     options = tiny(lr=1e-4, head_lr=1e-2, weight_decay=0.1)
     model = backbones.build("lite0", 3, **options.arch_options)
