@@ -1,19 +1,22 @@
-"""What pruning costs and brings, out of fold: prune, fine-tune on the half it was trained on, compare on the other half.
+"""What making a network smaller costs and brings, out of fold: fewer channels, fewer blocks, smaller pictures, and all of them.
 
     .venv/bin/python -m benchmarks.out_of_fold lite0      # trains the two halves' checkpoints
     .venv/bin/python -m benchmarks.pruning lite0 --minutes 6
     .venv/bin/python -m benchmarks.pruning lite0 --minutes 6 --reuse    # measures latency anew, on a quiet machine say
+    .venv/bin/python -m benchmarks.pruning lite0 --shapes 0.5 224 224+2b+0.3
 
-For each ratio: accuracy in float after pruning, after fine-tuning (the unpruned model teaches), and in int8, photo by
-photo against the unpruned int8; and the int8 graph's latency in the quickest engine, all ratios interleaved in one run.
-The goal: at least 1.5 times as fast as the unpruned int8, at 1 point or less. Whether it was met is written down.
+A shape is the share of the channels that go, ``2b`` = two blocks left out, the side of the picture in pixels, or some of these joined with "+".
+For each: accuracy in float after pruning, after fine-tuning (the unpruned model teaches), and in int8, photo by
+photo against the unpruned int8; and the int8 graph's latency in the quickest engine, all shapes interleaved in one run.
+The goal: at least 1.5 times as fast as the unpruned int8, at 1 point or less. Whether it was met is written down, and
+``results/pruning-ARCH.svg`` shows it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -21,11 +24,13 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from benchmarks.common import GROCERY, RUNS, classes_of, write_result
+from benchmarks.common import GROCERY, RESULTS, RUNS, classes_of, write_result
+from benchmarks.pruning_chart import draw
+from benchmarks.pruning_shapes import UNPRUNED, Shape, without_blocks
 from edgevision.compiler.answers import AnswerMeasure
 from edgevision.compiler.data.photos import CompilePhoto, prepared, stratified_sample, truths_of
 from edgevision.compiler.prune.importance import IMPORTANCES
-from edgevision.compiler.prune.pruner import PruneOptions, PruneResult, prune
+from edgevision.compiler.prune.pruner import PruneOptions, prune
 from edgevision.compiler.prune.statistics import outputs_of
 from edgevision.compiler.quantize.recipes import calibrate, int8_candidate
 from edgevision.compiler.sources.export import export_float
@@ -38,75 +43,88 @@ from edgevision.latency import measure_interleaved, paired_ratio
 from edgevision.preprocess import PreprocessSpec
 from edgevision.train.finetune import FineTuneOptions, fine_tune
 
-UNPRUNED = 0.0
+SHAPES = ("0.4", "0.5", "0.6", "2b", "4b", "224", "192", "224+0.3", "224+0.4", "224+2b", "224+2b+0.3")
 GOAL_SPEED, GOAL_DROP = 1.5, 1.0
+STAGES = ("pruned", "tuned", "int8")
 PORTION = 64
+BLOCK_PHOTOS = 64  # that tell which blocks matter least
+
+Answers = npt.NDArray[np.bool_]  # which photos were answered rightly
+Trial = tuple[dict[str, Answers], bytes, dict[str, Any]]
 
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("arch", nargs="?", default="lite0")
-    p.add_argument("--ratios", type=float, nargs="+", default=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    p.add_argument("--minutes", type=float, default=6.0, help="of fine-tuning for each ratio and fold")
+    p.add_argument("--shapes", type=Shape.parse, nargs="+", default=[Shape.parse(text) for text in SHAPES])
+    p.add_argument("--minutes", type=float, default=6.0, help="of fine-tuning for each shape and fold")
+    p.add_argument("--share", type=float, default=1.0, help="side of the pictures that tuning takes, of the model's")
     p.add_argument("--steps", type=int, default=1, help="of pruning and tuning; the minutes are divided among them")
     p.add_argument("--importances", nargs="+", default=list(IMPORTANCES), choices=IMPORTANCES)
-    p.add_argument("--price", default="channels", choices=("channels", "macs"))
+    p.add_argument("--price", default="macs", choices=("channels", "macs"))
     p.add_argument("--photos", type=int, default=256, help="that calibrate")
     p.add_argument("--folds", type=int, nargs="+", default=[0, 1], choices=(0, 1))
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--rounds", type=int, default=300)
     p.add_argument("--reuse", action="store_true", help="take what an earlier run, finished or not, left in runs/")
     arguments = p.parse_args()
-    right: dict[str, dict[float, list[npt.NDArray[np.bool_]]]] = {"pruned": {}, "tuned": {}, "int8": {}}
-    graphs: dict[float, bytes] = {}
+    shapes = (UNPRUNED, *arguments.shapes)
+    right: dict[str, dict[Shape, list[Answers]]] = {stage: {} for stage in STAGES}
+    graphs: dict[Shape, bytes] = {}
     trials = []
     for fold in arguments.folds:
-        for ratio in (UNPRUNED, *arguments.ratios):
-            by_stage, graph, record = kept(arguments, fold, ratio)
+        for shape in shapes:
+            by_stage, graph, record = kept(arguments, fold, shape)
             for stage, answers in by_stage.items():
-                right[stage].setdefault(ratio, []).append(answers)
-            graphs.setdefault(ratio, graph)
-            trials.append({"fold": fold, "ratio": ratio, **record})
+                right[stage].setdefault(shape, []).append(answers)
+            graphs.setdefault(shape, graph)
+            trials.append({"fold": fold, "shape": str(shape), **record})
     speed = latency(graphs, arguments.threads, arguments.rounds)
-    rows = []
-    for ratio in (UNPRUNED, *arguments.ratios):
-        compared = {
-            stage: paired_comparison(np.concatenate(answers[UNPRUNED]), np.concatenate(answers[ratio]))
-            for stage, answers in right.items()
-        }
-        row = {
-            "ratio": ratio,
-            **{stage: asdict(paired) for stage, paired in compared.items()},
-            **speed[ratio],
-            "meets_goal": speed[ratio]["speedup"]["median"] >= GOAL_SPEED and compared["int8"].drop <= GOAL_DROP,
-        }
-        rows.append(row)
-        print(f"ratio {ratio:.2f}  float pruned {compared['pruned'].value:6.2f} %  tuned {compared['tuned'].value:6.2f} %  int8 "
-              f"{compared['int8'].value:6.2f} % (drop {compared['int8'].drop:+.2f})  {row['p50_ms']:6.2f} ms  "
-              f"{row['speedup']['median']:.2f}× the unpruned int8's speed")  # fmt: skip
-    met = [row["ratio"] for row in rows if row["meets_goal"]]
+    rows = [_row(shape, right, speed[shape]) for shape in shapes]
+    for row in rows:
+        print(f"{row['shape']:12}  float pruned {row['pruned']['value']:6.2f} %  tuned {row['tuned']['value']:6.2f} %  int8 "
+              f"{row['int8']['value']:6.2f} % (drop {row['int8']['drop']:+.2f}, {row['int8']['interval'][0]:+.2f}…"
+              f"{row['int8']['interval'][1]:+.2f})  {row['p50_ms']:6.2f} ms  {row['speedup']['median']:.2f}× the unpruned int8's speed")  # fmt: skip
+    met = [row["shape"] for row in rows if row["meets_goal"]]
     print(f"goal of {GOAL_SPEED}× at {GOAL_DROP} point: {f'met at {met}' if met else 'missed'}")
-    figures = {"arch": arguments.arch, "options": vars(arguments), "goal": {"speed": GOAL_SPEED, "drop": GOAL_DROP, "met_at": met},
-               "ratios": rows, "trials": trials}  # fmt: skip
+    options = {name: str(value) for name, value in vars(arguments).items() if name != "shapes"}
+    figures = {"arch": arguments.arch, "options": options, "goal": {"speed": GOAL_SPEED, "drop": GOAL_DROP, "met_at": met},
+               "shapes": rows, "trials": trials}  # fmt: skip
     write_result(f"pruning-{arguments.arch}", figures)
+    draw(rows, GOAL_SPEED, GOAL_DROP, RESULTS / f"pruning-{arguments.arch}.svg")
 
 
-Trial = tuple[dict[str, npt.NDArray[np.bool_]], bytes, dict[str, Any]]
+def _row(shape: Shape, right: Mapping[str, Mapping[Shape, list[Answers]]], speed: Mapping[str, Any]) -> dict[str, Any]:
+    compared = {
+        stage: paired_comparison(np.concatenate(answers[UNPRUNED]), np.concatenate(answers[shape]))
+        for stage, answers in right.items()
+    }
+    meets = speed["speedup"]["median"] >= GOAL_SPEED and compared["int8"].drop <= GOAL_DROP
+    by_fold = [
+        100 * float(one.mean() - other.mean())
+        for one, other in zip(right["int8"][UNPRUNED], right["int8"][shape], strict=True)
+    ]
+    return {
+        "shape": str(shape),
+        "kind": shape.kind,
+        **{stage: asdict(paired) for stage, paired in compared.items()},
+        "int8_drop_by_fold": by_fold,
+        **speed,
+        "meets_goal": meets,
+    }
 
 
-def kept(arguments: argparse.Namespace, fold: int, ratio: float) -> Trial:
+def kept(arguments: argparse.Namespace, fold: int, shape: Shape) -> Trial:
     """``one``, kept in runs/: a run of hours goes on where it was broken off."""
-    path = RUNS / f"pruning-{arguments.arch}-{fold}-{ratio:g}.npz"
-    what = json.dumps(
-        {k: v for k, v in vars(arguments).items() if k not in ("folds", "ratios", "rounds", "reuse", "threads")}
-    )
+    path = RUNS / f"pruning-{arguments.arch}-{fold}-{shape}.npz"
+    without = ("folds", "shapes", "rounds", "reuse", "threads")
+    what = json.dumps({k: v for k, v in vars(arguments).items() if k not in without})
     if arguments.reuse and path.is_file():
         with np.load(path, allow_pickle=False) as file:
             if str(file["options"]) == what:
-                stages = [name for name in file.files if name.startswith("right_")]
-                by_stage = {name.removeprefix("right_"): file[name] for name in stages}
-                return by_stage, file["graph"].tobytes(), json.loads(str(file["record"]))
-    by_stage, graph, record = one(arguments, fold, ratio)
+                stages = {stage: file[f"right_{stage}"] for stage in STAGES}
+                return stages, file["graph"].tobytes(), json.loads(str(file["record"]))
+    by_stage, graph, record = one(arguments, fold, shape)
     rights_by_stage: dict[str, Any] = {f"right_{stage}": answers for stage, answers in by_stage.items()}
     np.savez(
         path,
@@ -118,26 +136,20 @@ def kept(arguments: argparse.Namespace, fold: int, ratio: float) -> Trial:
     return by_stage, graph, record
 
 
-def one(arguments: argparse.Namespace, fold: int, ratio: float) -> Trial:
+def one(arguments: argparse.Namespace, fold: int, shape: Shape) -> Trial:
     """Prune, tune and quantize one fold's model: which validation photos are right at each stage, int8 graph, record."""
     name = f"oof-{arguments.arch}-{fold}"
     source = load_source(RUNS / f"{name}.pt", SourceOptions())
+    if shape.size is not None:
+        source = replace(source, spec=replace(source.spec, height=shape.size, width=shape.size))
     assert source.photos is not None
-    assert source.module is not None
     trained = read_dataset(RUNS / f"{name}-train.txt", GROCERY / "classes.csv").with_labels(source.labels)
     compared = read_dataset(RUNS / f"{name}-test.txt", GROCERY / "classes.csv").with_labels(source.labels)
     measure = AnswerMeasure.of(source.task)
     packed = [CompilePhoto(q.data, q.label, "", classes=classes_of(q.label)) for q in source.photos.calibration]
     calibration = stratified_sample(packed, arguments.photos)
     tensors = list(prepared(calibration, source.spec))
-    pruned, tuned, record = source.module, source.module, {}
-    if ratio:
-        result = pruned_by(arguments, source, ratio, np.concatenate(tensors), truths_of(calibration), trained)
-        pruned, tuned, record = result.network, result.network, result.to_dict()
-        if arguments.minutes and arguments.steps == 1:
-            options = FineTuneOptions(epochs=1000, minutes=arguments.minutes)
-            done = fine_tune(pruned, source.module, trained, source.spec, options)
-            tuned, record = done.network, {**record, "tuning": {"steps": done.steps, "seconds": done.seconds}}
+    pruned, tuned, record = smaller(arguments, source, shape, np.concatenate(tensors), truths_of(calibration), trained)
     graph, _ = export_float(replace(source, module=tuned))
     int8 = int8_candidate(calibrate(graph, tensors, measure, arguments.threads)).graph
     by_stage = {
@@ -145,33 +157,43 @@ def one(arguments: argparse.Namespace, fold: int, ratio: float) -> Trial:
         for stage, network in (("pruned", pruned), ("tuned", tuned))
     }
     by_stage["int8"] = rights(int8, compared, source.spec, measure)
-    print(f"fold {fold}  ratio {ratio:.2f}  " + "  ".join(f"{k} {100 * v.mean():.2f} %" for k, v in by_stage.items()))
+    figures = "  ".join(f"{stage} {100 * answers.mean():.2f} %" for stage, answers in by_stage.items())
+    print(f"fold {fold}  {shape!s:12}  {figures}", flush=True)
     return by_stage, int8, record
 
 
-def pruned_by(
-    arguments: argparse.Namespace, source: SourceModel, ratio: float, photos: npt.NDArray[np.float32],
+def smaller(
+    arguments: argparse.Namespace, source: SourceModel, shape: Shape, photos: npt.NDArray[np.float32],
     truths: Sequence[int] | None, trained: Dataset,
-) -> PruneResult:  # fmt: skip
-    """Pruned; with several steps tuned after each, else not yet."""
+) -> tuple[nn.Module, nn.Module, dict[str, Any]]:  # fmt: skip
+    """The network in this shape as cut, and tuned; and what was done. Channels go last: which ones matter is asked of the blocks that stay."""
     teacher = source.module
     assert teacher is not None
-    options = PruneOptions(
-        ratio, importances=tuple(arguments.importances), prices=(arguments.price,), steps=arguments.steps
+    if shape == UNPRUNED:
+        return teacher, teacher, {}
+    measure, record = AnswerMeasure.of(source.task), dict[str, Any]()
+    tuning = FineTuneOptions(
+        epochs=1000, minutes=max(arguments.minutes, 0.01) / arguments.steps, size_share=arguments.share
     )
-    tuning = FineTuneOptions(epochs=1000, minutes=max(arguments.minutes, 0.01) / arguments.steps)
 
-    def tune(network: nn.Module, _step: int, _steps: int) -> nn.Module:
-        return fine_tune(network, teacher, trained, source.spec, tuning).network
+    def tune(network: nn.Module, _step: int = 0, _steps: int = 1) -> nn.Module:
+        done = fine_tune(network, teacher, trained, source.spec, tuning)
+        record.setdefault("tuning", []).append({"steps": done.steps, "seconds": done.seconds})
+        return done.network
 
-    labels = None if truths is None else np.array(truths, np.int64)
-    measure = AnswerMeasure.of(source.task)
-    return prune(teacher, photos, measure, options, labels=labels, tune=tune if arguments.steps > 1 else None)
+    network, record["blocks"] = without_blocks(teacher, shape.blocks, photos[:BLOCK_PHOTOS], measure)
+    steps = arguments.steps if shape.ratio else 1
+    if shape.ratio:
+        options = PruneOptions(
+            shape.ratio, importances=tuple(arguments.importances), prices=(arguments.price,), steps=steps
+        )
+        labels = None if truths is None else np.array(truths, np.int64)
+        result = prune(network, photos, measure, options, labels=labels, tune=tune if steps > 1 else None)
+        network, record = result.network, {**record, **result.to_dict()}
+    return network, tune(network) if arguments.minutes and steps == 1 else network, record
 
 
-def rights(
-    model: nn.Module | bytes, dataset: Dataset, spec: PreprocessSpec, measure: AnswerMeasure
-) -> npt.NDArray[np.bool_]:
+def rights(model: nn.Module | bytes, dataset: Dataset, spec: PreprocessSpec, measure: AnswerMeasure) -> Answers:
     """Which photos a network, or an ONNX graph, answers rightly."""
     answers: list[int] = []
     for tensor in _tensors(dataset, spec):
@@ -187,24 +209,24 @@ def _tensors(dataset: Dataset, spec: PreprocessSpec) -> Iterator[npt.NDArray[np.
     yield from prepared([CompilePhoto(path, None, "") for path in dataset.paths], spec, PORTION)
 
 
-def latency(graphs: dict[float, bytes], threads: int, rounds: int) -> dict[float, dict[str, Any]]:
+def latency(graphs: Mapping[Shape, bytes], threads: int, rounds: int) -> dict[Shape, dict[str, Any]]:
     """Of each int8 graph in the engine that is quickest for the unpruned one: p50, and speed against the unpruned."""
-    best: dict[float, dict[str, Any]] = {}
+    best: dict[Shape, dict[str, Any]] = {}
     for name in [engine for engine in ("openvino", "onnxruntime") if engine in available_engines()]:
-        engines = {str(ratio): open_engine(name, graph, EngineOptions(threads)) for ratio, graph in graphs.items()}
+        engines = {str(shape): open_engine(name, graph, EngineOptions(threads)) for shape, graph in graphs.items()}
         calls = {}
         for key, engine in engines.items():
             slot = engine.slots(1)[0]
             calls[key] = lambda engine=engine, slot=slot: engine.run(slot)
         samples = measure_interleaved(calls, rounds=rounds, warmup=20)
         found = {
-            ratio: {
+            shape: {
                 "engine": name,
-                "p50_ms": samples[str(ratio)].p50_ms,
-                "speedup": asdict(paired_ratio(samples[str(UNPRUNED)], samples[str(ratio)])),
-                "graph_bytes": len(graphs[ratio]),
+                "p50_ms": samples[str(shape)].p50_ms,
+                "speedup": asdict(paired_ratio(samples[str(UNPRUNED)], samples[str(shape)])),
+                "graph_bytes": len(graphs[shape]),
             }
-            for ratio in graphs
+            for shape in graphs
         }
         for engine in engines.values():
             engine.close()

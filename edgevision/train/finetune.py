@@ -38,7 +38,7 @@ from edgevision.train.loader import (
     work_ahead,
 )
 from edgevision.train.objective import distillation_loss, label_loss
-from edgevision.train.schedule import RunClock, ema_decay, learning_rate_factor
+from edgevision.train.schedule import RunClock, ema_decay, learning_rate_factor, training_size
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class FineTuneOptions:
     """``epochs``, or as much of them as fits into ``minutes`` of wall-clock time; the schedule runs to its end in both.
 
     The rest as in ``TrainOptions``, but gentler: the network knows the photos' classes already, and the teacher's
-    answers say more than the labels. The pictures have the network's own size.
+    answers say more than the labels. ``size_share``: side of the pictures, as a share of the network's own (``schedule.training_size``):
+    crops show products larger than they are at run time, and smaller pictures are quicker.
     """
 
     epochs: float = 8
@@ -62,6 +63,7 @@ class FineTuneOptions:
     ema: float = 0.99
     mixup: float = 0.1
     cutmix: float = 0.25
+    size_share: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
     threads: int | None = None
@@ -74,6 +76,8 @@ class FineTuneOptions:
             raise InputError(f"batch is a whole number from 1, got {self.batch!r}")
         if min(self.lr, self.weight_decay) < 0 or not 0 <= self.distil_weight <= 1:
             raise InputError("rates and decays are at least 0, distil_weight is within 0…1")
+        if not 0.1 <= self.size_share <= 2:
+            raise InputError(f"size_share is within 0.1…2, got {self.size_share:g}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +133,8 @@ def fine_tune(
             [{"params": decayed, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}],
             lr=options.lr,
         )
-        size = spec.height
-        cache = PhotoCache(round(KEPT_SCALE * size), default_cache_bytes())
+        size = training_size(0.0, spec.height, (options.size_share,))
+        cache = PhotoCache(round(KEPT_SCALE * spec.height), default_cache_bytes())
         maker = BatchMaker(
             photos, cache, spec, options.batch, options.seed, options.augmentation, options.mixup, options.cutmix
         )

@@ -71,6 +71,24 @@ def test_the_same_seed_gives_the_same_weights(photos):
     assert not same(a.network, c.network)
 
 
+@pytest.mark.parametrize(("share", "side"), [(1.0, 64), (0.75, 48)])
+def test_pictures_have_their_share_of_the_size(photos, share, side):
+    seen = set()
+
+    class Watched(torch.nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x):
+            seen.add(tuple(x.shape[2:]))
+            return self.inner(x)
+
+    options = replace(QUICK, epochs=1, size_share=share)
+    fine_tune(network(1), Watched(network(2)), photos, preset("lite", 64, 64), options)
+    assert seen == {(side, side)}
+
+
 def test_photos_in_memory_are_as_good(photos):
     packed = PhotosInMemory(tuple(path.read_bytes() for path in photos.paths), photos.truth, photos.labels)
     a, b = (fine_tune(network(1), network(2), source, SPEC, QUICK) for source in (photos, packed))
@@ -98,7 +116,9 @@ def test_nothing_to_learn_from():
         fine_tune(network(1), network(2), PhotosInMemory((), np.zeros(0, np.int64), (Label(0, "a"),)), SPEC)
 
 
-@pytest.mark.parametrize("changes", [{"epochs": 0}, {"minutes": -1}, {"batch": 0}, {"lr": -1}, {"distil_weight": 2}])
+@pytest.mark.parametrize(
+    "changes", [{"epochs": 0}, {"minutes": -1}, {"batch": 0}, {"lr": -1}, {"distil_weight": 2}, {"size_share": 0}]
+)
 def test_options_that_cannot_be(changes):
     with pytest.raises(InputError):
         replace(QUICK, **changes)
