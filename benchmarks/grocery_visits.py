@@ -22,7 +22,7 @@ from benchmarks.gallery_split import Numbers, read_photos
 from edgevision.evaluate.data.dataset import Dataset
 
 ALIKE = 0.84  # at 0.8 most of a product is one visit; at 0.88 each photo its own
-FOLDS = 5
+FOLDS = 2
 SIDE_PX, MOST_COLUMNS = 96, 20
 
 
