@@ -94,30 +94,36 @@ def main() -> None:
     p.add_argument("what", choices=["run", "table"])
     p.add_argument("trials", nargs="*", metavar="TRIAL", help=f"of {', '.join(TRIALS)}")
     p.add_argument("--seeds", type=int, nargs="+", default=[0])
+    p.add_argument(
+        "--threads",
+        type=int,
+        default=2,
+        help="of each training: two runs at once with one each end sooner than one after the other",
+    )
     arguments = p.parse_args()
     if unknown := set(arguments.trials) - set(TRIALS):
         p.error(f"trials are {', '.join(TRIALS)}, got {', '.join(sorted(unknown))}")
     if arguments.what == "run":
         for seed in arguments.seeds:
             for trial in arguments.trials:
-                told = ran(trial, seed)
+                told = ran(trial, seed, arguments.threads)
                 print(f"{trial}, seed {seed}: {told['visits_top1']:.2f} % of held-out visits, {told['val_top1']:.2f} % of val.txt, "
-                      f"{told['minutes']:.1f} minutes", flush=True)  # fmt: skip
+                      f"{told['minutes']:.1f} minutes on {told['threads']}", flush=True)  # fmt: skip
     rows = table()
     write_result("recipe-trials", {"base": BASE, "rows": rows})
     for row in rows:
         print(f"{row['trial']:14} seeds {row['seeds']}: {row['top1']:.2f} % (held-out visits {row['visits_top1']:.2f}, val {row['val_top1']:.2f}); "
               f"against base {row['gain']:+.2f} ({row['interval'][0]:+.2f}…{row['interval'][1]:+.2f}), likelihood {row['likelihood_gain']:+.3f} "
-              f"({row['likelihood_interval'][0]:+.3f}…{row['likelihood_interval'][1]:+.3f}), {row['minutes']:.0f} minutes")  # fmt: skip
+              f"({row['likelihood_interval'][0]:+.3f}…{row['likelihood_interval'][1]:+.3f}), {row['core_minutes']:.0f} minutes of a core")  # fmt: skip
 
 
-def ran(trial: str, seed: int) -> dict[str, Any]:
-    """Train and answer, unless an earlier run did."""
+def ran(trial: str, seed: int, threads: int = 2) -> dict[str, Any]:
+    """Train with so many threads and answer, unless an earlier run did."""
     file = FOLDER / f"{trial}-{seed}.json"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps({"asked": asked(trial), **_run(trial, seed)}))
+        unfinished.write_text(json.dumps({"asked": asked(trial), **_run(trial, seed, threads)}))
         unfinished.replace(file)
     told: dict[str, Any] = json.loads(file.read_text())
     if told["asked"] != asked(trial):
@@ -130,20 +136,24 @@ def asked(trial: str) -> dict[str, str]:
     return {name: str(value) for name, value in {**BASE, **TRIALS[trial]}.items()}
 
 
-def _run(trial: str, seed: int) -> dict[str, Any]:
+def _run(trial: str, seed: int, threads: int) -> dict[str, Any]:
     changes = dict(TRIALS[trial])
     learnt, held_out = _lists(seed, iconic=bool(changes.pop(ICONIC, False)), pasted=changes.pop(PASTED, 0))
     if "teacher" in changes:
-        ran(changes["teacher"], seed)
+        ran(changes["teacher"], seed, threads)
         changes["teacher"] = FOLDER / f"{changes['teacher']}-{seed}.pt"
     checkpoint = FOLDER / f"{trial}-{seed}.pt"
     began_s = time.monotonic()
     options = {**BASE, **changes}
-    train(TrainOptions(data=learnt, output=checkpoint, labels=GROCERY / "classes.csv", seed=seed, **options))
+    train(
+        TrainOptions(
+            data=learnt, output=checkpoint, labels=GROCERY / "classes.csv", seed=seed, threads=threads, **options
+        )
+    )
     minutes = (time.monotonic() - began_s) / 60
     found = {name: _answered(checkpoint, path) for name, path in (("visits", held_out), ("val", GROCERY / "val.txt"))}
     scores = {f"{name}_top1": 100 * float(np.mean(answers["right"])) for name, answers in found.items()}
-    return {"minutes": minutes, **scores, "answers": found}
+    return {"minutes": minutes, "threads": threads, **scores, "answers": found}
 
 
 def _lists(seed: int, *, iconic: bool, pasted: int) -> tuple[Path, Path]:
@@ -197,7 +207,7 @@ def table() -> list[Row]:
                 "val_top1": 100 * float(own.right[own.in_val].mean()),
                 "gains": [_gain(trial, seed) for seed in both], "gain": float(right.mean()), "interval": _interval(right, here.visit),
                 "likelihood_gain": float(likelihood.mean()), "likelihood_interval": _interval(likelihood, here.visit),
-                "photos": len(right), "visits": len(np.unique(here.visit)), "minutes": float(np.mean([one["minutes"] for one in told])),
+                "photos": len(right), "visits": len(np.unique(here.visit)), "core_minutes": float(np.mean([one["minutes"] * one["threads"] for one in told])),
             }
         )  # fmt: skip
     return rows
