@@ -164,7 +164,9 @@ class Swapper:
         words, options = f"{candidate.id} is loaded and fits", wish.options
         if threshold := other_threshold(live, candidate):
             # It is meant to find other boxes than the live model: how many answers agree says nothing.
-            words = f"{words}; it is the model that serves, with {threshold}, and is compared in speed alone"
+            words = f"{words}; it is the model that serves, with {threshold}"
+            if options.frames:
+                words = f"{words}, and is compared in speed alone"
             options = replace(options, min_agreement=0.0)
         self._say(Step.LOADED, candidate.id, live.id, words)
         trial = Trial(options, self._clock.now_s())

@@ -463,16 +463,17 @@ def test_a_bundle_takes_over_from_another_on_live_frames(color_bundle):
 @real
 @pytest.mark.requires("onnx")
 @pytest.mark.parametrize(
-    ("name", "threshold", "last", "words"),
+    ("name", "threshold", "frames", "last", "words"),
     [
-        ("live.edge", 0.9999, Step.KEPT, "it is the model that serves, with threshold 0.9999 in place of 0.1, and is compared in speed alone"),
-        ("live.edge", 0.1, Step.KEPT, "is loaded and fits"),
-        ("other.edge", 0.9999, Step.REFUSED, "is loaded and fits"),
-        ("other.edge", 0.1, Step.KEPT, "is loaded and fits"),
+        ("live.edge", 0.9999, 5, Step.KEPT, "it is the model that serves, with threshold 0.9999 in place of 0.1, and is compared in speed alone"),
+        ("live.edge", 0.9999, 0, Step.KEPT, "it is the model that serves, with threshold 0.9999 in place of 0.1"),
+        ("live.edge", 0.1, 5, Step.KEPT, "is loaded and fits"),
+        ("other.edge", 0.9999, 5, Step.REFUSED, "is loaded and fits"),
+        ("other.edge", 0.1, 5, Step.KEPT, "is loaded and fits"),
     ],
 )  # fmt: skip
 def test_the_same_bundle_may_find_other_boxes_by_another_threshold_and_another_bundle_may_not(
-    tmp_path, name, threshold, last, words
+    tmp_path, name, threshold, frames, last, words
 ):
     """Of two spots, one is weak: with the higher threshold half of the boxes are lost."""
     for bundle, stored in (("live.edge", 0.5), ("other.edge", 0.4)):
@@ -482,7 +483,7 @@ def test_the_same_bundle_may_find_other_boxes_by_another_threshold_and_another_b
     with ev.load(tmp_path / "live.edge", threshold=0.1, **load) as live, Stream(live) as stream:
         till = PushSource("till", max_age_s=1000)
         stream.add(till)
-        stream.swap(tmp_path / name, options=replace(QUICK, frames=5), threshold=threshold, **load)
+        stream.swap(tmp_path / name, options=replace(QUICK, frames=frames), threshold=threshold, **load)
         while not stream.model_changes or not stream.model_changes[-1].step.is_last:
             till.put(picture)
             result = next(stream)
