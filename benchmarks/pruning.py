@@ -64,7 +64,8 @@ def main() -> None:
     p.add_argument("--price", default="macs", choices=("channels", "macs"))
     p.add_argument("--photos", type=int, default=256, help="that calibrate")
     p.add_argument("--folds", type=int, nargs="+", default=[0, 1], choices=(0, 1))
-    p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--threads", type=int, default=1, help="of the graphs whose latency is measured")
+    p.add_argument("--tune-threads", type=int, help="of fine-tuning (default: all cores); 1 for two folds at once")
     p.add_argument("--rounds", type=int, default=300)
     p.add_argument("--reuse", action="store_true", help="take what an earlier run, finished or not, left in runs/")
     arguments = p.parse_args()
@@ -117,7 +118,7 @@ def _row(shape: Shape, right: Mapping[str, Mapping[Shape, list[Answers]]], speed
 def kept(arguments: argparse.Namespace, fold: int, shape: Shape) -> Trial:
     """``one``, kept in runs/: a run of hours goes on where it was broken off."""
     path = RUNS / f"pruning-{arguments.arch}-{fold}-{shape}.npz"
-    without = ("folds", "shapes", "rounds", "reuse", "threads")
+    without = ("folds", "shapes", "rounds", "reuse", "threads", "tune_threads")
     what = json.dumps({k: v for k, v in vars(arguments).items() if k not in without})
     if arguments.reuse and path.is_file():
         with np.load(path, allow_pickle=False) as file:
@@ -173,7 +174,10 @@ def smaller(
         return teacher, teacher, {}
     measure, record = AnswerMeasure.of(source.task), dict[str, Any]()
     tuning = FineTuneOptions(
-        epochs=1000, minutes=max(arguments.minutes, 0.01) / arguments.steps, size_share=arguments.share
+        epochs=1000,
+        minutes=max(arguments.minutes, 0.01) / arguments.steps,
+        size_share=arguments.share,
+        threads=arguments.tune_threads,
     )
 
     def tune(network: nn.Module, _step: int = 0, _steps: int = 1) -> nn.Module:
