@@ -26,7 +26,7 @@ from edgevision.tasks.classify import SCORES
 
 REASONS = Path(__file__).with_suffix(".csv")
 NOT_JUDGED = "not judged"
-SIDE_PX, OF_EACH, COLUMNS = 110, 4, 2
+SIDE_PX, STRIP_PX, OF_EACH, COLUMNS = 110, 20, 4, 2
 
 Numbers = npt.NDArray[np.int64]
 
@@ -86,10 +86,11 @@ def picture(
             shown += [train.paths[n] for n in learnt[np.linspace(0, len(learnt) - 1, OF_EACH).astype(int)]]
         size = (SIDE_PX, SIDE_PX)
         row = np.hstack([cv2.resize(read_image(path), size, interpolation=cv2.INTER_AREA) for path in shown])
+        label = np.full((STRIP_PX, row.shape[1], 3), 255, np.uint8)
         names = f"{val.labels[val.truth[place]].name} > {val.labels[answers[place]].name}"
-        for line, text in enumerate((names, reasons.get(photo_name(val.paths[place]), NOT_JUDGED))):
-            for color, width in (((0, 0, 0), 3), ((0, 255, 255), 1)):
-                cv2.putText(row, text, (3, 14 + 14 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.4, color, width)
+        text = f"{names}   ({reasons.get(photo_name(val.paths[place]), NOT_JUDGED)})"
+        cv2.putText(label, text, (4, STRIP_PX - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+        row = np.vstack([label, row])
         rows.append(row)
     while len(rows) % COLUMNS:
         rows.append(np.zeros_like(rows[0]))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -31,7 +31,7 @@ from edgevision.compiler.answers import AnswerMeasure
 from edgevision.compiler.data.photos import CompilePhoto, prepared, stratified_sample, truths_of
 from edgevision.compiler.prune.importance import IMPORTANCES
 from edgevision.compiler.prune.pruner import PruneOptions, prune
-from edgevision.compiler.prune.statistics import outputs_of
+from edgevision.compiler.prune.step import IMPORTANCES as TRIED
 from edgevision.compiler.quantize.recipes import calibrate, int8_candidate
 from edgevision.compiler.sources.export import export_float
 from edgevision.compiler.sources.source import SourceModel, SourceOptions, load_source
@@ -46,7 +46,7 @@ from edgevision.train.finetune import FineTuneOptions, fine_tune
 SHAPES = ("0.4", "0.5", "0.6", "2b", "4b", "224", "192", "224+0.3", "224+0.4", "224+2b", "224+2b+0.3")
 GOAL_SPEED, GOAL_DROP = 1.5, 1.0
 STAGES = ("pruned", "tuned", "int8")
-PORTION = 64
+PORTION = 16  # photos at once
 BLOCK_PHOTOS = 64  # that tell which blocks matter least
 
 Answers = npt.NDArray[np.bool_]  # which photos were answered rightly
@@ -60,7 +60,7 @@ def main() -> None:
     p.add_argument("--minutes", type=float, default=6.0, help="of fine-tuning for each shape and fold")
     p.add_argument("--share", type=float, default=1.0, help="side of the pictures that tuning takes, of the model's")
     p.add_argument("--steps", type=int, default=1, help="of pruning and tuning; the minutes are divided among them")
-    p.add_argument("--importances", nargs="+", default=list(IMPORTANCES), choices=IMPORTANCES)
+    p.add_argument("--importances", nargs="+", default=list(TRIED), choices=IMPORTANCES)
     p.add_argument("--price", default="macs", choices=("channels", "macs"))
     p.add_argument("--photos", type=int, default=256, help="that calibrate")
     p.add_argument("--folds", type=int, nargs="+", default=[0, 1], choices=(0, 1))
@@ -151,13 +151,10 @@ def one(arguments: argparse.Namespace, fold: int, shape: Shape) -> Trial:
     calibration = stratified_sample(packed, arguments.photos)
     tensors = list(prepared(calibration, source.spec))
     pruned, tuned, record = smaller(arguments, source, shape, np.concatenate(tensors), truths_of(calibration), trained)
-    graph, _ = export_float(replace(source, module=tuned))
-    int8 = int8_candidate(calibrate(graph, tensors, measure, arguments.threads)).graph
-    by_stage = {
-        stage: rights(network, compared, source.spec, measure)
-        for stage, network in (("pruned", pruned), ("tuned", tuned))
-    }
-    by_stage["int8"] = rights(int8, compared, source.spec, measure)
+    graphs = {"tuned": export_float(replace(source, module=tuned))[0]}
+    graphs["pruned"] = graphs["tuned"] if pruned is tuned else export_float(replace(source, module=pruned))[0]
+    int8 = graphs["int8"] = int8_candidate(calibrate(graphs["tuned"], tensors, measure, arguments.threads)).graph
+    by_stage = {stage: rights(graphs[stage], compared, source.spec, measure) for stage in STAGES}
     figures = "  ".join(f"{stage} {100 * answers.mean():.2f} %" for stage, answers in by_stage.items())
     print(f"fold {fold}  {shape!s:12}  {figures}", flush=True)
     return by_stage, int8, record
@@ -197,20 +194,11 @@ def smaller(
     return network, tune(network) if arguments.minutes and steps == 1 else network, record
 
 
-def rights(model: nn.Module | bytes, dataset: Dataset, spec: PreprocessSpec, measure: AnswerMeasure) -> Answers:
-    """Which photos a network, or an ONNX graph, answers rightly."""
-    answers: list[int] = []
-    for tensor in _tensors(dataset, spec):
-        if isinstance(model, bytes):
-            digest = measure.run(model, [tensor])
-        else:
-            digest = measure.digest_of_array(outputs_of(model, tensor))
-        answers += measure.evaluator.pseudo_truth(digest)
+def rights(graph: bytes, dataset: Dataset, spec: PreprocessSpec, measure: AnswerMeasure) -> Answers:
+    """Which photos an ONNX graph answers rightly."""
+    photos = [CompilePhoto(path, None, "") for path in dataset.paths]
+    answers = measure.evaluator.pseudo_truth(measure.run(graph, prepared(photos, spec, PORTION)))
     return np.asarray(np.array(answers) == dataset.truth)
-
-
-def _tensors(dataset: Dataset, spec: PreprocessSpec) -> Iterator[npt.NDArray[np.float32]]:
-    yield from prepared([CompilePhoto(path, None, "") for path in dataset.paths], spec, PORTION)
 
 
 def latency(graphs: Mapping[Shape, bytes], threads: int, rounds: int) -> dict[Shape, dict[str, Any]]:
