@@ -49,7 +49,7 @@ def main() -> None:
     reasons = read_reasons()
     for reason, count in Counter(reasons.get(photo_name(val.paths[n]), NOT_JUDGED) for n in wrong).most_common():
         print(f"  {count:3}  {reason}")
-    if arguments.picture is not None:
+    if arguments.picture is not None and len(wrong):
         cv2.imwrite(str(arguments.picture), picture(val, train, answers, wrong, reasons))
 
 

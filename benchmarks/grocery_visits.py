@@ -12,6 +12,7 @@ directly or over others. ``--picture`` shows them, a row for each visit.
 from __future__ import annotations
 
 import argparse
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,7 @@ def fold_of(truth: Numbers, visit: Numbers, folds: int = FOLDS) -> Numbers:
     return found
 
 
+@cache
 def train_visits() -> tuple[Dataset, Numbers]:
     """train.txt, and the visit of each of its photos."""
     photos = read_photos()

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.pasted --picture pasted.jpg
 
-A catalogue's picture shows the product whole, its front first, on white: it is cut out, turned, lit otherwise, made smaller, and put before a crop of a
+A catalogue's picture shows the product whole, its front first, on white: it is cut out, turned, lit otherwise, scaled, and put before a crop of a
 photo of another product.
 """
 
@@ -54,7 +54,7 @@ def paste(product: Picture, background: Picture, random: np.random.Generator) ->
     middle = SIDE_PX * random.uniform(0.35, 0.65, 2)
     turn[:, 2] += middle - [(left + right) / 2, (top + bottom) / 2]
     size = (SIDE_PX, SIDE_PX)
-    front = cv2.warpAffine(product, turn, size, flags=cv2.INTER_AREA, borderValue=(255, 255, 255)).astype(np.float32)
+    front = cv2.warpAffine(product, turn, size, flags=cv2.INTER_LINEAR, borderValue=(255, 255, 255)).astype(np.float32)
     weight = cv2.warpAffine(alpha, turn, size, flags=cv2.INTER_LINEAR)[..., None]
     one_side, other_side = random.uniform(0.6, 1.1, 2)
     slope = np.linspace(one_side, other_side, SIDE_PX)[None, :, None]

@@ -69,7 +69,7 @@ def main() -> None:
     p.add_argument("--rounds", type=int, default=300)
     p.add_argument("--reuse", action="store_true", help="take what an earlier run, finished or not, left in runs/")
     arguments = p.parse_args()
-    shapes = (UNPRUNED, *arguments.shapes)
+    shapes = tuple(dict.fromkeys((UNPRUNED, *arguments.shapes)))
     right: dict[str, dict[Shape, list[Answers]]] = {stage: {} for stage in STAGES}
     graphs: dict[Shape, bytes] = {}
     trials = []
@@ -170,9 +170,10 @@ def smaller(
     if shape == UNPRUNED:
         return teacher, teacher, {}
     measure, record = AnswerMeasure.of(source.task), dict[str, Any]()
+    steps = arguments.steps if shape.ratio else 1
     tuning = FineTuneOptions(
         epochs=1000,
-        minutes=max(arguments.minutes, 0.01) / arguments.steps,
+        minutes=max(arguments.minutes, 0.01) / steps,
         size_share=arguments.share,
         threads=arguments.tune_threads,
     )
@@ -183,7 +184,6 @@ def smaller(
         return done.network
 
     network, record["blocks"] = without_blocks(teacher, shape.blocks, photos[:BLOCK_PHOTOS], measure)
-    steps = arguments.steps if shape.ratio else 1
     if shape.ratio:
         options = PruneOptions(
             shape.ratio, importances=tuple(arguments.importances), prices=(arguments.price,), steps=steps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from argparse import ArgumentTypeError
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +43,7 @@ class Shape:
         for part in text.split("+"):
             kind = next((name for name, pattern in _PARTS.items() if pattern.fullmatch(part)), None)
             if kind is None or kind in found:
-                raise ValueError(f"a shape is such as 0.4, 2b, 224 or 224+2b+0.4, got {text!r}")
+                raise ArgumentTypeError(f"a shape is such as 0.4, 2b, 224 or 224+2b+0.4, got {text!r}")
             found[kind] = part.rstrip("b")
         size = int(found["size"]) if "size" in found else None
         return cls(float(found.get("ratio", 0)), int(found.get("blocks", 0)), size)

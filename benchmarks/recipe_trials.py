@@ -6,10 +6,9 @@
 A trial learns train.txt without one fold of visits (``grocery_visits``), and answers the photos of that fold and those of val.txt: some 820, of
 other shops and days than what it learnt. Trials of one seed hold out the same fold, and are compared photo by photo, in top-1 and in the
 likelihood of the right class (at the temperature that suits each; it tells smaller differences). Photos of one visit stand and fall together: the
-intervals are a bootstrap of visits. They know nothing of what another training would give, nor that val.txt is answered once for each seed; look at
-the gain of each seed beside them. All trials are smaller than a recipe that is published (``BASE``), so that there can be many. Each run is one file of
+intervals are a bootstrap of visits. They know nothing of what another training would give; look at the gain of each seed beside them. All trials are smaller than a recipe that is published (``BASE``), so that there can be many. Each run is one file of
 ``runs/recipe-trials/``; the table goes into ``results/recipe-trials.json``, so that nobody has to try the same twice. Float alone: int8 costs
-nothing here (``out_of_fold``).
+nothing here (``out_of_fold``). Two runs at once need trials of which none teaches another and at most one has pasted pictures.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ BASE: dict[str, Any] = {
     "photos": False,
 }
 ICONIC = "iconic"  # learn the catalogue's picture of each product as well
-PASTED = "pasted"  # learn so many pictures of each product that have the catalogue's before a shop's photo (``pasted``)
+PASTED = "pasted"  # how many pictures of each product to learn in which the catalogue's is pasted into a shop's photo
 STRONG_LIGHT = Augmentation(brightness=0.4, contrast=0.4, saturation=0.5, white_balance=0.15)
 # What each trial has otherwise than ``BASE``.
 TRIALS: dict[str, dict[str, Any]] = {
@@ -110,6 +109,8 @@ def main() -> None:
                 print(f"{trial}, seed {seed}: {told['visits_top1']:.2f} % of held-out visits, {told['val_top1']:.2f} % of val.txt, "
                       f"{told['minutes']:.1f} minutes on {told['threads']}", flush=True)  # fmt: skip
     rows = table()
+    if not rows:
+        p.error(f"no trial has been run here: there is none in {FOLDER}")
     write_result("recipe-trials", {"base": BASE, "rows": rows})
     for row in rows:
         print(f"{row['trial']:14} seeds {row['seeds']}: {row['top1']:.2f} % (held-out visits {row['visits_top1']:.2f}, val {row['val_top1']:.2f}); "
@@ -202,7 +203,7 @@ def table() -> list[Row]:
         likelihood = here.likelihood - base.likelihood
         rows.append(
             {
-                "trial": trial, "changes": {name: str(value) for name, value in changes.items()}, "seeds": seeds,
+                "trial": trial, "changes": {name: str(value) for name, value in changes.items()}, "seeds": seeds, "threads": [one["threads"] for one in told],
                 "top1": 100 * float(own.right.mean()), "visits_top1": 100 * float(own.right[~own.in_val].mean()),
                 "val_top1": 100 * float(own.right[own.in_val].mean()),
                 "gains": [_gain(trial, seed) for seed in both], "gain": float(right.mean()), "interval": _interval(right, here.visit),
@@ -225,6 +226,8 @@ def _pooled(trial: str, seeds: Sequence[int]) -> Answered:
     for seed in seeds:
         answers = ran(trial, seed)["answers"]
         here = answers["visits"]
+        if here["truth"] != dataset.truth[fold == seed % FOLDS].tolist():
+            raise SystemExit(f"trials of seed {seed} in {FOLDER} are of other folds; delete them")
         parts.append((here["right"], here["likelihood"], visit[fold == seed % FOLDS], False))
         here = answers["val"]
         parts.append((here["right"], here["likelihood"], visit.max() + 1 + np.array(here["truth"], np.int64), True))

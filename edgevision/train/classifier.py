@@ -56,10 +56,7 @@ class ClassifyTraining:
     def new_network(self) -> nn.Module:  # noqa: D102 - as in Training
         options, classes = self._options, len(self.data.labels)
         make = backbones.build if options.scratch else backbones.pretrained
-        network = make(options.arch, classes, **options.arch_options)
-        if options.frozen_stages:
-            _staged(network, options.arch)
-        return network
+        return make(options.arch, classes, **options.arch_options)
 
     def kept(self, network: nn.Module) -> nn.Module:  # noqa: D102
         return network
@@ -76,7 +73,8 @@ class ClassifyTraining:
         for parameter in self.head_parameters(network):
             parameter.requires_grad_(True)
         if self._options.frozen_stages:
-            for part in _staged(network, self._options.arch).first_stages(self._options.frozen_stages):
+            assert isinstance(network, EfficientNetLite)  # as the options ask for
+            for part in network.first_stages(self._options.frozen_stages):
                 part.requires_grad_(False)
 
     def rehearse(self, network: nn.Module) -> None:  # noqa: D102
@@ -120,9 +118,3 @@ class ClassifyTraining:
 
     def record(self) -> dict[str, Any]:  # noqa: D102
         return {"teacher": None if self._teacher is None else self._teacher.digest}
-
-
-def _staged(network: nn.Module, arch: str) -> EfficientNetLite:
-    if not isinstance(network, EfficientNetLite):
-        raise InputError(f"only lite0, lite1 and lite2 have stages to freeze, got {arch}; leave frozen_stages at 0")
-    return network

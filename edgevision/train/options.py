@@ -173,10 +173,14 @@ class TrainOptions(RunOptions):
             raise InputError(f"mixup + cutmix is a probability, at most 1, got {self.mixup + self.cutmix:g}")
         if self.frozen_stages and self.scratch:
             raise InputError("frozen_stages keep ImageNet's weights, and scratch has none of them; give one of the two")
+        if self.frozen_stages and not self.arch.startswith("lite"):
+            raise InputError(
+                f"only lite0, lite1 and lite2 have stages to freeze, got {self.arch}; leave frozen_stages at 0"
+            )
 
     def what_matters(self) -> dict[str, Any]:
-        """As in ``RunOptions``; without photos of no class, how many and what they weigh does not. Nor is said what is not frozen: runs
-        from before there was a choice go on."""
+        """As in ``RunOptions``; without photos of no class, how many and what they weigh does not. ``frozen_stages`` of 0 is left
+        out, so that a run begun before this option existed can go on."""
         without = set() if self.ood_data is not None else set(_OF_OOD_DATA)
         if not self.frozen_stages:
             without.add("frozen_stages")

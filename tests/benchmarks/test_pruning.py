@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
+
 import numpy as np
 import pytest
 import torch
@@ -34,7 +36,7 @@ def test_shapes(text, shape, kind):
 
 @pytest.mark.parametrize("text", ["", "1.2", "2b+3b", "0.4+", "0b", "224x224"])
 def test_what_is_no_shape(text):
-    with pytest.raises(ValueError, match="a shape is such as"):
+    with pytest.raises(ArgumentTypeError, match="a shape is such as"):
         Shape.parse(text)
 
 

@@ -37,13 +37,18 @@ def test_visits_are_held_out_whole_and_the_largest_never(folds):
 
 
 def test_the_interval_is_that_of_visits():
-    """Photos of a visit that are all alike tell no more than one of them."""
+    """Photos of a visit that are all alike tell no more than one of them, and a visit counts as often as it has photos: the mean is
+    Σ nᵢ·vᵢ / Σ nᵢ, whose variance is Σ nᵢ²·(vᵢ - mean)² / (Σ nᵢ)² (Cochran, "Sampling Techniques", 1977, 6.3)."""
     from benchmarks.recipe_trials import _interval
 
-    values = np.random.default_rng(1).normal(0.5, 1.0, 200)
-    low, high = _interval(np.repeat(values, 9), np.repeat(np.arange(200), 9))
-    half = 1.96 * values.std(ddof=1) / np.sqrt(200)
-    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.15 * half)
+    random = np.random.default_rng(1)
+    sizes = random.integers(1, 12, 300)
+    values = random.normal(0.5, 1.0, 300) + 0.2 * sizes
+    low, high = _interval(np.repeat(values, sizes), np.repeat(np.arange(300), sizes))
+    mean = (sizes * values).sum() / sizes.sum()
+    half = 1.96 * np.sqrt((sizes**2 * (values - mean) ** 2).sum()) / sizes.sum()
+    assert abs(mean - values.mean()) > 2 * half  # visits that count alike would give another mean
+    assert (low, high) == pytest.approx((mean - half, mean + half), abs=0.15 * half)
 
 
 def test_a_product_is_cut_out_of_white():

@@ -20,6 +20,8 @@ BASE = {"data": Path("photos"), "output": Path("model.pt")}
         ({"lr": float("nan")}, "lr is a number"), ({"ema": 1.0}, "ema is a number within 0…0.99999"),
         ({"mixup": 0.6, "cutmix": 0.6}, "at most 1, got 1.2"), ({"sizes": ()}, "sizes are shares"),
         ({"sizes": (0.5, 9.0)}, "sizes are shares"), ({"device": "tpu"}, "device is auto, cpu or cuda"),
+        ({"frozen_stages": 1, "scratch": True}, "scratch has none"), ({"frozen_stages": 8}, "frozen_stages is a whole number within 0…7"),
+        ({"frozen_stages": 1, "arch": "torchvision:resnet18"}, "only lite0, lite1 and lite2"),
         ({"accumulate": True}, "accumulate is a whole number"), ({"seed": -1}, "seed"), ({"patience": 0}, "patience"),
     ],
 )  # fmt: skip
@@ -42,6 +44,11 @@ def test_the_record_is_plain_and_knows_what_decides_the_weights():
     )  # there are none
     assert unknown.what_matters() != TrainOptions(**BASE, ood_data=Path("strange"), ood_share=0.5).what_matters()
     assert unknown.what_matters() == TrainOptions(**BASE, ood_data=Path("moved")).what_matters()
+
+
+def test_a_run_from_before_stages_could_be_frozen_goes_on():
+    assert "frozen_stages" not in TrainOptions(**BASE).what_matters()
+    assert TrainOptions(**BASE, frozen_stages=2).what_matters()["frozen_stages"] == 2
 
 
 def test_options_need_no_torch():

@@ -199,23 +199,6 @@ def test_frozen_stages_keep_their_weights(tiny, monkeypatch):
     assert {"head.conv.weight", "classifier.weight"} <= changed
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"frozen_stages": 1, "scratch": True}, "scratch has none"),
-        ({"frozen_stages": 8}, "frozen_stages is a whole number within 0…7"),
-        (
-            {"frozen_stages": 1, "arch": "torchvision:resnet18", "arch_options": {}, "scratch": False},
-            "only lite0, lite1 and lite2",
-        ),
-    ],
-)
-def test_stages_that_cannot_be_frozen(tiny, monkeypatch, changes, message):
-    monkeypatch.setattr(backbones, "pretrained", backbones.build)
-    with pytest.raises(InputError, match=message):
-        train(tiny(**{"scratch": False, **changes}))
-
-
 def test_parameter_groups(tiny):
     options = tiny(lr=1e-4, head_lr=1e-2, weight_decay=0.1)
     model = backbones.build("lite0", 3, **options.arch_options)
