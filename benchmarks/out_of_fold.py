@@ -29,6 +29,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("arch", nargs="?", default="lite0", choices=sorted(RECIPES))
     p.add_argument("--epochs", type=int, help="default: the recipe's")
+    p.add_argument("--frozen-stages", type=int, help="as of edgevision train")
     p.add_argument("--reuse", action="store_true", help="take the checkpoints of an earlier run")
     arguments = p.parse_args()
     dataset = read_dataset(GROCERY / "train.txt", GROCERY / "classes.csv")
@@ -67,7 +68,9 @@ def _fold(
     arch, name = arguments.arch, f"oof-{arguments.arch}-{place}"
     train_list, test = write_list(RUNS / f"{name}-train.txt", trained), write_list(RUNS / f"{name}-test.txt", unseen)
     checkpoint, bundle = RUNS / f"{name}.pt", RUNS / f"{name}.edge"
-    more = ("--epochs", arguments.epochs) if arguments.epochs else ()
+    more: tuple[object, ...] = ("--epochs", arguments.epochs) if arguments.epochs else ()
+    if arguments.frozen_stages is not None:
+        more = (*more, "--frozen-stages", arguments.frozen_stages)
     record = train(
         checkpoint, "--data", train_list, "--labels", GROCERY / "classes.csv", *RECIPES[arch], *more,
         reuse=arguments.reuse,

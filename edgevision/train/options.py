@@ -173,9 +173,9 @@ class TrainOptions(RunOptions):
             raise InputError(f"mixup + cutmix is a probability, at most 1, got {self.mixup + self.cutmix:g}")
         if self.frozen_stages and self.scratch:
             raise InputError("frozen_stages keep ImageNet's weights, and scratch has none of them; give one of the two")
-        if self.frozen_stages and not self.arch.startswith("lite"):
+        if self.frozen_stages and self.arch not in _WITH_STAGES:
             raise InputError(
-                f"only lite0, lite1 and lite2 have stages to freeze, got {self.arch}; leave frozen_stages at 0"
+                f"of classifiers only {', '.join(_WITH_STAGES)} have stages to freeze, got {self.arch}; leave frozen_stages at 0"
             )
 
     def what_matters(self) -> dict[str, Any]:
@@ -323,6 +323,7 @@ _CLASSIFIER_RANGES: dict[str, tuple[float, float]] = {
     "ood_share": (0.01, 4),
     "ood_weight": (0, 10),
 }
+_WITH_STAGES = ("lite0", "lite1", "lite2")
 _ATTRIBUTES_RANGES: dict[str, tuple[float, float]] = {"label_smoothing": (0, 0.9), "class_balance": (0, 1)}
 _DETECTOR_RANGES: dict[str, tuple[float, float]] = {"frozen_stages": (0, 6)}
 _EMBEDDER_RANGES: dict[str, tuple[float, float]] = {

@@ -21,7 +21,8 @@ BASE = {"data": Path("photos"), "output": Path("model.pt")}
         ({"mixup": 0.6, "cutmix": 0.6}, "at most 1, got 1.2"), ({"sizes": ()}, "sizes are shares"),
         ({"sizes": (0.5, 9.0)}, "sizes are shares"), ({"device": "tpu"}, "device is auto, cpu or cuda"),
         ({"frozen_stages": 1, "scratch": True}, "scratch has none"), ({"frozen_stages": 8}, "frozen_stages is a whole number within 0…7"),
-        ({"frozen_stages": 1, "arch": "torchvision:resnet18"}, "only lite0, lite1 and lite2"),
+        ({"frozen_stages": 1, "arch": "torchvision:resnet18"}, "only lite0, lite1, lite2 have stages"),
+        ({"frozen_stages": 1, "arch": "lite0-detect"}, "got lite0-detect"),
         ({"accumulate": True}, "accumulate is a whole number"), ({"seed": -1}, "seed"), ({"patience": 0}, "patience"),
     ],
 )  # fmt: skip
