@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Real photos: train on train.txt alone, compile to int8, evaluate on the list in $TEST. At most 30 minutes on 2 idle cores.
+# Real photos: train on train.txt alone, compile to int8, evaluate on the list in $TEST. Lite0 takes 15 minutes on 2 idle cores with bfloat16, and more than half an hour without.
 #
 #   TEST=/path/to/test.txt benchmarks/grocery.sh [lite0|lite1|lite2]
 #

@@ -52,7 +52,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "lite0, lite1, lite2, or torchvision:NAME; of detect: lite0-detect; of embed: lite0-embed, lite1-embed, "
         "lite2-embed (default {default})",
     )
-    option("--size", "size", "side of the input in pixels (default: what the network was made for)", type=int)
+    option(
+        "--size",
+        "size",
+        "side of the input in pixels (default: of classifiers 256 for lite0, 272 for lite1, 288 for lite2; else what the network "
+        "was made for)",
+        type=int,
+    )
     option("--scratch", "scratch", "random weights instead of ImageNet's")
     option("--epochs", "epochs", "passes over the photos (default {default})", type=float)
     option("--minutes", "minutes", "wall-clock budget: the schedule runs to its end within it", type=float)

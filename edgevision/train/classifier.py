@@ -38,7 +38,7 @@ class ClassifyTraining:
                     f"{path} is read to train and would be replaced by the checkpoint; name another with -o"
                 )
         self._options, self._compute = options, compute
-        self.spec: PreprocessSpec = backbones.default_preprocess(options.arch, options.size)
+        self.spec: PreprocessSpec = backbones.default_preprocess(options.arch, options.side_px)
         self.sizes = (1.0,) if backbones.has_fixed_size(options.arch) else options.sizes
         cache: PhotoCache = cache_for(self.spec.height, options.cache_mb)
         data = read_training_data(options, progress.photos_checked, cache.read)

@@ -16,6 +16,9 @@ from edgevision.train.detect.augment import BoxAugmentation
 
 MAX_SIZE_PX = 2048
 MIN_SIZE_PX = 32
+# Sides at which Lite classifiers learn unless told another: larger than ImageNet's weights were made at, for names on packs are
+# small. Lite0's was chosen on photos of other shops (benchmarks/README.md); the others follow it in proportion.
+CLASSIFIER_SIZES_PX = {"lite0": 256, "lite1": 272, "lite2": 288}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +136,9 @@ class RunOptions:
 class TrainOptions(RunOptions):
     """Training a classifier. Everything has a default but the photos and the file to write; see ``RunOptions``.
 
-    ``sizes``: crops show products larger than they are at run time, so less than 1 at the end is right. ``frozen_stages``: so
-    many of the first stages of a Lite network keep ImageNet's weights, and their gradients need not be computed. ``mixup`` and
-    ``cutmix``: probability for each batch. ``teacher``: a checkpoint to distil from; the loss is then ``distil_weight`` × KL
+    ``size`` of a Lite network is one of ``CLASSIFIER_SIZES_PX`` unless it is given. ``sizes``: crops show products larger than
+    they are at run time, so less than 1 at the end is right. ``frozen_stages``: so many of the first stages of a Lite network
+    keep ImageNet's weights, and their gradients need not be computed. ``mixup`` and ``cutmix``: probability for each batch. ``teacher``: a checkpoint to distil from; the loss is then ``distil_weight`` × KL
     at ``distil_temperature`` and the rest from the labels.
 
     ``ood_data``: photos of what is none of the classes (out of distribution), for which each class should be as good as any
@@ -145,7 +148,7 @@ class TrainOptions(RunOptions):
     """
 
     arch: str = "lite0"
-    epochs: float = 20
+    epochs: float = 16
     freeze_epochs: float = 0.5
     warmup_epochs: float = 1.0
     sizes: tuple[float, ...] = (0.72, 0.86)
@@ -178,13 +181,19 @@ class TrainOptions(RunOptions):
                 f"of classifiers only {', '.join(_WITH_STAGES)} have stages to freeze, got {self.arch}; leave frozen_stages at 0"
             )
 
+    @property
+    def side_px(self) -> int | None:
+        """Of the network's input; None = what a network of torchvision was made for."""
+        return CLASSIFIER_SIZES_PX.get(self.arch) if self.size is None else self.size
+
     def what_matters(self) -> dict[str, Any]:
         """As in ``RunOptions``; without photos of no class, how many and what they weigh does not. ``frozen_stages`` of 0 is left
         out, so that a run begun before this option existed can go on."""
         without = set() if self.ood_data is not None else set(_OF_OOD_DATA)
         if not self.frozen_stages:
             without.add("frozen_stages")
-        return {name: value for name, value in super().what_matters().items() if name not in without}
+        matters = {**super().what_matters(), "size": self.side_px}
+        return {name: value for name, value in matters.items() if name not in without}
 
 
 @dataclass(frozen=True, kw_only=True)

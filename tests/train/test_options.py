@@ -52,6 +52,18 @@ def test_a_run_from_before_stages_could_be_frozen_goes_on():
     assert TrainOptions(**BASE, frozen_stages=2).what_matters()["frozen_stages"] == 2
 
 
+@pytest.mark.parametrize(
+    ("changes", "side_px"),
+    [
+        ({}, 256), ({"arch": "lite2"}, 288), ({"size": 224}, 224), ({"arch": "torchvision:resnet18"}, None),
+    ],
+)  # fmt: skip
+def test_a_classifier_learns_at_its_own_size_unless_told_another(changes, side_px):
+    options = TrainOptions(**{**BASE, **changes})
+    assert options.side_px == side_px
+    assert options.what_matters()["size"] == side_px  # a run begun where the default was another must not go on
+
+
 def test_options_need_no_torch():
     code = "import sys; from edgevision.train import TrainOptions; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
