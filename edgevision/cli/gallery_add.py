@@ -44,7 +44,9 @@ def new(arguments: argparse.Namespace) -> int:
 
     path: Path = arguments.gallery
     if path.exists():
-        raise GalleryError(f"{path} is there already; add to it with: edgevision gallery add {path}")
+        raise GalleryError(
+            f"{path} is there already; add to it with: edgevision gallery add {path} --model {arguments.model} PHOTO …"
+        )
     with embedder(arguments) as model:
         dimension = dimension_of(model)
         with GalleryWriter(path, bundle_id=model.id, dimension=dimension):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ def remove(arguments: argparse.Namespace) -> int:
     """Remove a product, or some of its examples."""
     with _changing(arguments.gallery) as (gallery, writer):
         product = gallery.find(arguments.id)
-        sources = sources_of(gallery, arguments.id, arguments.example)
+        sources = _sources_of(arguments, gallery, product.id)
         if sources:
             writer.remove_examples(product.id, sources)
         else:
@@ -65,7 +65,7 @@ def merge(arguments: argparse.Namespace) -> int:
     """Give examples to another product."""
     with _changing(arguments.gallery) as (gallery, writer):
         product, into = gallery.find(arguments.id), gallery.find(arguments.into)
-        sources = sources_of(gallery, product.id, arguments.example)
+        sources = _sources_of(arguments, gallery, product.id)
         if sources:
             writer.move_examples(product.id, sources, into.id)
         else:
@@ -76,10 +76,10 @@ def merge(arguments: argparse.Namespace) -> int:
     return _tell(arguments, f"{what} to {into.name} ({into.id})", {"id": product.id, "into": into.id})
 
 
-def sources_of(gallery: Gallery, product_id: int, beginnings: Sequence[str]) -> list[str]:
+def _sources_of(arguments: argparse.Namespace, gallery: Gallery, product_id: int) -> list[str]:
     """The sources of a product's examples, by the first digits of each. Raises InputError where they do not say which."""
     found = []
-    for beginning in beginnings:
+    for beginning in arguments.example:
         word = beginning.strip().lower()
         if len(word) < _LEAST_DIGITS:
             raise InputError(
@@ -88,8 +88,8 @@ def sources_of(gallery: Gallery, product_id: int, beginnings: Sequence[str]) -> 
         fitting = [one.source for one in gallery.examples_of(product_id) if one.source.startswith(word)]
         if len(fitting) != 1:
             raise InputError(
-                f"{len(fitting)} examples of the product {product_id} begin with {beginning}; see them with: edgevision gallery show --id "
-                f"{product_id}"
+                f"{len(fitting)} examples of the product {product_id} begin with {beginning}; see them with: edgevision gallery show "
+                f"{arguments.gallery} --id {product_id}"
             )
         found += fitting
     return found

