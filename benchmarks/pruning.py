@@ -15,6 +15,7 @@ The goal: at least 1.5 times as fast as the unpruned int8, at 1 point or less. W
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -45,6 +46,14 @@ from edgevision.train.finetune import FineTuneOptions, fine_tune
 
 SHAPES = ("0.4", "0.5", "0.6", "2b", "4b", "224", "192", "224+0.3", "224+0.4", "224+2b", "224+2b+0.3")
 GOAL_SPEED, GOAL_DROP = 1.5, 1.0
+TUNING = (
+    "minutes",
+    "lr",
+    "share",
+    "importances",
+    "price",
+    "tune_threads",
+)  # options that change nothing of the unpruned
 STAGES = ("pruned", "tuned", "int8")
 PORTION = 16  # photos at once
 BLOCK_PHOTOS = 64  # that tell which blocks matter least
@@ -58,8 +67,8 @@ def main() -> None:
     p.add_argument("arch", nargs="?", default="lite0")
     p.add_argument("--shapes", type=Shape.parse, nargs="+", default=[Shape.parse(text) for text in SHAPES])
     p.add_argument("--minutes", type=float, default=6.0, help="of fine-tuning for each shape and fold")
+    p.add_argument("--lr", type=float, default=FineTuneOptions.lr, help="of fine-tuning (default %(default)g)")
     p.add_argument("--share", type=float, default=1.0, help="side of the pictures that tuning takes, of the model's")
-    p.add_argument("--steps", type=int, default=1, help="of pruning and tuning; the minutes are divided among them")
     p.add_argument("--importances", nargs="+", default=list(TRIED), choices=IMPORTANCES)
     p.add_argument("--price", default="macs", choices=("channels", "macs"))
     p.add_argument("--photos", type=int, default=256, help="that calibrate")
@@ -118,8 +127,10 @@ def _row(shape: Shape, right: Mapping[str, Mapping[Shape, list[Answers]]], speed
 def kept(arguments: argparse.Namespace, fold: int, shape: Shape) -> Trial:
     """``one``, kept in runs/: a run of hours goes on where it was broken off."""
     path = RUNS / f"pruning-{arguments.arch}-{fold}-{shape}.npz"
-    without = ("folds", "shapes", "rounds", "reuse", "threads", "tune_threads")
-    what = json.dumps({k: v for k, v in vars(arguments).items() if k not in without})
+    without = ("folds", "shapes", "rounds", "reuse", "threads", *(TUNING if shape == UNPRUNED else ()))
+    asked = {k: v for k, v in vars(arguments).items() if k not in without}
+    digest = hashlib.sha256((RUNS / f"oof-{arguments.arch}-{fold}.pt").read_bytes()).hexdigest()
+    what = json.dumps({**asked, "checkpoint": digest})
     if arguments.reuse and path.is_file():
         with np.load(path, allow_pickle=False) as file:
             if str(file["options"]) == what:
@@ -127,13 +138,15 @@ def kept(arguments: argparse.Namespace, fold: int, shape: Shape) -> Trial:
                 return stages, file["graph"].tobytes(), json.loads(str(file["record"]))
     by_stage, graph, record = one(arguments, fold, shape)
     rights_by_stage: dict[str, Any] = {f"right_{stage}": answers for stage, answers in by_stage.items()}
+    unfinished = path.with_suffix(".unfinished.npz")
     np.savez(
-        path,
+        unfinished,
         options=what,
         record=json.dumps(record, default=str),
         graph=np.frombuffer(graph, np.uint8),
         **rights_by_stage,
     )
+    unfinished.replace(path)
     return by_stage, graph, record
 
 
@@ -170,28 +183,24 @@ def smaller(
     if shape == UNPRUNED:
         return teacher, teacher, {}
     measure, record = AnswerMeasure.of(source.task), dict[str, Any]()
-    steps = arguments.steps if shape.ratio else 1
     tuning = FineTuneOptions(
         epochs=1000,
-        minutes=max(arguments.minutes, 0.01) / steps,
+        minutes=max(arguments.minutes, 0.01),
+        lr=arguments.lr,
         size_share=arguments.share,
         threads=arguments.tune_threads,
     )
 
-    def tune(network: nn.Module, _step: int = 0, _steps: int = 1) -> nn.Module:
-        done = fine_tune(network, teacher, trained, source.spec, tuning)
-        record.setdefault("tuning", []).append({"steps": done.steps, "seconds": done.seconds})
-        return done.network
-
     network, record["blocks"] = without_blocks(teacher, shape.blocks, photos[:BLOCK_PHOTOS], measure)
     if shape.ratio:
-        options = PruneOptions(
-            shape.ratio, importances=tuple(arguments.importances), prices=(arguments.price,), steps=steps
-        )
+        options = PruneOptions(shape.ratio, importances=tuple(arguments.importances), prices=(arguments.price,))
         labels = None if truths is None else np.array(truths, np.int64)
-        result = prune(network, photos, measure, options, labels=labels, tune=tune if steps > 1 else None)
+        result = prune(network, photos, measure, options, labels=labels)
         network, record = result.network, {**record, **result.to_dict()}
-    return network, tune(network) if arguments.minutes and steps == 1 else network, record
+    if not arguments.minutes:
+        return network, network, record
+    done = fine_tune(network, teacher, trained, source.spec, tuning)
+    return network, done.network, {**record, "tuning": {"steps": done.steps, "seconds": done.seconds, "lr": tuning.lr}}
 
 
 def rights(graph: bytes, dataset: Dataset, spec: PreprocessSpec, measure: AnswerMeasure) -> Answers:

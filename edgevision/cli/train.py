@@ -138,7 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "checkpoint": str(result.path), "epochs": [e.to_dict() for e in result.epochs], "steps": result.steps,
                 "seconds": result.seconds, "stopped_early": result.stopped_early,
                 "val": None if score is None else score.metrics, "photos_bytes": _pack_bytes(result.checkpoint),
-                "bad_photos": [photo.to_dict() for photo in result.bad_photos],
+                "bad_photos": [photo.to_dict() for photo in result.bad_photos], "notes": list(result.notes),
             }
         )  # fmt: skip
         return 0
@@ -179,6 +179,10 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
     if "ood_data" not in given and (alone := [name for name in ("ood_share", "ood_weight") if name in given]):
         raise InputError(
             f"--{alone[0].replace('_', '-')} is of the photos of --ood-data, and there are none; give both"
+        )
+    if "scratch" in given and (idle := [name for name in ("frozen_stages", "freeze_epochs") if given.get(name)]):
+        raise InputError(
+            f"--{idle[0].replace('_', '-')} is of what has ImageNet's weights, and with --scratch nothing has; leave one of the two out"
         )
     if "patience" in given:
         given["patience"] = given["patience"] or None

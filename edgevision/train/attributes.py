@@ -32,6 +32,7 @@ class AttributesTraining:
 
     def __init__(self, options: AttributesTrainOptions, compute: Compute, progress: Progress) -> None:
         """Reads the photos. Raises as ``trainer.train`` does."""
+        backbones.check_task(options.arch, "attributes")
         self._options, self._compute = options, compute
         self.spec: PreprocessSpec = backbones.default_preprocess(options.arch, options.size)
         self.sizes = (1.0,) if backbones.has_fixed_size(options.arch) else options.sizes

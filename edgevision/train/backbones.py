@@ -63,6 +63,19 @@ _OPTIONS = {
 MAX_CLASSES = 100_000
 
 
+def check_task(arch: str, task: str) -> None:
+    """Raise InputError for a network that ``edgevision train --task`` cannot teach that task.
+
+    >>> check_task("lite0", "classify")
+    """
+    of_networks = {DETECTOR: "detect", **dict.fromkeys(EMBEDDERS, "embed")}
+    own = of_networks.get(arch, "classify")
+    if own == (task if task in of_networks.values() else "classify"):
+        return
+    fitting = [name for name, one in of_networks.items() if one == task] or [*LITE_SIZES, f"{_TORCHVISION}NAME"]
+    raise InputError(f"--task {task} trains {', '.join(fitting)}, got --arch {arch}")
+
+
 def build(arch: str, num_classes: int, **options: Any) -> nn.Module:
     """A network with random weights for ``num_classes`` classes. An embedder has none: the number is not looked at.
 

@@ -37,6 +37,7 @@ class ClassifyTraining:
                 raise InputError(
                     f"{path} is read to train and would be replaced by the checkpoint; name another with -o"
                 )
+        backbones.check_task(options.arch, "classify")
         self._options, self._compute = options, compute
         self.spec: PreprocessSpec = backbones.default_preprocess(options.arch, options.side_px)
         self.sizes = (1.0,) if backbones.has_fixed_size(options.arch) else options.sizes

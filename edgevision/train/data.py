@@ -167,6 +167,11 @@ def read_described_data(
     val = None if options.val is None else checked(options.val, read_image)
     if val is not None:
         val = replace(val, dataset=only_attributes(val.dataset, learnt))
+        if not any(photo.attributes for photo in val.dataset):
+            raise DataError(
+                f"of no photo of {options.val} an attribute is known that is learnt ({', '.join(learnt)}): they cannot tell how well it is "
+                "learnt. Give others, or leave --val out"
+            )
     data = _together(replace(train, dataset=only_attributes(train.dataset, learnt)), val, str(options.val))
     left_out = [name for name in known_values(train.dataset) if name not in learnt]
     if left_out and not options.heads:

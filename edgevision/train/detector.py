@@ -33,9 +33,10 @@ class DetectTraining:
 
     def __init__(self, options: DetectTrainOptions, compute: Compute, progress: Progress) -> None:
         """Reads the photos. Raises as ``trainer.train`` does."""
+        backbones.check_task(options.arch, "detect")
         self._options, self._compute = options, compute
-        self.sizes = options.sizes
         self.spec: PreprocessSpec = backbones.default_preprocess(options.arch, options.size)
+        self.sizes = tuple(_whole_cells(share, self.spec.height) for share in options.sizes)
         cache: PhotoCache = cache_for(self.spec.height, options.cache_mb)
         self.data: TrainingData = read_boxed_data(options, progress.photos_checked, cache.read)
         self.task: TaskSpec = lite_detect_spec(self.data.labels, self.spec)
@@ -102,6 +103,12 @@ def lite_detect_spec(labels: tuple[Label, ...], spec: PreprocessSpec) -> TaskSpe
     """The task of ``LiteDetector`` for pictures prepared as ``spec`` says."""
     outputs = {f"{role}_{stride}": f"{name}_s{stride}" for role, name in _ROLES for stride in STRIDES}
     return detect_spec(labels, LEVELS, outputs, height=spec.height, width=spec.width)
+
+
+def _whole_cells(share: float, side_px: int) -> float:
+    """The share of the side next to ``share`` whose pictures have whole cells at every level."""
+    grain = STRIDES[-1]
+    return max(grain, round(share * side_px / grain) * grain) / side_px
 
 
 _ROLES = (("scores", "cls"), ("boxes", "box"))

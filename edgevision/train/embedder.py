@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from edgevision.errors import InputError
 from edgevision.preprocess.spec import PreprocessSpec
 from edgevision.tasks.base import TaskSpec
 from edgevision.tasks.embed import embed_spec
@@ -47,6 +46,7 @@ class EmbedTraining:
 
     def __init__(self, options: EmbedTrainOptions, compute: Compute, progress: Progress) -> None:
         """Reads the photos; unless from scratch, looks at each once with the network to begin with. Raises as ``trainer.train`` does."""
+        backbones.check_task(options.arch, "embed")
         self._options, self._compute = options, compute
         self.sizes = options.sizes
         self.spec: PreprocessSpec = backbones.default_preprocess(options.arch, options.size)
@@ -130,8 +130,6 @@ class EmbedTraining:
 
 def _new_embedder(options: EmbedTrainOptions) -> LiteEmbedder:
     make = backbones.build if options.scratch else backbones.pretrained
-    if options.arch not in backbones.EMBEDDERS:
-        raise InputError(f"--task embed trains {', '.join(backbones.EMBEDDERS)}, got --arch {options.arch}")
     network = make(options.arch, 0, **options.network_options)
     assert isinstance(network, LiteEmbedder)
     return network

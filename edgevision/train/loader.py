@@ -190,9 +190,12 @@ def normalise(pictures: npt.NDArray[np.uint8], spec: PreprocessSpec) -> Tensor:
     """N×S×S×3 uint8 BGR → N×3×S×S float32 in the spec's colour order, mean and std; channels last in memory."""
     if spec.color is ColorOrder.RGB:
         pictures = np.ascontiguousarray(pictures[..., ::-1])
-    values = torch.from_numpy(pictures).float()
-    values.sub_(torch.tensor(spec.mean)).div_(torch.tensor(spec.std))
-    return values.permute(0, 3, 1, 2)
+    count, height, width, channels = pictures.shape
+    rows = (
+        torch.from_numpy(pictures).float().view(count, height, width * channels)
+    )  # whole rows: loops of three are slow
+    rows.sub_(torch.tensor(spec.mean).repeat(width)).div_(torch.tensor(spec.std).repeat(width))
+    return rows.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
 def work_ahead(make: Callable[[int], Made], first: int) -> Generator[Made, None, None]:

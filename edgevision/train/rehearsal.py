@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from edgevision.errors import EdgeVisionError, InputError
-from edgevision.train.backbones import training_mode
+from edgevision.train.backbones import DETECTOR, training_mode
 from edgevision.train.compute import Compute
+from edgevision.train.lite_detector import STRIDES
 from edgevision.train.schedule import training_size
 
 _LARGEST_TRIED_PX = 512
@@ -142,7 +144,9 @@ def _too_small(arch: str, trial: _Trial, size: int, shares: Sequence[float]) -> 
     enough = next((side for side in range(32, _LARGEST_TRIED_PX + 1, 8) if side > least and trial.runs(2, side)), None)
     if enough is None:
         return None
-    wanted = next(size for size in range(enough, 10 * _LARGEST_TRIED_PX, 8) if min(_sides(size, shares)) >= enough)
+    grain = STRIDES[-1] if arch == DETECTOR else 8  # what the size must be a multiple of
+    sizes = range(math.ceil(enough / grain) * grain, 10 * _LARGEST_TRIED_PX, grain)
+    wanted = next(size for size in sizes if min(_sides(size, shares)) >= enough)
     small = f"training begins with pictures of {least}" if least < size else f"they have {least}"
     return InputError(
         f"{arch} needs pictures of {enough} pixels or more; at --size {size} {small}. Give --size {wanted} or more"

@@ -60,7 +60,7 @@ _PACKING_S = 15.0  # of a time budget is kept for the photo pack and writing, bu
 class TrainResult:
     """``score``: of the kept weights on the ``val`` photos, in float32; None without them. ``epochs``: the history.
 
-    ``bad_photos``: those that cannot be read and were left out.
+    ``bad_photos``: those that cannot be read and were left out. ``notes``: sentences for the user.
     """
 
     path: Path
@@ -71,6 +71,7 @@ class TrainResult:
     seconds: float
     stopped_early: bool
     bad_photos: tuple[BadPhoto, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def train(options: RunOptions, progress: Progress | None = None) -> TrainResult:
@@ -129,7 +130,7 @@ class _Run:
     def __init__(self, options: RunOptions, progress: Progress) -> None:
         self.options, self.progress = options, progress
         began = time.monotonic()
-        for path in (options.data, options.val, options.labels):
+        for path in (options.data, options.val, options.labels, getattr(options, "attributes", None)):
             if path is not None and is_same_file(options.output, path):
                 raise InputError(
                     f"{path} is read to train and would be replaced by the checkpoint; name another with -o"
@@ -138,8 +139,9 @@ class _Run:
         self.compute: Compute = choose_compute(options.device)
         self.training: Training[Any] = new_training(options, self.compute, progress)
         self.data, self.size = self.training.data, self.training.spec.height
+        self.notes: list[str] = []
         for warning in self.data.warnings:
-            progress.message(f"note: {warning}")
+            self._note(warning)
         self.model = self._new_model()
         self.ema = Ema(self.model)
         self.optimizer = torch.optim.AdamW(
@@ -157,12 +159,13 @@ class _Run:
         self.best_state: dict[str, Tensor] | None = None
         self.best_epoch = 0
         self.loss_sum, self.loss_count = 0.0, 0
+        self.reserve_s = 0.0  # for what comes after the last step, as a run that goes on has measured it
         spent = self._restore()
         self.training.rehearse(self.model)
         spent += time.monotonic() - began
         budget = None if options.minutes is None else 60 * options.minutes
         self.packing_s = min(_PACKING_S, 0.1 * (budget or 0))
-        self.clock = RunClock(self.steps, budget, self.packing_s, spent)
+        self.clock = RunClock(self.steps, budget, max(self.packing_s, self.reserve_s), spent)
         self.saved_at = time.monotonic()
 
     def run(self) -> TrainResult:
@@ -174,7 +177,7 @@ class _Run:
         score = None
         if self.data.val is not None:
             score = self.training.score(model, exact=True)
-        photos = self.training.pack() if self.options.photos else None
+        photos, ood = self.training.pack() if self.options.photos else None, self.data.ood
         checkpoint = Checkpoint(
             arch=self.options.arch,
             arch_options=self.options.network_options,
@@ -183,7 +186,7 @@ class _Run:
             task=self.training.task,
             photos=photos,
             training=self._record(score, stopped),
-            trained_on=short_hashes(self.data.train.content_hashes),
+            trained_on=short_hashes((*self.data.train.content_hashes, *(ood.content_hashes if ood else ()))),
         )
         save_checkpoint(self.options.output, checkpoint)
         self.options.state_path.unlink(missing_ok=True)
@@ -196,6 +199,7 @@ class _Run:
             self.clock.elapsed_s,
             stopped,
             self.data.bad_photos,
+            tuple(self.notes),
         )
 
     # ---- the loop ----
@@ -211,7 +215,7 @@ class _Run:
         with contextlib.closing(work_ahead(self._make_batch, first)) as batches:
             while (progress := self.clock.progress(self.step)) < 1 and not self._out_of_patience():
                 rate = self._set_rates(progress)
-                loss, size, rows = self._optimise(batches)
+                loss, size, rows = self._optimise(batches, head_only=progress < self.freeze_steps / self.steps)
                 self.step += 1
                 self.ema.update(self.model, ema_decay(self.step - 1, self.options.ema))
                 now = time.monotonic()
@@ -246,9 +250,9 @@ class _Run:
             group["lr"] = base * factor
         return self.options.lr * factor
 
-    def _optimise(self, batches: Iterator[Any]) -> tuple[float, int, int]:
+    def _optimise(self, batches: Iterator[Any], *, head_only: bool) -> tuple[float, int, int]:
         """One step over ``accumulate`` batches; returns the mean loss, the pictures' size, and how many there were."""
-        self.training.set_mode(self.model, head_only=self.step < self.freeze_steps)
+        self.training.set_mode(self.model, head_only=head_only)
         self.optimizer.zero_grad()
         total, size, rows = 0.0, 0, 0
         for part in range(self.options.accumulate):
@@ -272,6 +276,11 @@ class _Run:
         return self.best is not None and patience is not None and len(self.history) - self.best_epoch >= patience
 
     # ---- reports and records ----
+
+    def _note(self, text: str) -> None:
+        """Tell it now, and keep it for the result."""
+        self.notes.append(text)
+        self.progress.message(f"note: {text}")
 
     def _record_step(self, loss: float, side_px: int, learning_rate: float, photos: int, step_s: float) -> None:
         """Add up the step's loss, keep time for validation in reserve, and tell the progress."""
@@ -358,6 +367,7 @@ class _Run:
             "history": [report.to_dict() for report in self.history],
             "loss": [self.loss_sum, self.loss_count],
             "seconds": self.clock.elapsed_s,
+            "reserve_s": self.clock.reserve_s,
         }
         save_state(self.options.state_path, self._fingerprint(), values)
         self.saved_at = time.monotonic()
@@ -367,10 +377,10 @@ class _Run:
         path = self.options.state_path
         if not path.exists():
             if self.options.resume:
-                self.progress.message(f"note: there is no {path} to go on from; starting anew")
+                self._note(f"there is no {path} to go on from; starting anew")
             return 0.0
         if not self.options.resume:
-            self.progress.message(f"note: {path} of an unfinished run will be replaced; --resume would go on with it")
+            self._note(f"{path} of an unfinished run will be replaced; --resume would go on with it")
             return 0.0
         values = load_state(path, self._fingerprint())
         try:
@@ -382,6 +392,7 @@ class _Run:
             self.best_state, self.best_epoch = values["best_state"], int(values["best_epoch"])
             self.history = [self._report_of(report) for report in values["history"]]
             self.loss_sum, self.loss_count = values["loss"]
+            self.reserve_s = float(values.get("reserve_s", 0.0))  # states from before have none
             spent = float(values["seconds"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"{path} does not fit this run ({error}); delete it and start without --resume") from None

@@ -71,12 +71,12 @@ class Validation:
 
 
 class PreparedPhotos:
-    """Photos in batches N×3×H×W float32, prepared as at run time; with ``keep`` they stay in memory while they fit."""
+    """Photos in batches N×3×H×W float32, prepared as at run time; with ``keep``, as many as fit into 512 MiB stay in memory."""
 
     def __init__(self, paths: Sequence[Path], spec: PreprocessSpec, *, keep: bool = True) -> None:
         self._paths, self._spec = paths, spec
         self._preprocess = Preprocessor(spec)
-        self._keep = keep and int(np.prod(spec.tensor_shape)) * 4 * len(paths) <= _KEPT_BYTES
+        self._room = _KEPT_BYTES if keep else 0
         self._kept: dict[int, Tensor] = {}
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -91,6 +91,7 @@ class PreparedPhotos:
         for item, path in zip(prepared, paths, strict=True):
             self._preprocess.run(Frame.from_array(read_image(path)), item)
         images = torch.from_numpy(prepared)
-        if self._keep:
+        if prepared.nbytes <= self._room:
             self._kept[start] = images
+            self._room -= prepared.nbytes
         return images

@@ -70,3 +70,4 @@ def test_train_leaves_bad_photos_out_and_says_so(edgevision, damaged, tmp_path):
     done = edgevision("train", *given, "--on-bad-photo", "skip", "--json")
     assert done.status == 0, done.err
     assert len(done.json["bad_photos"]) == 12
+    assert any(note.startswith(f"12 photos of {damaged}") for note in done.json["notes"])

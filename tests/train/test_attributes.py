@@ -146,6 +146,31 @@ def test_what_cannot_be_learnt_is_refused(tiny_attributes, tmp_path, colour_phot
         read_described_data(tiny_attributes(data=many, attributes=None, heads=()))
 
 
+def test_photos_that_can_tell_nothing_of_what_is_learnt_are_refused(tiny_attributes, tmp_path, colour_photos):
+    from edgevision.train.data import read_described_data
+
+    photos = sorted(colour_photos.rglob("*.png"))
+    tables = {}
+    for name, hue in (("train", "{0}"), ("val", "?")):
+        rows = [f"{path},{hue.format(path.parent.name)},{place % 2}" for place, path in enumerate(photos)]
+        tables[name] = tmp_path / f"{name}.csv"
+        tables[name].write_text("\n".join(["path,hue,odd", *rows]))
+    options = tiny_attributes(data=tables["train"], val=tables["val"], attributes=None, heads=("hue",))
+    with pytest.raises(
+        DataError, match=r"of no photo of .*val.csv an attribute is known that is learnt \(hue\).*leave --val out"
+    ):
+        read_described_data(options)
+    assert read_described_data(tiny_attributes(data=tables["train"], val=tables["val"], attributes=None, heads=())).val
+
+
+def test_the_table_is_not_written_over(tiny_attributes, table):
+    from edgevision.train import train
+
+    with pytest.raises(InputError, match="would be replaced by the checkpoint"):
+        train(tiny_attributes(output=table))
+    assert table.read_text() == TABLE
+
+
 def test_options_that_cannot_be_are_refused(tiny_attributes):
     with pytest.raises(InputError, match="class_balance is a number within 0…1"):
         tiny_attributes(class_balance=2)

@@ -186,6 +186,22 @@ def test_the_head_learns_alone_first(tiny, monkeypatch):
     assert changed == [False, False, True, True, True]
 
 
+def test_the_head_learns_alone_for_its_share_of_the_time_too(tiny, monkeypatch):
+    """Half of 500 epochs would never end in one minute of 1000 that were planned."""
+    monkeypatch.setattr(backbones, "pretrained", backbones.build)
+    seconds = [0.0]
+    clock_of(monkeypatch, seconds)
+    alone = []
+
+    def watched(training, network, *, head_only):
+        alone.append(head_only)
+        seconds[0] += 5.0
+
+    monkeypatch.setattr(classifier.ClassifyTraining, "set_mode", watched)
+    train(tiny(scratch=False, freeze_epochs=250, epochs=1000, minutes=1.0, photos=False))
+    assert alone == [True] * 3 + [False] * 8  # a quarter of the 54 seconds that are for training
+
+
 def test_frozen_stages_keep_their_weights(tiny, monkeypatch):
     monkeypatch.setattr(backbones, "pretrained", backbones.build)
     run = trainer._Run(tiny(scratch=False, freeze_epochs=1, epochs=2, frozen_stages=2), SilentProgress())
@@ -291,6 +307,17 @@ def test_a_run_whose_time_is_spent_is_kept_to_go_on_with_more(tiny, monkeypatch)
     assert train(replace(options, resume=True, minutes=3.0)).steps == 6
 
 
+def test_time_for_validation_is_kept_in_reserve_after_a_break_too(tiny, other_photos, monkeypatch):
+    options = tiny(photos=False, save_every_s=0, minutes=1.0, val=other_photos, epochs=2)
+    clock_of(monkeypatch, [0.0])
+    monkeypatch.setattr(trainer, "save_state", KilledAtSave(4))  # one step after the first validation
+    with pytest.raises(KilledError):
+        train(options)
+    state = torch.load(options.state_path, weights_only=True)
+    assert state["reserve_s"] > trainer.RunClock(6, 60.0).reserve_s
+    assert trainer._Run(replace(options, resume=True), SilentProgress()).clock.reserve_s == state["reserve_s"]
+
+
 def test_time_that_runs_out_between_two_steps_still_ends_an_epoch(tiny, other_photos, monkeypatch):
     seconds = [0.0]
     clock_of(monkeypatch, seconds)
@@ -299,6 +326,14 @@ def test_time_that_runs_out_between_two_steps_still_ends_an_epoch(tiny, other_ph
     assert result.steps == 1  # of three in an epoch
     assert [(report.epoch, report.step, report.best) for report in result.epochs] == [(1, 1, True)]
     assert result.epochs[0].train_loss > 0
+
+
+@pytest.mark.parametrize("arch", ["lite0-detect", "lite0-embed", "lite2-embed"])
+def test_a_network_of_another_task_is_refused_before_anything_is_read(tiny, arch, tmp_path):
+    with pytest.raises(
+        InputError, match=f"--task classify trains lite0, lite1, lite2, torchvision:NAME, got --arch {arch}"
+    ):
+        train(tiny(arch=arch, data=tmp_path / "nothing"))
 
 
 @pytest.mark.parametrize("option", ["data", "val", "labels", "teacher", "ood_data"])
@@ -357,10 +392,13 @@ def test_the_checkpoint_carries_photos_unless_told_not_to(tiny, other_photos):
 
 def test_the_checkpoint_names_every_photo_it_was_trained_on(tiny, colour_photos, other_photos):
     checkpoint = load_checkpoint(train(tiny(val=other_photos, epochs=0.3, photos=False)).path)
-    for folder, expected in ((colour_photos, True), (other_photos, False)):
+    with_unknown = load_checkpoint(train(tiny(ood_data=other_photos, epochs=0.3, photos=False)).path)
+    for one, folder, expected in (
+        (checkpoint, colour_photos, True), (checkpoint, other_photos, False), (with_unknown, other_photos, True),
+    ):  # fmt: skip
         hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*.png")]
         assert hashes
-        assert {checkpoint.was_trained_on(sha256) for sha256 in hashes} == {expected}
+        assert {one.was_trained_on(sha256) for sha256 in hashes} == {expected}
 
 
 def test_torchvision_network(tiny):
@@ -407,8 +445,9 @@ def test_data_that_will_not_do(tiny, tmp_path, colour_photos):
 
 def test_warns_of_val_photos_that_were_trained_on(tiny, colour_photos):
     recorder = Recorder()
-    train(tiny(val=colour_photos, epochs=0.4, photos=False), recorder)
+    result = train(tiny(val=colour_photos, epochs=0.4, photos=False, resume=True), recorder)
     assert any("24 of the 24 photos" in message for message in recorder.messages)
+    assert [note.split(" ")[0] for note in result.notes] == ["24", "there"]  # no state to go on from
 
 
 def test_a_target_that_cannot_be_written_is_refused_before_training(tiny, tmp_path):

@@ -113,7 +113,7 @@ class PruneResult:
     """The ``network`` in eval mode and its ``channels``; ``chosen`` is the trial that it comes from.
 
     ``original`` are parameters, macs, and accuracy on the photos compared. ``trials`` are those of all steps.
-    ``tuned``: the same figures after fine-tuning; None without.
+    ``tuned``: the same figures after fine-tuning, which may have learnt from the photos compared; None without.
     """
 
     network: nn.Module
@@ -309,8 +309,13 @@ def prune(
 ) -> PruneResult:
     """Prune ``network`` by ``options.ratio``: see the module, and ``Pruner`` for what is taken and raised.
 
-    ``tune`` fine-tunes what it is given, with the original as teacher (``train.finetune``), after each of the steps.
+    ``tune`` fine-tunes what it is given, with the original as teacher (``train.finetune``), after each of the steps. At ratio 0 the
+    network is given back as it is.
     """
+    if not options.ratio:  # a network that is as it should be is not tuned either
+        pruner = Pruner(network, photos, measure, labels, options=options, progress=progress)
+        same = pruner.compare(pruner.network, 0.0, 0.0, options.importances[0], options.prices[0], 0.0)
+        return PruneResult(pruner.network, channel_counts(network), same, (same,), pruner.original())
     first: Pruner | None = None
     current = network
     trials: list[PruneTrial] = []

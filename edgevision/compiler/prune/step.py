@@ -59,7 +59,9 @@ class Pruned:
         """What was done, in a sentence."""
         result = self.result
         now, was = result.tuned or result.chosen, result.original
-        tuned = f", fine-tuned to {now.divergence:.3f}" if result.tuned else ""
+        if not now.ratio:
+            return "not pruned: the network is as quick as was asked for as it is"
+        tuned = f", fine-tuned to {now.divergence:.3f} (partly on photos it then learnt from)" if result.tuned else ""
         return (
             f"pruned: {100 * now.reached:.0f} % of the channels by {now.importance}, {now.parameters / was['parameters']:.0%} "
             f"of the parameters and {now.macs / was['macs']:.0%} of the multiply-adds are left; divergence from the "
@@ -189,7 +191,7 @@ def _tune(
     data = PhotosInMemory(tuple(photo.source for photo in labelled), truth, model.labels)
 
     def tune(network: nn.Module, step: int, steps: int) -> nn.Module:
-        own = FineTuneOptions(minutes=options.prune_minutes / steps, seed=options.seed)
+        own = FineTuneOptions(minutes=options.prune_minutes / steps, seed=options.seed + step)
         return fine_tune(
             network, teacher, data, model.spec, own, lambda done, total, _: progress("fine-tune", done, total)
         ).network

@@ -61,8 +61,7 @@ def take_a_first_look(network: LiteEmbedder, features: Tensor, products: Numbers
     network.projection.bias.copy_(bias)
     vectors = nn.functional.normalize(network.projection(features))
     count = int(products.max()) + 1
-    own = nn.functional.one_hot(torch.from_numpy(products), count).float()
-    centres = nn.functional.normalize(own.T @ vectors)
+    centres = nn.functional.normalize(_sums(vectors, products, count))
     return FirstLook(centres, look_alikes(centres))
 
 
@@ -83,8 +82,8 @@ def whitened_projection(features: Tensor, products: Numbers, dimension: int) -> 
     values = features.double()
     mean = values.mean(0)
     centred = nn.functional.normalize(values - mean)
-    own = nn.functional.one_hot(torch.from_numpy(products)).double()
-    means = (own.T @ centred) / own.sum(0)[:, None]
+    counts = torch.from_numpy(np.bincount(products))
+    means = _sums(centred, products, len(counts)) / counts[:, None]
     inner = centred - means[products]
     covariance = inner.T @ inner / len(inner)
     sizes, directions = torch.linalg.eigh(covariance)
@@ -94,6 +93,12 @@ def whitened_projection(features: Tensor, products: Numbers, dimension: int) -> 
     _, kept = torch.linalg.eigh(white.T @ white)  # the greatest last
     weight = kept.flip(1)[:, :dimension].T @ whitening
     return weight.float().contiguous(), (-weight @ mean).float()
+
+
+def _sums(values: Tensor, products: Numbers, count: int) -> Tensor:
+    """Of the rows of ``values`` [n, d] of each product: [count, d]."""
+    sums = torch.zeros(count, values.shape[1], dtype=values.dtype)
+    return sums.index_add_(0, torch.from_numpy(products), values)
 
 
 def look_alikes(centres: Tensor) -> Numbers:

@@ -82,6 +82,12 @@ def test_nothing_goes_at_ratio_0(nets, photos):
     pruner = Pruner(network, photos, MEASURE, options=PruneOptions(0.0))
     assert pruner.gone(0.0, "activation") == {}
     assert pruner.divergence(pruner.cut(0.0)) == 0
+    result = prune(
+        network, photos, MEASURE, PruneOptions(0.0), tune=lambda *_: pytest.fail("there is nothing to make good")
+    )
+    assert result.network is network
+    assert (result.chosen.reached, result.chosen.divergence, result.tuned) == (0, 0, None)
+    assert result.chosen.macs == result.original["macs"]
 
 
 @pytest.mark.parametrize("net", ["mobile", "lite"])

@@ -258,7 +258,11 @@ def pruned_by(tuned: bool) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("tuned", "share", "end"), [(False, "28 %", "0.800 nats"), (True, "31 %", "0.800 nats, fine-tuned to 0.123")]
+    ("tuned", "share", "end"),
+    [
+        (False, "28 %", "0.800 nats"),
+        (True, "31 %", "0.800 nats, fine-tuned to 0.123 (partly on photos it then learnt from)"),
+    ],
 )
 def test_the_note_says_what_is_left_and_how_far_it_is_from_the_original(tuned: bool, share: str, end: str) -> None:
     note = pruned_by(tuned).note()
@@ -266,6 +270,12 @@ def test_the_note_says_what_is_left_and_how_far_it_is_from_the_original(tuned: b
         f"pruned: {share} of the channels by taylor, 50% of the parameters and 25% of the multiply-adds"
     )
     assert note.endswith(f"divergence from the original {end}")
+
+
+def test_a_network_that_is_quick_enough_is_said_to_be_as_it_was() -> None:
+    pruned = pruned_by(tuned=False)
+    result = replace(pruned.result, chosen=replace(pruned.result.chosen, ratio=0.0, reached=0.0))
+    assert replace(pruned, result=result).note() == "not pruned: the network is as quick as was asked for as it is"
 
 
 def test_the_loss_is_split_into_pruning_and_quantizing_where_all_three_are_known() -> None:

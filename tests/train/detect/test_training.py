@@ -18,7 +18,7 @@ from edgevision.train.compute import Compute  # noqa: E402
 from edgevision.train.detect.batches import BoxBatchMaker  # noqa: E402
 from edgevision.train.detect.losses import detection_loss  # noqa: E402
 from edgevision.train.detect.validate import BoxValidation  # noqa: E402
-from edgevision.train.detector import lite_detect_spec  # noqa: E402
+from edgevision.train.detector import DetectTraining, lite_detect_spec  # noqa: E402
 from edgevision.train.lite_detector import OUTPUT_NAMES, STRIDES, read_answers  # noqa: E402
 from edgevision.train.loader import PhotoCache  # noqa: E402
 from edgevision.train.progress import SilentProgress  # noqa: E402
@@ -235,7 +235,25 @@ def test_the_checkpoint_of_a_run_without_val_photos_has_no_score(tiny_detector, 
     assert load_checkpoint(result.path).task.kind == "detect"
 
 
+@pytest.mark.parametrize(
+    ("size", "shares", "sides"), [(64, (0.8, 1.0), [64, 64]), (96, (0.8, 1.0), [64, 96]), (320, (0.7,), [224])]
+)
+def test_pictures_to_learn_from_have_whole_cells_at_every_level(tiny_detector, monkeypatch, size, shares, sides):
+    seen = []
+    real = DetectTraining.make_batch
+
+    def watched(training, number, size, progress):
+        seen.append(size)
+        return real(training, number, size, progress)
+
+    monkeypatch.setattr(DetectTraining, "make_batch", watched)
+    train(tiny_detector(size=size, sizes=shares, epochs=0.7, batch=4))
+    assert list(dict.fromkeys(seen)) == list(dict.fromkeys(sides))
+
+
 def test_options_and_data_that_cannot_be(tiny_detector, colour_photos):
+    with pytest.raises(InputError, match="--task detect trains lite0-detect, got --arch lite0"):
+        train(tiny_detector(arch="lite0"))
     with pytest.raises(DataError, match=r"needs photos with boxes.*--task classify"):
         train(tiny_detector(data=colour_photos))
     with pytest.raises(InputError, match="multiple of 32"):
