@@ -132,9 +132,15 @@ def ran(trial: str, seed: int, threads: int = 2) -> dict[str, Any]:
     return told
 
 
-def asked(trial: str) -> dict[str, str]:
-    """All that a trial is, in plain values."""
-    return {name: str(value) for name, value in {**BASE, **TRIALS[trial]}.items()}
+def asked(trial: str) -> dict[str, Any]:
+    """All that a trial is, in plain values: ``train``'s defaults too, so that runs with other ones are not compared."""
+    changes = {**BASE, **TRIALS[trial]}
+    own = {ICONIC: changes.pop(ICONIC, False), PASTED: changes.pop(PASTED, 0), "teacher": changes.pop("teacher", None)}
+    if own["teacher"] is not None:
+        own["teacher"] = asked(own["teacher"])
+    matters = TrainOptions(data=Path("photos"), output=Path("model.pt"), **changes).what_matters()
+    del matters["seed"]
+    return {**matters, **own}
 
 
 def _run(trial: str, seed: int, threads: int) -> dict[str, Any]:
@@ -193,7 +199,7 @@ def table() -> list[Row]:
     """A row for each trial: over all its seeds, and against ``base`` with the same ones."""
     rows = []
     for trial, changes in TRIALS.items():
-        seeds = [seed for seed in range(100) if (FOLDER / f"{trial}-{seed}.json").is_file()]
+        seeds = sorted(int(path.stem.removeprefix(f"{trial}-")) for path in FOLDER.glob(f"{trial}-[0-9]*.json"))
         both = [seed for seed in seeds if (FOLDER / f"base-{seed}.json").is_file()]
         if not seeds or not both:
             continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,18 @@ def test_the_interval_is_that_of_visits():
     half = 1.96 * np.sqrt((sizes**2 * (values - mean) ** 2).sum()) / sizes.sum()
     assert abs(mean - values.mean()) > 2 * half  # visits that count alike would give another mean
     assert (low, high) == pytest.approx((mean - half, mean + half), abs=0.15 * half)
+
+
+def test_a_run_is_of_all_that_decides_its_weights(monkeypatch):
+    """Also of train's defaults, which nothing here repeats, and of its teacher."""
+    from benchmarks import recipe_trials
+
+    before = {trial: recipe_trials.asked(trial) for trial in ("base", "taught")}
+    assert json.loads(json.dumps(before)) == before
+    assert before["base"]["lr"] == 5e-4
+    monkeypatch.setitem(recipe_trials.TRIALS, "lite2", {"arch": "lite2", "epochs": 3})
+    assert recipe_trials.asked("taught") != before["taught"]
+    assert recipe_trials.asked("base") == before["base"]
 
 
 def test_a_product_is_cut_out_of_white():
