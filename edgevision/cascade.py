@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgevision.closing import CLOSE_TIMEOUT_S
 from edgevision.errors import InputError
 from edgevision.fork import tell_after_fork
-from edgevision.model import Model, check_count, count_of, most_in_flight
+from edgevision.model import Model, count_of, most_in_flight
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,14 +56,14 @@ class Cascade:
         >>> with ev.load("shelf.edge", then="products.edge") as model:  # doctest: +SKIP
         ...     [product.result.best.name for product in model.predict("shelf.jpg")]
         """
-        limit = _decode_limit(max_decode_bytes)
+        limit = self.finder.decode_limit(max_decode_bytes)
         return self._calls.run(lambda deadline: self._predict(x, limit, deadline), deadline_s, count_of(x))
 
     async def predict_async(
         self, x: Any, *, max_decode_bytes: int | None = None, deadline_s: float | None = None
     ) -> Any:
         """``predict`` for programs on asyncio: see ``Model.predict_async``."""
-        limit = _decode_limit(max_decode_bytes)
+        limit = self.finder.decode_limit(max_decode_bytes)
         return await self._calls.run_async(lambda deadline: self._predict(x, limit, deadline), deadline_s, count_of(x))
 
     def predict_frames(self, frames: Sequence[Frame]) -> list[Products]:
@@ -128,12 +128,6 @@ class Cascade:
 
     def __repr__(self) -> str:
         return f"<Cascade {self.finder!r} → {self.recogniser!r}>"
-
-
-def _decode_limit(max_decode_bytes: int | None) -> int:
-    from edgevision.decode import MAX_DECODE_BYTES
-
-    return MAX_DECODE_BYTES if max_decode_bytes is None else check_count("max_decode_bytes", max_decode_bytes)
 
 
 def regions(boxes: npt.NDArray[np.floating[Any]], frame: Frame, margin: float = 0.0) -> list[Region]:

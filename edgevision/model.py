@@ -142,7 +142,7 @@ class Model:
         >>> model.predict("tray.jpg").best.name  # doctest: +SKIP
         'Royal Gala apple'
         """
-        limit = self._decode_limit(max_decode_bytes)
+        limit = self.decode_limit(max_decode_bytes)
         return self._calls.run(lambda deadline: self._predict(x, limit, deadline), deadline_s, count_of(x))
 
     async def predict_async(
@@ -156,7 +156,7 @@ class Model:
 
         >>> result = await model.predict_async("tray.jpg", deadline_s=0.2)  # doctest: +SKIP
         """
-        limit = self._decode_limit(max_decode_bytes)
+        limit = self.decode_limit(max_decode_bytes)
         return await self._calls.run_async(lambda deadline: self._predict(x, limit, deadline), deadline_s, count_of(x))
 
     def predict_items(self, items: Sequence[Item | Frame]) -> list[Any]:
@@ -322,7 +322,8 @@ class Model:
                     close_at_exit(self)
         return self._runner
 
-    def _decode_limit(self, max_decode_bytes: int | None) -> int:
+    def decode_limit(self, max_decode_bytes: int | None) -> int:
+        """How many bytes a picture may have when decoded: as asked for here, else as given to ``load``. Raises InputError for no count."""
         if max_decode_bytes is None:
             return self._options.max_decode_bytes
         return check_count("max_decode_bytes", max_decode_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from colors import NAMES, truth
@@ -9,7 +10,7 @@ from spots import CELL, CELLS, spot_picture, write_spot_finder
 
 import edgevision as ev
 from edgevision.cascade import regions
-from edgevision.errors import EdgeVisionError, InputError
+from edgevision.errors import EdgeVisionError, ImageError, InputError
 from edgevision.frames import Frame
 from edgevision.preprocess import Region
 from edgevision.runtime.runner import Runner
@@ -113,6 +114,15 @@ def test_a_threshold_given_to_load_is_the_finders(finder, color_bundle):
     for threshold, expected in ((0.5, {(0, 0), (2, 2)}), (0.95, {(2, 2)})):
         with ev.load(finder, then=color_bundle(), threshold=threshold) as cascade:
             assert set(found_in(cascade.predict(spot_picture(spots)))) == expected
+
+
+def test_a_limit_of_decoded_bytes_given_to_load_counts(finder, color_bundle, tmp_path):
+    path = tmp_path / "large.png"
+    cv2.imwrite(str(path), np.zeros((200, 200, 3), np.uint8))  # 120,000 bytes when decoded
+    with ev.load(finder, then=color_bundle(), max_decode_bytes=50_000) as cascade:
+        with pytest.raises(ImageError, match="max_decode_bytes"):
+            cascade.predict(path)
+        assert len(cascade.predict(path, max_decode_bytes=10_000_000)) == 0
 
 
 def test_a_threshold_given_to_load_takes_the_place_of_thresholds_by_class(tmp_path):

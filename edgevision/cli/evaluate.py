@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import zipfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from importlib.util import find_spec
@@ -92,9 +93,10 @@ def run(arguments: argparse.Namespace) -> int:
             given.append(read_checked(arguments.ood_data, None, on_bad, step))
         dataset, ood = given[0].dataset, given[1].dataset if len(given) > 1 else None
         bundles = [path for path in (arguments.model, arguments.against) if path and _is_bundle(path)]
-        for path in filter(None, (arguments.model, arguments.against)):
+        paths = [path for path in (arguments.model, arguments.against) if path]
+        for path, name in zip(paths, _names(paths), strict=True):
             with _open(path, arguments, bundles, progress) as model:
-                evaluations.append(evaluate(path.name, model, dataset, ood, progress))
+                evaluations.append(evaluate(name, model, dataset, ood, progress))
     paired = compare(evaluations[1], evaluations[0]) if len(evaluations) == 2 else None
     if arguments.html is not None:
         from edgevision.files import atomic_write
@@ -114,6 +116,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.html is not None:
         output.say(f"Wrote {arguments.html}")
     return 0
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """What models are called in what is shown: their files' names, with as much of the path as tells them apart."""
+    names = [path.name for path in paths]
+    if len(set(names)) < len(names):
+        names = [str(path) for path in paths]
+    return names if len(set(names)) == len(names) else [names[0], f"{names[0]} (again)"]
 
 
 def _open(path: Path, arguments: argparse.Namespace, bundles: list[Path], progress: Any) -> Any:

@@ -470,7 +470,7 @@ def _upsample(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:
 def _scaled(side: int, scale: float) -> int:
     if not 0 < scale < 2**62:
         raise SizeError(f"its scale {scale} is no scale")
-    return math.floor(side * scale)
+    return int(np.float32(side) * np.float32(scale))  # rounded as ONNX Runtime does: 320 × 0.7 is 224, and not 223.99
 
 
 def _depth_to_space(node: Node, inputs: Inputs) -> tuple[list[Shape], int]:

@@ -336,6 +336,19 @@ def test_eval_page(edgevision, color_bundle, photos, tmp_path):
     assert "<script src" not in text
 
 
+def test_eval_tells_models_of_one_name_apart(edgevision, color_bundle, photos, tmp_path):
+    paths = [tmp_path / folder / "model.edge" for folder in "ab"]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_bytes(color_bundle().read_bytes())
+    for against, names in (
+        (paths[1], [str(path) for path in paths]),
+        (paths[0], [str(paths[0]), f"{paths[0]} (again)"]),
+    ):
+        done = edgevision("eval", paths[0], "--data", photos, "--against", against, "--json")
+        assert [model["model"] for model in done.json["models"]] == names
+
+
 @pytest.mark.requires("torch", "onnx")
 def test_eval_of_an_onnx_file(edgevision, onnx_model, photos):
     done = edgevision("eval", *onnx_model, "--data", photos, "--json", "--threads", 1)

@@ -61,6 +61,10 @@ OPERATORS = {
     "tile": ([node("Tile", ["input", "s"])], [constant("s", [1, 2, 1, 3])]),
     "pad": ([node("Pad", ["input", "s"])], [constant("s", [0, 0, 1, 2, 0, 0, -1, 3])]),
     "resize": ([node("Resize", ["input", "", "f"])], [constant("f", [1, 1, 1.7, 0.4], np.float32)]),
+    "resize whose product is just below a whole number": (
+        [node("Tile", ["input", "t"], ["wide"]), node("Resize", ["wide", "", "f"])],
+        [constant("t", [1, 1, 20, 1]), constant("f", [1, 1, 0.7, 1.0], np.float32)],
+    ),
     "depth to space": ([node("DepthToSpace", blocksize=2)], []),
     "space to depth": ([node("SpaceToDepth", blocksize=3)], []),
     "constant of shape": ([node("ConstantOfShape", ["s"], ["c"]), node("Add", ["input", "c"])], [constant("s", [3, 1, 1, 1, 1])]),

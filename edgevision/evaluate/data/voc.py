@@ -238,4 +238,8 @@ def _parse(file: Path) -> _Element:
         raise BadBoxError(
             f"line {error.lineno}: this is no XML that can be read: {expat.ErrorString(error.code)}"
         ) from None
+    except BadBoxError:
+        raise
+    except (ValueError, LookupError) as error:  # of encodings that expat does not know
+        raise BadBoxError(f"its encoding cannot be read ({error}); save it as UTF-8") from None
     return top.children[0]

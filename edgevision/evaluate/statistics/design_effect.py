@@ -38,17 +38,19 @@ def design_effect(values: npt.NDArray[np.float64], involved: Places) -> float:
     independent = float((apart * apart).sum())
     if independent == 0.0:
         return 1.0
-    n = len(values)
-    pairs = _pairs(involved)
-    return max(1.0, float((apart[pairs // n] * apart[pairs % n]).sum()) / independent)
+    photos_of = _photos_of(involved)
+    total = 0.0
+    for photo, numbers in enumerate(involved.tolist()):
+        own = {number for number in numbers if number >= 0}
+        near = np.unique(np.concatenate([photos_of[number] for number in own])) if own else np.empty(0, np.int64)
+        total += float(apart[photo] * apart[near].sum())
+    return max(1.0, total / independent)
 
 
-def _pairs(involved: Places) -> Places:
-    """i·n + j of each pair of photos i, j that have a photo in common, each once; a photo has itself in common with itself."""
-    n = len(involved)
+def _photos_of(involved: Places) -> dict[int, npt.NDArray[np.int64]]:
+    """By number: the photos that depend on the photo of that number."""
     photos_of: dict[int, list[int]] = defaultdict(list)
     for photo, numbers in enumerate(involved.tolist()):
         for number in {number for number in numbers if number >= 0}:
             photos_of[number].append(photo)
-    groups = [np.array(photos, np.int64) for photos in photos_of.values()]
-    return np.unique(np.concatenate([(photos[:, None] * n + photos[None]).ravel() for photos in groups]))
+    return {number: np.array(photos, np.int64) for number, photos in photos_of.items()}

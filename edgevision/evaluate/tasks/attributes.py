@@ -138,9 +138,11 @@ class AttributesEvaluator:
         weights = draw_weights(len(before), DRAWS, seed)
         drop = self.value(before) - self.value(after)
         drawn = mean_accuracy(accuracies(before, weights)) - mean_accuracy(accuracies(after, weights))
+        told_by = before.known.sum(axis=0)  # photos of each attribute
+        ends = interval(drop, drawn, len(before), confidence, groups=told_by[told_by > 0])
         return PairedComparison(
-            n=len(before), reference=self.value(before), value=self.value(after), drop=drop, lost=None, gained=None,
-            interval=interval(drop, drawn, len(before), confidence), confidence=confidence,
+            n=int(before.known.any(axis=1).sum()), reference=self.value(before), value=self.value(after), drop=drop, lost=None,
+            gained=None, interval=ends, confidence=confidence,
         )  # fmt: skip
 
     def group_losses(self, reference: ImageScores, other: ImageScores) -> tuple[ValueLoss, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgevision.evaluate.page import pictures
-from edgevision.evaluate.page.html import Block, Fact, Facts, Figure, Section, Table, Text, html_page
+from edgevision.evaluate.page.compared import compared
+from edgevision.evaluate.page.drawing import SERIES
+from edgevision.evaluate.page.html import Block, Fact, Facts, Figure, Section, Table, html_page
 from edgevision.evaluate.statistics.calibration import reliability
 from edgevision.evaluate.statistics.paired import PairedComparison
 from edgevision.evaluate.tasks.attributes_evaluation import HEAD_COLUMNS, AttributesEvaluation, head_row
@@ -17,7 +19,11 @@ def evaluation_page(evaluations: Sequence[AttributesEvaluation], paired: PairedC
     Raises MissingExtraError without matplotlib.
     """
     first = evaluations[0]
-    sections = [Section("In short", (_facts(first), *_paired(paired, evaluations), *map(_heads, evaluations)))]
+    sections = [
+        Section(
+            "In short", (_facts(first), *compared(paired, first.name, evaluations[-1].name), *map(_heads, evaluations))
+        )
+    ]
     for place, head in enumerate(first.heads):
         other = evaluations[1].heads[place].metrics.per_class if len(evaluations) > 1 else None
         names = (first.name, evaluations[1].name if len(evaluations) > 1 else "")
@@ -33,7 +39,7 @@ def evaluation_page(evaluations: Sequence[AttributesEvaluation], paired: PairedC
                 Figure(pictures.confused_pairs(head.metrics.confused), "What is taken for what", f"{first.name}.")
             )
         sections.append(Section(head.name, tuple(blocks)))
-    sections.append(Section("Calibration", (_calibration(first),)))
+    sections.append(Section("Calibration", _calibration(first)))
     values = sum(len(head.metrics.per_class) for head in first.heads)
     about = f"{len(first.scores)} photos, {len(first.heads)} attributes with {values} values"
     return html_page(f"Evaluation of {first.name}", sections, about)
@@ -48,20 +54,12 @@ def _facts(evaluation: AttributesEvaluation) -> Block:
     return Facts(tuple(facts))
 
 
-def _paired(paired: PairedComparison | None, evaluations: Sequence[AttributesEvaluation]) -> tuple[Block, ...]:
-    if paired is None:
-        return ()
-    low, high = paired.interval
-    text = paired.sentence(evaluations[0].name, evaluations[1].name)
-    return (Text(text, "good" if low <= 0 <= high else "plain"),)
-
-
 def _heads(evaluation: AttributesEvaluation) -> Block:
     return Table(HEAD_COLUMNS, tuple(map(head_row, evaluation.heads)), evaluation.name)
 
 
-def _calibration(evaluation: AttributesEvaluation) -> Block:
-    """A curve for each attribute, on the photos where it is known."""
+def _calibration(evaluation: AttributesEvaluation) -> tuple[Block, ...]:
+    """A curve for each attribute, on the photos where it is known; as many in a picture as it can tell apart."""
     scores = evaluation.scores
     columns = [column for column in range(scores.known.shape[1]) if scores.known[:, column].any()]
     curves = {
@@ -69,5 +67,9 @@ def _calibration(evaluation: AttributesEvaluation) -> Block:
         for head, column in zip(evaluation.heads, columns, strict=True)
         for known in (scores.known[:, column],)
     }
-    title = "Is a score of 0.8 right 8 times in 10?"
-    return Figure(pictures.reliability_diagram(curves), title, "On the diagonal it is; a curve for each attribute.")
+    title, note = "Is a score of 0.8 right 8 times in 10?", "On the diagonal it is; a curve for each attribute."
+    names, most = list(curves), len(SERIES)
+    parts = [names[first : first + most] for first in range(0, len(names), most)]
+    return tuple(
+        Figure(pictures.reliability_diagram({name: curves[name] for name in part}), title, note) for part in parts
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgevision.evaluate.page import pictures
-from edgevision.evaluate.page.html import Block, Fact, Facts, Figure, Section, Table, Text, html_page
+from edgevision.evaluate.page.compared import compared
+from edgevision.evaluate.page.html import Block, Fact, Facts, Figure, Section, Table, html_page
 from edgevision.evaluate.statistics.calibration import reliability
 from edgevision.evaluate.statistics.paired import PairedComparison
 from edgevision.evaluate.tasks.classify_evaluation import ClassifyEvaluation
@@ -18,7 +19,9 @@ def evaluation_page(evaluations: Sequence[ClassifyEvaluation], paired: PairedCom
     """
     first = evaluations[0]
     reference = evaluations[1] if len(evaluations) > 1 else None
-    sections = [Section("In short", (_facts(first), *_paired(paired, evaluations), _metrics(evaluations)))]
+    sections = [
+        Section("In short", (_facts(first), *compared(paired, first.name, evaluations[-1].name), _metrics(evaluations)))
+    ]
     rows = first.metrics.per_class
     names = (first.name, reference.name if reference else "")
     recall = pictures.class_recall(rows, reference.metrics.per_class if reference else None, names=names)
@@ -51,14 +54,6 @@ def _facts(evaluation: ClassifyEvaluation) -> Block:
     if u.false_accepts is not None:
         facts.append(Fact("false accepts", f"{100 * u.false_accepts:.1f} %", f"of {u.n_unknown} unknown photos"))
     return Facts(tuple(facts))
-
-
-def _paired(paired: PairedComparison | None, evaluations: Sequence[ClassifyEvaluation]) -> tuple[Block, ...]:
-    if paired is None:
-        return ()
-    low, high = paired.interval
-    text = paired.sentence(evaluations[0].name, evaluations[1].name)
-    return (Text(text, "good" if low <= 0 <= high else "plain"),)
 
 
 def _metrics(evaluations: Sequence[ClassifyEvaluation]) -> Block:

@@ -123,9 +123,11 @@ class DetectEvaluator:
         weights = draw_weights(len(before), DRAWS, seed)
         drop = self.value(before) - self.value(after)
         drawn = values(before, weights) - values(after, weights)
+        told_by = (before.matches.truths > 0).sum(axis=0)  # photos that show each class
+        ends = interval(drop, drawn, len(before), confidence, groups=told_by[told_by > 0])
         return PairedComparison(
             n=len(before), reference=self.value(before), value=self.value(after), drop=drop, lost=None, gained=None,
-            interval=interval(drop, drawn, len(before), confidence), confidence=confidence,
+            interval=ends, confidence=confidence,
         )  # fmt: skip
 
     def group_losses(self, reference: ImageScores, other: ImageScores) -> tuple[BoxLoss, ...]:

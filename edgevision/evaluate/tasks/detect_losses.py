@@ -85,11 +85,11 @@ def _classes(reference: DetectScores, other: DetectScores, labels: Sequence[Labe
     weights = np.concatenate([np.ones((1, pictures)), draw_weights(pictures, DRAWS, 0)])
     # In the first row each picture counts once. [draws, classes], in points.
     before, after = (100.0 * average_precision(one.matches, weights).mean(axis=1) for one in (reference, other))
-    boxes = reference.matches.truths.sum(axis=0)
+    boxes, shown_in = reference.matches.truths.sum(axis=0), (reference.matches.truths > 0).sum(axis=0)
     return [
         BoxLoss(
             f"class {labels[c].name!r}", "average precision", int(boxes[c]), float(before[0, c]), float(after[0, c]),
-            interval(float(before[0, c] - after[0, c]), (before - after)[1:, c], pictures, CONFIDENCE)[0],
+            interval(float(before[0, c] - after[0, c]), (before - after)[1:, c], int(shown_in[c]), CONFIDENCE)[0],
         )
         for c in np.flatnonzero(boxes).tolist()
     ]  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 from edgevision.decode import read_image
 from edgevision.errors import ImageError
 from edgevision.evaluate.page import pictures
+from edgevision.evaluate.page.compared import compared
 from edgevision.evaluate.page.html import Block, Fact, Facts, Figure, Section, Side, Table, Text, html_page
 from edgevision.evaluate.page.photo_boxes import DrawnBox, photo_with_boxes
 from edgevision.evaluate.page.tables import named
@@ -27,7 +28,9 @@ def evaluation_page(evaluations: Sequence[DetectEvaluation], paired: PairedCompa
     """
     first = evaluations[0]
     sections = [
-        Section("In short", (_facts(first), *_paired(paired, evaluations), _metrics(evaluations))),
+        Section(
+            "In short", (_facts(first), *compared(paired, first.name, evaluations[-1].name), _metrics(evaluations))
+        ),
         Section("Precision and recall", tuple(_curve(evaluations, place) for place in (0, 5))),
         Section("Classes", (_classes(first),)),
     ]
@@ -55,14 +58,6 @@ def _facts(evaluation: DetectEvaluation) -> Block:
     if evaluation.false_per_photo is not None:
         facts.append(Fact("boxes on unknown products", f"{evaluation.false_per_photo:.2f}", "in each photo"))
     return Facts(tuple(facts))
-
-
-def _paired(paired: PairedComparison | None, evaluations: Sequence[DetectEvaluation]) -> tuple[Block, ...]:
-    if paired is None:
-        return ()
-    low, high = paired.interval
-    text = paired.sentence(evaluations[0].name, evaluations[1].name)
-    return (Text(text, "good" if low <= 0 <= high else "plain"),)
 
 
 def _metrics(evaluations: Sequence[DetectEvaluation]) -> Block:

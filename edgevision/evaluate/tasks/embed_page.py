@@ -9,6 +9,7 @@ import numpy as np
 from edgevision.decode import read_image
 from edgevision.errors import ImageError
 from edgevision.evaluate.page import pictures
+from edgevision.evaluate.page.compared import compared
 from edgevision.evaluate.page.html import Block, Fact, Facts, Figure, Section, Side, Table, Text, html_page
 from edgevision.evaluate.page.photo_boxes import photo_with_boxes
 from edgevision.evaluate.page.tables import named
@@ -26,7 +27,9 @@ def evaluation_page(evaluations: Sequence[EmbedEvaluation], paired: PairedCompar
     first = evaluations[0]
     confused = Figure(pictures.confused_pairs(first.confused), "What is taken for what", f"{first.name}.")
     sections = [
-        Section("In short", (_facts(first), *_paired(paired, evaluations), _metrics(evaluations))),
+        Section(
+            "In short", (_facts(first), *compared(paired, first.name, evaluations[-1].name), _metrics(evaluations))
+        ),
         Section("Products", _products(evaluations)),
         Section("Errors", (confused,)),
     ]
@@ -49,14 +52,6 @@ def _facts(evaluation: EmbedEvaluation) -> Block:
             Fact("dimension", str(m.dimension)),
         )
     )
-
-
-def _paired(paired: PairedComparison | None, evaluations: Sequence[EmbedEvaluation]) -> tuple[Block, ...]:
-    if paired is None:
-        return ()
-    low, high = paired.interval
-    text = paired.sentence(evaluations[0].name, evaluations[1].name)
-    return (Text(text, "good" if low <= 0 <= high else "plain"),)
 
 
 def _metrics(evaluations: Sequence[EmbedEvaluation]) -> Block:

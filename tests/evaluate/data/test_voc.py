@@ -66,6 +66,13 @@ def test_parts_are_lists(put, tmp_path):
 ENTITIES = '<!DOCTYPE a [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>\n<annotation>&b;</annotation>'
 
 
+@pytest.mark.parametrize("encoding", ["gbk", "shift_jis", "klingon"])
+def test_encodings_that_cannot_be_read_are_said(put, tmp_path, encoding):
+    put_voc(put, {"a": f'<?xml version="1.0" encoding="{encoding}"?>\n{voc_xml(TEA)}'})
+    with pytest.raises(DataError, match=r"a\.xml.*encoding cannot be read .*save it as UTF-8"):
+        read_dataset(tmp_path / "VOC2007")
+
+
 @pytest.mark.parametrize(
     ("xml", "message"),
     [

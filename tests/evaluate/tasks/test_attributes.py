@@ -131,6 +131,15 @@ def test_paired_drop_and_its_interval():
     assert EVALUATOR.paired(before, after, seed=0) == found
 
 
+def test_an_attribute_that_few_photos_tell_leaves_the_drop_open():
+    """Both are right everywhere: of ripeness 10 photos tell, and one more may be wrong (30.8 points, half of them the metric's)."""
+    truth = [(0, 3)] * 10 + [(0,)] * 490 + [()] * 7
+    scores = EVALUATOR.scores(answers(*[(0, 0)] * 507), truth)
+    found = EVALUATOR.paired(scores, scores)
+    assert found.n == 500
+    assert found.interval[1] == pytest.approx(30.8 / 2, abs=0.5)
+
+
 def test_models_on_different_photos_are_not_compared():
     one, other = (EVALUATOR.scores(answers((0, 0)), [truth]) for truth in ((0, 3), (0,)))
     with pytest.raises(InputError, match="same photos"):
@@ -265,6 +274,16 @@ def test_false_accepts_of_unknown_products():
     found = evaluator.evaluate("int8", answers((0, 0)), [(0, 3)], unknown)
     assert [head.false_accepts for head in found.heads] == [0.5, None]
     assert [head.true_accept_rate for head in found.heads] == [1.0, None]
+
+
+@pytest.mark.requires("matplotlib")
+def test_the_page_has_a_curve_for_each_of_many_attributes():
+    heads = {f"head {k}": ("no", "yes") for k in range(6)}
+    evaluator = AttributesEvaluator(attributes_spec(heads))
+    scores = {"scores": np.tile(np.array([2.0, 0.0], np.float32), (2, 6))}
+    page = evaluator.page([evaluator.evaluate("int8", scores, [tuple(range(0, 12, 2))] * 2, None)], None)
+    assert page.count("<h3>Is a score of 0.8 right") == 2
+    assert all(f"{name} (ECE" in page for name in heads)
 
 
 @pytest.mark.requires("matplotlib")
