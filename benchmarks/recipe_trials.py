@@ -8,7 +8,7 @@ other shops and days than what it learnt. Trials of one seed hold out the same f
 likelihood of the right class (at the temperature that suits each; it tells smaller differences). Photos of one visit stand and fall together: the
 intervals are a bootstrap of visits. They know nothing of what another training would give; look at the gain of each seed beside them. All trials are smaller than a recipe that is published (``BASE``), so that there can be many. Each run is one file of
 ``runs/recipe-trials/``; the table goes into ``results/recipe-trials.json``, so that nobody has to try the same twice. Float alone: int8 costs
-nothing here (``out_of_fold``). Two runs at once need trials of which none teaches another and at most one has pasted pictures.
+nothing here (``out_of_fold``). A run that was broken off goes on. Two runs at once need trials of which none teaches another and at most one has pasted pictures.
 """
 
 from __future__ import annotations
@@ -154,7 +154,13 @@ def _run(trial: str, seed: int, threads: int) -> dict[str, Any]:
     options = {**BASE, **changes}
     train(
         TrainOptions(
-            data=learnt, output=checkpoint, labels=GROCERY / "classes.csv", seed=seed, threads=threads, **options
+            data=learnt,
+            output=checkpoint,
+            labels=GROCERY / "classes.csv",
+            seed=seed,
+            threads=threads,
+            resume=True,
+            **options,
         )
     )
     minutes = (time.monotonic() - began_s) / 60
