@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,9 +149,8 @@ def _run(trial: str, seed: int, threads: int) -> dict[str, Any]:
         ran(changes["teacher"], seed, threads)
         changes["teacher"] = FOLDER / f"{changes['teacher']}-{seed}.pt"
     checkpoint = FOLDER / f"{trial}-{seed}.pt"
-    began_s = time.monotonic()
     options = {**BASE, **changes}
-    train(
+    trained = train(
         TrainOptions(
             data=learnt,
             output=checkpoint,
@@ -163,10 +161,9 @@ def _run(trial: str, seed: int, threads: int) -> dict[str, Any]:
             **options,
         )
     )
-    minutes = (time.monotonic() - began_s) / 60
     found = {name: _answered(checkpoint, path) for name, path in (("visits", held_out), ("val", GROCERY / "val.txt"))}
     scores = {f"{name}_top1": 100 * float(np.mean(answers["right"])) for name, answers in found.items()}
-    return {"minutes": minutes, "threads": threads, **scores, "answers": found}
+    return {"minutes": trained.seconds / 60, "threads": threads, **scores, "answers": found}
 
 
 def _lists(seed: int, *, iconic: bool, pasted: int) -> tuple[Path, Path]:
