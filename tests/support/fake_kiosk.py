@@ -33,7 +33,7 @@ PRODUCTS: tuple[tuple[int, str, str | None], ...] = (
     (130, "Café Grün <b>Bio</b>", "10.05"),
     (140, "Berrynook Strawberry", None),
 )
-NAMES = {id: name for id, name, _ in PRODUCTS}
+NAMES = {150: "Plumgate Plum"} | {id: name for id, name, _ in PRODUCTS}
 
 
 def jpeg(picture: ImageArray) -> bytes:
@@ -77,6 +77,7 @@ class FakeKiosk:
         self.token = token
         self.throttled_s = 0  # where it is not 0, every token is answered with 429 and this Retry-After
         self.received = Received()
+        self.products = PRODUCTS  # as they are listed
         self.receipts_fail = receipts_fail  # so many are answered with 500 before one is taken
         self._product_picture = pictures
         self._seen = seen or pictures  # what the camera saw of it
@@ -84,6 +85,7 @@ class FakeKiosk:
         self._lock = threading.Lock()
         self._history: list[dict[str, Any]] = []
         self._for_sockets: list[dict[str, Any]] = []
+        self._news: list[dict[str, Any]] = []
         self._placement = 0
         self._run = 0
         self._blocked: str | None = None
@@ -130,6 +132,10 @@ class FakeKiosk:
     def unblock(self) -> None:
         self._blocked = None
         self._tell({"event": "unblocked"})
+
+    def tell_pages(self, news: dict[str, Any]) -> None:
+        """News that is of no picture: a message of its own, before the next answer."""
+        self._news.append(news)
 
     def _tell(self, event: dict[str, Any], picture: int | None = None) -> None:
         with self._lock:
@@ -197,7 +203,7 @@ class FakeKiosk:
         async def products(request: Any) -> Any:
             listed = [
                 {"id": id, "name": name, "price": price, "currency": "EUR", "picture": f"/v1/products/{id}/picture"}
-                for id, name, price in PRODUCTS
+                for id, name, price in self.products
             ]
             features = {"camera": self.settings.camera is CameraPlace.SERVER, "feedback": True, "receipts": True}
             fields = {"products": listed, "model": {"name": "shop", "id": "12" * 32}, "features": features}
@@ -303,6 +309,8 @@ class FakeKiosk:
                 with self._lock:
                     told, self._for_sockets[:] = list(self._for_sockets), []
                 self.received.most_in_flight = max(self.received.most_in_flight, 1 + waiting.qsize())
+                while self._news:
+                    await websocket.send_json(self._news.pop(0))
                 await websocket.send_json({"frame": frame, "age_ms": 30.0, "state": "still", "events": told})
         finally:
             reading.cancel()

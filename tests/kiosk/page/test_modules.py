@@ -61,6 +61,24 @@ def test_large_amounts_lose_no_cent(module):
     assert module("money", "m.formatMoney(999999999999999, 'EUR', 'en')") == "€9,999,999,999,999.99"
 
 
+@pytest.mark.parametrize(
+    ("text", "currency", "units"),
+    [
+        ("1,29", "EUR", 129),
+        ("1.29", "EUR", 129),
+        ("1000", "JPY", 1000),
+        ("1,234", "KWD", 1234),
+        ("1,000", "JPY", None),  # thousands, or a fraction?
+        ("1.000", "JPY", None),
+        ("1,500", "EUR", None),
+        ("1.500", "EUR", None),
+        ("1,000,000", "EUR", None),
+    ],
+)
+def test_prices_that_people_write(module, text, currency, units):
+    assert module("money", f"m.writtenPrice('{text}', '{currency}')") == units
+
+
 # ---- server-sent events ----
 
 
@@ -98,12 +116,14 @@ APPLE, PEAR = {"id": 1, "name": "apple", "score": 0.99}, {"id": 2, "name": "pear
 
 
 def visit(module, *steps) -> list:
-    """Runs steps at a Visit: (event, place, now in ms), or ("carry", now). What was to be added, and how many questions are open."""
+    """Runs steps at a Visit: (event, place, now in ms), ("carry", now) or ("correct", place, product). What was to be added, and how many
+    questions are open."""
     return module(
         "visit",
         f"""(() => {{ const v = new m.Visit(); const added = [];
         for (const [what, place, now] of {json.dumps(steps)}) {{
           if (what === 'carry') {{ v.carry(place); continue }}
+          if (what === 'correct') {{ v.correct(place, now); continue }}
           const product = v.take(what, place, place + what.event, now);
           if (product) added.push(product.id);
         }}
@@ -144,6 +164,75 @@ UNSURE = {"event": "unsure", "choices": [APPLE, PEAR]}
         # a question that is open stays one question
         ([(UNSURE, "a/4", 0), ("carry", 1, 0), (PLACED, "b/1", 2), (UNSURE, "b/1", 3)], [[], 1, "asked"]),
         ([(UNKNOWN, "a/4", 0), ("carry", 1, 0), (UNKNOWN, "b/1", 3)], [[], 1, "asked"]),
+        # several lie there: each is told once more, in any order, and a third of one kind is new
+        (
+            [
+                (IS_APPLE, "a/1", 0),
+                (IS_PEAR, "a/2", 1),
+                ("carry", 2, 0),
+                (PLACED, "b/1", 3),
+                (IS_PEAR, "b/1", 4),
+                (IS_APPLE, "b/2", 5),
+            ],
+            [[1, 2], 0, "known"],
+        ),
+        (
+            [
+                (IS_APPLE, "a/1", 0),
+                (IS_APPLE, "a/2", 0),
+                ("carry", 1, 0),
+                *((IS_APPLE, f"b/{k}", 2) for k in (1, 2, 3)),
+            ],
+            [[1, 1, 1], 0, "known"],
+        ),
+        (
+            [(UNSURE, "a/1", 0), (IS_PEAR, "a/2", 0), ("carry", 1, 0), (IS_PEAR, "b/1", 2), (UNSURE, "b/2", 3)],
+            [[2], 1, "known"],
+        ),
+        # what comes between does not end it
+        (
+            [(IS_APPLE, "a/1", 0), ("carry", 1, 0), (UNKNOWN, "b/1", 2), (IS_PEAR, "b/2", 3), (IS_PEAR, "b/3", 4)],
+            [[1, 2, 2], 0, "known"],
+        ),
+        (
+            [
+                (IS_APPLE, "a/1", 0),
+                (IS_PEAR, "a/2", 0),
+                ("carry", 1, 0),
+                (UNKNOWN, "b/1", 2),
+                (IS_PEAR, "b/2", 3),
+                (IS_APPLE, "b/3", 4),
+            ],
+            [[1, 2], 1, "asked"],
+        ),
+        # one was taken away before; the other is not told a second time
+        (
+            [
+                (IS_APPLE, "a/1", 0),
+                (IS_PEAR, "a/2", 0),
+                (REMOVED, "a/2", 1),
+                ("carry", 2, 0),
+                (IS_APPLE, "b/1", 3),
+                (IS_PEAR, "b/2", 4),
+            ],
+            [[1, 2, 2], 0, "known"],
+        ),
+        # and once more
+        (
+            [
+                (IS_APPLE, "a/1", 0),
+                ("carry", 1, 0),
+                (IS_APPLE, "b/1", 2),
+                ("carry", 90_000, 0),
+                (IS_APPLE, "c/1", 90_001),
+            ],
+            [[1], 0, "known"],
+        ),
+        # the shopper corrected it; the model says the same as before, or has learnt
+        ([(IS_APPLE, "a/1", 0), ("correct", "a/1", PEAR), ("carry", 1, 0), (IS_APPLE, "b/1", 2)], [[1], 0, "known"]),
+        ([(IS_APPLE, "a/1", 0), ("correct", "a/1", PEAR), ("carry", 1, 0), (IS_PEAR, "b/1", 2)], [[1], 0, "known"]),
+        # at another station
+        ([(IS_APPLE, "a/till/1", 0), ("carry", 1, 0), (IS_APPLE, "b/shelf/1", 2)], [[1, 1], 0, "known"]),
         # events of a newer service
         ([({"event": "stations"}, "a/0", 0), ({"event": "gap"}, "a/0", 0)], [[], 0, None]),
     ],

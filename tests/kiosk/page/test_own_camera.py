@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from chromium import Tab
+from fake_kiosk import PRODUCTS
+from live_service import wait_for
 
 from edgevision.kiosk.page.settings import CameraPlace
 
@@ -185,6 +187,50 @@ def test_one_tab_holds_the_camera(page_with):
     first.show()
     second.close()
     first.wait("document.querySelector('#camera').dataset.state === 'open'")  # its turn again
+
+
+@pytest.mark.parametrize("order", [(107, 111), (111, 107)])
+def test_a_reload_counts_nothing_twice(page_with, order):
+    """Two products lie there, which are told again over the new connection."""
+    service, page = page_with()
+    for id in (107, 111):
+        service.place()
+        service.recognise(id)
+    page.wait(f"{LINES} === '107,111'")
+    page.reload()
+    wait_for(lambda: service.received.sockets == 2)
+    for id in (*order, 101):
+        service.place()
+        service.recognise(id)
+    page.wait(f"{LINES} === '107,111,101'")
+    assert page.run("document.querySelector('.total-count').textContent") == "3 items"
+
+
+def test_a_product_that_is_newer_than_the_list(page_with):
+    """Taught elsewhere; its price is read before it is sent."""
+    service, page = page_with()
+    page.wait_text("#age", "s ago")
+    service.products = (*PRODUCTS, (150, "Plumgate Plum", "0.59"))
+    service.place()
+    service.recognise(150)
+    page.wait("document.querySelector('.total-money strong').textContent === '€0.59'")
+
+
+@pytest.mark.parametrize("news", ["prices-changed", "products-changed"])
+def test_news_of_prices_reach_a_page_with_its_own_camera(page_with, news):
+    service, page = page_with()
+    service.place()
+    service.recognise(140)
+    page.wait_text("#sum", "1 product without a price")
+    service.products = tuple((id, name, price or "3.10") for id, name, price in PRODUCTS)
+    service.tell_pages({"event": news})
+    page.wait("document.querySelector('.total-money strong').textContent === '€3.10'")
+    page.click("#undo")
+    page.wait(f"{LINES} === ''")
+    service.remove()  # pictures go on
+    service.place()
+    service.recognise(107)
+    page.wait(f"{LINES} === '107'")
 
 
 def test_a_lost_connection_counts_nothing_twice(page_with):

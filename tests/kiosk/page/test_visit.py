@@ -217,6 +217,93 @@ def test_a_receipt_is_sent_once(kiosk, opened):
     page.wait("!document.querySelector('#dialog').open")
 
 
+def test_a_receipt_is_sent_once_though_the_page_is_loaded_again(kiosk, opened):
+    service = kiosk(receipts_fail=1)
+    page = opened(service)
+    service.place()
+    service.recognise(107)
+    expect_lines(page, (107, 1))
+    page.click("[data-key=finish]")
+    page.click("#dialog button", "Yes, finish")
+    page.wait_text("#dialog [role=alert]", "Your basket is kept")
+    page.run("window.before = true")
+    page.reload()
+    page.wait("window.before === undefined && document.documentElement.dataset.ready !== undefined")
+    send(page)
+    first, second = service.received.receipt_keys
+    assert first == second
+    page.click("#dialog button", "Next customer")
+    service.remove()
+    service.place()
+    service.recognise(107)
+    expect_lines(page, (107, 1))
+    send(page)  # the next shopper's, of the same goods, is another one
+    assert len(set(service.received.receipt_keys)) == 2
+
+
+def send(page) -> None:
+    page.click("[data-key=finish]")
+    page.click("#dialog button", "Yes, finish")
+    page.wait_text("#dialog", "Thank you!")
+
+
+def sold(receipt) -> list[tuple[int, int]]:
+    return [(one["id"], one["quantity"]) for one in receipt["items"]]
+
+
+def test_what_is_placed_while_the_end_is_asked_for_is_shown_and_sent(kiosk, opened):
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.recognise(107)
+    expect_lines(page, (107, 1))
+    page.click("[data-key=finish]")
+    service.place()
+    service.recognise(111)
+    page.wait_text("#dialog .receipt", "Fizzwick Cola")
+    page.wait_text("#dialog .total", "€3.38")
+    page.click("#dialog button", "Yes, finish")
+    page.wait_text("#dialog", "Thank you!")
+    assert [sold(one) for one in service.received.receipts] == [[(107, 1), (111, 1)]]
+    expect_lines(page)
+
+
+def test_what_is_placed_after_the_end_is_the_next_shoppers(kiosk, opened):
+    """One while the receipt is on its way, one while the page says thank you; and a question."""
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.recognise(107)
+    service.place()
+    service.unsure(120, 101)  # nobody answers this one
+    expect_lines(page, (107, 1))
+    page.run(
+        "(() => { const real = window.fetch; window.fetch = async (...all) => {"
+        "if (String(all[0]).endsWith('/v1/receipts')) await new Promise(done => { window.go = done }); return real(...all) } })()"
+    )
+    page.click("[data-key=finish]")
+    page.click("#dialog button", "Yes, finish")
+    page.wait("window.go !== undefined")
+    service.place()
+    service.recognise(107)
+    expect_lines(page, (107, 2))
+    assert "€2.49" in page.run("document.querySelector('#dialog .total').textContent")  # what is on its way
+    page.run("window.go()")
+    page.wait_text("#dialog", "Thank you!")
+    expect_lines(page, (107, 1))
+    service.place()
+    service.recognise(111)
+    service.place()
+    service.unsure(111, 112)
+    expect_lines(page, (107, 1), (111, 1))
+    page.click("#dialog button", "Next customer")
+    page.wait("!document.querySelector('#dialog').open")
+    assert [sold(one) for one in service.received.receipts] == [[(107, 1)]]
+    page.click("#result .choice", "Lemon")
+    expect_lines(page, (107, 1), (111, 1), (112, 1))
+    page.wait("document.querySelector('#question') === null")
+
+
 def test_a_product_without_a_price(kiosk, opened):
     service = kiosk()
     page = opened(service)
@@ -302,6 +389,52 @@ def test_a_service_that_starts_again_in_the_middle(kiosk, opened):
     service.place()
     service.recognise(101)
     expect_lines(page, (107, 2), (111, 1), (101, 2))  # but a second one is
+
+
+def test_what_lies_there_is_not_charged_again(kiosk, opened):
+    """Two products, one of which the shopper corrected; the service starts again and tells of both, in another order."""
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.recognise(111, 112)
+    page.click("#result button", "This is wrong")
+    page.click("#found .choice", "Lemon")
+    expect_lines(page, (112, 1))
+    service.place()
+    service.recognise(107)
+    expect_lines(page, (112, 1), (107, 1))
+    service.stop()
+    page.wait_text("#notice", "No connection")
+    service.start()
+    page.wait("document.querySelector('#notice').hidden")
+    for id in (107, 111, 101):
+        service.place()
+        service.recognise(id)
+    expect_lines(page, (112, 1), (107, 1), (101, 1))
+
+
+@pytest.mark.parametrize("through", ["/", "/products"])
+def test_open_questions_outlive_a_way_elsewhere(kiosk, opened, through):
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.unsure(111, 112)
+    page.wait_text("#result", "Which one is it?")
+    service.place()
+    service.unknown()
+    page.wait_text("#result", "2 products to answer for")
+    page.run("window.before = true")
+    page.open(service.url + through)
+    page.wait("window.before === undefined && document.documentElement.dataset.ready !== undefined")
+    page.open(f"{service.url}/")
+    page.wait_text("#result", "2 products to answer for")
+    page.wait("document.querySelector('#result .seen').naturalWidth > 0")
+    page.click("#result .choice", "Lemon")
+    expect_lines(page, (112, 1))
+    page.wait_text("#result", "We do not know this product")
+    page.reload()
+    page.wait_text("#result", "We do not know this product")
+    page.wait("document.querySelector('#result .choice') === null")  # what was answered is asked no more
 
 
 def test_a_reload_keeps_the_basket(kiosk, opened):

@@ -30,6 +30,7 @@ import { showTools } from "./views/tools_view.js";
 const RELOAD_MS = 10 * 60_000; // prices change while the page stays open
 const MORE_TIME = 5; // times as long
 const LYING = "edgevision.lying";
+const QUESTIONS = "edgevision.questions";
 const TEACH = "edgevision.teach"; // the picture of what was not known, for the page of staff
 const REMEMBERED_MS = 60_000;
 const place = (id) => document.getElementById(id);
@@ -43,7 +44,7 @@ class Kiosk {
   connected = true;
   refusal = null; // null, or the notice: the service wants another token
   hasList = false;
-  receipt = null; // {key, body}: the same for every try to send it, so that it counts once
+  basketShown = () => {}; // draws the basket in the dialog at the end of the visit
   shopperSinceMs = -Infinity; // when the last one left
   ageShownMs = 0;
   answering = false; // the shopper went back to a question while the next product lies there
@@ -72,24 +73,18 @@ class Kiosk {
     document.documentElement.dataset.ready = "";
   }
 
-  /** What lies there outlives a reload: it was added already. */
+  /** What lies there outlives a reload: it was added already. So do open questions, as long as the basket: somebody was at the page of staff. */
   #remember() {
-    try {
-      const { lying, atMs } = JSON.parse(sessionStorage.getItem(LYING) ?? "{}");
-      if (lying && Date.now() - atMs < REMEMBERED_MS) {
-        this.visit.lying = lying;
-      }
-    } catch {
-      // nothing lies there
+    const lay = kept(LYING);
+    if (lay && Date.now() - lay.atMs < REMEMBERED_MS) {
+      this.visit.recall(lay);
     }
+    this.visit.questions = kept(QUESTIONS) ?? [];
+    this.visit.settle((key) => this.basket.has(key)); // answered in another tab meanwhile
     addEventListener("pagehide", () => {
-      const { place: where, phase, product } = this.visit.lying ?? {};
-      const lying = phase === "known" ? { place: where, phase, product, picture: null } : null;
-      try {
-        sessionStorage.setItem(LYING, JSON.stringify({ lying, atMs: Date.now() }));
-      } catch {
-        // storage is blocked
-      }
+      keep(LYING, { ...this.visit.kept, atMs: Date.now() });
+      const { questions } = this.visit;
+      keep(QUESTIONS, questions) || keep(QUESTIONS, questions.map((one) => ({ ...one, picture: null }))); // too large with pictures
     });
   }
 
@@ -189,6 +184,7 @@ class Kiosk {
     }
     clearTimeout(this.listTimer); // of another call that was under way
     this.listTimer = setTimeout(() => this.#keepList(), this.hasList ? RELOAD_MS : 3_000);
+    await this.basket.price((line) => this.catalogue.of(line)); // taught, or priced, after it was added
     this.#show();
   }
 
@@ -207,10 +203,7 @@ class Kiosk {
     const product = this.visit.take(event, placement, key, performance.now());
     this.visit.settle((one) => this.basket.has(one)); // answered before, here or in another tab
     if (product) {
-      const found = this.catalogue.of(product);
-      if (await this.basket.add(found, key)) {
-        say(t("say.added", { name: found.name, price: priceOf(found) }));
-      }
+      await this.#add(product, key);
     }
     const { blocked } = this.visit;
     if (blocked !== blockedBefore) {
@@ -226,6 +219,17 @@ class Kiosk {
     }
   }
 
+  async #add(product, key) {
+    if (!(await this.basket.add(this.catalogue.of(product), key))) {
+      return;
+    }
+    if (!this.catalogue.has(product.id)) {
+      await this.#keepList(); // it is newer than the list
+    }
+    const found = this.catalogue.of(product);
+    say(t("say.added", { name: found.name, price: priceOf(found) }));
+  }
+
   #toldOfQuestion() {
     const { kind, choices } = this.visit.questions[0];
     const names = new Intl.ListFormat(language(), { type: "disjunction" }).format(choices.map((one) => this.catalogue.of(one).name));
@@ -239,11 +243,8 @@ class Kiosk {
   // ---- what the shopper does ----
 
   async #choose(question, product, { teach = true } = {}) {
-    const found = this.catalogue.of(product);
     this.visit.answer(question, product);
-    if (await this.basket.add(found, question.key)) {
-      say(t("say.added", { name: found.name, price: priceOf(found) }));
-    }
+    await this.#add(product, question.key);
     this.#show();
     this.#afterAnswer();
     if (teach) {
@@ -258,7 +259,7 @@ class Kiosk {
     } catch {
       // they turn it before the camera
     }
-    location.href = at("products");
+    location.href = at("products") + location.search; // of the same station
   }
 
   async #dismiss(question) {
@@ -299,8 +300,8 @@ class Kiosk {
       first: (lying?.alternatives ?? []).map((one) => this.catalogue.of(one)).filter((one) => one.id !== product.id),
       onChoose: async (right) => {
         await this.basket.correct(product, right);
-        if (lying && this.visit.lying?.place === lying.place) {
-          this.visit.lying = { ...this.visit.lying, product: right };
+        if (lying) {
+          this.visit.correct(lying.place, right);
         }
         say(t("say.corrected", { wrong: product.name, right: right.name }));
         this.#show();
@@ -344,30 +345,26 @@ class Kiosk {
   }
 
   #finish() {
-    openFinish(this.basket, {
+    this.basketShown = openFinish(this.basket, {
       isSent: this.catalogue.features.receipts !== false,
-      onSend: async () => {
-        if (this.catalogue.features.receipts !== false) {
-          const { key, body } = this.#receipt();
-          await postJson("/v1/receipts", body, { "Idempotency-Key": key });
-        }
-        say(t("thanks.title"));
-        await this.basket.clear();
-        this.receipt = null;
-      },
-      onDone: () => this.#nextShopper(),
+      onSend: (lines) => this.#send(lines),
+      onDone: () => this.#asNew(),
       onHelp: () => this.#help(),
     });
   }
 
-  #receipt() {
-    const body = this.basket.receipt(new Date());
-    const isSame = this.receipt && JSON.stringify(this.receipt.body.items) === JSON.stringify(body.items);
-    if (!isSame) {
-      const bytes = crypto.getRandomValues(new Uint8Array(16));
-      this.receipt = { key: [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(""), body };
+  /** The visit is over with this: what is placed from now on is the next shopper's. */
+  async #send(lines) {
+    const nowMs = performance.now();
+    const { questions } = this.visit;
+    if (this.catalogue.features.receipts !== false) {
+      const { key, body } = await this.basket.receipt(lines, new Date());
+      await postJson("/v1/receipts", body, { "Idempotency-Key": key });
     }
-    return this.receipt;
+    say(t("thanks.title"));
+    this.shopperSinceMs = nowMs;
+    await this.#dropQuestions(questions);
+    await this.basket.paid(lines);
   }
 
   #help() {
@@ -396,12 +393,20 @@ class Kiosk {
     this.shopperSinceMs = performance.now();
     closeIdle();
     place("dialog").close();
-    for (const question of this.visit.questions) {
+    await this.#dropQuestions(this.visit.questions);
+    await this.basket.clear();
+    await this.#asNew();
+  }
+
+  async #dropQuestions(questions) {
+    for (const question of questions) {
       await this.basket.settle(question.key);
       this.visit.answer(question, null);
     }
-    await this.basket.clear();
-    this.receipt = null;
+  }
+
+  /** The page as the next shopper finds it. */
+  async #asNew() {
     this.preferences.reset();
     this.idle.idleS = this.settings.idle_s;
     await useLanguage(bestOf(this.languages, [this.settings.language, ...navigator.languages]));
@@ -460,6 +465,7 @@ class Kiosk {
     if (this.settings) {
       this.#showBasket();
       this.#showResult();
+      this.basketShown();
     }
   }
 
@@ -562,6 +568,25 @@ class Kiosk {
       remove: (line) => this.#count(() => this.basket.takeAway(line.id, line.quantity), line),
       finish: () => this.#finish(),
     });
+  }
+}
+
+/** A value of this tab that was kept; null where none was. */
+function kept(name) {
+  try {
+    return JSON.parse(sessionStorage.getItem(name));
+  } catch {
+    return null; // storage is blocked
+  }
+}
+
+/** Whether there was room for it. */
+function keep(name, value) {
+  try {
+    sessionStorage.setItem(name, JSON.stringify(value));
+    return true;
+  } catch {
+    return false; // full, or blocked
   }
 }
 

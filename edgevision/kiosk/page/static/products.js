@@ -26,10 +26,13 @@ const place = (id) => document.getElementById(id);
 
 class Products {
   preferences = new Preferences();
-  staff = new Staff(() => {
-    this.#endLesson();
-    say(t("staff.gone"));
-    this.#load();
+  staff = new Staff({
+    onForgotten: () => {
+      this.#endLesson();
+      say(t("staff.gone"));
+      this.#load();
+    },
+    onIdle: () => this.#dropTills(),
   });
   products = [];
   found = 0;
@@ -50,11 +53,16 @@ class Products {
       empty: () => this.#empty(),
       inHand: () => this.#inHand(),
       drop: (view) => this.#drop(view),
+      dropTill: () => {
+        this.#dropTills();
+        place("teach-title").focus();
+      },
       save: (read) => this.#save(read),
       stop: () => this.#endLesson(),
       undo: (saved) => this.#undo(saved),
     });
     this.teachView.renew(null, null);
+    document.querySelector(".way").search = location.search; // back to the till of the same station
     place("words").addEventListener("input", () => this.#typed());
     place("finder").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -233,10 +241,10 @@ class Products {
     try {
       const wishes = read();
       const saved = await lesson.save(wishes);
-      await this.#addTheTills(saved);
+      const trouble = await this.#addTheTills(saved);
       this.lesson = null;
       lesson.close();
-      this.#change({ ...NOTHING, saved });
+      this.#change({ ...NOTHING, saved, trouble });
       say(t("teach.saved", { name: saved.name, views: t("products.views", { count: saved.added }) }));
       place("teach-title").focus();
       await this.#search();
@@ -245,13 +253,24 @@ class Products {
     }
   }
 
-  /** What lay before the till is a view too: the one that it did not know. */
+  /** What lay before the till is a view too: the one that it did not know. Why it was not learnt, in words; "" where all is well. */
   async #addTheTills(saved) {
     const picture = blobOf(this.tills);
     this.tills = null;
-    if (picture && saved.new) {
-      await taught(saved.id, picture, "at the till").catch((error) => console.warn("the till's picture was not taught:", error.message));
+    if (!picture || !saved.new) {
+      return "";
     }
+    try {
+      await taught(saved.id, picture, "at the till");
+      return "";
+    } catch (error) {
+      return t("teach.till.refused", { reason: error.message });
+    }
+  }
+
+  #dropTills() {
+    this.tills = null;
+    this.#showTeach();
   }
 
   async #undo(saved) {
@@ -413,7 +432,7 @@ class Products {
     const { product, phase } = this.state;
     place("page").dataset.teaching = phase;
     place("teach-title").textContent = product ? t("teach.title.more", { name: product.name }) : t("teach.title");
-    this.teachView.show(this.state);
+    this.teachView.show({ ...this.state, till: product ? null : this.tills }); // it is of a new product
   }
 
   #showCamera() {
@@ -455,7 +474,7 @@ function taken() {
   try {
     const picture = sessionStorage.getItem(TEACH);
     sessionStorage.removeItem(TEACH);
-    return picture;
+    return blobOf(picture) ? picture : null;
   } catch {
     return null;
   }

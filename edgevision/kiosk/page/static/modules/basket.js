@@ -5,7 +5,8 @@ const UNDOS = 20;
 const KEYS = 200;
 export const MOST = 99; // of one product
 
-const EMPTY = { lines: [], undo: [], keys: [] };
+// `receipt`: null, or {key, body}, the last that was tried to be sent: the next try, after a reload too, has the same key, and counts once.
+const EMPTY = { lines: [], undo: [], keys: [], receipt: null };
 
 export class Basket {
   #store;
@@ -32,12 +33,7 @@ export class Basket {
 
   /** {units, currency, unpriced}: of the lines with a price; currency is null where none has one. */
   get total() {
-    const priced = this.lines.filter((line) => line.units !== null);
-    return {
-      units: priced.reduce((sum, line) => sum + line.units * line.quantity, 0),
-      currency: priced[0]?.currency ?? null,
-      unpriced: this.lines.length - priced.length,
-    };
+    return totalOf(this.lines);
   }
 
   /** One more of `product`. `key`: of the event that it comes from; the same event counts once, however often it comes. */
@@ -63,8 +59,8 @@ export class Basket {
 
   async undo() {
     await this.#store.update((state) => {
-      const { lines, undo, keys } = state ?? EMPTY;
-      return undo.length ? { lines: undo.at(-1), undo: undo.slice(0, -1), keys } : { lines, undo, keys };
+      const { undo, ...rest } = state ?? EMPTY;
+      return undo.length ? { ...rest, lines: undo.at(-1), undo: undo.slice(0, -1) } : undefined;
     });
     this.onChange();
   }
@@ -89,16 +85,45 @@ export class Basket {
     this.onChange();
   }
 
-  /** As it is sent: prices as texts with a point. */
-  receipt(at) {
-    const { units, currency } = this.total;
-    const items = this.lines.map((line) => ({
-      id: line.id,
-      name: line.name,
-      quantity: line.quantity,
-      price: line.units === null ? null : decimal(line.units, line.currency),
-    }));
-    return { items, total: currency ? decimal(units, currency) : null, currency, at: at.toISOString() };
+  /** The receipt of `lines`, as it is sent: {key, body}. The same lines tried again are the same receipt, over reloads too. */
+  async receipt(lines, at) {
+    let receipt;
+    await this.#store.update((state) => {
+      const body = bodyOf(lines, at);
+      const last = state?.receipt ?? null;
+      const isSame = last !== null && JSON.stringify(last.body.items) === JSON.stringify(body.items);
+      receipt = isSame ? last : { key: newKey(), body };
+      return { ...(state ?? EMPTY), receipt };
+    });
+    return receipt;
+  }
+
+  /** `lines` were paid: they go. What came meanwhile stays, and so do the events that were counted. */
+  async paid(lines) {
+    await this.#store.update((state) => {
+      const { lines: now, keys } = state ?? EMPTY;
+      return { ...EMPTY, keys, lines: lines.reduce((rest, line) => minus(rest, line.id, line.quantity), now) };
+    });
+    this.onChange();
+  }
+
+  /** Lines without a price get the one that `priceOf(line)`, {units, currency}, has by now. A price that was shown stays. */
+  async price(priceOf) {
+    let changed = false;
+    await this.#store.update((state) => {
+      const { lines, undo, ...rest } = state ?? EMPTY;
+      const priced = (some) =>
+        some.map((line) => {
+          const { units, currency } = priceOf(line);
+          return line.units === null && units !== null ? { ...line, units, currency } : line;
+        });
+      const now = priced(lines);
+      changed = now.some((line, k) => line !== lines[k]);
+      return changed ? { ...rest, lines: now, undo: undo.map(priced) } : undefined;
+    });
+    if (changed) {
+      this.onChange();
+    }
   }
 
   get #state() {
@@ -109,19 +134,45 @@ export class Basket {
   async #change(key, change) {
     let changed = false;
     await this.#store.update((state) => {
-      const { lines, undo, keys } = state ?? EMPTY;
+      const { lines, undo, keys, ...rest } = state ?? EMPTY;
       if (key !== null && keys.includes(key)) {
         return undefined;
       }
       changed = true;
       const known = key === null ? keys : [...keys, key].slice(-KEYS);
-      return { lines: change(lines), undo: [...undo, lines].slice(-UNDOS), keys: known };
+      return { ...rest, lines: change(lines), undo: [...undo, lines].slice(-UNDOS), keys: known };
     });
     if (changed) {
       this.onChange();
     }
     return changed;
   }
+}
+
+function totalOf(lines) {
+  const priced = lines.filter((line) => line.units !== null);
+  return {
+    units: priced.reduce((sum, line) => sum + line.units * line.quantity, 0),
+    currency: priced[0]?.currency ?? null,
+    unpriced: lines.length - priced.length,
+  };
+}
+
+/** As it travels: prices as texts with a point. */
+function bodyOf(lines, at) {
+  const { units, currency } = totalOf(lines);
+  const items = lines.map((line) => ({
+    id: line.id,
+    name: line.name,
+    quantity: line.quantity,
+    price: line.units === null ? null : decimal(line.units, line.currency),
+  }));
+  return { items, total: currency ? decimal(units, currency) : null, currency, at: at.toISOString() };
+}
+
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function plus(lines, { id, name, units, currency }, quantity) {

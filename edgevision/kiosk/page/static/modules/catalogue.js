@@ -16,6 +16,10 @@ export class Catalogue {
     this.#byId = new Map(this.products.map((one) => [one.id, one]));
   }
 
+  has(id) {
+    return this.#byId.has(id);
+  }
+
   /** The product of an answer, {id, name}; one that the list lacks has no price and no picture. */
   of({ id, name }) {
     return this.#byId.get(id) ?? { id, name, units: null, currency: null, picture: null };

@@ -39,9 +39,9 @@ export async function forgottenViews(id, sources) {
   }
 }
 
-/** One photo more of a product; who teaches has seen what it looks like. */
+/** One photo more of a product. Throws ApiError with the service's words where it is blurred, or looks like another product. */
 export async function taught(id, blob, note) {
-  const query = new URLSearchParams({ note, anyway: "true" });
+  const query = new URLSearchParams({ note });
   await request(`/v1/gallery/${id}/examples?${query}`, { method: "POST", body: blob, headers: { "Content-Type": blob.type } });
 }
 

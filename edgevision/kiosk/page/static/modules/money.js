@@ -20,6 +20,14 @@ export function parsePrice(text, currency) {
   return Number(whole + given.slice(0, digits).padEnd(digits, "0"));
 }
 
+/** As people write it: "1,29" too. null where three digits behind the comma may be thousands: "1,000" is refused where a list of prices is read, too. */
+export function writtenPrice(text, currency) {
+  if (/[.,]\d{3}$/.test(text) && digitsOf(currency) !== 3) {
+    return null;
+  }
+  return parsePrice(text.replace(",", "."), currency);
+}
+
 /** 129 EUR → "1.29", as it travels. */
 export function decimal(units, currency) {
   const digits = digitsOf(currency);

@@ -19,9 +19,10 @@ export class PageStation {
   async run() {
     await this.#connection.run(async () => {
       try {
-        this.#socket = await StationSocket.open();
+        const connection = `${Date.now()}-${Math.random().toString(36).slice(2)}`;
+        this.#socket = await StationSocket.open((event) => this.#tell(event, connection));
         this.#connection.opened();
-        await this.#talk(this.#socket, `${Date.now()}-${Math.random().toString(36).slice(2)}`);
+        await this.#talk(this.#socket, connection);
       } finally {
         this.#socket?.close();
       }
@@ -48,8 +49,7 @@ export class PageStation {
         this.#connection.works();
         this.onAnswer({ ageMs: performance.now() - picture.takenMs, state: answer.state });
         for (const event of answer.events) {
-          const place = `${connection}/${event.placement ?? 0}`;
-          this.onEvent(event, place, `${place}/${event.event}/${event.at_s}`);
+          this.#tell(event, connection);
         }
       }
       const left = (picture ? LEAST_MS : 250) - (performance.now() - began);
@@ -57,5 +57,10 @@ export class PageStation {
         await new Promise((resolve) => setTimeout(resolve, left));
       }
     }
+  }
+
+  #tell(event, connection) {
+    const place = `${connection}/${event.placement ?? 0}`;
+    this.onEvent(event, place, `${place}/${event.event}/${event.at_s}`);
   }
 }

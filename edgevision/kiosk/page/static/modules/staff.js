@@ -6,12 +6,13 @@ const FORGOTTEN_MS = 5 * 60_000;
 export class Staff {
   #timer = null;
 
-  /** `onForgotten()`: the token is forgotten. */
-  constructor(onForgotten) {
-    this.onForgotten = onForgotten;
+  /** `onForgotten()`: the token is forgotten. `onIdle()`: nobody touched the screen for as long, whether there was a token or not. */
+  constructor({ onForgotten, onIdle }) {
+    Object.assign(this, { onForgotten, onIdle });
     for (const kind of ["pointerdown", "keydown"]) {
       addEventListener(kind, () => this.#touched(), { capture: true, passive: true });
     }
+    this.#touched();
   }
 
   isHere = false;
@@ -33,8 +34,9 @@ export class Staff {
 
   #touched() {
     clearTimeout(this.#timer);
-    if (this.isHere) {
-      this.#timer = setTimeout(() => this.leave(), FORGOTTEN_MS);
-    }
+    this.#timer = setTimeout(() => {
+      this.leave();
+      this.onIdle();
+    }, FORGOTTEN_MS);
   }
 }

@@ -1,4 +1,4 @@
-// One connection to WS /v1/station: a JPEG goes out, an answer comes back, then the next.
+// One connection to WS /v1/station: a JPEG goes out, an answer comes back, then the next. News of the service come in between.
 import { socketAt } from "./address.js";
 import { token } from "./token.js";
 
@@ -8,8 +8,8 @@ export class StationSocket {
   #socket;
   #waiting = null;
 
-  /** Open it. Throws where that fails. */
-  static async open() {
+  /** Open it. `onNews(event)`: what the service tells all pages, such as new prices. Throws where that fails. */
+  static async open(onNews) {
     const known = token();
     const protocols = known ? ["edgevision", `edgevision.token.${known}`] : ["edgevision"];
     const socket = new WebSocket(socketAt("/v1/station"), protocols);
@@ -17,15 +17,20 @@ export class StationSocket {
       socket.onopen = resolve;
       socket.onclose = (event) => reject(closed(event));
     });
-    return new StationSocket(socket);
+    return new StationSocket(socket, onNews);
   }
 
-  constructor(socket) {
+  constructor(socket, onNews) {
     this.#socket = socket;
     socket.onmessage = (message) => {
+      const told = JSON.parse(message.data);
+      if (!("frame" in told)) {
+        onNews(told);
+        return;
+      }
       const waiting = this.#waiting;
       this.#waiting = null;
-      waiting?.resolve(message.data);
+      waiting?.resolve(told);
     };
     socket.onclose = (event) => {
       this.#waiting?.reject(closed(event));
@@ -39,12 +44,11 @@ export class StationSocket {
       throw new Error("the connection is closed");
     }
     let timer;
-    const text = await new Promise((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
       timer = setTimeout(() => reject(new Error(`no answer within ${ANSWER_MS / 1000} s`)), ANSWER_MS);
       this.#socket.send(jpeg);
     }).finally(() => clearTimeout(timer));
-    return JSON.parse(text);
   }
 
   close() {

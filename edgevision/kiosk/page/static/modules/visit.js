@@ -16,30 +16,35 @@ export function isTooLate({ event, age_s: ageS = null }, nowMs, shopperSinceMs) 
 }
 
 export class Visit {
-  /** null, or {place, phase, product, picture}: phase is "looking", "known" or "asked". */
+  /** The newest that lies there. null, or {place, phase, product, picture}: phase is "looking", "known" or "asked". */
   lying = null;
   /** Oldest first: {kind: "unsure" | "unknown", place, key, station, choices, picture, gone}. `gone`: it was taken away again. */
   questions = [];
   /** null, or why the camera cannot see: a reason of the events. */
   blocked = null;
+  /** All that was told and lies there, by place: as `lying`, with what the model said, `kind` and `said`: ids. The shopper may have corrected it. */
+  #there = new Map();
   #carriedUntil = 0;
 
   /**
    * `event`: of a Station; `place`: its placement; `key`: the event's own name. Returns the product {id, name} to add, or null.
    */
   take(event, place, key, nowMs) {
+    if (OF_A_PRODUCT.has(event.event)) {
+      this.#forgetOld(place, nowMs);
+    }
     switch (event.event) {
       case "placed":
-        if (!this.#isCarried(place, nowMs)) {
+        if (this.lying === null || this.#before(place).length === 0) {
           this.lying = { place, phase: "looking", product: null, picture: null };
         }
         return null;
       case "recognised":
-        return this.#recognised(event, place, nowMs);
+        return this.#recognised(event, place);
       case "unsure":
-        return this.#ask("unsure", event, place, key, nowMs);
+        return this.#ask("unsure", event, place, key);
       case "unknown":
-        return this.#ask("unknown", event, place, key, nowMs);
+        return this.#ask("unknown", event, place, key);
       case "removed":
         return this.#removed(place);
       case "blocked":
@@ -57,12 +62,12 @@ export class Visit {
   }
 
   /**
-   * The connection is new, and counts placements anew: what lies there will be told once more, and must not be added again. Whether the
+   * The connection is new, and may count placements anew: what lies there will be told once more, and must not be added again. Whether the
    * camera can see is told anew too: by `stations`, or by the next pictures.
    */
   carry(nowMs) {
     this.blocked = null;
-    this.#carriedUntil = this.lying !== null && this.lying.phase !== "looking" ? nowMs + CARRY_MS : 0;
+    this.#carriedUntil = nowMs + CARRY_MS;
   }
 
   /** What to ask now: the oldest question, but not while the next product is told, unless the shopper `isAnswering`; or null. */
@@ -80,51 +85,98 @@ export class Visit {
   answer(question, product) {
     const now = this.questions.find((one) => one.key === question.key) ?? question; // it may have a new place since it was shown
     this.questions = this.questions.filter((one) => one.key !== question.key);
-    if (this.lying?.place === now.place) {
-      this.lying = { ...this.lying, phase: product ? "known" : "asked", product };
+    this.#change(now.place, { phase: product ? "known" : "asked", product });
+  }
+
+  /** The shopper said that what lies at `place` is `product`. */
+  correct(place, product) {
+    this.#change(place, { product });
+  }
+
+  /** What lies there, as it can be kept over a reload. Without its pictures, which are large. */
+  get kept() {
+    const bare = (one) => ({ ...one, picture: null });
+    const lying = this.lying === null || this.lying.phase === "looking" ? null : bare(this.lying);
+    return { lying, there: [...this.#there.values()].map(bare) };
+  }
+
+  /** Begin with what was `kept`. */
+  recall({ lying = null, there = [] }) {
+    this.lying = lying;
+    this.#there = new Map(there.map((one) => [one.place, one]));
+  }
+
+  /** What lay there when placements began to be counted anew, and was not told again yet. */
+  #before(place) {
+    return [...this.#there.values()].filter((one) => isOfAnotherCount(one.place, place));
+  }
+
+  /** What is not told again in time lies there no more. */
+  #forgetOld(place, nowMs) {
+    if (nowMs >= this.#carriedUntil) {
+      this.#before(place).forEach((one) => this.#there.delete(one.place));
     }
   }
 
-  /** Whether `place` may be what lay there before: placements are counted anew, so that its number is not higher. */
-  #isCarried(place, nowMs) {
-    return nowMs < this.#carriedUntil && this.lying !== null && numberOf(place) <= numberOf(this.lying.place);
-  }
-
-  #recognised({ product, station, alternatives = [], picture = null }, place, nowMs) {
-    if (this.#isCarried(place, nowMs) && this.lying.product?.id === product.id) {
-      this.#keep(place);
+  #recognised({ product, station, alternatives = [], picture = null }, place) {
+    if (this.#isToldAgain("recognised", [product.id], place)) {
       return null;
     }
-    this.#carriedUntil = 0;
-    this.lying = { place, phase: "known", station, product, alternatives, picture };
+    this.#lies({ place, phase: "known", station, product, alternatives, picture, kind: "recognised", said: [product.id] });
     return product;
   }
 
-  #ask(kind, { station, choices = [], picture = null }, place, key, nowMs) {
-    if (this.#isCarried(place, nowMs)) {
-      const asked = this.questions.find((one) => one.place === this.lying.place);
-      const answered = this.lying.product && (kind === "unknown" || choices.some((one) => one.id === this.lying.product.id));
-      if (asked || answered || (kind === "unknown" && this.lying.phase === "asked")) {
-        this.#keep(place);
-        return null;
-      }
+  #ask(kind, { station, choices = [], picture = null }, place, key) {
+    const said = choices.map((one) => one.id);
+    if (this.#isToldAgain(kind, said, place)) {
+      return null;
     }
-    this.#carriedUntil = 0;
-    this.lying = { place, phase: "asked", product: null, picture };
+    this.#lies({ place, phase: "asked", product: null, picture, kind, said });
     this.questions = [...this.questions, { kind, place, key, station, choices, picture, gone: false }];
     return null;
   }
 
-  /** It is what lay there before, under a new number. */
-  #keep(place) {
-    this.questions = this.questions.map((one) => (one.place === this.lying.place ? { ...one, place } : one));
-    this.lying = { ...this.lying, place };
-    this.#carriedUntil = 0;
+  #lies(one) {
+    this.lying = one;
+    this.#there.set(one.place, one);
+  }
+
+  /** Whether it lay there before. Then it has its new place from now on: each is told again once, and a second one of its kind is new. */
+  #isToldAgain(kind, said, place) {
+    const before = this.#before(place);
+    const isUnknown = kind === "unknown";
+    const isAlike = (one) => one.said.some((id) => said.includes(id)) || (isUnknown && one.kind === kind);
+    const found =
+      before.find((one) => one.kind === kind && isAlike(one)) ??
+      before.find(isAlike) ??
+      before.find((one) => said.includes(one.product?.id)) ??
+      (isUnknown && before.length === 1 ? before[0] : undefined); // nothing else could be meant
+    if (!found) {
+      return false;
+    }
+    this.questions = this.questions.map((one) => (one.place === found.place ? { ...one, place } : one));
+    const moved = { ...found, place };
+    if (this.lying === null || this.lying.place === found.place || this.lying.place === place) {
+      this.lying = moved;
+    }
+    this.#there.delete(found.place);
+    this.#there.set(place, moved);
+    return true;
+  }
+
+  #change(place, more) {
+    if (this.lying?.place === place) {
+      this.lying = { ...this.lying, ...more };
+    }
+    if (this.#there.has(place)) {
+      this.#there.set(place, { ...this.#there.get(place), ...more });
+    }
   }
 
   #removed(place) {
     // A question stays open: nobody is hurried. It only tells that the product was taken away.
     this.questions = this.questions.map((one) => (one.place === place ? { ...one, gone: true } : one));
+    this.#there.delete(place);
     if (this.lying?.place === place) {
       this.lying = null;
     }
@@ -132,6 +184,9 @@ export class Visit {
   }
 }
 
-function numberOf(place) {
-  return Number(place.split("/").at(-1));
+/** Whether two placements of one station are of two counts: of two runs of the service, or of two connections. */
+function isOfAnotherCount(place, other) {
+  const [count, ...station] = place.split("/").slice(0, -1);
+  const [otherCount, ...otherStation] = other.split("/").slice(0, -1);
+  return count !== otherCount && station.join("/") === otherStation.join("/");
 }

@@ -12,7 +12,7 @@ export function showBasket({ lines, sum, undo }, basket, catalogue, does) {
   const items = basket.lines.map((line) => lineOf(line, catalogue.of(line), does));
   const list = items.length ? [make("ul", { class: "line-list" }, ...items)] : [empty()];
   replace(lines, list, document.getElementById("basket-title"));
-  replace(sum, [total(basket), button(t("finish"), { kind: "first", key: "finish", onclick: does.finish, disabled: basket.count === 0 })],
+  replace(sum, [total(basket.total, basket.count), button(t("finish"), { kind: "first", key: "finish", onclick: does.finish, disabled: basket.count === 0 })],
     document.getElementById("basket-title"));
 }
 
@@ -49,13 +49,12 @@ function small(name, label, key, onclick, disabled = false) {
 }
 
 /** How many things, and what they cost together. */
-export function total(basket) {
-  const { units, currency, unpriced } = basket.total;
+export function total({ units, currency, unpriced }, count) {
   const money = currency ? formatMoney(units, currency, language()) : "–";
   return make(
     "div",
     { class: "total" },
-    make("p", { class: "total-count" }, t("items", { count: basket.count })),
+    make("p", { class: "total-count" }, t("items", { count })),
     make("p", { class: "total-money" }, make("span", { class: "total-word" }, t("total")), " ", make("strong", {}, money)),
     unpriced ? make("p", { class: "note" }, t("unpriced", { count: unpriced })) : null,
   );

@@ -26,29 +26,50 @@ export function openLanguages(all, now, onChoose) {
   openDialog(t("language.title"), [make("div", { class: "column" }, ...buttons)]);
 }
 
-/** What is in the basket, once more. `isSent`: a receipt goes to the shop; `onSend()` sends it and returns a promise; `onDone()`: the visit is over. */
+/**
+ * What is in the basket, once more. `isSent`: a receipt goes to the shop; `onSend(lines)` sends what is shown and returns a promise; `onDone()`: the
+ * visit is over. Returns what to call when the basket changes: nothing is sent that was not shown.
+ */
 export function openFinish(basket, { isSent, onSend, onDone, onHelp }) {
-  const rows = basket.lines.map((line) =>
-    make("tr", {}, make("td", {}, String(line.quantity), " ×"), make("th", { scope: "row" }, line.name), make("td", { class: "money" }, priceOf(line, line.quantity))),
-  );
-  const table = make("table", { class: "receipt" }, make("caption", { class: "out-of-sight" }, t("basket.title")), make("tbody", {}, ...rows));
+  const table = make("table", { class: "receipt" });
+  const sum = make("div", {});
   const trouble = make("p", { class: "trouble", role: "alert" });
   const send = button(t("finish.send"), { kind: "first", name: "check", key: "send" });
+  let lines = [];
+  const show = () => {
+    if (send.disabled || !table.isConnected) {
+      return; // it is on its way, or the dialog shows something else by now
+    }
+    lines = basket.lines;
+    if (lines.length === 0) {
+      closeDialog();
+      return;
+    }
+    table.replaceChildren(make("caption", { class: "out-of-sight" }, t("basket.title")), make("tbody", {}, ...lines.map(row)));
+    sum.replaceChildren(total(basket.total, basket.count));
+  };
   send.addEventListener("click", async () => {
     send.disabled = true; // one press, one receipt
     trouble.textContent = "";
     try {
-      await onSend();
+      await onSend(lines);
     } catch (error) {
       trouble.textContent = t(error.status >= 400 && error.status < 500 ? "finish.refused" : "finish.failed");
       send.disabled = false;
+      show();
       send.focus();
       return;
     }
     openThanks(isSent, onDone);
   });
   const ways = make("div", { class: "buttons" }, send, button(t("finish.back"), { onclick: closeDialog }), button(t("help.ask"), { name: "help", kind: "quiet", onclick: onHelp }));
-  openDialog(t("finish.title"), [table, total(basket), trouble, ways]);
+  openDialog(t("finish.title"), [table, sum, trouble, ways]);
+  show();
+  return show;
+}
+
+function row(line) {
+  return make("tr", {}, make("td", {}, String(line.quantity), " ×"), make("th", { scope: "row" }, line.name), make("td", { class: "money" }, priceOf(line, line.quantity)));
 }
 
 function openThanks(isSent, onDone) {

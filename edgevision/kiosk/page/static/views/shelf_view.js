@@ -1,7 +1,7 @@
 // The gallery's products, as staff sees them: a list, and a form for each.
 import { icon, make, replace } from "../modules/dom.js";
 import { language, t } from "../modules/languages.js";
-import { formatMoney, parsePrice } from "../modules/money.js";
+import { decimal, formatMoney, parsePrice, writtenPrice } from "../modules/money.js";
 import { closeDialog, openDialog } from "./dialog.js";
 import { button, pictureOf } from "./parts.js";
 
@@ -107,7 +107,7 @@ export function productFields(where, currency, product = null) {
     if (!name.value.trim()) {
       wrong(name, t("teach.needs.name"));
     }
-    const text = price.value.trim().replace(",", ".");
+    const text = price.value.trim();
     if (!text) {
       return { name: name.value.trim(), fields: {} };
     }
@@ -115,10 +115,11 @@ export function productFields(where, currency, product = null) {
     if (!isCurrency(known)) {
       wrong(code, t("teach.bad.currency"));
     }
-    if (parsePrice(text, known) === null) {
+    const units = writtenPrice(text, known);
+    if (units === null) {
       wrong(price, t("teach.bad.price"));
     }
-    return { name: name.value.trim(), fields: { price: Number(text), currency: known } };
+    return { name: name.value.trim(), fields: { price: Number(decimal(units, known)), currency: known } };
   };
   return { nodes, read, name };
 }

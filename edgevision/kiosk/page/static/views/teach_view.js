@@ -22,8 +22,8 @@ export function wordsFor(word) {
 }
 
 /**
- * `state`: {phase: "idle" | "clear" | "turn", views: [{source, picture}], wanted, word, like, product, saved, trouble}. `does`: begin(), empty(), inHand(),
- * drop(view), save(read), stop(), undo(saved). The form is made once a lesson and never drawn anew: whoever types is not disturbed by the next view.
+ * `state`: {phase: "idle" | "clear" | "turn", views: [{source, picture}], till, wanted, word, like, product, saved, trouble}; `till`: the picture of what the
+ * till did not know, or null. `does`: begin(), empty(), inHand(), drop(view), dropTill(), save(read), stop(), undo(saved). The form is made once a lesson and never drawn anew: whoever types is not disturbed by the next view.
  */
 export class TeachView {
   #steps = make("div", { class: "steps" });
@@ -76,27 +76,34 @@ export class TeachView {
   }
 
   #turn(state) {
-    const { views, wanted, word, like, product } = state;
+    const { views, till, wanted, word, like, product } = state;
     const count = t("teach.progress", { count: views.length, wanted });
     const enough = views.length >= wanted;
     const progress = make("progress", { max: wanted, value: Math.min(views.length, wanted), "aria-label": count });
     const list = views.map((view, k) =>
       make("li", { class: "view" }, make("img", { src: view.picture, alt: t("teach.view", { number: k + 1 }) }),
-        make("button", { type: "button", class: "small", "aria-label": t("teach.view.drop", { number: k + 1 }), "data-key": `drop-${view.source}`, onclick: () => this.#does.drop(view) }, icon("close"))),
+        drop(t("teach.view.drop", { number: k + 1 }), `drop-${view.source}`, () => this.#does.drop(view))),
     );
+    if (till) {
+      list.unshift(make("li", { class: "view" }, make("img", { src: till, alt: "" }), drop(t("teach.till.drop"), "drop-till", this.#does.dropTill), make("p", { class: "note" }, t("teach.till"))));
+    }
     const known = like && like.known && like.id !== product?.id ? make("p", { class: "note", id: "like" }, t("teach.like", { name: like.name })) : null;
     return [
       step("turn", t("teach.turn"), t("teach.turn.more")),
       make("div", { class: "progress" }, progress, make("p", { class: "big", "aria-hidden": "true" }, count)),
       make("p", { class: "note", id: "teach-word" }, enough && word !== "blurred" ? t("teach.enough") : wordsFor(word)),
       known,
-      views.length ? make("ul", { class: "views" }, ...list) : null,
+      list.length ? make("ul", { class: "views" }, ...list) : null,
     ].filter(Boolean);
   }
 
   #stop() {
     return button(t("teach.stop"), { name: "close", kind: "quiet", key: "stop", onclick: this.#does.stop });
   }
+}
+
+function drop(words, key, onclick) {
+  return make("button", { type: "button", class: "small", "aria-label": words, "data-key": key, onclick }, icon("close"));
 }
 
 function step(name, head, more) {
