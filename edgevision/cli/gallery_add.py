@@ -246,7 +246,8 @@ def _placed(
 ) -> list[PlacedProduct]:
     from edgevision.gallery.placing import place_products
 
-    placed = place_products(listed, () if gallery is None else gallery.products)
+    known, last_id = ((), 0) if gallery is None else (gallery.products, gallery.last_id)
+    placed = place_products(listed, known, last_id)
     if arguments.field and not all(one.is_new for one in placed):
         raise InputError("--field is of a new product; change those of one that is there with: edgevision gallery set")
     return placed

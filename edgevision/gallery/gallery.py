@@ -27,8 +27,9 @@ from edgevision.gallery.vectors import unit_rows
 class Gallery:
     """A snapshot of a gallery, made by ``open_gallery``: it does not change, and threads may share it.
 
-    ``bundle_id``, ``dimension``: of the embedder that it belongs to. ``products``: by id. ``examples``: in the order they were
-    added; ``vectors``: [examples, dimension] float32 of length 1, one for each, read-only.
+    ``bundle_id``, ``dimension``: of the embedder that it belongs to. ``products``: by id. ``last_id``: the highest that a product ever had, also
+    one that was removed; 0 where there was none. ``examples``: in the order they were added; ``vectors``: [examples, dimension] float32 of
+    length 1, one for each, read-only.
     """
 
     def __init__(self, contents: Contents, lists: Path | None = None) -> None:
@@ -37,6 +38,7 @@ class Gallery:
         self.bundle_id = contents.bundle_id
         self.dimension = contents.dimension
         self.products = contents.products
+        self.last_id = contents.last_id
         self.examples = contents.examples
         self.vectors = contents.vectors
         self._place_of = {product.id: place for place, product in enumerate(self.products)}

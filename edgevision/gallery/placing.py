@@ -23,14 +23,17 @@ class PlacedProduct:
     new_fields: tuple[str, ...] = ()
 
 
-def place_products(listed: Sequence[ListedProduct], known: Sequence[GalleryProduct]) -> list[PlacedProduct]:
+def place_products(
+    listed: Sequence[ListedProduct], known: Sequence[GalleryProduct], last_id: int = 0
+) -> list[PlacedProduct]:
     """Each with an id, beside the products that the gallery has (``known``). One of the same id, or without an id of the same name,
-    gets the photos, and the fields that it does not have; others without an id get the next free ones.
+    gets the photos, and the fields that it does not have; others without an id get the next ones, over ``last_id`` (``Gallery.last_id``) too:
+    that of a product that was removed may still stand in a price list.
 
     Raises InputError where an id is that of a product of another name, where a field has another value, and where two want to be one.
     """
     taken = {product.id for product in known} | {one.id for one in listed if one.id is not None}
-    following = max(taken, default=0) + 1
+    following = max(taken | {last_id}) + 1
     placed: dict[int, PlacedProduct] = {}
     unnumbered: set[str] = set()
     for one in listed:

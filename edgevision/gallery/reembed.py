@@ -34,6 +34,7 @@ def reembed(
     dimension = len(photos[0].vector)
     count = 0
     with GalleryWriter(target, bundle_id=embedder.id, dimension=dimension) as writer:
+        writer.keep_last_id(gallery.last_id)
         for product in gallery.products:
             writer.add_product(product)
             examples = [one for one in gallery.examples_of(product.id) if one.source in vector_of]

@@ -25,11 +25,11 @@ from edgevision.gallery.checks import (
     checked_source,
 )
 from edgevision.gallery.file.connection import check_file, check_header, check_schema, connect, damaged, speaking_of
-from edgevision.gallery.file.creation import begin_new, drop, finish_new
+from edgevision.gallery.file.creation import begin_new, drop, finish_new, upgrade
 from edgevision.gallery.file.reading import read_head
 from edgevision.gallery.file.rows import (
+    VERSION,
     ExampleRow,
-    Head,
     ProductRow,
     digest_of_example,
     digest_of_head,
@@ -84,10 +84,13 @@ class GalleryWriter:
             for name, value in (("journal_mode", "DELETE"), ("synchronous", "EXTRA")):
                 database.execute(f"PRAGMA {name} = {value}").fetchall()
             database.execute("BEGIN IMMEDIATE")
-            check_schema(database, self.path)
-            head = read_head(database, self.path)
+            version = check_header(database, self.path)  # again: another program may have brought it to this version
+            check_schema(database, self.path, version)
+            head = read_head(database, self.path, version)
             check_owner(self.path, head.bundle_id, head.dimension, self.bundle_id, self.dimension)
             database.set_progress_handler(None, 0)  # the file is sound: what is done now takes as long as it takes
+            if version != VERSION:
+                upgrade(database, head)
             undone.pop_all()
         self._database = database
         return self
@@ -118,6 +121,11 @@ class GalleryWriter:
         """Add a product without examples. Raises GalleryError where one has its id."""
         new = checked_product(product)
         self._change(lambda: self._add_product(new))
+
+    def keep_last_id(self, last_id: int) -> None:
+        """Count all ids up to this one as given, such as those of another gallery that this one takes the place of."""
+        given = checked_id(last_id)
+        self._change(lambda: self._account(last_id=given))
 
     def has_product(self, product_id: int) -> bool:
         """Whether there is a product of this id."""
@@ -214,7 +222,7 @@ class GalleryWriter:
             )
         digest = digest_of_product(row)
         self._open().execute("INSERT INTO products VALUES (?, ?, ?, ?)", (*row, digest))
-        self._account(products=1, digests=[digest])
+        self._account(products=1, digests=[digest], last_id=row.id)
 
     def _add_examples(self, product_id: int, texts: Sequence[tuple[str, str, str]], vectors: Sequence[bytes]) -> int:
         product = self._product(product_id).id
@@ -315,17 +323,22 @@ class GalleryWriter:
     def _digests(self, sql: str, *values: object) -> list[bytes]:
         return [digest for (digest,) in self._open().execute(sql, values)]
 
-    def _account(self, *, products: int = 0, examples: int = 0, digests: Iterable[bytes] = ()) -> None:
-        """Change the row that says what the gallery is. ``digests``: of all rows that came or went."""
+    def _account(
+        self, *, products: int = 0, examples: int = 0, digests: Iterable[bytes] = (), last_id: int = 0
+    ) -> None:
+        """Change the row that says what the gallery is. ``digests``: of all rows that came or went. ``last_id``: that was given now."""
         database = self._open()
         head = read_head(database, self.path)
         content = head.content
         for digest in digests:
             content = joined(content, digest)
-        new = Head(head.bundle_id, head.dimension, head.products + products, head.examples + examples, content)
+        new = head._replace(
+            products=head.products + products, examples=head.examples + examples, content=content,
+            last_id=max(head.last_id, last_id),
+        )  # fmt: skip
         database.execute(
-            "UPDATE gallery SET products = ?, examples = ?, content = ?, digest = ? WHERE only_row = 1",
-            (new.products, new.examples, new.content, digest_of_head(new)),
+            "UPDATE gallery SET products = ?, examples = ?, content = ?, last_id = ?, digest = ? WHERE only_row = 1",
+            (new.products, new.examples, new.content, new.last_id, digest_of_head(new)),
         )
 
     def _open(self) -> sqlite3.Connection:

@@ -167,7 +167,9 @@ def test_pictures_that_are_missing(shop, tmp_path):
     gone.unlink()
     found = find_pictures(gallery.examples, [*folder.rglob("*.png"), Path("/nonexistent")])
     assert [(one.product, one.source, one.note) for one in found.missing] == [(3, source, "1.png")]
+    gallery.last_id = 42  # of a product that was removed
     assert reembed(gallery, found, ColourEmbedder("ee" * 32), tmp_path / "new.evg") == 29
+    assert open_gallery(tmp_path / "new.evg").last_id == 42
     assert len(open_gallery(tmp_path / "new.evg").examples_of(3)) == 2
 
 

@@ -35,6 +35,12 @@ def test_what_is_refused(number, name, words):
         place_products([ListedProduct(number, name, where="photos/5 Plum")], KNOWN)
 
 
+@pytest.mark.parametrize(("number", "expected"), [(None, 43), (42, 42), (50, 50)])
+def test_the_id_of_a_product_that_was_removed_is_given_only_by_name(number, expected):
+    (one,) = place_products([ListedProduct(number, "Dragonfruit")], KNOWN, 42)
+    assert (one.product.id, one.is_new) == (expected, True)
+
+
 @pytest.mark.parametrize(
     ("fields", "new"),
     [({}, ()), ({"price": 1.0, "kind": "fruit"}, ()), ({"note": "sour", "price": None}, ("note",)),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -98,6 +100,53 @@ def test_changes(path, name):
     for example, vector in zip(gallery.examples, gallery.vectors, strict=True):
         if example.source != source("new"):
             assert vector.tolist() == before[example.source]
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_an_id_that_was_given_once_stays_given(path, name):
+    make_gallery(path)
+    run(path, CHANGES[name][0])
+    assert open_gallery(path).last_id == 3
+    run(path, lambda one: one.add_product(GalleryProduct(40, "pear")), lambda one: one.remove(40))
+    assert open_gallery(path).last_id == 40
+    with pytest.raises(ZeroDivisionError):
+        run(path, lambda one: one.add_product(GalleryProduct(50, "fig")), lambda one: 1 / 0)
+    assert open_gallery(path).last_id == 40  # nobody saw the fig
+
+
+def as_the_first_version(path):
+    """Make the file what EdgeVision wrote before it kept the last id."""
+    database = sqlite3.connect(path)
+    values = database.execute("SELECT bundle_id, dimension, products, examples, content FROM gallery").fetchone()
+    database.execute("DROP TABLE gallery")
+    database.execute(
+        "CREATE TABLE gallery (only_row INTEGER PRIMARY KEY, bundle_id TEXT NOT NULL, dimension INTEGER NOT NULL, "
+        "products INTEGER NOT NULL, examples INTEGER NOT NULL, content BLOB NOT NULL, digest BLOB NOT NULL)"
+    )
+    said = "".join(f"{one}\n" for one in values[:4]).encode() + values[4]
+    digest = hashlib.blake2b(said, digest_size=16, person=b"head").digest()
+    database.execute("INSERT INTO gallery VALUES (1, ?, ?, ?, ?, ?, ?)", (*values, digest))
+    database.execute("PRAGMA user_version = 1")
+    database.commit()
+    database.close()
+
+
+def test_a_gallery_of_the_first_version_is_read_and_then_written_as_one_of_this(path):
+    make_gallery(path)
+    expected = contents(path)
+    as_the_first_version(path)
+    before = path.read_bytes()
+    assert contents(path) == expected
+    assert open_gallery(path).last_id == 3
+    with pytest.raises(ZeroDivisionError):
+        run(path, lambda one: one.remove(3), lambda one: 1 / 0)
+    assert path.read_bytes() == before
+    with writer(path):
+        pass
+    assert contents(path) == expected
+    run(path, lambda one: one.remove(3))
+    assert [one.id for one in open_gallery(path).products] == [0, 1, 2]
+    assert open_gallery(path).last_id == 3
 
 
 def test_vectors_of_length_1_stay_as_they_are():

@@ -54,7 +54,11 @@ def gallery_of(
         )
         for place, owner in enumerate(owners)
     )
-    return Gallery(Contents("ab" * 32, rows.shape[1], tuple(products), examples, rows))
+    return Gallery(
+        Contents(
+            "ab" * 32, rows.shape[1], tuple(products), examples, rows, max((one.id for one in products), default=0)
+        )
+    )
 
 
 COLOURS = ("red", "green", "blue", "white", "black")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgevision.errors import EdgeVisionError, GalleryError
-from edgevision.gallery.file.rows import APPLICATION_ID, SCHEMA, VERSION
+from edgevision.gallery.file.rows import APPLICATION_ID, SCHEMAS, VERSION
 
 MAX_BYTES = 16 << 30  # of a file
 STEPS = 20_000_000  # of SQLite's machine, and 4 for each byte; to read a row takes about 50 in all, and it has 100 bytes or more
@@ -48,17 +48,19 @@ def check_file(path: Path) -> int:
     return status.st_size
 
 
-def check_header(database: sqlite3.Connection, path: Path) -> None:
-    """Raise GalleryError unless the file says that it is a gallery of a version that is read here."""
+def check_header(database: sqlite3.Connection, path: Path) -> int:
+    """The version of the file. Raises GalleryError unless it says that it is a gallery of a version that is read here."""
     if _pragma(database, "application_id") != APPLICATION_ID:
         raise GalleryError(f"{path} is a database of another program, not a gallery; give the .evg file")
     version = _pragma(database, "user_version")
     if isinstance(version, int) and version > VERSION:
         raise GalleryError(
-            f"{path} is a gallery of version {version}, this EdgeVision reads version {VERSION}; install a newer EdgeVision"
+            f"{path} is a gallery of version {version}, this EdgeVision reads those up to {VERSION}; install a newer EdgeVision"
         )
-    if (version, _pragma(database, "encoding"), _pragma(database, "journal_mode")) != (VERSION, "UTF-8", "delete"):
+    written = (_pragma(database, "encoding"), _pragma(database, "journal_mode")) == ("UTF-8", "delete")
+    if not written or not isinstance(version, int) or version not in SCHEMAS:
         raise damaged(path, "its header is not one that EdgeVision writes")
+    return version
 
 
 def _pragma(database: sqlite3.Connection, name: str) -> object:
@@ -133,10 +135,10 @@ def harden(database: sqlite3.Connection, size: int) -> None:
         database.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
 
 
-def check_schema(database: sqlite3.Connection, path: Path) -> None:
-    """Raise GalleryError unless the tables are ours, to the letter, and the pages of the file are sound."""
+def check_schema(database: sqlite3.Connection, path: Path, version: int) -> None:
+    """Raise GalleryError unless the tables are ours, to the letter, and the pages of the file are sound. ``version``: of the file."""
     rows = database.execute("SELECT sql FROM sqlite_master LIMIT 100").fetchall()
-    if sorted(str(sql) for (sql,) in rows) != sorted(SCHEMA):
+    if sorted(str(sql) for (sql,) in rows) != sorted(SCHEMAS[version]):
         raise GalleryError(
             f"{path} has other tables than a gallery has; EdgeVision did not write it, and reads nothing of it"
         )

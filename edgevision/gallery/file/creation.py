@@ -1,4 +1,4 @@
-"""A new gallery: written aside, and given its name once it is whole."""
+"""A new gallery: written aside, and given its name once it is whole. And one of an earlier version, brought to this one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 
 from edgevision.errors import EdgeVisionError, GalleryError
-from edgevision.gallery.file.rows import APPLICATION_ID, NO_CONTENT, SCHEMA, VERSION, Head, digest_of_head
+from edgevision.gallery.file.rows import APPLICATION_ID, NO_CONTENT, SCHEMAS, VERSION, Head, digest_of_head
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -40,15 +40,26 @@ def begin_new(path: Path, bundle_id: str, dimension: int) -> tuple[sqlite3.Conne
                             ("user_version", VERSION)):  # fmt: skip
             database.execute(f"PRAGMA {name} = {value}").fetchall()
         database.execute("BEGIN IMMEDIATE")
-        for statement in SCHEMA:
+        for statement in SCHEMAS[VERSION]:
             database.execute(statement)
-        head = Head(bundle_id, dimension, 0, 0, NO_CONTENT)
-        database.execute("INSERT INTO gallery VALUES (1, ?, ?, ?, ?, ?, ?)", (*head, digest_of_head(head)))
+        _insert(database, Head(bundle_id, dimension, 0, 0, NO_CONTENT, 0))
     except BaseException:
         database.close()
         drop(temporary)
         raise
     return database, temporary
+
+
+def upgrade(database: sqlite3.Connection, head: Head) -> None:
+    """Make a gallery of an earlier version one of this version, in the transaction that is open. ``head``: as it was read."""
+    database.execute("DROP TABLE gallery")
+    database.execute(SCHEMAS[VERSION][0])
+    _insert(database, head)
+    database.execute(f"PRAGMA user_version = {VERSION}").fetchall()
+
+
+def _insert(database: sqlite3.Connection, head: Head) -> None:
+    database.execute("INSERT INTO gallery VALUES (1, ?, ?, ?, ?, ?, ?, ?)", (*head, digest_of_head(head)))
 
 
 def finish_new(temporary: Path, path: Path) -> None:

@@ -17,6 +17,7 @@ from edgevision.gallery.examples import Example
 from edgevision.gallery.file.connection import check_file, check_header, check_schema, connect, damaged, speaking_of
 from edgevision.gallery.file.rows import (
     NO_CONTENT,
+    VERSION,
     ExampleRow,
     Head,
     ProductRow,
@@ -33,13 +34,15 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What a file holds. ``products``: by id. ``vectors``: [examples, dimension] float32 of length 1, in the order of ``examples``."""
+    """What a file holds. ``products``: by id. ``vectors``: [examples, dimension] float32 of length 1, in the order of ``examples``.
+    ``last_id``: the highest that a product ever had; 0 where there was none."""
 
     bundle_id: str
     dimension: int
     products: tuple[GalleryProduct, ...]
     examples: tuple[Example, ...]
     vectors: Vectors
+    last_id: int
 
 
 def read_contents(path: Path) -> Contents:
@@ -62,17 +65,17 @@ def _read(path: Path, mode: str, size: int) -> Contents:
     database = connect(path, mode, size)
     try:
         database.execute("BEGIN")
-        check_header(database, path)
-        check_schema(database, path)
-        contents = _contents(database, path, size)
+        version = check_header(database, path)
+        check_schema(database, path, version)
+        contents = _contents(database, path, size, version)
         database.execute("COMMIT")
         return contents
     finally:
         database.close()
 
 
-def _contents(database: sqlite3.Connection, path: Path, size: int) -> Contents:
-    head = read_head(database, path)
+def _contents(database: sqlite3.Connection, path: Path, size: int, version: int) -> Contents:
+    head = read_head(database, path, version)
     if head.examples * head.dimension * 4 > size:
         raise damaged(path, f"{head.examples} examples do not fit into its {size} bytes")
     products, products_content = _products(database, path)
@@ -80,20 +83,23 @@ def _contents(database: sqlite3.Connection, path: Path, size: int) -> Contents:
     examples, vectors, content = _examples(database, path, head, known)
     if len(products) != head.products or joined(products_content, content) != head.content:
         raise damaged(path, "rows are missing or changed")
-    return Contents(head.bundle_id, head.dimension, products, examples, vectors)
+    if any(product.id > head.last_id for product in products):
+        raise damaged(path, f"a product has a higher id than {head.last_id}, the last that was given")
+    return Contents(head.bundle_id, head.dimension, products, examples, vectors, head.last_id)
 
 
-def read_head(database: sqlite3.Connection, path: Path) -> Head:
-    """The row that says what the gallery is, checked."""
-    sql = "SELECT bundle_id, dimension, products, examples, content, digest FROM gallery WHERE only_row = 1 LIMIT 1"
+def read_head(database: sqlite3.Connection, path: Path, version: int = VERSION) -> Head:
+    """The row that says what the gallery is, checked. ``version``: of the file; the first did not keep the last id."""
+    last_id = "last_id" if version > 1 else "(SELECT coalesce(max(id), 0) FROM products)"
+    sql = f"SELECT bundle_id, dimension, products, examples, content, {last_id}, digest FROM gallery WHERE only_row = 1 LIMIT 1"
     row = database.execute(sql).fetchone()
-    if row is None or [type(one) for one in row] != [str, int, int, int, bytes, bytes]:
+    if row is None or [type(one) for one in row] != [str, int, int, int, bytes, int, bytes]:
         raise damaged(path, "it does not say what it is")
-    head = Head(*row[:5])
-    if digest_of_head(head) != row[5]:
+    head = Head(*row[:6])
+    if digest_of_head(head, version) != row[6]:
         raise damaged(path, "what it says of itself has changed")
     _kept(path, lambda: checked_bundle_id(head.bundle_id))
-    if not MIN_DIMENSION <= head.dimension <= MAX_DIMENSION or head.products < 0 or head.examples < 0:
+    if not MIN_DIMENSION <= head.dimension <= MAX_DIMENSION or min(head.products, head.examples, head.last_id) < 0:
         raise damaged(path, "what it says of itself cannot be")
     return head
 

@@ -79,7 +79,8 @@ class PictureFolder:
 
     A picture lies in the folder of its label, named by when it came and what it holds, and a line of ``feedback.jsonl`` tells the rest.
     The same content comes once: again under the same label it is kept once; under another label it moves there, for somebody
-    thought better of it. Pictures that were there before count.
+    thought better of it. Pictures that were there before count. People may take pictures out: that is seen where a picture comes that lay
+    there before, and where there seems to be no more room.
 
     Raises InputError where the folder cannot be used.
     """
@@ -90,9 +91,7 @@ class PictureFolder:
         self._lock = threading.Lock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._sizes, self._place_of = _found_in(folder)
-            manifest = folder / MANIFEST
-            self._manifest_bytes = manifest.stat().st_size if manifest.exists() else 0
+            self._count()
         except OSError as error:
             raise InputError(f"cannot use the folder {folder}: {error.strerror or error}") from error
 
@@ -116,11 +115,15 @@ class PictureFolder:
         now = datetime.now(timezone.utc)
         name = f"{label_folder}/{now:%Y%m%dT%H%M%S}.{now.microsecond:06d}Z-{digest}{suffix}"
         with self._lock:
-            earlier = self._place_of.get(digest)
+            earlier = self._earlier(digest)
             if earlier is not None and earlier.rpartition("/")[0] == label_folder:
                 return Kept(earlier, again=True)
             line = encoded({"at": now.isoformat(), "picture": name, "instead_of": earlier, **fields}).encode() + b"\n"
-            self._check_room(len(data), len(line), moved=earlier)
+            try:
+                self._check_room(len(data), len(line), moved=earlier)
+            except QuotaError:
+                self._count_again()
+                self._check_room(len(data), len(line), moved=earlier)
             try:
                 self._make(label_folder)
                 atomic_write(
@@ -148,6 +151,25 @@ class PictureFolder:
         rows.writerow(("name", "id"))
         rows.writerows((label.name, label.id) for label in labels)
         atomic_write(self._folder / LABELS, text.getvalue().encode())
+
+    def _count(self) -> None:
+        """What lies in the folder. Raises OSError."""
+        self._sizes, self._place_of = _found_in(self._folder)
+        manifest = self._folder / MANIFEST
+        self._manifest_bytes = manifest.stat().st_size if manifest.exists() else 0
+
+    def _count_again(self) -> None:
+        """The same while the service runs: people take pictures out."""
+        with contextlib.suppress(OSError):  # they are at it right now: the next time
+            self._count()
+
+    def _earlier(self, digest: str) -> str | None:
+        """Where a picture of this content lies; None where it lies no more."""
+        name = self._place_of.get(digest)
+        if name is None or (self._folder / name).is_file():
+            return name
+        self._count_again()
+        return self._place_of.get(digest)
 
     def _check_room(self, data_bytes: int, line_bytes: int, moved: str | None) -> None:
         given_back = 0 if moved is None else self._sizes.get(moved, 0)

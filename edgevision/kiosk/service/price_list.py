@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import TypeVar
 
 from edgevision.errors import EdgeVisionError, InputError
 from edgevision.evaluate.data.names import composed
@@ -19,6 +20,7 @@ _SEPARATORS = (";", "\t", ",")  # a comma may stand in a price, so that it is th
 _COLUMNS = ("id", "name", "price", "currency")
 _MOST_SHOWN = 10  # bad rows that a message lists
 _FORM = "expected a price list: a CSV with the columns price, currency, and id or name"
+_Key = TypeVar("_Key", int, str)
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,37 @@ class PriceList:
         """What a product costs; None where the list does not say. The id counts before the name."""
         found = self.by_id.get(label.id)
         return self.by_name.get(composed(label.name)) if found is None else found
+
+
+@dataclass(frozen=True)
+class PriceChange:
+    """What a price list said before it changed, of the ids and names whose price changed alone; None: it had no price."""
+
+    by_id: Mapping[int, Decimal | None]
+    by_name: Mapping[str, Decimal | None]
+
+    @classmethod
+    def between(cls, old: PriceList, new: PriceList) -> PriceChange:
+        """What leads from ``new`` back to ``old``."""
+        return cls(_changed(old.by_id, new.by_id), _changed(old.by_name, new.by_name))
+
+
+def prices_before(label: Label, now: PriceList, changes: Iterable[PriceChange]) -> Iterator[Decimal | None]:
+    """What a product cost before each of the changes, the newest first; None where the list did not say.
+
+    >>> pear, old, new = Label(7, "pear"), PriceList({7: Decimal(1)}), PriceList({7: Decimal(2)})
+    >>> list(prices_before(pear, new, [PriceChange.between(old, new)]))
+    [Decimal('1')]
+    """
+    name = composed(label.name)
+    by_id, by_name = now.by_id.get(label.id), now.by_name.get(name)
+    for change in changes:
+        by_id, by_name = change.by_id.get(label.id, by_id), change.by_name.get(name, by_name)
+        yield by_name if by_id is None else by_id
+
+
+def _changed(old: Mapping[_Key, Decimal], new: Mapping[_Key, Decimal]) -> dict[_Key, Decimal | None]:
+    return {key: old.get(key) for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
 
 
 @dataclass(frozen=True)

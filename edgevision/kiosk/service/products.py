@@ -16,7 +16,7 @@ from edgevision.files import read_regular
 from edgevision.kiosk.service.answers import RefusedError
 from edgevision.kiosk.service.described import ServedDescription
 from edgevision.kiosk.service.money import shown
-from edgevision.kiosk.service.price_list import PriceList, read_price_list
+from edgevision.kiosk.service.price_list import PriceChange, PriceList, prices_before, read_price_list
 from edgevision.kiosk.service.route import Scope, route
 from edgevision.tasks.results import Label
 
@@ -70,12 +70,12 @@ class ProductPictures:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is known of the products besides what the model knows. ``earlier``: the prices before the last change, as long as they are
-    honoured."""
+    """What is known of the products besides what the model knows. ``earlier``: how the prices changed, the newest first, as long as what they
+    were before is honoured."""
 
     prices: PriceList = field(default_factory=PriceList)
     pictures: ProductPictures = field(default_factory=ProductPictures)
-    earlier: PriceList | None = None
+    earlier: tuple[PriceChange, ...] = ()
 
     @classmethod
     def read(cls, prices: Path | None, pictures: Path | None) -> Catalogue:
@@ -92,7 +92,7 @@ class Catalogue:
     def honours(self, label: Label, price: Decimal) -> bool:
         """Whether a shopper may pay so much: what it costs, or cost when it was placed; anything where that is not known."""
         listed = self.price_of(label)
-        return listed is None or price == listed or (self.earlier is not None and price == self.earlier.price_of(label))
+        return listed is None or price == listed or price in prices_before(label, self.prices, self.earlier)
 
 
 def product_routes(

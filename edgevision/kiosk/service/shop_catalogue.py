@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -11,7 +13,7 @@ from pathlib import Path
 from edgevision.files import file_state
 from edgevision.kiosk.service.gallery.prices import with_gallery_prices
 from edgevision.kiosk.service.gallery.shop_gallery import ShopGallery
-from edgevision.kiosk.service.price_list import PriceList, read_price_list
+from edgevision.kiosk.service.price_list import PriceChange, PriceList, read_price_list
 from edgevision.kiosk.service.products import Catalogue
 from edgevision.reread import Reread
 
@@ -34,7 +36,8 @@ class ShopCatalogue:
         self._currency = currency
         self._tell = changed
         self._now_s = now_s
-        self._changed_s = now_s()
+        self._lock = threading.Lock()  # the thread that looks at files and the gallery's bring changes
+        self._changes: deque[tuple[float, PriceChange]] = deque()  # until when each counts; the newest first
         self._list: Reread[PriceList] | None = None
         if prices is not None:
             self._list = Reread(
@@ -52,16 +55,27 @@ class ShopCatalogue:
         """Look whether the price list changed: in a thread that may wait for the disk."""
         if self._list is not None:
             self._list.look()
-        if self._catalogue.earlier is not None and self._now_s() - self._changed_s > HONOURED_S:
-            self._catalogue = replace(self._catalogue, earlier=None)
+        with self._lock:
+            if self._changes and self._changes[-1][0] < self._now_s():
+                self._set(self._catalogue.prices)
 
     def _take(self, old: PriceList, new: PriceList) -> None:
         self._renew()
         self._tell()
 
     def _renew(self) -> None:
-        self._changed_s = self._now_s()
-        self._catalogue = replace(self._catalogue, prices=self._prices(), earlier=self._catalogue.prices)
+        with self._lock:
+            old, new = self._catalogue.prices, self._prices()
+            if new == old:  # most changes of a gallery are none of prices
+                return
+            self._changes.appendleft((self._now_s() + HONOURED_S, PriceChange.between(old, new)))
+            self._set(new)
+
+    def _set(self, prices: PriceList) -> None:
+        """Called with the lock: these are the prices, and what was before is honoured for its time."""
+        while self._changes and self._changes[-1][0] < self._now_s():
+            self._changes.pop()
+        self._catalogue = replace(self._catalogue, prices=prices, earlier=tuple(change for _, change in self._changes))
 
     def _prices(self) -> PriceList:
         listed = PriceList() if self._list is None else self._list.kept

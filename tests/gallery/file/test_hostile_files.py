@@ -139,8 +139,9 @@ OTHER_SCHEMAS = {
     "a table at another's root": ["UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master WHERE name = 'examples') WHERE name = 'products'"],
     "a table at no page": ["UPDATE sqlite_master SET rootpage = 99999 WHERE name = 'products'"],
     "another program's": ["PRAGMA application_id = 252006674"],
-    "a later version": ["PRAGMA user_version = 2"],
-    "an earlier version": ["PRAGMA user_version = 0"],
+    "a later version": ["PRAGMA user_version = 3"],
+    "an earlier version": ["PRAGMA user_version = 1"],
+    "no version": ["PRAGMA user_version = 0"],
     "written ahead": ["PRAGMA journal_mode = WAL", "PRAGMA wal_checkpoint"],
 }  # fmt: skip
 
@@ -210,17 +211,17 @@ def test_a_change_does_not_make_damage_look_sound(path, name):
         TOUCHED[name](writer)
 
 
-def forged(path: Path, product: ProductRow, example: ExampleRow, dimension: int = 2) -> None:
+def forged(path: Path, product: ProductRow, example: ExampleRow, dimension: int = 2, last_id: int = 1) -> None:
     """A gallery whose digests are right, whatever its rows are."""
     with GalleryWriter(path, bundle_id=BUNDLE, dimension=2):
         pass
     digests = digest_of_product(product), digest_of_example(example)
-    head = Head(BUNDLE, dimension, 1, 1, joined(*digests))
+    head = Head(BUNDLE, dimension, 1, 1, joined(*digests), last_id)
     database = sqlite3.connect(path)
     database.execute("INSERT INTO products VALUES (?, ?, ?, ?)", (*product, digests[0]))
     database.execute("INSERT INTO examples VALUES (?, ?, ?, ?, ?, ?, ?)", (*example, digests[1]))
     database.execute("DELETE FROM gallery")
-    database.execute("INSERT INTO gallery VALUES (1, ?, ?, ?, ?, ?, ?)", (*head, digest_of_head(head)))
+    database.execute("INSERT INTO gallery VALUES (1, ?, ?, ?, ?, ?, ?, ?)", (*head, digest_of_head(head)))
     database.commit()
     database.close()
 
@@ -261,6 +262,13 @@ def test_right_digests_make_nothing_true(path, name):
 def test_forged_rows_that_are_right_are_read(path):
     forged(path, PRODUCT, EXAMPLE)
     assert open_gallery(path).vectors.tolist() == [[np.float32(0.6), np.float32(0.8)]]
+
+
+@pytest.mark.parametrize("last_id", [0, -1])
+def test_a_last_id_that_cannot_be(path, last_id):
+    forged(path, PRODUCT, EXAMPLE, last_id=last_id)
+    with pytest.raises(GalleryError, match="damaged"):
+        open_gallery(path)
 
 
 @pytest.mark.parametrize("dimension", [0, 1, -2, 5000, 2**40])

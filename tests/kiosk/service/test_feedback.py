@@ -246,6 +246,30 @@ def test_the_quota_holds_in_files_and_in_bytes(tmp_path):
     assert post(app(PictureFolder(tmp_path / "files", Quota(files=2))), 7, jpeg_of(9)).status == 201
 
 
+@pytest.mark.parametrize("quota", [Quota(files=2), Quota(bytes=2 * len(jpeg_of(0)) + 1200)])
+def test_pictures_that_people_take_out_make_room_at_once(tmp_path, quota):
+    routes = app(PictureFolder(tmp_path, quota))
+    assert [post(routes, 7, jpeg_of(seed)).status for seed in range(3)] == [201, 201, 507]
+    for name in (*pictures(tmp_path), MANIFEST):
+        (tmp_path / name).unlink()
+    assert [post(routes, 7, jpeg_of(seed)).status for seed in (2, 3, 4)] == [201, 201, 507]
+
+
+def test_a_picture_that_was_taken_out_is_kept_when_it_comes_again(tmp_path):
+    folder = PictureFolder(tmp_path)
+    routes = app(folder)
+    post(routes, 7, jpeg_of(2))
+    first = post(routes, 7, jpeg_of(1)).json["kept"]
+    (tmp_path / first).unlink()
+    again = post(routes, 7, jpeg_of(1))
+    assert (again.status, again.json["again"]) == (201, False)
+    assert (tmp_path / again.json["kept"]).read_bytes() == jpeg_of(1)
+    assert folder.use.files == len(pictures(tmp_path)) == 2
+    (tmp_path / again.json["kept"]).rename(tmp_path / "by hand.jpg")
+    assert post(routes, 9, jpeg_of(1)).json["again"] is False
+    assert folder.use.files == len(pictures(tmp_path)) == 2
+
+
 def test_many_at_once_do_not_break_the_quota(tmp_path):
     folder = PictureFolder(tmp_path, Quota(files=10))
     told: list[str] = []

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import GalleryError, InputError
-from edgevision.gallery.checks import checked_fields, checked_id, checked_name, merged_fields
+from edgevision.gallery.checks import MAX_ID, checked_fields, checked_id, checked_name, merged_fields
 from edgevision.gallery.products import FieldValue, GalleryProduct
 from edgevision.kiosk.service.answers import RefusedError, json_answer
 from edgevision.kiosk.service.bodies import Budget
@@ -87,8 +87,8 @@ def change_routes(shop: ShopGallery, budget: Budget) -> list[BaseRoute]:
 
 
 def free_id(gallery: Gallery) -> int:
-    """An id that no product has: one more than the highest, at least 1."""
-    return max((one.id for one in gallery.products), default=0) + 1
+    """An id that no product has or had: that of one that was removed may still stand in a price list, and in a basket."""
+    return gallery.last_id + 1
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,8 @@ def wished_product(given: Mapping[str, Any]) -> WishedProduct:
 def new_product(gallery: Gallery, wished: WishedProduct) -> GalleryProduct:
     """That product, with an id that the gallery has not. Raises RefusedError, 409, for one that is taken."""
     id = free_id(gallery) if wished.id is None else wished.id
+    if id > MAX_ID:
+        raise RefusedError(409, "the highest id that there may be was given once; give the product an id of its own")
     if any(one.id == id for one in gallery.products):
         raise RefusedError(
             409, f"the gallery has a product with the id {id} already; leave the id out, or give another"

@@ -34,8 +34,8 @@ class CameraView(Protocol):
 
     @property
     def newest(self) -> Frame | None:
-        """The newest frame, the same object until there is a newer one; None before the first. From any thread but an event loop's: a picture
-        that came as a file is decoded now, or waited for."""
+        """The newest frame, the same object until there is a newer one; None before the first, and while the camera is gone. From any thread but
+        an event loop's: a picture that came as a file is decoded now, or waited for."""
 
 
 def camera_routes(
@@ -72,7 +72,7 @@ def camera_routes(
         if how == "picture":
             picture = await one.newest()
             if picture is None:
-                raise RefusedError(503, "no picture has come from the camera yet", retry_after_s=1.0)
+                raise RefusedError(503, "no picture comes from the camera now; /v1/status says why", retry_after_s=1.0)
             return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
         headers = {"Content-Type": f"multipart/x-mixed-replace; boundary={_BOUNDARY}", "Cache-Control": "no-store"}
         if request.method == "HEAD":
@@ -95,19 +95,17 @@ class _Pictures:
         self._encoding = asyncio.Lock()
 
     async def newest(self) -> bytes | None:
-        """The same object as long as there is no newer frame; None before the first."""
+        """The same object as long as there is no newer frame; None where there is none, for nobody is shown an old picture."""
         async with self._encoding:
-            found = await asyncio.get_running_loop().run_in_executor(None, self._look)
-            if found is not None:
-                self._frame, self._picture = found
+            self._frame, self._picture = await asyncio.get_running_loop().run_in_executor(None, self._look)
             return self._picture
 
-    def _look(self) -> tuple[Frame, bytes] | None:
-        """Called in a thread that may wait: a frame that was not shown yet, and its picture; None where there is none."""
+    def _look(self) -> tuple[Frame | None, bytes | None]:
+        """Called in a thread that may wait: the newest frame and its picture, encoded where it was not shown yet; None where there is none."""
         frame = self.view.newest
-        if frame is None or frame is self._frame:
-            return None
-        return frame, jpeg(to_bgr(frame), PICTURE_PX)
+        if frame is None:
+            return None, None
+        return frame, self._picture if frame is self._frame else jpeg(to_bgr(frame), PICTURE_PX)
 
 
 class _Film:

@@ -141,8 +141,7 @@ class Live:
     def model_changed(self, words: str) -> None:
         """Another model answers now: tell subscribers and the log."""
         fields = {"models": [{"name": one.name, "id": one.id} for one in self._models.described()], "words": words}
-        self.hub.tell("model-changed", fields)
-        self.log.write("model-changed", **fields)
+        self._tell_all("model-changed", fields)
         self._write_labels()
 
     def trouble(self, words: str) -> None:
@@ -240,16 +239,20 @@ class Live:
     def _gallery_changed(self) -> None:
         use = self._gallery_use()
         fields = {} if use is None else use.to_dict()
-        self.hub.tell("products-changed", fields)
-        self.log.write("products-changed", **fields)
+        self._tell_all("products-changed", fields)
         self._write_labels()
 
     def _gallery_use(self) -> GalleryUse | None:
         return None if self._shop is None else self._shop.use
 
     def _prices_changed(self) -> None:
-        self.hub.tell("prices-changed", {})
-        self.log.write("prices-changed")
+        self._tell_all("prices-changed", {})
+
+    def _tell_all(self, kind: str, fields: dict[str, Any]) -> None:
+        """News that is no Station's: for subscribers, for pages with their own camera, and for the log."""
+        self.hub.tell(kind, fields)
+        self._pages.tell(kind, fields)
+        self.log.write(kind, **fields)
 
     def _states(self) -> list[dict[str, Any]]:
         return [{"station": name, "state": one.state, "reason": one.blocked} for name, one in self._stations.items()]

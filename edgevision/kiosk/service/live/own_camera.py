@@ -106,7 +106,8 @@ class OwnCamera:
         )  # a Station counts in seconds: a film plays at its speed
         options = CameraOptions(name, text)
         self._shown = ShownSource(make_source(options))
-        self._station: Station = Station(model, options, name=name, on_event=tell, source=self._shown)
+        self._station: Station = Station(model, options, name=name, on_event=self._hand_on, source=self._shown)
+        self._tell = tell
         self.name = name
 
     @property
@@ -155,3 +156,8 @@ class OwnCamera:
     def close(self, timeout_s: float) -> None:
         """Let the camera go."""
         self._station.close(timeout_s)
+
+    def _hand_on(self, event: StationEvent) -> None:
+        """Called in the Station's thread. Its events wait for readers too, with their pictures; here nobody reads them."""
+        self._station.poll()
+        self._tell(event)

@@ -1,8 +1,9 @@
-"""``WS /v1/station``: a browser sends what its camera shows, one picture at a time, and gets a Station's events back."""
+"""``WS /v1/station``: a browser sends what its camera shows, one picture at a time, and gets a Station's events back, and the service's news."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from edgevision.kiosk.service.live.sockets import SEND_S, TRY_LATER, accept, clo
 from edgevision.kiosk.service.route import Scope, socket_route
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from starlette.routing import BaseRoute
     from starlette.websockets import WebSocket
@@ -66,7 +67,7 @@ def _ignore(words: str) -> None:
 
 
 class PageStations:
-    """The Stations of browsers, one for each connection. ``connected``: how many there are now.
+    """The Stations of browsers, one for each connection.
 
     ``make_machine``: called for each connection. ``see``: called with each event, in the connection's thread. ``closed``: whether the
     service ends. ``trouble``: called with what goes wrong.
@@ -76,7 +77,7 @@ class PageStations:
         self, make_machine: MachineFactory, *, see: Callable[[StationEvent], None], closed: Callable[[], bool],
         trouble: Callable[[str], None] = _ignore, most_connections: int = MOST_CONNECTIONS, silent_s: float = SILENT_S,
     ) -> None:  # fmt: skip
-        self.connected = 0  # the event loop's thread alone changes it
+        self._connections: frozenset[_Connection] = frozenset()  # the event loop's thread alone changes it
         self.make_machine = make_machine
         self.see = see
         self.trouble = trouble
@@ -84,6 +85,17 @@ class PageStations:
         self._closed = closed
         self._most = most_connections
         self._numbers = count(1)
+
+    @property
+    def connected(self) -> int:
+        """How many browsers there are now."""
+        return len(self._connections)
+
+    def tell(self, kind: str, fields: Mapping[str, Any]) -> None:
+        """Send every browser news that is no Station's, such as ``products-changed``. From any thread; never waits for a browser."""
+        text = encoded({"event": kind, **fields})
+        for one in self._connections:
+            one.tell(kind, text)
 
     def routes(self) -> list[BaseRoute]:
         """The route by which browsers bring their own camera."""
@@ -97,11 +109,12 @@ class PageStations:
         if self.connected >= self._most:
             await close(websocket, TRY_LATER, f"{self._most} pages are connected already, which is as many as may")
             return
-        self.connected += 1
+        connection = _Connection(websocket, self, f"page-{next(self._numbers)}")
+        self._connections |= {connection}
         try:
-            await _Connection(websocket, self, f"page-{next(self._numbers)}").serve()
+            await connection.serve()
         finally:
-            self.connected -= 1
+            self._connections -= {connection}
 
 
 class _Connection:
@@ -113,7 +126,9 @@ class _Connection:
         self._name = name
         self._machine: PlacementMachine | None = None
         self._waiting: _Picture | None = None
-        self._came = asyncio.Event()
+        self._news: dict[str, str] = {}  # kind → message; the newest of each, so that memory is bounded
+        self._came = asyncio.Event()  # a picture, or news
+        self._loop = asyncio.get_running_loop()
         self._bad = 0  # pictures in a row without an answer
         self._told = ""  # what went wrong last: the same again, with every picture, is no news
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"edgevision {name}")
@@ -136,6 +151,15 @@ class _Connection:
             await asyncio.gather(reading, answering, return_exceptions=True)
             self._thread.shutdown(wait=False)  # a step that is running ends by itself
 
+    def tell(self, kind: str, text: str) -> None:
+        """News for the browser. From any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            self._loop.call_soon_threadsafe(self._take_news, kind, text)
+
+    def _take_news(self, kind: str, text: str) -> None:
+        self._news[kind] = text
+        self._came.set()
+
     async def _read(self) -> tuple[int, str] | None:
         """Take what comes. How the connection is to be closed; None where it is."""
         for frame in count(1):
@@ -156,17 +180,19 @@ class _Connection:
         return None
 
     async def _answer(self) -> tuple[int, str]:
-        """Answer the newest picture, again and again. How the connection is to be closed."""
-        loop = asyncio.get_running_loop()
+        """Answer the newest picture, again and again, and send news. How the connection is to be closed."""
         while True:
             await self._came.wait()
             self._came.clear()
+            texts, self._news = list(self._news.values()), {}
             picture, self._waiting = self._waiting, None
-            assert picture is not None
-            fields = await loop.run_in_executor(self._thread, self._look, picture)
-            text = encoded({"frame": picture.frame, "age_ms": _milliseconds_since(picture.came_s), **fields})
+            if picture is not None:
+                fields = await self._loop.run_in_executor(self._thread, self._look, picture)
+                age_ms = _milliseconds_since(picture.came_s)
+                texts.append(encoded({"frame": picture.frame, "age_ms": age_ms, **fields}))
             try:
-                await asyncio.wait_for(self._websocket.send_text(text), SEND_S)
+                for text in texts:
+                    await asyncio.wait_for(self._websocket.send_text(text), SEND_S)
             except asyncio.TimeoutError:
                 return 1001, "the answers are not taken"
             if self._bad >= MOST_BAD:

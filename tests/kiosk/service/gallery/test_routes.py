@@ -16,7 +16,7 @@ from texts import WordEncoder
 
 from edgevision.errors import MissingExtraError
 from edgevision.frames import Frame
-from edgevision.gallery.checks import MAX_FIELDS
+from edgevision.gallery.checks import MAX_FIELDS, MAX_ID
 from edgevision.gallery.products import GalleryProduct
 from edgevision.gallery.view_choice import MOST_BLUR
 from edgevision.kiosk.service.bodies import Budget
@@ -247,6 +247,28 @@ def test_the_answer_is_what_is_kept(shop, method, path, given):
     told = shop.ask(method, path, wished)[1]
     assert (told["name"], told["fields"]) == ("Caf\u00e9", {"k\u00efnd": "cr\u00e8me", "price": 2})
     assert told == shop.gallery.now.gallery.find(told["id"]).to_dict()
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_new_product_gets_no_id_that_another_one_had(shop, merged):
+    """Its price and picture are found by the id, and an open page may have it in the basket."""
+    mango, other = shop.add("mango"), shop.add("fruit")
+    assert other == mango + 1
+    if merged:
+        status, _ = shop.ask("POST", "/v1/gallery/merge", {"product": other, "into": mango})
+    else:
+        status, _ = shop.ask("DELETE", f"/v1/gallery/{other}")
+    assert status == 200
+    assert shop.add("dragonfruit") == other + 1
+    status, told = shop.ask("POST", "/v1/gallery", {"id": other, "name": "fruit"})  # by hand it is given again
+    assert (status, told["id"]) == (201, other)
+
+
+def test_after_the_highest_id_that_may_be_a_product_needs_its_own(shop):
+    assert shop.ask("POST", "/v1/gallery", {"id": MAX_ID, "name": "pear"})[0] == 201
+    status, told = shop.ask("POST", "/v1/gallery", {"name": "fig"})
+    assert (status, "give the product an id of its own" in told["error"]) == (409, True)
+    assert shop.ask("POST", "/v1/gallery", {"id": 3, "name": "fig"})[0] == 201
 
 
 def test_two_products_become_one(shop):

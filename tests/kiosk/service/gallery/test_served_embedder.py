@@ -175,17 +175,24 @@ def _seen(client: SocketClient, rgb: tuple[int, int, int] | None, wanted: tuple[
         shown[60:180, 90:230] = rgb[::-1]
         for _ in range(25):  # so that the empty place is learnt
             client.send(jpeg(place))
-            client.text()
+            _answer(client)
             time.sleep(0.04)
     for _ in range(400):
         client.send(jpeg(shown))
-        answer = client.text()
+        answer = _answer(client)
         assert "error" not in answer
         for event in answer["events"]:
             if event["event"] in wanted:
                 return event
         time.sleep(0.01)
     raise AssertionError(f"none of {wanted} came")
+
+
+def _answer(client: SocketClient) -> Any:
+    """The next message that is no news of the gallery."""
+    while "frame" not in (message := client.text()):
+        assert message["event"] == "products-changed"
+    return message
 
 
 def test_another_bundle_in_its_place_is_refused_with_the_cure(kiosk):

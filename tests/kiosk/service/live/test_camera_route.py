@@ -55,6 +55,38 @@ def test_one_picture_is_the_newest_and_no_larger_than_a_page_needs():
     assert level_of(ask(app, "GET", f"{PATH}?as=picture&station=till").body)[0] == 90
 
 
+def test_a_camera_that_is_gone_shows_no_old_picture_and_is_back_with_its_next():
+    view = View(10)
+    app = routes({"till": view})
+    ask(app, "GET", f"{PATH}?as=picture")
+    view.newest = None
+    gone = ask(app, "GET", f"{PATH}?as=picture")
+    assert (gone.status, gone.headers["retry-after"]) == (503, "1")
+    view.show(90)
+    assert level_of(ask(app, "GET", f"{PATH}?as=picture").body)[0] == 90
+
+
+def test_the_film_has_no_part_while_the_camera_is_gone(monkeypatch):
+    monkeypatch.setattr(camera_route, "AGAIN_S", 0.0)  # the last picture again at every turn, as long as there is one
+    view, ended = View(10), []
+
+    class Gone:
+        looks = 0
+
+        @property
+        def newest(self) -> Frame | None:
+            self.looks += 1
+            if self.looks == 4:
+                ended.append(True)
+            return view.newest if self.looks == 1 else None
+
+    with running(routes({"till": Gone()}, ended)) as server:
+        connection, answer = opened(server.port)
+        assert level_of(part(answer))[0] == 10
+        assert answer.read() == b"--frame--\r\n"
+        connection.close()
+
+
 def test_yuv_frames_are_shown_in_colour():
     view = View()
     y, uv = np.full((48, 64), 126, np.uint8), np.full((24, 32, 2), 128, np.uint8)
@@ -70,7 +102,7 @@ def test_yuv_frames_are_shown_in_colour():
         ({}, PATH, 404, "--camera"),
         ({"till": View(1)}, f"{PATH}?station=other", 404, "no camera of this name"),
         ({"till": View(1)}, f"{PATH}?as=film", 400, "as is stream or picture"),
-        ({"till": View()}, f"{PATH}?as=picture", 503, "no picture has come"),
+        ({"till": View()}, f"{PATH}?as=picture", 503, "no picture comes from the camera now"),
     ],
 )
 def test_refusals(views, target, status, words):

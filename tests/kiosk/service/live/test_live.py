@@ -81,6 +81,36 @@ def test_a_page_with_its_own_camera_can_be_corrected_and_is_nobody_elses_busines
     assert (note["said"]["product"]["id"], note["label"]) == (7, 9)
 
 
+@pytest.fixture
+def live_gallery(tmp_path):
+    made = live_with(tmp_path, receipts=None, gallery=True)
+    made.start()
+    yield made
+    made.close(1.0)
+
+
+def test_a_page_with_its_own_camera_is_told_what_changed(live_gallery, tmp_path):
+    live = live_gallery
+    app = live.watched(app_of(live.routes()))
+    with running(app, live.refuse) as server:
+        page = SocketClient(server.port, "/v1/station")
+        wait_for(lambda: ask(app, "GET", "/v1/status").json["pages"] == 1)
+        headers = {"content-type": "application/json"}
+        assert ask(app, "POST", "/v1/gallery", b'{"name": "fig"}', headers).status == 201
+        page.send(jpeg_of(1))
+        messages = [page.text()]
+        while "frame" not in messages[-1]:
+            messages.append(page.text())
+        news = messages[:-1]  # twice, where the thread that looks at files sees the change too
+        assert news
+        assert all(one == {"event": "products-changed", "products": 1, "examples": 0} for one in news)
+        (tmp_path / "prices.csv").write_text("id;price;currency\n7;11,49;EUR\n", "utf-8")
+        assert page.text() == {"event": "prices-changed"}
+        live.model_changed("model 'shop' is new")
+        assert page.text()["event"] == "model-changed"
+        page.close()
+
+
 def test_status_tells_the_operator_how_everything_is(live):
     app = live.watched(app_of(live.routes()))
     live.trouble("the camera is gone")

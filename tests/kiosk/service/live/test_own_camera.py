@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from station_frames import ScriptedModel
 from stream_frames import Pictures, damaged
 
 from edgevision.errors import EdgeVisionError
 from edgevision.frames import Frame
+from edgevision.kiosk.events import StationEvent
 from edgevision.kiosk.service.live.current_model import CurrentModel
-from edgevision.kiosk.service.live.own_camera import ShownSource
+from edgevision.kiosk.service.live.own_camera import OwnCamera, ShownSource
 from edgevision.streams.captured import Captured
 
 
@@ -72,6 +75,26 @@ def test_who_looks_at_a_picture_that_came_as_a_file_has_it_decoded():
     shown.read()
     assert shown.newest is None
     assert pictures.decoded == [1, 2]
+
+
+def test_events_are_told_and_do_not_wait_with_their_pictures_for_a_reader(monkeypatch):
+    film = Source([])
+    film.live = False  # it is at its end at once, of which the Station tells
+    monkeypatch.setattr("edgevision.streams.sources.registry.make_source", lambda options: film)
+    told, came = [], threading.Event()
+
+    def tell(event: StationEvent) -> None:
+        told.append(event.kind)
+        came.set()
+        raise RuntimeError("the service's own trouble")
+
+    one = OwnCamera(ScriptedModel(lambda frame: None), "rtsp://till/main", "till", tell)
+    one.start()
+    assert came.wait(20)
+    one.close(20)
+    assert told == ["blocked"]
+    assert one.troubles == ["RuntimeError: the service's own trouble"]
+    assert one._station.poll() == []
 
 
 class FakeServed:

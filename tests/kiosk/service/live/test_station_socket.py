@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 import zlib
 
 import cv2
@@ -118,6 +119,40 @@ def test_of_pictures_that_come_before_the_answer_the_newest_is_looked_at(setup, 
         sum(skipped.values()) + len(answers) == 5
     )  # every picture is answered, or told as skipped with the next answer
     assert len(answers) < 5
+    client.close()
+
+
+def test_news_come_to_every_browser_beside_the_answers(setup, server):
+    one, other = SocketClient(server.port, PATH), SocketClient(server.port, PATH)
+    wait_for(lambda: setup.pages.connected == 2)
+    setup.pages.tell("products-changed", {"products": 3, "examples": 9})
+    assert one.text() == other.text() == {"event": "products-changed", "products": 3, "examples": 9}
+    one.send(PRODUCT)
+    answer = one.text()
+    assert (answer["frame"], answer["state"]) == (1, "still")
+    one.close()
+    other.close()
+    wait_for(lambda: setup.pages.connected == 0)
+    setup.pages.tell("products-changed", {})  # nobody is there
+
+
+def test_of_news_that_come_while_a_picture_is_looked_at_the_newest_of_each_kind_is_told(setup, server):
+    client = SocketClient(server.port, PATH)
+    client.send(EMPTY)
+    client.text()
+    (machine,) = setup.machines
+    entered, step = threading.Event(), machine.step
+    machine.step = lambda *given: (entered.set(), step(*given))[1]
+    machine.gate.clear()
+    client.send(PRODUCT)
+    assert entered.wait(10)
+    for number in range(3):
+        setup.pages.tell("products-changed", {"products": number})
+    setup.pages.tell("prices-changed", {})
+    machine.gate.set()
+    assert client.text()["frame"] == 2
+    assert client.text() == {"event": "products-changed", "products": 2}
+    assert client.text() == {"event": "prices-changed"}
     client.close()
 
 
