@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from edgevision.streams.live_view import LiveView
     from edgevision.streams.model_change import ModelChange
     from edgevision.streams.sinks.base import Item
+    from edgevision.streams.sinks.json_lines import LinePrinter
 
 REFRESH_S = 0.25
 LEDGER_S = 10.0  # how often accounts are appended to the ledger
 STOP_S = 10.0
+LAST_LINES_S = 2.0  # for the reader of --json to take the last news
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -75,6 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevision.streams.distributor import Distributor
     from edgevision.streams.ledger_file import LedgerFile
     from edgevision.streams.live_view import LiveView
+    from edgevision.streams.sinks.json_lines import LinePrinter
     from edgevision.streams.sources.registry import register
     from edgevision.streams.stream import Stream
 
@@ -89,6 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
             _warn(f"the ledger {ledger.path} was damaged, and was set aside as {ledger.set_aside}; a new one begins")
     view = LiveView()
     swaps = _Swaps(view, ledger)
+    printer = LinePrinter() if arguments.json else None
     distributor = Distributor(sinks_of(settings, json=arguments.json), counter_of(settings), watch=swaps.see)
     assert settings.model is not None  # settings_of sees to that
     with load_with_gallery(settings.model, **load_options(arguments, settings)) as model:
@@ -102,12 +106,12 @@ def run(arguments: argparse.Namespace) -> int:
         with signals_caught() as signals:
             try:
                 reloading = Reloading(arguments, settings, kind, stream, distributor, signals)
-                _serve(stream, view, swaps, reloading, arguments, signals, ledger)
+                _serve(stream, view, swaps, reloading, printer, signals, ledger)
             finally:
                 stopped = stream.stop(STOP_S)
                 swaps.tell()
                 _write_ledger(ledger, stream)
-    return _tell_end(arguments, stream, stopped)
+    return _tell_end(stream, stopped, printer)
 
 
 def _serve(
@@ -115,25 +119,24 @@ def _serve(
     view: LiveView,
     swaps: _Swaps,
     reloading: Reloading,
-    arguments: argparse.Namespace,
+    printer: LinePrinter | None,
     signals: Signals,
     ledger: LedgerFile | None,
 ) -> None:
-    """Until every camera has ended, or a signal comes."""
-    from edgevision.streams.sinks.json_lines import print_line
+    """Until every camera has ended, or a signal comes. ``printer``: for the lines of --json."""
     from edgevision.streams.sinks.messages import encode
     from edgevision.streams.troubles import TroubleWatch
 
     troubles = TroubleWatch()
     written_s = time.monotonic()
     stream.start()
-    console = output.console(error=arguments.json)
+    console = output.console(error=printer is not None)
     with view.shown(stream, console) as refresh:
         while not signals.stop.is_set() and not stream.wait(REFRESH_S):
             refresh()
-            if arguments.json:
+            if printer is not None:
                 for news in troubles.news(stream):
-                    print_line(encode(news.to_dict()))
+                    printer.put(encode(news.to_dict()))
             swaps.tell()
             for line in reloading.look():
                 print(f"edgevision: {output.plain(line)}", file=sys.stderr)
@@ -195,21 +198,22 @@ def _accounts(stream: Any) -> list[Account]:
     return [stream.ledger.account(name, now_ns) for name in dict.fromkeys([*stream.cameras, *known])]
 
 
-def _tell_end(arguments: argparse.Namespace, stream: Any, stopped: bool) -> int:
+def _tell_end(stream: Any, stopped: bool, printer: LinePrinter | None) -> int:
     """What became of all frames, and of what the sinks were given."""
     from edgevision.streams.explain import explain
-    from edgevision.streams.sinks.json_lines import print_line
     from edgevision.streams.sinks.messages import encode
     from edgevision.streams.troubles import news_at_the_end
 
-    if not arguments.json:
+    if printer is None:
         for account in _accounts(stream):
             for line in explain(replace(account, at_ns=None)):
                 output.say(output.plain(line))
     for news in news_at_the_end(stream.sinks):
-        if arguments.json:
-            print_line(encode(news.to_dict()))
+        if printer is not None:
+            printer.put(encode(news.to_dict()))
         _warn(news.words)
+    if printer is not None:
+        printer.close(LAST_LINES_S)
     if not stopped:
         print(f"edgevision: something hangs, and was left behind after {STOP_S:.0f} s", file=sys.stderr)
     return 0 if stopped else 1

@@ -83,7 +83,7 @@ class Reloading:
         if swaps:
             self._models = _look_at_models(new)
             self._stream.swap(new.model, options=new.swap, **load_options(self._arguments, new))
-        return self._told(found, swaps, new.threshold != before.threshold)
+        return self._told(found, swaps, before)
 
     def _is_another_model(self, new: Settings) -> bool:
         """Whether its file was replaced, or what was there was not taken up."""
@@ -93,18 +93,19 @@ class Reloading:
         failed = last is not None and last.step in (Step.REFUSED, Step.ROLLED_BACK)
         return failed or _look_at_models(new) != self._models
 
-    def _told(self, found: Changes, swaps: bool, other_threshold: bool) -> list[str]:
+    def _told(self, found: Changes, swaps: bool, before: Settings) -> list[str]:
         parts = {
             "added": [camera.name for camera in found.added], "removed": found.removed,
             "changed": [camera.name for camera in found.changed],
         }  # fmt: skip
         told = [f"cameras {word}: {', '.join(names)}" for word, names in parts.items() if names]
         if found.places:
-            told.append("lines and zones were taken up; counting begins anew")
+            where = "where they changed" if self._settings.tracker == before.tracker else "for all cameras"
+            told.append(f"lines and zones were taken up; counting begins anew {where}")
         if swaps:
             told.append(f"the model is to be {self._settings.model}")
-        if other_threshold:
-            threshold = self._settings.threshold
+        threshold = self._settings.threshold
+        if threshold != before.threshold:
             shown = "the bundle's own" if threshold is None else f"{threshold:g}"
             told.append(f"the threshold is to be {shown}")
         if found.swap:

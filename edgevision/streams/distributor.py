@@ -24,14 +24,12 @@ class Distributor:
     """
 
     name = "distributor"
-    capacity = 1000  # it hands on at once: what waits here waits for the tracker alone
 
     def __init__(
         self, sinks: Sequence[Sink], counter: InventoryCounter | None = None, *,
         watch: Callable[[Item], object] | None = None,
     ) -> None:  # fmt: skip
         self.runners = tuple(SinkRunner(sink) for sink in sinks)
-        self.fault = ""
         self.fault = ""
         self.wants_frames = any(sink.wants_frames for sink in sinks)
         self._sinks = tuple(sinks)
@@ -54,7 +52,7 @@ class Distributor:
         return Health(f"counting failed: {self.fault}" if self.fault else "")
 
     def count_with(self, counter: InventoryCounter | None) -> None:
-        """Other lines and zones from the next item on. May be called by any thread."""
+        """Other lines and zones from the next item on; cameras that keep theirs are counted without a break. May be called by any thread."""
         self._next_counter = counter
 
     def observe(self, ledger: Ledger, metrics: Metrics) -> None:
@@ -73,9 +71,7 @@ class Distributor:
 
     def write(self, item: Item) -> None:
         """Hand it on, and what follows from it. Never raises: the runner would close every sink."""
-        if self._next_counter is not self._counter:
-            self._end_counting()
-            self._counter = self._next_counter
+        self._take_up_counter(self._next_counter)
         self._hand_on(item)
         if isinstance(item, StreamResult) and self._counter is not None:
             try:
@@ -90,6 +86,15 @@ class Distributor:
         """What is inside zones leaves them; then every sink is closed, all within ``timeout_s`` seconds."""
         self._end_counting()
         close_all(self.runners, timeout_s)
+
+    def _take_up_counter(self, counter: InventoryCounter | None) -> None:
+        if counter is self._counter:
+            return
+        before, self._counter = self._counter, counter
+        if before is None:
+            return
+        for event in before.end_all() if counter is None else counter.take_over(before):
+            self._hand_on(event)
 
     def _end_counting(self) -> None:
         if self._counter is not None:

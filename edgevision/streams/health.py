@@ -25,7 +25,9 @@ SPEED_TOLERANCE = 0.02
 SKEW_S = 2.0
 
 _CAREFULLY = frozenset({Reason.REFUSED, Reason.UNTRUSTED})
-_NOTICES = (Reason.CLOCK_SKEW, Reason.WRONG_RATE)  # of a live camera, the weightier first
+# What is said of a live camera, the weightier first.
+_NOTICES = {"clock": Reason.CLOCK_SKEW, "speed": Reason.WRONG_RATE, "rate": Reason.WRONG_RATE}
+_TAKEN_BACK = 0.5  # of a tolerance: a rate that trembles at its edge is said once
 
 
 class Health:
@@ -63,7 +65,7 @@ class Health:
         self._picture: int | None = None
         self._picture_since_s = self._looked_s = now_s
         self._reopened_for: int | None = None  # a picture that a new connection did not change
-        self._notices: dict[Reason, str] = {}
+        self._notices: dict[str, str] = {}  # key of _NOTICES → words
 
     @property
     def period_s(self) -> float | None:
@@ -84,7 +86,7 @@ class Health:
     def opened(self, now_s: float, announced_fps: float | None) -> None:
         """It is open. It is live from its first frame on."""
         if announced_fps != self._announced_fps:
-            self._notices.pop(Reason.WRONG_RATE, None)
+            self._notices.pop("rate", None)
         self._announced_fps = announced_fps
         self._opened_s = self._came_s = self._new_s = self._picture_since_s = self._looked_s = now_s
         self._captured_s = -math.inf
@@ -150,11 +152,11 @@ class Health:
     def clocked(self, now_s: float, skew_s: float | None, stamp_speed: float | None) -> None:
         """``skew_s``: this machine's clock less the camera's. ``stamp_speed``: seconds of time stamp in a second."""
         if skew_s is not None:
-            self._set_notice(Reason.CLOCK_SKEW, abs(skew_s) > SKEW_S, lambda: _skew_words(skew_s))
-        if stamp_speed is not None and abs(stamp_speed - 1) > SPEED_TOLERANCE:
+            self._set_notice("clock", abs(skew_s) > SKEW_S, lambda: _skew_words(skew_s))
+        if stamp_speed is not None:
             self._set_notice(
-                Reason.WRONG_RATE,
-                True,
+                "speed",
+                abs(stamp_speed - 1) > self._tolerance("speed", SPEED_TOLERANCE),
                 lambda: f"its time stamps run {stamp_speed:.2f} times as fast as the clock; ages count from arrival",
             )
         self.check(now_s)
@@ -196,12 +198,12 @@ class Health:
 
     def _compare_rates(self) -> None:
         period_s, announced = self.period_s, self._announced_fps
-        if period_s is None or announced is None or Reason.WRONG_RATE in self._notices:
+        if period_s is None or announced is None:
             return
         real = 1 / period_s
         self._set_notice(
-            Reason.WRONG_RATE,
-            abs(real - announced) > RATE_TOLERANCE * announced,
+            "rate",
+            abs(real - announced) > self._tolerance("rate", RATE_TOLERANCE) * announced,
             lambda: f"it announces {announced:g} frames a second and sends {real:.1f}; nothing is dropped for that",
         )
 
@@ -212,17 +214,21 @@ class Health:
         changes, self._changes = tuple(self._changes), []
         return changes
 
-    def _set_notice(self, reason: Reason, applies: bool, words: Callable[[], str]) -> None:
+    def _tolerance(self, key: str, usual: float) -> float:
+        """What is allowed; less before a notice is taken back."""
+        return usual * _TAKEN_BACK if key in self._notices else usual
+
+    def _set_notice(self, key: str, applies: bool, words: Callable[[], str]) -> None:
         """Words stay as they were said first: figures that tremble are no news."""
         if applies:
-            self._notices.setdefault(reason, words())
+            self._notices.setdefault(key, words())
         else:
-            self._notices.pop(reason, None)
+            self._notices.pop(key, None)
 
     def _notice(self) -> tuple[Reason | None, str]:
-        reasons = [reason for reason in _NOTICES if reason in self._notices]
-        first = reasons[0] if reasons else None
-        return first, "; ".join(self._notices[reason] for reason in reasons)
+        keys = [key for key in _NOTICES if key in self._notices]
+        first = _NOTICES[keys[0]] if keys else None
+        return first, "; ".join(self._notices[key] for key in keys)
 
     def _become(self, state: State, now_s: float, reason: Reason | None, words: str) -> None:
         old = self.state

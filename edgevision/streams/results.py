@@ -15,7 +15,7 @@ class StreamResult:
     """The model's answer for one frame of one camera. Those of a camera come in the order of their ``sequence``.
 
     ``result``: what the model gives: ``Classification``, ``Detections`` or ``Products``. ``captured_ns``: the camera's own clock
-    (UTC nanoseconds since 1970), or None where it told none. ``age_s``: seconds from the capture to this result.
+    (UTC nanoseconds since 1970), or None where it told none; of a video file, the film's time. ``age_s``: seconds from the capture to this result.
     ``gap``: what became of the camera's frames between its last result and this one; empty where none was lost.
     ``model_id``: which model answered. ``frame``: kept where somebody asked for pictures.
     """

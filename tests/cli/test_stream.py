@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -182,13 +184,13 @@ def test_what_is_wrong_with_a_sink_is_told_while_it_runs(edgevision, color_bundl
 class Running:
     """``edgevision stream`` with a camera that never ends: a port where nobody answers."""
 
-    def __init__(self, tmp_path: Path, text: str, *arguments: object) -> None:
+    def __init__(self, tmp_path: Path, text: str, *arguments: object, stdout: int | None = None) -> None:
         self.config = tmp_path / "streams.toml"
         self.config.write_text(text)
         self.log = tmp_path / "log"
         command = [sys.executable, "-m", "edgevision", "stream", "--config", str(self.config), *map(str, arguments)]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log if stdout is None else stdout, stderr=log)
 
     def waits_for(self, words: str) -> None:
         wait_until(lambda: words in self.log.read_text("utf-8") or self.process.poll() is not None, 60.0)
@@ -203,9 +205,9 @@ class Running:
 def running(tmp_path, color_bundle):
     started: list[Running] = []
 
-    def start(text: str, *arguments: object) -> Running:
+    def start(text: str, *arguments: object, stdout: int | None = None) -> Running:
         """``arguments``: a bundle where there are none."""
-        started.append(Running(tmp_path, text, *(arguments or (color_bundle(),))))
+        started.append(Running(tmp_path, text, *(arguments or (color_bundle(),)), stdout=stdout))
         return started[-1]
 
     yield start
@@ -227,6 +229,26 @@ def test_a_signal_ends_it_well(running, number):
     assert "a: 0 frames captured" in log
     assert "hush" not in log
     assert "Traceback" not in log
+
+
+@pytest.mark.requires("av", "paho")
+def test_it_ends_although_nobody_reads_its_json(running, color_bundle):
+    """The reader of the pipe hangs: the thread of stdout is stuck, and neither the main thread nor the end waits for it."""
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writes, bytes(1))
+    os.set_blocking(writes, True)
+    nobody = '[[sink]]\nurl = "mqtt://127.0.0.1:1/shop"\n'
+    one = running(DEAD.format("a", 1) + nobody, color_bundle(), "--json", stdout=writes)
+    os.close(writes)
+    one.waits_for("a: backoff")
+    one.waits_for("cannot connect")
+    assert one.end(signal.SIGTERM) == 1
+    os.close(reads)
+    assert "something hangs, and was left behind" in one.log.read_text("utf-8")
+    assert "Fatal Python error" not in one.log.read_text("utf-8")
 
 
 @pytest.mark.requires("av")

@@ -6,15 +6,17 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from stream_items import change, classified, detected, event, result, threads_named, wait_until
 
 from edgevision.frames import Frame
 from edgevision.streams.distributor import Distributor
 from edgevision.streams.inventory.counting import InventoryCounter
 from edgevision.streams.sinks.callback import CallbackSink
-from edgevision.streams.sinks.runner import SinkRunner
+from edgevision.streams.sinks.runner import CAPACITY, CAPACITY_WITH_FRAMES, SinkRunner
 from edgevision.tracking.events import InventoryEvent
 from edgevision.tracking.places import Zone
+from edgevision.tracking.tracker import TrackerOptions
 
 EVERYWHERE = Zone("all", [(0, 0), (900, 0), (900, 900), (0, 900)])
 
@@ -92,6 +94,45 @@ def test_other_zones_are_taken_up_and_the_old_ones_are_closed():
     ]  # fmt: skip
 
 
+OTHER = Zone("other", EVERYWHERE.corners)
+
+
+@pytest.mark.parametrize(
+    ("counter", "ends"),
+    [
+        (InventoryCounter({"till": [EVERYWHERE], "door": [OTHER]}), {"door"}),
+        (InventoryCounter({"till": [EVERYWHERE], "door": [EVERYWHERE], "roof": [OTHER]}), set()),
+        (InventoryCounter({"till": [EVERYWHERE]}), {"door"}),
+        (InventoryCounter({"till": [OTHER], "door": [EVERYWHERE]}, TrackerOptions()), {"till"}),
+        (InventoryCounter({"till": [EVERYWHERE], "door": [EVERYWHERE]}, TrackerOptions(lost_s=9.0)), {"till", "door"}),
+        (None, {"till", "door"}),
+    ],
+)
+def test_cameras_that_keep_their_zones_are_counted_without_a_break(counter, ends):
+    seen = []
+    before = InventoryCounter({"till": [EVERYWHERE], "door": [EVERYWHERE]}, TrackerOptions())
+    distributor = Distributor([CallbackSink(seen.append)], before)
+    distributor.open()
+
+    def stand(since: int) -> None:
+        for n in range(since, since + 10):
+            for camera, name in (("till", "cola"), ("door", "tea")):
+                answer = detected((100, 100, 200, 200), name=name)
+                distributor.write(result(n, camera, answer))
+
+    stand(0)
+    distributor.count_with(counter)
+    stand(10)
+    distributor.close(5.0)
+    events = [one for one in seen if isinstance(one, InventoryEvent)]
+    middle = events[2:] if counter is None else events[2 : 2 + len(ends)]
+    assert {(one.camera, one.product, one.delta) for one in events[:2]} == {("till", "cola", 1), ("door", "tea", 1)}
+    assert {one.camera for one in middle} == ends
+    assert all(one.delta == -1 for one in middle)
+    assert {one.product for one in events if one.camera == "till"} == {"cola"}
+    assert len(events) == 4 + 2 * len(ends & set(counter.places if counter else ()))
+
+
 def test_answers_that_cannot_be_counted_reach_the_sinks_and_close_none():
     seen = []
     distributor = Distributor([CallbackSink(seen.append)], InventoryCounter({"till": [EVERYWHERE]}))
@@ -109,6 +150,14 @@ def test_frames_are_wanted_where_a_sink_wants_them():
     plain, pictures = CallbackSink(print), CallbackSink(print, frames=True)
     assert not Distributor([plain]).wants_frames
     assert Distributor([plain, pictures]).wants_frames
+
+
+@pytest.mark.parametrize(("frames", "capacity"), [(False, CAPACITY), (True, CAPACITY_WITH_FRAMES)])
+def test_few_pictures_wait_for_the_tracker(frames, capacity):
+    runner = SinkRunner(Distributor([CallbackSink(print, frames=frames)]))  # not started: everything waits
+    for number in range(2000):
+        runner.put(result(number))
+    assert runner.counts.waiting == capacity
 
 
 def test_closing_is_bounded_together():

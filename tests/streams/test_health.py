@@ -153,6 +153,31 @@ def test_time_stamps_at_another_speed_are_said():
     assert "0.90 times" in life.health.state.words
 
 
+WRONG, WELL = Reason.WRONG_RATE, None
+
+
+@pytest.mark.parametrize(
+    ("spells", "reasons"),
+    [
+        # frames a second of 25 that are announced, and the speed of time stamps; what is said after each spell
+        ([(30, 1.0), (25, 1.0), (30, 1.0)], [WRONG, WELL, WRONG]),
+        ([(28, 1.0), (27, 1.0), (28, 1.0), (25, 1.0)], [WRONG, WRONG, WRONG, WELL]),  # at the edge of a tenth
+        ([(25, 0.9), (25, 1.0)], [WRONG, WELL]),
+        ([(25, 0.97), (25, 0.985), (25, 0.995)], [WRONG, WRONG, WELL]),
+        ([(30, 0.9), (30, 1.0), (25, 1.0)], [WRONG, WRONG, WELL]),  # two causes, and one does not take back the other
+        ([(30, 0.9), (25, 0.9), (25, 1.0)], [WRONG, WRONG, WELL]),
+    ],
+)
+def test_a_wrong_rate_is_taken_back(spells, reasons):
+    life = Life()
+    life.open(25.0)
+    seen = []
+    for fps, speed in spells:
+        life.run(20, fps, speed=speed)
+        seen.append(life.health.state.reason)
+    assert seen == reasons
+
+
 def test_a_wrong_clock_is_said_and_taken_back():
     life = live()
     life.health.clocked(life.now, 3600.0, None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import Counter as Tally
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,20 +29,29 @@ Places = Sequence[Line | Zone]
 
 _STEP_S = 0.001  # between two frames whose times are equal, or go back a little
 _BACK_S = 1.0  # a clock that goes back further was set: what was followed before is over
+_UNTOLD_S = 60.0  # a camera that sends frames for so long without its clock has none any more
 _NAMESPACE = uuid.UUID("1b1f9a8e-7c64-5a0e-8a5e-2f6f0f8a9d34")  # of the ids of closing events; any fixed value does
 
 
 @dataclass
 class _Camera:
-    """What follows one camera. ``time_s``: of its last frame; ``inside``: (place, product, track) → how often it is in there; ``names``:
-    of the tracks that are followed; ``crossed``: and the lines that each has crossed."""
+    """What follows one camera. ``time_s``: of its last frame; ``names``: of the tracks that are followed; ``crossed``: and the lines that
+    each has crossed."""
 
     tracker: Tracker
     counter: Counter
     time_s: float | None = None
-    inside: Tally[tuple[str, str, int]] = field(default_factory=Tally)
     names: dict[int, TrackName] = field(default_factory=lambda: defaultdict(TrackName))
     crossed: dict[int, list[InventoryEvent]] = field(default_factory=lambda: defaultdict(list))
+
+
+@dataclass
+class _Clock:
+    """A camera's own. ``offset_s``: how far it was ahead of this machine's when it was told last; ``untold_since_s``: when frames without it
+    began to come."""
+
+    offset_s: float
+    untold_since_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,8 @@ class InventoryCounter:
     product and around several are left out, see ``nested``.
 
     ``places``: camera → its lines and zones, in pixels of its frames; results of other cameras give nothing. ``options``: the
-    trackers'. ``now_s``: the wall clock, for cameras that tell no time of their own. ``nested_share``: of the smaller box, see there; 1 leaves none
+    trackers'. ``now_s``: the wall clock, for cameras that tell no time of their own, or not yet, as after a new connection: then, what their
+    clock was ahead of it before is added. ``nested_share``: of the smaller box, see there; 1 leaves none
     out. One thread at a time uses it.
     """
 
@@ -80,10 +89,11 @@ class InventoryCounter:
         nested_share: float = NESTED_SHARE,
     ) -> None:
         self._places = {camera: tuple(some) for camera, some in places.items() if some}
-        self._options = options
+        self._options = options or TrackerOptions()
         self._now_s = now_s
         self._nested_share = nested_share
         self._cameras: dict[str, _Camera] = {}
+        self._clocks: dict[str, _Clock] = {}
         self._names: list[str] = []  # of products, in the order they were first seen: the classes that trackers get
         for camera, some in self._places.items():
             Counter(some, camera=camera, products=())  # raises InputError for two places with one name
@@ -99,7 +109,7 @@ class InventoryCounter:
             return []
         found = _found(result.result)
         found = found[~nested(found.boxes, found.scores, found.classes, self._nested_share)]
-        time_s = self._now_s() - result.age_s if result.captured_ns is None else result.captured_ns / 1e9
+        time_s = self._captured_s(result)
         events = []
         camera = self._cameras.get(result.camera)
         if camera is not None and camera.time_s is not None and time_s < camera.time_s - _BACK_S:
@@ -121,12 +131,40 @@ class InventoryCounter:
         camera = self._cameras.pop(name, None)
         if camera is None or camera.time_s is None:
             return []
-        ended = sorted({track for (_, _, track), count in camera.inside.items() if count > 0} | camera.names.keys())
-        return self._told(camera, _no_tracks(tuple(ended), camera.time_s + _STEP_S, name))
+        ended = tuple(sorted(camera.names))
+        return self._told(camera, _no_tracks(ended, camera.time_s + _STEP_S, name))
 
     def end_all(self) -> list[InventoryEvent]:
         """The same for every camera."""
         return [event for name in list(self._cameras) for event in self.end(name)]
+
+    def take_over(self, before: InventoryCounter) -> list[InventoryEvent]:
+        """Go on where ``before`` was, with the cameras whose lines and zones are the same, and end the others: their events. With other
+        options, all end. To be called before the first ``update``; ``before`` is of no use afterwards."""
+        same_options = (self._options, self._nested_share) == (before._options, before._nested_share)
+        events = []
+        for name in list(before._cameras):
+            if not same_options or self._places.get(name) != before._places[name]:
+                events += before.end(name)
+        self._cameras, self._names, self._clocks = before._cameras, before._names, before._clocks
+        return events
+
+    def _captured_s(self, result: StreamResult) -> float:
+        """When the frame was captured, by the camera's clock where it is known."""
+        seen_s = self._now_s() - result.age_s
+        if result.captured_ns is not None:
+            time_s = result.captured_ns / 1e9
+            self._clocks[result.camera] = _Clock(time_s - seen_s)
+            return time_s
+        clock = self._clocks.get(result.camera)
+        if clock is None:
+            return seen_s
+        if clock.untold_since_s is None:
+            clock.untold_since_s = seen_s
+        if seen_s - clock.untold_since_s > _UNTOLD_S:
+            del self._clocks[result.camera]
+            return seen_s
+        return seen_s + clock.offset_s
 
     def _begin(self, name: str) -> _Camera:
         counter = Counter(self._places[name], camera=name, products=())
@@ -146,7 +184,6 @@ class InventoryCounter:
         events = camera.counter.update(tracks)
         zones = {place.name for place in camera.counter.places if isinstance(place, Zone)}
         for event in events:
-            camera.inside[event.place, event.product, event.track_id] += event.delta
             if event.place not in zones:
                 camera.crossed[event.track_id].append(event)
         for track in tracks.ended:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from edgevision.errors import InputError, MissingExtraError, SinkError
+from edgevision.errors import InputError, ItemError, MissingExtraError, SinkError
 
 TABLE = "inventory_events"
 _TABLES = f"""
@@ -34,7 +34,8 @@ class Database(Protocol):
     """A database that is open. Parameters of SQL are written ``:name``. Raises SinkError."""
 
     def insert(self, rows: list[dict[str, Any]]) -> int:
-        """Add rows of ``COLUMNS``, all or none, those that are there already left out. How many were new."""
+        """Add rows of ``COLUMNS``, all or none, those that are there already left out. How many were new. Raises ItemError where the
+        table can never take one of them."""
 
     def query(self, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """All rows."""
@@ -122,6 +123,8 @@ class SqliteDatabase:
         except (sqlite3.Error, OSError) as error:
             if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
                 raise InputError(f"{self._path} is no SQLite database; give another path") from error
+            if isinstance(error, (sqlite3.IntegrityError, sqlite3.DataError)):
+                raise ItemError(f"the database {self._path} does not take this event: {error}") from error
             raise SinkError(f"cannot use the database {self._path}: {error}") from error
 
 
@@ -200,6 +203,8 @@ class SqlDatabase:
             yield
         except self._sql.exc.SQLAlchemyError as error:
             words = " ".join(str(getattr(error, "orig", None) or error).split())
+            if isinstance(error, self._sql.exc.DataError):
+                raise ItemError(f"the database {self._place} does not take this event: {words}") from None
             raise SinkError(f"cannot use the database {self._place}: {words}") from None
 
 

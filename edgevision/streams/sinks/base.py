@@ -47,8 +47,9 @@ class Sink(Protocol):
         """Get ready. May be called again after a failure. May raise anything: it is tried again later."""
 
     def write(self, item: Item) -> None:
-        """Take one item. May raise anything: the sink is closed and opened again, and nothing else stops. After ItemError it
-        stays open: this item alone is lost."""
+        """Take one item. May raise anything: the sink is closed and opened again, nothing else stops, and the item is given to it once
+        more. An inventory event is given to it again and again after OSError and SinkError: no event is lost to a full disk. After
+        ItemError the sink stays open: this item alone is lost."""
 
     def close(self, timeout_s: float) -> None:
         """Send what can be sent within ``timeout_s`` seconds, and give everything back."""

@@ -9,7 +9,8 @@ from edgevision.streams.sinks.base import Item
 
 class CallbackSink:
     """Calls ``function`` with each item, in the runner's thread. What it raises is counted, and stops nothing else: it is called again
-    with the same item after a pause, once. After ItemError it goes on with the next item at once.
+    with the same item after a pause, once; with an inventory event until it takes it, where it raises OSError or SinkError. After
+    ItemError it goes on with the next item at once.
 
     ``frames``: whether results have to carry their frames.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import queue
 import sys
 import threading
 from pathlib import Path
@@ -14,16 +17,65 @@ from edgevision.streams.sinks.messages import MessageMaker
 MAX_BYTES = 100 << 20
 KEEP = 5
 STDOUT = "-"
+_MOST_LINES = 1000  # that wait for a reader of stdout
 
 
 _printing = threading.Lock()
 
 
 def print_line(line: bytes) -> None:
-    """A whole line on stdout, whichever threads print others."""
+    """A whole line on stdout, whichever threads print others. Waits while nobody reads: see ``LinePrinter``."""
     with _printing:
-        sys.stdout.write(f"{line.decode()}\n")
+        _write(line + b"\n")
+
+
+class LinePrinter:
+    """Prints lines on stdout in a thread of its own: who gives them never waits for the reader, who may have stopped reading.
+
+    1000 lines may wait; what comes then is dropped.
+    """
+
+    def __init__(self) -> None:
+        self._lines: queue.Queue[bytes | None] = queue.Queue(_MOST_LINES)
+        self._failure: OSError | None = None
+        self._thread = threading.Thread(target=self._run, name="edgevision lines", daemon=True)
+        self._thread.start()
+
+    def put(self, line: bytes) -> None:
+        """Print it soon. Raises OSError where an earlier one could not be printed."""
+        if self._failure is not None:
+            raise self._failure
+        with contextlib.suppress(queue.Full):
+            self._lines.put_nowait(line)
+
+    def close(self, timeout_s: float) -> None:
+        """Print what waits, for ``timeout_s`` seconds at most. Raises OSError where a line could not be printed."""
+        with contextlib.suppress(queue.Full):
+            self._lines.put(None, timeout=timeout_s)
+            self._thread.join(timeout_s)
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        while (line := self._lines.get()) is not None:
+            try:
+                print_line(line)
+            except OSError as error:
+                self._failure = error
+                return
+
+
+def _write(data: bytes) -> None:
+    """Past Python's buffer: a thread that waits in there for a reader would keep the program from ending."""
+    sys.stdout.flush()
+    try:
+        descriptor = sys.stdout.fileno()
+    except OSError:  # it is no file, as in a test
+        sys.stdout.write(data.decode())
         sys.stdout.flush()
+        return
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 class JsonLinesSink:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import threading
 from collections.abc import Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote, unquote, urlsplit
 
@@ -16,9 +17,9 @@ from edgevision.streams.sinks.base import Item
 HOST, PORT = "127.0.0.1", 8090
 MOST_VIEWERS = 8
 QUALITY = 80
-_IDLE_S = (
-    1.0  # a viewer gets the last picture again after so long without a new one, so that a broken connection is noticed
-)
+# A viewer gets the last picture again after so long without a new one, or a grey one where there is none: so a broken connection is
+# noticed.
+_IDLE_S = 1.0
 _SEND_S = 10.0  # a viewer who takes nothing for so long is dropped
 _BOUNDARY = "frame"
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -126,7 +127,7 @@ class _Shows:
                 self._pictures.pop(camera, None)  # whoever comes next is not shown an old one
 
     def pictures(self, camera: str) -> Iterator[bytes]:
-        """Each new picture; the last one again after a second without a new one; until the end."""
+        """Each new picture; the last one again after a second without a new one, a grey one where there is none; until the end."""
         last = 0
         while True:
             with self._changed:
@@ -135,8 +136,7 @@ class _Shows:
                 if self._ended:
                     return
                 last, picture = self._pictures.get(camera, (0, b""))
-            if picture:
-                yield picture
+            yield picture or _grey()
 
     def _number(self, camera: str) -> int:
         return self._pictures.get(camera, (0, b""))[0]
@@ -189,6 +189,16 @@ class _Handler(BaseHTTPRequestHandler):
         for picture in self.server.shows.pictures(camera):
             head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
             self.wfile.write(head.encode() + picture + b"\r\n")
+
+
+@cache
+def _grey() -> bytes:
+    """A JPEG for a camera that shows nothing."""
+    import cv2
+    import numpy as np
+
+    _, data = cv2.imencode(".jpg", np.full((180, 320), 128, np.uint8))
+    return data.tobytes()
 
 
 def _host_of(header: str) -> str:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from edgevision.errors import InputError, ItemError
+from edgevision.errors import InputError, ItemError, SinkError
 from edgevision.streams.backoff import USUAL, Backoff, Pace
 from edgevision.streams.sink_status import Health, SinkCounts, SinkStatus
 from edgevision.streams.sinks.base import KINDS, Item, Sink, kind_of
@@ -119,7 +119,7 @@ class SinkRunner:
                 break
             except Exception as error:  # of any kind: a sink may be anybody's code
                 self.fault = f"{type(error).__name__}: {error}"
-                if not self._goes_on_after_failure():
+                if not self._goes_on_after_failure(error):
                     break
         self._close_sink(self._left_s())
         with self._changed:
@@ -158,8 +158,11 @@ class SinkRunner:
             self._tries = 0
             return self._current
 
-    def _goes_on_after_failure(self) -> bool:
+    def _goes_on_after_failure(self, error: Exception) -> bool:
         """Give up an item that failed twice, and wait. False when it is time to end.
+
+        An inventory event stays the next item for as long as the reason is the disk, the database or the other side: a lock or a
+        full disk may last for hours, and costs no event.
 
         Who is asked to end while it waits tries once more, at once: the other side may be back. After that, two failures without an
         item between them are the end.
@@ -168,8 +171,11 @@ class SinkRunner:
         until_s = time.monotonic() + self._backoff.wait_s(self._pace)
         with self._changed:
             self._failures += 1
-            if self._current is not None and self._tries >= _TRIES:
-                self._give_up(self._current)
+            if self._current is not None:
+                if kind_of(self._current) == "event" and isinstance(error, (OSError, SinkError)):
+                    self._tries = 0
+                elif self._tries >= _TRIES:
+                    self._give_up(self._current)
             if self._stop_at_s is not None:
                 return self._failures < _TRIES and not self._is_late()
             while self._stop_at_s is None and (left_s := until_s - time.monotonic()) > 0:

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ _SYNC_S = 0.1  # at most ten syncs a second, for memory cards take long
 _REFUSED_BYTES = 4 << 20  # of the file of refused messages, of which there are two
 _OVERHEAD_BYTES = 100  # of a message, besides its texts: row, two indexes
 _SECOND_NS = 1_000_000_000
+_MARKS = 1000  # spans of this run that are remembered: ages are known to a thousandth of max_age_s
 _EARLIEST_NS = 1_704_067_200 * _SECOND_NS  # 2024: a clock that shows less was not set yet, and tells no age
 _TABLES = """
 CREATE TABLE messages (
@@ -57,7 +59,9 @@ class Spool:
 
     It is one SQLite file, which one program may use at a time. ``max_bytes`` and ``max_age_s`` bound what waits. Where there is no
     room, results make it first, then changes of state, then events, of each the oldest; a result never takes the place of an event.
-    What is dropped is counted, for good. ``now_ns``: the clock, UTC nanoseconds since 1970. Thread-safe.
+    What is dropped is counted, for good. ``now_ns``: the clock, UTC nanoseconds since 1970. ``monotonic_s``: another that is never set:
+    what was appended since the spool was opened expires by it, for the clock of a machine without a battery may jump by months when it
+    finds a time server. Thread-safe.
 
     A killed process loses nothing: what ``append`` took is in the hands of the system. It is synced to the disk within a tenth of a
     second, so a power cut takes what came in the last tenth of a second, and the time that the disk needs for a sync.
@@ -81,6 +85,7 @@ class Spool:
         max_bytes: int = MAX_BYTES,
         max_age_s: float = MAX_AGE_S,
         now_ns: Callable[[], int] = time.time_ns,
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         if max_bytes < 1 or not max_age_s > 0:
             raise InputError(f"a spool needs max_bytes and max_age_s over 0, got {max_bytes} and {max_age_s}")
@@ -89,6 +94,9 @@ class Spool:
         self.max_age_s = max_age_s
         self.set_aside: Path | None = None
         self._now_ns = now_ns
+        self._monotonic_s = monotonic_s
+        # Spans of time of this run: (the last number that was appended, when the span ends).
+        self._marks: deque[tuple[int, float]] = deque()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._synced_s = -_SYNC_S
@@ -105,6 +113,7 @@ class Spool:
         with self._speaking():
             self._database = self._open()
             self._measure()
+        self._earlier = self._last  # up to this number, messages are of an earlier run
         self._thread = threading.Thread(
             target=self._keep_synced, name=f"edgevision spool {self.path.name}", daemon=True
         )
@@ -289,6 +298,7 @@ class Spool:
             return False
         assert made.lastrowid is not None
         self._last = made.lastrowid
+        self._mark(self._last)
         self._sizes[kind][self._last] = size
         self._bytes += size
         return True
@@ -330,10 +340,27 @@ class Spool:
         self._database.executemany("DELETE FROM messages WHERE number = ?", there)
         return removed
 
+    def _mark(self, number: int) -> None:
+        """Remember when this one was appended."""
+        now_s = self._monotonic_s()
+        if self._marks and now_s < self._marks[-1][1]:
+            self._marks[-1] = (number, self._marks[-1][1])
+        else:
+            self._marks.append((number, now_s + self.max_age_s / _MARKS))
+
+    def _old_of_this_run(self) -> int:
+        """The newest message of this run that is too old, and all before it; 0 for none."""
+        before_s, found = self._monotonic_s() - self.max_age_s, 0
+        while self._marks and self._marks[0][1] <= before_s:
+            found, _ = self._marks.popleft()
+        return found
+
     def _expire(self) -> None:
         before_ns = self._now_ns() - int(self.max_age_s * _SECOND_NS)
         old = self._database.execute(
-            "SELECT number FROM messages WHERE made_ns BETWEEN ? AND ?", (_EARLIEST_NS, before_ns)
+            "SELECT number FROM messages WHERE number <= ? AND made_ns BETWEEN ? AND ? UNION ALL "
+            "SELECT number FROM messages WHERE number > ? AND number <= ?",
+            (self._earlier, _EARLIEST_NS, before_ns, self._earlier, self._old_of_this_run()),
         ).fetchall()
         if old:
             with self._transaction():

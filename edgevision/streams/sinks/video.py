@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ class VideoSink:
         _av()
         self.name = f"video:{path}"
         self._films: dict[str, _Film] = {}
-        self._parts: dict[str, int] = {}
+        self._parts: dict[str, int] = {}  # camera → how many files with at least a frame it has
 
     def open(self) -> None:
         """Make the folder. Raises OSError."""
@@ -52,28 +53,35 @@ class VideoSink:
         if picture is None or not isinstance(item, StreamResult):
             return
         film = self._films.get(item.camera)
-        if film is None or not film.takes(picture):
-            if film is not None:
-                film.close()
-            film = self._films[item.camera] = _Film(self._next_path(item.camera), picture)
+        if film is not None and not film.takes(picture):
+            del self._films[item.camera]
+            film.close()
+            film = None
+        if film is None:
+            part = self._parts.get(item.camera, 0) + 1
+            film = self._films[item.camera] = _Film(self._path_of(item.camera, part), part, picture)
         film.add(picture, item.captured_ns)
+        self._parts[item.camera] = (
+            film.part
+        )  # now, and not before: on a full disk, each try would begin a file of its own
 
     def close(self, timeout_s: float) -> None:
-        """Write what the encoders hold back, and close the files."""
+        """Write what the encoders hold back, and close the files: all of them, even where one cannot be written."""
         films, self._films = self._films, {}
-        for film in films.values():
-            film.close()
+        with contextlib.ExitStack() as stack:
+            for film in films.values():
+                stack.callback(film.close)
 
-    def _next_path(self, camera: str) -> Path:
-        part = self._parts[camera] = self._parts.get(camera, 0) + 1
+    def _path_of(self, camera: str, part: int) -> Path:
         name = f"{self._path.stem}-{topic_of(camera)}" + (f"-{part}" if part > 1 else "")
         return self._path.with_name(name + self._path.suffix)
 
 
 class _Film:
-    """One file."""
+    """One file. ``part``: which of its camera's."""
 
-    def __init__(self, path: Path, first: ImageArray) -> None:
+    def __init__(self, path: Path, part: int, first: ImageArray) -> None:
+        self.part = part
         av = _av()
         self._container = av.open(str(path), "w", options={"flush_packets": "1", **_WHOLE[path.suffix.lower()]})
         codec = next(name for name in _CODECS if name in av.codecs_available)

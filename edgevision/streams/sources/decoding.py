@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 _NS_IN_US = 1000
 _NS_IN_S = 1_000_000_000
+_TIMELESS = frozenset(
+    {"mpjpeg", "mjpeg", "jpeg_pipe"}
+)  # pictures without times: FFmpeg counts them, and says 25 a second
 
 
 class Picture(NamedTuple):
-    """One picture. ``stamp_s``: its time stamp, from wherever the stream begins to count. ``captured_ns``: the sender's clock (UTC),
-    None until it has told it. ``picture``: PyAV's, or one that stands alone and is still to be decoded; None for a damaged one."""
+    """One picture. ``stamp_s``: its time stamp, from wherever the stream begins to count; None where a camera sends none.
+    ``captured_ns``: the sender's clock (UTC), None until it has told it; of a film, see ``Decoder``.
+    ``picture``: PyAV's, or one that stands alone and is still to be decoded; None for a damaged one."""
 
     picture: VideoFrame | EncodedPicture | None
     stamp_s: float | None
@@ -39,9 +43,11 @@ class Decoder:
 
     What is not whole is given as a picture without pixels, so that it can be counted: a packet that cannot be decoded, a picture
     that FFmpeg had to mend, and after either of them, or at the start, all until the next key frame.
+
+    ``zero_ns``: the moment of a time stamp of 0 (UTC), where it is known at once, as of a film; None: the sender tells.
     """
 
-    def __init__(self, container: InputContainer, *, live: bool) -> None:
+    def __init__(self, container: InputContainer, *, live: bool, zero_ns: int | None = None) -> None:
         """Raises SourceError where the container has no pictures, or none that can be decoded."""
         if not container.streams.video:
             raise SourceError(Reason.UNSUPPORTED, "it sends no pictures")
@@ -52,16 +58,17 @@ class Decoder:
         context.options = decoder_options(live=live)
         context.thread_type, context.thread_count = "SLICE", 1  # threads that work on several frames hold frames back
         self._alone = JpegPackets(context) if live and context.name == CODEC else None
+        self._timeless = live and container.format.name in _TIMELESS
         self._packets: Iterator[Packet[Any]] = container.demux(self._stream)
         self._pictures: deque[VideoFrame | Packet[Any]] = deque()
         self._broken = True  # until the first key frame
-        self._sender_offset_ns: int | None = None  # sender's UTC − time stamp
+        self._sender_offset_ns = zero_ns  # sender's UTC − time stamp
         self._ended = False
 
     @property
     def announced_fps(self) -> float | None:
         """The rate that the stream tells. It is often wrong."""
-        rate = self._stream.average_rate
+        rate = None if self._timeless else self._stream.average_rate
         return float(rate) if rate else None
 
     def step(self) -> Picture | None:
@@ -122,7 +129,7 @@ class Decoder:
 
     def _whole(self, picture: VideoFrame | Packet[Any]) -> Picture:
         stamp_s = captured_ns = None
-        if picture.pts is not None and picture.time_base is not None:
+        if not self._timeless and picture.pts is not None and picture.time_base is not None:
             stamp = picture.pts * picture.time_base
             stamp_s = float(stamp)
             if self._sender_offset_ns is not None:

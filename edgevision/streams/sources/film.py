@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 class VideoFile:
     """The frames of a video file. ``paced``: each comes when its time stamp says, and whoever is late loses it, as with a camera.
 
+    Otherwise it is read as fast as it can be, and ``captured_ns`` is the film's own time: when it was opened, and from there the frame's time
+    stamp. So products are followed by the film's time, however fast it is read.
+
     Playlists, and files that name others, are refused.
     """
 
@@ -43,7 +46,7 @@ class VideoFile:
         self.close()
         self._interrupted.clear()
         self._container = self._opened()
-        self._decoder = Decoder(self._container, live=False)
+        self._decoder = Decoder(self._container, live=False, zero_ns=None if self.live else time.time_ns())
         self._maker.connected()
         self._began_s = None
 

@@ -193,6 +193,39 @@ def test_cameras_without_a_clock_are_counted_by_the_wall_clock():
     assert 1000.0 < events[0].time_s + 0.25 < 1002.0
 
 
+@pytest.mark.parametrize(
+    "untold", [range(9, 13), range(20, 30)]
+)  # over the gate in frame 11, and in the shelf from 18 on
+@pytest.mark.parametrize("wrong_s", [-3600.0, 0.0, 0.4, 3600.0])
+def test_a_new_connection_to_a_camera_whose_clock_is_wrong_changes_no_count(wrong_s, untold):
+    """Its first frames tell no time: the next sender report does."""
+    now_s = [0.0]
+    counter = InventoryCounter({"till": [GATE, SHELF]}, now_s=lambda: now_s[0])
+    events = []
+    for n in range(40):
+        seen_s = T0_NS / 1e9 + n / 10
+        now_s[0] = seen_s + 0.05 + 0.01 * (n % 3)
+        captured_ns = None if n in untold else int((seen_s + wrong_s) * 1e9)
+        events += counter.update(
+            result(n, "till", detected(box(min(50 + 15 * n, 450))), captured_ns=captured_ns, age_s=0.05)
+        )
+    assert told(events) == [("gate", "cola", 1, "crossed"), ("shelf", "cola", 1, "crossed")]
+    assert events[0].time_s == pytest.approx(T0_NS / 1e9 + 1.2 + wrong_s, abs=0.15)
+
+
+def test_a_camera_that_tells_no_clock_any_more_is_counted_by_the_wall_clock():
+    """Another one under its name, which is an hour behind no more."""
+    now_s = [0.0]
+    counter = InventoryCounter({"till": [GATE]}, now_s=lambda: now_s[0])
+    events = []
+    for n in range(1000):
+        now_s[0] = T0_NS / 1e9 + n / 10
+        captured_ns = int((now_s[0] - 3600) * 1e9) if n < 10 else None
+        answer = detected(box(50 + 15 * (n - 900))) if n >= 900 else detected()
+        events += counter.update(result(n, "till", answer, captured_ns=captured_ns, age_s=0.0))
+    assert [one.time_s for one in events] == pytest.approx([T0_NS / 1e9 + 91.2], abs=0.15)
+
+
 @pytest.mark.parametrize("shift_s", [-0.5, 0.0, 0.3, -3600.0, 3600.0])
 def test_a_clock_that_is_set_in_the_middle_loses_no_stock(shift_s):
     """Small steps are nothing; after large ones, what is there is seen anew: what comes in adds up all the same."""
@@ -225,6 +258,20 @@ def test_at_the_end_what_is_inside_leaves_once():
     assert counter.end("till") == counter.end("nobody") == []
     assert [one.camera for one in counter.end_all()] == ["dock"]
     assert counter.end_all() == []
+
+
+def test_of_products_that_have_left_nothing_is_kept():
+    counter = InventoryCounter({"till": [GATE, SHELF]})
+    events = []
+    for n in range(5 * 60):
+        answer = detected(box(50 + 15 * (n % 60))) if n % 60 < 40 else detected()  # then nothing, until its track ends
+        events += counter.update(result(n, "till", answer, captured_ns=T0_NS + FRAME_NS * n))
+    assert [one.delta for one in events if one.place == "gate"] == [1] * 5
+    assert [one.delta for one in events if one.place == "shelf"] == [1, -1] * 5
+    assert {
+        name: kept for name, kept in vars(counter._cameras["till"]).items() if isinstance(kept, dict) and kept
+    } == {}
+    assert counter.end("till") == []
 
 
 def test_results_without_boxes_are_refused_where_there_are_places():

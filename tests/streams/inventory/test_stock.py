@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import sqlite3
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from stream_items import T0_NS, event, free_port, result, wait_until
 
-from edgevision.errors import InputError, SinkError
+from edgevision.errors import InputError, ItemError, SinkError
 from edgevision.streams.inventory.stock import Inventory, StockRow
 from edgevision.streams.sinks.inventory import InventorySink
 from edgevision.tracking.events import Cause, InventoryEvent
@@ -225,6 +226,12 @@ def test_the_sink_keeps_events_and_passes_over_the_rest(tmp_path):
     sink.close(1.0)
     with Inventory(tmp_path / "stock.db", write=False) as inventory:
         assert [row.net for row in inventory.stock()] == [2]
+
+
+def test_an_event_that_the_table_never_takes_is_the_item_s_fault(tmp_path):
+    """It would keep all the others waiting."""
+    with Inventory(tmp_path / "s.db") as inventory, pytest.raises(ItemError, match="does not take this event"):
+        inventory.add([event(1, time_s=math.nan)])  # SQLite takes it for NULL
 
 
 def test_what_a_killed_run_left_in_zones_leaves_them_once(tmp_path):

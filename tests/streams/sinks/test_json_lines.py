@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from stream_items import change, detected, event, result
 
 from edgevision.errors import InputError, ItemError, SinkError
 from edgevision.streams.backoff import Pace
-from edgevision.streams.sinks.json_lines import JsonLinesSink
+from edgevision.streams.sinks.json_lines import JsonLinesSink, LinePrinter
 from edgevision.streams.sinks.runner import SinkRunner
 
 
@@ -85,6 +86,33 @@ def test_stdout(capsys):
     sink.write(event(1))
     sink.close(1.0)
     assert json.loads(capsys.readouterr().out)["event_id"] == "event-1"
+
+
+def test_who_prints_news_waits_for_no_reader_and_lines_stay_whole(monkeypatch):
+    reads, writes = os.pipe()
+    monkeypatch.setattr(sys, "stdout", os.fdopen(writes, "w"))
+    printer = LinePrinter()
+    line = json.dumps({"words": "x" * 200}).encode()
+    for _ in range(900):  # more than the pipe holds
+        printer.put(line)
+    printer.close(0.0)
+    with os.fdopen(reads, "rb") as pipe:
+        assert [pipe.readline() for _ in range(900)] == [line + b"\n"] * 900
+    printer.close(20.0)
+    sys.stdout.close()
+
+
+def test_a_reader_of_news_who_has_gone_is_told(monkeypatch):
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "w") as broken:
+        monkeypatch.setattr(sys, "stdout", broken)
+        printer = LinePrinter()
+        printer.put(b"{}")
+        with pytest.raises(BrokenPipeError):
+            printer.close(20.0)
+        with pytest.raises(BrokenPipeError):
+            printer.put(b"{}")
 
 
 def test_a_full_disk_is_told_and_the_next_line_is_whole(tmp_path, monkeypatch):

@@ -104,6 +104,18 @@ def test_so_many_may_look_and_a_place_is_free_again(sink, monkeypatch):
     assert ask(sink, "/till").status == 200
 
 
+def test_who_looks_at_a_camera_that_is_down_sees_grey_and_keeps_no_place(sink, monkeypatch):
+    monkeypatch.setattr(mjpeg_module, "MOST_VIEWERS", 2)
+    monkeypatch.setattr(mjpeg_module, "_IDLE_S", 0.05)
+    sink.write(shot(10))  # nobody looks yet: of this one no picture is made
+    viewers = [ask(sink, "/till"), ask(sink, "/till")]
+    assert abs(next_picture(viewers[0]).mean() - 128) < 3
+    for one in viewers:
+        one.close()
+    wait_until(lambda: not sink._shows._watching["till"])
+    assert ask(sink, "/till").status == 200
+
+
 def test_closing_sends_viewers_away_and_opening_again_works(sink):
     sink.write(shot(10))
     answer = ask(sink, "/till")

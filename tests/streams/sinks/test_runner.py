@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from stream_items import change, event, result, threads_named, wait_until
 
-from edgevision.errors import InputError, ItemError
+from edgevision.errors import InputError, ItemError, SinkError
 from edgevision.streams.backoff import Pace
 from edgevision.streams.sink_status import Health, SinkCounts, SpoolStatus
 from edgevision.streams.sinks.base import Item
@@ -207,6 +207,40 @@ def test_a_sink_that_raises_is_opened_again(raises, written, failed, opened):
     assert sink.written == written
     assert runner.counts == SinkCounts(put=3, written=len(written), failed=failed)
     assert sink.calls.count("open") == opened
+
+
+@pytest.mark.parametrize(
+    ("made", "error", "is_written"),
+    [
+        (event, SinkError("the database is locked"), True),
+        (event, OSError("no space left on device"), True),
+        (event, ValueError("nobody knows why"), False),
+        (event, ItemError("too long"), False),
+        (result, OSError("no space left on device"), False),
+    ],
+)
+def test_an_event_waits_until_the_disk_or_the_database_takes_it(made, error, is_written):
+    sink = Scripted(write=[error] * 5)
+    seen: list[Item] = []
+    sink.write = lambda item: (sink._call("write"), seen.append(item))  # type: ignore[method-assign,assignment]
+    runner = SinkRunner(sink, pace=QUICK)
+    runner.start()
+    items = [made(number) for number in range(6)]
+    for item in items:
+        runner.put(item)
+    wait_until(lambda: runner.counts.waiting == 0)
+    assert runner.close(10.0)
+    assert (seen == items) is is_written
+    assert (runner.counts.failed == 0) is is_written
+
+
+def test_an_event_that_is_never_taken_does_not_keep_the_sink_from_closing():
+    runner = SinkRunner(Scripted(write=[OSError("full")] * 10_000), pace=QUICK)
+    runner.start()
+    runner.put(event())
+    wait_until(lambda: runner.fault != "")
+    assert runner.close(10.0)
+    assert runner.counts == SinkCounts(put=1, unwritten=1)
 
 
 def test_the_fault_is_told_and_goes_away():

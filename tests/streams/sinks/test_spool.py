@@ -118,13 +118,32 @@ def test_the_file_does_not_grow_with_what_goes_through_it(tmp_path):
         (5 * SECOND_NS, 1_790_000_000, True),  # made before the clock was set: its age is not known
     ],
 )
-def test_what_is_too_old_goes_and_is_counted(tmp_path, made_ns, later_s, stays):
+def test_what_an_earlier_run_left_goes_when_it_is_too_old_and_is_counted(tmp_path, made_ns, later_s, stays):
     clock = Clock(made_ns)
-    spool = filled(tmp_path / "s.spool", 2, max_age_s=100, now_ns=clock)
+    filled(tmp_path / "s.spool", 2, max_age_s=100, now_ns=clock).close()
     clock.now_ns += later_s * SECOND_NS
+    spool = Spool(tmp_path / "s.spool", max_age_s=100, now_ns=clock)
     assert (ids(spool) == ["id-0", "id-1"]) is stays
     assert spool.dropped == ({} if stays else {"age": 2})
     assert (spool.pending_bytes > 0) is stays
+    spool.close()
+
+
+@pytest.mark.parametrize("jump_s", [0, 20_000_000, -20_000_000])
+def test_what_came_in_this_run_grows_old_although_the_clock_is_set(tmp_path, jump_s):
+    """A machine without a clock battery finds a time server: its clock jumps by months, and nothing is older for that."""
+    clock, passed_s = Clock(), [50.0]
+    spool = filled(tmp_path / "s.spool", 2, max_age_s=100, now_ns=clock, monotonic_s=lambda: passed_s[0])
+    clock.now_ns += jump_s * SECOND_NS
+    passed_s[0] += 60
+    spool.append("later", b"body")
+    assert ids(spool) == ["id-0", "id-1", "later"]
+    passed_s[0] += 41
+    assert ids(spool) == ["later"]
+    passed_s[0] += 60
+    spool.append("last", b"body")
+    assert ids(spool) == ["last"]
+    assert spool.dropped == {"age": 3}
     spool.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,26 @@ def test_each_camera_has_its_file_and_each_size_a_new_one(tmp_path):
     assert names[0].startswith("shop-a_b_")
     assert films(tmp_path / "shop-till-2.mkv")[0][1] == (32, 400)
     assert len(films(tmp_path / "shop-till.mkv")) == 3
+
+
+def test_on_a_full_disk_no_file_follows_another(tmp_path):
+    """Each try begins the same file again; and the films of the other cameras are whole."""
+    (tmp_path / "shop-till.mkv").symlink_to("/dev/full")
+    sink = VideoSink(tmp_path / "shop.mkv")
+    for number in range(3):
+        sink.open()
+        with pytest.raises(OSError, match="No space left"):
+            sink.write(shot(number))
+        sink.write(shot(number, "door"))
+        with contextlib.suppress(OSError):
+            sink.close(0.0)
+    assert "shop-till-2.mkv" not in {path.name for path in tmp_path.iterdir()}
+    (tmp_path / "shop-till.mkv").unlink()
+    sink.open()
+    sink.write(shot(5))
+    sink.close(5.0)
+    for name in ("till", "door", "door-2", "door-3"):
+        assert len(films(tmp_path / f"shop-{name}.mkv")) == 1
 
 
 CHILD = """

@@ -64,6 +64,21 @@ def test_a_film_can_be_played_again(tmp_path):
         film.read()
 
 
+def test_a_film_has_its_own_time_however_fast_it_is_read(tmp_path):
+    """Products are followed by it: ten seconds that are read in one are ten seconds."""
+    path = tmp_path / "film.mp4"
+    path.write_bytes(encoded([i420(one) for one in noise(4, 48, 64)], container="mp4", options=QUICK))
+    before_ns = time.time_ns()
+    frames, _ = everything(path)
+    times = [one.captured_ns for one in frames]
+    assert [one - times[0] for one in times] == [40_000_000 * n for n in range(4)]
+    assert before_ns <= times[0] <= time.time_ns()
+    film = VideoFile("film", path, paced=True)  # as a camera without a clock
+    film.open()
+    assert [one.frame.captured_ns for one in iter(film.read, None)] == [None] * 4
+    film.close()
+
+
 def test_one_spoiled_packet_loses_the_frames_up_to_the_next_key_frame(tmp_path):
     """Of 15 frames with a key frame in each 5, number 7 is spoiled: 7, 8 and 9 are damaged, and nothing else."""
     data = bytearray(encoded([i420(one) for one in noise(15, 96, 128)], options=QUICK))

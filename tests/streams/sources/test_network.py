@@ -83,6 +83,18 @@ def test_mjpeg_over_http_is_what_another_decoder_sees():
         assert np.abs(frame.planes[0] - expected[place]).max() <= 2
 
 
+def test_mjpeg_over_http_tells_no_times():
+    """Those that FFmpeg makes up, 25 pictures a second, would make fresh pictures of a slower camera look old."""
+    with serving(http(multipart(jpegs(4)), headers=MULTIPART)) as port:
+        till = camera(port)
+        till.open()
+        assert till._decoder is not None
+        while (picture := till._decoder.step()) is None:
+            pass
+        till.close()
+    assert (picture.picture is not None, picture.stamp_s) == (True, None)
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
