@@ -46,14 +46,8 @@ from edgevision.train.finetune import FineTuneOptions, fine_tune
 
 SHAPES = ("0.4", "0.5", "0.6", "2b", "4b", "224", "192", "224+0.3", "224+0.4", "224+2b", "224+2b+0.3")
 GOAL_SPEED, GOAL_DROP = 1.5, 1.0
-TUNING = (
-    "minutes",
-    "lr",
-    "share",
-    "importances",
-    "price",
-    "tune_threads",
-)  # options that change nothing of the unpruned
+# Options that change nothing of the unpruned.
+TUNING = ("minutes", "lr", "share", "importances", "price", "tune_threads")
 STAGES = ("pruned", "tuned", "int8")
 PORTION = 16  # photos at once
 BLOCK_PHOTOS = 64  # that tell which blocks matter least
