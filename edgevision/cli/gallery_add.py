@@ -45,7 +45,7 @@ def new(arguments: argparse.Namespace) -> int:
     path: Path = arguments.gallery
     if path.exists():
         raise GalleryError(
-            f"{path} is there already; add to it with: edgevision gallery add {path} --model {arguments.model} PHOTO …"
+            f"{path} is there already; add to it with: edgevision gallery add {path} --model {arguments.model} --name NAME PHOTO …"
         )
     with embedder(arguments) as model:
         dimension = dimension_of(model)
