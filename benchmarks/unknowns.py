@@ -4,8 +4,8 @@
     .venv/bin/python -m benchmarks.unknowns lite0 --draw 1                  # ten other classes
     .venv/bin/python -m benchmarks.unknowns lite0 --draw 1 --strangers 10   # what photos of ten more bring, learnt as none of the classes
 
-Known photos for the measures are a fifth of the other classes' photos, kept out of training as well; for three of four of them, though, a photo
-of the same visit was learnt, so that they are easier than a shop's. The goal: false
+Known photos for the measures are a fifth of the other classes' photos, kept out of training as well; three in four of them, though,
+were taken on a visit of which another photo was learnt, so they are easier than photos of a new shop. The goal: false
 accepts in int8 within one point of float, calibration error (ECE) within 0.02.
 
 ``--strangers``: so many more classes are left out. Two models learn the classes that remain: one of them alone, and one with

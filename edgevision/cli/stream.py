@@ -135,6 +135,7 @@ def _serve(
         while not signals.stop.is_set() and not stream.wait(REFRESH_S):
             refresh()
             if printer is not None:
+                printer.check()
                 for news in troubles.news(stream):
                     printer.put(encode(news.to_dict()))
             swaps.tell()

@@ -182,7 +182,7 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
         )
     if "scratch" in given and (idle := [name for name in ("frozen_stages", "freeze_epochs") if given.get(name)]):
         raise InputError(
-            f"--{idle[0].replace('_', '-')} is of what has ImageNet's weights, and with --scratch nothing has; leave one of the two out"
+            f"--{idle[0].replace('_', '-')} holds ImageNet's weights still, and with --scratch there are none; leave one of the two out"
         )
     if "patience" in given:
         given["patience"] = given["patience"] or None

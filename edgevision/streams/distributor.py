@@ -24,6 +24,7 @@ class Distributor:
     """
 
     name = "distributor"
+    capacity = 1000  # it hands on at once: what waits here waits for the tracker alone
 
     def __init__(
         self, sinks: Sequence[Sink], counter: InventoryCounter | None = None, *,

@@ -232,7 +232,10 @@ class Health:
 
     def _become(self, state: State, now_s: float, reason: Reason | None, words: str) -> None:
         old = self.state
-        if (old.state, old.reason) == (state, reason):
+        same = (old.state, old.reason) == (state, reason)
+        if same and (
+            state is not State.LIVE or old.words == words
+        ):  # of a live camera, words change only with what there is to say
             return
         self.state = CameraState(state, old.since_s if old.state is state else now_s, reason, words)
         self._changes.append(self.state)

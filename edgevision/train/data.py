@@ -169,8 +169,8 @@ def read_described_data(
         val = replace(val, dataset=only_attributes(val.dataset, learnt))
         if not any(photo.attributes for photo in val.dataset):
             raise DataError(
-                f"of no photo of {options.val} an attribute is known that is learnt ({', '.join(learnt)}): they cannot tell how well it is "
-                "learnt. Give others, or leave --val out"
+                f"no photo of {options.val} has a known value of what is learnt ({', '.join(learnt)}), so the result cannot be scored. Give "
+                "other photos, or leave --val out"
             )
     data = _together(replace(train, dataset=only_attributes(train.dataset, learnt)), val, str(options.val))
     left_out = [name for name in known_values(train.dataset) if name not in learnt]

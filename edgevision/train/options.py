@@ -186,14 +186,17 @@ class TrainOptions(RunOptions):
         """Of the network's input; None = what a network of torchvision was made for."""
         return CLASSIFIER_SIZES_PX.get(self.arch) if self.size is None else self.size
 
+    def to_dict(self) -> dict[str, Any]:
+        """As in ``RunOptions``, with the size that was taken where none was given."""
+        return {**super().to_dict(), "size": self.side_px}
+
     def what_matters(self) -> dict[str, Any]:
         """As in ``RunOptions``; without photos of no class, how many and what they weigh does not. ``frozen_stages`` of 0 is left
         out, so that a run begun before this option existed can go on."""
         without = set() if self.ood_data is not None else set(_OF_OOD_DATA)
         if not self.frozen_stages:
             without.add("frozen_stages")
-        matters = {**super().what_matters(), "size": self.side_px}
-        return {name: value for name, value in matters.items() if name not in without}
+        return {name: value for name, value in super().what_matters().items() if name not in without}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -229,7 +229,7 @@ CASES: dict[str, tuple[Callable[[Path, tuple, Path], list], int, str]] = {
     "train: arch": (lambda d, m, p: ["train", "--data", p, "-o", d / "x.pt", "--arch", "vgg"], 2, "vgg"),
     "train: target": (lambda d, m, p: ["train", "--data", p, "-o", d / "a" / "x.pt"], 2, "does not exist"),
     "train: teacher": (lambda d, m, p: ["train", "--data", p, "-o", d / "x.pt", "--teacher", d / "t.pt"], 2, "t.pt"),
-    "train: scratch": (lambda d, m, p: ["train", "--data", p, "-o", d / "x.pt", "--scratch", "--freeze-epochs", 1], 2, "--freeze-epochs is of what has ImageNet"),
+    "train: scratch": (lambda d, m, p: ["train", "--data", p, "-o", d / "x.pt", "--scratch", "--freeze-epochs", 1], 2, "--freeze-epochs holds ImageNet's weights still"),
     "train: epochs": (lambda d, m, p: ["train", "--data", p, "-o", d / "x.pt", "--epochs", 0], 2, "epochs"),
 }  # fmt: skip
 

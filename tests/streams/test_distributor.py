@@ -13,11 +13,12 @@ from edgevision.frames import Frame
 from edgevision.streams.distributor import Distributor
 from edgevision.streams.inventory.counting import InventoryCounter
 from edgevision.streams.sinks.callback import CallbackSink
-from edgevision.streams.sinks.runner import CAPACITY, CAPACITY_WITH_FRAMES, SinkRunner
+from edgevision.streams.sinks.runner import CAPACITY_WITH_FRAMES, SinkRunner
 from edgevision.tracking.events import InventoryEvent
 from edgevision.tracking.places import Zone
 from edgevision.tracking.tracker import TrackerOptions
 
+FRAME = Frame.from_array(np.zeros((4, 4, 3), np.uint8))
 EVERYWHERE = Zone("all", [(0, 0), (900, 0), (900, 900), (0, 900)])
 
 
@@ -152,12 +153,18 @@ def test_frames_are_wanted_where_a_sink_wants_them():
     assert Distributor([plain, pictures]).wants_frames
 
 
-@pytest.mark.parametrize(("frames", "capacity"), [(False, CAPACITY), (True, CAPACITY_WITH_FRAMES)])
-def test_few_pictures_wait_for_the_tracker(frames, capacity):
-    runner = SinkRunner(Distributor([CallbackSink(print, frames=frames)]))  # not started: everything waits
-    for number in range(2000):
-        runner.put(result(number))
-    assert runner.counts.waiting == capacity
+def test_results_wait_for_the_tracker_and_few_of_them_with_their_pictures():
+    """A sink that wants pictures must not cost the others results."""
+    seen = []
+    runner = SinkRunner(Distributor([CallbackSink(seen.append, frames=True)]))  # not started: everything waits
+    for number in range(500):
+        runner.put(replace(result(number), frame=FRAME))
+    assert runner.counts.waiting == 500
+    runner.start()
+    assert runner.close(5.0)
+    assert [one.sequence for one in seen][-CAPACITY_WITH_FRAMES:] == list(range(500 - CAPACITY_WITH_FRAMES, 500))
+    with_pictures = [one.sequence for one in seen if one.frame is not None]
+    assert with_pictures == list(range(500 - CAPACITY_WITH_FRAMES, 500))
 
 
 def test_closing_is_bounded_together():

@@ -175,6 +175,9 @@ def test_a_wrong_rate_is_taken_back(spells, reasons):
     for fps, speed in spells:
         life.run(20, fps, speed=speed)
         seen.append(life.health.state.reason)
+        assert ("time stamps run" in life.health.state.words) == (
+            speed == 0.9 or (speed, fps) == (0.97, 25) or speed == 0.985
+        )
     assert seen == reasons
 
 

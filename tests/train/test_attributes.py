@@ -157,7 +157,7 @@ def test_photos_that_can_tell_nothing_of_what_is_learnt_are_refused(tiny_attribu
         tables[name].write_text("\n".join(["path,hue,odd", *rows]))
     options = tiny_attributes(data=tables["train"], val=tables["val"], attributes=None, heads=("hue",))
     with pytest.raises(
-        DataError, match=r"of no photo of .*val.csv an attribute is known that is learnt \(hue\).*leave --val out"
+        DataError, match=r"no photo of .*val.csv has a known value of what is learnt \(hue\).*leave --val out"
     ):
         read_described_data(options)
     assert read_described_data(tiny_attributes(data=tables["train"], val=tables["val"], attributes=None, heads=())).val

@@ -61,6 +61,7 @@ def test_a_run_from_before_stages_could_be_frozen_goes_on():
 def test_a_classifier_learns_at_its_own_size_unless_told_another(changes, side_px):
     options = TrainOptions(**{**BASE, **changes})
     assert options.side_px == side_px
+    assert options.to_dict()["size"] == side_px
     assert options.what_matters()["size"] == side_px  # a run begun where the default was another must not go on
 
 

@@ -61,7 +61,11 @@ class Pruned:
         now, was = result.tuned or result.chosen, result.original
         if not now.ratio:
             return "not pruned: the network is as quick as was asked for as it is"
-        tuned = f", fine-tuned to {now.divergence:.3f} (partly on photos it then learnt from)" if result.tuned else ""
+        tuned = (
+            f", {now.divergence:.3f} after fine-tuning (some of the photos compared were also used for it)"
+            if result.tuned
+            else ""
+        )
         return (
             f"pruned: {100 * now.reached:.0f} % of the channels by {now.importance}, {now.parameters / was['parameters']:.0%} "
             f"of the parameters and {now.macs / was['macs']:.0%} of the multiply-adds are left; divergence from the "

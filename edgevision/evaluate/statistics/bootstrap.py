@@ -42,7 +42,7 @@ def interval(
 
     A tail that no draw reaches, such as 1 in a million, is that of a normal distribution with the draws' deviation.
 
-    >>> [round(end, 2) for end in interval(1.0, np.array([0.0, 1.0, 2.0]), 1000, 0.5)]
+    >>> [round(end, 2) for end in interval(1.0, np.linspace(0.0, 2.0, 101), 1000, 0.5)]
     [0.5, 1.5]
     """
     if not 0.0 < confidence < 1.0:

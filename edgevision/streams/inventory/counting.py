@@ -75,8 +75,8 @@ class InventoryCounter:
     product and around several are left out, see ``nested``.
 
     ``places``: camera → its lines and zones, in pixels of its frames; results of other cameras give nothing. ``options``: the
-    trackers'. ``now_s``: the wall clock, for cameras that tell no time of their own, or not yet, as after a new connection: then, what their
-    clock was ahead of it before is added. ``nested_share``: of the smaller box, see there; 1 leaves none
+    trackers'. ``now_s``: the wall clock, for cameras that tell no time of their own. After a new connection a camera tells its clock only after some
+    seconds. Until then, the last known difference to this machine's clock is added. ``nested_share``: of the smaller box, see there; 1 leaves none
     out. One thread at a time uses it.
     """
 

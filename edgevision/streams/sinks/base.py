@@ -48,7 +48,7 @@ class Sink(Protocol):
 
     def write(self, item: Item) -> None:
         """Take one item. May raise anything: the sink is closed and opened again, nothing else stops, and the item is given to it once
-        more. An inventory event is given to it again and again after OSError and SinkError: no event is lost to a full disk. After
+        more. An inventory event is given to it again for as long as the program runs, where it raises OSError or SinkError. After
         ItemError the sink stays open: this item alone is lost."""
 
     def close(self, timeout_s: float) -> None:

@@ -118,7 +118,7 @@ class Courier:
         if self._thread is not None:
             raise SinkError(f"{self.name}: the last connection hangs still; it is opened again as soon as that ends")
         options = self._options
-        self._spool = Spool(options.path, max_bytes=options.max_bytes, max_age_s=options.max_age_s)
+        self._spool = Spool(options.path, max_bytes=options.max_bytes, max_age_s=options.max_age_s, before=self._spool)
         self._late_until = self._spool.last_number  # an earlier run left them
         self._stop_at_s = None
         self._failed_at_the_end = self._interrupted = False

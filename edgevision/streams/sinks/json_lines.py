@@ -7,6 +7,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from pathlib import Path
 
 from edgevision.errors import InputError
@@ -20,13 +21,37 @@ STDOUT = "-"
 _MOST_LINES = 1000  # that wait for a reader of stdout
 
 
-_printing = threading.Lock()
+class _Stdout:
+    """Lines on stdout, whichever threads print them. One that was broken off, as on a full disk, is ended before the next one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_broken_off = False
+
+    def print(self, line: bytes) -> None:
+        """Raises OSError."""
+        with self._lock:
+            data = b"\n" * self._is_broken_off + line + b"\n"
+            sys.stdout.flush()
+            try:
+                descriptor = sys.stdout.fileno()
+            except OSError:  # it is no file, as in a test
+                sys.stdout.write(data.decode())
+                sys.stdout.flush()
+                return
+            # Past Python's buffer: a thread that waits in there for a reader would keep the program from ending.
+            while data:
+                written = os.write(descriptor, data)
+                data = data[written:]
+                self._is_broken_off = bool(data)
+
+
+_stdout = _Stdout()
 
 
 def print_line(line: bytes) -> None:
     """A whole line on stdout, whichever threads print others. Waits while nobody reads: see ``LinePrinter``."""
-    with _printing:
-        _write(line + b"\n")
+    _stdout.print(line)
 
 
 class LinePrinter:
@@ -41,20 +66,24 @@ class LinePrinter:
         self._thread = threading.Thread(target=self._run, name="edgevision lines", daemon=True)
         self._thread.start()
 
-    def put(self, line: bytes) -> None:
-        """Print it soon. Raises OSError where an earlier one could not be printed."""
+    def check(self) -> None:
+        """Raise OSError where a line could not be printed: nobody reads any more."""
         if self._failure is not None:
             raise self._failure
+
+    def put(self, line: bytes) -> None:
+        """Print it soon. Raises as ``check``."""
+        self.check()
         with contextlib.suppress(queue.Full):
             self._lines.put_nowait(line)
 
     def close(self, timeout_s: float) -> None:
-        """Print what waits, for ``timeout_s`` seconds at most. Raises OSError where a line could not be printed."""
+        """Print what waits, for ``timeout_s`` seconds at most. Raises as ``check``."""
+        until_s = time.monotonic() + timeout_s
         with contextlib.suppress(queue.Full):
             self._lines.put(None, timeout=timeout_s)
-            self._thread.join(timeout_s)
-        if self._failure is not None:
-            raise self._failure
+            self._thread.join(max(0.0, until_s - time.monotonic()))
+        self.check()
 
     def _run(self) -> None:
         while (line := self._lines.get()) is not None:
@@ -63,19 +92,6 @@ class LinePrinter:
             except OSError as error:
                 self._failure = error
                 return
-
-
-def _write(data: bytes) -> None:
-    """Past Python's buffer: a thread that waits in there for a reader would keep the program from ending."""
-    sys.stdout.flush()
-    try:
-        descriptor = sys.stdout.fileno()
-    except OSError:  # it is no file, as in a test
-        sys.stdout.write(data.decode())
-        sys.stdout.flush()
-        return
-    while data:
-        data = data[os.write(descriptor, data) :]
 
 
 class JsonLinesSink:

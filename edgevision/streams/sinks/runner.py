@@ -42,7 +42,7 @@ class SinkRunner:
         self._pace = pace
         self._backoff = Backoff()
         self._changed = threading.Condition()
-        self._queue = Lanes(capacity)
+        self._queue = Lanes(capacity, CAPACITY_WITH_FRAMES if sink.wants_frames else None)
         self._current: Item | None = None  # being written, or to be tried again
         self._tries = 0  # of the current item
         self._failures = 0  # since an item was settled
@@ -161,8 +161,8 @@ class SinkRunner:
     def _goes_on_after_failure(self, error: Exception) -> bool:
         """Give up an item that failed twice, and wait. False when it is time to end.
 
-        An inventory event stays the next item for as long as the reason is the disk, the database or the other side: a lock or a
-        full disk may last for hours, and costs no event.
+        An inventory event is tried again for as long as the program runs, where the reason is the disk, the database or the other
+        side: a lock or a full disk may last for hours. Meanwhile results wait behind it, and the oldest are dropped.
 
         Who is asked to end while it waits tries once more, at once: the other side may be back. After that, two failures without an
         item between them are the end.

@@ -60,8 +60,8 @@ class Spool:
     It is one SQLite file, which one program may use at a time. ``max_bytes`` and ``max_age_s`` bound what waits. Where there is no
     room, results make it first, then changes of state, then events, of each the oldest; a result never takes the place of an event.
     What is dropped is counted, for good. ``now_ns``: the clock, UTC nanoseconds since 1970. ``monotonic_s``: another that is never set:
-    what was appended since the spool was opened expires by it, for the clock of a machine without a battery may jump by months when it
-    finds a time server. Thread-safe.
+    what was appended in this run expires by it, for the clock of a machine without a battery may jump by months when it finds a time
+    server. ``before``: the one of this file that the program had open until now, whose run goes on. Thread-safe.
 
     A killed process loses nothing: what ``append`` took is in the hands of the system. It is synced to the disk within a tenth of a
     second, so a power cut takes what came in the last tenth of a second, and the time that the disk needs for a sync.
@@ -86,6 +86,7 @@ class Spool:
         max_age_s: float = MAX_AGE_S,
         now_ns: Callable[[], int] = time.time_ns,
         monotonic_s: Callable[[], float] = time.monotonic,
+        before: Spool | None = None,
     ) -> None:
         if max_bytes < 1 or not max_age_s > 0:
             raise InputError(f"a spool needs max_bytes and max_age_s over 0, got {max_bytes} and {max_age_s}")
@@ -95,7 +96,7 @@ class Spool:
         self.set_aside: Path | None = None
         self._now_ns = now_ns
         self._monotonic_s = monotonic_s
-        # Spans of time of this run: (the last number that was appended, when the span ends).
+        # Spans of this run: the last number that was appended, and the span's end.
         self._marks: deque[tuple[int, float]] = deque()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -114,6 +115,8 @@ class Spool:
             self._database = self._open()
             self._measure()
         self._earlier = self._last  # up to this number, messages are of an earlier run
+        if before is not None and before._last <= self._last:  # else another file lies there
+            self._earlier, self._marks = before._earlier, before._marks
         self._thread = threading.Thread(
             target=self._keep_synced, name=f"edgevision spool {self.path.name}", daemon=True
         )
@@ -348,23 +351,22 @@ class Spool:
         else:
             self._marks.append((number, now_s + self.max_age_s / _MARKS))
 
-    def _old_of_this_run(self) -> int:
-        """The newest message of this run that is too old, and all before it; 0 for none."""
-        before_s, found = self._monotonic_s() - self.max_age_s, 0
-        while self._marks and self._marks[0][1] <= before_s:
-            found, _ = self._marks.popleft()
-        return found
-
     def _expire(self) -> None:
+        before_s = self._monotonic_s() - self.max_age_s
+        passed = [
+            number for number, end_s in self._marks if end_s <= before_s
+        ]  # of this run: these, and all before them
         before_ns = self._now_ns() - int(self.max_age_s * _SECOND_NS)
         old = self._database.execute(
             "SELECT number FROM messages WHERE number <= ? AND made_ns BETWEEN ? AND ? UNION ALL "
             "SELECT number FROM messages WHERE number > ? AND number <= ?",
-            (self._earlier, _EARLIEST_NS, before_ns, self._earlier, self._old_of_this_run()),
+            (self._earlier, _EARLIEST_NS, before_ns, self._earlier, passed[-1] if passed else 0),
         ).fetchall()
         if old:
             with self._transaction():
                 self._count("age", self._remove([number for (number,) in old]))
+        for _ in passed:
+            self._marks.popleft()
 
     def _count(self, reason: str, more: Mapping[Kind, int]) -> None:
         for kind, count in more.items():

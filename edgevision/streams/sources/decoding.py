@@ -44,10 +44,10 @@ class Decoder:
     What is not whole is given as a picture without pixels, so that it can be counted: a packet that cannot be decoded, a picture
     that FFmpeg had to mend, and after either of them, or at the start, all until the next key frame.
 
-    ``zero_ns``: the moment of a time stamp of 0 (UTC), where it is known at once, as of a film; None: the sender tells.
+    ``began_ns``: the moment of the first picture (UTC), where it is known at once, as of a film; None: the sender tells.
     """
 
-    def __init__(self, container: InputContainer, *, live: bool, zero_ns: int | None = None) -> None:
+    def __init__(self, container: InputContainer, *, live: bool, began_ns: int | None = None) -> None:
         """Raises SourceError where the container has no pictures, or none that can be decoded."""
         if not container.streams.video:
             raise SourceError(Reason.UNSUPPORTED, "it sends no pictures")
@@ -62,7 +62,8 @@ class Decoder:
         self._packets: Iterator[Packet[Any]] = container.demux(self._stream)
         self._pictures: deque[VideoFrame | Packet[Any]] = deque()
         self._broken = True  # until the first key frame
-        self._sender_offset_ns = zero_ns  # sender's UTC − time stamp
+        self._began_ns = began_ns
+        self._sender_offset_ns: int | None = None  # sender's UTC − time stamp
         self._ended = False
 
     @property
@@ -132,6 +133,8 @@ class Decoder:
         if not self._timeless and picture.pts is not None and picture.time_base is not None:
             stamp = picture.pts * picture.time_base
             stamp_s = float(stamp)
+            if self._began_ns is not None and self._sender_offset_ns is None:
+                self._sender_offset_ns = self._began_ns - round(stamp * _NS_IN_S)  # stamps of recordings begin anywhere
             if self._sender_offset_ns is not None:
                 captured_ns = self._sender_offset_ns + round(stamp * _NS_IN_S)
         return Picture(self._pixels(picture), stamp_s, captured_ns)

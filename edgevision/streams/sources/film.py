@@ -46,7 +46,7 @@ class VideoFile:
         self.close()
         self._interrupted.clear()
         self._container = self._opened()
-        self._decoder = Decoder(self._container, live=False, zero_ns=None if self.live else time.time_ns())
+        self._decoder = Decoder(self._container, live=False, began_ns=None if self.live else time.time_ns())
         self._maker.connected()
         self._began_s = None
 

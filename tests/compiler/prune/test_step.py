@@ -261,7 +261,7 @@ def pruned_by(tuned: bool) -> Any:
     ("tuned", "share", "end"),
     [
         (False, "28 %", "0.800 nats"),
-        (True, "31 %", "0.800 nats, fine-tuned to 0.123 (partly on photos it then learnt from)"),
+        (True, "31 %", "0.800 nats, 0.123 after fine-tuning (some of the photos compared were also used for it)"),
     ],
 )
 def test_the_note_says_what_is_left_and_how_far_it_is_from_the_original(tuned: bool, share: str, end: str) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 from pathlib import Path
 
 import pytest
-from stream_items import change, detected, event, result
+from stream_items import change, detected, event, result, wait_until
 
 from edgevision.errors import InputError, ItemError, SinkError
 from edgevision.streams.backoff import Pace
-from edgevision.streams.sinks.json_lines import JsonLinesSink, LinePrinter
+from edgevision.streams.sinks.json_lines import JsonLinesSink, LinePrinter, print_line
 from edgevision.streams.sinks.runner import SinkRunner
 
 
@@ -86,6 +87,40 @@ def test_stdout(capsys):
     sink.write(event(1))
     sink.close(1.0)
     assert json.loads(capsys.readouterr().out)["event_id"] == "event-1"
+
+
+def test_a_line_that_a_full_disk_broke_off_is_ended_before_the_next(tmp_path, monkeypatch):
+    path = tmp_path / "out.jsonl"
+    line = json.dumps({"words": "x" * 200}).encode()
+    with path.open("wb") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        room, write = [150], os.write
+
+        def on_a_full_disk(descriptor, data):
+            taken = bytes(data[: room[0]])
+            if not taken:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            room[0] -= len(taken)
+            return write(descriptor, taken)
+
+        monkeypatch.setattr(os, "write", on_a_full_disk)
+        with pytest.raises(OSError, match="No space"):
+            print_line(line)
+        room[0] = 10_000
+        print_line(line)
+        print_line(line)
+    assert path.read_bytes().split(b"\n") == [line[:150], line, line, b""]
+
+
+def test_who_prints_is_told_at_once_that_nobody_reads(monkeypatch):
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        printer = LinePrinter()
+        printer.put(b"{}")
+        with pytest.raises(BrokenPipeError):
+            wait_until(printer.check)
 
 
 def test_who_prints_news_waits_for_no_reader_and_lines_stay_whole(monkeypatch):

@@ -147,6 +147,25 @@ def test_what_came_in_this_run_grows_old_although_the_clock_is_set(tmp_path, jum
     spool.close()
 
 
+def test_a_spool_that_is_opened_again_goes_on_with_its_run(tmp_path):
+    """A sink that failed is opened again, and then the clock is set by months."""
+    clock, passed_s = Clock(), [50.0]
+    clocks = {"max_age_s": 100, "now_ns": clock, "monotonic_s": lambda: passed_s[0]}
+    first = filled(tmp_path / "s.spool", 2, **clocks)
+    first.close()
+    again = Spool(tmp_path / "s.spool", **clocks, before=first)
+    clock.now_ns += 10_000_000 * SECOND_NS
+    assert ids(again) == ["id-0", "id-1"]
+    passed_s[0] += 101
+    assert ids(again) == []
+    again.close()
+    other = Spool(tmp_path / "other.spool", **clocks, before=again)  # not what was open before
+    other.append("new", b"body")
+    passed_s[0] += 60
+    assert ids(other) == ["new"]
+    other.close()
+
+
 def test_what_the_other_side_refuses_is_counted(tmp_path):
     spool = filled(tmp_path / "s.spool", 2)
     number = spool.waiting()[0].number

@@ -15,6 +15,7 @@ from edgevision.streams.sources import ffmpeg
 from edgevision.streams.sources.film import VideoFile
 
 pytestmark = pytest.mark.requires("av")
+av = pytest.importorskip("av")
 
 
 def everything(path: Path) -> tuple[list[Frame], list[int]]:
@@ -77,6 +78,22 @@ def test_a_film_has_its_own_time_however_fast_it_is_read(tmp_path):
     film.open()
     assert [one.frame.captured_ns for one in iter(film.read, None)] == [None] * 4
     film.close()
+
+
+def test_a_film_that_was_cut_out_of_a_longer_one_begins_when_it_is_opened(tmp_path):
+    path = tmp_path / "cut.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height = 64, 48
+        for number in range(3):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90 * number, np.uint8), format="bgr24")
+            frame.pts = 36_000 * 25 + number  # ten hours into the recording
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    before_ns = time.time_ns()
+    frames, _ = everything(path)
+    assert before_ns <= frames[0].captured_ns <= time.time_ns()
+    assert frames[2].captured_ns - frames[0].captured_ns == pytest.approx(80e6, abs=2e6)
 
 
 def test_one_spoiled_packet_loses_the_frames_up_to_the_next_key_frame(tmp_path):
