@@ -115,19 +115,20 @@ def test_events_are_read_however_they_are_cut(module, size, end):
 APPLE, PEAR = {"id": 1, "name": "apple", "score": 0.99}, {"id": 2, "name": "pear", "score": 0.99}
 
 
-def visit(module, *steps) -> list:
-    """Runs steps at a Visit: (event, place, now in ms), ("carry", now) or ("correct", place, product). What was to be added, and how many
-    questions are open."""
+def visit(module, *steps, gives="[added, v.questions.length, v.lying?.phase ?? null]") -> list:
+    """Runs steps at a Visit: (event, place, now in ms), ("carry", now), ("leave",) or ("correct", place, product). What was to be added, how many
+    questions are open, and what is shown, unless ``gives`` asks for something else."""
     return module(
         "visit",
         f"""(() => {{ const v = new m.Visit(); const added = [];
         for (const [what, place, now] of {json.dumps(steps)}) {{
           if (what === 'carry') {{ v.carry(place); continue }}
+          if (what === 'leave') {{ v.leave(); continue }}
           if (what === 'correct') {{ v.correct(place, now); continue }}
           const product = v.take(what, place, place + what.event, now);
           if (product) added.push(product.id);
         }}
-        return [added, v.questions.length, v.lying?.phase ?? null] }})()""",
+        return {gives} }})()""",
     )
 
 
@@ -231,6 +232,11 @@ UNSURE = {"event": "unsure", "choices": [APPLE, PEAR]}
         # the shopper corrected it; the model says the same as before, or has learnt
         ([(IS_APPLE, "a/1", 0), ("correct", "a/1", PEAR), ("carry", 1, 0), (IS_APPLE, "b/1", 2)], [[1], 0, "known"]),
         ([(IS_APPLE, "a/1", 0), ("correct", "a/1", PEAR), ("carry", 1, 0), (IS_PEAR, "b/1", 2)], [[1], 0, "known"]),
+        # the shopper left: what was placed before is nobody's, when it is told again too, and what is placed from then on is the next one's
+        ([(PLACED, "a/1", 0), ("leave",), (IS_APPLE, "a/1", 1)], [[], 0, "asked"]),
+        ([(PLACED, "a/1", 0), ("leave",), (UNSURE, "a/1", 1)], [[], 0, "asked"]),
+        ([(PLACED, "a/1", 0), ("leave",), (PLACED, "a/2", 1), (IS_APPLE, "a/2", 2)], [[1], 0, "known"]),
+        ([(PLACED, "a/1", 0), ("leave",), (IS_APPLE, "a/1", 1), ("carry", 2), (IS_APPLE, "b/1", 3)], [[], 0, "asked"]),
         # at another station
         ([(IS_APPLE, "a/till/1", 0), ("carry", 1, 0), (IS_APPLE, "b/shelf/1", 2)], [[1, 1], 0, "known"]),
         # events of a newer service
@@ -239,6 +245,32 @@ UNSURE = {"event": "unsure", "choices": [APPLE, PEAR]}
 )
 def test_what_is_added(module, steps, expected):
     assert visit(module, *steps) == expected
+
+
+SECOND_PLACED = [(IS_APPLE, "a/1", 0), (PLACED, "a/2", 1), ("carry", 2)]
+TWO_LAY_THERE = [(IS_APPLE, "a/1", 0), (IS_PEAR, "a/2", 1), ("carry", 2)]
+APPLE_AGAIN = [(PLACED, "b/1", 3), (IS_APPLE, "b/1", 4)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "place", "is_looking"),
+    [
+        ([(PLACED, "a/1", 0)], "a/1", True),
+        ([(PLACED, "a/1", 0), (PLACED, "a/2", 0), (IS_APPLE, "a/2", 1)], "a/2", True),
+        ([(PLACED, "a/1", 0), (UNSURE, "a/1", 1)], "a/1", False),
+        ([(PLACED, "a/1", 0), (REMOVED, "a/1", 1)], None, False),
+        ([(PLACED, "a/1", 0), ({"event": "gap"}, "a/0", 1)], None, False),
+        # what was just placed when the connection ended may be gone
+        (SECOND_PLACED, None, False),
+        ([*SECOND_PLACED, *APPLE_AGAIN], "b/1", False),
+        ([*SECOND_PLACED, *APPLE_AGAIN, (REMOVED, "b/1", 5)], None, False),
+        # and so may what is not told again
+        ([*TWO_LAY_THERE, *APPLE_AGAIN], "b/1", False),
+        ([*TWO_LAY_THERE, *APPLE_AGAIN, (REMOVED, "b/1", 5)], None, False),
+    ],
+)
+def test_what_is_shown(module, steps, place, is_looking):
+    assert visit(module, *steps, gives="[v.lying?.place ?? null, v.isLooking]") == [place, is_looking]
 
 
 @pytest.mark.parametrize(
@@ -286,6 +318,78 @@ TILL, SHELF = (
 def test_why_the_camera_cannot_see(module, told, blocked):
     steps = f"const v = new m.Visit(); for (const e of {json.dumps(told)}) v.take(e, 'a/0', 'k', 0); return v.blocked"
     assert module("visit", f"(() => {{ {steps} }})()") == blocked
+
+
+# ---- the basket ----
+
+
+def basket(module, script: str):
+    """Runs a script in which ``b`` is a Basket and ``apple`` and ``pear`` are products, and gives what it returns."""
+    store = "{ value: null, read() { return this.value }, async update(f) { const v = f(this.value); if (v !== undefined) this.value = v } }"
+    products = (
+        "const [apple, pear] = ['apple', 'pear'].map((name, k) => ({ id: k + 1, name, units: null, currency: null }));"
+    )
+    return module(
+        "basket", f"await (async () => {{ {products} const b = new m.Basket({store}, () => {{}}); {script} }})()"
+    )
+
+
+def test_undo_brings_back_a_line_with_its_price(module):
+    """Which came while the line was not there."""
+    script = "await b.add(apple); await b.takeAway(1); await b.price(() => ({ units: 129, currency: 'EUR' })); await b.undo();"
+    assert basket(module, f"{script} return b.lines.map(one => one.units)") == [129]
+
+
+@pytest.mark.parametrize(
+    ("script", "due"),
+    [
+        ("", [[1, 1]]),
+        ("await b.add(apple); await b.add(pear);", [[1, 2], [2, 1]]),
+        ("await b.add(pear); await b.takeAway(1);", [[1, 1], [2, 1]]),  # the apple may have been paid for
+        ("await b.takeAway(1);", []),  # nothing is wanted any more
+        ("await b.undo();", []),
+        ("await b.clear(); await b.add(pear);", [[2, 1]]),  # the next shopper's
+        ("await b.refused(); await b.add(pear); await b.takeAway(1);", [[2, 1]]),
+        ("await b.paid(sent); await b.add(apple); await b.paid(sent);", [[1, 1]]),  # that one is another
+    ],
+)
+def test_what_is_to_be_paid_after_a_receipt_without_an_answer(module, script, due):
+    sent = "await b.add(apple); const sent = await b.receipt(b.due, new Date());"
+    assert basket(module, f"{sent} {script} return b.due.map(one => [one.id, one.quantity])") == due
+
+
+# ---- the camera ----
+
+
+def test_a_picture_that_is_not_sent_again_is_hidden(module):
+    """The page's clock stands still: the test says when so much time is over."""
+    found = module(
+        "camera_stream",
+        """await (async () => {
+        const real = window.setTimeout;
+        window.setTimeout = (f, ms, ...more) => (ms === 3000 ? ((window.late = f), 0) : real(f, ms, ...more));
+        const jpeg = await new Promise(done => Object.assign(document.createElement('canvas'), { width: 8, height: 8 }).toBlob(done, 'image/jpeg'));
+        const head = new TextEncoder().encode(`--frame\\r\\nContent-Length: ${jpeg.size}\\r\\n\\r\\n`);
+        let film;
+        const body = new ReadableStream({ start: controller => { film = controller } });
+        window.fetch = async () => new Response(body, { headers: { 'Content-Type': 'multipart/x-mixed-replace; boundary=frame' } });
+        const image = document.createElement('img');
+        image.hidden = true;
+        const stream = new m.CameraStream(image, null);
+        stream.run();
+        const send = async () => {
+          window.late = undefined;
+          film.enqueue(new Uint8Array([...head, ...new Uint8Array(await jpeg.arrayBuffer()), 13, 10]));
+          while (window.late === undefined) await new Promise(done => real(done, 5));
+          return image.hidden;
+        };
+        const told = [await send(), (window.late(), image.hidden), await send()];
+        stream.stop();
+        film.close();
+        return told;
+        })()""",
+    )
+    assert found == [False, True, False]
 
 
 # ---- languages ----

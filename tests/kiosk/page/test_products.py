@@ -17,13 +17,14 @@ from shop_galleries import BLUE, GREEN, RED, scene
 
 from edgevision.frames import ImageArray
 from edgevision.gallery.products import GalleryProduct
-from edgevision.kiosk.events import Unknown
+from edgevision.kiosk.events import Placed, Recognised, Unknown
 from edgevision.kiosk.page.routes import page_routes
 from edgevision.kiosk.page.settings import CameraPlace, PageSettings
 from edgevision.kiosk.service.access.guard import guarded
 from edgevision.kiosk.service.access.settings import AccessSettings
 from edgevision.kiosk.service.access.tokens import add_token
 from edgevision.kiosk.service.route import Scope
+from edgevision.tasks.results import Prediction
 
 pytestmark = pytest.mark.requires("chromium", "serve")
 
@@ -300,6 +301,27 @@ def test_what_the_till_does_not_know_is_taught_with_its_picture(shop, opened_pro
     page.click(".way")
     page.wait_text("#result", "We do not know this product")  # the question waits for its answer
     assert page.run("location.search") == "?station=till"
+
+
+def test_what_was_taught_counts_once(shop, opened_products):
+    """It is put down again, and known: the question about it is answered with that."""
+    service = shop()
+    page = opened_products(service)
+    from_the_till(service, page, scene(RED).planes[0])
+    teach(service, page, RED, GREEN)
+    write(page, "teach-name", "apple")
+    page.click("[data-key=save]")
+    page.wait_text("#teach", "Saved: apple")
+    page.click(".way")
+    page.wait_text("#result", "We do not know this product")
+    page.wait("!document.querySelector('#picture').hidden")
+    (apple,) = service.gallery.now.gallery.products
+    service.live.publish(Placed("till", 3.0, 5))
+    service.live.publish(Recognised("till", 3.2, 5, scene(RED).planes[0], 0.2, Prediction(apple.id, "apple", 0.99), ()))
+    page.wait_text("#result .known", "apple")
+    page.wait("document.querySelector('.line .quantity [aria-hidden]')?.textContent === '1'")
+    assert page.run("document.querySelector('[data-key=answer]')") is None  # nothing is left to answer
+    assert page.run("sessionStorage.getItem('edgevision.taught')") is None
 
 
 @pytest.mark.slow

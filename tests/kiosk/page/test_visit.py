@@ -268,6 +268,134 @@ def test_what_is_placed_while_the_end_is_asked_for_is_shown_and_sent(kiosk, open
     expect_lines(page)
 
 
+HOLDS_RECEIPTS = (
+    "(() => { const real = window.fetch; window.fetch = async (...all) => {"
+    "if (String(all[0]).endsWith('/v1/receipts')) await new Promise(done => { window.go = done }); return real(...all) } })()"
+)
+
+
+def test_the_end_waits_for_what_is_being_recognised(kiosk, opened):
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.recognise(107)
+    expect_lines(page, (107, 1))
+    page.click("[data-key=finish]")
+    service.place()
+    page.wait_text("#dialog", "Your product is being recognised.")
+    assert page.run("document.querySelector('[data-key=send]').disabled")
+    service.recognise(111)
+    page.click("#dialog button", "Yes, finish")
+    page.wait_text("#dialog", "Thank you!")
+    assert [sold(one) for one in service.received.receipts] == [[(107, 1), (111, 1)]]
+    expect_lines(page)
+
+
+@pytest.mark.parametrize("when", ["on its way", "thanks"])
+@pytest.mark.parametrize("what", ["recognise", "unsure"])
+def test_what_was_placed_before_the_end_is_not_the_next_shoppers(kiosk, opened, when, what):
+    """It is not waited for, for the camera is gone; then it is back."""
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.recognise(107)
+    expect_lines(page, (107, 1))
+    service.place()
+    page.wait_text("#result", "One moment")
+    service.block("camera-gone")
+    page.wait_text("#notice", "no picture")
+    page.run(HOLDS_RECEIPTS)
+    page.click("[data-key=finish]")
+    page.click("#dialog button", "Yes, finish")
+    page.wait("window.go !== undefined")
+    if when == "thanks":
+        page.run("window.go()")
+        page.wait_text("#dialog", "Thank you!")
+    service.unblock()
+    getattr(service, what)(111, 112)
+    page.wait_text("#result", "Take the product away")
+    page.run("window.go()")
+    page.click("#dialog button", "Next customer")
+    service.remove()
+    page.wait_text("#result", "Place a product here")
+    service.place()
+    service.recognise(101)
+    expect_lines(page, (101, 1))
+    assert [sold(one) for one in service.received.receipts] == [[(107, 1)]]
+
+
+def test_what_was_placed_before_an_end_that_failed_is_still_ours(kiosk, opened):
+    service = kiosk(receipts_fail=1)
+    page = opened(service)
+    service.place()
+    service.recognise(107)
+    expect_lines(page, (107, 1))
+    service.place()
+    page.wait_text("#result", "One moment")
+    service.block("camera-gone")
+    page.wait_text("#notice", "no picture")
+    page.click("[data-key=finish]")
+    page.click("#dialog button", "Yes, finish")
+    page.wait_text("#dialog [role=alert]", "Your basket is kept")
+    service.unblock()
+    service.recognise(111)
+    page.wait_text("#dialog .receipt", "Fizzwick Cola")
+
+
+@pytest.mark.parametrize(
+    ("answer", "receipts"),
+    [
+        ("await real(...all); throw new TypeError('gone')", [[(107, 1)], [(107, 1)], [(111, 1)]]),
+        ("return new Response('{}', { status: 422 })", [[(107, 1), (111, 1)]]),
+    ],
+    ids=["lost", "refused"],
+)
+def test_a_receipt_whose_answer_is_lost_is_not_charged_again_with_others(kiosk, opened, answer, receipts):
+    """The shop may have it: it is sent again as it was, and what came meanwhile is a receipt of its own. One that was refused is another."""
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.recognise(107)
+    expect_lines(page, (107, 1))
+    page.run(
+        "(() => { const real = window.fetch; let first = true; window.fetch = async (...all) => {"
+        f"if (!first || !String(all[0]).endsWith('/v1/receipts')) return real(...all); first = false; {answer} }} }})()"
+    )
+    page.click("[data-key=finish]")
+    page.click("#dialog button", "Yes, finish")
+    page.wait_text("#dialog [role=alert]", "Your basket is kept")
+    service.place()
+    service.recognise(111)
+    page.wait_text("#dialog .receipt", "Fizzwick Cola")
+    page.wait_text("#dialog .total", "€3.38")
+    page.click("#dialog button", "Yes, finish")
+    page.wait_text("#dialog", "Thank you!")
+    assert [sold(one) for one in service.received.receipts] == receipts
+    assert len(set(service.received.receipt_keys)) == len({str(one) for one in receipts})
+    expect_lines(page)
+
+
+def test_nobody_goes_back_while_the_receipt_is_on_its_way(kiosk, opened):
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.recognise(107)
+    expect_lines(page, (107, 1))
+    page.run(HOLDS_RECEIPTS)
+    page.click("[data-key=finish]")
+    page.click("#dialog button", "Yes, finish")
+    page.wait("window.go !== undefined")
+    disabled = "[...document.querySelectorAll('#dialog button:disabled')].map(e => e.dataset.key ?? e.ariaLabel)"
+    assert page.run(disabled) == ["Close", "send", "back"]
+    page.press("Escape")
+    page.press("Escape")
+    assert page.run("document.querySelector('#dialog').open")
+    page.run("window.go()")
+    page.wait_text("#dialog", "Thank you!")
+    page.press("Escape")
+    page.wait("!document.querySelector('#dialog').open")
+
+
 def test_what_is_placed_after_the_end_is_the_next_shoppers(kiosk, opened):
     """One while the receipt is on its way, one while the page says thank you; and a question."""
     service = kiosk()
@@ -277,10 +405,7 @@ def test_what_is_placed_after_the_end_is_the_next_shoppers(kiosk, opened):
     service.place()
     service.unsure(120, 101)  # nobody answers this one
     expect_lines(page, (107, 1))
-    page.run(
-        "(() => { const real = window.fetch; window.fetch = async (...all) => {"
-        "if (String(all[0]).endsWith('/v1/receipts')) await new Promise(done => { window.go = done }); return real(...all) } })()"
-    )
+    page.run(HOLDS_RECEIPTS)
     page.click("[data-key=finish]")
     page.click("#dialog button", "Yes, finish")
     page.wait("window.go !== undefined")
@@ -435,6 +560,46 @@ def test_open_questions_outlive_a_way_elsewhere(kiosk, opened, through):
     page.reload()
     page.wait_text("#result", "We do not know this product")
     page.wait("document.querySelector('#result .choice') === null")  # what was answered is asked no more
+
+
+KEPT = "sessionStorage.getItem('edgevision.questions')"
+
+
+def test_questions_and_their_pictures_are_kept_until_they_are_answered(kiosk, opened):
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.unknown()
+    page.wait_text("#result", "We do not know this product")
+    page.run("window.before = true")
+    page.reload()
+    page.wait("window.before === undefined && document.documentElement.dataset.ready !== undefined")
+    page.click("#result button", "Do not add it")
+    page.wait("document.querySelector('#question') === null")
+    assert page.run(KEPT) is None
+
+
+def test_questions_are_not_kept_for_another_shopper(kiosk, opened):
+    """After longer elsewhere than the page waits before it asks who is there, it asks at once."""
+    service = kiosk()
+    page = opened(service)
+    service.place()
+    service.recognise(107)
+    expect_lines(page, (107, 1))
+    service.place()
+    service.unknown()
+    page.wait_text("#result", "We do not know this product")
+    page.open(f"{service.url}/page.json")
+    page.wait("location.pathname === '/page.json'")
+    page.run(
+        f"(() => {{ const all = JSON.parse({KEPT}); all.atMs -= 121000; sessionStorage.setItem('edgevision.questions', JSON.stringify(all)) }})()"
+    )
+    page.open(service.url)
+    page.wait_text("#idle-dialog", "Are you still there?")
+    assert page.run("document.querySelector('#question')") is None
+    page.click("#idle-dialog button", "I am still here")
+    page.wait("!document.querySelector('#idle-dialog').open")
+    expect_lines(page, (107, 1))
 
 
 def test_a_reload_keeps_the_basket(kiosk, opened):

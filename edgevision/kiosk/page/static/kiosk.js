@@ -2,7 +2,7 @@
 import { at } from "./modules/address.js";
 import { getJson, postJson, refusalOf, request } from "./modules/api.js";
 import { Backoff } from "./modules/backoff.js";
-import { Basket } from "./modules/basket.js";
+import { Basket, without } from "./modules/basket.js";
 import { CameraStream } from "./modules/camera_stream.js";
 import { Catalogue } from "./modules/catalogue.js";
 import { Idle } from "./modules/idle.js";
@@ -32,6 +32,7 @@ const MORE_TIME = 5; // times as long
 const LYING = "edgevision.lying";
 const QUESTIONS = "edgevision.questions";
 const TEACH = "edgevision.teach"; // the picture of what was not known, for the page of staff
+const TAUGHT = "edgevision.taught"; // the id of the product that staff taught there
 const REMEMBERED_MS = 60_000;
 const place = (id) => document.getElementById(id);
 
@@ -56,16 +57,24 @@ class Kiosk {
     [this.settings, this.languages] = await untilItWorks(() => Promise.all([getJson("/page.json"), languages()]));
     const wishes = [this.preferences.get("language"), this.settings.language, ...navigator.languages];
     await untilItWorks(() => useLanguage(bestOf(this.languages, wishes)));
+    const idleS = this.settings.idle_s * (this.preferences.get("moreTime") ? MORE_TIME : 1);
+    const isLongAway = this.awayMs > idleS * 1000; // nobody was asked meanwhile whether they are still there
+    if (isLongAway) {
+      this.visit.questions = [];
+    }
     this.#look();
     this.#show();
     this.idle = new Idle({
-      idleS: this.settings.idle_s * (this.preferences.get("moreTime") ? MORE_TIME : 1),
+      idleS,
       warnS: this.settings.warn_s,
       isBusy: () => this.basket.count > 0 || this.visit.questions.length > 0 || isDialogOpen() || this.#isAltered(),
       onWarn: (seconds) => this.#warn(seconds),
       onStay: closeIdle,
       onLeft: () => this.#nextShopper(),
     });
+    if (isLongAway) {
+      this.idle.ask();
+    }
     place("undo").addEventListener("click", () => this.#undo());
     this.#keepList();
     this.#watch();
@@ -73,18 +82,22 @@ class Kiosk {
     document.documentElement.dataset.ready = "";
   }
 
-  /** What lies there outlives a reload: it was added already. So do open questions, as long as the basket: somebody was at the page of staff. */
+  /** What lies there outlives a reload: it was added already. So do open questions: somebody was at the page of staff. */
   #remember() {
     const lay = kept(LYING);
     if (lay && Date.now() - lay.atMs < REMEMBERED_MS) {
       this.visit.recall(lay);
     }
-    this.visit.questions = kept(QUESTIONS) ?? [];
+    const asked = taken(QUESTIONS);
+    this.visit.questions = asked?.questions ?? [];
+    this.awayMs = asked ? Date.now() - asked.atMs : 0;
+    this.visit.backFromStaff(taken(TAUGHT));
     this.visit.settle((key) => this.basket.has(key)); // answered in another tab meanwhile
     addEventListener("pagehide", () => {
       keep(LYING, { ...this.visit.kept, atMs: Date.now() });
       const { questions } = this.visit;
-      keep(QUESTIONS, questions) || keep(QUESTIONS, questions.map((one) => ({ ...one, picture: null }))); // too large with pictures
+      const bare = questions.map((one) => ({ ...one, picture: null }));
+      keep(QUESTIONS, { questions, atMs: Date.now() }) || keep(QUESTIONS, { questions: bare, atMs: Date.now() }); // too large with pictures
     });
   }
 
@@ -143,6 +156,7 @@ class Kiosk {
     this.cameraProblem = problem;
     place("video").hidden = !this.camera?.isOpen;
     this.#showCamera();
+    this.basketShown();
     if (problem?.kind) {
       say(`${t(`camera.${problem.kind}`)} ${t(`camera.${problem.kind}.cure`)}`, { urgent: true });
     }
@@ -168,6 +182,7 @@ class Kiosk {
       say(open ? t("found.again") : wordsOf(this.refusal ?? { kind: "lost" }), { urgent: !open });
     }
     this.#showNotice();
+    this.#showResult();
   }
 
   async #keepList() {
@@ -220,6 +235,7 @@ class Kiosk {
   }
 
   async #add(product, key) {
+    await this.#settleTaught(product.id);
     if (!(await this.basket.add(this.catalogue.of(product), key))) {
       return;
     }
@@ -228,6 +244,15 @@ class Kiosk {
     }
     const found = this.catalogue.of(product);
     say(t("say.added", { name: found.name, price: priceOf(found) }));
+  }
+
+  /** What was taught meanwhile is known now, and counts by itself: the question about it is not answered as well. */
+  async #settleTaught(id) {
+    const asked = this.visit.askedBeforeTeaching(id);
+    if (asked) {
+      this.visit.answer(asked, null);
+      await this.basket.settle(asked.key);
+    }
   }
 
   #toldOfQuestion() {
@@ -254,7 +279,9 @@ class Kiosk {
 
   /** Staff teaches what is not known; the basket and the question stay. */
   #showStaff(question) {
+    this.visit.showStaff(question);
     try {
+      sessionStorage.removeItem(TAUGHT);
       sessionStorage.setItem(TEACH, question.picture ?? "");
     } catch {
       // they turn it before the camera
@@ -347,24 +374,58 @@ class Kiosk {
   #finish() {
     this.basketShown = openFinish(this.basket, {
       isSent: this.catalogue.features.receipts !== false,
+      isLooking: () => this.#isLooking(),
       onSend: (lines) => this.#send(lines),
       onDone: () => this.#asNew(),
       onHelp: () => this.#help(),
     });
   }
 
+  /** Whether an answer is to come for what lies there: none does while the camera sees nothing, or nothing is heard of it. */
+  #isLooking() {
+    return this.visit.isLooking && this.visit.blocked === null && this.connected && this.cameraProblem === null;
+  }
+
   /** The visit is over with this: what is placed from now on is the next shopper's. */
   async #send(lines) {
     const nowMs = performance.now();
     const { questions } = this.visit;
-    if (this.catalogue.features.receipts !== false) {
-      const { key, body } = await this.basket.receipt(lines, new Date());
-      await postJson("/v1/receipts", body, { "Idempotency-Key": key });
+    const left = this.visit.leave();
+    try {
+      await this.#pay(lines);
+    } catch (error) {
+      this.visit.stay(left);
+      throw error;
     }
     say(t("thanks.title"));
     this.shopperSinceMs = nowMs;
     await this.#dropQuestions(questions);
-    await this.basket.paid(lines);
+  }
+
+  /** By one receipt; by two where one had no answer before: that one as it was, then the rest. */
+  async #pay(lines) {
+    if (this.catalogue.features.receipts === false) {
+      await this.basket.paid({ key: null, lines });
+      return;
+    }
+    let rest = lines;
+    while (rest.length > 0) {
+      const receipt = await this.basket.receipt(rest, new Date());
+      await this.#post(receipt);
+      await this.basket.paid(receipt);
+      rest = without(rest, receipt.lines);
+    }
+  }
+
+  async #post({ key, body }) {
+    try {
+      await postJson("/v1/receipts", body, { "Idempotency-Key": key });
+    } catch (error) {
+      if (error.isRefusal) {
+        await this.basket.refused();
+      }
+      throw error;
+    }
   }
 
   #help() {
@@ -391,6 +452,7 @@ class Kiosk {
 
   async #nextShopper() {
     this.shopperSinceMs = performance.now();
+    this.visit.leave();
     closeIdle();
     place("dialog").close();
     await this.#dropQuestions(this.visit.questions);
@@ -465,7 +527,6 @@ class Kiosk {
     if (this.settings) {
       this.#showBasket();
       this.#showResult();
-      this.basketShown();
     }
   }
 
@@ -558,6 +619,7 @@ class Kiosk {
         },
       },
     });
+    this.basketShown();
   }
 
   #showBasket() {
@@ -578,6 +640,17 @@ function kept(name) {
   } catch {
     return null; // storage is blocked
   }
+}
+
+/** As `kept`, and kept no more. */
+function taken(name) {
+  const value = kept(name);
+  try {
+    sessionStorage.removeItem(name);
+  } catch {
+    // storage is blocked
+  }
+  return value;
 }
 
 /** Whether there was room for it. */

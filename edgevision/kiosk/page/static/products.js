@@ -18,6 +18,7 @@ import { TeachView, wordsFor } from "./views/teach_view.js";
 import { showStaffTools } from "./views/tools_view.js";
 
 const TEACH = "edgevision.teach"; // the picture of what the till did not know
+const TAUGHT = "edgevision.taught"; // for the till: the id of the product that it did not know
 const TYPING_MS = 300;
 const LEAST_MS = 100; // between two pictures that are shown: a product that is turned slowly changes no quicker
 const SAY_MS = 3_000; // the same hint is not told again within so long
@@ -241,6 +242,7 @@ class Products {
     try {
       const wishes = read();
       const saved = await lesson.save(wishes);
+      tellTill(saved.id);
       const trouble = await this.#addTheTills(saved);
       this.lesson = null;
       lesson.close();
@@ -276,6 +278,7 @@ class Products {
   async #undo(saved) {
     try {
       await this.#asStaff(() => (saved.new ? forgotten(saved.id) : forgottenViews(saved.id, saved.sources)));
+      untellTill(saved.id);
       this.#change(NOTHING);
       say(t("teach.undone", { name: saved.name }));
       await this.#search();
@@ -477,6 +480,27 @@ function taken() {
     return blobOf(picture) ? picture : null;
   } catch {
     return null;
+  }
+}
+
+/** The first one is what staff came for. */
+function tellTill(id) {
+  try {
+    if (sessionStorage.getItem(TAUGHT) === null) {
+      sessionStorage.setItem(TAUGHT, JSON.stringify(id));
+    }
+  } catch {
+    // storage is blocked: the till keeps no question over this page
+  }
+}
+
+function untellTill(id) {
+  try {
+    if (sessionStorage.getItem(TAUGHT) === JSON.stringify(id)) {
+      sessionStorage.removeItem(TAUGHT);
+    }
+  } catch {
+    // storage is blocked
   }
 }
 

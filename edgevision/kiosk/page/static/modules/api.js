@@ -18,6 +18,11 @@ export class ApiError extends Error {
     return this.status === 401 || this.status === 403;
   }
 
+  /** Whether the service looked at what was sent, and does not take it: the same once more would fare no better. */
+  get isRefusal() {
+    return this.status >= 400 && this.status < 500 && this.status !== 408 && !this.wantsToken && !this.isThrottled;
+  }
+
   /** Whether too many wrong tokens came from here: the right one, too, has to wait. */
   get isThrottled() {
     return this.status === 429;

@@ -5,7 +5,8 @@ const UNDOS = 20;
 const KEYS = 200;
 export const MOST = 99; // of one product
 
-// `receipt`: null, or {key, body}, the last that was tried to be sent: the next try, after a reload too, has the same key, and counts once.
+// `receipt`: null, or {key, body, lines}, one that was sent and had no answer yet. It may have been taken: the next try, after a reload too, is the same
+// one, whatever else is in the basket by then, and counts once.
 const EMPTY = { lines: [], undo: [], keys: [], receipt: null };
 
 export class Basket {
@@ -28,12 +29,18 @@ export class Basket {
 
   /** How many things. */
   get count() {
-    return this.lines.reduce((sum, line) => sum + line.quantity, 0);
+    return countOf(this.lines);
   }
 
   /** {units, currency, unpriced}: of the lines with a price; currency is null where none has one. */
   get total() {
     return totalOf(this.lines);
+  }
+
+  /** The lines to pay: those of a receipt that had no answer, as it was sent, and what else is in the basket. */
+  get due() {
+    const { lines, receipt = null } = this.#state;
+    return receipt === null ? lines : without(lines, receipt.lines).reduce((all, line) => plus(all, line, line.quantity), receipt.lines);
   }
 
   /** One more of `product`. `key`: of the event that it comes from; the same event counts once, however often it comes. */
@@ -60,7 +67,7 @@ export class Basket {
   async undo() {
     await this.#store.update((state) => {
       const { undo, ...rest } = state ?? EMPTY;
-      return undo.length ? { ...rest, lines: undo.at(-1), undo: undo.slice(0, -1) } : undefined;
+      return undo.length ? { ...withLines(rest, undo.at(-1)), undo: undo.slice(0, -1) } : undefined;
     });
     this.onChange();
   }
@@ -85,24 +92,27 @@ export class Basket {
     this.onChange();
   }
 
-  /** The receipt of `lines`, as it is sent: {key, body}. The same lines tried again are the same receipt, over reloads too. */
+  /** The receipt to send, {key, body, lines}: the one that had no answer, else one of `lines`. */
   async receipt(lines, at) {
     let receipt;
     await this.#store.update((state) => {
-      const body = bodyOf(lines, at);
-      const last = state?.receipt ?? null;
-      const isSame = last !== null && JSON.stringify(last.body.items) === JSON.stringify(body.items);
-      receipt = isSame ? last : { key: newKey(), body };
+      receipt = state?.receipt ?? { key: newKey(), body: bodyOf(lines, at), lines };
       return { ...(state ?? EMPTY), receipt };
     });
     return receipt;
   }
 
-  /** `lines` were paid: they go. What came meanwhile stays, and so do the events that were counted. */
-  async paid(lines) {
+  /** The receipt was refused: the next one is another. */
+  async refused() {
+    await this.#store.update((state) => ({ ...(state ?? EMPTY), receipt: null }));
+    this.onChange();
+  }
+
+  /** A receipt was taken: its lines go, once. What came meanwhile stays, and so do the events that were counted. `key`: null where none is sent. */
+  async paid({ key, lines }) {
     await this.#store.update((state) => {
-      const { lines: now, keys } = state ?? EMPTY;
-      return { ...EMPTY, keys, lines: lines.reduce((rest, line) => minus(rest, line.id, line.quantity), now) };
+      const { lines: now, keys, receipt = null } = state ?? EMPTY;
+      return key !== null && receipt?.key !== key ? undefined : { ...EMPTY, keys, lines: without(now, lines) };
     });
     this.onChange();
   }
@@ -117,9 +127,10 @@ export class Basket {
           const { units, currency } = priceOf(line);
           return line.units === null && units !== null ? { ...line, units, currency } : line;
         });
-      const now = priced(lines);
-      changed = now.some((line, k) => line !== lines[k]);
-      return changed ? { ...rest, lines: now, undo: undo.map(priced) } : undefined;
+      const before = [lines, ...undo];
+      const [now, ...undos] = before.map(priced);
+      changed = [now, ...undos].some((some, k) => some.some((line, n) => line !== before[k][n]));
+      return changed ? { ...rest, lines: now, undo: undos } : undefined;
     });
     if (changed) {
       this.onChange();
@@ -140,7 +151,7 @@ export class Basket {
       }
       changed = true;
       const known = key === null ? keys : [...keys, key].slice(-KEYS);
-      return { ...rest, lines: change(lines), undo: [...undo, lines].slice(-UNDOS), keys: known };
+      return { ...withLines(rest, change(lines)), undo: [...undo, lines].slice(-UNDOS), keys: known };
     });
     if (changed) {
       this.onChange();
@@ -149,7 +160,18 @@ export class Basket {
   }
 }
 
-function totalOf(lines) {
+/** An empty basket forgets the receipt that had no answer: nothing is to be paid any more. */
+function withLines({ receipt = null, ...rest }, lines) {
+  return { ...rest, lines, receipt: lines.length ? receipt : null };
+}
+
+/** How many things. */
+export function countOf(lines) {
+  return lines.reduce((sum, line) => sum + line.quantity, 0);
+}
+
+/** {units, currency, unpriced}: of the lines with a price; currency is null where none has one. */
+export function totalOf(lines) {
   const priced = lines.filter((line) => line.units !== null);
   return {
     units: priced.reduce((sum, line) => sum + line.units * line.quantity, 0),
@@ -186,4 +208,9 @@ function minus(lines, id, quantity) {
   return lines
     .map((line) => (line.id === id ? { ...line, quantity: line.quantity - quantity } : line))
     .filter((line) => line.quantity > 0);
+}
+
+/** `lines`, less as many of each as `others` has. */
+export function without(lines, others) {
+  return others.reduce((rest, line) => minus(rest, line.id, line.quantity), lines);
 }

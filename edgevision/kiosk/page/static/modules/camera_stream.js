@@ -4,10 +4,12 @@ import { Reconnecting } from "./reconnecting.js";
 
 const EVERY_MS = 200; // where the server sends one picture a request
 const HIDDEN_MS = 500;
+const OLD_MS = 3_000; // a camera that works is shown anew every second
 
 export class CameraStream {
   #connection = new Reconnecting(() => {}); // the events' own notice tells the shopper
   #abort = null;
+  #old = null; // the timer that hides a picture
 
   /** Shows the pictures of a Station (null: the first) in `image`. */
   constructor(image, station) {
@@ -37,6 +39,8 @@ export class CameraStream {
       for await (const picture of pictures(response)) {
         this.#connection.works();
         await show(this.image, picture);
+        clearTimeout(this.#old);
+        this.#old = setTimeout(() => (this.image.hidden = true), OLD_MS); // it is not what the camera sees now
       }
       do {
         await new Promise((resolve) => setTimeout(resolve, document.hidden ? HIDDEN_MS : EVERY_MS));

@@ -38,6 +38,12 @@ export class Idle {
     this.#timer = setTimeout(() => this.#warn(), this.idleS * 1000);
   }
 
+  /** Ask now: it is not known who is there. */
+  ask() {
+    clearTimeout(this.#timer);
+    this.#warn();
+  }
+
   #warn() {
     if (!this.isBusy()) {
       this.stay();

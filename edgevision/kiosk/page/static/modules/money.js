@@ -20,7 +20,7 @@ export function parsePrice(text, currency) {
   return Number(whole + given.slice(0, digits).padEnd(digits, "0"));
 }
 
-/** As people write it: "1,29" too. null where three digits behind the comma may be thousands: "1,000" is refused where a list of prices is read, too. */
+/** As people write it: "1,29" too. null where three digits follow the comma or the point, for `1,500` and `1.500` may mean thousands; price lists refuse them as well. */
 export function writtenPrice(text, currency) {
   if (/[.,]\d{3}$/.test(text) && digitsOf(currency) !== 3) {
     return null;

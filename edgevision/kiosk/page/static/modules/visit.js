@@ -18,12 +18,19 @@ export function isTooLate({ event, age_s: ageS = null }, nowMs, shopperSinceMs) 
 export class Visit {
   /** The newest that lies there. null, or {place, phase, product, picture}: phase is "looking", "known" or "asked". */
   lying = null;
-  /** Oldest first: {kind: "unsure" | "unknown", place, key, station, choices, picture, gone}. `gone`: it was taken away again. */
+  /**
+   * Oldest first: {kind: "unsure" | "unknown", place, key, station, choices, picture, gone, atStaff, taught}. `gone`: it was taken away again. `atStaff`: staff
+   * went to teach it; `taught`: the id of the product that they taught.
+   */
   questions = [];
   /** null, or why the camera cannot see: a reason of the events. */
   blocked = null;
   /** All that was told and lies there, by place: as `lying`, with what the model said, `kind` and `said`: ids. The shopper may have corrected it. */
   #there = new Map();
+  /** Places of what was placed, and not told yet what it is. */
+  #looking = new Set();
+  /** Those of them that the shopper before left: what is told of them is nobody's. */
+  #left = new Set();
   #carriedUntil = 0;
 
   /**
@@ -33,8 +40,10 @@ export class Visit {
     if (OF_A_PRODUCT.has(event.event)) {
       this.#forgetOld(place, nowMs);
     }
+    this.#looking.delete(place);
     switch (event.event) {
       case "placed":
+        this.#looking.add(place);
         if (this.lying === null || this.#before(place).length === 0) {
           this.lying = { place, phase: "looking", product: null, picture: null };
         }
@@ -47,6 +56,9 @@ export class Visit {
         return this.#ask("unknown", event, place, key);
       case "removed":
         return this.#removed(place);
+      case "gap":
+        this.#stopLooking(); // the answer may be among what was missed
+        return null;
       case "blocked":
         this.blocked = event.reason;
         return null;
@@ -67,7 +79,25 @@ export class Visit {
    */
   carry(nowMs) {
     this.blocked = null;
+    this.#stopLooking(); // it may have been taken away meanwhile
     this.#carriedUntil = nowMs + CARRY_MS;
+  }
+
+  /** Whether something was placed of which it is not told yet what it is. */
+  get isLooking() {
+    return this.#looking.size > 0;
+  }
+
+  /** The shopper leaves: what was placed before, and is told only now, is not the next one's. Returns what `stay` takes. */
+  leave() {
+    const left = [...this.#looking];
+    left.forEach((place) => this.#left.add(place));
+    return left;
+  }
+
+  /** The shopper did not leave after all. */
+  stay(left) {
+    left.forEach((place) => this.#left.delete(place));
   }
 
   /** What to ask now: the oldest question, but not while the next product is told, unless the shopper `isAnswering`; or null. */
@@ -86,6 +116,21 @@ export class Visit {
     const now = this.questions.find((one) => one.key === question.key) ?? question; // it may have a new place since it was shown
     this.questions = this.questions.filter((one) => one.key !== question.key);
     this.#change(now.place, { phase: product ? "known" : "asked", product });
+  }
+
+  /** Staff goes to teach what `question` is about. */
+  showStaff(question) {
+    this.questions = this.questions.map((one) => ({ ...one, atStaff: one.key === question.key }));
+  }
+
+  /** Staff is back, and taught product `id`; null: none. */
+  backFromStaff(id) {
+    this.questions = this.questions.map((one) => ({ ...one, atStaff: false, taught: one.atStaff ? id : one.taught ?? null }));
+  }
+
+  /** The question that led to the teaching of product `id`, or undefined. */
+  askedBeforeTeaching(id) {
+    return this.questions.find((one) => (one.taught ?? null) === id);
   }
 
   /** The shopper said that what lies at `place` is `product`. */
@@ -122,7 +167,12 @@ export class Visit {
     if (this.#isToldAgain("recognised", [product.id], place)) {
       return null;
     }
-    this.#lies({ place, phase: "known", station, product, alternatives, picture, kind: "recognised", said: [product.id] });
+    const said = [product.id];
+    if (this.#left.delete(place)) {
+      this.#lies({ place, phase: "asked", product: null, picture, kind: "recognised", said });
+      return null;
+    }
+    this.#lies({ place, phase: "known", station, product, alternatives, picture, kind: "recognised", said });
     return product;
   }
 
@@ -132,6 +182,9 @@ export class Visit {
       return null;
     }
     this.#lies({ place, phase: "asked", product: null, picture, kind, said });
+    if (this.#left.delete(place)) {
+      return null;
+    }
     this.questions = [...this.questions, { kind, place, key, station, choices, picture, gone: false }];
     return null;
   }
@@ -156,8 +209,8 @@ export class Visit {
     }
     this.questions = this.questions.map((one) => (one.place === found.place ? { ...one, place } : one));
     const moved = { ...found, place };
-    if (this.lying === null || this.lying.place === found.place || this.lying.place === place) {
-      this.lying = moved;
+    if (this.lying === null || this.lying.place === place || isOfAnotherCount(this.lying.place, place)) {
+      this.lying = moved; // what was told before it, and not again, may be gone
     }
     this.#there.delete(found.place);
     this.#there.set(place, moved);
@@ -177,10 +230,18 @@ export class Visit {
     // A question stays open: nobody is hurried. It only tells that the product was taken away.
     this.questions = this.questions.map((one) => (one.place === place ? { ...one, gone: true } : one));
     this.#there.delete(place);
+    this.#left.delete(place);
     if (this.lying?.place === place) {
       this.lying = null;
     }
     return null;
+  }
+
+  #stopLooking() {
+    this.#looking.clear();
+    if (this.lying?.phase === "looking") {
+      this.lying = null;
+    }
   }
 }
 

@@ -33,6 +33,16 @@ export function closeDialog() {
   dialog().close();
 }
 
+/** While it is held, it is not closed by hand. */
+export function holdDialog(isHeld) {
+  const element = dialog();
+  element.setAttribute("closedby", isHeld ? "none" : "closerequest"); // Escape, pressed twice, would close it all the same
+  element.oncancel = isHeld ? (event) => event.preventDefault() : null;
+  for (const close of element.querySelectorAll(".dialog-head button")) {
+    close.disabled = isHeld;
+  }
+}
+
 export function isDialogOpen() {
   return dialog().open;
 }

@@ -1,7 +1,8 @@
 // Short dialogs: help, languages, the end of a visit, and whether anybody is still there.
 import { icon, make } from "../modules/dom.js";
+import { countOf, totalOf } from "../modules/basket.js";
 import { t } from "../modules/languages.js";
-import { closeDialog, openDialog } from "./dialog.js";
+import { closeDialog, holdDialog, openDialog } from "./dialog.js";
 import { total } from "./basket_view.js";
 import { button, priceOf } from "./parts.js";
 
@@ -27,43 +28,61 @@ export function openLanguages(all, now, onChoose) {
 }
 
 /**
- * What is in the basket, once more. `isSent`: a receipt goes to the shop; `onSend(lines)` sends what is shown and returns a promise; `onDone()`: the
- * visit is over. Returns what to call when the basket changes: nothing is sent that was not shown.
+ * What is to be paid, once more. `isSent`: a receipt goes to the shop; `isLooking()`: whether something lies there that is not told yet, which is waited
+ * for; `onSend(lines)` sends what is shown and returns a promise; `onDone()`: the visit is over. Returns what to call when one of these changes: nothing
+ * is sent that was not shown.
  */
-export function openFinish(basket, { isSent, onSend, onDone, onHelp }) {
+export function openFinish(basket, { isSent, isLooking, onSend, onDone, onHelp }) {
   const table = make("table", { class: "receipt" });
   const sum = make("div", {});
   const trouble = make("p", { class: "trouble", role: "alert" });
+  const wait = make("p", { class: "note", role: "status" });
   const send = button(t("finish.send"), { kind: "first", name: "check", key: "send" });
+  const back = button(t("finish.back"), { key: "back", onclick: closeDialog });
   let lines = [];
+  let isSending = false;
+  const hold = (isHeld) => {
+    isSending = send.disabled = back.disabled = isHeld;
+    holdDialog(isHeld);
+  };
   const show = () => {
-    if (send.disabled || !table.isConnected) {
+    if (isSending || !table.isConnected) {
       return; // it is on its way, or the dialog shows something else by now
     }
-    lines = basket.lines;
+    lines = basket.due;
     if (lines.length === 0) {
       closeDialog();
       return;
     }
     table.replaceChildren(make("caption", { class: "out-of-sight" }, t("basket.title")), make("tbody", {}, ...lines.map(row)));
-    sum.replaceChildren(total(basket.total, basket.count));
+    sum.replaceChildren(total(totalOf(lines), countOf(lines)));
+    letWait(isLooking());
+  };
+  const letWait = (isWaiting) => {
+    if (isWaiting && document.activeElement === send) {
+      document.getElementById("dialog-title").focus(); // a button that waits cannot keep it
+    }
+    send.disabled = isWaiting;
+    wait.hidden = !isWaiting;
+    wait.textContent = isWaiting ? t("looking.more") : "";
   };
   send.addEventListener("click", async () => {
-    send.disabled = true; // one press, one receipt
+    hold(true); // one press, one receipt
     trouble.textContent = "";
     try {
       await onSend(lines);
     } catch (error) {
       trouble.textContent = t(error.status >= 400 && error.status < 500 ? "finish.refused" : "finish.failed");
-      send.disabled = false;
+      hold(false);
       show();
       send.focus();
       return;
     }
+    hold(false);
     openThanks(isSent, onDone);
   });
-  const ways = make("div", { class: "buttons" }, send, button(t("finish.back"), { onclick: closeDialog }), button(t("help.ask"), { name: "help", kind: "quiet", onclick: onHelp }));
-  openDialog(t("finish.title"), [table, sum, trouble, ways]);
+  const ways = make("div", { class: "buttons" }, send, back, button(t("help.ask"), { name: "help", kind: "quiet", onclick: onHelp }));
+  openDialog(t("finish.title"), [table, sum, trouble, wait, ways]);
   show();
   return show;
 }
