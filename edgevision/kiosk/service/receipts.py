@@ -103,15 +103,21 @@ def read_receipt(body: bytes, catalogue: Catalogue, model: ServedDescription) ->
         raise InputError(f"items is a list of 1 to {MOST_ITEMS} products")
     lines = tuple(_line(number, item, code, catalogue, model) for number, item in enumerate(items, 1))
     total = _total(given["total"], lines, code)
-    sent = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
-    return Receipt(lines, total, code, _time(given.get("at")), sent)
+    return Receipt(lines, total, code, _time(given.get("at")), _digest(given))
+
+
+def _digest(given: Any) -> str:
+    """Of what the caller sent."""
+    return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
 
 
 class Taken(NamedTuple):
-    """A receipt that is on its way. ``again``: this key was taken before, with the same content."""
+    """A receipt that is on its way. ``again``: this key was taken before, with the same content. ``total``, ``currency``: as in ``Receipt``."""
 
     id: str
     again: bool
+    total: Decimal | None
+    currency: str | None
 
 
 class ReceiptPost:
@@ -135,7 +141,9 @@ class ReceiptPost:
         assert isinstance(made, WebhookSink)
         self.name = made.name
         self._courier = made.courier
-        self._known: OrderedDict[str, tuple[str, str]] = OrderedDict()  # key → digest of the content, id
+        self._known: OrderedDict[str, tuple[str, Taken]] = (
+            OrderedDict()
+        )  # key → digest of the content, what was answered
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -156,10 +164,9 @@ class ReceiptPost:
         ``key``: the caller's; what comes again from the same ``device`` with the same key is posted once. After a restart it may be posted
         again, under the same id: what was completed, such as the time, does not make it another receipt.
         """
+        fields, digest = receipt.to_dict(), receipt.sent
         if key is not None:
-            key = f"{device or ''} {key}"
-        fields = receipt.to_dict()
-        digest = receipt.sent
+            key = _own(key, device)
         id = str(uuid.uuid4() if key is None else uuid.uuid5(_SPACE, f"{key} {digest}"))
         with self._lock:
             known = None if key is None else self._known.get(key)
@@ -168,7 +175,7 @@ class ReceiptPost:
                     raise ConflictError(
                         "another receipt came with this Idempotency-Key; give each receipt a key of its own"
                     )
-                return Taken(known[1], again=True)
+                return known[1]._replace(again=True)
             received = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
             body = encode(
                 {
@@ -182,11 +189,21 @@ class ReceiptPost:
                 }
             )
             self._keep(id, body)
+            taken = Taken(id, again=False, total=receipt.total, currency=receipt.currency)
             if key is not None:
-                self._known[key] = digest, id
+                self._known[key] = digest, taken
                 if len(self._known) > MOST_KEYS:
                     self._known.popitem(last=False)
-        return Taken(id, again=False)
+        return taken
+
+    def taken_before(self, body: bytes, key: str | None, device: str | None = None) -> Taken | None:
+        """What was answered where the same body came with this key from this device; else None. It is not looked at again: prices may have
+        changed since. Raises InputError for what is no JSON."""
+        if key is None:
+            return None
+        with self._lock:
+            digest, taken = self._known.get(_own(key, device), ("", None))
+        return taken._replace(again=True) if taken is not None and digest == _digest(_json(body)) else None
 
     def _keep(self, id: str, body: bytes) -> None:
         try:
@@ -197,6 +214,11 @@ class ReceiptPost:
             spool.sync()
         except SinkError as error:
             raise NoRoomError("the receipt cannot be written to the disk; see the service's log") from error
+
+
+def _own(key: str, device: str | None) -> str:
+    """The key, of this device alone."""
+    return f"{device or ''} {key}"
 
 
 def receipt_routes(
@@ -217,15 +239,18 @@ def receipt_routes(
             body = await read_body(request, share)
         now = model()
         try:
-            receipt = await run_in_threadpool(read_receipt, body, catalogue(), now)
-            taken = await run_in_threadpool(post.post, receipt, now.id, key, request.scope.get(DEVICE))
+            device = request.scope.get(DEVICE)
+            taken = await run_in_threadpool(post.taken_before, body, key, device)
+            if taken is None:
+                receipt = await run_in_threadpool(read_receipt, body, catalogue(), now)
+                taken = await run_in_threadpool(post.post, receipt, now.id, key, device)
         except ConflictError as error:
             raise RefusedError(409, str(error)) from None
         except NoRoomError as error:
             raise RefusedError(507, str(error), retry_after_s=30.0) from error
         except InputError as error:
             raise RefusedError(422, str(error)) from None
-        fields = {"id": taken.id, "again": taken.again, "total": _shown(receipt.total), "currency": receipt.currency}
+        fields = {"id": taken.id, "again": taken.again, "total": _shown(taken.total), "currency": taken.currency}
         return JSONResponse(fields, 200 if taken.again else 202)
 
     return [route(PATH, receipts, scope=Scope.INFER, methods=("POST",), max_body_bytes=MAX_BODY_BYTES)]

@@ -386,7 +386,7 @@ def test_nobody_goes_back_while_the_receipt_is_on_its_way(kiosk, opened):
     page.click("#dialog button", "Yes, finish")
     page.wait("window.go !== undefined")
     disabled = "[...document.querySelectorAll('#dialog button:disabled')].map(e => e.dataset.key ?? e.ariaLabel)"
-    assert page.run(disabled) == ["Close", "send", "back"]
+    assert page.run(disabled) == ["Close", "send", "back", "help"]
     page.press("Escape")
     page.press("Escape")
     assert page.run("document.querySelector('#dialog').open")

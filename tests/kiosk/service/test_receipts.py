@@ -270,6 +270,18 @@ def test_the_same_key_again_is_posted_once(shop, sender):
     assert [one["id"] for one in shop.receipts] == [first.json["id"], other.json["id"]]
 
 
+def test_a_receipt_that_was_taken_is_not_refused_for_prices_that_changed_since(sender, catalogue, tmp_path):
+    """Its answer was lost, and the page sends it once more: a refusal would make it a second receipt."""
+    path = tmp_path / "dearer.csv"
+    path.write_text("id;price;currency\n7;1,49;EUR\n", "utf-8")
+    dearer = app(sender, Catalogue(read_price_list(path), ProductPictures()))
+    first = post(app(sender, catalogue), RECEIPT, "k")
+    again = post(dearer, RECEIPT, "k")
+    assert (first.status, again.status) == (202, 200)
+    assert again.json == {**first.json, "again": True}
+    assert post(dearer, RECEIPT, "another").status == 422
+
+
 def test_a_receipt_without_a_time_is_the_same_again_and_after_a_restart(shop):
     receipt = changed(at="LEFT OUT")
     first_run = ReceiptPost(shop.url)

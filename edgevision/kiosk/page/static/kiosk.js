@@ -394,7 +394,13 @@ class Kiosk {
     try {
       await this.#pay(lines);
     } catch (error) {
-      this.visit.stay(left);
+      for (const [event, where, key] of this.visit.stay(left)) {
+        const product = this.visit.take(event, where, key, performance.now());
+        if (product) {
+          await this.#add(product, key);
+        }
+      }
+      this.#show();
       throw error;
     }
     say(t("thanks.title"));

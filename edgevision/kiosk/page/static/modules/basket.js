@@ -5,8 +5,8 @@ const UNDOS = 20;
 const KEYS = 200;
 export const MOST = 99; // of one product
 
-// `receipt`: null, or {key, body, lines}, one that was sent and had no answer yet. It may have been taken: the next try, after a reload too, is the same
-// one, whatever else is in the basket by then, and counts once.
+// `receipt`: null, or {key, body, lines}, one that was sent and had no answer yet. It may have been taken: as long as the basket still has all of its
+// products, the next try, after a reload too, is the same one, and counts once. Where something was put back, it rests.
 const EMPTY = { lines: [], undo: [], keys: [], receipt: null };
 
 export class Basket {
@@ -39,8 +39,9 @@ export class Basket {
 
   /** The lines to pay: those of a receipt that had no answer, as it was sent, and what else is in the basket. */
   get due() {
-    const { lines, receipt = null } = this.#state;
-    return receipt === null ? lines : without(lines, receipt.lines).reduce((all, line) => plus(all, line, line.quantity), receipt.lines);
+    const { lines } = this.#state;
+    const waiting = waitingOf(this.#state);
+    return waiting === null ? lines : without(lines, waiting.lines).reduce((all, line) => plus(all, line, line.quantity), waiting.lines);
   }
 
   /** One more of `product`. `key`: of the event that it comes from; the same event counts once, however often it comes. */
@@ -67,7 +68,7 @@ export class Basket {
   async undo() {
     await this.#store.update((state) => {
       const { undo, ...rest } = state ?? EMPTY;
-      return undo.length ? { ...withLines(rest, undo.at(-1)), undo: undo.slice(0, -1) } : undefined;
+      return undo.length ? { ...rest, lines: undo.at(-1), undo: undo.slice(0, -1) } : undefined;
     });
     this.onChange();
   }
@@ -96,7 +97,7 @@ export class Basket {
   async receipt(lines, at) {
     let receipt;
     await this.#store.update((state) => {
-      receipt = state?.receipt ?? { key: newKey(), body: bodyOf(lines, at), lines };
+      receipt = waitingOf(state ?? EMPTY) ?? { key: newKey(), body: bodyOf(lines, at), lines };
       return { ...(state ?? EMPTY), receipt };
     });
     return receipt;
@@ -151,7 +152,7 @@ export class Basket {
       }
       changed = true;
       const known = key === null ? keys : [...keys, key].slice(-KEYS);
-      return { ...withLines(rest, change(lines)), undo: [...undo, lines].slice(-UNDOS), keys: known };
+      return { ...rest, lines: change(lines), undo: [...undo, lines].slice(-UNDOS), keys: known };
     });
     if (changed) {
       this.onChange();
@@ -160,9 +161,10 @@ export class Basket {
   }
 }
 
-/** An empty basket forgets the receipt that had no answer: nothing is to be paid any more. */
-function withLines({ receipt = null, ...rest }, lines) {
-  return { ...rest, lines, receipt: lines.length ? receipt : null };
+/** The receipt that had no answer, where the basket still has all that is on it; else null. One of an earlier page has no lines. */
+function waitingOf({ lines, receipt = null }) {
+  const has = ({ id, quantity }) => lines.some((line) => line.id === id && line.quantity >= quantity);
+  return receipt?.lines?.every(has) ? receipt : null;
 }
 
 /** How many things. */

@@ -29,8 +29,10 @@ export class Visit {
   #there = new Map();
   /** Places of what was placed, and not told yet what it is. */
   #looking = new Set();
-  /** Those of them that the shopper before left: what is told of them is nobody's. */
-  #left = new Set();
+  /** The same, of which nothing may be told any more: something was missed. Nobody waits for it. */
+  #missed = new Set();
+  /** By place: what the shopper before left, {place, told}; what is told of it is nobody's. `told`: [event, place, key], or null. */
+  #left = new Map();
   #carriedUntil = 0;
 
   /**
@@ -41,6 +43,7 @@ export class Visit {
       this.#forgetOld(place, nowMs);
     }
     this.#looking.delete(place);
+    this.#missed.delete(place);
     switch (event.event) {
       case "placed":
         this.#looking.add(place);
@@ -49,7 +52,7 @@ export class Visit {
         }
         return null;
       case "recognised":
-        return this.#recognised(event, place);
+        return this.#recognised(event, place, key);
       case "unsure":
         return this.#ask("unsure", event, place, key);
       case "unknown":
@@ -90,14 +93,16 @@ export class Visit {
 
   /** The shopper leaves: what was placed before, and is told only now, is not the next one's. Returns what `stay` takes. */
   leave() {
-    const left = [...this.#looking];
-    left.forEach((place) => this.#left.add(place));
+    const left = [...this.#looking, ...this.#missed].map((place) => ({ place, told: null }));
+    left.forEach((one) => this.#left.set(one.place, one));
+    this.#missed.clear();
     return left;
   }
 
-  /** The shopper did not leave after all. */
+  /** The shopper did not leave after all. Returns what was told meanwhile, to be taken once more: [[event, place, key]]. */
   stay(left) {
-    left.forEach((place) => this.#left.delete(place));
+    left.forEach(({ place }) => this.#left.delete(place));
+    return left.flatMap(({ told }) => (told === null ? [] : [told]));
   }
 
   /** What to ask now: the oldest question, but not while the next product is told, unless the shopper `isAnswering`; or null. */
@@ -160,15 +165,30 @@ export class Visit {
   #forgetOld(place, nowMs) {
     if (nowMs >= this.#carriedUntil) {
       this.#before(place).forEach((one) => this.#there.delete(one.place));
+      [...this.#left.keys()].filter((one) => isOfAnotherCount(one, place)).forEach((one) => this.#left.delete(one));
     }
   }
 
-  #recognised({ product, station, alternatives = [], picture = null }, place) {
+  /** Whether the shopper before left this, under this place or, before placements were counted anew, under another. */
+  #isLeft(event, place, key) {
+    const untold = [...this.#left.values()].filter(({ told }) => told === null);
+    const found = this.#left.get(place) ?? untold.find((one) => isOfAnotherCount(one.place, place));
+    if (!found) {
+      return false;
+    }
+    this.#left.delete(found.place);
+    Object.assign(found, { place, told: [event, place, key] });
+    this.#left.set(place, found);
+    return true;
+  }
+
+  #recognised(event, place, key) {
+    const { product, station, alternatives = [], picture = null } = event;
     if (this.#isToldAgain("recognised", [product.id], place)) {
       return null;
     }
     const said = [product.id];
-    if (this.#left.delete(place)) {
+    if (this.#isLeft(event, place, key)) {
       this.#lies({ place, phase: "asked", product: null, picture, kind: "recognised", said });
       return null;
     }
@@ -176,13 +196,14 @@ export class Visit {
     return product;
   }
 
-  #ask(kind, { station, choices = [], picture = null }, place, key) {
+  #ask(kind, event, place, key) {
+    const { station, choices = [], picture = null } = event;
     const said = choices.map((one) => one.id);
     if (this.#isToldAgain(kind, said, place)) {
       return null;
     }
     this.#lies({ place, phase: "asked", product: null, picture, kind, said });
-    if (this.#left.delete(place)) {
+    if (this.#isLeft(event, place, key)) {
       return null;
     }
     this.questions = [...this.questions, { kind, place, key, station, choices, picture, gone: false }];
@@ -238,6 +259,7 @@ export class Visit {
   }
 
   #stopLooking() {
+    this.#looking.forEach((place) => this.#missed.add(place));
     this.#looking.clear();
     if (this.lying?.phase === "looking") {
       this.lying = null;

@@ -39,10 +39,11 @@ export function openFinish(basket, { isSent, isLooking, onSend, onDone, onHelp }
   const wait = make("p", { class: "note", role: "status" });
   const send = button(t("finish.send"), { kind: "first", name: "check", key: "send" });
   const back = button(t("finish.back"), { key: "back", onclick: closeDialog });
+  const help = button(t("help.ask"), { name: "help", key: "help", kind: "quiet", onclick: onHelp });
   let lines = [];
   let isSending = false;
   const hold = (isHeld) => {
-    isSending = send.disabled = back.disabled = isHeld;
+    isSending = send.disabled = back.disabled = help.disabled = isHeld;
     holdDialog(isHeld);
   };
   const show = () => {
@@ -81,7 +82,7 @@ export function openFinish(basket, { isSent, isLooking, onSend, onDone, onHelp }
     hold(false);
     openThanks(isSent, onDone);
   });
-  const ways = make("div", { class: "buttons" }, send, back, button(t("help.ask"), { name: "help", kind: "quiet", onclick: onHelp }));
+  const ways = make("div", { class: "buttons" }, send, back, help);
   openDialog(t("finish.title"), [table, sum, trouble, wait, ways]);
   show();
   return show;
