@@ -245,10 +245,11 @@ def test_it_ends_although_nobody_reads_its_json(running, color_bundle):
     os.close(writes)
     one.waits_for("a: backoff")
     one.waits_for("cannot connect")
-    assert one.end(signal.SIGTERM) == 1
+    assert one.end(signal.SIGTERM) in (0, 1)  # 1 where it waited for the stuck thread to the last moment
     os.close(reads)
-    assert "something hangs, and was left behind" in one.log.read_text("utf-8")
-    assert "Fatal Python error" not in one.log.read_text("utf-8")
+    log = one.log.read_text("utf-8")
+    assert "sink jsonl:-: 2 of 2 items did not reach it" in log
+    assert "Fatal Python error" not in log
 
 
 @pytest.mark.requires("av")
