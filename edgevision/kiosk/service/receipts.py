@@ -141,9 +141,8 @@ class ReceiptPost:
         assert isinstance(made, WebhookSink)
         self.name = made.name
         self._courier = made.courier
-        self._known: OrderedDict[str, tuple[str, Taken]] = (
-            OrderedDict()
-        )  # key → digest of the content, what was answered
+        # key → digest of the content, what was answered
+        self._known: OrderedDict[str, tuple[str, Taken]] = OrderedDict()
         self._lock = threading.Lock()
 
     def open(self) -> None:

@@ -61,9 +61,8 @@ class VideoSink:
             part = self._parts.get(item.camera, 0) + 1
             film = self._films[item.camera] = _Film(self._path_of(item.camera, part), part, picture)
         film.add(picture, item.captured_ns)
-        self._parts[item.camera] = (
-            film.part
-        )  # now, and not before: on a full disk, each try would begin a file of its own
+        # Now, and not before: on a full disk, each try would begin a file of its own.
+        self._parts[item.camera] = film.part
 
     def close(self, timeout_s: float) -> None:
         """Write what the encoders hold back, and close the files: all of them, even where one cannot be written."""

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 _NS_IN_US = 1000
 _NS_IN_S = 1_000_000_000
-_TIMELESS = frozenset(
-    {"mpjpeg", "mjpeg", "jpeg_pipe"}
-)  # pictures without times: FFmpeg counts them, and says 25 a second
+# Pictures without times: FFmpeg counts them, and says 25 a second.
+_TIMELESS = frozenset({"mpjpeg", "mjpeg", "jpeg_pipe"})
 
 
 class Picture(NamedTuple):
